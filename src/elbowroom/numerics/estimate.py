@@ -1,0 +1,181 @@
+"""A number with its two errors, its direction and what it is a number of."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError
+
+__all__ = ["Budget", "Direction", "Estimate"]
+
+Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
+
+_ESS_COLLAPSED = 10.0
+_DIRECTION_WORDS = {
+    "lower": "lower bound on {}",
+    "upper": "upper bound on {}",
+    "unbiased": "unbiased for {}",
+    "exact": "{}, exact",
+    "none": "{}",
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an estimate cost: `draws` really used per example, the `seed` that keys them, and seconds."""
+
+    draws: int
+    seed: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Per-example values with their Monte-Carlo variances, in nats.
+
+    values, mc_variance, index: [n], float64, float64 and int64; quantity: what is estimated ("log p(x)");
+    estimator: how ("IWAE-5000"); direction: whether each value is, in expectation, a lower or upper bound on the
+    quantity, unbiased or exact ("none" for a difference of bounds); ess: [n], effective sample size of the
+    importance weights, where there are any; data: hash of the data the examples come from.
+
+    >>> e = Estimate.of([-1.0, -3.0], [0.01, 0.01], quantity="log p(x)", estimator="IWAE-10", direction="lower")
+    >>> print(e)
+    −2.00 nats ±0.07 (draws) ±1.00 (2 points), lower bound on log p(x), IWAE-10
+    """
+
+    values: NDArray[np.float64]
+    mc_variance: NDArray[np.float64]
+    index: NDArray[np.int64]
+    quantity: str
+    estimator: str
+    direction: Direction
+    budget: Budget
+    ess: NDArray[np.float64] | None = None
+    data: str | None = None
+    unit: str = "nats"
+
+    def __post_init__(self) -> None:
+        shapes = {self.values.shape, self.mc_variance.shape, self.index.shape}
+        if len(shapes) != 1 or self.values.ndim != 1 or not self.values.size:
+            raise InputError(f"An Estimate needs one value, variance and index per example; got shapes {shapes}.")
+
+    @classmethod
+    def of(
+        cls,
+        values: ArrayLike,
+        mc_variance: ArrayLike = 0.0,
+        index: ArrayLike | None = None,
+        *,
+        quantity: str,
+        estimator: str,
+        direction: Direction,
+        budget: Budget | None = None,
+        ess: ArrayLike | None = None,
+        data: str | None = None,
+        unit: str = "nats",
+    ) -> "Estimate":
+        """Build an estimate from array-likes; a scalar `mc_variance` holds for every example."""
+        array = np.asarray(values, dtype=np.float64)
+        variance = np.broadcast_to(np.asarray(mc_variance, dtype=np.float64), array.shape)
+        rows = np.arange(array.size) if index is None else np.asarray(index)
+        sizes = None if ess is None else np.asarray(ess, dtype=np.float64)
+        cost = budget or Budget(draws=0, seed=0)
+        return cls(array, variance, rows.astype(np.int64), quantity, estimator, direction, cost, sizes, data, unit)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        """Mean over examples, in nats."""
+        return float(self.values.mean())
+
+    @property
+    def se_mc(self) -> float:
+        """Standard error of the mean that more draws would remove."""
+        return float(np.sqrt(self.mc_variance.sum())) / len(self)
+
+    @property
+    def se_total(self) -> float:
+        """Standard error of the mean as an estimate for the whole population: draws and examples together."""
+        return float(self.values.std(ddof=1) / math.sqrt(len(self))) if len(self) > 1 else math.nan
+
+    @property
+    def se_points(self) -> float:
+        """Standard error that more examples, but no more draws, would remove."""
+        return math.sqrt(max(self.se_total**2 - self.se_mc**2, 0.0)) if len(self) > 1 else math.nan
+
+    @property
+    def collapsed(self) -> int:
+        """How many examples have an effective sample size below 10: their errors are not to be trusted."""
+        return 0 if self.ess is None else int((self.ess < min(_ESS_COLLAPSED, self.budget.draws / 2)).sum())
+
+    def bits_per_dimension(self, dimensions: int) -> "Estimate":
+        """The same estimate as −log2 per dimension (bits); lower is better and the direction turns round."""
+        factor = -1.0 / (dimensions * math.log(2.0))
+        turned: dict[Direction, Direction] = {"lower": "upper", "upper": "lower"}
+        return replace(
+            self,
+            values=self.values * factor,
+            mc_variance=self.mc_variance * factor**2,
+            quantity=f"−log₂ of {self.quantity} per dimension",
+            direction=turned.get(self.direction, self.direction),
+            unit="bits",
+        )
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        """Difference over the examples both hold, paired by index. Monte-Carlo variances add."""
+        if self.data != other.data:
+            raise InputError("These estimates come from different data; only estimates of the same data compare.")
+        shared, mine, theirs = np.intersect1d(self.index, other.index, return_indices=True)
+        if not shared.size:
+            raise InputError("These estimates have no example in common, so they cannot be subtracted.")
+        return Estimate(
+            values=self.values[mine] - other.values[theirs],
+            mc_variance=self.mc_variance[mine] + other.mc_variance[theirs],
+            index=shared,
+            quantity=f"{self.quantity} by {self.estimator} − {other.quantity} by {other.estimator}",
+            estimator="paired difference",
+            direction=_difference_direction(self.direction, other.direction),
+            budget=self.budget,
+            data=self.data,
+            unit=self.unit,
+        )
+
+    def __str__(self) -> str:
+        what = _DIRECTION_WORDS[self.direction].format(self.quantity)
+        errors = f"±{self.se_mc:.2f} (draws) ±{self.se_points:.2f} ({len(self):,} points)"
+        text = f"{self.mean:.2f} {self.unit} {errors}, {what}, {self.estimator}".replace("-", "−", int(self.mean < 0))
+        if self.collapsed:
+            text += f"; effective sample size below 10 on {self.collapsed:,} examples: draws error not to be trusted"
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_dict` reads them back."""
+        plain = asdict(self)
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Estimate":
+        """The estimate that `to_dict` wrote."""
+        fields = dict(record)
+        budget = Budget(**fields.pop("budget"))
+        return cls.of(fields.pop("values"), budget=budget, **fields)
+
+
+def _difference_direction(mine: Direction, other: Direction) -> Direction:
+    """Direction of mine − other as an estimate of the difference of the two quantities."""
+    if mine == other and mine in ("exact", "unbiased"):
+        return mine
+    if {mine, other} == {"exact", "unbiased"}:
+        return "unbiased"
+    sure = ("exact", "unbiased")
+    if (mine == "lower" and other in (*sure, "upper")) or (mine in sure and other == "upper"):
+        return "lower"
+    if (mine == "upper" and other in (*sure, "lower")) or (mine in sure and other == "lower"):
+        return "upper"
+    return "none"

@@ -1,0 +1,60 @@
+"""The support of data: where values can lie, which decides what likelihood makes sense."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .errors import InputError
+
+__all__ = ["Kind", "Support", "infer_support"]
+
+Kind = Literal["binary", "unit", "grid", "real", "counts", "categorical"]
+
+
+@dataclass(frozen=True)
+class Support:
+    """Where data lie: `kind`, and for a grid 0 … levels − 1 (or categories) the number of levels.
+
+    >>> str(Support("grid", 17))
+    'integer grid 0…16'
+    """
+
+    kind: Kind
+    levels: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind in ("grid", "categorical") and (self.levels is None or self.levels < 2):
+            raise InputError(f"Support {self.kind!r} needs levels=2 or more; got {self.levels}.")
+
+    def __str__(self) -> str:
+        words = {
+            "binary": "binary {0, 1}",
+            "unit": "unit interval [0, 1]",
+            "grid": f"integer grid 0…{(self.levels or 1) - 1}",
+            "real": "real numbers",
+            "counts": "counts 0, 1, 2, …",
+            "categorical": f"{self.levels} categories",
+        }
+        return words[self.kind]
+
+
+def infer_support(values: ArrayLike, max_levels: int = 256) -> Support:
+    """The narrowest support that holds `values` (any shape): binary, grid, counts, unit or real.
+
+    Whole numbers from 0 that use at most `max_levels` levels are a grid; a longer or sparse range is counts.
+
+    >>> infer_support([[0.0, 16.0], [3.0, 4.0]])
+    Support(kind='grid', levels=17)
+    """
+    array = np.asarray(values)
+    if array.size == 0:
+        raise InputError("The data are empty; give at least two examples.")
+    low, high = float(array.min()), float(array.max())
+    whole = array.dtype.kind in "bui" or bool(np.all(array == np.round(array)))
+    if whole and low >= 0:
+        if high <= 1:
+            return Support("binary")
+        return Support("grid", int(high) + 1) if high < max_levels else Support("counts")
+    return Support("unit") if low >= 0 and high <= 1 else Support("real")
