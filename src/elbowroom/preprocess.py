@@ -1,0 +1,339 @@
+# ruff: noqa: D102 (methods are documented once, on Preprocess)
+"""Maps from the user's scale to the network's, with log-Jacobians: log p(x) stays on the user's scale."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from elbowroom.numerics import InputError, Support
+from elbowroom.runs import described
+
+__all__ = ["Affine", "Binarise", "Chain", "Dequantise", "Identity", "Logit", "Preprocess", "Standardise"]
+
+_PLAIN = "log p(x)"
+
+
+class Preprocess(nn.Module):
+    """A map y = f(x) with log |dy/dx|; the base is what a step is unless it says otherwise.
+
+    noise_shape: None for a deterministic map, else the shape of the uniforms it wants per example; step: the
+    grid's step after the map, where the map itself makes one; invertible: whether `inverse` gives x back;
+    estimand: what log p(y) + log |dy/dx| is a log-density of.
+    """
+
+    noise_shape: tuple[int, ...] | None = None
+    step: float | None = None
+    invertible: bool = True
+    estimand: str = _PLAIN
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """y [batch, *event] and log |dy/dx| [batch] in nats, for x [batch, *event] and uniforms like x."""
+        raise NotImplementedError
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Back to the user's scale (onto the grid, where there is one); y [..., *event]."""
+        raise NotImplementedError
+
+    def support(self, before: Support) -> Support:
+        """Where y lies when x lies in `before`; InputError where the map cannot take it."""
+        raise NotImplementedError
+
+    def step_after(self, before: float | None) -> float | None:
+        """The grid's step after this map, given the step before it."""
+        return before if self.step is None else self.step
+
+
+@described("identity")
+class Identity(Preprocess):
+    """y = x.
+
+    >>> y, log_jacobian = Identity()(torch.tensor([[3.0, 4.0]]))
+    >>> y.tolist(), log_jacobian.tolist()
+    ([[3.0, 4.0]], [0.0])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = _floating(x)
+        return x, _constant(0.0, x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y
+
+    def support(self, before: Support) -> Support:
+        return before
+
+
+@described("affine")
+class Affine(Preprocess):
+    """y = scale · x + shift, with two numbers; log |dy/dx| = D log |scale|.
+
+    >>> Affine(2.0, -1.0)(torch.tensor([[0.0, 1.0]]))[0].tolist()      # [0, 1] to [−1, 1]
+    [[-1.0, 1.0]]
+    """
+
+    def __init__(self, scale: float, shift: float = 0.0) -> None:
+        super().__init__()
+        if not (math.isfinite(scale) and math.isfinite(shift)) or scale == 0:
+            raise InputError(
+                f"Affine needs a finite scale other than 0 and a finite shift; got {scale}, {shift}."
+            )
+        self.scale, self.shift = scale, shift
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = _floating(x)
+        return x * self.scale + self.shift, _constant(_size(x) * math.log(abs(self.scale)), x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return (y - self.shift) / self.scale
+
+    def support(self, before: Support) -> Support:
+        return before if (self.scale, self.shift) == (1, 0) else Support("real")
+
+    def step_after(self, before: float | None) -> float | None:
+        return None if before is None else before * abs(self.scale)
+
+
+@described("standardise")
+class Standardise(Preprocess):
+    """y = (x − mean) / std per element of the event, settled by `fit`; constant elements keep scale 1.
+
+    >>> scaler = Standardise((2,)).fit(torch.tensor([[0.0, 5.0], [4.0, 5.0]]))
+    >>> scaler(torch.tensor([[4.0, 5.0]]))[0].tolist()
+    [[1.0, 0.0]]
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, event: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(tuple(event)))
+        self.register_buffer("std", torch.ones(tuple(event)))
+
+    def fit(self, x: Tensor) -> "Standardise":
+        """Take mean and standard deviation (divisor n) from training data x [n, *event]."""
+        if tuple(x.shape[1:]) != tuple(self.mean.shape) or not len(x):
+            raise InputError(
+                f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(x.shape)}."
+            )
+        values = x.to(torch.float64)
+        std = values.std(dim=0, correction=0)
+        constant = values.amax(dim=0) == values.amin(dim=0)
+        self.mean.copy_(values.mean(dim=0))
+        self.std.copy_(torch.where(constant, 1.0, std))
+        return self
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = _floating(x)
+        std = self.std.to(x.dtype)
+        return (x - self.mean.to(x.dtype)) / std, -std.log().sum().expand(x.shape[0])
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y * self.std.to(y.dtype) + self.mean.to(y.dtype)
+
+    def support(self, before: Support) -> Support:
+        return Support("real")
+
+    def step_after(self, before: float | None) -> float | None:
+        """The finest step of any element."""
+        return None if before is None else before / float(self.std.max())
+
+
+@described("logit")
+class Logit(Preprocess):
+    """y = logit(α + (1 − 2α) x) for x in [0, 1].
+
+    Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017.
+
+    >>> Logit(0.05)(torch.tensor([[0.5]]))[0].tolist()
+    [[0.0]]
+    """
+
+    def __init__(self, alpha: float = 1e-6) -> None:
+        super().__init__()
+        if not 0 < alpha < 0.5:
+            raise InputError(
+                f"Logit needs alpha between 0 and 0.5, so that 0 and 1 stay finite; got {alpha}."
+            )
+        self.alpha = alpha
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = _floating(x)
+        # α + (1 − 2α)(1 − x) is 1 − s without the cancellation near x = 1.
+        log_s = (self.alpha + (1 - 2 * self.alpha) * x).log()
+        log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
+        log_slope = math.log1p(-2 * self.alpha) - log_s - log_rest
+        return log_s - log_rest, log_slope.flatten(1).sum(1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return ((y.sigmoid() - self.alpha) / (1 - 2 * self.alpha)).clamp(0, 1)
+
+    def support(self, before: Support) -> Support:
+        if before.kind not in ("unit", "binary"):
+            raise InputError(
+                f"Logit takes data in [0, 1]; these are {before}. Dequantise or scale them first."
+            )
+        return Support("real")
+
+    def step_after(self, before: float | None) -> float | None:
+        """The step where the map is flattest, at x = 1/2."""
+        return None if before is None else before * 4 * (1 - 2 * self.alpha)
+
+
+@described("dequantise")
+class Dequantise(Preprocess):
+    """y = (x + u) / levels on [0, 1], u uniform: grid data 0 … levels − 1 get a density that means something.
+
+    E_u[log p(x + u)] is a lower bound on the log-probability of the grid value. Theis, van den Oord, Bethge,
+    "A note on the evaluation of generative models", 2016.
+
+    >>> y, log_jacobian = Dequantise(4, (1,))(torch.tensor([[3.0]]), torch.tensor([[0.5]]))
+    >>> y.tolist(), Dequantise(4, (1,)).inverse(y).tolist()
+    ([[0.875]], [[3.0]])
+    """
+
+    noise_shape: tuple[int, ...]
+    step: float
+
+    def __init__(self, levels: int, event: Sequence[int]) -> None:
+        super().__init__()
+        if levels < 2:
+            raise InputError(f"Dequantise needs at least 2 levels; got {levels}.")
+        self.levels, self.noise_shape, self.step = levels, tuple(event), 1.0 / levels
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = _floating(x)
+        # Rounding must not carry x + u into the next cell, here or in the affine step that may follow.
+        edge = 4 * self.levels * torch.finfo(x.dtype).eps
+        u = _uniforms(noise, x, "Dequantise").clamp(edge, 1 - edge)
+        return (x + u) / self.levels, _constant(-_size(x) * math.log(self.levels), x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return (y * self.levels).floor().clamp(0, self.levels - 1)
+
+    def support(self, before: Support) -> Support:
+        return _needs_grid(before, self.levels, Support("unit"), "Dequantise")
+
+
+@described("binarise")
+class Binarise(Preprocess):
+    """y = 1[u < x / (levels − 1)], drawn afresh each time: grey levels as probabilities of a pixel being on.
+
+    levels=2 serves data in [0, 1]. There is no inverse: `inverse` lays 0 … 1 on 0 … levels − 1. The model's
+    log-probability is that of the binarised data. Salakhutdinov, Murray, "On the quantitative analysis of
+    deep belief networks", 2008.
+
+    >>> Binarise(256, (2,))(torch.tensor([[0.0, 255.0]]), torch.tensor([[0.5, 0.5]]))[0].tolist()
+    [[0.0, 1.0]]
+    """
+
+    noise_shape: tuple[int, ...]
+    invertible = False
+    estimand = "log p(binarised x)"
+
+    def __init__(self, levels: int, event: Sequence[int]) -> None:
+        super().__init__()
+        if levels < 2:
+            raise InputError(f"Binarise needs at least 2 levels; got {levels}.")
+        self.levels, self.noise_shape = levels, tuple(event)
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = _floating(x)
+        on = _uniforms(noise, x, "Binarise") * (self.levels - 1) < x
+        return on.to(x.dtype), _constant(0.0, x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y * (self.levels - 1)
+
+    def support(self, before: Support) -> Support:
+        if before.kind == "unit" and self.levels == 2:
+            return Support("binary")
+        return _needs_grid(before, self.levels, Support("binary"), "Binarise")
+
+    def step_after(self, before: float | None) -> float | None:
+        return None
+
+
+@described("chain")
+class Chain(Preprocess):
+    """Steps one after the other; log-Jacobians add. At most one of them may need noise.
+
+    >>> symmetric = Chain([Dequantise(256, (3,)), Affine(2.0, -1.0)])
+    >>> symmetric.noise_shape, symmetric.step
+    ((3,), 0.0078125)
+    """
+
+    def __init__(self, steps: Sequence[Preprocess]) -> None:
+        super().__init__()
+        noisy = [step.noise_shape for step in steps if step.noise_shape is not None]
+        if not steps or len(noisy) > 1:
+            raise InputError(
+                f"A Chain needs steps, at most one of them with noise; got {len(steps)}, {len(noisy)} noisy."
+            )
+        self.steps = nn.ModuleList(steps)
+        self.noise_shape = noisy[0] if noisy else None
+        self.invertible = all(step.invertible for step in steps)
+        self.estimand = next((step.estimand for step in steps if step.estimand != _PLAIN), _PLAIN)
+
+    @property
+    def step(self) -> float | None:  # type: ignore[override]
+        """The grid's step after the last step, where one of them makes a grid."""
+        return self.step_after(None)
+
+    def step_after(self, before: float | None) -> float | None:
+        for part in self._parts():
+            before = part.step_after(before)
+        return before
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y = _floating(x)
+        total = _constant(0.0, y)
+        for part in self._parts():
+            y, log_jacobian = part(y, noise if part.noise_shape is not None else None)
+            total = total + log_jacobian
+        return y, total
+
+    def inverse(self, y: Tensor) -> Tensor:
+        for part in reversed(self._parts()):
+            y = part.inverse(y)
+        return y
+
+    def support(self, before: Support) -> Support:
+        for part in self._parts():
+            before = part.support(before)
+        return before
+
+    def _parts(self) -> list[Preprocess]:
+        return list(self.steps)  # type: ignore[arg-type]
+
+
+def _floating(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+def _size(x: Tensor) -> int:
+    return math.prod(x.shape[1:])
+
+
+def _constant(value: float, x: Tensor) -> Tensor:
+    """The same number for every example, [batch]."""
+    return torch.full((x.shape[0],), value, dtype=x.dtype, device=x.device)
+
+
+def _uniforms(noise: Tensor | None, x: Tensor, who: str) -> Tensor:
+    if noise is None or noise.shape != x.shape:
+        got = "none" if noise is None else tuple(noise.shape)
+        raise InputError(f"{who} needs uniform noise of the data's shape {tuple(x.shape)}; got {got}.")
+    return noise.to(x.dtype)
+
+
+def _needs_grid(before: Support, levels: int, after: Support, who: str) -> Support:
+    held = 2 if before.kind == "binary" else before.levels if before.kind == "grid" else None
+    if held is None or held > levels:
+        raise InputError(f"{who} was made for the integer grid 0…{levels - 1}; these data are {before}.")
+    return after
