@@ -1,0 +1,93 @@
+"""The one kind of component: a module from named tensors to a distribution."""
+
+import math
+from collections.abc import ItemsView, Mapping, Sequence, ValuesView
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from elbowroom.numerics import Given, InputError
+
+__all__ = ["Blocks", "Component", "as_event"]
+
+
+def as_event(event: int | Sequence[int], what: str) -> tuple[int, ...]:
+    """An event shape from a size or a shape; every entry is at least 1."""
+    shape = (event,) if isinstance(event, int) else tuple(event)
+    if not shape or min(shape) < 1:
+        raise InputError(f"{what} needs a size of 1 or more; got {event!r}.")
+    return shape
+
+
+class Component(nn.Module):
+    """Named tensors → distribution: prior, posterior block and likelihood alike.
+
+    event: shape of one draw; noise_shape: shape of the standard-normal noise of one draw; given: the names the
+    network reads, in the order of its arguments.
+    """
+
+    def __init__(self, event: int | Sequence[int], given: Sequence[str] = (), network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.event = as_event(event, type(self).__name__)
+        self.noise_shape = self.event
+        self.given = tuple(given)
+        self.network = network
+
+    def forward(self, given: Given) -> Distribution:
+        """The distribution given the named tensors, each [draws or 1, batch, *event]."""
+        raise NotImplementedError
+
+    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
+        """Take from the training data [n, *event] what was left to them; returns notes for the user."""
+        return []
+
+    def parameters_from(self, given: Given, parts: int) -> tuple[Tensor, ...]:
+        """Run the network on ordinary batches: `parts` tensors [draws, batch, *event].
+
+        The inputs are broadcast to one [draws, batch], flattened to [N, ...], and the network's output
+        [N, parts·event] is cut into its parts. Raises InputError for a name that is not there or an output of
+        another size.
+        """
+        assert self.network is not None
+        inputs = self._inputs(given)
+        lead = inputs[0].shape[:2]
+        if len(inputs) > 1:
+            lead = torch.broadcast_shapes(*(t.shape[:2] for t in inputs))
+            inputs = [t.expand(*lead, *t.shape[2:]) for t in inputs]
+        out = self.network(*(t.flatten(0, 1) for t in inputs))
+        if out.shape[1:].numel() != parts * math.prod(self.event):
+            raise InputError(
+                f"{type(self).__name__} over {self.event} needs {parts * math.prod(self.event)} numbers per example "
+                f"from its network ({parts} per element); it returned {tuple(out.shape[1:])}."
+            )
+        if parts == 1:
+            return (out.reshape(*lead, *self.event),)
+        return out.reshape(*lead, parts, *self.event).unbind(2)
+
+    def _inputs(self, given: Given) -> list[Tensor]:
+        missing = [name for name in self.given if name not in given]
+        if missing:
+            raise InputError(
+                f"{type(self).__name__} reads {missing[0]!r}, which is not at hand; there is: {', '.join(given)}."
+            )
+        return [given[name] for name in self.given]
+
+
+class Blocks(nn.ModuleDict):
+    """Components by the name of the latent block they are over; a lone component is the block "z"."""
+
+    def __init__(self, part: Component | Mapping[str, Component]) -> None:
+        super().__init__({"z": part} if isinstance(part, Component) else dict(part))
+
+    def items(self) -> ItemsView[str, Component]:
+        """Names and components, in order."""
+        return cast(ItemsView[str, Component], super().items())
+
+    def values(self) -> ValuesView[Component]:
+        """Components, in order."""
+        return cast(ValuesView[Component], super().values())
+
+    def __getitem__(self, name: str) -> Component:
+        return cast(Component, super().__getitem__(name))

@@ -1,0 +1,5 @@
+"""What the house asks of a distribution: a draw from given noise, a simulation, a divergence, its capabilities."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,53 @@
+"""What a distribution can do: estimators, sampling modes and coders ask for capabilities, not for classes."""
+
+from functools import singledispatch
+from typing import Literal
+
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
+
+from elbowroom.numerics import CapabilityError
+
+__all__ = ["Capability", "capabilities", "require"]
+
+Capability = Literal["mean", "variance", "cdf", "icdf", "draw", "enumerate", "stack"]
+
+
+@singledispatch
+def capabilities(distribution: Distribution) -> frozenset[Capability]:
+    """The capabilities of a distribution; what a class defines, unless it is registered otherwise.
+
+    >>> import torch
+    >>> "icdf" in capabilities(torch.distributions.Poisson(torch.tensor(2.0)))
+    False
+    """
+    names: tuple[Capability, ...] = ("mean", "variance", "cdf", "icdf")
+    kind = type(distribution)
+    found: set[Capability] = {name for name in names if getattr(kind, name) is not getattr(Distribution, name)}
+    if "icdf" in found:
+        found.add("draw")
+    if kind.has_enumerate_support:
+        found.add("enumerate")
+    return frozenset(found)
+
+
+@capabilities.register
+def _(distribution: Normal) -> frozenset[Capability]:
+    return frozenset({"mean", "variance", "cdf", "icdf", "draw", "stack"})
+
+
+@capabilities.register
+def _(distribution: Bernoulli) -> frozenset[Capability]:
+    return frozenset({"mean", "variance", "enumerate", "stack"})
+
+
+@capabilities.register
+def _(distribution: Independent) -> frozenset[Capability]:
+    return capabilities(distribution.base_dist) - {"cdf", "icdf", "enumerate"}
+
+
+def require(distribution: Distribution, capability: Capability) -> None:
+    """Raise CapabilityError, in words, where the distribution lacks the capability."""
+    has = capabilities(distribution)
+    if capability not in has:
+        can = ", ".join(sorted(has)) or "nothing beyond log_prob"
+        raise CapabilityError(f"{type(distribution).__name__} has no {capability}; it offers: {can}.")

@@ -1,0 +1,50 @@
+"""Posteriors q(z | x, context)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+from torch.distributions import Distribution, Independent, Normal
+from torch.nn.functional import softplus
+
+from elbowroom.components import Component
+from elbowroom.numerics import Given, InputError
+from elbowroom.runs import described
+
+__all__ = ["DiagonalNormal"]
+
+
+@described("diagonal-normal")
+class DiagonalNormal(Component):
+    """N(μ(x), diag σ²(x)): the network returns μ and a raw spread, two numbers per element.
+
+    spread: "softplus" makes the *variance* softplus(raw) + floor; "exp" makes it exp(2·raw) + floor, that is, the
+    standard deviation exp(raw) when the floor is 0. floor: of the variance; 0 invites NaN (see
+    `benchmarks/nan_rates.py`).
+
+    >>> import torch
+    >>> q = DiagonalNormal(nn.Linear(3, 4), 2)
+    >>> q({"x": torch.zeros(1, 5, 3)}).event_shape
+    torch.Size([2])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        event: int | Sequence[int],
+        given: Sequence[str] = ("x",),
+        spread: Literal["softplus", "exp"] = "softplus",
+        floor: float = 1e-5,
+    ) -> None:
+        super().__init__(event, given, network)
+        if spread not in ("softplus", "exp"):
+            raise InputError(f"spread must be 'softplus' or 'exp'; got {spread!r}.")
+        if floor < 0:
+            raise InputError(f"The floor of a variance cannot be negative; got {floor}.")
+        self.spread, self.floor = spread, floor
+
+    def forward(self, given: Given) -> Distribution:
+        """q with batch shape [draws or 1, batch]."""
+        mean, raw = self.parameters_from(given, 2)
+        variance = (softplus(raw) if self.spread == "softplus" else (2 * raw).exp()) + self.floor
+        return Independent(Normal(mean, variance.sqrt(), validate_args=False), len(self.event), False)

@@ -1,0 +1,5 @@
+"""Training: one step, one loop, three engines, and a run folder that resumes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,94 @@
+"""A model in one file: weights as safetensors, and a recipe in plain words in the file's header."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from elbowroom.components import Blocks
+from elbowroom.numerics import InputError
+from elbowroom.runs import build, recipe_of, write_atomic
+
+from .model import VAE
+
+# Kinds register themselves when their modules are imported.
+_ROOMS_WITH_KINDS = ("priors", "posteriors", "likelihoods", "preprocess", "networks")
+
+__all__ = ["FORMAT", "load_model", "model_recipe", "save_model"]
+
+FORMAT = 1
+"""Version of the recipe; a file of another version is refused in words."""
+
+
+def model_recipe(vae: VAE) -> dict[str, Any]:
+    """How the model was made, in plain values; the user's own modules are named "encoder", "decoder", or by block."""
+
+    def blocks(part: Blocks, role: str) -> dict[str, Any]:
+        name = "{role}" if len(part) == 1 else "{role}.{block}"
+        return {key: recipe_of(c, name.format(role=role, block=key)) for key, c in part.items()}
+
+    return {
+        "version": FORMAT,
+        "prior": blocks(vae.prior, "prior"),
+        "posterior": blocks(vae.posterior, "encoder"),
+        "likelihood": recipe_of(vae.likelihood, "decoder"),
+        "preprocess": recipe_of(vae.preprocess, "preprocess"),
+    }
+
+
+def build_model(recipe: Mapping[str, Any], modules: Mapping[str, nn.Module] | None = None) -> VAE:
+    """The model that `model_recipe` described, with fresh weights."""
+    for room in _ROOMS_WITH_KINDS:
+        _import_all(f"elbowroom.{room}")
+    if recipe.get("version") != FORMAT:
+        raise InputError(
+            f"The recipe is of version {recipe.get('version')!r} and this elbowroom reads version {FORMAT}: "
+            f"use the elbowroom that wrote it, or train again."
+        )
+    parts = {name: build(recipe[name], modules) for name in ("prior", "posterior", "likelihood", "preprocess")}
+    return VAE(**parts)
+
+
+def save_model(vae: VAE, path: str | Path) -> Path:
+    """Write the model to one file, atomically: safetensors with the recipe (YAML) in its header. Returns the path."""
+    path = Path(path)
+    recipe = yaml.safe_dump(model_recipe(vae), sort_keys=False)
+    tensors = {name: tensor.detach().contiguous() for name, tensor in vae.state_dict().items()}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"recipe": recipe}))
+    return path
+
+
+def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None) -> VAE:
+    """The model that `save_model` wrote, in evaluation mode. `modules`: the user's own networks by name.
+
+    Raises InputError for a missing, damaged or foreign file, an unknown version, or a module that was not given.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no model file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged or is no safetensors file ({error}): save the model again.") from error
+    if "recipe" not in header:
+        raise InputError(f"{path} holds weights but no recipe; elbowroom writes models with er.save_model.")
+    vae = build_model(yaml.safe_load(header["recipe"]), modules)
+    try:
+        vae.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"The weights in {path} do not fit its recipe: {error}") from error
+    return vae.eval()
+
+
+def _import_all(package: str) -> None:
+    module = importlib.import_module(package)
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        importlib.import_module(f"{package}.{found.name}")

@@ -1,0 +1,243 @@
+"""The VAE: prior, posterior, likelihood, and the arithmetic between them."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.distributions import Distribution
+
+from elbowroom.components import Blocks, Component
+from elbowroom.distributions import draw, require, simulate
+from elbowroom.likelihoods import Likelihood
+from elbowroom.numerics import Batch, Given, InputError, Noise, keyed_normal, keyed_uniform
+from elbowroom.preprocess import Identity, Preprocess
+
+from .target import Target
+from .terms import Terms
+
+__all__ = ["VAE", "HasBatch"]
+
+Mode = Literal["ancestral", "mean", "offset"]
+
+
+class HasBatch(Protocol):
+    """Examples that can be had as one batch."""
+
+    def batch(self) -> Batch:
+        """All the examples."""
+        ...
+
+
+class VAE(nn.Module):
+    """A variational autoencoder: p(z), q(z | x), p(x | z), and how x is preprocessed.
+
+    prior, posterior: a component (the block "z"), or a dictionary of blocks; posterior blocks are drawn in the
+    dictionary's order, each seeing those before it. Raises InputError where blocks and names do not fit together.
+    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
+
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(nn.Linear(3, 4), 2),
+    ...           likelihoods.Normal(nn.Linear(2, 3), 3))
+    >>> vae.sample(5).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        prior: Component | Mapping[str, Component],
+        posterior: Component | Mapping[str, Component],
+        likelihood: Likelihood,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        super().__init__()
+        self.prior = Blocks(prior)
+        self.posterior = Blocks(posterior)
+        self.likelihood = likelihood
+        self.preprocess = Identity() if preprocess is None else preprocess
+        self._check_blocks()
+
+    @property
+    def latents(self) -> int:
+        """Number of latent dimensions, over all blocks."""
+        return sum(math.prod(block.event) for block in self.prior.values())
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """Names that the components read beside x and the latent blocks."""
+        parts = [*self.prior.values(), *self.posterior.values(), self.likelihood]
+        names = dict.fromkeys(name for part in parts for name in part.given)
+        return tuple(name for name in names if name != "x" and name not in self.prior)
+
+    @property
+    def quantity(self) -> str:
+        """What the model's bounds are bounds on, in symbols."""
+        if getattr(self.likelihood, "unnormalised", False):
+            return "an unnormalised score of x"
+        return self.preprocess.estimand
+
+    def forward(self, batch: Batch, noise: Noise) -> Terms:
+        """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms."""
+        given, log_jacobian = self.given(batch, noise)
+        q: dict[str, Distribution] = {}
+        log_q = {}
+        for name, block in self.posterior.items():
+            q[name] = block(given)
+            given[name], log_q[name] = draw(q[name], noise[name])
+            if name in batch.observed:
+                value, mask = batch.observed[name]
+                seen = mask.view(1, -1, *[1] * (given[name].dim() - 2))
+                given[name] = torch.where(seen, value, given[name])
+                log_q[name] = _masked(log_q[name], mask)
+        p = {name: block(given) for name, block in self.prior.items()}
+        closed = self._closed_blocks - set(batch.observed)
+        return Terms(given, q, p, self.likelihood(given), log_jacobian, log_q, closed)
+
+    def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
+        """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch]."""
+        y, log_jacobian = self.preprocess(batch.x, noise.get("x"))
+        context = {name: value.unsqueeze(0) for name, value in batch.context.items()}
+        return {"x": y.unsqueeze(0), **context}, log_jacobian
+
+    def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
+        """Fresh noise for a training step, from one generator."""
+        device, dtype = generator.device, self.dtype
+        noise = {
+            name: torch.randn(draws, batch, *block.noise_shape, generator=generator, device=device, dtype=dtype)
+            for name, block in self.posterior.items()
+        }
+        if self.preprocess.noise_shape is not None:
+            shape = (batch, *self.preprocess.noise_shape)
+            noise["x"] = torch.rand(shape, generator=generator, device=device, dtype=dtype)
+        return noise
+
+    def keyed_noise(self, draws: int, index: Tensor, seed: int, first_draw: int = 0) -> Noise:
+        """Noise that depends only on (seed, example, draw), whatever the batching; on the model's device."""
+        device, dtype = self.device, self.dtype
+        noise = {
+            name: keyed_normal(block.noise_shape, draws, index, seed, first_draw, stream).to(device, dtype)
+            for stream, (name, block) in enumerate(self.posterior.items())
+        }
+        if self.preprocess.noise_shape is not None:
+            noise["x"] = keyed_uniform(self.preprocess.noise_shape, index, seed).to(device, dtype)
+        return noise
+
+    def target(self, batch: Batch, seed: int = 0) -> Target:
+        """The unnormalised posterior of each example, frozen: what samplers and AIS are run on."""
+        return Target(self, batch, seed)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        mode: Mode = "ancestral",
+        offset: float = 0.0,
+        seed: int = 0,
+        context: Given | None = None,
+    ) -> Tensor:
+        """Draw x [n, *event] on the user's scale.
+
+        mode: "ancestral" draws z ~ p(z), then x ~ p(x | z), and is the only one whose x is distributed as the model
+        says; "mean" gives the mean of p(x | z), "offset" the mean + `offset` standard deviations of it. context:
+        name -> [n, ...]. The same seed draws the same z in every mode.
+        """
+        if mode not in ("ancestral", "mean", "offset"):
+            raise InputError(f"mode must be 'ancestral', 'mean' or 'offset'; got {mode!r}.")
+        with _evaluating(self):
+            p_x = self.likelihood(self._draw_prior(n, seed, context or {}))
+            if mode == "ancestral":
+                y = simulate(p_x, Generator(self.device).manual_seed(seed + 1))
+            else:
+                require(p_x, "mean")
+                y = p_x.mean if mode == "mean" else p_x.mean + offset * p_x.stddev
+            return self.preprocess.inverse(y.expand(1, n, *y.shape[2:])[0])
+
+    @torch.no_grad()
+    def encode(self, examples: Batch | HasBatch, seed: int = 0) -> dict[str, Tensor]:
+        """Mean of q(z | x) per block, [n, *event]; later blocks are given the means of earlier ones."""
+        batch = as_batch(examples)
+        with _evaluating(self):
+            given, _ = self.given(batch, self.keyed_noise(1, batch.index, seed))
+            for name, block in self.posterior.items():
+                given[name] = block(given).mean
+            return {name: given[name][0] for name in self.posterior}
+
+    @torch.no_grad()
+    def reconstruct(self, examples: Batch | HasBatch, seed: int = 0) -> Tensor:
+        """Mean of p(x | z) at the mean of q(z | x), [n, *event], on the user's scale."""
+        batch = as_batch(examples)
+        with _evaluating(self):
+            given, _ = self.given(batch, self.keyed_noise(1, batch.index, seed))
+            for name, value in self.encode(batch, seed).items():
+                given[name] = value.unsqueeze(0)
+            return self.preprocess.inverse(self.likelihood(given).mean[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters(), torch.empty(0)).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type the model computes in."""
+        return next(self.parameters(), torch.empty(0)).dtype
+
+    def _draw_prior(self, n: int, seed: int, context: Given) -> Given:
+        generator = Generator(self.device).manual_seed(seed)
+        given = {name: value.unsqueeze(0) for name, value in context.items()}
+        waiting = dict(self.prior.items())
+        while waiting:
+            ready = [name for name, block in waiting.items() if not set(block.given) & set(waiting)]
+            for name in ready:
+                block = waiting.pop(name)
+                noise = torch.randn(1, n, *block.noise_shape, generator=generator, device=self.device)
+                given[name] = draw(block(given), noise.to(self.dtype))[0]
+        return given
+
+    @property
+    def _closed_blocks(self) -> frozenset[str]:
+        order = list(self.posterior)
+        later = {name: set(order[position:]) for position, name in enumerate(order)}
+        return frozenset(name for name, block in self.prior.items() if not set(block.given) & later[name])
+
+    def _check_blocks(self) -> None:
+        if set(self.prior) != set(self.posterior):
+            raise InputError(
+                f"Prior and posterior name different blocks: {', '.join(self.prior)} and {', '.join(self.posterior)}."
+            )
+        if "x" in self.prior:
+            raise InputError("A latent block cannot be called 'x': that is the observation.")
+        for name, block in self.prior.items():
+            if block.event != self.posterior[name].event:
+                raise InputError(
+                    f"Block {name!r}: the prior has event {block.event}, the posterior {self.posterior[name].event}."
+                )
+        seen = {"x", *self.context_names}
+        for name, block in self.posterior.items():
+            if not set(block.given) <= seen:
+                unseen = ", ".join(sorted(set(block.given) - seen))
+                raise InputError(f"The posterior of {name!r} reads {unseen}, which is drawn after it; reorder.")
+            seen.add(name)
+
+
+class _evaluating:
+    """Evaluation mode for a while: batch norm and dropout as they are in use."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.was = module, module.training
+
+    def __enter__(self) -> None:
+        self.module.eval()
+
+    def __exit__(self, *_: object) -> None:
+        self.module.train(self.was)
+
+
+def as_batch(examples: Batch | HasBatch) -> Batch:
+    """A batch, from a batch or from anything that can be had as one."""
+    return examples if isinstance(examples, Batch) else examples.batch()
+
+
+def _masked(log_density: Callable[[], Tensor], mask: Tensor) -> Callable[[], Tensor]:
+    return lambda: log_density().masked_fill(mask, 0.0)

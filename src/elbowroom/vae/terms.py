@@ -1,0 +1,99 @@
+"""What one pass through a VAE gives, computed when first asked for."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from elbowroom.distributions import kl
+from elbowroom.numerics import CapabilityError, Given
+
+__all__ = ["KL", "Terms"]
+
+KL = Literal["auto", "closed", "sampled"]
+
+
+class Terms:
+    """The terms of every bound, per example and per draw, in nats.
+
+    z: drawn latent blocks [draws, batch, *event]; q, p: posterior and prior of each block; p_x: the likelihood
+    given them; y: the preprocessed x [1, batch, *event]; log_jacobian [batch]: of the preprocessing step.
+    """
+
+    def __init__(
+        self,
+        given: Given,
+        q: dict[str, Distribution],
+        p: dict[str, Distribution],
+        p_x: Distribution,
+        log_jacobian: Tensor,
+        log_q: Mapping[str, Callable[[], Tensor]],
+        closed_blocks: frozenset[str],
+    ) -> None:
+        self.z = {name: given[name] for name in q}
+        self.y, self.log_jacobian = given["x"], log_jacobian
+        self.q, self.p, self.p_x = q, p, p_x
+        self._log_q, self._closed_blocks = log_q, closed_blocks
+
+    @cached_property
+    def log_prior(self) -> dict[str, Tensor]:
+        """log p(z) per block, [draws, batch]."""
+        return {name: self.p[name].log_prob(value) for name, value in self.z.items()}
+
+    @cached_property
+    def log_posterior(self) -> dict[str, Tensor]:
+        """log q(z | x) per block, [draws, batch]; 0 where the block is observed."""
+        return {name: log_density() for name, log_density in self._log_q.items()}
+
+    @cached_property
+    def log_likelihood(self) -> Tensor:
+        """log p(x | z) on the user's scale, [draws, batch]."""
+        return self.p_x.log_prob(self.y) + self.log_jacobian
+
+    @property
+    def log_weight(self) -> Tensor:
+        """log p(x, z) − log q(z | x), [draws, batch]: the importance weight of each draw."""
+        total = self.log_likelihood
+        for name in self.z:
+            total = total + (self.log_prior[name] - self.log_posterior[name])
+        return total
+
+    @property
+    def log_draw_weight(self) -> Tensor:
+        """Log of the weight of each draw in a mean over draws, [draws, batch]."""
+        return torch.full_like(self.log_likelihood, -math.log(self.log_likelihood.shape[0]))
+
+    def elementwise_kl(self, block: str) -> Tensor | None:
+        """KL(q ‖ p) of a block per element, [draws or 1, batch, *event]; None where it has no closed form.
+
+        Closed only where the prior of the block conditions on nothing drawn after it.
+        """
+        return kl(self.q[block], self.p[block]) if block in self._closed_blocks else None
+
+    def kl(self, block: str, how: KL = "auto") -> Tensor:
+        """KL(q ‖ p) of a block, [draws or 1, batch]: closed where it can be, else the sampled log q − log p.
+
+        Raises CapabilityError for how="closed" where there is no closed form.
+        """
+        if how != "sampled":
+            elements = self.elementwise_kl(block)
+            if elements is not None:
+                return elements.flatten(2).sum(-1) if elements.dim() > 2 else elements
+            if how == "closed":
+                raise CapabilityError(
+                    f"The KL of block {block!r} has no closed form ({type(self.q[block]).__name__} against "
+                    f"{type(self.p[block]).__name__}, or observed, or conditioned on later draws): use kl='sampled'."
+                )
+        return self.log_posterior[block] - self.log_prior[block]
+
+    def rate(self, how: KL = "auto") -> Tensor:
+        """Sum of the KL of all blocks, [draws or 1, batch]."""
+        blocks = iter(self.z)
+        total = self.kl(next(blocks), how)
+        for name in blocks:
+            total = total + self.kl(name, how)
+        return total
