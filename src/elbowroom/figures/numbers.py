@@ -1,0 +1,76 @@
+"""How numbers are written: two significant digits of the error decide the digits of the value."""
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["aligned", "count", "places", "rounded", "with_error"]
+
+MISSING = "not available"
+_DEFAULT_PLACES = 2
+_FIGURE_SPACE, _POINT_SPACE = "\u2007", "\u2008"
+
+
+def places(error: float | None) -> int:
+    """Decimal places that show two significant digits of `error`; negative where these are tens or hundreds.
+
+    An error of zero, or one that could not be had, decides nothing: two places.
+
+    >>> [places(e) for e in (0.0123, 0.0996, 1.3, 9.96, 56.0, 560.0)]
+    [3, 2, 1, 0, 0, -1]
+    """
+    if error is None or not math.isfinite(error) or error == 0:
+        return _DEFAULT_PLACES
+    return 1 - int(f"{abs(error):.1e}".split("e")[1])
+
+
+def rounded(value: float | None, digits: int = _DEFAULT_PLACES) -> str:
+    """`value` to `digits` decimal places, with a true minus sign and commas between thousands.
+
+    >>> rounded(-1234.56, 1), rounded(1239.0, -1), rounded(-0.001, 1)
+    ('−1,234.6', '1,240', '0.0')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{round(value, digits):,.{max(digits, 0)}f}"
+    if text.startswith("-"):
+        text = text[1:] if float(text.replace(",", "")) == 0 else "−" + text[1:]
+    return text
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """`value ± error` with the digits that two significant digits of the error allow.
+
+    >>> with_error(3.14159, 0.0123), with_error(-86.4123, 0.24), with_error(1234.0, 560.0)
+    ('3.142 ± 0.012', '−86.41 ± 0.24', '1,230 ± 560')
+    """
+    digits = places(error)
+    if error is None or not math.isfinite(error) or value is None or not math.isfinite(value):
+        return rounded(value, digits)
+    return f"{rounded(value, digits)} ± {rounded(error, digits)}"
+
+
+def count(number: int, noun: str = "") -> str:
+    """A whole number with commas, and its noun in the plural where that is due.
+
+    >>> count(1200), count(1, "example"), count(397, "example")
+    ('1,200', '1 example', '397 examples')
+    """
+    return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
+
+
+def aligned(texts: Sequence[str]) -> list[str]:
+    """Numbers of one column, padded on the right with spaces as wide as digits so that decimal points align.
+
+    >>> [t.replace("\\u2007", "_").replace("\\u2008", ",") for t in aligned(["1", "2.5", "3.25", "none"])]
+    ['1,__', '2.5_', '3.25', 'none']
+    """
+    tails = [len(t.partition(".")[2]) if _numeric(t) else 0 for t in texts]
+    longest = max(tails, default=0)
+    return [
+        t + (_POINT_SPACE if longest and not tail else "") + _FIGURE_SPACE * (longest - tail) if _numeric(t) else t
+        for t, tail in zip(texts, tails, strict=True)
+    ]
+
+
+def _numeric(text: str) -> bool:
+    return bool(text) and text[-1].isdigit()
