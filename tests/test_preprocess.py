@@ -26,9 +26,7 @@ EVENT = (2, 3)
 
 
 def fitted() -> Standardise:
-    return Standardise(EVENT).fit(
-        3.0 * torch.randn(50, *EVENT, generator=torch.Generator().manual_seed(0)) + 1.0
-    )
+    return Standardise(EVENT).fit(3.0 * torch.randn(50, *EVENT, generator=torch.Generator().manual_seed(0)) + 1.0)
 
 
 MAPS = {
@@ -105,9 +103,7 @@ def test_integers_become_the_default_dtype():
     assert Identity()(torch.tensor([[1]]))[0].dtype == torch.float32
 
 
-def log_density(
-    step: Preprocess, x: Tensor, noise: Tensor | None, family: torch.distributions.Distribution
-) -> Tensor:
+def log_density(step: Preprocess, x: Tensor, noise: Tensor | None, family: torch.distributions.Distribution) -> Tensor:
     y, log_jacobian = step(x, noise)
     return family.log_prob(y).flatten(1).sum(1) + log_jacobian
 
@@ -137,9 +133,7 @@ def test_dequantised_density_integrates_to_one_over_levels_and_noise():
     for level in range(levels):
         x = torch.tensor([[float(level)]], dtype=torch.float64)
         cell, _ = integrate.quad(
-            lambda u, x=x: math.exp(
-                log_density(step, x, torch.tensor([[u]], dtype=torch.float64), family).item()
-            ),
+            lambda u, x=x: math.exp(log_density(step, x, torch.tensor([[u]], dtype=torch.float64), family).item()),
             0,
             1,
         )

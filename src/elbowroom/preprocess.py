@@ -79,9 +79,7 @@ class Affine(Preprocess):
     def __init__(self, scale: float, shift: float = 0.0) -> None:
         super().__init__()
         if not (math.isfinite(scale) and math.isfinite(shift)) or scale == 0:
-            raise InputError(
-                f"Affine needs a finite scale other than 0 and a finite shift; got {scale}, {shift}."
-            )
+            raise InputError(f"Affine needs a finite scale other than 0 and a finite shift; got {scale}, {shift}.")
         self.scale, self.shift = scale, shift
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -118,9 +116,7 @@ class Standardise(Preprocess):
     def fit(self, x: Tensor) -> "Standardise":
         """Take mean and standard deviation (divisor n) from training data x [n, *event]."""
         if tuple(x.shape[1:]) != tuple(self.mean.shape) or not len(x):
-            raise InputError(
-                f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(x.shape)}."
-            )
+            raise InputError(f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(x.shape)}.")
         values = x.to(torch.float64)
         std = values.std(dim=0, correction=0)
         constant = values.amax(dim=0) == values.amin(dim=0)
@@ -157,9 +153,7 @@ class Logit(Preprocess):
     def __init__(self, alpha: float = 1e-6) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:
-            raise InputError(
-                f"Logit needs alpha between 0 and 0.5, so that 0 and 1 stay finite; got {alpha}."
-            )
+            raise InputError(f"Logit needs alpha between 0 and 0.5, so that 0 and 1 stay finite; got {alpha}.")
         self.alpha = alpha
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -175,9 +169,7 @@ class Logit(Preprocess):
 
     def support(self, before: Support) -> Support:
         if before.kind not in ("unit", "binary"):
-            raise InputError(
-                f"Logit takes data in [0, 1]; these are {before}. Dequantise or scale them first."
-            )
+            raise InputError(f"Logit takes data in [0, 1]; these are {before}. Dequantise or scale them first.")
         return Support("real")
 
     def step_after(self, before: float | None) -> float | None:

@@ -1,0 +1,5 @@
+"""Real data with their support, their split and their way to the network."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

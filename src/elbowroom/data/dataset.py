@@ -1,0 +1,156 @@
+"""Examples, and the data set that holds three parts of them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elbowroom.numerics import Batch, Support
+from elbowroom.preprocess import Preprocess
+from elbowroom.runs import recipe_of
+
+__all__ = ["Dataset", "Examples", "describe"]
+
+
+@dataclass(slots=True, repr=False)
+class Examples:
+    """Rows of a data set, on the user's scale.
+
+    x: [n, *event]; index: [n] int64, the row's place in the whole data set; labels: [n] int64 class codes, or None;
+    context: name -> [n, ...], with the one-hot "label" [n, classes] where there are labels; data: hash of the whole
+    data set, so that estimates of the same data know each other.
+
+    >>> part = Examples(torch.eye(3), torch.tensor([7, 3, 5]))[1:]
+    >>> len(part), part.index.tolist(), part.batch().x[0].tolist()
+    (2, [3, 5], [0.0, 1.0, 0.0])
+    """
+
+    x: Tensor
+    index: Tensor
+    labels: Tensor | None = None
+    context: dict[str, Tensor] = field(default_factory=dict)
+    data: str = ""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, key: Any) -> "Examples":
+        """Some of the examples: a number, slice, list of numbers, mask or tensor of either."""
+        rows = torch.arange(len(self))
+        rows = rows[key] if isinstance(key, slice) else rows[_positions(key)]
+        labels = None if self.labels is None else self.labels[rows]
+        context = {name: value[rows] for name, value in self.context.items()}
+        return Examples(self.x[rows], self.index[rows], labels, context, self.data)
+
+    def batch(self) -> Batch:
+        """All of the examples as one batch."""
+        return Batch(self.x, self.index, dict(self.context))
+
+    def __repr__(self) -> str:
+        return f"Examples({len(self):,} of event {tuple(self.x.shape[1:])})"
+
+
+@dataclass(repr=False)
+class Dataset:
+    """Data in three parts, where they lie, and the map from their scale to the network's.
+
+    event: shape of one example; image_shape: (H, W) or (C, H, W) where the examples are images; columns: names of a
+    table's columns; label_names: one per class; sha256: hash of x and labels; official: the parts that the data's
+    makers fixed; split_seed: what drew the others; notes: what a person should know about the data (constant columns, repeated rows).
+    """
+
+    name: str
+    train: Examples
+    validation: Examples
+    test: Examples
+    support: Support
+    preprocess: Preprocess
+    event: tuple[int, ...]
+    image_shape: tuple[int, ...] | None
+    columns: list[str] | None
+    label_names: list[str] | None
+    source: str
+    sha256: str
+    split_seed: int
+    official: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def levels(self) -> int | None:
+        """Levels of the grid (or categories), where the support has them."""
+        return self.support.levels
+
+    @property
+    def parts(self) -> dict[str, Examples]:
+        """The three parts by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def record(self) -> dict[str, Any]:
+        """Plain values that say which data these are: for the recipe of a run."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "sizes": {name: len(part) for name, part in self.parts.items()},
+            "official": list(self.official),
+            "split_seed": self.split_seed,
+            "sha256": self.sha256,
+            "support": str(self.support),
+            "event": list(self.event),
+            "image_shape": None if self.image_shape is None else list(self.image_shape),
+            "label_names": self.label_names,
+            "preprocess": recipe_of(self.preprocess),
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        return describe(self)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, {sum(map(len, self.parts.values())):,} examples of event {self.event})"
+
+
+def describe(dataset: Dataset) -> str:
+    """What a person wants to know of a data set before using it: a few lines of text."""
+    kept = {name: " (official)" for name in dataset.official}
+    sizes = [f"{name} {len(part):,}{kept.get(name, '')}" for name, part in dataset.parts.items()]
+    lines = [
+        f"{dataset.name}: {sum(map(len, dataset.parts.values())):,} examples, {_event_words(dataset)}",
+        f"  support     {dataset.support}",
+        f"  preprocess  {_map_words(recipe_of(dataset.preprocess))}; the estimand is {dataset.preprocess.estimand}",
+        f"  split       {', '.join(sizes)}; seed {dataset.split_seed}",
+    ]
+    if dataset.label_names:
+        lines.append(f"  labels      {len(dataset.label_names)} classes: {_shortened(dataset.label_names)}")
+    if dataset.columns:
+        lines.append(f"  columns     {_shortened(dataset.columns)}")
+    lines += [f"  sha256      {dataset.sha256}", f"  source      {dataset.source}"]
+    lines += [f"  note        {note}" for note in dataset.notes]
+    return "\n".join(lines)
+
+
+def _positions(key: Any) -> Tensor:
+    positions = torch.atleast_1d(torch.as_tensor(key))
+    return positions if positions.numel() else positions.long()
+
+
+def _event_words(dataset: Dataset) -> str:
+    values = 1
+    for side in dataset.event:
+        values *= side
+    if dataset.image_shape is None:
+        return f"{values:,} columns"
+    return f"images {'×'.join(map(str, dataset.image_shape))} ({values:,} values, event {dataset.event})"
+
+
+def _map_words(recipe: Any) -> str:
+    """A preprocessing recipe in one phrase; event shapes, which the first line has, are left out."""
+    if recipe["kind"] == "chain":
+        return ", then ".join(_map_words(step) for step in recipe["steps"])
+    numbers = [f"{key} {value}" for key, value in recipe.items() if key not in ("kind", "event")]
+    return f"{recipe['kind']} ({', '.join(numbers)})" if numbers else recipe["kind"]
+
+
+def _shortened(names: list[str], most: int = 12) -> str:
+    more = f", … ({len(names) - most} more)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,198 @@
+"""Readers of the files a person brings: .npy, .npz, .csv, .parquet and folders of images."""
+
+import csv
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbowroom.numerics import InputError, Support
+
+from .raw import Raw, from_array, from_frame, not_numbers
+
+__all__ = ["ENDINGS", "read_path"]
+
+_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+
+
+def read_path(path: Path, labels: Any) -> tuple[Raw, Any]:
+    """Raw data of a file or folder, and the labels: the source's own, or what `labels` says instead."""
+    if not path.exists():
+        raise InputError(f"There is no file or folder {str(path)!r}.")
+    if path.is_dir():
+        return _read_images(path, labels)
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder.")
+    return ENDINGS[path.suffix.lower()](path, labels)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
+    return InputError(f"{str(path)!r} cannot be read ({reason}): it may be cut short or of another format.")
+
+
+def _no_label_column(path: Path, labels: Any) -> None:
+    if isinstance(labels, str):
+        raise InputError(f"{path.name!r} has no columns by name, so labels={labels!r} means nothing: give an array.")
+
+
+def _read_npy(path: Path, labels: Any) -> tuple[Raw, Any]:
+    _no_label_column(path, labels)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(path, error) from error
+    return from_array(array, repr(path.name)), labels
+
+
+def _read_npz(path: Path, labels: Any) -> tuple[Raw, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise _unreadable(path, error) from error
+    key = next((k for k in ("x", "data", "images") if k in arrays), None)
+    if key is None:
+        if len(arrays) != 1:
+            held = ", ".join(map(repr, arrays)) or "nothing"
+            raise InputError(f"{path.name!r} holds {held}: name the data 'x', 'data' or 'images'.")
+        key = next(iter(arrays))
+    if isinstance(labels, str):
+        if labels not in arrays:
+            raise InputError(f"{path.name!r} holds no array {labels!r} for the labels; it holds {', '.join(arrays)}.")
+        labels = arrays[labels]
+    elif labels is None:
+        labels = next((arrays[k] for k in ("y", "labels") if k in arrays), None)
+    return from_array(arrays[key], f"{key!r} in {path.name!r}"), labels
+
+
+def _read_csv(path: Path, labels: Any) -> tuple[Raw, Any]:
+    """A table with or without a line of column names; quotes as in RFC 4180."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = next(csv.reader(file), [])
+        if not first:
+            raise InputError(f"{path.name!r} is empty; give at least two rows.")
+        header = not all(_is_number(cell) for cell in first)
+        columns = [cell.strip() for cell in first] if header else [f"column {i + 1}" for i in range(len(first))]
+        if isinstance(labels, str) and labels not in columns:
+            raise InputError(f"{path.name!r} has no column {labels!r} for the labels; it has {', '.join(columns)}.")
+        skip = columns.index(labels) if isinstance(labels, str) else None
+        used = [i for i in range(len(columns)) if i != skip]
+        x = _csv_numbers(path, columns, used, int(header))
+        if skip is not None:
+            labels = [row[skip] for row in _csv_rows(path, int(header))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+    return Raw(x, columns=[columns[i] for i in used] if header else None), labels
+
+
+def _csv_numbers(path: Path, columns: list[str], used: list[int], skip: int) -> NDArray[Any]:
+    if not any(True for _ in _csv_rows(path, skip)):
+        raise InputError(f"{path.name!r} has a line of names but no rows; give at least two.")
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            x = np.loadtxt(file, delimiter=",", skiprows=skip, ndmin=2, comments=None, quotechar='"')
+    except ValueError:
+        x = _csv_slowly(path, columns, used, skip)
+    else:
+        x = x[:, used]
+    return x
+
+
+def _csv_slowly(path: Path, columns: list[str], used: list[int], skip: int) -> NDArray[Any]:
+    """The numbers where some column (the labels') holds words; InputError that names what is wrong."""
+    values, bad = [], set()
+    for number, row in enumerate(_csv_rows(path, skip), start=1 + skip):
+        if len(row) != len(columns):
+            raise InputError(f"{path.name!r} is ragged: line {number} has {len(row)} cells, not {len(columns)}.")
+        words = [i for i in used if not _is_number(row[i])]
+        empty = [i for i in words if not row[i].strip()]
+        if empty:
+            raise InputError(f"{path.name!r} has no value in line {number}, column {columns[empty[0]]!r}: fill it in.")
+        bad.update(words)
+        if not bad:
+            values.append([float(row[i]) for i in used])
+    if bad:
+        raise InputError(not_numbers([columns[i] for i in sorted(bad)], repr(path.name)))
+    return np.array(values)
+
+
+def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for i, row in enumerate(csv.reader(file)):
+            if i >= skip and row:
+                yield row
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_parquet(path: Path, labels: Any) -> tuple[Raw, Any]:
+    try:
+        import pandas
+        import pyarrow
+    except ImportError as error:
+        raise InputError("Reading .parquet needs an extra: pip install 'elbowroom[parquet]'.") from error
+    try:
+        frame = pandas.read_parquet(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise _unreadable(path, error) from error
+    return from_frame(frame, labels, repr(path.name))
+
+
+def _read_images(folder: Path, labels: Any) -> tuple[Raw, Any]:
+    """Images of one size; subfolders, where there are any, are the labels."""
+    _no_label_column(folder, labels)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file())
+    if not paths:
+        raise InputError(f"The folder {str(folder)!r} holds no images ({', '.join(sorted(_IMAGES))}).")
+    groups = [p.relative_to(folder).parts[0] if p.parent != folder else None for p in paths]
+    named = [group for group in groups if group is not None]
+    if named and len(named) < len(groups):
+        raise InputError(f"{str(folder)!r} holds images beside subfolders with images: use one or the other.")
+    pictures = [_picture(p) for p in paths]
+    for p, picture in zip(paths, pictures, strict=True):
+        if picture.size != pictures[0].size:
+            raise InputError(
+                f"Images differ in size: {paths[0].name!r} is {_size(pictures[0])}, {p.name!r} is {_size(picture)}; "
+                "resize them to one."
+            )
+    modes = {picture.mode for picture in pictures}
+    if modes == {"1"}:
+        x, support = np.stack([np.asarray(p, dtype=np.uint8) for p in pictures]), Support("binary")
+    elif modes <= {"1", "L"}:
+        x, support = np.stack([np.asarray(p.convert("L")) for p in pictures]), Support("grid", 256)
+    else:
+        colour = np.stack([np.asarray(p.convert("RGB")) for p in pictures])
+        x, support = colour.transpose(0, 3, 1, 2), Support("grid", 256)
+    return Raw(x, support=support), labels if labels is not None else named or None
+
+
+def _picture(path: Path) -> Any:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            picture = file.copy()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from error
+    if picture.mode.startswith(("I", "F")):
+        raise InputError(f"{path.name!r} has more than 8 bits a value; save it with 8, or give a .npy of the numbers.")
+    return picture
+
+
+def _size(picture: Any) -> str:
+    return f"{picture.width}×{picture.height}"
+
+
+ENDINGS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
+"""Reader by file ending."""
