@@ -1,0 +1,83 @@
+"""Burda et al. 2016, table 1, the one-layer VAE: dynamic MNIST, 784-200-200-50 tanh, IWAE-5000 on the test set.
+
+    python reproductions/iwae_mnist/run.py train --epochs 800 --threads 1      # resumes where it was stopped
+    python reproductions/iwae_mnist/run.py evaluate                            # writes record.json
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+import elbowroom as er
+
+HERE = Path(__file__).parent
+
+
+def model(data: "er.data.Dataset") -> er.VAE:
+    """The paper's one-layer network; weights from seed 0."""
+    torch.manual_seed(0)
+    return er.VAE(
+        er.priors.StandardNormal(50),
+        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation="tanh"), 50),
+        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784], activation="tanh"), 784),
+        preprocess=data.preprocess,
+    )
+
+
+def train(run: Path, epochs: int, batch_size: int) -> None:
+    """Train (or go on training) in a run folder."""
+    data = er.load_data("mnist", preprocess="binarise", validation=2_000)
+    vae = model(data)
+    settings = {"epochs": epochs, "batch_size": batch_size, "lr": 1e-3, "lr_final": 1e-4, "seed": 0}
+    history = er.fit(vae, data, er.objectives.Elbo(), **settings, run=run, resume=(run / "recipe.yaml").exists())
+    print(history)
+
+
+def evaluate(run: Path, record: Path, draws: int) -> None:
+    """IWAE on the whole test set, with both errors."""
+    from elbowroom.training import read_run
+
+    data = er.load_data("mnist", preprocess="binarise", validation=2_000)
+    vae, history = read_run(run)
+    start = time.perf_counter()
+    iwae = er.evidence.iwae(vae, data.test, draws=draws, progress=True)
+    elbo = er.evidence.elbo(vae, data.test, draws=64, progress=True)
+    row = {
+        "epochs": len(history.rows),
+        "best_epoch": history.best_epoch,
+        "training_seconds": history.seconds,
+        "evaluation_seconds": time.perf_counter() - start,
+        "test_examples": len(data.test),
+        "draws": draws,
+        "iwae": [iwae.mean, iwae.se_mc, iwae.se_points],
+        "elbo": [elbo.mean, elbo.se_mc, elbo.se_points],
+        "examples_with_ess_below_10": iwae.collapsed,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    record.write_text(json.dumps(row, indent=1) + "\n")
+    print(iwae, elbo, row, sep="\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["train", "evaluate"])
+    parser.add_argument("--run", type=Path, default=Path("runs/iwae_mnist"))
+    parser.add_argument("--record", type=Path, default=HERE / "record.json")
+    parser.add_argument("--epochs", type=int, default=800)
+    parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument("--draws", type=int, default=5_000)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.what == "train":
+        train(arguments.run, arguments.epochs, arguments.batch_size)
+    else:
+        evaluate(arguments.run, arguments.record, arguments.draws)
+
+
+if __name__ == "__main__":
+    main()

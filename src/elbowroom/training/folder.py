@@ -1,0 +1,164 @@
+"""A run folder: recipe, history, the kept model, and a checkpoint that continues the run bit for bit."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from elbowroom.numerics import InputError
+from elbowroom.runs import append_line, write_atomic
+from elbowroom.vae import VAE, load_model, save_model
+
+from .history import History
+
+__all__ = ["FORMAT", "Checkpoint", "RunFolder", "read_run"]
+
+FORMAT = 1
+"""Version of the run folder; another version is refused in words."""
+
+
+@dataclass
+class Checkpoint:
+    """Where a run stands after an epoch: everything that its continuation depends on."""
+
+    epoch: int
+    step: int
+    seconds: float
+    best_epoch: int
+    best_value: float
+    state: dict[str, Tensor]
+    best_state: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    generator: Tensor
+
+
+class RunFolder:
+    """recipe.yaml | model.safetensors | training.safetensors | history.jsonl in one folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, recipe: Mapping[str, Any], resume: bool) -> Checkpoint | None:
+        """Begin a run (writes the recipe first), or give the checkpoint to continue from.
+
+        Raises InputError where the folder holds a run and `resume` was not said, or holds another run.
+        """
+        kept = self.path / "recipe.yaml"
+        if not kept.exists():
+            if resume:
+                raise InputError(f"{self.path} holds no run to resume; leave resume out to begin one.")
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomic(kept, yaml.safe_dump({"version": FORMAT, **recipe}, sort_keys=False))
+            return None
+        if not resume:
+            raise InputError(
+                f"{self.path} holds a run already: say resume=True to continue it, or name another folder."
+            )
+        before = read_recipe(self.path)
+        different = [key for key in recipe if _plain(recipe[key]) != before.get(key)]
+        if different:
+            raise InputError(f"{self.path} holds another run (its {different[0]} differs): name another folder.")
+        return self.checkpoint()
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The last checkpoint, or None where the run was stopped before its first."""
+        path = self.path / "training.safetensors"
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                scalars = json.loads(file.metadata()["scalars"])
+            tensors = load_file(path)
+        except (SafetensorError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged ({error}): delete the folder and train again.") from error
+        parts: dict[str, Any] = {part: _under(tensors, part) for part in ("state", "best_state", "optimizer")}
+        return Checkpoint(**scalars, **parts, generator=tensors["generator"])
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint in one step."""
+        tensors = {"generator": checkpoint.generator}
+        for part in ("state", "best_state", "optimizer"):
+            tensors |= {f"{part}.{name}": t.contiguous() for name, t in getattr(checkpoint, part).items()}
+        scalars = {name: getattr(checkpoint, name) for name in ("epoch", "step", "seconds", "best_epoch", "best_value")}
+        metadata = {"scalars": json.dumps(scalars)}
+        write_atomic(
+            self.path / "training.safetensors", lambda temporary: save_file(tensors, temporary, metadata=metadata)
+        )
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one epoch to the history."""
+        append_line(self.path / "history.jsonl", row)
+
+    def rewind(self, epoch: int) -> list[dict[str, Any]]:
+        """Rows up to `epoch`; later ones, which the checkpoint does not know, are dropped from the file."""
+        path = self.path / "history.jsonl"
+        rows = [row for row in read_rows(path) if row["epoch"] <= epoch]
+        write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows))
+        return rows
+
+    def finish(self, vae: VAE, history: History) -> None:
+        """Write the kept model and what was noted."""
+        save_model(vae, self.path / "model.safetensors")
+        summary = {"best_epoch": history.best_epoch, "selected_by": history.selected_by, "notes": history.notes}
+        write_atomic(self.path / "summary.json", json.dumps(summary, indent=1))
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The recipe of a run folder; InputError where there is none or it is of another version."""
+    kept = path / "recipe.yaml"
+    if not kept.is_file():
+        raise InputError(f"{path} is no run folder: it has no recipe.yaml.")
+    try:
+        recipe = yaml.safe_load(kept.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{kept} is not YAML any more: restore it, or train again.") from error
+    version = recipe.get("version") if isinstance(recipe, dict) else None
+    if version != FORMAT:
+        raise InputError(
+            f"{path} is a run of version {version!r}, and this elbowroom reads version {FORMAT}: use the elbowroom "
+            f"that wrote it, or train again."
+        )
+    return dict(recipe)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a history file; a last line that was cut short is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def read_run(path: str | Path, modules: Mapping[str, torch.nn.Module] | None = None) -> tuple[VAE, History]:
+    """The kept model and the history of a finished run folder.
+
+    Raises InputError where the folder is none, of another version, or the run was not finished.
+    """
+    path = Path(path)
+    read_recipe(path)
+    if not (path / "summary.json").exists():
+        raise InputError(f"The run in {path} was not finished: continue it with resume=True.")
+    summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    history = History(read_rows(path / "history.jsonl"), **summary)
+    return load_model(path / "model.safetensors", modules), history
+
+
+def _plain(value: Any) -> Any:
+    """As YAML would give it back: tuples become lists."""
+    return yaml.safe_load(yaml.safe_dump(value))
+
+
+def _under(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name[len(part) + 1 :]: t for name, t in tensors.items() if name.startswith(part + ".")}
