@@ -1,6 +1,7 @@
 from .curves import learning_curves as learning_curves
 from .ladders import Rung as Rung
 from .ladders import ladder as ladder
+from .latents import MAP_LIMIT as MAP_LIMIT
 from .latents import kl_per_latent as kl_per_latent
 from .latents import latent_map as latent_map
 from .numbers import aligned as aligned
@@ -16,4 +17,5 @@ from .planes import rate_distortion as rate_distortion
 from .plates import Graph as Graph
 from .plates import graph as graph
 from .plates import plate_diagram as plate_diagram
+from .tables import COLUMN_LIMIT as COLUMN_LIMIT
 from .tables import quantile_strips as quantile_strips

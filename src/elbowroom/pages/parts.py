@@ -1,0 +1,270 @@
+"""The page's figures: what each shows in words with a number, how to read it, and its drawing for two widths."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from elbowroom import figures
+
+from . import verdicts
+from .records import Record
+from .strips import Strip, model_strip, picture_pairs
+
+__all__ = ["NARROW", "WIDE", "Figure"]
+
+WIDE, NARROW = 760, 348
+"""Pixels that a figure is drawn for: a page or a sheet of A4, and a telephone of 380 pixels with its margins."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: `title` says what it shows, `how` how to read it, `foot` its n and draws.
+
+    svg: for the wide and the narrow page; strips: rows of pictures instead; missing: why there is neither.
+    """
+
+    key: str
+    title: str
+    how: str
+    foot: str = ""
+    svg: tuple[str, ...] = ()
+    strips: Sequence[Strip] = field(default_factory=tuple)
+    missing: str = ""
+
+
+def _drawn(draw: Callable[..., str], *arguments: Any, **options: Any) -> tuple[str, ...]:
+    return tuple(draw(*arguments, width=width, **options) for width in (WIDE, NARROW))
+
+
+def ladder(record: Record) -> Figure:
+    """Held-out log-likelihood beside the classics."""
+    rungs = [
+        figures.Rung(
+            name=str(row["name"]),
+            detail=f"{estimate.estimator}, {direction_words(estimate.direction)}",
+            value=estimate.mean,
+            se_mc=estimate.se_mc,
+            se_total=estimate.se_total,
+            direction=estimate.direction,
+            bold=row["kind"] == "vae",
+        )
+        for row, estimate in record.evidence
+    ]
+    title = verdicts.contest(record.study["difference"])
+    how = (
+        "Each row is the mean log-likelihood of a test example; further right is better. A dot is an exact value. "
+        "An arrow is a lower bound: the truth lies at its foot or to the right of it. The thin interval is 95 % from "
+        "draws and examples together, the thick one 95 % from draws alone (often too small to see); the dashed line "
+        "is the best classic. The rows share the test examples, so the difference in the title is surer than two "
+        "intervals side by side suggest."
+    )
+    return Figure("ladder", title, how, _ladder_foot(record), svg=_drawn(figures.ladder, rungs, title=title))
+
+
+def direction_words(direction: str) -> str:
+    """A direction of an estimate in words."""
+    return {"lower": "lower bound", "upper": "upper bound", "none": "no direction"}.get(direction, direction)
+
+
+def _ladder_foot(record: Record) -> str:
+    sizes = {len(estimate) for _, estimate in record.evidence}
+    n = " or ".join(figures.count(size) for size in sorted(sizes))
+    draws = [f"{e.estimator}: {figures.count(e.budget.draws)}" for _, e in record.evidence if e.budget.draws]
+    seeds = sorted({e.budget.seed for _, e in record.evidence if e.budget.draws})
+    said = f"n = {n} test examples"
+    if draws:
+        said += f"; draws per example, {', '.join(dict.fromkeys(draws))}; seed {', '.join(map(str, seeds))}"
+    return said + "."
+
+
+def reconstructions(record: Record) -> Figure:
+    """Held-out images over their reconstructions."""
+    study = record.study
+    title = f"Held-out reconstructions: {verdicts.reconstruction_text(record)}"
+    strips, shown, note = picture_pairs(record, ("held_out", "held out"), ("reconstructions", "reconstruction"))
+    how = (
+        f"Above: held-out examples, the first {shown} of a seeded draw, none picked by hand. Below: the model's "
+        "reconstruction of each."
+    )
+    n = verdicts.examples(study["reconstruction"].get("n"), "held-out")
+    foot = f"{n} behind the two numbers; seed of the draw {study['draws']['seed']}.{note}"
+    return Figure("reconstructions", title, how, foot, strips=strips)
+
+
+def samples(record: Record) -> Figure:
+    """Ancestral samples beside decoder means of the same z."""
+    strips, shown, note = picture_pairs(
+        record, ("samples_ancestral", "ancestral sample"), ("samples_mean", "decoder mean")
+    )
+    title = f"{shown} ancestral samples, and the decoder means of the same z"
+    how = (
+        "Above: what the model generates, z drawn from the prior and then x from p(x | z). Below: the mean of "
+        "p(x | z) at the same z; a mean is no sample, and hides the decoder's noise." + _leak(record)
+    )
+    return Figure(
+        "samples", title, how, f"Seed {record.study['draws']['seed']}, the first {shown} draws.{note}", strips=strips
+    )
+
+
+def _leak(record: Record) -> str:
+    leak = record.study.get("normal_leak")
+    return f" The Normal likelihood puts {100 * leak:.2g} % of its mass outside the range of the data." if leak else ""
+
+
+def table_samples(record: Record) -> Figure:
+    """Quantile strips per column instead of pictures."""
+    data = record.pictures.get("data_sample", record.pictures["held_out"])
+    series = [
+        ("held-out data", flat(data)),
+        ("ancestral samples", flat(record.pictures["samples_ancestral"])),
+        ("decoder means (same z)", flat(record.pictures["samples_mean"])),
+    ]
+    names = column_names(record)
+    title = f"{len(names)} columns: held-out data beside ancestral samples and decoder means"
+    how = (
+        "Thin: 5 to 95 % of the values; thick: 25 to 75 %; tick: the median. Samples should look like the data; "
+        "decoder means are narrower, because a mean is no sample and hides the decoder's noise." + _leak(record)
+    )
+    if len(names) > figures.COLUMN_LIMIT:
+        how += f" The first {figures.COLUMN_LIMIT} of {len(names)} columns are drawn."
+    foot = (
+        f"n = {figures.count(len(data))} held-out rows, {figures.count(len(series[1][1]))} samples, seed "
+        f"{record.study['draws']['seed']}. Held-out reconstructions: {verdicts.reconstruction_text(record)}."
+    )
+    return Figure("samples", title, how, foot, svg=_drawn(figures.quantile_strips, series, names, title=title))
+
+
+def flat(values: np.ndarray) -> np.ndarray:
+    """[n, columns]."""
+    return values.reshape(len(values), -1)
+
+
+def column_names(record: Record) -> list[str]:
+    """The table's column names, or numbers in their place."""
+    width = flat(record.pictures["samples_ancestral"]).shape[1]
+    names = record.study["data"].get("columns")
+    return [str(n) for n in names] if names else [f"column {i + 1}" for i in range(width)]
+
+
+def plane(record: Record) -> Figure:
+    """The rate–distortion plane of the sweep."""
+    study, chosen = record.study, record.chosen
+    models = [
+        figures.Tradeoff(
+            f"β {m['beta']:g}", _pair(m, "rate"), _pair(m, "distortion"), chosen=m["name"] == study["chosen"]
+        )
+        for m in study["models"]
+    ]
+    rate, distortion = (figures.with_error(*_pair(chosen, key)) for key in ("rate", "distortion"))
+    title = f"The chosen model, β = {chosen['beta']:g}, pays a rate of {rate} nats for a distortion of {distortion}"
+    how = (
+        "Rate: nats that the latents carry about x (the KL). Distortion: −log p(x | z), lower is better. Along a "
+        "dashed line the ELBO = −(rate + distortion) is the same; a line further down and to the left is better. "
+        "Crosses are 95 % intervals. "
+        f"The model was chosen on validation among {len(models)}."
+    )
+    foot = f"{verdicts.examples(chosen.get('n'), 'validation')}; {figures.count(chosen['draws'], 'draw')} per example."
+    return Figure("plane", title, how, foot, svg=_drawn(figures.rate_distortion, models, title=title))
+
+
+def _pair(model: Any, key: str) -> tuple[float, float]:
+    value, error = model["validation"][key]
+    return float(value), math.nan if error is None else float(error)
+
+
+def panel(record: Record, model: Any) -> Figure | None:
+    """The pictures that belong to one model of the sweep."""
+    name = f"β = {model['beta']:g}"
+    if f"models.{model['name']}.samples" not in record.pictures:
+        return None
+    if record.study["data"].get("image_shape"):
+        strip = model_strip(record, str(model["name"]), name)
+        return Figure(f"panel-{model['name']}", f"{name}: reconstructions and samples", "", strips=[strip])
+    drawn = record.pictures[f"models.{model['name']}.samples"]
+    series = [("held-out data", flat(record.pictures["held_out"])), (f"samples at {name}", flat(drawn))]
+    names = column_names(record)[:8]
+    title = f"{name}: samples beside data" + (f", first {len(names)} columns" if flat(drawn).shape[1] > 8 else "")
+    return Figure(f"panel-{model['name']}", title, "", svg=_drawn(figures.quantile_strips, series, names, title=title))
+
+
+def kl(record: Record) -> Figure:
+    """KL per latent."""
+    latents = record.study["latents"]
+    values = [float(v) for v in latents["kl"]]
+    active = [bool(a) for a in latents["active"]]
+    threshold = latents.get("threshold")
+    # A line is drawn only where it is this KL that decides what is active.
+    decides = threshold is not None and active == [v > threshold for v in values]
+    title = f"{sum(active)} of {len(values)} latents are active and carry {sum(values):.1f} nats together"
+    how = (
+        "Each dot is one latent's KL from posterior to prior, averaged over examples. A hollow dot is a latent the "
+        "decoder gets nothing from: its posterior is the prior, whatever x is."
+    )
+    if threshold is not None and not decides:
+        how += f" Active: the encoder's mean varies by more than {threshold:g} over examples."
+    foot = f"{verdicts.examples(latents.get('n'), 'held-out')}."
+    drawn = _drawn(figures.kl_per_latent, values, active, threshold if decides else None, title=title)
+    return Figure("kl", title, how, foot, svg=drawn)
+
+
+def latent_map(record: Record) -> Figure:
+    """Encoder means in the plane, coloured by label."""
+    latents, data = record.study["latents"], record.study["data"]
+    points, labels = record.pictures["latent_map"], record.pictures["latent_labels"]
+    axes = str(latents.get("axes") or ("z1, z2" if len(latents["kl"]) == 2 else "two directions of z"))
+    knn = latents.get("knn")
+    shown = min(len(points), figures.MAP_LIMIT)
+    if knn:
+        z, x = (verdicts.share(knn[space], knn["n"]) for space in ("z", "x"))
+        title = f"Neighbours in z tell the label for {z} of examples, neighbours in x for {x}"
+        foot = (
+            f"{figures.count(shown)} points; accuracy of {knn['k']} nearest neighbours, n = {figures.count(knn['n'])}."
+        )
+    else:
+        title = f"{figures.count(shown)} held-out examples in latent space, along {axes}"
+        foot = f"{figures.count(shown)} points; no nearest-neighbour accuracy, because the data have no labels."
+    how = (
+        f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model; "
+        "a label's name stands at its median."
+        if (labels >= 0).any()
+        else f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model."
+    )
+    drawn = _drawn(figures.latent_map, points, labels, data.get("label_names"), axes, title=title)
+    return Figure("map", title, how, foot, svg=drawn)
+
+
+def curves(record: Record) -> Figure:
+    """Learning curves of the chosen model."""
+    chosen = record.chosen
+    title = f"Learning curves of the chosen model: epoch {chosen['best_epoch']} of {chosen['epochs']} was kept"
+    how = (
+        "The KL rises although it is minimised: what is minimised is the distortion plus β times the KL, and each nat "
+        "that the latents learn to carry lowers the distortion by more than it costs, until the two balance. A "
+        "gap between training and validation that widens is overfitting."
+    )
+    if not record.history:
+        why = f"No curves: runs/{chosen['name']}/history.jsonl is missing from the study folder."
+        return Figure("curves", title, how, missing=why)
+    foot = f"Chosen model, β = {chosen['beta']:g}; means over the training and validation sets, nats per example."
+    drawn = _drawn(figures.learning_curves, record.history, chosen["best_epoch"], title=title)
+    return Figure("curves", title, how, foot, svg=drawn)
+
+
+def diagram(record: Record) -> Figure:
+    """The plate diagram of the chosen model."""
+    how = (
+        "Solid arrows: how the model generates x. Dashed arrows: what the encoder reads to infer a latent. Grey is "
+        "observed, white is latent."
+    )
+    if record.recipe is None:
+        why = f"No diagram: runs/{record.study['chosen']}/recipe.yaml is missing from the study folder."
+        return Figure("diagram", "The model", how, missing=why)
+    model = figures.graph(record.recipe)
+    blocks = figures.count(len(model.blocks), "latent block")
+    context = f" given {', '.join(model.context)}" if model.context else ""
+    title = f"The model as a graph: {blocks}, {figures.count(record.chosen['parameters'], 'parameter')}{context}"
+    n = record.study["data"]["sizes"].get("train")
+    return Figure("diagram", title, how, svg=_drawn(figures.plate_diagram, record.recipe, n=n, title=title))

@@ -1,0 +1,9 @@
+// A point of the plane, hovered or tapped, shows its model's pictures; without script the radio buttons do.
+for (const point of document.querySelectorAll("[data-model]")) {
+  for (const event of ["pointerenter", "click"]) {
+    point.addEventListener(event, () => {
+      const choice = document.getElementById("model-" + point.dataset.model);
+      if (choice) choice.checked = true;
+    });
+  }
+}
