@@ -57,7 +57,8 @@ class Dataset:
 
     event: shape of one example; image_shape: (H, W) or (C, H, W) where the examples are images; columns: names of a
     table's columns; label_names: one per class; sha256: hash of x and labels; official: the parts that the data's
-    makers fixed; split_seed: what drew the others; notes: what a person should know about the data (constant columns, repeated rows).
+    makers fixed; split_seed: what drew the others; notes: what a person should know about the data (constant
+    columns, repeated rows).
     """
 
     name: str
@@ -112,7 +113,7 @@ class Dataset:
 
 def describe(dataset: Dataset) -> str:
     """What a person wants to know of a data set before using it: a few lines of text."""
-    kept = {name: " (official)" for name in dataset.official}
+    kept = dict.fromkeys(dataset.official, " (official)")
     sizes = [f"{name} {len(part):,}{kept.get(name, '')}" for name, part in dataset.parts.items()]
     lines = [
         f"{dataset.name}: {sum(map(len, dataset.parts.values())):,} examples, {_event_words(dataset)}",
