@@ -120,7 +120,9 @@ def read_packed_bits(paths: Sequence[Path]) -> Raw:
 
 
 def _three_parts(parts: list[NDArray[Any]]) -> Raw:
-    return Raw(np.concatenate(parts), support=Support("binary"), official=(len(parts[1]), len(parts[2])))
+    note = "The test part is sorted by digit: its first rows are no fair sample of it."
+    official = (len(parts[1]), len(parts[2]))
+    return Raw(np.concatenate(parts), support=Support("binary"), official=official, notes=[note])
 
 
 def read_burda_omniglot(paths: Sequence[Path]) -> Raw:
