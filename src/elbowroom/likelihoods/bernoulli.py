@@ -1,0 +1,52 @@
+"""Bernoulli likelihood of binary data."""
+
+from collections.abc import Sequence
+
+from torch import nn
+from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import Distribution, Independent
+
+from elbowroom.numerics import Given, InputError, Support
+from elbowroom.runs import described
+
+from .base import Likelihood
+
+__all__ = ["Bernoulli"]
+
+
+@described("bernoulli")
+class Bernoulli(Likelihood):
+    """Independent Bernoullis: the network returns one logit per element.
+
+    unnormalised: accept grey levels in [0, 1] all the same; what comes out is then a score, not a log-likelihood
+    (its normaliser is missing; Loaiza-Ganem & Cunningham, "The continuous Bernoulli", 2019).
+
+    >>> p = Bernoulli(nn.Linear(2, 3), 3)
+    >>> p({"z": torch.zeros(1, 4, 2)}).batch_shape
+    torch.Size([1, 4])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        event: int | Sequence[int],
+        given: Sequence[str] = ("z",),
+        unnormalised: bool = False,
+    ) -> None:
+        super().__init__(event, given, network)
+        self.unnormalised = unnormalised
+
+    def forward(self, given: Given) -> Distribution:
+        """p(x | z) with batch shape [draws, batch]."""
+        (logits,) = self.parameters_from(given, 1)
+        return Independent(TorchBernoulli(logits=logits, validate_args=False), len(self.event), False)
+
+    def check(self, support: Support) -> None:
+        """Binary data only, unless the user said `unnormalised=True` and the data are in [0, 1]."""
+        if support.kind == "binary" or (self.unnormalised and support.kind == "unit"):
+            return
+        raise InputError(
+            f"A Bernoulli likelihood is a density of binary data, and these lie on the {support}: binarise them "
+            f"(preprocess='binarise'), take likelihoods.Normal, or, for a score that is no likelihood, scale to "
+            f"[0, 1] and say unnormalised=True."
+        )
