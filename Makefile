@@ -1,0 +1,36 @@
+# Two commands, from a fresh clone with Python 3.11 and make only:
+#   make demo    installs, runs the main job on real handwritten digits, and names the page to open
+#   make test    installs, and runs every check
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test install clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "== installing elbowroom and what it needs into $(VENV) (a few minutes the first time)"
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@echo "== studying scikit-learn's handwritten digits: six VAEs, the classics beside them, one page (about three minutes)"
+	@$(BIN)/elbowroom study digits --folder demo --overwrite
+	@echo "== open demo/report.html in a browser"
+
+test: $(STAMP)
+	@echo "== ruff: format and lint"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@echo "== import-linter: rooms import only from the rooms before them"
+	@$(BIN)/lint-imports
+	@echo "== mypy"
+	@$(BIN)/mypy
+	@echo "== pytest: tests and doctests, with shapes checked at run time"
+	@$(BIN)/pytest -n 2 --dist worksteal --durations 15
+
+clean:
+	rm -rf $(VENV) demo build

@@ -1,0 +1,177 @@
+"""The command line: parse, call, print."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="Train variational autoencoders, measure them honestly, and see where every nat goes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Data sets: list them, look at one, download one.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Source = Annotated[str, typer.Argument(help="A named data set, or a .npy, .npz, .csv, .parquet file or image folder.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, or a study's folder.")]
+Seed = Annotated[int, typer.Option(help="Of the split, the weights and all noise.")]
+Preprocessing = Annotated[str, typer.Option(help="auto, dequantise, binarise, binarise-fixed, standardise, none, …")]
+
+
+@app.command()
+def study(
+    source: Source,
+    folder: Annotated[Path | None, typer.Option(help="Where everything goes; runs/study-NAME by default.")] = None,
+    latents: Annotated[int, typer.Option(help="Size of the latent.")] = 16,
+    beta: Annotated[list[float] | None, typer.Option(help="A β of the sweep; give it several times.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Per model; by default as many as make 5,000 steps.")] = None,
+    draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
+    preprocess: Preprocessing = "auto",
+    seed: Seed = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted study.")] = False,
+) -> None:
+    """The main job: data → sweep → chosen model → evidence beside the classics → report.html."""
+    import elbowroom as er
+    from elbowroom.pages import verdict_table
+
+    data = er.load_data(source, preprocess=preprocess, seed=seed)
+    print(data, file=sys.stderr)
+    choices = {} if beta is None else {"betas": beta}
+    done = er.study(
+        data,
+        folder,
+        latents=latents,
+        epochs=epochs,
+        draws=draws,
+        seed=seed,
+        overwrite=overwrite,
+        resume=resume,
+        command=" ".join(["elbowroom", *sys.argv[1:]]),
+        **choices,
+    )
+    for label, text in verdict_table(done.page.parent):
+        print(f"{label:<26}{text}")
+    print(done.page)
+
+
+@app.command()
+def fit(
+    source: Source,
+    run: Annotated[Path, typer.Option(help="The run folder to write.")],
+    latents: Annotated[int, typer.Option(help="Size of the latent.")] = 16,
+    beta: Annotated[float, typer.Option(help="Weight of the rate; 1 is the ELBO.")] = 1.0,
+    warmup: Annotated[int, typer.Option(help="Steps over which β rises from 0.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 100,
+    lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better one.")] = None,
+    preprocess: Preprocessing = "auto",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …, as Lightning Fabric names it.")] = "cpu",
+) -> None:
+    """Train one model of the default kind into a run folder."""
+    import elbowroom as er
+    from elbowroom.studies import default_model
+
+    data = er.load_data(source, preprocess=preprocess, seed=seed)
+    vae = default_model(data, latents, seed=seed)
+    history = er.fit(
+        vae,
+        data,
+        er.objectives.Elbo(beta, warmup),
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        patience=patience,
+        seed=seed,
+        run=run,
+        resume=resume,
+        device=device,
+    )
+    print(history)
+    print(run)
+
+
+@app.command()
+def evidence(
+    run: Run,
+    estimator: Annotated[str, typer.Option(help="elbo or iwae.")] = "iwae",
+    draws: Annotated[int, typer.Option(help="Per example.")] = 1_000,
+    part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    source: Annotated[str | None, typer.Option(help="The data, where the run's recipe does not name them.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the evidence noise.")] = 0,
+) -> None:
+    """Bounds on log p(x) of a trained run, with both errors; also written to RUN/evidence.json."""
+    from elbowroom.studies import measure_run
+
+    print(measure_run(run, estimator, draws=draws, part=part, source=source, seed=seed))
+
+
+@app.command()
+def sample(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="A .npy file, or a .png for images.")],
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 64,
+    mode: Annotated[str, typer.Option(help="ancestral, mean or offset.")] = "ancestral",
+    offset: Annotated[float, typer.Option(help="α in μ + ασ, for mode offset.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of z and of x.")] = 0,
+) -> None:
+    """Draw from a trained run."""
+    from elbowroom.studies import sample_run
+
+    print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Build a study's page again, from its saved records alone."""
+    import elbowroom as er
+
+    print(er.report(run))
+
+
+@data_app.command("list")
+def list_sets() -> None:
+    """The named data sets."""
+    from elbowroom.data import list_data
+
+    for row in list_data():
+        here = "at hand" if row.at_hand else "download"
+        print(f"{row.name:<18}{row.examples:>10}  {row.size:>8}  {here:<9} {row.what}")
+
+
+@data_app.command("show")
+def show_set(source: Source, preprocess: Preprocessing = "auto", seed: Seed = 0) -> None:
+    """What a data set holds: sizes, support, splits, hash, and what to know about it."""
+    import elbowroom as er
+
+    print(er.load_data(source, preprocess=preprocess, seed=seed))
+
+
+@data_app.command("fetch")
+def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) -> None:
+    """Download a named data set into the cache and check it."""
+    from elbowroom.data import fetch_data
+
+    print(fetch_data(name))
+
+
+def main() -> None:
+    """Run the command line; what cannot be used is one sentence on standard error and exit code 2."""
+    from elbowroom.numerics import CapabilityError, InputError
+
+    try:
+        app()
+    except (InputError, CapabilityError) as error:
+        print(f"elbowroom: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("elbowroom: interrupted; the same command with --resume goes on.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,75 @@
+"""The arrays that the page shows: held-out examples, reconstructions, samples, maps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from elbowroom.data import Dataset
+from elbowroom.metrics import latent_use
+from elbowroom.numerics import InputError
+from elbowroom.runs import write_atomic
+from elbowroom.sweeps import Swept
+from elbowroom.vae import VAE
+
+__all__ = ["draw_pictures"]
+
+_HOVER = 6
+_MAP = 2_000
+_GRID = 15
+
+
+def draw_pictures(swept: Sequence[Swept], chosen: Swept, data: Dataset, folder: Path, n: int, seed: int) -> None:
+    """Write pictures.safetensors: nothing cherry-picked, the first n of a seeded order and of a seeded draw."""
+    generator = torch.Generator().manual_seed(seed)
+    shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
+    arrays = {"held_out": shown.x, "reconstructions": chosen.vae.reconstruct(shown)}
+    many = n if data.image_shape is not None else _MAP
+    arrays |= {f"samples_{mode}": _sample(chosen.vae, data, many, mode, seed) for mode in ("ancestral", "mean")}
+    arrays |= _map(chosen.vae, data)
+    if chosen.vae.latents == 2:
+        arrays |= _decoded_grid(chosen.vae)
+    if data.image_shape is None:
+        arrays["data_sample"] = data.validation.x[:_MAP]
+    for one in swept:
+        arrays[f"models.{one.name}.reconstructions"] = one.vae.reconstruct(shown[:_HOVER])
+        arrays[f"models.{one.name}.samples"] = _sample(one.vae, data, _HOVER, "ancestral", seed)
+    plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
+    write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
+
+
+def _sample(vae: VAE, data: Dataset, n: int, mode: str, seed: int) -> Tensor:
+    """Samples, given the contexts of held-out examples where the model reads any."""
+    held_out = data.validation[torch.arange(n) % len(data.validation)]
+    context = {name: held_out.context[name] for name in vae.context_names}
+    return vae.sample(n, mode=mode, seed=seed, context=context)  # type: ignore[arg-type]
+
+
+def _map(vae: VAE, data: Dataset) -> dict[str, Tensor]:
+    """Posterior means of test examples in the plane: z itself where it is one, else its first two principal axes."""
+    shown = data.test[:_MAP]
+    means = latent_use(vae, shown).means
+    if means.shape[1] > 2:
+        from sklearn.decomposition import PCA
+
+        means = PCA(2, random_state=0).fit_transform(means)
+    plane = np.zeros((len(means), 2))
+    plane[:, : means.shape[1]] = means
+    labels = torch.full((len(means),), -1.0) if shown.labels is None else shown.labels.float()
+    return {"latent_map": torch.from_numpy(plane), "latent_labels": labels}
+
+
+@torch.no_grad()
+def _decoded_grid(vae: VAE) -> dict[str, Tensor]:
+    """Decoder means over a grid of prior quantiles of a two-dimensional latent."""
+    if len(vae.prior) != 1 or vae.context_names:
+        raise InputError("A decoded grid needs one latent block of two dimensions and no context.")
+    axis = torch.special.ndtri((torch.arange(_GRID) + 0.5) / _GRID)
+    rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
+    z = torch.stack([columns.flatten(), rows.flatten()], -1)
+    p_x = vae.likelihood({next(iter(vae.prior.keys())): z.unsqueeze(0)})
+    decoded = vae.preprocess.inverse(p_x.mean[0])
+    return {"decoded_grid": decoded.unflatten(0, (_GRID, _GRID)), "decoded_grid_axis": axis}

@@ -1,0 +1,270 @@
+"""`study`: one call takes data to a chosen, measured VAE and a page."""
+
+import datetime
+import importlib.metadata
+import json
+import math
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elbowroom import evidence, likelihoods, networks, posteriors, priors
+from elbowroom.data import Dataset, load_data
+from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy, psnr, reconstruction_error
+from elbowroom.numerics import Estimate, InputError
+from elbowroom.pages import report
+from elbowroom.runs import write_atomic
+from elbowroom.sweeps import Swept, choose, sweep
+from elbowroom.vae import VAE
+
+from .classics import Classic, classics
+from .pictures import draw_pictures
+from .verdict import difference_to, verdict
+
+__all__ = ["Study", "default_model", "study"]
+
+RECORD_VERSION = 1
+_TRAINING_STEPS = 5_000
+_PICTURES = 16
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study leaves: the chosen model, its evidence on test, the verdict in one sentence, and the page."""
+
+    vae: VAE
+    chosen: Swept
+    evidence: list[tuple[str, Estimate]]
+    sentence: str
+    page: Path
+
+    def __str__(self) -> str:
+        return f"{self.sentence}\n{self.page}"
+
+
+def default_model(data: Dataset, latents: int = 16, widths: Sequence[int] = (256, 256), seed: int = 0) -> VAE:
+    """The VAE that `study` trains: two-layer perceptrons, a standard normal prior, and a likelihood by support.
+
+    Binary data get a Bernoulli, all others (dequantised or standardised) a Normal whose mean and scale are both
+    predicted from z. Raises InputError for data that neither fits.
+    """
+    kind = data.preprocess.support(data.support).kind
+    if kind not in ("binary", "unit", "real"):
+        raise InputError(
+            f"There is no default likelihood for {data.support}: dequantise or binarise the data, or build the model."
+        )
+    torch.manual_seed(seed)
+    dimensions = math.prod(data.event)
+    parts = 1 if kind == "binary" else 2
+    encoder = networks.mlp([dimensions, *widths, 2 * latents])
+    decoder = networks.mlp([latents, *reversed(widths), parts * dimensions])
+    likelihood: likelihoods.Likelihood
+    if kind == "binary":
+        likelihood = likelihoods.Bernoulli(decoder, data.event)
+    else:
+        likelihood = likelihoods.Normal(decoder, data.event, scale="predicted")
+    prior, posterior = priors.StandardNormal(latents), posteriors.DiagonalNormal(encoder, latents)
+    return VAE(prior, posterior, likelihood, preprocess=data.preprocess)
+
+
+def study(
+    data: Dataset | Any,
+    folder: str | Path | None = None,
+    *,
+    model: VAE | None = None,
+    latents: int = 16,
+    betas: Sequence[float] = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0),
+    epochs: int | None = None,
+    draws: int = 1_000,
+    seed: int = 0,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: bool = True,
+    command: str | None = None,
+) -> Study:
+    """Data → a sweep over β → one model chosen on validation → its evidence on test → report.html.
+
+    data: a Dataset, or anything `load_data` takes. folder: for runs, records and page; default runs/study-<name>.
+    model: default `default_model(data, latents)`. epochs: default as many as make 5,000 steps. draws: of IWAE on test.
+    overwrite: delete what the folder holds; resume: continue an interrupted study. Raises InputError where the folder
+    holds a study already, and as `load_data` and `fit` do.
+    """
+    begun = time.monotonic()
+    data = data if isinstance(data, Dataset) else load_data(data, seed=seed)
+    folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
+    _prepare(folder, overwrite, resume)
+    vae = model or default_model(data, latents, seed=seed)
+    steps_per_epoch = math.ceil(len(data.train) / _BATCH)
+    epochs = epochs or math.ceil(_TRAINING_STEPS / steps_per_epoch)
+    clock = {"sweep": time.monotonic()}
+    settings = {"epochs": epochs, "batch_size": _BATCH, "progress": progress}
+    swept = sweep(vae, data, betas, seed=seed, runs=folder / "runs", resume=resume, **settings)
+    chosen = choose(swept)
+    clock["evidence"] = time.monotonic()
+    bounds = {
+        "ELBO": evidence.elbo(chosen.vae, data.test, draws=64, seed=seed),
+        f"IWAE-{draws}": evidence.iwae(chosen.vae, data.test, draws=draws, seed=seed, progress=progress),
+    }
+    rivals = classics(data, seed, progress)
+    clock["end"] = time.monotonic()
+    seconds = {"sweep": clock["evidence"] - clock["sweep"], "evidence": clock["end"] - clock["evidence"]}
+    seconds["total"] = clock["end"] - begun
+    record = {
+        "version": RECORD_VERSION,
+        "title": f"A variational autoencoder of {data.name}",
+        "command": command or f"elbowroom study {data.name}",
+        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "data": _data_record(data),
+        "environment": _environment(seconds),
+        "chosen": chosen.name,
+        "models": [_model_record(one, data) for one in swept],
+        **_evidence_record(chosen, bounds, rivals, data),
+        **_test_record(chosen.vae, data),
+        "draws": {"seed": seed, "n": _PICTURES},
+    }
+    draw_pictures(swept, chosen, data, folder, _PICTURES, seed)
+    write_atomic(folder / "study.json", json.dumps(record, indent=1))
+    page = report(folder)
+    return Study(chosen.vae, chosen, list(bounds.items()), record["verdict"]["sentence"], page)
+
+
+def _prepare(folder: Path, overwrite: bool, resume: bool) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    ours = (folder / "runs").is_dir() or (folder / "study.json").exists()
+    if overwrite and ours:
+        shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    elif not (resume and ours):
+        way_out = "overwrite it, resume it, or name another folder" if ours else "name another folder"
+        raise InputError(f"{folder} is not empty: {way_out}.")
+
+
+def _data_record(data: Dataset) -> dict[str, Any]:
+    return {
+        **data.record(),
+        "levels": data.levels,
+        "dimensions": math.prod(data.event),
+        "columns": data.columns,
+    }
+
+
+def _environment(seconds: dict[str, float]) -> dict[str, Any]:
+    return {
+        "elbowroom": importlib.metadata.version("elbowroom"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "seconds": seconds,
+    }
+
+
+def _pair(estimate: Estimate) -> list[float]:
+    return [estimate.mean, estimate.se_total]
+
+
+def _model_record(one: Swept, data: Dataset) -> dict[str, Any]:
+    dimensions = math.prod(data.event)
+    return {
+        "name": one.name,
+        "beta": one.beta,
+        "epochs": len(one.history.rows),
+        "best_epoch": one.history.best_epoch,
+        "seconds": one.history.seconds,
+        "parameters": sum(p.numel() for p in one.vae.parameters()),
+        "validation": {name: _pair(getattr(one, name)) for name in ("rate", "distortion", "elbo", "iwae")},
+        "n": len(data.validation),
+        "draws": one.iwae.budget.draws,
+        "active": one.active,
+        "latents": one.vae.latents,
+        "squared_error": one.squared_error,
+        "psnr": _psnr(one.squared_error, data),
+        "notes": one.history.notes,
+    }
+
+
+def _psnr(squared_error: float, data: Dataset) -> float | None:
+    bounded = data.preprocess.support(data.support).kind in ("unit", "binary")
+    return psnr(squared_error, math.prod(data.event)) if bounded else None
+
+
+def _evidence_record(
+    chosen: Swept, bounds: dict[str, Estimate], rivals: list[Classic], data: Dataset
+) -> dict[str, Any]:
+    best = max(bounds.values(), key=lambda bound: bound.mean)
+    won = f"β = {chosen.beta:g}, chosen from the sweep by IWAE-{chosen.iwae.budget.draws} on validation"
+    rows = [("VAE", "vae", won, estimate) for estimate in bounds.values()]
+    rows += [(rival.name, "classic", rival.setting, rival.estimate) for rival in rivals]
+    difference = difference_to(best, rivals)
+    return {
+        "evidence": [
+            {
+                "name": name,
+                "kind": kind,
+                "setting": setting,
+                "estimate": estimate.to_dict(),
+                "bits_per_dimension": _bits(estimate, data),
+            }
+            for name, kind, setting, estimate in rows
+        ],
+        "difference": difference,
+        "verdict": verdict(chosen, bounds, difference, data),
+    }
+
+
+def _bits(estimate: Estimate, data: Dataset) -> list[float] | None:
+    if data.support.kind not in ("grid", "binary"):
+        return None
+    bits = estimate.bits_per_dimension(math.prod(data.event))
+    return [bits.mean, bits.se_mc, bits.se_points]
+
+
+def _test_record(vae: VAE, data: Dataset) -> dict[str, Any]:
+    use = latent_use(vae, data.test)
+    squared_error = reconstruction_error(vae, data.test)
+    return {
+        "latents": {
+            "kl": None if use.kl is None else use.kl.tolist(),
+            "active": use.active.tolist(),
+            "threshold": ACTIVE,
+            "n": len(data.test),
+            "axes": "z1, z2" if vae.latents == 2 else "first two principal components of the posterior means",
+            "knn": _neighbours(vae, data, use.means),
+        },
+        "reconstruction": {"squared_error": squared_error, "psnr": _psnr(squared_error, data), "n": len(data.test)},
+        "normal_leak": _leak(vae, data),
+    }
+
+
+def _neighbours(vae: VAE, data: Dataset, test_codes: Any, k: int = 5, most: int = 10_000) -> dict[str, Any] | None:
+    train, test = data.train[:most], data.test
+    if train.labels is None or test.labels is None:
+        return None
+    labels, truth = train.labels.numpy(), test.labels.numpy()
+    codes = latent_use(vae, train).means
+    raw, raw_test = train.x.flatten(1).numpy(), test.x.flatten(1).numpy()
+    return {
+        "z": neighbour_accuracy(codes, labels, test_codes, truth, k),
+        "x": neighbour_accuracy(raw, labels, raw_test, truth, k),
+        "k": k,
+        "n": len(test),
+    }
+
+
+@torch.no_grad()
+def _leak(vae: VAE, data: Dataset) -> float | None:
+    """Share of a Normal likelihood's mass outside [0, 1], where the data are inside."""
+    inside = data.preprocess.support(data.support).kind == "unit"
+    if not inside or not isinstance(vae.likelihood, likelihoods.Normal):
+        return None
+    batch = data.validation[:1_000].batch()
+    return likelihoods.mass_outside(vae(batch, vae.keyed_noise(1, batch.index, 0)).p_x, 0.0, 1.0)
