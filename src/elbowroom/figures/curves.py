@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .svg import ACCENT, INK, RULE, SOFT, Scale, document, element, line, nice_ticks, path, tick_texts, words
+from .svg import ACCENT, INK, SOFT, Scale, document, element, line, nice_ticks, path, text_width, tick_texts, words
 
 __all__ = ["learning_curves"]
 
+_BAND = "var(--band,#eceff2)"
 _PANELS = (("objective", "objective (minimised)"), ("rate", "rate (the KL)"), ("distortion", "distortion"))
 
 
@@ -19,33 +20,29 @@ def learning_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, *, wi
     first epochs may run out of the panel at the top, so that the rest can be read.
     """
     narrow = width < 560
-    across, tall = (1, 170) if narrow else (3, 232)
-    gap = 34
+    across, tall, gap = (1, 170, 0) if narrow else (3, 226, 26)
+    key, top = _key(history, best_epoch, width)
     panel = (width - gap * (across - 1)) / across
-    body = []
-    for number, (key, name) in enumerate(_PANELS):
-        x0, y0 = (0, tall * number) if narrow else ((panel + gap) * number, 0)
-        parts = _panel(history, key, name, best_epoch, x0, y0, panel, tall, key_names=number == 0)
-        body.append(element("g", *parts, class_="tabular"))
+    body = [key]
+    for number, (part, name) in enumerate(_PANELS):
+        x0, y0 = (0, top + tall * number) if narrow else ((panel + gap) * number, top)
+        body.append(element("g", *_panel(history, part, name, best_epoch, x0, y0, panel, tall), class_="tabular"))
     about = _about(history, best_epoch)
-    return document(width, tall * (len(_PANELS) if narrow else 1) + 4, title, about, *body)
+    return document(width, top + tall * (len(_PANELS) if narrow else 1) + 4, title, about, *body)
 
 
 def _panel(
-    history: Sequence[Mapping[str, Any]], key: str, name: str, best: int, x0: float, y0: float, wide: float,
-    tall: float, key_names: bool,
-) -> list[str]:  # fmt: skip
+    history: Sequence[Mapping[str, Any]], key: str, name: str, best: int, x0: float, y0: float, wide: float, tall: float
+) -> list[str]:
     epochs = [float(h["epoch"]) for h in history]
     series = {part: np.array([_value(h, part, key) for h in history]) for part in ("train", "validation")}
-    x = Scale(min(epochs) - 0.5, max(epochs) + 0.5, x0 + 44, x0 + wide - 6)
+    x = Scale(min(epochs) - 0.5, max(epochs) + 0.5, x0 + 44, x0 + wide - 16)
     y = Scale(*_limits(list(series.values())), y0 + tall - 40, y0 + 28)
     parts = [words(x0, y0 + 14, name, size=13, fill=INK, weight=600)]
     warm = _rising(history)
     if warm:
         end = x(min(warm, x.high))
-        parts.append(
-            element("rect", x=x.start, y=y.stop, width=end - x.start, height=y.start - y.stop, fill=RULE, opacity=0.5)
-        )
+        parts.append(element("rect", x=x.start, y=y.stop, width=end - x.start, height=y.start - y.stop, fill=_BAND))
     ups = nice_ticks(y.low, y.high, 4)
     for tick, text in zip(ups, tick_texts(ups), strict=True):
         parts.append(line(x.start, y(tick), x.stop, y(tick), stroke_width=1))
@@ -56,13 +53,7 @@ def _panel(
     parts.append(words(x.stop, y.start + 32, "epoch", size=11, anchor="end"))
     if x.holds(best):
         parts.append(line(x(best), y.stop, x(best), y.start, stroke=ACCENT, stroke_width=1, stroke_dasharray="3 3"))
-        side = "end" if x(best) > (x.start + x.stop) / 2 else "start"
-        if key_names:
-            shift = -5 if side == "end" else 5
-            parts.append(words(x(best) + shift, y.stop + 10, f"kept: {best}", size=11, fill=ACCENT, anchor=side))
     parts.append(_curves(series, epochs, x, y))
-    if key_names:
-        parts.append(_key(x, y))
     return parts
 
 
@@ -80,16 +71,24 @@ def _curves(series: Mapping[str, np.ndarray], epochs: Sequence[float], x: Scale,
     return element("svg", *drawn, **frame)
 
 
-def _key(x: Scale, y: Scale) -> str:
-    right, middle = x.stop, y.stop + 34
-    rows = []
-    for row, (name, colour, dash) in enumerate((("validation", ACCENT, None), ("training", SOFT, "5 3"))):
-        level = middle + 16 * row
-        rows.append(
-            line(right - 96, level - 4, right - 74, level - 4, stroke=colour, stroke_width=2, stroke_dasharray=dash)
-        )
-        rows.append(words(right - 68, level, name, size=11))
-    return "".join(rows)
+def _key(history: Sequence[Mapping[str, Any]], best: int, width: int) -> tuple[str, float]:
+    """The key above the panels, in as many rows as it takes; and its height."""
+    entries = [
+        ("validation", ACCENT, 2.0, None),
+        ("training", SOFT, 1.4, "5 3"),
+        (f"kept: epoch {best}", ACCENT, 1.0, "3 3"),
+    ]
+    if _rising(history):
+        entries.append(("β rising", _BAND, 12.0, None))
+    x, y, parts = 0.0, 8.0, []
+    for name, colour, thickness, dash in entries:
+        room = 23 + text_width(name, 11)
+        if x + room > width:
+            x, y = 0.0, y + 20
+        parts.append(line(x, y, x + 18, y, stroke=colour, stroke_width=thickness, stroke_dasharray=dash))
+        parts.append(words(x + 23, y + 4, name, size=11))
+        x += room + 16
+    return "".join(parts), y + 14
 
 
 def _value(record: Mapping[str, Any], part: str, key: str) -> float:

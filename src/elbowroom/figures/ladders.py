@@ -9,7 +9,7 @@ from .svg import ACCENT, INK, SOFT, Scale, arrow_head, document, element, fit, l
 __all__ = ["Rung", "ladder"]
 
 INTERVAL = 1.96
-_ARROW = 24.0
+_ARROW = 34.0
 _OUTLYING = 3.0
 
 
@@ -37,7 +37,7 @@ def ladder(rungs: Sequence[Rung], *, width: int, title: str, unit: str = "nats p
     """
     ordered = sorted(rungs, key=lambda r: r.value, reverse=True)
     narrow = width < 560
-    row, top = (50, 18) if narrow else (42, 12)
+    row, top = (54, 12) if narrow else (42, 12)
     low, high = _range(ordered)
     scale = Scale(low, high, 14 if narrow else 234, width - (_ARROW + 8 if narrow else 126 + _ARROW))
     floor = top + row * len(ordered)
@@ -80,7 +80,7 @@ def _axis(scale: Scale, top: float, floor: float, width: int, unit: str) -> str:
 
 def _row(rung: Rung, scale: Scale, y: float, row: float, width: int, narrow: bool) -> str:
     colour = ACCENT if rung.bold else INK
-    middle = y + (row - 14 if narrow else row / 2)
+    middle = y + (34 if narrow else row / 2)
     number = ("≥ " if rung.direction == "lower" else "") + with_error(rung.value, rung.se_total)
     weight = 600 if rung.bold else None
     if narrow:

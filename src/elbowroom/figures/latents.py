@@ -43,15 +43,19 @@ def latent_map(
     """
     spots = np.asarray(points, dtype=np.float64)[:MAP_LIMIT]
     marks = np.asarray(labels).astype(int)[:MAP_LIMIT]
-    height = 360 if width < 560 else 460
-    x, y = _equal_scales(spots, (36, width - 10), (height - 40, 12))
+    narrow = width < 560
+    height = 360 if narrow else 480
     kinds = sorted(set(marks.tolist()))
+    texts = {k: names[k] if names and 0 <= k < len(names) else str(k) for k in kinds if k >= 0}
+    key = not narrow and 0 < len(texts) <= _NAMED_AT_MOST
+    x, y = _equal_scales(spots, (36, width - (170 if key else 10)), (height - 40, 12))
     drawn = [_axes(x, y, axes)]
     for kind in kinds:
         steps = "".join(f"M{x(a):.1f} {y(b):.1f}h0" for a, b in spots[marks == kind])
         style = {"stroke": label_colour(kind), "stroke_width": 5, "stroke_linecap": "round", "stroke_opacity": 0.8}
         drawn.append(element("path", d=steps, fill="none", **style))
-    texts = {k: names[k] if names and 0 <= k < len(names) else str(k) for k in kinds if k >= 0}
+    if key:
+        drawn.append(_key(marks, texts, x.stop + 24))
     if len(texts) <= _NAMED_AT_MOST:
         drawn.extend(_names(spots, marks, texts, x, y))
     about = f"{count(len(spots), 'point')}; labels: {', '.join(texts.values()) or 'none'}; axes: {axes}."
@@ -80,6 +84,16 @@ def _axes(x: Scale, y: Scale, axes: str) -> str:
         marks.append(words(x.start - 6, y(tick) + 4, text, size=11, anchor="end"))
     marks.append(words(x.stop, y.start + 34, axes, anchor="end"))
     return element("g", *marks, class_="tabular")
+
+
+def _key(marks: NDArray[np.int64], texts: dict[int, str], left: float) -> str:
+    rows = []
+    for row, (kind, text) in enumerate(texts.items()):
+        level = 24.0 + 21 * row
+        rows.append(element("circle", cx=left, cy=level - 4, r=5, fill=label_colour(kind)))
+        rows.append(words(left + 14, level, fit(text, 84), fill=INK))
+        rows.append(words(left + 136, level, count(int((marks == kind).sum())), anchor="end"))
+    return element("g", *rows, class_="tabular")
 
 
 def _names(
@@ -116,18 +130,21 @@ def kl_per_latent(
     x = Scale(0.5, len(kl) + 0.5, 52, width - 8)
     y = Scale(low - 0.25, max(high, low + 1), height - 42, 28)
     body = [_kl_axes(x, y, low, max(high, low + 1), order)]
-    if threshold:
-        level = y(math.log10(threshold))
-        body.append(line(x.start, level, x.stop, level, stroke=ACCENT, stroke_width=1, stroke_dasharray="4 3"))
-        body.append(words(x.start + 4, level + 14, f"threshold {threshold:g} nats", size=11, fill=ACCENT))
     for place, unit in enumerate(order, start=1):
         body.append(_kl_mark(x(place), kl[unit], active[unit], y))
+    if threshold:
+        level = y(math.log10(threshold))
+        body.append(line(x.start, level, x.stop, level, stroke=ACCENT, stroke_dasharray="4 3"))
+        name = f"threshold {threshold:g} nats"
+        body.append(words(x.stop, 14, name, fill=ACCENT, anchor="end"))
+        left = x.stop - text_width(name) - 4
+        body.append(line(left - 22, 10, left, 10, stroke=ACCENT, stroke_dasharray="4 3"))
     about = "; ".join(f"latent {i + 1}: {kl[i]:.3g}" for i in order)
     return document(width, height, title, f"{sum(active)} of {len(kl)} active. KL in nats: {about}.", *body)
 
 
 def _kl_axes(x: Scale, y: Scale, low: int, high: int, order: Sequence[int]) -> str:
-    marks = [words(0, 14, "KL, nats per example (logarithmic)")]
+    marks = [words(0, 14, "KL, nats (logarithmic)")]
     for power in range(low, high + 1):
         marks.append(line(x.start, y(power), x.stop, y(power), stroke_width=1))
         marks.append(words(x.start - 8, y(power) + 4, f"{10.0**power:g}", anchor="end"))

@@ -44,15 +44,16 @@ def rate_distortion(models: Sequence[Tradeoff], *, width: int, title: str) -> st
     A. Alemi et al., "Fixing a Broken ELBO" (2018).
     """
     height = 340 if width < 560 else 440
-    left, right, top, bottom = 52, width - 16, 30, height - 44
+    left, right, top, bottom = 52, width - 38, 30, height - 44
     x = _scale([m.rate for m in models], left, right, at_zero=True)
     y = _scale([m.distortion for m in models], bottom, top)
-    body = [_axes(x, y), _equal_elbo(x, y)]
+    lines, names = _equal_elbo(x, y)
+    body = [_axes(x, y), lines]
     ordered = sorted(range(len(models)), key=lambda i: models[i].rate[0])
     body.append(
         path([(x(models[i].rate[0]), y(models[i].distortion[0])) for i in ordered], stroke=SOFT, stroke_width=1)
     )
-    spots = _label_spots(models, x, y)
+    spots = _label_spots(models, x, y, names)
     for i in sorted(ordered, key=lambda i: models[i].chosen):
         body.append(_point(i, models[i], x, y, spots[i]))
     return document(width, height, title, _about(models), *body, role="group")
@@ -68,7 +69,7 @@ def _scale(pairs: Sequence[tuple[float, float]], start: float, stop: float, at_z
 
 def _axes(x: Scale, y: Scale) -> str:
     marks = []
-    across, up = nice_ticks(x.low, x.high, int((x.stop - x.start) / 90)), nice_ticks(y.low, y.high, 5)
+    across, up = nice_ticks(x.low, x.high, int((x.stop - x.start) / 64)), nice_ticks(y.low, y.high, 5)
     for tick, text in zip(up, tick_texts(up), strict=True):
         marks.append(line(x.start, y(tick), x.stop, y(tick), stroke_width=1))
         marks.append(words(x.start - 8, y(tick) + 4, text, anchor="end"))
@@ -81,22 +82,22 @@ def _axes(x: Scale, y: Scale) -> str:
     return element("g", *marks, class_="tabular")
 
 
-def _equal_elbo(x: Scale, y: Scale) -> str:
-    """Lines rate + distortion = −ELBO inside the frame, each named where it leaves the frame."""
-    marks, labels, last = [], [], -1e9
-    for elbo in nice_ticks(-(x.high + y.high), -(x.low + y.low), 9):
+def _equal_elbo(x: Scale, y: Scale) -> tuple[str, list[_Box]]:
+    """Lines rate + distortion = −ELBO inside the frame, each named where it leaves it; and where names stand."""
+    marks, names, boxes = [], [], []
+    ticks = nice_ticks(-(x.high + y.high), -(x.low + y.low), 9)
+    for elbo, text in zip(ticks, tick_texts(ticks), strict=True):
         (x1, y1), (x2, y2) = _crossing(-elbo, x, y)
-        if x2 - x1 < 1e-9:
+        if x(x2) - x(x1) < 12:
             continue
-        marks.append(line(x(x1), y(y1), x(x2), y(y2), stroke=SOFT, stroke_width=1, stroke_dasharray="2 5", opacity=0.8))
-        text = f"ELBO {tick_texts([elbo])[0]}"
-        centre = x(x1) + text_width(text, 10) / 2 + 3
-        if y1 < y.high:
-            continue
-        if centre - last > text_width(text, 10) + 8 and centre + text_width(text, 10) / 2 < x.stop:
-            labels.append(words(centre, y.stop - 5, text, size=10, anchor="middle"))
-            last = centre
-    return "".join(marks) + "".join(labels)
+        marks.append(line(x(x1), y(y1), x(x2), y(y2), stroke=SOFT, stroke_width=1, stroke_dasharray="2 5"))
+        if y2 - y.low > 1e-6 * (y.high - y.low):
+            names.append(words(x.stop + 5, y(y2) + 4, text, size=11))
+        elif x(x2) - x.start > 40:
+            names.append(words(x(x2) - 8, y.start - 5, text, size=11, anchor="end", halo=True))
+            boxes.append((x(x2) - 8 - text_width(text, 11), y.start - 14, x(x2) - 8, y.start - 4))
+    names.append(words(x.stop + 5, y.stop - 16, "ELBO", size=11))
+    return "".join(marks + names), boxes
 
 
 def _crossing(total: float, x: Scale, y: Scale) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -135,10 +136,12 @@ def _point(index: int, model: Tradeoff, x: Scale, y: Scale, spot: tuple[float, f
     return element("g", *parts, class_=f"point point-{index}", data_model=index)
 
 
-def _label_spots(models: Sequence[Tradeoff], x: Scale, y: Scale) -> list[tuple[float, float, str] | None]:
+def _label_spots(
+    models: Sequence[Tradeoff], x: Scale, y: Scale, names: Sequence[_Box]
+) -> list[tuple[float, float, str] | None]:
     """Where each label goes so that none covers another or a dot; the chosen model is served first."""
     dots = [(x(m.rate[0]), y(m.distortion[0])) for m in models]
-    taken: list[_Box] = [(a - 7, b - 7, a + 7, b + 7) for a, b in dots]
+    taken: list[_Box] = [*names, *((a - 7, b - 7, a + 7, b + 7) for a, b in dots)]
     spots: list[tuple[float, float, str] | None] = [None] * len(models)
     for i in sorted(range(len(models)), key=lambda i: not models[i].chosen):
         wide = text_width(models[i].label + (" (chosen)" if models[i].chosen else ""))
@@ -152,7 +155,7 @@ def _label_spots(models: Sequence[Tradeoff], x: Scale, y: Scale) -> list[tuple[f
         ):
             x1 = a + sx - (wide if anchor == "end" else 0)
             box = (x1, b + sy - 11, x1 + wide, b + sy + 3)
-            inside = box[0] > x.start and box[2] < x.stop + 12 and box[1] > y.stop and box[3] < y.start
+            inside = box[0] > x.start and box[2] < x.stop + 4 and box[1] > y.stop and box[3] < y.start
             if inside and not any(_overlap(box, other) for other in taken):
                 spots[i] = (a + sx, b + sy, anchor)
                 taken.append(box)

@@ -90,18 +90,16 @@ def plate_diagram(recipe: Mapping[str, Any], *, width: int, title: str, n: int |
     xs, ys = _extent(spots, curves)
     pad = 20
     box = (min(xs) - pad, min(ys) - pad, max(xs) + pad, max(ys) + pad + 16)
-    shift = 34 - box[1]
-    plate = element(
-        "rect", x=box[0], y=34.0, width=box[2] - box[0], height=box[3] - box[1], rx=10, fill="none",
-        stroke=SOFT, stroke_width=1,
-    )  # fmt: skip
+    wide, tall = box[2] - box[0], box[3] - box[1]
+    dx, dy = 1 - box[0], 34 - box[1]
+    plate = element("rect", x=1.0, y=34.0, width=wide, height=tall, rx=10, fill="none", stroke=SOFT)
     corner = f"{n:,} examples" if n else "N examples"
-    body = [_key(), plate, words(box[2] - 10, box[3] + shift - 10, corner, anchor="end")]
+    body = [_key(), plate, words(wide - 10, 34 + tall - 10, corner, anchor="end")]
     for points, dashed in curves:
-        body.append(_arrow([(a, b + shift) for a, b in points], dashed))
+        body.append(_arrow([(a + dx, b + dy) for a, b in points], dashed))
     for name, (a, b) in spots.items():
-        body.append(_node(name, a, b + shift, observed=name == "x" or name in model.context))
-    return document(width, 34 + box[3] - box[1] + 6, title, _about(model), *body)
+        body.append(_node(name, a + dx, b + dy, observed=name == "x" or name in model.context))
+    return document(max(width, math.ceil(wide + 2)), 34 + tall + 6, title, _about(model), *body)
 
 
 def _spots(model: Graph, width: int) -> dict[str, _Point]:
@@ -109,15 +107,14 @@ def _spots(model: Graph, width: int) -> dict[str, _Point]:
     depths = {name: model.depth(name) for name in model.blocks} | {"x": 0}
     deepest = max(depths.values())
     pitch = min(190.0, (width - 120) / max(deepest, 1))
-    left = (width - pitch * deepest) / 2
     spots: dict[str, _Point] = {}
     for depth in range(deepest, -1, -1):
         column = [name for name, d in depths.items() if d == depth]
         for row, name in enumerate(column):
-            spots[name] = (left + pitch * (deepest - depth), 104.0 * (row - (len(column) - 1) / 2))
+            spots[name] = (pitch * (deepest - depth), 104.0 * (row - (len(column) - 1) / 2))
     lowest = max(y for _, y in spots.values())
     room = (width - 120) / max(len(model.context), 1)
-    centre = (left + left + pitch * deepest) / 2
+    centre = pitch * deepest / 2
     step = min(pitch, room)
     for number, name in enumerate(model.context):
         offset = number - (len(model.context) - 1) / 2
@@ -190,9 +187,9 @@ def _node(name: str, x: float, y: float, *, observed: bool) -> str:
 def _key() -> str:
     return "".join(
         (
-            _arrow([(0, 10), (14, 10), (28, 10)], dashed=False),
+            _arrow([(0, 10), (22, 10), (28, 10)], dashed=False),
             words(36, 14, "generates"),
-            _arrow([(116, 10), (130, 10), (144, 10)], dashed=True),
+            _arrow([(116, 10), (138, 10), (144, 10)], dashed=True),
             words(152, 14, "infers"),
             element("circle", cx=216, cy=10, r=6, fill=RULE, stroke=INK),
             words(228, 14, "observed"),

@@ -48,9 +48,10 @@ def _render(record: Record) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # The figures escape their own text; everything else is escaped by the template.
     environment.filters["svg"] = Markup
-    return environment.get_template("report.html").render(
+    page = environment.get_template("report.html").render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **_content(record)
     )
+    return page.replace(" ± ", "\u00a0±\u00a0")  # a value and its error stay on one line
 
 
 def _content(record: Record) -> dict[str, Any]:
@@ -60,7 +61,6 @@ def _content(record: Record) -> dict[str, Any]:
     return {
         "study": study,
         "verdict_figures": study["verdict"]["figures"][:4],
-        "contest": verdicts.contest(study["difference"]),
         "ladder": parts.ladder(record),
         "evidence": _evidence_rows(record),
         "has_bits": any(row.get("bits_per_dimension") for row in study["evidence"]),
@@ -94,7 +94,7 @@ def _evidence_rows(record: Record) -> list[dict[str, str]]:
             {
                 "name": str(row["name"]),
                 "kind": str(row["kind"]),
-                "estimate": f"{parts.direction_words(e.direction)}, {e.estimator}",
+                "estimate": parts.estimate_words(e),
                 "value": ("≥ " if e.direction == "lower" else "") + figures.rounded(e.mean, digits),
                 "draws": "none: exact" if e.direction == "exact" else _error(e.se_mc),
                 "points": _error(e.se_points, digits) if math.isfinite(e.se_points) else "one example has none",
@@ -175,7 +175,7 @@ def _component_words(component: Mapping[str, Any]) -> str:
     said = [str(component.get("kind", "a module of the maker's"))]
     event = component.get("event")
     if event is not None:
-        said.append("×".join(map(str, event)) if isinstance(event, list) else str(event))
+        said.append(("×".join(map(str, event)) if isinstance(event, list) else f"{event}") + " dimensions")
     if isinstance(component.get("scale"), str | int | float):
         said.append(f"scale {component['scale']}")
     network = component.get("network")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from elbowroom import figures
+from elbowroom.numerics import Estimate
 
 from . import verdicts
 from .records import Record
@@ -44,7 +45,7 @@ def ladder(record: Record) -> Figure:
     rungs = [
         figures.Rung(
             name=str(row["name"]),
-            detail=f"{estimate.estimator}, {direction_words(estimate.direction)}",
+            detail=estimate_words(estimate),
             value=estimate.mean,
             se_mc=estimate.se_mc,
             se_total=estimate.se_total,
@@ -53,15 +54,20 @@ def ladder(record: Record) -> Figure:
         )
         for row, estimate in record.evidence
     ]
-    title = verdicts.contest(record.study["difference"])
+    title = verdicts.contest(record.study["difference"], record.direction)
     how = (
-        "Each row is the mean log-likelihood of a test example; further right is better. A dot is an exact value. "
-        "An arrow is a lower bound: the truth lies at its foot or to the right of it. The thin interval is 95 % from "
-        "draws and examples together, the thick one 95 % from draws alone (often too small to see); the dashed line "
-        "is the best classic. The rows share the test examples, so the difference in the title is surer than two "
-        "intervals side by side suggest."
+        "Mean log-likelihood of a test example; further right is better. Dot: an exact value. Arrow: a lower bound, "
+        "the truth lies at its foot or to the right of it. Thin interval: 95 % from draws and examples; thick: from "
+        "draws alone. Dashed: the best classic. The difference in the title is paired by example, so it is surer "
+        "than the intervals suggest; the VAE's side of it is a bound, so the truth can only be better for the VAE."
     )
     return Figure("ladder", title, how, _ladder_foot(record), svg=_drawn(figures.ladder, rungs, title=title))
+
+
+def estimate_words(estimate: Estimate) -> str:
+    """Estimator and direction, said once."""
+    direction = direction_words(estimate.direction)
+    return estimate.estimator if direction in estimate.estimator else f"{estimate.estimator}, {direction}"
 
 
 def direction_words(direction: str) -> str:
@@ -154,7 +160,7 @@ def plane(record: Record) -> Figure:
     study, chosen = record.study, record.chosen
     models = [
         figures.Tradeoff(
-            f"β {m['beta']:g}", _pair(m, "rate"), _pair(m, "distortion"), chosen=m["name"] == study["chosen"]
+            f"β = {m['beta']:g}", _pair(m, "rate"), _pair(m, "distortion"), chosen=m["name"] == study["chosen"]
         )
         for m in study["models"]
     ]

@@ -47,6 +47,11 @@ class Record:
         rows = [(row, Estimate.from_dict(row["estimate"])) for row in self.study["evidence"]]
         return sorted(rows, key=lambda pair: pair[1].mean, reverse=True)
 
+    @property
+    def direction(self) -> str:
+        """Direction of the VAE's best estimate."""
+        return next((e.direction for row, e in self.evidence if row["kind"] == "vae"), "none")
+
 
 def read_record(folder: str | Path) -> Record:
     """The record in a study folder.

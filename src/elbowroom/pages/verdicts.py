@@ -33,7 +33,7 @@ def verdict_table(folder: str | Path) -> list[tuple[str, str]]:
     study, chosen = record.study, record.chosen
     rows = [("verdict", str(study["verdict"]["sentence"]))]
     rows += [(str(f["label"]), figure_text(f)) for f in study["verdict"]["figures"][:4]]
-    rows.append(("contest", contest(study["difference"])))
+    rows.append(("contest", contest(study["difference"], record.direction)))
     rows.append(("chosen", f"β = {chosen['beta']:g}, {chosen['active']} of {chosen['latents']} latents active"))
     rows.append(("reconstruction", reconstruction_text(record)))
     rows.append(("computing", seconds(study["environment"]["seconds"].get("total"))))
@@ -49,8 +49,10 @@ def figure_text(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']}{error} {figure.get('unit') or ''}".rstrip() + tail
 
 
-def contest(difference: Mapping[str, Any] | None) -> str:
+def contest(difference: Mapping[str, Any] | None, direction: str = "exact") -> str:
     """The VAE against the best classic, in one plain sentence that owns up where the VAE loses.
+
+    `direction` is that of the VAE's own estimate: with a lower bound a lead can only grow and a deficit shrink.
 
     >>> contest({"against": "Gaussian mixture", "value": -5.12, "se": 0.81, "n": 397})
     'The VAE loses to the Gaussian mixture by 5.12 ± 0.81 nats per test example'
@@ -58,14 +60,12 @@ def contest(difference: Mapping[str, Any] | None) -> str:
     if not difference or difference.get("value") is None:
         return "No classic was measured on these data, so the VAE stands alone"
     value, error, rival = difference["value"], difference.get("se"), f"the {difference['against']}"
-    size = with_error(abs(value), error)
     if error is None or not abs(value) >= _TOLD_APART * error:
-        return (
-            f"The VAE and {rival} cannot be told apart: they differ by {with_error(value, error)} nats per test example"
-        )
-    if value < 0:
-        return f"The VAE loses to {rival} by {size} nats per test example"
-    return f"The VAE beats {rival} by {size} nats per test example"
+        gap = with_error(value, error)
+        return f"The VAE and {rival} cannot be told apart: they differ by {gap} nats per test example"
+    lead, deficit = ("at least ", "at most ") if direction == "lower" else ("", "")
+    size = f"{with_error(abs(value), error)} nats per test example"
+    return f"The VAE beats {rival} by {lead}{size}" if value > 0 else f"The VAE loses to {rival} by {deficit}{size}"
 
 
 def reconstruction_text(record: Record) -> str:
