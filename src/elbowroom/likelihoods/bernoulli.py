@@ -21,6 +21,7 @@ class Bernoulli(Likelihood):
     unnormalised: accept grey levels in [0, 1] all the same; what comes out is then a score, not a log-likelihood
     (its normaliser is missing; Loaiza-Ganem & Cunningham, "The continuous Bernoulli", 2019).
 
+    >>> import torch
     >>> p = Bernoulli(nn.Linear(2, 3), 3)
     >>> p({"z": torch.zeros(1, 4, 2)}).batch_shape
     torch.Size([1, 4])
