@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import html.parser
+import itertools
 import json
 import re
 import subprocess
@@ -126,12 +127,14 @@ def study(latents, *, images, vae, columns=None):
         f"This VAE uses {active} of its {latents} latents and {verb} a Gaussian mixture by "
         f"{abs(gap.mean):.1f} ± {gap.se_total:.1f} nats on held-out digits."
     )
+    lower, upper = {"unit": "nats", "direction": "lower bound"}, {"unit": "bits", "direction": "upper bound"}
+    shown, error = (f"{gap.mean:+.1f}".replace("-", "−"), f"{gap.se_total:.1f}")
     tiles = [
-        {"label": "log p(x) per test digit", "value": f"{best.mean:.1f}", "error": f"{best.se_total:.1f}", "unit": "nats", "direction": "lower bound"},
-        {"label": "against the Gaussian mixture", "value": f"{gap.mean:+.1f}".replace("-", "−"), "error": f"{gap.se_total:.1f}", "unit": "nats", "direction": "lower bound"},
-        {"label": "bits per dimension", "value": "2.41", "error": "0.03", "unit": "bits", "direction": "upper bound"},
+        {"label": "log p(x) per test digit", "value": f"{best.mean:.1f}", "error": f"{best.se_total:.1f}", **lower},
+        {"label": "against the Gaussian mixture", "value": shown, "error": error, **lower},
+        {"label": "bits per dimension", "value": "2.41", "error": "0.03", **upper},
         {"label": "latents in use", "value": f"{active} of {latents}", "error": "", "unit": "", "direction": ""},
-    ]  # fmt: skip
+    ]
     data = {
         "name": "digits", "source": "scikit-learn, load_digits (UCI optical recognition of handwritten digits)",
         "support": "integer grid 0…16", "sizes": {"train": 1200, "validation": 200, "test": 397}, "split_seed": 0,
@@ -233,3 +236,323 @@ def make(folder, kind):
     latents = 2 if kind == "two" else 16
     record = study(latents, images=True, vae=58.0 if kind == "loses" else 74.6)
     return write(folder, record, digit_pictures(latents), model_recipe(latents))
+
+
+KINDS = ("digits", "two", "loses", "table")
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """Every kind of study folder with its page, made once."""
+    folders = {kind: make(tmp_path_factory.mktemp(kind), kind) for kind in KINDS}
+    return {kind: (folder, report(folder).read_text(encoding="utf-8")) for kind, folder in folders.items()}
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects tags, their attributes and text, and refuses a tag that closes nothing or stays open."""
+
+    VOID = frozenset({"meta", "img", "input", "link", "br"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+
+def words_of(page):
+    return " ".join(" ".join(Reader(page).text).replace("\u00a0", " ").split())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestEveryPage:
+    def test_is_well_formed_and_small(self, studies, kind):
+        _, page = studies[kind]
+        reader = Reader(page)
+        assert len(page.encode()) < 2_000_000
+        assert [tag for tag, _ in reader.tags].count("h1") == 1
+        identities = [attrs["id"] for _, attrs in reader.tags if "id" in attrs]
+        assert len(identities) == len(set(identities))
+
+    def test_headings_do_not_skip_a_level(self, studies, kind):
+        levels = [int(tag[1]) for tag, _ in Reader(studies[kind][1]).tags if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+    def test_every_figure_has_words_for_those_who_cannot_see_it(self, studies, kind):
+        _, page = studies[kind]
+        for tag, attrs in Reader(page).tags:
+            if tag == "img":
+                assert len(attrs["alt"]) > 20
+        drawings = re.findall(r"<svg xmlns[^>]*>", page)
+        assert len(drawings) >= 10
+        assert all('role="img"' in drawing or 'role="group"' in drawing for drawing in drawings)
+
+    def test_drawings_are_xml_with_a_title(self, studies, kind):
+        for drawing in re.findall(r'<div class="(?:wide|narrow)">(.*?)</div>', studies[kind][1], re.S):
+            root = ET.fromstring(drawing)
+            title, about = root[0], root[1]
+            assert title.tag.endswith("title")
+            assert len(title.text) > 10
+            assert len(about.text) > 10
+            assert "nan" not in drawing
+
+    def test_nothing_comes_from_the_network(self, studies, kind):
+        page = studies[kind][1].replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in page
+        assert "https:" not in page
+        assert "@import" not in page
+        assert not re.findall(r"url\((?!data:)", page)
+        for tag, attrs in Reader(page).tags:
+            assert tag not in ("link", "iframe", "object", "embed", "base")
+            assert attrs.get("src", "data:").startswith("data:")
+            assert attrs.get("href", "#").startswith("#")
+
+    def test_links_and_names_lead_somewhere(self, studies, kind):
+        tags = Reader(studies[kind][1]).tags
+        known = {attrs["id"] for _, attrs in tags if "id" in attrs}
+        for _, attrs in tags:
+            pointed = {attrs.get("href", "#main")[1:], *attrs.get("aria-labelledby", "").split()}
+            pointed |= {attrs["for"]} if "for" in attrs else set()
+            assert pointed <= known
+
+    def test_the_script_is_the_one_that_the_policy_names(self, studies, kind):
+        import base64
+        import hashlib
+
+        (script,) = re.findall(r"<script>(.*?)</script>", studies[kind][1], re.S)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{digest}'" in html.unescape(studies[kind][1])
+
+    def test_the_terminal_has_the_same_verdict_in_ten_lines(self, studies, kind):
+        folder, page = studies[kind]
+        rows = verdict_table(folder)
+        assert len(rows) <= 10
+        assert all("\n" not in text for _, text in rows)
+        assert rows[0][1] in words_of(page)
+        assert dict(rows)["contest"] in words_of(page)
+
+
+def test_the_order_of_the_page(studies):
+    text = words_of(studies["digits"][1])
+    order = ["Verdict", "What next.", "Held-out log-likelihood", "Held-out reconstructions:", "16 ancestral samples"]
+    order += ["Along a dashed line", "latents are active", "Neighbours in z", "Learning curves", "The model as a graph"]
+    order += ["The whole recipe", "scikit-learn, load_digits", "The command that makes this page again"]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+
+
+def test_a_loss_to_the_mixture_is_said_plainly(studies):
+    folder, page = studies["loses"]
+    e = next(estimate for row, estimate in read_record(folder).evidence if row["kind"] == "vae")
+    rival = next(e for row, e in read_record(folder).evidence if row["name"].startswith("Gaussian"))
+    gap = e - rival
+    assert gap.mean < -3 * gap.se_total
+    assert f"The VAE loses to the Gaussian mixture by at most {-gap.mean:.1f} ± {gap.se_total:.1f} nats" in words_of(
+        page
+    )
+
+
+def test_the_table_holds_both_errors_and_the_digits_that_they_allow(studies):
+    folder, page = studies["digits"]
+    text = words_of(page)
+    for row, e in read_record(folder).evidence:
+        assert f"{e.mean:.1f}" in text
+        assert f"{e.se_points:.1f}" in text
+        assert row["setting"] in text
+        if e.direction == "lower":
+            assert f"≥ {e.mean:.1f}" in text
+            assert f"{e.se_mc:.3f}" in text
+            bits = e.bits_per_dimension(64)
+            assert f"≤ −{-bits.mean:.3f} ± {bits.se_total:.3f}" in text
+
+
+def test_text_from_the_data_is_escaped(studies):
+    _, page = studies["table"]
+    assert HOSTILE not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert [tag for tag, _ in Reader(page).tags].count("script") == 1
+
+
+def test_hostile_names_everywhere_stay_text(tmp_path):
+    evil = '"><img src=x onerror=alert(1)>\u0000'
+    record = study(2, images=False, vae=70.0, columns=[evil] * 5)
+    for part, key in (
+        (record, "title"),
+        (record, "command"),
+        (record["data"], "name"),
+        (record["verdict"], "sentence"),
+    ):
+        part[key] = evil
+    record["evidence"][0]["name"] = record["verdict"]["figures"][0]["label"] = evil
+    record["latents"]["axes"] = evil
+    record["data"]["label_names"] = [evil] * 10
+    recipe = {"prior": {evil: normal(2)}, "posterior": {evil: normal(2)}, "likelihood": normal(5) | {"given": [evil]}}
+    arrays = table_pictures([evil] * 5)
+    arrays["latent_labels"] = np.arange(200) % 10
+    page = report(write(tmp_path / "study", record, arrays, recipe)).read_text(encoding="utf-8")
+    assert not [attrs for tag, attrs in Reader(page).tags if tag == "img" or "onerror" in attrs]
+    for drawing in re.findall(r'<div class="(?:wide|narrow)">(.*?)</div>', page, re.S):
+        ET.fromstring(drawing)
+
+
+def test_pictures_and_quantile_strips_take_each_others_place(studies):
+    assert "ancestral sample over decoder mean, numbers 1 to 8 of the draw" in studies["digits"][1]
+    assert "held-out data beside ancestral samples and decoder means" in studies["table"][1]
+    assert "<img" not in studies["table"][1]
+    assert "decoder means on a grid of 12 by 12" in studies["two"][1]
+    assert "on a grid of" not in studies["digits"][1]
+
+
+def test_what_could_not_be_had_says_why(tmp_path):
+    folder = make(tmp_path / "study", "table")
+    record = json.loads((folder / "study.json").read_text())
+    del record["models"][1]["validation"]["iwae"]
+    record["models"][5]["validation"]["rate"] = [float("nan"), float("nan")]
+    record["environment"]["seconds"]["total"] = None
+    (folder / "study.json").write_text(json.dumps(record))
+    run = folder / "runs" / "beta-0.5"
+    (run / "history.jsonl").unlink()
+    (run / "recipe.yaml").unlink()
+    text = words_of(report(folder, tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "No curves: runs/beta-0.5/history.jsonl is missing from the study folder." in text
+    assert "No diagram: runs/beta-0.5/recipe.yaml is missing from the study folder." in text
+    assert "Bits per dimension are not given, because the data are not on a grid." in text
+    assert "no nearest-neighbour accuracy, because the data have no labels" in text
+    assert "Not drawn, because training diverged: β = 4." in text
+    assert "not measured" in text
+    assert "not recorded" in text
+
+
+def test_a_collapsed_effective_sample_size_is_owned_up_to(tmp_path):
+    folder = make(tmp_path / "study", "digits")
+    record = json.loads((folder / "study.json").read_text())
+    record["evidence"][1]["estimate"]["ess"] = [2.0] * 3 + [100.0] * 394
+    (folder / "study.json").write_text(json.dumps(record))
+    said = "effective sample size below 10 on 3 examples: the error from draws is not to be trusted"
+    assert said in words_of(report(folder).read_text(encoding="utf-8"))
+
+
+def test_large_colour_pictures_stay_under_two_megabytes(tmp_path):
+    record = study(2, images=True, vae=70.0)
+    record["data"] |= {"image_shape": [3, 96, 96], "event": [3, 96, 96], "levels": 256}
+    rng = np.random.default_rng(0)
+    arrays = digit_pictures(2)
+    for name, array in arrays.items():
+        if name == "decoded_grid":
+            arrays[name] = rng.uniform(0, 255, (12, 12, 3, 96, 96))
+        elif name.split(".")[-1] in ("held_out", "reconstructions", "samples_ancestral", "samples_mean", "samples"):
+            arrays[name] = rng.uniform(0, 255, (len(array), 3, 96, 96))
+    page = report(write(tmp_path / "study", record, arrays, model_recipe(2))).read_text(encoding="utf-8")
+    assert len(page.encode()) < 2_000_000
+    assert "Pictures are shown at 1/2 of their size." in page
+
+
+def test_the_page_is_a_function_of_the_record(studies, tmp_path):
+    folder, page = studies["digits"]
+    assert report(str(folder), tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_reporting_loads_neither_torch_nor_matplotlib(studies, tmp_path):
+    code = f"""
+import sys
+from elbowroom.pages import report
+report({str(studies["digits"][0])!r}, {str(tmp_path / "page.html")!r})
+assert not {{"torch", "matplotlib", "sklearn", "pandas"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def damage(folder, what):
+    target = folder / "study.json"
+    record = json.loads(target.read_text())
+    if what == "no study":
+        target.unlink()
+    elif what == "not json":
+        target.write_text(target.read_text()[:100])
+    elif what == "version":
+        target.write_text(json.dumps(record | {"version": 7}))
+    elif what == "key":
+        del record["evidence"]
+        target.write_text(json.dumps(record))
+    elif what == "chosen":
+        target.write_text(json.dumps(record | {"chosen": "beta-9"}))
+    elif what == "no pictures":
+        (folder / "pictures.safetensors").unlink()
+    elif what == "cut pictures":
+        (folder / "pictures.safetensors").write_bytes((folder / "pictures.safetensors").read_bytes()[:500])
+    elif what == "history":
+        (folder / "runs" / "beta-0.5" / "history.jsonl").write_text('{"epoch": 1,')
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("no study", "holds no study.json"),
+        ("not json", "is damaged"),
+        ("version", "version 7 and this elbowroom reads version 1"),
+        ("key", "lacks 'evidence'"),
+        ("chosen", "names 'beta-9' as chosen"),
+        ("no pictures", "holds no pictures.safetensors"),
+        ("cut pictures", "is damaged"),
+        ("history", "history.jsonl is damaged"),
+    ],
+)
+def test_a_damaged_record_is_refused_in_one_sentence(tmp_path, what, said):
+    folder = make(tmp_path / "study", "table")
+    damage(folder, what)
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
+        report(folder)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "report.html").exists()
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no study folder"):
+        verdict_table(tmp_path / "nowhere")
+
+
+def test_the_contest_in_words():
+    difference = {"against": "Gaussian mixture", "value": 12.43, "se": 0.91, "n": 397}
+    assert contest(difference) == "The VAE beats the Gaussian mixture by 12.43 ± 0.91 nats per test example"
+    assert "by at least 12.43 ± 0.91" in contest(difference, "lower")
+    even = contest(difference | {"value": -1.21})
+    assert (
+        even
+        == "The VAE and the Gaussian mixture cannot be told apart: they differ by −1.21 ± 0.91 nats per test example"
+    )
+    assert "cannot be told apart" in contest(difference | {"se": None})
+    assert "stands alone" in contest(None)
+
+
+def test_numbers_without_an_error():
+    assert [significant(v) for v in (1.7634, 0.012345, 1234.5, 0.0, None)] == [
+        "1.76",
+        "0.0123",
+        "1,234",
+        "0",
+        "not available",
+    ]
+    assert [seconds(v) for v in (None, 3.0, 119.4, 3600.0)] == ["not recorded", "3.0 s", "119 s", "60 min 00 s"]
+
+
+def test_the_record_reads_back_as_estimates(studies):
+    record = read_record(studies["digits"][0])
+    assert [e.mean for _, e in record.evidence] == sorted((e.mean for _, e in record.evidence), reverse=True)
+    assert dataclasses.is_dataclass(record)
+    assert record.chosen["beta"] == 0.5

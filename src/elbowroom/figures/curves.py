@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .svg import ACCENT, INK, SOFT, Scale, document, element, line, nice_ticks, path, text_width, tick_texts, words
+from .svg import ACCENT, INK, SOFT, Scale, document, element, key_places, line, nice_ticks, path, tick_texts, words
 
 __all__ = ["learning_curves"]
 
@@ -80,15 +80,11 @@ def _key(history: Sequence[Mapping[str, Any]], best: int, width: int) -> tuple[s
     ]
     if _rising(history):
         entries.append(("β rising", _BAND, 12.0, None))
-    x, y, parts = 0.0, 8.0, []
-    for name, colour, thickness, dash in entries:
-        room = 23 + text_width(name, 11)
-        if x + room > width:
-            x, y = 0.0, y + 20
+    places, parts = key_places([name for name, *_ in entries], width), []
+    for (x, y), (name, colour, thickness, dash) in zip(places, entries, strict=True):
         parts.append(line(x, y, x + 18, y, stroke=colour, stroke_width=thickness, stroke_dasharray=dash))
         parts.append(words(x + 23, y + 4, name, size=11))
-        x += room + 16
-    return "".join(parts), y + 14
+    return "".join(parts), places[-1][1] + 14
 
 
 def _value(record: Mapping[str, Any], part: str, key: str) -> float:

@@ -10,7 +10,7 @@ __all__ = ["Rung", "ladder"]
 
 INTERVAL = 1.96
 _ARROW = 34.0
-_OUTLYING = 3.0
+_OUTLYING = 8.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def ladder(rungs: Sequence[Rung], *, width: int, title: str, unit: str = "nats p
 
 
 def _range(rungs: Sequence[Rung]) -> tuple[float, float]:
-    """Limits of the axis; a rung that would squeeze the others into a third of it is left outside."""
+    """Limits of the axis; a rung that would squeeze the others into an eighth of it is left outside."""
     values = sorted((r.value for r in rungs), reverse=True)
     kept = len(values)
     while kept > 3 and values[0] - values[kept - 1] > _OUTLYING * (values[0] - values[kept - 2]) > 0:

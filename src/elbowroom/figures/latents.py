@@ -32,6 +32,7 @@ MAP_LIMIT = 2000
 
 _NAMED_AT_MOST = 20
 _KL_FLOOR = 1e-5
+_PITCH = 80.0
 
 
 def latent_map(
@@ -127,7 +128,7 @@ def kl_per_latent(
     height = 240
     seen = [v for v in kl if v > _KL_FLOOR] + ([threshold] if threshold else [])
     low, high = math.floor(math.log10(min(seen, default=1e-3))), math.ceil(math.log10(max(seen, default=1.0)) + 0.05)
-    x = Scale(0.5, len(kl) + 0.5, 52, width - 8)
+    x = Scale(0.5, len(kl) + 0.5, 52, min(width - 8, 52 + _PITCH * len(kl)))
     y = Scale(low - 0.25, max(high, low + 1), height - 42, 28)
     body = [_kl_axes(x, y, low, max(high, low + 1), order)]
     for place, unit in enumerate(order, start=1):
@@ -135,10 +136,8 @@ def kl_per_latent(
     if threshold:
         level = y(math.log10(threshold))
         body.append(line(x.start, level, x.stop, level, stroke=ACCENT, stroke_dasharray="4 3"))
-        name = f"threshold {threshold:g} nats"
-        body.append(words(x.stop, 14, name, fill=ACCENT, anchor="end"))
-        left = x.stop - text_width(name) - 4
-        body.append(line(left - 22, 10, left, 10, stroke=ACCENT, stroke_dasharray="4 3"))
+        body.append(line(166, 10, 188, 10, stroke=ACCENT, stroke_dasharray="4 3"))
+        body.append(words(194, 14, f"threshold {threshold:g} nats", fill=ACCENT))
     about = "; ".join(f"latent {i + 1}: {kl[i]:.3g}" for i in order)
     return document(width, height, title, f"{sum(active)} of {len(kl)} active. KL in nats: {about}.", *body)
 
@@ -152,7 +151,7 @@ def _kl_axes(x: Scale, y: Scale, low: int, high: int, order: Sequence[int]) -> s
     for place, unit in enumerate(order, start=1):
         if (place - 1) % every == 0:
             marks.append(words(x(place), y.start + 16, unit + 1, size=11, anchor="middle"))
-    marks.append(words(x.stop, y.start + 34, "latent, sorted by its KL", anchor="end"))
+    marks.append(words(x.start, y.start + 34, "latent, sorted by its KL"))
     return element("g", *marks, class_="tabular")
 
 

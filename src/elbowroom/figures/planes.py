@@ -1,5 +1,6 @@
 """The rate–distortion plane with lines of equal ELBO."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,10 @@ _Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """One model of the sweep: held-out rate and distortion in nats per example, each (value, standard error)."""
+    """One model of the sweep: held-out rate and distortion in nats per example, each (value, standard error).
+
+    A model whose rate or distortion is not finite keeps its number and is not drawn.
+    """
 
     label: str
     rate: tuple[float, float]
@@ -43,13 +47,14 @@ def rate_distortion(models: Sequence[Tradeoff], *, width: int, title: str) -> st
     Each model is a group of class `point` with its number in `data-model`; the page's style and script mark it.
     A. Alemi et al., "Fixing a Broken ELBO" (2018).
     """
+    drawn = [m for m in models if math.isfinite(m.rate[0]) and math.isfinite(m.distortion[0])]
     height = 340 if width < 560 else 440
     left, right, top, bottom = 52, width - 38, 30, height - 44
-    x = _scale([m.rate for m in models], left, right, at_zero=True)
-    y = _scale([m.distortion for m in models], bottom, top)
+    x = _scale([m.rate for m in drawn], left, right, at_zero=True)
+    y = _scale([m.distortion for m in drawn], bottom, top)
     lines, names = _equal_elbo(x, y)
     body = [_axes(x, y), lines]
-    ordered = sorted(range(len(models)), key=lambda i: models[i].rate[0])
+    ordered = sorted((i for i, m in enumerate(models) if m in drawn), key=lambda i: models[i].rate[0])
     body.append(
         path([(x(models[i].rate[0]), y(models[i].distortion[0])) for i in ordered], stroke=SOFT, stroke_width=1)
     )

@@ -19,6 +19,7 @@ __all__ = [
     "element",
     "escape",
     "fit",
+    "key_places",
     "label_colour",
     "line",
     "nice_ticks",
@@ -138,6 +139,18 @@ def fit(text: str, width: float, size: float = 12) -> str:
     """`text`, cut with an ellipsis where it would be wider than `width` pixels."""
     room = max(int(width / (_WIDE_FACE * size)), 2)
     return text if len(text) <= room else text[: room - 1].rstrip() + "…"
+
+
+def key_places(names: Sequence[str], width: float, size: float = 11) -> list[tuple[float, float]]:
+    """Where the entries of a key stand, each an 18-pixel mark and its name, in as many rows as it takes."""
+    x, y, places = 0.0, 8.0, []
+    for name in names:
+        room = 23 + text_width(name, size)
+        if x and x + room > width:
+            x, y = 0.0, y + 20
+        places.append((x, y))
+        x += room + 16
+    return places
 
 
 @dataclass(frozen=True)

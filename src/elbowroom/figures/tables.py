@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .svg import ACCENT, INK, SOFT, Scale, document, element, fit, line, words
+from .svg import ACCENT, INK, SOFT, Scale, document, element, fit, key_places, line, words
 
 __all__ = ["COLUMN_LIMIT", "quantile_strips"]
 
@@ -24,9 +24,10 @@ def quantile_strips(series: Sequence[tuple[str, ArrayLike]], columns: Sequence[s
     shown = list(columns)[:COLUMN_LIMIT]
     narrow = width < 560
     pitch = 12
-    block, top = pitch * len(tables) + (34 if narrow else 22), 22
+    block = pitch * len(tables) + (34 if narrow else 22)
+    key, top = _key([name for name, _ in tables], width)
     x0, x1 = (70, width - 70) if narrow else (260, width - 76)
-    body = [_key([name for name, _ in tables], width)]
+    body = [key]
     for number, name in enumerate(shown):
         y = top + block * number + 8
         body.append(_column(name, [t[:, number] for _, t in tables], y, x0, x1, pitch, narrow))
@@ -34,13 +35,12 @@ def quantile_strips(series: Sequence[tuple[str, ArrayLike]], columns: Sequence[s
     return document(width, top + block * len(shown) + 6, title, about + ".", *body)
 
 
-def _key(names: Sequence[str], width: int) -> str:
-    marks, x = [], 0.0
-    for number, name in enumerate(names):
-        marks.append(line(x, 8, x + 18, 8, stroke=_colour(number), stroke_width=5, stroke_opacity=_weight(number)))
-        marks.append(words(x + 24, 12, name, size=11, fill=INK))
-        x += 24 + 6.2 * len(name) + 18
-    return "".join(marks)
+def _key(names: Sequence[str], width: int) -> tuple[str, float]:
+    places, marks = key_places(names, width), []
+    for number, ((x, y), name) in enumerate(zip(places, names, strict=True)):
+        marks.append(line(x, y, x + 18, y, stroke=_colour(number), stroke_width=5, stroke_opacity=_weight(number)))
+        marks.append(words(x + 23, y + 4, name, size=11, fill=INK))
+    return "".join(marks), places[-1][1] + 14
 
 
 def _column(name: str, values: Sequence[np.ndarray], y: float, x0: float, x1: float, pitch: float, narrow: bool) -> str:

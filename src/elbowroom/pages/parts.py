@@ -53,6 +53,7 @@ def ladder(record: Record) -> Figure:
             bold=row["kind"] == "vae",
         )
         for row, estimate in record.evidence
+        if math.isfinite(estimate.mean)
     ]
     title = verdicts.contest(record.study["difference"], record.direction)
     how = (
@@ -61,6 +62,8 @@ def ladder(record: Record) -> Figure:
         "draws alone. Dashed: the best classic. The difference in the title is paired by example, so it is surer "
         "than the intervals suggest; the VAE's side of it is a bound, so the truth can only be better for the VAE."
     )
+    if not rungs:
+        return Figure("ladder", title, how, missing="No ladder: none of the estimates is a finite number.")
     return Figure("ladder", title, how, _ladder_foot(record), svg=_drawn(figures.ladder, rungs, title=title))
 
 
@@ -83,7 +86,8 @@ def _ladder_foot(record: Record) -> str:
     said = f"n = {n} test examples"
     if draws:
         said += f"; draws per example, {', '.join(dict.fromkeys(draws))}; seed {', '.join(map(str, seeds))}"
-    return said + "."
+    lost = [str(row["name"]) for row, e in record.evidence if not math.isfinite(e.mean)]
+    return f"{said}." + (f" Not drawn, because not a finite number: {', '.join(lost)}." if lost else "")
 
 
 def reconstructions(record: Record) -> Figure:
@@ -173,12 +177,17 @@ def plane(record: Record) -> Figure:
         f"The model was chosen on validation among {len(models)}."
     )
     foot = f"{verdicts.examples(chosen.get('n'), 'validation')}; {figures.count(chosen['draws'], 'draw')} per example."
+    lost = [m.label for m in models if not math.isfinite(m.rate[0] + m.distortion[0])]
+    if lost:
+        foot += f" Not drawn, because training diverged: {', '.join(lost)}."
+    if len(lost) == len(models):
+        return Figure("plane", title, how, missing="No plane: every model of the sweep diverged.")
     return Figure("plane", title, how, foot, svg=_drawn(figures.rate_distortion, models, title=title))
 
 
 def _pair(model: Any, key: str) -> tuple[float, float]:
     value, error = model["validation"][key]
-    return float(value), math.nan if error is None else float(error)
+    return math.nan if value is None else float(value), math.nan if error is None else float(error)
 
 
 def panel(record: Record, model: Any) -> Figure | None:
@@ -212,6 +221,8 @@ def kl(record: Record) -> Figure:
     if threshold is not None and not decides:
         how += f" Active: the encoder's mean varies by more than {threshold:g} over examples."
     foot = f"{verdicts.examples(latents.get('n'), 'held-out')}."
+    if not all(map(math.isfinite, values)):
+        return Figure("kl", title, how, missing="No figure: the KL of some latents is not a finite number.")
     drawn = _drawn(figures.kl_per_latent, values, active, threshold if decides else None, title=title)
     return Figure("kl", title, how, foot, svg=drawn)
 
