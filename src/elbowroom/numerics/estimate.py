@@ -37,10 +37,10 @@ class Budget:
 class Estimate:
     """Per-example values with their Monte-Carlo variances, in nats.
 
-    values, mc_variance, index: [n], float64, float64 and int64; quantity: what is estimated ("log p(x)");
-    estimator: how ("IWAE-5000"); direction: whether each value is, in expectation, a lower or upper bound on the
-    quantity, unbiased or exact ("none" for a difference of bounds); ess: [n], effective sample size of the
-    importance weights, where there are any; data: hash of the data the examples come from.
+    values, mc_variance (NaN where one draw cannot tell), index: [n], float64, float64 and int64; quantity: what is
+    estimated ("log p(x)"); estimator: how ("IWAE-5000"); direction: whether each value is, in expectation, a lower
+    or upper bound on the quantity, unbiased or exact ("none" for a difference of bounds); ess: [n], effective sample
+    size of the importance weights, where there are any; data: hash of the data the examples come from.
 
     >>> e = Estimate.of([-1.0, -3.0], [0.01, 0.01], quantity="log p(x)", estimator="IWAE-10", direction="lower")
     >>> print(e)
@@ -148,16 +148,25 @@ class Estimate:
 
     def __str__(self) -> str:
         what = _DIRECTION_WORDS[self.direction].format(self.quantity)
-        errors = f"±{self.se_mc:.2f} (draws) ±{self.se_points:.2f} ({len(self):,} points)"
-        text = f"{self.mean:.2f} {self.unit} {errors}, {what}, {self.estimator}".replace("-", "−", int(self.mean < 0))
+        text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
+        text = text.replace("-", "−", int(self.mean < 0))
         if self.collapsed:
             text += f"; effective sample size below 10 on {self.collapsed:,} examples: draws error not to be trusted"
         return text
 
+    def _errors(self) -> str:
+        points = "1 point" if len(self) == 1 else f"{len(self):,} points"
+        if math.isnan(self.se_mc):
+            both = f"±{self.se_total:.2f} " if len(self) > 1 else "of unknown error "
+            return f"{both}({points} and one draw of each, together)"
+        spread = f"±{self.se_points:.2f} ({points})" if len(self) > 1 else "(one point, its error unknown)"
+        return f"±{self.se_mc:.2f} (draws) {spread}"
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `from_dict` reads them back."""
+        """Plain values for JSON, unknown variances as None; `from_dict` reads them back."""
         plain = asdict(self)
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
+        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
+        return {**plain, "mc_variance": [None if math.isnan(v) else v for v in plain["mc_variance"]]}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Estimate":

@@ -17,7 +17,7 @@ from elbowroom.preprocess import Identity, Preprocess
 from .target import Target
 from .terms import Terms
 
-__all__ = ["VAE", "HasBatch"]
+__all__ = ["VAE", "HasBatch", "as_batch", "evaluating"]
 
 Mode = Literal["ancestral", "mean", "offset"]
 
@@ -96,9 +96,13 @@ class VAE(nn.Module):
 
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
         """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch]."""
-        y, log_jacobian = self.preprocess(batch.x, noise.get("x"))
-        context = {name: value.unsqueeze(0) for name, value in batch.context.items()}
-        return {"x": y.unsqueeze(0), **context}, log_jacobian
+        device, dtype = self.device, self.dtype
+        y, log_jacobian = self.preprocess(batch.x.to(device), noise.get("x"))
+        context = {
+            name: value.to(device, dtype if value.is_floating_point() else None).unsqueeze(0)
+            for name, value in batch.context.items()
+        }
+        return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian
 
     def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
         """Fresh noise for a training step, from one generator."""
@@ -144,7 +148,7 @@ class VAE(nn.Module):
         """
         if mode not in ("ancestral", "mean", "offset"):
             raise InputError(f"mode must be 'ancestral', 'mean' or 'offset'; got {mode!r}.")
-        with _evaluating(self):
+        with evaluating(self):
             p_x = self.likelihood(self._draw_prior(n, seed, context or {}))
             if mode == "ancestral":
                 y = simulate(p_x, Generator(self.device).manual_seed(seed + 1))
@@ -157,7 +161,7 @@ class VAE(nn.Module):
     def encode(self, examples: Batch | HasBatch, seed: int = 0) -> dict[str, Tensor]:
         """Mean of q(z | x) per block, [n, *event]; later blocks are given the means of earlier ones."""
         batch = as_batch(examples)
-        with _evaluating(self):
+        with evaluating(self):
             given, _ = self.given(batch, self.keyed_noise(1, batch.index, seed))
             for name, block in self.posterior.items():
                 given[name] = block(given).mean
@@ -167,7 +171,7 @@ class VAE(nn.Module):
     def reconstruct(self, examples: Batch | HasBatch, seed: int = 0) -> Tensor:
         """Mean of p(x | z) at the mean of q(z | x), [n, *event], on the user's scale."""
         batch = as_batch(examples)
-        with _evaluating(self):
+        with evaluating(self):
             given, _ = self.given(batch, self.keyed_noise(1, batch.index, seed))
             for name, value in self.encode(batch, seed).items():
                 given[name] = value.unsqueeze(0)
@@ -221,17 +225,18 @@ class VAE(nn.Module):
             seen.add(name)
 
 
-class _evaluating:
-    """Evaluation mode for a while: batch norm and dropout as they are in use."""
+class evaluating:
+    """Evaluation mode for a while, batch norm and dropout as they are in use; each part's own mode comes back."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module, self.was = module, module.training
+        self.module, self.were_training = module, [part for part in module.modules() if part.training]
 
     def __enter__(self) -> None:
         self.module.eval()
 
     def __exit__(self, *_: object) -> None:
-        self.module.train(self.was)
+        for part in self.were_training:
+            part.training = True
 
 
 def as_batch(examples: Batch | HasBatch) -> Batch:

@@ -1,0 +1,113 @@
+"""Passes of a model over examples × draws, each within a memory budget."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from elbowroom.numerics import Batch, InputError
+from elbowroom.numerics.noise import DRAW_BLOCK
+from elbowroom.runs import Progress
+from elbowroom.vae import VAE, Terms
+from elbowroom.vae.model import evaluating
+
+__all__ = ["Measure", "Memory", "as_bytes", "measured"]
+
+Memory = int | str
+"""Bytes, or words such as "1 GiB" and "500 MB"."""
+
+Measure = Callable[[Terms], tuple[Tensor, ...]]
+"""What is wanted of a pass: tensors [draws or 1, batch], in nats."""
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_ROWS = 4096  # examples × draws in one pass; more rows fall out of the caches and gain nothing
+_KEPT = 64  # bytes kept per draw of an example: a few float64 numbers
+
+
+def as_bytes(memory: Memory) -> int:
+    """A memory budget in bytes.
+
+    >>> as_bytes("1.5 GiB")
+    1610612736
+    """
+    match = re.fullmatch(r"\s*([\d.]+)\s*([kmg]?i?)b?\s*", str(memory).lower())
+    try:
+        return int(float(match[1]) * _UNITS[match[2]])  # type: ignore[index]
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"memory must be bytes or words such as '1 GiB'; got {memory!r}.") from error
+
+
+def measured(
+    vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int, memory: Memory, progress: Progress
+) -> Iterator[tuple[Tensor, ...]]:
+    """What `measure` makes of the model, and last the log of each draw's weight, group of examples by group.
+
+    Each is [draws, n], float64 on the CPU; the weights of an example's draws add to 1. Noise is keyed, so groups and
+    memory change nothing but rounding. An example's draws stand in one pass where they fit, so that its encoder
+    runs once.
+    """
+    with evaluating(vae), torch.inference_mode():
+        examples, chunk = _plan(vae, batch, measure, draws, seed, as_bytes(memory))
+        for start in range(0, len(batch), examples):
+            part = _rows(batch, slice(start, start + examples))
+            passes = []
+            for first in range(0, draws, chunk):
+                count = min(chunk, draws - first)
+                *terms, weight = _one_pass(vae, part, measure, count, seed, first)
+                passes.append((*terms, weight + math.log(count / draws)))
+            yield tuple(torch.cat(pieces) for pieces in zip(*passes, strict=True))
+            progress.advance(len(part))
+
+
+def _one_pass(vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int, first: int) -> list[Tensor]:
+    terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first))
+    found = (*measure(terms), terms.log_draw_weight)
+    return [t.double().cpu().expand(found[-1].shape) for t in found]
+
+
+def _plan(vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int, memory: int) -> tuple[int, int]:
+    """How many examples, and how many of their draws, go into one pass."""
+    one, two = (_bytes_of(vae, batch, measure, count, seed) for count in (1, 2))
+    per_row = max(two - one, 1)
+    per_example = max(one - per_row, 0) + _KEPT * draws
+    room = memory - per_example
+    if room < per_row:
+        raise InputError(
+            f"memory={memory:,} bytes does not hold one example, which needs about {per_example + per_row:,}: give "
+            f"more, or ask for fewer draws."
+        )
+    rows = min(room // per_row, _ROWS)
+    if rows < draws:
+        return 1, rows // DRAW_BLOCK * DRAW_BLOCK or rows
+    return max(1, min(_ROWS // draws, memory // (per_example + draws * per_row))), draws
+
+
+def _bytes_of(vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int) -> int:
+    """Bytes of all that one example's pass makes: a bound on what it holds at any time."""
+    with _Bytes() as made:
+        _one_pass(vae, _rows(batch, slice(0, 1)), measure, draws, seed, 0)
+    return made.total
+
+
+class _Bytes(TorchDispatchMode):
+    """Adds up the storage of every new tensor."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        old = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        new = {t.untyped_storage() for t in tree_leaves(out) if isinstance(t, Tensor)}
+        self.total += sum(storage.nbytes() for storage in new if storage.data_ptr() not in old)
+        return out
+
+
+def _rows(batch: Batch, rows: slice) -> Batch:
+    context = {name: value[rows] for name, value in batch.context.items()}
+    observed = {name: (value[rows], mask[rows]) for name, (value, mask) in batch.observed.items()}
+    return Batch(batch.x[rows], batch.index[rows], context, observed)
