@@ -13,6 +13,7 @@ __all__ = ["Graph", "graph", "plate_diagram"]
 
 _Point = tuple[float, float]
 _RADIUS = 23.0
+_CONTEXT_PITCH = 84.0
 _BOWS = (0.0, 44.0, -44.0, 72.0, -72.0, 104.0, -104.0, 140.0, -140.0)
 
 
@@ -113,12 +114,13 @@ def _spots(model: Graph, width: int) -> dict[str, _Point]:
         for row, name in enumerate(column):
             spots[name] = (pitch * (deepest - depth), 104.0 * (row - (len(column) - 1) / 2))
     lowest = max(y for _, y in spots.values())
-    room = (width - 120) / max(len(model.context), 1)
-    centre = pitch * deepest / 2
-    step = min(pitch, room)
-    for number, name in enumerate(model.context):
-        offset = number - (len(model.context) - 1) / 2
-        spots[name] = (centre + step * offset, lowest + 120.0)
+    across = int((width - 120) / _CONTEXT_PITCH) + 1
+    for first in range(0, len(model.context), across):
+        together = model.context[first : first + across]
+        step = max(_CONTEXT_PITCH, min(pitch, (width - 120) / max(len(together) - 1, 1)))
+        for number, name in enumerate(together):
+            offset = step * (number - (len(together) - 1) / 2)
+            spots[name] = (pitch * deepest / 2 + offset, lowest + 120.0 * (1 + first // across))
     return spots
 
 
@@ -136,12 +138,14 @@ def _curves(model: Graph, spots: Mapping[str, _Point]) -> list[tuple[list[_Point
 
 def _bow(start: str, end: str, spots: Mapping[str, _Point], taken: set[tuple[str, str, float]]) -> float:
     others = [spot for name, spot in spots.items() if name not in (start, end)]
-    for bow in _BOWS:
+    nearest = min(math.dist(a, b) for a in spots.values() for b in spots.values() if a != b)
+    longer = max(1.0, 0.7 * math.dist(spots[start], spots[end]) / nearest)
+    for bow in (longer * bow for bow in _BOWS):
         points = _between(spots[start], spots[end], bow)
         clear = all(math.dist(p, other) > _RADIUS + 8 for p in points for other in others)
         if clear and (start, end, bow) not in taken:
             return bow
-    return _BOWS[-1]
+    return longer * _BOWS[-1]
 
 
 def _between(start: _Point, end: _Point, bow: float, steps: int = 24) -> list[_Point]:
@@ -163,25 +167,32 @@ def _extent(
 ) -> tuple[list[float], list[float]]:
     points = [p for curve, _ in curves for p in curve]
     points += [(x + s * (_RADIUS + 10), y + s * _RADIUS) for x, y in spots.values() for s in (-1, 1)]
+    points += [(spots[name][0], spots[name][1] + _RADIUS + 20) for name in spots if _outside(name)]
     return [x for x, _ in points], [y for _, y in points]
 
 
 def _arrow(points: Sequence[_Point], dashed: bool) -> str:
-    (x0, y0), (x1, y1) = points[-2], points[-1]
-    if math.dist(points[-2], points[-1]) < 0.5:
-        x0, y0 = points[-3]
+    x1, y1 = points[-1]
+    x0, y0 = next(p for p in reversed(points) if math.dist(p, points[-1]) > 3)
+    angle = math.atan2(y1 - y0, x1 - x0)
     colour = ACCENT if dashed else INK
-    head = arrow_head(x1, y1, math.atan2(y1 - y0, x1 - x0), fill=colour, size=8)
+    head = arrow_head(x1, y1, angle, fill=colour, size=8)
+    shaft = [p for p in points if math.dist(p, points[-1]) > 6] + [(x1 - 6 * math.cos(angle), y1 - 6 * math.sin(angle))]
     style = {"stroke_width": 1.5, "stroke_dasharray": "5 4" if dashed else None}
-    return path(points[:-1], stroke=colour, class_="inference" if dashed else "generative", **style) + head
+    return path(shaft, stroke=colour, class_="inference" if dashed else "generative", **style) + head
 
 
 def _node(name: str, x: float, y: float, *, observed: bool) -> str:
     size = 15 if len(name) <= 2 else 11
     circle = element("circle", cx=x, cy=y, r=_RADIUS, fill=RULE if observed else PAPER, stroke=INK, stroke_width=1.5)
-    if len(name) > 5:
+    if _outside(name):
         return circle + words(x, y + _RADIUS + 14, fit(name, 110, 12), fill=INK, anchor="middle")
     return circle + words(x, y + 5, name, size=size, fill=INK, anchor="middle", style="italic")
+
+
+def _outside(name: str) -> bool:
+    """Whether a name is too long for its circle and stands under it."""
+    return len(name) > 5
 
 
 def _key() -> str:

@@ -139,10 +139,10 @@ def _sweep_rows(record: Record) -> list[dict[str, Any]]:
                 "index": index,
                 "chosen": m["name"] == record.study["chosen"],
                 "beta": f"{m['beta']:g}",
-                "active": f"{m['active']} of {m['latents']}",
+                "active": f"{m['active']}/{m['latents']}",
                 "squared_error": verdicts.significant(m.get("squared_error")),
                 "psnr": f"{psnr:.1f}" if psnr is not None and math.isfinite(psnr) else "no range",
-                "epochs": f"{m['best_epoch']} of {m['epochs']}",
+                "epochs": f"{m['best_epoch']}/{m['epochs']}",
                 **bounds,
             }
         )

@@ -59,9 +59,12 @@ def ladder(record: Record) -> Figure:
     how = (
         "Mean log-likelihood of a test example; further right is better. Dot: an exact value. Arrow: a lower bound, "
         "the truth lies at its foot or to the right of it. Thin interval: 95 % from draws and examples; thick: from "
-        "draws alone. Dashed: the best classic. The difference in the title is paired by example, so it is surer "
-        "than the intervals suggest; the VAE's side of it is a bound, so the truth can only be better for the VAE."
+        "draws alone. Dashed: the best classic."
     )
+    if record.study["difference"]:
+        how += " The difference in the title is paired by example, so it is surer than the intervals suggest"
+        bound = "; the VAE's side of it is a bound, so the truth can only be better for the VAE"
+        how += f"{bound if record.direction == 'lower' else ''}."
     if not rungs:
         return Figure("ladder", title, how, missing="No ladder: none of the estimates is a finite number.")
     return Figure("ladder", title, how, _ladder_foot(record), svg=_drawn(figures.ladder, rungs, title=title))
@@ -112,7 +115,8 @@ def samples(record: Record) -> Figure:
     title = f"{shown} ancestral samples, and the decoder means of the same z"
     how = (
         "Above: what the model generates, z drawn from the prior and then x from p(x | z). Below: the mean of "
-        "p(x | z) at the same z; a mean is no sample, and hides the decoder's noise." + _leak(record)
+        "p(x | z) at the same z; a mean is no sample, and hides the decoder's noise. Values beyond the range of the "
+        "data are drawn black or white." + _leak(record)
     )
     return Figure(
         "samples", title, how, f"Seed {record.study['draws']['seed']}, the first {shown} draws.{note}", strips=strips
