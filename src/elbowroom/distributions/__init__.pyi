@@ -1,5 +1,9 @@
 from .capabilities import capabilities as capabilities
 from .capabilities import require as require
+from .correlated import CorrelatedNormal as CorrelatedNormal
 from .divergences import kl as kl
 from .draws import draw as draw
 from .draws import simulate as simulate
+from .fields import MaternField as MaternField
+from .low_rank import LowRankNormal as LowRankNormal
+from .sparse_precision import SparsePrecisionNormal as SparsePrecisionNormal
