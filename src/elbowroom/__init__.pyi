@@ -7,6 +7,7 @@ from . import objectives as objectives
 from . import posteriors as posteriors
 from . import preprocess as preprocess
 from . import priors as priors
+from . import studies as studies
 from .data import load_data as load_data
 from .numerics import Batch as Batch
 from .numerics import CapabilityError as CapabilityError

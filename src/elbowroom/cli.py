@@ -42,18 +42,17 @@ def study(
 
     data = er.load_data(source, preprocess=preprocess, seed=seed)
     print(data, file=sys.stderr)
-    choices = {} if beta is None else {"betas": beta}
     done = er.study(
         data,
         folder,
         latents=latents,
+        betas=beta or er.studies.BETAS,
         epochs=epochs,
         draws=draws,
         seed=seed,
         overwrite=overwrite,
         resume=resume,
         command=" ".join(["elbowroom", *sys.argv[1:]]),
-        **choices,
     )
     for label, text in verdict_table(done.page.parent):
         print(f"{label:<26}{text}")

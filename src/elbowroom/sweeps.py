@@ -77,8 +77,7 @@ def choose(swept: Sequence[Swept]) -> Swept:
 
 def _measure(name: str, beta: float, vae: VAE, history: History, *, data: Dataset, draws: int, seed: int) -> Swept:
     held_out = data.validation
-    rate, distortion = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed)
-    elbo = evidence.elbo(vae, held_out, draws=draws, seed=seed)
+    rate, distortion, elbo = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed)
     iwae = evidence.iwae(vae, held_out, draws=draws, seed=seed)
     active = int(latent_use(vae, held_out).active.sum())
     error = reconstruction_error(vae, held_out)

@@ -27,9 +27,12 @@ from .classics import Classic, classics
 from .pictures import draw_pictures
 from .verdict import difference_to, verdict
 
-__all__ = ["Study", "default_model", "study"]
+__all__ = ["BETAS", "Study", "default_model", "study"]
 
 RECORD_VERSION = 1
+BETAS = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
+"""The sweep of a study."""
+
 _TRAINING_STEPS = 5_000
 _PICTURES = 16
 _BATCH = 100
@@ -80,7 +83,7 @@ def study(
     *,
     model: VAE | None = None,
     latents: int = 16,
-    betas: Sequence[float] = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0),
+    betas: Sequence[float] = BETAS,
     epochs: int | None = None,
     draws: int = 1_000,
     seed: int = 0,
@@ -173,7 +176,6 @@ def _pair(estimate: Estimate) -> list[float]:
 
 
 def _model_record(one: Swept, data: Dataset) -> dict[str, Any]:
-    dimensions = math.prod(data.event)
     return {
         "name": one.name,
         "beta": one.beta,

@@ -23,9 +23,7 @@ def difference_to(best: Estimate, rivals: list[Classic]) -> dict[str, Any]:
     return {"against": rival.name, "value": difference.mean, "se": difference.se_total, "n": len(difference)}
 
 
-def verdict(
-    chosen: Swept, bounds: dict[str, Estimate], difference: dict[str, Any], data: Dataset
-) -> dict[str, Any]:
+def verdict(chosen: Swept, bounds: dict[str, Estimate], difference: dict[str, Any], data: Dataset) -> dict[str, Any]:
     """Sentence, figures and what to do next, from the numbers on test."""
     best = max(bounds.values(), key=lambda bound: bound.mean)
     gap = best - bounds["ELBO"]

@@ -202,7 +202,7 @@ class Plan:
             "model": model_recipe(self.vaes[member]),
             "objective": recipe_of(self.objectives[member]),
             "training": {**settings, **asdict(self.adam)},
-            "data": {"name": self.data.name, "sha256": self.data.sha256, "split_seed": self.data.split_seed},
+            "data": self.data.record(),
         }
 
     def _check(self) -> None:

@@ -1,0 +1,101 @@
+"""What can be asked of a trained run by its folder: evidence and samples."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elbowroom import evidence
+from elbowroom.data import Dataset, load_data
+from elbowroom.numerics import Estimate, InputError
+from elbowroom.runs import write_atomic
+from elbowroom.training import read_run
+from elbowroom.training.folder import read_recipe
+
+__all__ = ["measure_run", "run_data", "sample_run"]
+
+_ESTIMATORS = ("elbo", "iwae")
+
+
+def measure_run(
+    run: str | Path, estimator: str = "iwae", *, draws: int = 1_000, part: str = "test", source: Any = None, seed: int = 0
+) -> Estimate:
+    """An estimate of log p(x) of a run's kept model on a part of its data; added to the run's evidence.json.
+
+    run: a run folder, or a study's (then its chosen model). source: the data, where their name does not find them.
+    Raises InputError where these are not the data of the run.
+    """
+    if estimator not in _ESTIMATORS:
+        raise InputError(f"The estimator is {' or '.join(_ESTIMATORS)}; got {estimator!r}.")
+    if part not in ("train", "validation", "test"):
+        raise InputError(f"The part is train, validation or test; got {part!r}.")
+    folder = _run_folder(Path(run))
+    vae, _ = read_run(folder)
+    data = run_data(folder, source)
+    estimate: Estimate = getattr(evidence, estimator)(vae, data.parts[part], draws=draws, seed=seed, progress=True)
+    path = folder / "evidence.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    write_atomic(path, json.dumps([*kept, {"part": part, **estimate.to_dict()}]))
+    return estimate
+
+
+def sample_run(
+    run: str | Path, out: str | Path, *, n: int = 64, mode: Any = "ancestral", offset: float = 0.0, seed: int = 0
+) -> Path:
+    """Draws from a run's kept model, written to a .npy file or, for images, a .png sheet; returns the path."""
+    out = Path(out)
+    if out.suffix not in (".npy", ".png"):
+        raise InputError(f"Samples are written to .npy or .png; got {out}.")
+    folder = _run_folder(Path(run))
+    vae, _ = read_run(folder)
+    if vae.context_names:
+        raise InputError(f"This model reads {', '.join(vae.context_names)}: sample it in Python, with context=.")
+    x = vae.sample(n, mode=mode, offset=offset, seed=seed).numpy()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".npy":
+        np.save(out, x, allow_pickle=False)
+        return out
+    shape = read_recipe(folder)["data"]["image_shape"]
+    if shape is None:
+        raise InputError("These data are no images, so there is no sheet to draw: write to a .npy file.")
+    _write_sheet(x.reshape(n, *shape), out)
+    return out
+
+
+def run_data(folder: Path, source: Any = None) -> Dataset:
+    """The data a run was trained on, found by name (or given) and checked by their hash."""
+    known = read_recipe(folder)["data"]
+    sizes = {name: n for name, n in known["sizes"].items() if name != "train" and name not in known["official"]}
+    flat = len(known["event"]) == 1 if known["image_shape"] else None
+    given = known["name"] if source is None else source
+    data = load_data(given, preprocess="none", seed=known["split_seed"], flat=flat, **sizes)
+    if data.sha256 != known["sha256"]:
+        raise InputError(
+            f"These are not the data that the run in {folder} was trained on ({known['name']}, sha256 "
+            f"{known['sha256'][:12]}…): name the right ones with source=."
+        )
+    return data
+
+
+def _run_folder(path: Path) -> Path:
+    """The run itself, where the path is a study's."""
+    if (path / "study.json").exists():
+        return path / "runs" / str(json.loads((path / "study.json").read_text(encoding="utf-8"))["chosen"])
+    return path
+
+
+def _write_sheet(images: np.ndarray[Any, Any], out: Path, scale: int = 4) -> None:
+    from PIL import Image
+
+    if images.ndim == 3:
+        images = images[:, None]
+    columns = int(np.ceil(np.sqrt(len(images))))
+    rows = -(-len(images) // columns)
+    low, high = min(float(images.min()), 0.0), float(images.max())
+    blank = np.zeros((rows * columns - len(images), *images.shape[1:]), dtype=images.dtype)
+    grid = np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:])
+    sheet = grid.transpose(0, 3, 1, 4, 2).reshape(rows * images.shape[2], columns * images.shape[3], images.shape[1])
+    pixels = np.clip(255 * (sheet - low) / max(high - low, 1e-12), 0, 255).astype(np.uint8)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out)
