@@ -25,7 +25,7 @@ Measure = Callable[[Terms], tuple[Tensor, ...]]
 """What is wanted of a pass: tensors [draws or 1, batch], in nats."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-_ROWS = 4096  # examples × draws in one pass; more rows fall out of the caches and gain nothing
+_ROWS = 2048  # examples × draws in one pass; more rows fall out of the caches and gain nothing
 _KEPT = 64  # bytes kept per draw of an example: a few float64 numbers
 
 
@@ -51,6 +51,7 @@ def measured(
     memory change nothing but rounding. An example's draws stand in one pass where they fit, so that its encoder
     runs once.
     """
+    _keep_freed_memory()
     with evaluating(vae), torch.inference_mode():
         examples, chunk = _plan(vae, batch, measure, draws, seed, as_bytes(memory))
         for start in range(0, len(batch), examples):
@@ -105,6 +106,15 @@ class _Bytes(TorchDispatchMode):
         new = {t.untyped_storage() for t in tree_leaves(out) if isinstance(t, Tensor)}
         self.total += sum(storage.nbytes() for storage in new if storage.data_ptr() not in old)
         return out
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse what a pass frees.
+
+    It does so up to the size of the largest block, of 32 MiB at most, that it has seen freed; the rest it hands back
+    to the system, whose page faults then double the time of elementwise operations.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def _rows(batch: Batch, rows: slice) -> Batch:

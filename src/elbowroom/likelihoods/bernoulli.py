@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent
+from torch.nn.functional import binary_cross_entropy_with_logits
 
+from elbowroom.distributions.bernoulli import BinaryBernoulli
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.runs import described
 
@@ -40,7 +43,8 @@ class Bernoulli(Likelihood):
     def forward(self, given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
         (logits,) = self.parameters_from(given, 1)
-        return Independent(TorchBernoulli(logits=logits, validate_args=False), len(self.event), False)
+        family = TorchBernoulli if self.unnormalised else BinaryBernoulli
+        return Independent(family(logits=logits, validate_args=False), len(self.event), False)
 
     def check(self, support: Support) -> None:
         """Binary data only, unless the user said `unnormalised=True` and the data are in [0, 1]."""
@@ -51,3 +55,12 @@ class Bernoulli(Likelihood):
             f"(preprocess='binarise'), take likelihoods.Normal, or, for a score that is no likelihood, scale to "
             f"[0, 1] and say unnormalised=True."
         )
+
+
+class _Bernoullis(Independent):
+    """Independent Bernoullis that sum before they negate: a pass over the data less, forwards and backwards."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
+        losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
+        return -losses.flatten(-self.reinterpreted_batch_ndims).sum(-1)
