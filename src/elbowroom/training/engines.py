@@ -1,15 +1,16 @@
 """Engines: how an update is made. One model alone, many stacked as one, or one wrapped by Lightning Fabric."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from elbowroom.numerics import Batch, Noise
+from elbowroom.numerics import Batch, InputError, Noise
 
 from .step import TrainingStep
 
@@ -30,6 +31,13 @@ class Adam:
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in (("lr", self.lr), ("lr_final", self.lr_final), ("clip", self.clip)):
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"{name} must be a positive number; got {value}.")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas of Adam are two numbers from 0 to below 1; got {self.betas}.")
+
     def rate_at(self, epoch: int, epochs: int) -> float:
         """The learning rate of an epoch (from 1): `lr` in the first, `lr_final` in the last.
 
@@ -45,6 +53,7 @@ class Adam:
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, fused=True)
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Updates one or more members; records have one leading dimension of members."""
 
@@ -95,15 +104,22 @@ class Alone:
     def update(self, batch: Batch, noise: Noise, step: Tensor, share: float) -> Record:
         """One optimizer step."""
         loss = self.wrapped(batch, noise, step)
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters.values():
+            parameter.grad = None
         if self.fabric is None:
             loss.total.backward()
         else:
             self.fabric.backward(loss.total * share)
         if self.adam.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.adam.clip)
+            self._clip(self.adam.clip)
         self.optimizer.step()
         return {name: value[None] for name, value in loss.record.items()}
+
+    def _clip(self, most: float) -> None:
+        if self.fabric is None:
+            torch.nn.utils.clip_grad_norm_(self.parameters.values(), most)
+        else:  # gradients of half precision are scaled, and only Fabric knows by how much
+            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=most, error_if_nonfinite=False)
 
     def over_processes(self, totals: Record) -> Record:
         """Sums over the processes of Fabric."""
@@ -226,6 +242,6 @@ def _moments(state: Mapping[str, Tensor], name: str, like: Tensor) -> dict[str, 
 
 def _clipped(gradients: Record, most: float) -> Record:
     """Each member's gradient scaled to norm `most` where it is longer."""
-    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients.values()])
+    squares = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in gradients.values()])
     factor = (most / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)
     return {name: g * factor.view(-1, *[1] * (g.dim() - 1)) for name, g in gradients.items()}

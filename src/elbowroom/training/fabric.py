@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["train_with_fabric"]
 
 
-def train_with_fabric(plan: Plan, device: str, processes: int, precision: str) -> History:
+def train_with_fabric(
+    plan: Plan, run: str | Path | None, resume: bool, device: str, processes: int, precision: str
+) -> History:
     """Train the plan's one model on `device`, split over `processes`; it comes back on the CPU.
 
     With several processes each works on its share of every batch, gradients are averaged, and the script that calls
@@ -24,8 +27,9 @@ def train_with_fabric(plan: Plan, device: str, processes: int, precision: str) -
     """
     from lightning_fabric import Fabric
 
-    if processes < 1:
-        raise InputError(f"processes must be 1 or more; got {processes}.")
+    smallest = min(plan.settings.batch_size, len(plan.data.train))
+    if not 1 <= processes <= smallest:
+        raise InputError(f"processes must be from 1 to the {smallest} examples of a batch; got {processes}.")
     strategy = "auto" if processes == 1 else ("ddp_spawn" if device == "cpu" else "ddp")
     try:
         fabric = Fabric(accelerator=device, devices=processes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
@@ -33,18 +37,23 @@ def train_with_fabric(plan: Plan, device: str, processes: int, precision: str) -
         raise InputError(
             f"Lightning Fabric cannot train on {processes} × {device!r} in {precision!r}: {error}"
         ) from error
-    if processes == 1:
-        history, _ = _work(fabric, plan)
-        plan.vaes[0].cpu()
-        return history
-    history, state = fabric.launch(_work, plan)  # type: ignore[arg-type]
-    plan.vaes[0].load_state_dict(state)
-    plan.vaes[0].eval()
+    plan.begin([run], resume, writes=fabric.global_rank == 0)
+    outcome = _work(fabric, plan) if processes == 1 else fabric.launch(_work, plan)  # type: ignore[arg-type]
+    if isinstance(outcome, InputError):
+        raise outcome
+    history, state = outcome
+    vae = plan.steps[0].vae.cpu()
+    vae.load_state_dict(state)
+    vae.eval()
     return history
 
 
-def _work(fabric: Any, plan: Plan) -> tuple[History, dict[str, Tensor]]:
-    vae = plan.vaes[0]
+def _work(fabric: Any, plan: Plan) -> tuple[History, dict[str, Tensor]] | InputError:
+    """Train in this process; an error is handed back whole, as a spawned process would wrap it."""
+    vae = plan.steps[0].vae
     fabric.to_device(vae)
-    history = plan.train(fabric)[0]
+    try:
+        history = plan.train(fabric)[0]
+    except InputError as error:
+        return error
     return history, {name: tensor.cpu() for name, tensor in vae.state_dict().items()}

@@ -1,7 +1,7 @@
 """A run folder: recipe, history, the kept model, and a checkpoint that continues the run bit for bit."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,20 @@ class Checkpoint:
     epoch: int
     step: int
     seconds: float
-    best_epoch: int
     best_value: float
+    history: dict[str, Any]
     state: dict[str, Tensor]
     best_state: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     generator: Tensor
 
 
+_SCALARS = ("epoch", "step", "seconds", "best_value", "history")
+_TENSORS = ("state", "best_state", "optimizer")
+
+
 class RunFolder:
-    """recipe.yaml | model.safetensors | training.safetensors | history.jsonl in one folder."""
+    """recipe.yaml | history.jsonl | training.safetensors | model.safetensors | summary.json in one folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,6 +71,10 @@ class RunFolder:
             raise InputError(f"{self.path} holds another run (its {different[0]} differs): name another folder.")
         return self.checkpoint()
 
+    def rewind(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make these the rows of the history: a run that was killed has written more than its checkpoint knows."""
+        write_atomic(self.path / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
     def checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, or None where the run was stopped before its first."""
         path = self.path / "training.safetensors"
@@ -76,18 +84,17 @@ class RunFolder:
             with safe_open(path, framework="pt") as file:
                 scalars = json.loads(file.metadata()["scalars"])
             tensors = load_file(path)
-        except (SafetensorError, KeyError, TypeError) as error:
+            parts: dict[str, Any] = {part: _under(tensors, part) for part in _TENSORS}
+            return Checkpoint(**scalars, **parts, generator=tensors["generator"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged ({error}): delete the folder and train again.") from error
-        parts: dict[str, Any] = {part: _under(tensors, part) for part in ("state", "best_state", "optimizer")}
-        return Checkpoint(**scalars, **parts, generator=tensors["generator"])
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint in one step."""
         tensors = {"generator": checkpoint.generator}
-        for part in ("state", "best_state", "optimizer"):
+        for part in _TENSORS:
             tensors |= {f"{part}.{name}": t.contiguous() for name, t in getattr(checkpoint, part).items()}
-        scalars = {name: getattr(checkpoint, name) for name in ("epoch", "step", "seconds", "best_epoch", "best_value")}
-        metadata = {"scalars": json.dumps(scalars)}
+        metadata = {"scalars": json.dumps({name: getattr(checkpoint, name) for name in _SCALARS})}
         write_atomic(
             self.path / "training.safetensors", lambda temporary: save_file(tensors, temporary, metadata=metadata)
         )
@@ -96,18 +103,18 @@ class RunFolder:
         """Add one epoch to the history."""
         append_line(self.path / "history.jsonl", row)
 
-    def rewind(self, epoch: int) -> list[dict[str, Any]]:
-        """Rows up to `epoch`; later ones, which the checkpoint does not know, are dropped from the file."""
-        path = self.path / "history.jsonl"
-        rows = [row for row in read_rows(path) if row["epoch"] <= epoch]
-        write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows))
-        return rows
-
     def finish(self, vae: VAE, history: History) -> None:
         """Write the kept model and what was noted."""
         save_model(vae, self.path / "model.safetensors")
         summary = {"best_epoch": history.best_epoch, "selected_by": history.selected_by, "notes": history.notes}
         write_atomic(self.path / "summary.json", json.dumps(summary, indent=1))
+
+    def abandon(self) -> None:
+        """Take back what was written: a run that came to nothing leaves nothing."""
+        for name in ("training.safetensors", "history.jsonl", "recipe.yaml"):
+            (self.path / name).unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -128,19 +135,6 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return dict(recipe)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a history file; a last line that was cut short is left out."""
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
-
-
 def read_run(path: str | Path, modules: Mapping[str, torch.nn.Module] | None = None) -> tuple[VAE, History]:
     """The kept model and the history of a finished run folder.
 
@@ -150,8 +144,12 @@ def read_run(path: str | Path, modules: Mapping[str, torch.nn.Module] | None = N
     read_recipe(path)
     if not (path / "summary.json").exists():
         raise InputError(f"The run in {path} was not finished: continue it with resume=True.")
-    summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
-    history = History(read_rows(path / "history.jsonl"), **summary)
+    try:
+        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+        lines = (path / "history.jsonl").read_text(encoding="utf-8").splitlines()
+        history = History([json.loads(line) for line in lines], **summary)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"The history in {path} is missing or damaged ({error}): train again.") from error
     return load_model(path / "model.safetensors", modules), history
 
 

@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -16,12 +17,9 @@ from elbowroom.runs import Progress
 from .engines import Engine, Record
 from .folder import Checkpoint, RunFolder
 from .history import History
+from .selection import Select, Values
 
-__all__ = ["Select", "Settings", "Split", "Values", "train"]
-
-Select = Literal["objective", "calibrated", "last"]
-Values = Callable[[dict[str, float], dict[str, float]], float]
-"""(train row, validation row) → the number by which epochs are chosen; smaller is better."""
+__all__ = ["Loop", "Member", "Settings", "Split", "steps_per_epoch"]
 
 _ROWS_AT_ONCE = 1_000
 _CHECKPOINT_EVERY = 30.0
@@ -29,7 +27,10 @@ _CHECKPOINT_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What the loop does. Epochs before `schedule_steps` are never chosen and never stop a run."""
+    """What the loop does. Epochs before `schedule_steps` are never chosen and never counted as fruitless.
+
+    rank, ranks: of this process among those that share every batch.
+    """
 
     epochs: int
     batch_size: int
@@ -48,7 +49,7 @@ class Split:
 
     def __init__(self, examples: Examples, names: Sequence[str], device: torch.device, dtype: torch.dtype) -> None:
         self.x = examples.x.to(device, dtype)
-        self.index = examples.index
+        self.index = examples.index.to(device)
         self.context = {name: examples.context[name].to(device, dtype) for name in names}
 
     def __len__(self) -> int:
@@ -56,140 +57,173 @@ class Split:
 
     def batch(self, rows: Tensor) -> Batch:
         """The examples at these rows."""
-        return Batch(self.x[rows], self.index[rows], {name: value[rows] for name, value in self.context.items()})
+        context = {name: value.index_select(0, rows) for name, value in self.context.items()}
+        return Batch(self.x.index_select(0, rows), self.index.index_select(0, rows), context)
 
 
 class Member:
     """What is kept for one model: its history, its best state, and its folder."""
 
-    def __init__(self, value: Values, folder: RunFolder | None, notes: list[str], select: Select) -> None:
-        self.value, self.folder = value, folder
-        self.history = History(selected_by=select, notes=notes)
+    def __init__(self, value: Values, folder: RunFolder | None, notes: list[str], settings: Settings) -> None:
+        self.value, self.folder, self.settings = value, folder, settings
+        self.history = History(selected_by=settings.select, notes=notes)
         self.best_value, self.best_state = math.inf, dict[str, Tensor]()
 
-    def see(self, row: dict[str, Any], eligible: bool, select: Select, state: Callable[[], dict[str, Tensor]]) -> None:
+    @property
+    def stopped(self) -> bool:
+        """Whether its numbers are no longer finite or its patience is spent; later epochs are not its own."""
+        rows, patience = self.history.rows, self.settings.patience
+        if not rows:
+            return False
+        if not math.isfinite(rows[-1]["validation"]["objective"]):
+            return True
+        after = (row for row in rows if row["epoch"] > self.history.best_epoch)
+        return patience is not None and sum(map(self._settled, after)) >= patience
+
+    def see(self, row: dict[str, Any], state: Callable[[], dict[str, Tensor]]) -> None:
         """Take in an epoch; keep its state where it is the best that could be chosen."""
         self.history.rows.append(row)
-        value = -row["epoch"] if select == "last" else self.value(row["train"], row["validation"])
-        if eligible and math.isfinite(value) and value < self.best_value:
+        value = self.value(row["train"], row["validation"])
+        if self.settings.select == "last" and math.isfinite(value):
+            value = -row["epoch"]
+        if self._settled(row) and math.isfinite(value) and value < self.best_value:
             self.best_value, self.best_state = value, state()
             self.history.best_epoch = row["epoch"]
         if self.folder is not None:
             self.folder.append(row)
 
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue where a checkpoint stopped."""
+        self.history = History(**checkpoint.history)
+        self.best_value, self.best_state = checkpoint.best_value, checkpoint.best_state
 
-def train(
-    engine: Engine,
-    draw_noise: Callable[[int, int, Generator], Noise],
-    training: Split,
-    validation: Split,
-    validation_noise: Noise,
-    members: Sequence[Member],
-    settings: Settings,
-    checkpoints: Sequence[Checkpoint] | None = None,
-) -> None:
-    """Train until the epochs or the patience of every member are spent; fills the members' histories."""
-    generator = Generator(training.x.device).manual_seed(settings.seed)
-    epoch, step, before = 0, 0, 0.0
-    if checkpoints:
-        epoch, step, before = _restore(engine, members, checkpoints, generator)
-    start = last_write = time.monotonic()
-    with Progress("training", settings.epochs, settings.progress) as progress:
-        progress.advance(epoch)
-        while epoch < settings.epochs and _hopeful(members, step, settings):
-            epoch += 1
-            for group in engine.optimizer.param_groups:
-                group["lr"] = engine.adam.rate_at(epoch, settings.epochs)
-            totals, steps = _epoch(engine, draw_noise, training, generator, settings, step)
-            step += steps
-            checked = _validate(engine, validation, validation_noise)
-            seconds = before + time.monotonic() - start
-            _record(engine, members, totals, checked, epoch, step, seconds, settings)
-            shown = members[0].history.rows[-1]["validation"]
-            progress.advance(rate=shown["rate"], distortion=shown["distortion"])
-            if time.monotonic() - last_write > _CHECKPOINT_EVERY:
-                _write(engine, members, epoch, step, seconds, generator)
-                last_write = time.monotonic()
-        if members[0].history.rows:
-            _write(engine, members, epoch, step, members[0].history.seconds, generator)
+    def _settled(self, row: dict[str, Any]) -> bool:
+        """Whether every schedule had ended with this epoch."""
+        return bool(row["step"] >= self.settings.schedule_steps)
 
 
-def _epoch(
-    engine: Engine,
-    draw_noise: Callable[[int, int, Generator], Noise],
-    data: Split,
-    generator: Generator,
-    settings: Settings,
-    step: int,
-) -> tuple[Record, int]:
-    """One pass over the data: sums over examples of the record, [members], and the number of steps."""
-    totals: Record = {}
-    steps = 0
-    for rows in _batches(len(data), settings.batch_size, generator):
-        noise = draw_noise(settings.draws, len(rows), generator)
-        whole = len(rows)
-        rows, noise = _share(rows, noise, settings)
-        share = len(rows) * settings.ranks / whole
-        record = engine.update(data.batch(rows), noise, torch.tensor(float(step + steps)), share)
-        steps += 1
-        for name, value in record.items():
-            totals[name] = totals.get(name, 0.0) + value * len(rows)
-    return {name: value / len(data) for name, value in engine.over_processes(totals).items()}, steps
+class Loop:
+    """Trains until the epochs are spent or every member has stopped; fills the members' histories."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        draw_noise: Callable[[int, int, Generator], Noise],
+        training: Split,
+        validation: Split,
+        validation_noise: Noise,
+        members: Sequence[Member],
+        settings: Settings,
+    ) -> None:
+        self.engine, self.draw_noise, self.members, self.settings = engine, draw_noise, members, settings
+        self.training, self.validation, self.validation_noise = training, validation, validation_noise
+        self.generator = Generator(training.x.device).manual_seed(settings.seed)
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
+
+    def restore(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """Continue where the checkpoints, one per member and all of the same epoch, stopped."""
+        first = checkpoints[0]
+        self.epoch, self.step, self.seconds = first.epoch, first.step, first.seconds
+        self.engine.restore([c.state for c in checkpoints], [c.optimizer for c in checkpoints])
+        self.generator.set_state(first.generator)
+        for member, checkpoint in zip(self.members, checkpoints, strict=True):
+            member.restore(checkpoint)
+
+    def run(self) -> None:
+        """Train, validate, keep, write."""
+        settings, before = self.settings, self.seconds
+        start = last_write = time.monotonic()
+        with Progress("training", settings.epochs, settings.progress) as progress:
+            progress.advance(self.epoch)
+            while self.epoch < settings.epochs and not all(member.stopped for member in self.members):
+                self.epoch += 1
+                trained, checked = self._train(), self._validate()
+                self.seconds = before + time.monotonic() - start
+                self._record(trained, checked)
+                progress.advance(rate=float(checked["rate"][0]), distortion=float(checked["distortion"][0]))
+                if time.monotonic() - last_write > _CHECKPOINT_EVERY:
+                    self._write()
+                    last_write = time.monotonic()
+        self._write()
+
+    def _train(self) -> Record:
+        """One pass over the training data; means over its examples of the record, [members]."""
+        settings, engine, totals = self.settings, self.engine, Record()
+        for group in engine.optimizer.param_groups:
+            group["lr"] = engine.adam.rate_at(self.epoch, settings.epochs)
+        with _randomness(settings, self.epoch, self.training.x.device):
+            for rows in _batches(len(self.training), settings, self.generator):
+                noise = self.draw_noise(settings.draws, len(rows), self.generator)
+                mine, noise = _share(rows, noise, settings)
+                share = len(mine) * settings.ranks / len(rows)
+                record = engine.update(self.training.batch(mine), noise, torch.tensor(float(self.step)), share)
+                self.step += 1
+                _add(totals, record, len(mine))
+        return {name: value / len(self.training) for name, value in engine.over_processes(totals).items()}
+
+    def _validate(self) -> Record:
+        """Means over all validation examples, weighted by example and not by batch."""
+        data, totals = self.validation, Record()
+        for rows in torch.arange(len(data), device=data.x.device).split(_ROWS_AT_ONCE):
+            noise = {name: v[rows] if name == "x" else v[:, rows] for name, v in self.validation_noise.items()}
+            record = self.engine.evaluate(data.batch(rows), noise)
+            _add(totals, {name: value.double() for name, value in record.items()}, len(rows))
+        return {name: value / len(data) for name, value in totals.items()}
+
+    def _record(self, trained: Record, checked: Record) -> None:
+        """A row for every member that has not stopped."""
+        for i, member in enumerate(self.members):
+            if member.stopped:
+                continue
+            train, validation = ({name: float(v[i]) for name, v in part.items()} for part in (trained, checked))
+            beta = train.pop("beta", 1.0)
+            validation.pop("beta", None)
+            row = {"epoch": self.epoch, "step": self.step, "beta": beta, "seconds": self.seconds}
+            member.see({**row, "train": train, "validation": validation}, lambda i=i: self.engine.state(i))  # type: ignore[misc]
+
+    def _write(self) -> None:
+        """A checkpoint for every member with a folder."""
+        for i, member in enumerate(self.members):
+            if member.folder is None:
+                continue
+            member.folder.write(
+                Checkpoint(
+                    epoch=self.epoch,
+                    step=self.step,
+                    seconds=self.seconds,
+                    best_value=member.best_value,
+                    history=asdict(member.history),
+                    state=self.engine.state(i),
+                    best_state=member.best_state,
+                    optimizer=self.engine.optimizer_state(i),
+                    generator=self.generator.get_state(),
+                )
+            )
 
 
-def _batches(n: int, size: int, generator: Generator) -> Iterator[Tensor]:
-    """Shuffled rows; a last batch of one example joins the one before it, as batch norm cannot train on one."""
+def steps_per_epoch(n: int, batch_size: int, ranks: int = 1) -> int:
+    """Optimizer steps that one pass over n examples takes.
+
+    >>> steps_per_epoch(300, 100), steps_per_epoch(301, 100), steps_per_epoch(302, 100)
+    (3, 3, 4)
+    """
+    whole, rest = divmod(n, batch_size)
+    return max(whole + (rest >= 2 * ranks), 1)
+
+
+def _batches(n: int, settings: Settings, generator: Generator) -> Iterator[Tensor]:
+    """Shuffled rows; a last batch of less than two per process joins the one before: batch norm cannot train on one."""
     order = torch.randperm(n, generator=generator, device=generator.device)
-    chunks = list(order.split(size))
-    if len(chunks) > 1 and len(chunks[-1]) == 1:
-        chunks[-2:] = [torch.cat(chunks[-2:])]
-    yield from chunks
+    cuts = [settings.batch_size * i for i in range(1, steps_per_epoch(n, settings.batch_size, settings.ranks))]
+    yield from order.tensor_split(cuts)
 
 
-def _validate(engine: Engine, data: Split, noise: Noise) -> Record:
-    """Means over all validation examples, weighted by example and not by batch."""
-    totals: Record = {}
-    for rows in torch.arange(len(data), device=data.x.device).split(_ROWS_AT_ONCE):
-        part = {name: value[rows] if name == "x" else value[:, rows] for name, value in noise.items()}
-        for name, value in engine.evaluate(data.batch(rows), part).items():
-            totals[name] = totals.get(name, 0.0) + value.double() * len(rows)
-    return {name: value / len(data) for name, value in totals.items()}
-
-
-def _record(
-    engine: Engine,
-    members: Sequence[Member],
-    totals: Record,
-    checked: Record,
-    epoch: int,
-    step: int,
-    seconds: float,
-    settings: Settings,
-) -> None:
-    eligible = step >= settings.schedule_steps
-    for i, member in enumerate(members):
-        trained, validated = ({name: float(v[i]) for name, v in part.items()} for part in (totals, checked))
-        beta = trained.pop("beta", 1.0)
-        validated.pop("beta", None)
-        row: dict[str, Any] = {"epoch": epoch, "step": step, "beta": beta, "seconds": seconds}
-        row |= {"train": trained, "validation": validated}
-        member.see(row, eligible, settings.select, lambda i=i: engine.state(i))  # type: ignore[misc]
-
-
-def _hopeful(members: Sequence[Member], step: int, settings: Settings) -> bool:
-    """Whether some member can still improve: its numbers are finite and its patience is not spent."""
-    if not members[0].history.rows or step < settings.schedule_steps:
-        return True
-    alive = [m for m in members if math.isfinite(m.history.rows[-1]["validation"]["objective"])]
-    if settings.patience is None:
-        return bool(alive)
-    return any(_fruitless(m.history, settings) < settings.patience for m in alive)
-
-
-def _fruitless(history: History, settings: Settings) -> int:
-    """Epochs since the best one, not counting those before the end of the schedule."""
-    after = (row for row in history.rows if row["epoch"] > history.best_epoch)
-    return sum(row["step"] >= settings.schedule_steps for row in after)
+@contextmanager
+def _randomness(settings: Settings, epoch: int, device: torch.device) -> Iterator[None]:
+    """The global random state of networks that draw for themselves (dropout): by seed, epoch and process."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(hash((settings.seed, epoch, settings.rank)))
+        yield
 
 
 def _share(rows: Tensor, noise: Noise, settings: Settings) -> tuple[Tensor, Noise]:
@@ -200,37 +234,7 @@ def _share(rows: Tensor, noise: Noise, settings: Settings) -> tuple[Tensor, Nois
     return rows[mine], {name: value[mine] if name == "x" else value[:, mine] for name, value in noise.items()}
 
 
-def _write(
-    engine: Engine, members: Sequence[Member], epoch: int, step: int, seconds: float, generator: Generator
-) -> None:
-    for i, member in enumerate(members):
-        if member.folder is None:
-            continue
-        history = member.history
-        member.folder.write(
-            Checkpoint(
-                epoch=epoch,
-                step=step,
-                seconds=seconds,
-                best_epoch=history.best_epoch,
-                best_value=member.best_value,
-                state=engine.state(i),
-                best_state=member.best_state,
-                optimizer=engine.optimizer_state(i),
-                generator=generator.get_state(),
-            )
-        )
-
-
-def _restore(
-    engine: Engine, members: Sequence[Member], checkpoints: Sequence[Checkpoint], generator: Generator
-) -> tuple[int, int, float]:
-    engine.restore([c.state for c in checkpoints], [c.optimizer for c in checkpoints])
-    generator.set_state(checkpoints[0].generator)
-    for member, checkpoint in zip(members, checkpoints, strict=True):
-        assert member.folder is not None
-        member.history.rows = member.folder.rewind(checkpoint.epoch)
-        member.history.best_epoch = checkpoint.best_epoch
-        member.best_value, member.best_state = checkpoint.best_value, checkpoint.best_state
-    first = checkpoints[0]
-    return first.epoch, first.step, first.seconds
+def _add(totals: Record, means: Record, examples: int) -> None:
+    """Add batch means, times the examples they are over."""
+    for name, value in means.items():
+        totals[name] = totals.get(name, 0.0) + value * examples

@@ -1,0 +1,95 @@
+"""What is checked before anything is written: data, models, objectives and settings that do not fit together."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from elbowroom.data import Dataset
+from elbowroom.numerics import InputError
+from elbowroom.vae import VAE
+from elbowroom.vae.model import evaluating
+
+from .loop import Settings, Split, steps_per_epoch
+from .selection import SELECT, fixed_normal
+from .step import TrainingStep
+
+__all__ = ["check"]
+
+
+def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> None:
+    """Raise InputError where these cannot be trained."""
+    if not isinstance(data, Dataset):
+        raise InputError(f"fit takes a Dataset, not a {type(data).__name__}: make one with er.load_data(...).")
+    for part in ("train", "validation"):
+        if not len(data.parts[part]):
+            raise InputError(f"The {part} part of {data.name!r} is empty: load the data with a larger share for it.")
+    _check_settings(settings)
+    _check_schedule(settings, len(data.train))
+    for step in steps:
+        _check_data(step.vae, data)
+        if settings.select == "calibrated" and not fixed_normal(step.vae):
+            raise InputError(
+                "select='calibrated' is for a Normal likelihood with a fixed scale, and this model's is not: use "
+                "select='objective'."
+            )
+        _try_two_examples(step, data, settings)
+
+
+def _check_settings(settings: Settings) -> None:
+    if settings.epochs < 1 or settings.batch_size < 1:
+        raise InputError(f"epochs and batch_size must be 1 or more; got {settings.epochs} and {settings.batch_size}.")
+    if settings.patience is not None and settings.patience < 1:
+        raise InputError(f"patience is 1 epoch or more, or None for no stopping; got {settings.patience}.")
+    if settings.select not in SELECT:
+        raise InputError(f"select must be 'objective', 'calibrated' or 'last'; got {settings.select!r}.")
+    if settings.seed < 0:
+        raise InputError(f"A seed is a whole number from 0; got {settings.seed}.")
+
+
+def _check_schedule(settings: Settings, n: int) -> None:
+    steps = settings.epochs * steps_per_epoch(n, settings.batch_size)
+    if settings.schedule_steps > steps:
+        raise InputError(
+            f"The objective's schedule takes {settings.schedule_steps:,} steps and the run only {steps:,}, so the "
+            f"weight would never reach its value: shorten the warm-up or train for more epochs."
+        )
+
+
+def _check_data(vae: VAE, data: Dataset) -> None:
+    vae.likelihood.check(vae.preprocess.support(data.support))
+    event = tuple(data.train.x.shape[1:])
+    if vae.likelihood.event != event:
+        way_out = (
+            "load the data with flat=True or flat=False"
+            if math.prod(event) == math.prod(vae.likelihood.event)
+            else ("build the model for data.event")
+        )
+        raise InputError(f"The likelihood is over {vae.likelihood.event} and examples have shape {event}: {way_out}.")
+    for name in vae.context_names:
+        if name not in data.train.context:
+            there = ", ".join(data.train.context) or "none"
+            raise InputError(
+                f"The model reads the context {name!r}, which the data lack (they have: {there}): give labels to "
+                f"load_data, or add it to each part's context."
+            )
+
+
+@torch.no_grad()
+def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> None:
+    """One pass in evaluation mode, so that networks of a wrong size are found here and not in a run begun."""
+    vae = step.vae
+    split = Split(data.train[:2], vae.context_names, vae.device, vae.dtype)
+    batch = split.batch(torch.arange(len(split), device=vae.device))
+    noise = vae.keyed_noise(settings.draws, data.train[:2].index, settings.seed)
+    try:
+        with evaluating(step):
+            step(batch, noise, torch.tensor(torch.inf))
+    except InputError:
+        raise
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"The model cannot take examples of shape {tuple(split.x.shape[1:])} ({reason}): check the sizes of its "
+            f"networks."
+        ) from error
