@@ -73,7 +73,7 @@ def _content(record: Record) -> dict[str, Any]:
         ],
         "panels": panels if all(panels) else [],
         "sweep": _sweep_rows(record),
-        "model_notes": [(f"β = {m['beta']:g}", note) for m in study["models"] for note in m.get("notes", [])],
+        "model_notes": [(f"β = {record.chosen['beta']:g}", note) for note in record.chosen.get("notes", [])],
         "kl": parts.kl(record),
         "map": parts.latent_map(record),
         "grid": decoded_grid(record),

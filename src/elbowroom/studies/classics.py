@@ -40,8 +40,7 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
     """Probabilistic PCA, factor analysis, Gaussian mixture and kernel density, on the data as the VAE sees them.
 
     All get the same preprocessing (dequantised with the noise that evidence uses for the same seed) and are scored on
-    the user's scale. Settings are chosen by validation log-likelihood; the setting says where a choice sits at the end
-    of its grid. Binary data get independent Bernoullis. On large data the first 5,000 training rows are used.
+    the user's scale. Settings are chosen by validation log-likelihood. Binary data get independent Bernoullis. On large data the first 5,000 training rows are used.
     """
     train, _ = _as_seen(data, data.train[:_MOST_TRAIN], seed)
     validation, _ = _as_seen(data, data.validation[:_MOST_TEST], seed)
@@ -98,30 +97,31 @@ def _families(dimensions: int, seed: int) -> list[tuple[str, list[_Candidate]]]:
 
 
 def _sizes(dimensions: int, most: int) -> list[int]:
-    return [d for d in (1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48) if d < min(dimensions, most)] or [1]
+    return [d for d in (1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64, 96, 128) if d < min(dimensions, most)] or [1]
 
 
 def _pca(dimensions: int) -> Iterator[_Candidate]:
     from sklearn.decomposition import PCA
 
-    for d in _sizes(dimensions, 49):
+    for d in _sizes(dimensions, 200):
         yield _candidate(f"{d} components", PCA(d, svd_solver="full"))
 
 
 def _factor_analysis(dimensions: int) -> Iterator[_Candidate]:
     from sklearn.decomposition import FactorAnalysis
 
-    for d in _sizes(dimensions, 33):
+    for d in _sizes(dimensions, 65):
         yield _candidate(f"{d} factors", FactorAnalysis(d))
 
 
 def _mixtures(dimensions: int, seed: int) -> Iterator[_Candidate]:
     from sklearn.mixture import GaussianMixture
 
-    kinds = ("full", "diag") if dimensions <= _MOST_FULL_DIMENSIONS else ("diag",)
-    for kind in kinds:
-        for k in (5, 10, 20, 40) if kind == "full" else (20, 80):
-            for floor in (1e-4, 1e-3, 3e-3) if kind == "full" else (1e-4,):
+    full = ("full", (5, 10, 20, 40), (1e-4, 1e-3, 3e-3))
+    diagonal = ("diag", (20, 40, 80, 120, 160, 240), (1e-4, 1e-3))
+    for kind, sizes, floors in (full, diagonal) if dimensions <= _MOST_FULL_DIMENSIONS else (diagonal,):
+        for k in sizes:
+            for floor in floors:
                 model = GaussianMixture(k, covariance_type=kind, reg_covar=floor, random_state=seed, max_iter=100)
                 yield _candidate(f"{k} components, {kind} covariance, {floor:g} added to its diagonal", model)
 

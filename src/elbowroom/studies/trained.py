@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elbowroom import evidence
 from elbowroom.data import Dataset, load_data
@@ -85,7 +86,7 @@ def _run_folder(path: Path) -> Path:
     return path
 
 
-def _write_sheet(images: np.ndarray[Any, Any], out: Path, scale: int = 4) -> None:
+def _write_sheet(images: NDArray[np.float32], out: Path, scale: int = 4) -> None:
     from PIL import Image
 
     if images.ndim == 3:
