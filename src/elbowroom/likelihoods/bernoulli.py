@@ -44,7 +44,7 @@ class Bernoulli(Likelihood):
         """p(x | z) with batch shape [draws, batch]."""
         (logits,) = self.parameters_from(given, 1)
         family = TorchBernoulli if self.unnormalised else BinaryBernoulli
-        return Independent(family(logits=logits, validate_args=False), len(self.event), False)
+        return _Bernoullis(family(logits=logits, validate_args=False), len(self.event), False)
 
     def check(self, support: Support) -> None:
         """Binary data only, unless the user said `unnormalised=True` and the data are in [0, 1]."""
@@ -58,9 +58,11 @@ class Bernoulli(Likelihood):
 
 
 class _Bernoullis(Independent):
-    """Independent Bernoullis that sum before they negate: a pass over the data less, forwards and backwards."""
+    """Independent Bernoullis; under gradients they sum before they negate: two passes over the data less."""
 
     def log_prob(self, value: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return super().log_prob(value)
         logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
         losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -losses.flatten(-self.reinterpreted_batch_ndims).sum(-1)
