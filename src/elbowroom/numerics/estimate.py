@@ -151,7 +151,8 @@ class Estimate:
         text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
         text = text.replace("-", "−", int(self.mean < 0))
         if self.collapsed:
-            text += f"; effective sample size below 10 on {self.collapsed:,} examples: draws error not to be trusted"
+            examples = "1 example" if self.collapsed == 1 else f"{self.collapsed:,} examples"
+            text += f"; effective sample size below 10 on {examples}: draws error not to be trusted"
         return text
 
     def _errors(self) -> str:

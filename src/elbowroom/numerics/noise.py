@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 __all__ = ["DRAW_BLOCK", "keyed_normal", "keyed_uniform"]
@@ -31,8 +32,8 @@ def _keys(index: Iterable[int], seed: int, stream: int) -> list[int]:
 
 
 def keyed_normal(
-    shape: tuple[int, ...], draws: int, index: Tensor, seed: int, first_draw: int = 0, stream: int = 0
-) -> Tensor:
+    shape: tuple[int, ...], draws: int, index: Int64[Tensor, "n"], seed: int, first_draw: int = 0, stream: int = 0
+) -> Float[Tensor, "draws n *shape"]:
     """Standard normals [draws, len(index), *shape] in float32 that depend only on (seed, example, draw).
 
     `first_draw` continues a longer run of draws: chunks of it, put together, are the run itself. `stream`
@@ -60,7 +61,7 @@ def keyed_normal(
     return out
 
 
-def keyed_uniform(shape: tuple[int, ...], index: Tensor, seed: int) -> Tensor:
+def keyed_uniform(shape: tuple[int, ...], index: Int64[Tensor, "n"], seed: int) -> Float[Tensor, "n *shape"]:
     """Uniforms on [0, 1), [len(index), *shape], that depend only on (seed, example): one draw per example.
 
     >>> index = torch.tensor([5, 9])

@@ -5,11 +5,14 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.distributions.constraints import independent, real
 
 from elbowroom.distributions import draw, simulate
 from elbowroom.numerics import Batch, CapabilityError, Given, Noise
+
+from .terms import PerDraw
 
 if TYPE_CHECKING:
     from .model import VAE
@@ -34,16 +37,16 @@ class Target:
         self._sizes = {name: math.prod(block.event) for name, block in self.vae.prior.items()}
         self.dim = sum(self._sizes.values())
 
-    def log_prior(self, z: Tensor) -> Tensor:
+    def log_prior(self, z: Float[Tensor, "chains batch dim"]) -> PerDraw:
         """log p(z), [chains, batch], nats."""
         given = self._with(z)
         return sum((block(given).log_prob(given[name]) for name, block in self.vae.prior.items()), torch.zeros(()))
 
-    def log_likelihood(self, z: Tensor) -> Tensor:
+    def log_likelihood(self, z: Float[Tensor, "chains batch dim"]) -> PerDraw:
         """log p(x | z) on the user's scale, [chains, batch], nats."""
         return self.vae.likelihood(self._with(z)).log_prob(self._given["x"]) + self.log_jacobian
 
-    def start(self, noise: Noise) -> tuple[Tensor, Tensor]:
+    def start(self, noise: Noise) -> tuple[Float[Tensor, "chains batch dim"], Float[Tensor, "chains batch"]]:
         """The encoder's draw z [chains, batch, dim] and its log q(z | x) [chains, batch]."""
         terms = self.vae(self.batch, {**noise, **self._preprocess_noise()})
         z = torch.cat([terms.z[name].flatten(2) for name in self._sizes], -1)

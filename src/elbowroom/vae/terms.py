@@ -6,13 +6,17 @@ from functools import cached_property
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import kl
 from elbowroom.numerics import CapabilityError, Given
 
-__all__ = ["KL", "Terms"]
+__all__ = ["KL", "PerDraw", "Terms"]
+
+PerDraw = Float[Tensor, "draws batch"]
+"""One number per draw and example; a first dimension of 1 where it is the same for every draw."""
 
 KL = Literal["auto", "closed", "sampled"]
 
@@ -30,7 +34,7 @@ class Terms:
         q: dict[str, Distribution],
         p: dict[str, Distribution],
         p_x: Distribution,
-        log_jacobian: Tensor,
+        log_jacobian: Float[Tensor, "batch"],
         log_q: Mapping[str, Callable[[], Tensor]],
         closed_blocks: frozenset[str],
     ) -> None:
@@ -40,22 +44,22 @@ class Terms:
         self._log_q, self._closed_blocks = log_q, closed_blocks
 
     @cached_property
-    def log_prior(self) -> dict[str, Tensor]:
+    def log_prior(self) -> dict[str, PerDraw]:
         """log p(z) per block, [draws, batch]."""
         return {name: self.p[name].log_prob(value) for name, value in self.z.items()}
 
     @cached_property
-    def log_posterior(self) -> dict[str, Tensor]:
+    def log_posterior(self) -> dict[str, PerDraw]:
         """log q(z | x) per block, [draws, batch]; 0 where the block is observed."""
         return {name: log_density() for name, log_density in self._log_q.items()}
 
     @cached_property
-    def log_likelihood(self) -> Tensor:
+    def log_likelihood(self) -> PerDraw:
         """log p(x | z) on the user's scale, [draws, batch]."""
         return self.p_x.log_prob(self.y) + self.log_jacobian
 
     @property
-    def log_weight(self) -> Tensor:
+    def log_weight(self) -> PerDraw:
         """log p(x, z) − log q(z | x), [draws, batch]: the importance weight of each draw."""
         total = self.log_likelihood
         for name in self.z:
@@ -63,18 +67,18 @@ class Terms:
         return total
 
     @property
-    def log_draw_weight(self) -> Tensor:
+    def log_draw_weight(self) -> PerDraw:
         """Log of the weight of each draw in a mean over draws, [draws, batch]."""
         return torch.full_like(self.log_likelihood, -math.log(self.log_likelihood.shape[0]))
 
-    def elementwise_kl(self, block: str) -> Tensor | None:
+    def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
         """KL(q ‖ p) of a block per element, [draws or 1, batch, *event]; None where it has no closed form.
 
         Closed only where the prior of the block conditions on nothing drawn after it.
         """
         return kl(self.q[block], self.p[block]) if block in self._closed_blocks else None
 
-    def kl(self, block: str, how: KL = "auto") -> Tensor:
+    def kl(self, block: str, how: KL = "auto") -> PerDraw:
         """KL(q ‖ p) of a block, [draws or 1, batch]: closed where it can be, else the sampled log q − log p.
 
         Raises CapabilityError for how="closed" where there is no closed form.
@@ -90,7 +94,7 @@ class Terms:
                 )
         return self.log_posterior[block] - self.log_prior[block]
 
-    def rate(self, how: KL = "auto") -> Tensor:
+    def rate(self, how: KL = "auto") -> PerDraw:
         """Sum of the KL of all blocks, [draws or 1, batch]."""
         blocks = iter(self.z)
         total = self.kl(next(blocks), how)
