@@ -13,8 +13,8 @@ _THRESHOLD = 40.0  # beyond it softplus(v) = v to the last digit of a float64
 class BinaryBernoulli(Bernoulli):
     """A Bernoulli that is only asked about the values 0 and 1: log p(x) = −softplus((1 − 2x) · logit).
 
-    Exact at every logit, and two passes over memory instead of five; for gradients torch's own form, whose backward
-    is the cheaper one, stays.
+    Right to the last digits of 1 at every logit, in two passes over memory instead of five. Where gradients are asked
+    for, torch's own form stays, whose backward is the cheaper one.
 
     >>> with torch.no_grad():
     ...     BinaryBernoulli(logits=torch.tensor([-1e3, 1e3])).log_prob(torch.tensor([1.0, 1.0])).tolist()

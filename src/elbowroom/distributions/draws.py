@@ -57,6 +57,10 @@ def _(distribution: Independent, noise: Tensor) -> Draw:
 @draw.register
 def _(distribution: TransformedDistribution, noise: Tensor) -> Draw:
     value, base_log_density = draw(distribution.base_dist, noise)
+    if not all(transform.bijective for transform in distribution.transforms):  # |z| of a half-normal: two z per value
+        for transform in distribution.transforms:
+            value = transform(value)
+        return value, partial(distribution.log_prob, value)
     jacobians: list[Tensor] = []
     for transform in distribution.transforms:
         before, value = value, transform(value)
