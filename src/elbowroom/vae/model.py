@@ -154,7 +154,7 @@ class VAE(nn.Module):
         if mode not in ("ancestral", "mean", "offset"):
             raise InputError(f"mode must be 'ancestral', 'mean' or 'offset'; got {mode!r}.")
         with evaluating(self):
-            p_x = self.likelihood(self._draw_prior(n, seed, context or {}))
+            p_x = self.likelihood(self.draw_prior(n, seed, context or {}))
             if mode == "ancestral":
                 y = simulate(p_x, Generator(self.device).manual_seed(seed + 1))
             else:
@@ -192,7 +192,8 @@ class VAE(nn.Module):
         """The floating type the model computes in."""
         return self._place.dtype
 
-    def _draw_prior(self, n: int, seed: int, context: Given) -> Given:
+    def draw_prior(self, n: int, seed: int, context: Given) -> Given:
+        """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
         generator = Generator(self.device).manual_seed(seed)
         given = {name: value.unsqueeze(0) for name, value in context.items()}
         waiting = dict(self.prior.items())

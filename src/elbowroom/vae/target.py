@@ -56,7 +56,7 @@ class Target:
         """The same model at examples drawn from it, and the z [1, batch, dim] that they came from."""
         n, seed = len(self.batch), int(torch.randint(2**31, (), generator=generator))
         context = {name: value[0] for name, value in self._given.items() if name != "x"}
-        given = self.vae._draw_prior(n, seed, context)
+        given = self.vae.draw_prior(n, seed, context)
         y = simulate(self.vae.likelihood(given), generator)
         other = copy.copy(self)
         other._given = {**self._given, "x": y}
