@@ -46,9 +46,18 @@ class Component(nn.Module):
     def parameters_from(self, given: Given, parts: int) -> tuple[Tensor, ...]:
         """Run the network on ordinary batches: `parts` tensors [draws, batch, *event].
 
-        The inputs are broadcast to one [draws, batch], flattened to [N, ...], and the network's output
-        [N, parts·event] is cut into its parts. Raises InputError for a name that is not there or an output of
-        another size.
+        Raises InputError for a name that is not there or an output of another size.
+        """
+        out = self.numbers_from(given, parts * math.prod(self.event))
+        if parts == 1:
+            return (out.unflatten(2, self.event),)
+        return out.unflatten(2, (parts, *self.event)).unbind(2)
+
+    def numbers_from(self, given: Given, numbers: int) -> Tensor:
+        """Run the network on ordinary batches: [draws, batch, numbers].
+
+        The inputs are broadcast to one [draws, batch], flattened to [N, ...], and the network's output [N, ...] is
+        flattened per example. Raises InputError for a name that is not there or an output of another size.
         """
         assert self.network is not None
         inputs = self._inputs(given)
@@ -57,14 +66,13 @@ class Component(nn.Module):
             lead = torch.broadcast_shapes(*(t.shape[:2] for t in inputs))
             inputs = [t.expand(*lead, *t.shape[2:]) for t in inputs]
         out = self.network(*(t.flatten(0, 1) for t in inputs))
-        if out.shape[1:].numel() != parts * math.prod(self.event):
+        if out.shape[1:].numel() != numbers:
+            each = numbers / math.prod(self.event)
             raise InputError(
-                f"{type(self).__name__} over {self.event} needs {parts * math.prod(self.event)} numbers per example "
-                f"from its network ({parts} per element); it returned {tuple(out.shape[1:])}."
+                f"{type(self).__name__} over {self.event} needs {numbers} numbers per example "
+                f"from its network ({each:g} per element); it returned {tuple(out.shape[1:])}."
             )
-        if parts == 1:
-            return (out.reshape(*lead, *self.event),)
-        return out.reshape(*lead, parts, *self.event).unbind(2)
+        return out.reshape(*lead, numbers)
 
     def _inputs(self, given: Given) -> list[Tensor]:
         missing = [name for name in self.given if name not in given]

@@ -3,11 +3,20 @@
 from functools import singledispatch
 from typing import Literal
 
-from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Independent,
+    Laplace,
+    MixtureSameFamily,
+    Normal,
+    Poisson,
+)
 
 from elbowroom.numerics import CapabilityError
 
-__all__ = ["Capability", "capabilities", "require"]
+__all__ = ["Capability", "capabilities", "declare", "require"]
 
 Capability = Literal["mean", "variance", "cdf", "icdf", "draw", "enumerate", "stack"]
 
@@ -30,19 +39,26 @@ def capabilities(distribution: Distribution) -> frozenset[Capability]:
     return frozenset(found)
 
 
-@capabilities.register
-def _(distribution: Normal) -> frozenset[Capability]:
-    return frozenset({"mean", "variance", "cdf", "icdf", "draw", "stack"})
+def declare(kind: type[Distribution], *can: Capability) -> None:
+    """Register what every distribution of a class can do."""
+    capabilities.register(kind, lambda _: frozenset(can))
 
 
-@capabilities.register
-def _(distribution: Bernoulli) -> frozenset[Capability]:
-    return frozenset({"mean", "variance", "enumerate", "stack"})
+declare(Normal, "mean", "variance", "cdf", "icdf", "draw", "stack")
+declare(Laplace, "mean", "variance", "cdf", "icdf", "draw", "stack")
+declare(Bernoulli, "mean", "variance", "enumerate", "stack")
+declare(Categorical, "enumerate", "stack")
+declare(Poisson, "mean", "variance", "stack")
 
 
 @capabilities.register
 def _(distribution: Independent) -> frozenset[Capability]:
     return capabilities(distribution.base_dist) - {"cdf", "icdf", "enumerate"}
+
+
+@capabilities.register
+def _(distribution: MixtureSameFamily) -> frozenset[Capability]:
+    return capabilities(distribution.component_distribution) & {"mean", "variance", "cdf", "stack"}
 
 
 def require(distribution: Distribution, capability: Capability) -> None:

@@ -8,9 +8,13 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import (
     Bernoulli,
+    Categorical,
     Distribution,
     Independent,
+    Laplace,
+    MixtureSameFamily,
     Normal,
+    Poisson,
     TransformedDistribution,
 )
 
@@ -45,6 +49,14 @@ def draw(distribution: Distribution, noise: Tensor) -> Draw:
 def _(distribution: Normal, noise: Tensor) -> Draw:
     scale = distribution.scale
     return distribution.loc + scale * noise, lambda: -0.5 * noise**2 - scale.log() - _HALF_LOG_TAU
+
+
+@draw.register
+def _(distribution: Laplace, noise: Tensor) -> Draw:
+    # Each tail by its own log-probability: 1 − Φ has no digits left where Φ nears 1.
+    size = -(math.log(2.0) + torch.special.log_ndtr(-noise.abs()))
+    scale = distribution.scale
+    return distribution.loc + scale * noise.sign() * size, lambda: -size - (2 * scale).log()
 
 
 @draw.register
@@ -90,3 +102,23 @@ def _(distribution: Bernoulli, generator: Generator) -> Tensor:
 @simulate.register
 def _(distribution: Independent, generator: Generator) -> Tensor:
     return simulate(distribution.base_dist, generator)
+
+
+@simulate.register
+def _(distribution: Categorical, generator: Generator) -> Tensor:
+    probs = distribution.probs.detach()
+    return torch.multinomial(probs.flatten(0, -2), 1, generator=generator).view(probs.shape[:-1])
+
+
+@simulate.register
+def _(distribution: Poisson, generator: Generator) -> Tensor:
+    return torch.poisson(distribution.rate.detach(), generator=generator)
+
+
+@simulate.register
+def _(distribution: MixtureSameFamily, generator: Generator) -> Tensor:
+    values = simulate(distribution.component_distribution, generator)
+    which = simulate(distribution.mixture_distribution, generator)
+    axis = len(distribution.batch_shape)
+    which = which.view(*which.shape, *[1] * (values.dim() - which.dim()))
+    return values.take_along_dim(which, axis).squeeze(axis)

@@ -32,7 +32,7 @@ class Bernoulli(Likelihood):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | None,
         event: int | Sequence[int],
         given: Sequence[str] = ("z",),
         unnormalised: bool = False,
@@ -40,9 +40,9 @@ class Bernoulli(Likelihood):
         super().__init__(event, given, network)
         self.unnormalised = unnormalised
 
-    def forward(self, given: Given) -> Distribution:
+    def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
-        (logits,) = self.parameters_from(given, 1)
+        (logits,) = raw
         family = TorchBernoulli if self.unnormalised else BinaryBernoulli
         return _Bernoullis(family(logits=logits, validate_args=False), len(self.event), False)
 

@@ -1,0 +1,85 @@
+"""One distribution over the columns of a table, a family per group of columns."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import Distribution, constraints
+
+from .capabilities import Capability, capabilities, require
+from .draws import simulate
+
+__all__ = ["Columns"]
+
+
+class Columns(Distribution):
+    """Independent groups of columns side by side: [*batch, columns].
+
+    groups: distributions over [columns of the group], in the order of the columns; seen: [*batch, columns] of 1 and 0
+    (a 0 leaves the cell out of log_prob, whatever stands there); typical: per group a value inside its support.
+
+    >>> from torch.distributions import Bernoulli, Independent, Normal
+    >>> p = Columns([Independent(Normal(torch.zeros(2), 1.0), 1), Independent(Bernoulli(logits=torch.zeros(1)), 1)])
+    >>> p.event_shape, round(p.log_prob(torch.tensor([0.0, 0.0, 1.0])).item(), 4)
+    (torch.Size([3]), -2.531)
+    """
+
+    arg_constraints = {}  # noqa: RUF012
+
+    def __init__(
+        self, groups: Sequence[Distribution], seen: Tensor | None = None, typical: Sequence[float] | None = None
+    ) -> None:
+        self.groups, self.seen = list(groups), seen
+        self.typical = [0.0] * len(self.groups) if typical is None else list(typical)
+        self.sizes = [group.event_shape[0] for group in self.groups]
+        batch = torch.broadcast_shapes(*(group.batch_shape for group in self.groups))
+        super().__init__(batch, torch.Size([sum(self.sizes)]), validate_args=False)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        """The groups' supports, side by side."""
+        return constraints.cat([group.support for group in self.groups], -1, self.sizes)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Sum over the cells that are seen, nats."""
+        parts = zip(self.groups, value.split(self.sizes, -1), self._masks(), self.typical, strict=True)
+        return sum((_log_prob(*part) for part in parts), torch.zeros(()))
+
+    @property
+    def mean(self) -> Tensor:
+        """Means of the columns; CapabilityError where a group has none."""
+        return self._joined("mean")
+
+    @property
+    def variance(self) -> Tensor:
+        """Variances of the columns; CapabilityError where a group has none."""
+        return self._joined("variance")
+
+    def _joined(self, what: Capability) -> Tensor:
+        for group in self.groups:
+            require(group, what)
+        parts = [getattr(group, what).expand(*self.batch_shape, -1) for group in self.groups]
+        return torch.cat(parts, -1)
+
+    def _masks(self) -> list[Tensor | None]:
+        return [None] * len(self.groups) if self.seen is None else list(self.seen.split(self.sizes, -1))
+
+
+def _log_prob(group: Distribution, value: Tensor, seen: Tensor | None, typical: float) -> Tensor:
+    if seen is None:
+        return group.log_prob(value)
+    there = seen > 0
+    cells = group.base_dist.log_prob(torch.where(there, value, typical))  # type: ignore[attr-defined]
+    return torch.where(there, cells, 0.0).sum(-1)
+
+
+@simulate.register
+def _(distribution: Columns, generator: Generator) -> Tensor:
+    parts = [simulate(group, generator) for group in distribution.groups]
+    dtype = next((part.dtype for part in parts if part.is_floating_point()), torch.get_default_dtype())
+    return torch.cat([part.to(dtype).expand(*distribution.batch_shape, -1) for part in parts], -1)
+
+
+@capabilities.register
+def _(distribution: Columns) -> frozenset[Capability]:
+    return frozenset.intersection(*(capabilities(group) for group in distribution.groups)) - {"draw", "icdf", "cdf"}

@@ -1,0 +1,188 @@
+"""Likelihoods of counts."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from elbowroom.distributions import NegativeBinomial as NegativeBinomialDistribution
+from elbowroom.distributions import Poisson as PoissonDistribution
+from elbowroom.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
+from elbowroom.numerics import Given, InputError, Support
+from elbowroom.runs import described
+
+from .base import Likelihood, refuse
+from .links import bounded
+
+__all__ = ["NegativeBinomial", "Poisson", "ZeroInflatedNegativeBinomial"]
+
+Dispersion = Literal["feature", "predicted"]
+"""One learned per element; a function of z."""
+
+_MOST_LOG_RATIO = 20.0
+_LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-2, 1e3
+
+
+class _Counts(Likelihood):
+    """Counts whose mean is the training mean of the element × exp(the network's number) × the size factor.
+
+    The number is smoothly held within ±20. size_factor: name in the context of one positive number per example (its
+    exposure: library size, reading time), on the scale where the average example has 1; the network does not see it.
+    """
+
+    base: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        event: int | Sequence[int],
+        size_factor: str | None,
+        given: Sequence[str],
+    ) -> None:
+        super().__init__(event, given, network, () if size_factor is None else (size_factor,))
+        self.size_factor = size_factor
+        self.register_buffer("base", torch.zeros(self.event))
+
+    def log_mean(self, raw: Tensor, given: Given) -> Tensor:
+        """Log of the mean count, [draws, batch, *event]."""
+        log_mean = self.base + bounded(raw, _MOST_LOG_RATIO)
+        if self.size_factor is None:
+            return log_mean
+        size = given[self.size_factor].to(raw.dtype)
+        return log_mean + size.reshape(*size.shape[:2], *[1] * len(self.event)).log()
+
+    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
+        """Take the mean of each element of the training data y [n, *event]: where the network's number is 0."""
+        mean = y.double().mean(0)
+        self.base.copy_(mean.clamp_min(_LEAST_MEAN).log())
+        return [
+            f"{type(self).__name__}: means start at those of the training data, {mean.mean().item():.3g} on average."
+        ]
+
+    def check(self, support: Support) -> None:
+        """Counts only."""
+        if support.kind not in ("counts", "grid", "binary"):
+            way_out = "take likelihoods.Normal for continuous data, likelihoods.Categorical for categories"
+            raise refuse(self, "a probability of the counts 0, 1, 2, …", support, way_out)
+
+
+class _Dispersed(_Counts):
+    """Counts with a dispersion r: variance = mean + mean² / r; log r is smoothly held within ±20."""
+
+    dispersion_base: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        event: int | Sequence[int],
+        dispersion: str,
+        size_factor: str | None,
+        given: Sequence[str],
+    ) -> None:
+        super().__init__(network, event, size_factor, given)
+        if dispersion not in ("feature", "predicted"):
+            raise InputError(f"dispersion must be 'feature' or 'predicted'; got {dispersion!r}.")
+        self.dispersion = dispersion
+        self.parts = type(self).parts + (dispersion == "predicted")
+        self.register_buffer("dispersion_base", torch.zeros(self.event))
+        if dispersion == "feature":
+            self.raw_dispersion = nn.Parameter(torch.zeros(self.event))
+
+    def log_dispersion(self, raw: tuple[Tensor, ...]) -> Tensor:
+        """log r; where it is predicted, from the network's second number."""
+        number = raw[1] if self.dispersion == "predicted" else self.raw_dispersion
+        return bounded(self.dispersion_base + number, _MOST_LOG_RATIO)
+
+    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
+        """Start means at those of the training data, dispersions at what their variances give."""
+        notes = super().settle(y, step, latents)
+        mean, variance = y.double().mean(0), y.double().var(0, correction=0)
+        r = mean**2 / (variance - mean).clamp_min(1e-12)
+        self.dispersion_base.copy_(r.clamp(_LEAST_DISPERSION, _MOST_DISPERSION).log())
+        return notes
+
+
+@described("poisson")
+class Poisson(_Counts):
+    """Independent Poissons: the network returns log(mean / training mean), one number per element, held within ±20.
+
+    size_factor: name in the context of one positive number per example, which multiplies the mean; the average
+    example has 1.
+
+    >>> p = Poisson(nn.Linear(2, 3), 3, size_factor="exposure")
+    >>> given = {"z": torch.zeros(1, 4, 2), "exposure": torch.ones(1, 4)}
+    >>> p(given).event_shape, p.given
+    (torch.Size([3]), ('z', 'exposure'))
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        event: int | Sequence[int],
+        size_factor: str | None = None,
+        given: Sequence[str] = ("z",),
+    ) -> None:
+        super().__init__(network, event, size_factor, given)
+
+    def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
+        """p(x | z) with batch shape [draws, batch]."""
+        return Independent(PoissonDistribution(self.log_mean(raw[0], given)), len(self.event), False)
+
+
+@described("negative-binomial")
+class NegativeBinomial(_Dispersed):
+    """Independent negative binomials: the network returns log(mean / training mean), held within ±20.
+
+    dispersion: r of variance = mean + mean² / r, "feature" for one learned per element, "predicted" for a second
+    number of the network. size_factor: name in the context of one positive number per example, which multiplies the
+    mean; the average example has 1. Source: Lopez et al., "Deep generative modeling for single-cell
+    transcriptomics", 2018.
+
+    >>> p = NegativeBinomial(nn.Linear(2, 6), 3, dispersion="predicted")
+    >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
+    torch.Size([3])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        event: int | Sequence[int],
+        dispersion: Dispersion = "feature",
+        size_factor: str | None = None,
+        given: Sequence[str] = ("z",),
+    ) -> None:
+        super().__init__(network, event, dispersion, size_factor, given)
+
+    def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
+        """p(x | z) with batch shape [draws, batch]."""
+        family = NegativeBinomialDistribution(self.log_mean(raw[0], given), self.log_dispersion(raw))
+        return Independent(family, len(self.event), False)
+
+
+@described("zero-inflated-negative-binomial")
+class ZeroInflatedNegativeBinomial(_Dispersed):
+    """`NegativeBinomial`, but 0 with a further probability whose logit is the network's last number per element.
+
+    >>> p = ZeroInflatedNegativeBinomial(nn.Linear(2, 6), 3)
+    >>> p.parts, p({"z": torch.zeros(1, 4, 2)}).event_shape
+    (2, torch.Size([3]))
+    """
+
+    parts = 2
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        event: int | Sequence[int],
+        dispersion: Dispersion = "feature",
+        size_factor: str | None = None,
+        given: Sequence[str] = ("z",),
+    ) -> None:
+        super().__init__(network, event, dispersion, size_factor, given)
+
+    def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
+        """p(x | z) with batch shape [draws, batch]."""
+        family = ZeroInflatedDistribution(self.log_mean(raw[0], given), self.log_dispersion(raw), raw[-1])
+        return Independent(family, len(self.event), False)

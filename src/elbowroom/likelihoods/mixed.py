@@ -1,0 +1,99 @@
+"""Tables whose columns are of different kinds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from elbowroom.distributions.columns import Columns
+from elbowroom.numerics import Given, InputError, Support, infer_support
+from elbowroom.runs import described
+
+from .base import Likelihood
+
+__all__ = ["Mixed"]
+
+
+@described("mixed")
+class Mixed(Likelihood):
+    """A family per group of columns, in the order of the columns; log-densities add.
+
+    families: likelihoods without a network (`Normal(None, 3, scale="feature")`), each over as many columns as its
+    event says. The one network returns `numbers` numbers per example. seen: name in the context of a mask
+    [batch, columns], 1 where a cell is known; cells that are not are left out, whatever stands in them (fill them
+    with something the encoder can read, not with NaN). Source: Nazábal et al., "Handling incomplete heterogeneous
+    data using VAEs", 2020.
+
+    >>> import torch
+    >>> from elbowroom.likelihoods import Bernoulli, Categorical, Normal
+    >>> families = [Normal(None, 3, scale="predicted"), Bernoulli(None, 2), Categorical(None, 1, levels=4)]
+    >>> Mixed(None, families).numbers
+    12
+    >>> p = Mixed(nn.Linear(2, 12), families)
+    >>> p({"z": torch.zeros(1, 5, 2)}).event_shape
+    torch.Size([6])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        families: Sequence[Likelihood],
+        seen: str | None = None,
+        given: Sequence[str] = ("z",),
+    ) -> None:
+        columns = _columns(families)
+        extra = [name for family in families for name in family.given if name not in family._network_reads]
+        beside = tuple(dict.fromkeys(extra if seen is None else [*extra, seen]))
+        super().__init__(columns, given, network, beside)
+        self.families, self.seen = nn.ModuleList(families), seen
+        self.sizes = [family.event[0] for family in families]
+
+    @property
+    def numbers(self) -> int:
+        """Numbers per example that the network returns."""
+        return sum(family.numbers for family in self._families())
+
+    def forward(self, given: Given) -> Distribution:
+        """p(x | z) with batch shape [draws, batch]."""
+        families = self._families()
+        out = self.numbers_from(given, self.numbers).split([family.numbers for family in families], -1)
+        groups = [
+            family.distribution(part.unflatten(-1, (family.parts, *family.event)).unbind(2), given)
+            for family, part in zip(families, out, strict=True)
+        ]
+        seen = None if self.seen is None else given[self.seen]
+        return Columns(groups, seen, [family.typical for family in families])
+
+    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
+        """Check each group's training data y [n, columns] and settle it; NaN cells are left out of the check."""
+        notes = []
+        for family, part in zip(self._families(), y.split(self.sizes, -1), strict=True):
+            known = part[~part.isnan()]
+            family.check(infer_support(known.numpy(force=True), getattr(family, "levels", 256)))
+            notes += family.settle(part.nan_to_num(known.mean().item()), step, latents)
+        return notes
+
+    def check(self, support: Support) -> None:
+        """Every support: one word does not say where the columns lie, so `settle` looks at each group's data."""
+
+    def remarks(self, p_x: Distribution) -> list[str]:
+        """What each group says of itself."""
+        groups: Any = p_x
+        pairs = zip(self._families(), groups.groups, strict=True)
+        return [remark for family, group in pairs for remark in family.remarks(group)]
+
+    def _families(self) -> list[Likelihood]:
+        return list(self.families)  # type: ignore[arg-type]
+
+
+def _columns(families: Sequence[Likelihood]) -> int:
+    for family in families:
+        name = type(family).__name__
+        if len(family.event) != 1:
+            raise InputError(f"The families of a Mixed likelihood are over columns; a {name} has event {family.event}.")
+        if family.network is not None:
+            raise InputError(f"In a Mixed likelihood one network serves all: make the {name} with network None.")
+    if not families:
+        raise InputError("A Mixed likelihood needs at least one family.")
+    return sum(family.event[0] for family in families)

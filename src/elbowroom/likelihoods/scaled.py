@@ -1,0 +1,154 @@
+"""Families with a location and a scale, and the ways the scale can be had."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+from torch.nn.functional import softplus
+
+from elbowroom.numerics import InputError, Support
+
+from .base import CONTINUOUS, Likelihood, refuse
+
+__all__ = ["Scale", "Scaled"]
+
+Scale = float | Literal["shared", "feature", "predicted"]
+"""A fixed number; one learned for all; one learned per element; a function of z."""
+
+_FRACTION_OF_SPREAD = 0.01
+_AT_FLOOR = 1.01
+_WORTH_SAYING = 0.001
+
+
+class Scaled(Likelihood):
+    """A likelihood with a location and a scale: the network returns the one, and for scale="predicted" the other too.
+
+    scale: a number fixes it; "shared" learns one; "feature" one per element; "predicted" makes it a function of z.
+    floor: the least scale; None settles it from the training data: the spread of one grid step's uniform noise
+    (step / √12) where the data are on a grid, else 1 % of the data's standard deviation. start: where the scale
+    begins; None settles it at what PCA with as many components as latents leaves, per element: a scale that starts
+    too large collapses the latent before it has shrunk.
+    """
+
+    floor_value: Tensor
+    offset: Tensor
+
+    spread: float = 1.0
+    """Standard deviation of the family at scale 1."""
+    symbol: str = "the scale"
+    ways: tuple[str, ...] = ("shared", "feature", "predicted")
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        event: int | Sequence[int],
+        scale: float | str = "shared",
+        floor: float | None = None,
+        start: float | None = None,
+        given: Sequence[str] = ("z",),
+    ) -> None:
+        super().__init__(event, given, network)
+        if isinstance(scale, str) and scale not in self.ways:
+            ways = " or ".join([", ".join(map(repr, self.ways[:-1])), repr(self.ways[-1])])
+            raise InputError(f"scale must be a number, {ways}; got {scale!r}.")
+        for name, value in (("A fixed scale", scale), ("The floor of a scale", floor), ("The start of a scale", start)):
+            if isinstance(value, float | int) and not value > 0:
+                raise InputError(f"{name} must be positive; got {value}.")
+        self.scale, self.floor, self.start = scale, floor, start
+        self.parts = 2 if scale == "predicted" else 1
+        self.register_buffer("floor_value", torch.tensor(1e-3 if floor is None else float(floor)))
+        self.register_buffer("offset", torch.zeros(() if scale in ("shared", "optimal") else self.event))
+        if scale in ("shared", "feature"):
+            self.raw = nn.Parameter(torch.zeros_like(self.offset))
+        self._start_at(torch.full_like(self.offset, 1.0 if start is None else float(start)))
+
+    def location_and_scale(self, raw: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Location and scale, [draws, batch, *event] or what broadcasts to it, from the network's numbers."""
+        if self.scale == "predicted":
+            return raw[0], self.positive(raw[1])
+        return raw[0], self.common_scale().expand(self.event)
+
+    def common_scale(self) -> Tensor:
+        """The scale where it does not depend on z: a scalar, or one value per element."""
+        if isinstance(self.scale, str):
+            return self.positive(self.raw)
+        return torch.full_like(self.floor_value, self.scale)
+
+    def positive(self, raw: Tensor) -> Tensor:
+        """The scale that a raw number stands for, floored."""
+        return self.floor_value + softplus(raw + self.offset)
+
+    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
+        """Settle floor and start from the training data y [n, *event]; returns what was settled."""
+        if not isinstance(self.scale, str):
+            return []
+        flat = y.flatten(1).double().cpu()
+        if self.floor is None:
+            floor = step / math.sqrt(12) if step else _FRACTION_OF_SPREAD * flat.std().item()
+            self.floor_value.fill_(max(floor / self.spread, 1e-6))
+        if self.start is None:
+            residual = torch.as_tensor(_pca_residual(flat.numpy(), latents)).to(self.offset) / self.spread
+            whole = self.offset.dim() == 0
+            left = residual.square().mean().sqrt() if whole else residual.view(self.event)
+        else:
+            left = torch.full_like(self.offset, float(self.start))
+        self._start_at(left)
+        floor, start = self.floor_value.item(), left.square().mean().sqrt().item()
+        whence = " (what PCA leaves)" if self.start is None else ""
+        return [f"{type(self).__name__}: {self.symbol} starts at {start:.3g}{whence}, floored at {floor:.3g}."]
+
+    def check(self, support: Support) -> None:
+        """Continuous data only: on a grid a density grows without limit."""
+        if support.kind not in CONTINUOUS:
+            grows = "a density of continuous data, which grows without limit on a grid"
+            raise refuse(self, grows, support, alternatives(support))
+
+    def remarks(self, p_x: Distribution) -> list[str]:
+        """Says which elements sit at the floor of the scale."""
+        if not isinstance(self.scale, str):
+            return []
+        scale = self._scale_of(p_x)
+        share = (scale < _AT_FLOOR * self.floor_value).double().mean().item()
+        if share < _WORTH_SAYING:
+            return []
+        floor = self.floor_value.item()
+        return [
+            f"{type(self).__name__}: {share:.1%} of the scales (elements × examples) sit at the floor {floor:.3g}; "
+            f"where a floor binds, log p(x) depends on it."
+        ]
+
+    def _scale_of(self, p_x: Distribution) -> Tensor:
+        family: Any = p_x.base_dist if isinstance(p_x, Independent) else p_x
+        return family.scale
+
+    def _start_at(self, scale: Tensor) -> None:
+        """Place the offset so that a raw number of 0 means this scale."""
+        above = (scale - self.floor_value).clamp_min(0.05 * self.floor_value.clamp_min(1e-6))
+        self.offset.copy_(above + torch.log(-torch.expm1(-above)))  # the inverse of softplus
+
+
+def alternatives(support: Support) -> str:
+    """What fits data of a discrete support."""
+    return {
+        "binary": "take likelihoods.Bernoulli",
+        "grid": "dequantise them (preprocess='dequantise'), or take likelihoods.DiscretisedLogistic on the raw grid",
+        "counts": "take likelihoods.NegativeBinomial or likelihoods.Poisson",
+        "categorical": "take likelihoods.Categorical",
+    }.get(support.kind, "scale them to [0, 1], or take likelihoods.Normal")
+
+
+def _pca_residual(flat: np.ndarray, components: int, most: int = 10_000) -> np.ndarray:
+    """Root mean square that PCA leaves per column of flat [n, columns], in sample."""
+    from sklearn.decomposition import PCA
+
+    rows = flat[:most]
+    k = min(components, len(rows) - 1, rows.shape[1] - 1)
+    if k < 1:
+        return rows.std(0)
+    pca = PCA(k, random_state=0).fit(rows)
+    left = rows - pca.inverse_transform(pca.transform(rows))
+    return np.sqrt((left**2).mean(0))
