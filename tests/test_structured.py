@@ -1,18 +1,26 @@
 """Gaussians with correlated elements: densities, draws and gradients against dense matrices."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.distributions import MultivariateNormal
-from torch.func import grad, vmap
+from scipy.fft import dctn
+from scipy.special import gamma, kv
+from torch import Tensor, nn
+from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
+from torch.func import functional_call, grad, stack_module_state, vmap
 
+import elbowroom as er
 from elbowroom.distributions import capabilities, draw, simulate
 from elbowroom.distributions.fields import MaternField
 from elbowroom.distributions.low_rank import LowRankNormal
 from elbowroom.distributions.sparse_precision import SparsePrecisionNormal, later_neighbours
+from elbowroom.likelihoods import structured
+from elbowroom.networks import stackable
+from elbowroom.numerics import CapabilityError, InputError, Support
+from elbowroom.runs import build, recipe_of
 
 D64 = torch.float64
 
@@ -61,17 +69,16 @@ def sparse(image=(1, 5, 5), radius=1, flat=False):
     return make
 
 
-def grid_covariance(height: int, width: int, length: float, nugget: float, order: int) -> np.ndarray:
-    """(κ² + graph Laplacian)^−(ν+1), scaled to mean variance 1, by dense matrices."""
-
-    def path(n: int) -> np.ndarray:
-        steps = np.diff(np.eye(n), axis=0)
-        return steps.T @ steps
-
-    laplacian = np.kron(path(height), np.eye(width)) + np.kron(np.eye(height), path(width))
-    operator = 2 * order / length**2 * np.eye(height * width) + laplacian
-    smooth = np.linalg.matrix_power(np.linalg.inv(operator), order + 1)
-    smooth *= height * width / np.trace(smooth)
+def field_covariance(height: int, width: int, length: float, nugget: float, order: int) -> np.ndarray:
+    """Dense covariance of a Matérn field: scipy's cosine transform, and mode by mode what the pixels see of it."""
+    images = np.eye(height * width).reshape(-1, height, width)
+    transform = dctn(images, axes=(1, 2), norm="ortho").reshape(height * width, -1)
+    power = np.zeros((height, width))
+    for j, k in np.ndindex(height, width):
+        for a, b in itertools.product((-1, 0, 1), repeat=2):
+            squared = (np.pi * (j / height + 2 * a)) ** 2 + (np.pi * (k / width + 2 * b)) ** 2
+            power[j, k] += (2 * order / length**2 + squared) ** -(order + 1)
+    smooth = transform * (power / power.mean()).ravel() @ transform.T
     return (1 - nugget) * smooth + nugget * np.eye(height * width)
 
 
@@ -82,7 +89,7 @@ def matern(image=(1, 5, 6), order=1, pixelwise=True, flat=False):
         mean = normals(2, 3, *image, seed=seed)
         scale = normals(2, 3, *image, seed=seed + 1).exp() if pixelwise else torch.tensor(0.3, dtype=D64)
         mixing = torch.linalg.cholesky(torch.eye(channels, dtype=D64) * 0.4 + 0.6) if channels > 1 else None
-        field = torch.from_numpy(grid_covariance(*image[1:], 1.7, 0.1, order))
+        field = torch.from_numpy(field_covariance(*image[1:], 1.7, 0.1, order))
         colours = torch.ones(1, 1, dtype=D64) if mixing is None else mixing @ mixing.T
         flat_scale = scale.expand(*mean.shape).flatten(-3)
         dense = torch.kron(colours, field) * flat_scale[..., None] * flat_scale[..., None, :]
@@ -152,8 +159,10 @@ def test_gradients_of_density_and_draw(case):
     value = normals(2, 3, *kind(*arguments, **options).event_shape, seed=9)
     noise = normals(2, 3, *kind(*arguments, **options).noise_shape)
     inputs = tuple(a.clone().requires_grad_() for a in arguments)
-    assert torch.autograd.gradcheck(lambda *a: kind(*a, **options, validate_args=False).log_prob(value), inputs)
-    assert torch.autograd.gradcheck(lambda *a: kind(*a, **options, validate_args=False).correlated(noise), inputs)
+    for of in (lambda p: p.log_prob(value), lambda p: p.correlated(noise)):
+        assert torch.autograd.gradcheck(
+            lambda *a, of=of: of(kind(*a, **options, validate_args=False)), inputs, fast_mode=True
+        )
 
 
 def test_vmap_gives_each_member_its_own_bits(case):
@@ -176,3 +185,289 @@ def test_vmap_gives_each_member_its_own_bits(case):
         for a, b in zip(alone[0], together[0], strict=True):
             torch.testing.assert_close(a, b[i], rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(alone[1], together[1][i], rtol=1e-12, atol=1e-12)
+
+
+def matern_correlation(distance: np.ndarray, length: float, order: int) -> np.ndarray:
+    q = np.maximum(math.sqrt(2 * order) * distance / length, 1e-9)
+    return 2 ** (1 - order) / gamma(order) * q**order * kv(order, q)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("length", [1.0, 2.0, 4.0])
+def test_field_is_the_matern_field_reflected_at_the_edges(order, length):
+    """Its covariance is the sum of the Bessel-function covariances to all mirror images of a pixel."""
+    height, width = 6, 5
+    p = MaternField(
+        torch.zeros(1, height, width, dtype=D64),
+        *torch.tensor([1.0, length, 0.0], dtype=D64),
+        (1, height, width),
+        order,
+    )
+    units = torch.eye(height * width, dtype=D64).view(-1, 1, height, width)
+    draws = p.correlated(units).flatten(1)
+    y, x = np.divmod(np.arange(height * width), width)
+    expected = np.zeros((height * width, height * width))
+    for a, b in itertools.product(range(-8, 9), repeat=2):
+        for above, left in itertools.product((True, False), repeat=2):
+            row = 2 * height * a + (-1 - y if above else y)
+            column = 2 * width * b + (-1 - x if left else x)
+            expected += matern_correlation(np.hypot(y[:, None] - row, x[:, None] - column), length, order)
+    expected *= height * width / np.trace(expected)
+    np.testing.assert_allclose((draws.T @ draws).numpy(), expected, atol=0.012 if order == 1 else 1e-3)
+
+
+def test_field_has_the_variogram_of_its_kernel_inside():
+    """At lags of 1 to 10 pixels, along rows and along diagonals, in the middle of a 64 × 64 image."""
+    p = MaternField(torch.zeros(1, 64, 64, dtype=D64), *torch.tensor([1.0, 3.0, 0.0], dtype=D64), (1, 64, 64), 1)
+    spike = torch.zeros(1, 64, 64, dtype=D64)
+    spike[0, 32, 32] = 1.0
+    (coefficients,) = torch.autograd.functional.vjp(p.correlated, torch.zeros_like(spike), spike)[1:]
+    row = p.correlated(coefficients)[0] / p.variance[0, 32, 32]
+    lags = np.arange(11)
+    np.testing.assert_allclose(row[32, 32:43].numpy(), matern_correlation(lags, 3.0, 1), atol=0.003)
+    np.testing.assert_allclose(row.diagonal()[32:43].numpy(), matern_correlation(2**0.5 * lags, 3.0, 1), atol=0.003)
+
+
+def precise_and_not(kind, arguments: tuple[Tensor, ...], options: dict, value: Tensor):
+    """Log-density and gradients in float64 and in float32."""
+    found = []
+    for dtype in (D64, torch.float32):
+        inputs = [a.to(dtype).requires_grad_() for a in arguments]
+        density = kind(*inputs, **options, validate_args=False).log_prob(value.to(dtype)).sum()
+        found.append((density.item(), torch.autograd.grad(density, inputs)))
+    return found
+
+
+def in_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Values that float32 holds exactly, so that only the arithmetic differs."""
+    return tuple(t.float().double() for t in tensors)
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e-3])
+@pytest.mark.parametrize("scale", [0.1, 1e-3])
+def test_low_rank_in_float32_beside_small_diagonals_and_nearly_equal_directions(scale, apart):
+    factor = normals(1, 784) + apart * normals(20, 784, seed=1)
+    mean, deviations, factor = in_float32(torch.zeros(784), torch.full((784,), scale), factor)
+    (value,) = in_float32(normals(20, seed=2) @ factor + scale * normals(784, seed=3))
+    (exact, slopes), (found, rough) = precise_and_not(LowRankNormal, (mean, deviations, factor), {}, value)
+    assert found == pytest.approx(exact, abs=0.05)
+    for a, b in zip(slopes, rough, strict=True):
+        assert ((a - b).norm() / a.norm()).item() < 2e-3
+    if (scale, apart) == (1e-3, 1.0):  # torch's own class is hundreds of nats off here
+        theirs = LowRankMultivariateNormal(mean.float(), factor.float().T, deviations.float() ** 2)
+        assert abs(theirs.log_prob(value.float()).item() - exact) > 100
+
+
+@pytest.mark.parametrize("length", [0.3, 30.0])
+@pytest.mark.parametrize("order", [1, 2])
+def test_matern_in_float32_at_both_ends_of_its_lengths(length, order):
+    image = (1, 28, 28)
+    mean, scale, length_, nugget = in_float32(
+        torch.zeros(image), 1e-3 * normals(*image).exp(), torch.tensor(length), torch.tensor(1e-3)
+    )
+    options = {"image_shape": image, "order": order}
+    (value,) = in_float32(MaternField(mean, scale, length_, nugget, **options).correlated(normals(*image, seed=1)))
+    arguments = (mean, scale, length_, nugget)
+    (exact, slopes), (found, rough) = precise_and_not(MaternField, arguments, options, value)
+    assert found == pytest.approx(exact, abs=0.05)
+    for a, b in zip(slopes, rough, strict=True):
+        assert ((a - b).norm() / a.norm()).item() < 2e-3
+
+
+def test_sparse_in_float32_at_small_scales_and_large_weights():
+    image = (3, 8, 8)
+    ties = normals(len(later_neighbours(2, 3)), *image, seed=2).clamp(-2, 2) / 1e-4
+    mean, log_diagonal, ties = in_float32(torch.zeros(image), -1e-4 * torch.ones(image), ties)
+    (value,) = in_float32(normals(*image))
+    arguments, options = (mean, log_diagonal + math.log(1e4), ties), {"image_shape": image, "radius": 2}
+    (exact, slopes), (found, rough) = precise_and_not(SparsePrecisionNormal, arguments, options, value)
+    assert found == pytest.approx(exact, rel=1e-5)
+    for a, b in zip(slopes, rough, strict=True):
+        assert ((a - b).norm() / a.norm()).item() < 1e-4
+
+
+def test_what_is_not_positive_definite_is_said():
+    zero, far = torch.zeros(4), torch.full((1, 4), torch.inf)
+    with pytest.raises(InputError, match="not positive definite in float32: raise the floor"):
+        LowRankNormal(zero, torch.tensor(1.0), far, validate_args=True)
+    image = (1, 64, 64)
+    leaning = torch.full((4, *image), -2.0)
+    explosive = SparsePrecisionNormal(torch.zeros(image), torch.zeros(image), leaning, image)
+    with pytest.raises(InputError, match=r"not finite: raise the floor .* lean on each other"):
+        simulate(explosive, torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match="white share"):
+        MaternField(
+            torch.zeros(image), torch.tensor(0.0), torch.tensor(2.0), torch.tensor(0.1), image, validate_args=True
+        )
+
+
+def test_variances_that_cost_too_much_are_refused():
+    image = (3, 64, 64)
+    ties = torch.zeros(len(later_neighbours(1, 3)), *image)
+    p = SparsePrecisionNormal(torch.zeros(image), torch.zeros(image), ties, image)
+    assert "variance" not in capabilities(p)
+    with pytest.raises(CapabilityError, match="12,288 solves"):
+        _ = p.variance
+    with pytest.raises(InputError, match="takes 6 off-diagonals"):
+        SparsePrecisionNormal(torch.zeros(image), torch.zeros(image), ties[:5], image)
+
+
+FLAT, COLOUR = (48,), (3, 4, 4)
+COMPONENTS = {
+    "low rank, predicted": lambda net: structured.LowRankNormal(net, FLAT, 2, scale="predicted"),
+    "low rank, shared": lambda net: structured.LowRankNormal(net, COLOUR, 2, "shared", scale="shared"),
+    "sparse, predicted": lambda net: structured.SparsePrecisionNormal(net, FLAT, COLOUR, radius=2),
+    "sparse, shared": lambda net: structured.SparsePrecisionNormal(net, COLOUR, neighbours="shared", scale="feature"),
+    "sparse, fixed scale": lambda net: structured.SparsePrecisionNormal(net, FLAT, (6, 8), scale=0.3),
+    "matern, predicted": lambda net: structured.MaternNormal(net, COLOUR),
+    "matern, shared": lambda net: structured.MaternNormal(net, FLAT, COLOUR, scale="shared", order=2),
+    "matern, fixed scale": lambda net: structured.MaternNormal(net, FLAT, (6, 8), scale=0.3),
+}
+
+
+def component(name: str, seed: int = 0) -> structured.Correlated:
+    torch.manual_seed(seed)
+    made = COMPONENTS[name](er.networks.mlp([2, 8, COMPONENTS[name](None).numbers]))
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+@pytest.fixture(params=COMPONENTS)
+def name(request):
+    return request.param
+
+
+def test_components_survive_their_recipe(name):
+    made = component(name)
+    again = build(recipe_of(made))
+    again.load_state_dict(made.state_dict())
+    z, x = torch.randn(3, 5, 2), torch.randn(1, 5, *made.event)
+    assert again({"z": z}).log_prob(x).shape == (3, 5)
+    assert torch.equal(made({"z": z}).log_prob(x), again({"z": z}).log_prob(x))
+
+
+def test_components_are_densities_of_their_draws(name):
+    """log p at a draw is what its noise says: the normal density of whitened numbers and the determinant."""
+    p = component(name).double()({"z": normals(3, 5, 2)})
+    dense = dense_covariance(p)
+    value = p.mean + p.correlated(normals(3, 5, *p.noise_shape))
+    rank = len(p.event_shape)
+    expected = MultivariateNormal(p.mean.flatten(-rank), dense).log_prob(value.flatten(-rank))
+    torch.testing.assert_close(p.log_prob(value), expected, rtol=1e-8, atol=1e-8)
+
+
+def dense_covariance(p) -> Tensor:
+    size, rank = p.noise_shape.numel(), len(p.event_shape)
+    units = torch.eye(size, dtype=D64).view(size, 1, 1, *p.noise_shape).expand(size, *p.batch_shape, *p.noise_shape)
+    images = p.correlated(units).flatten(-rank)
+    return torch.einsum("kabi,kabj->abij", images, images)
+
+
+def test_stacked_components_are_each_as_alone(name):
+    members = [component(name, seed) for seed in (0, 1)]
+    assert all(stackable(member) for member in members)
+    z, x = torch.randn(1, 5, 2), torch.randn(1, 5, *members[0].event)
+
+    def loss(parameters, buffers, skeleton=members[0]):
+        return functional_call(skeleton, (parameters, buffers), ({"z": z},)).log_prob(x).mean()
+
+    together = vmap(grad(loss))(*stack_module_state(members))
+    for i, member in enumerate(members):
+        alone = grad(loss)(dict(member.named_parameters()), dict(member.named_buffers()))
+        for key, slope in alone.items():
+            torch.testing.assert_close(together[key][i], slope, rtol=1e-4, atol=1e-5)
+            assert key.endswith("raw_mixing") or bool((slope != 0).any()), key
+
+
+def test_components_stay_finite_whatever_the_network_says(name):
+    made = component(name)
+    for size in (1e3, -1e3):
+        with torch.no_grad():
+            for parameter in made.parameters():
+                parameter.fill_(size)
+        density = made({"z": torch.ones(1, 2, 2)}).log_prob(torch.zeros(1, 2, *made.event))
+        density.sum().backward()
+        assert bool(torch.isfinite(density).all())
+        assert all(bool(torch.isfinite(p.grad).all()) for p in made.parameters())
+        assert made({"z": torch.ones(1, 2, 2)}).log_determinant().isfinite().all()
+
+
+def test_components_refuse_grids_and_shapes_that_are_no_images(name):
+    with pytest.raises(InputError, match="grows without limit"):
+        component(name).check(Support("grid", 17))
+    for kind in (structured.MaternNormal, structured.SparsePrecisionNormal):
+        with pytest.raises(InputError, match=r"is over images: .* got event \(7,\) and image_shape \(2, 4\)"):
+            kind(nn.Identity(), 7, (2, 4))
+    with pytest.raises(InputError, match="float32 is no longer positive definite"):
+        structured.MaternNormal(nn.Identity(), 8, (2, 4), nugget_floor=0.0)
+
+
+def test_settling_starts_every_scale_at_what_pca_leaves(name):
+    made = component(name)
+    y = 0.1 * torch.randn(500, *made.event, generator=torch.Generator().manual_seed(0))
+    notes = made.settle(y, 0.01, 2)
+    if isinstance(made.scale, str):
+        assert made.floor_value.item() == pytest.approx(0.01 / 12**0.5)
+        assert made.positive(torch.zeros_like(made.offset)).mean().item() == pytest.approx(0.1, abs=0.005)
+        assert notes[0].startswith(f"{type(made).__name__}: σ starts at 0.0")
+
+
+def planted(n: int, length: float, nugget: float, seed: int) -> Tensor:
+    """Fields on 8 × 8 pixels, [n, 64]."""
+    noise = normals(1, n, 64, seed=seed)
+    one = torch.tensor(1.0, dtype=D64)
+    return MaternField(0 * noise, one, length * one, nugget * one, (1, 8, 8), flat=True).correlated(noise)[0]
+
+
+def test_a_planted_field_is_found_again():
+    """Length and white share of 2,000 fields, within four standard errors of the Fisher information."""
+    y = planted(2000, 2.5, 0.2, seed=1)
+    likelihood = structured.MaternNormal(nn.Linear(1, 64), 64, (8, 8), scale="shared", start=1.0).double()
+    likelihood.network.requires_grad_(False).weight.zero_()
+    likelihood.network.bias.zero_()
+    learned = [likelihood.raw, likelihood.raw_length, likelihood.raw_nugget]
+    optimizer = torch.optim.LBFGS(learned, max_iter=50, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = -likelihood({"z": torch.zeros(1, 1, 1, dtype=D64)}).log_prob(y[None]).mean()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+
+    def log_variances(length: Tensor, nugget: Tensor, log_scale: Tensor) -> Tensor:
+        return MaternField(y[0], log_scale.exp(), length, nugget, (1, 8, 8), flat=True).spectrum.log() + 2 * log_scale
+
+    truth = torch.tensor([2.5, 0.2, 0.0], dtype=D64)
+    slopes = torch.stack(torch.autograd.functional.jacobian(log_variances, tuple(truth)), -1).flatten(0, -2)
+    errors = (len(y) / 2 * slopes.T @ slopes).inverse().diagonal().sqrt()
+    found = torch.stack([likelihood.length_now(), likelihood.nugget_now(), likelihood.common_scale().log()])
+    assert bool(((found - truth).abs() < 4 * errors).all()), (found, errors)
+    assert errors[0] < 0.1
+    (said,) = likelihood.remarks(likelihood({"z": torch.zeros(1, 1, 1, dtype=D64)}))
+    assert said.startswith("MaternNormal: length scale 2.")
+    assert "pixels, white share" in said
+
+
+def test_correlated_decoders_beat_the_diagonal_where_residuals_are_correlated():
+    """Held-out bounds of small linear VAEs on a one-dimensional signal with a planted field."""
+    signal = normals(1000, 1, seed=2) * normals(1, 64, seed=3)
+    data = er.load_data((signal + planted(1000, 2.5, 0.2, seed=4)).float().numpy())
+    bounds = {}
+    for kind, options in (
+        (er.likelihoods.Normal, {}),
+        (structured.MaternNormal, {"image_shape": (8, 8)}),
+        (structured.SparsePrecisionNormal, {"image_shape": (8, 8), "neighbours": "shared"}),
+    ):
+        torch.manual_seed(0)
+        likelihood = kind(nn.Linear(1, 64), 64, scale="shared", **options)
+        vae = er.VAE(
+            er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(nn.Linear(64, 2), 1), likelihood, data.preprocess
+        )
+        er.fit(vae, data, epochs=30, lr=2e-2, progress=False)
+        bounds[kind.__name__] = er.evidence.elbo(vae, data.test, draws=4)
+    for name in ("MaternNormal", "SparsePrecisionNormal"):
+        gain = bounds[name].values - bounds["Normal"].values
+        assert gain.mean() > 10 + 5 * gain.std() / len(gain) ** 0.5, name

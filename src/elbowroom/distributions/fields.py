@@ -14,6 +14,8 @@ from .correlated import CorrelatedNormal
 
 __all__ = ["MaternField"]
 
+_FOLDS = 1  # aliases of a frequency on either side, of infinitely many: the rest is 1 % of the least mode
+
 
 class MaternField(CorrelatedNormal):
     """x = mean + scale ⊙ f over images, f a Matérn field of variance 1 with a white part.
@@ -22,11 +24,12 @@ class MaternField(CorrelatedNormal):
     nugget: [] or [*batch], the length scale in pixels and the share of f's variance that is white. order: 1 or 2, the
     smoothness ν. mixing: lower triangular [C, C], rows of norm 1: the channels are `mixing` times C independent
     fields. flat: events are [C·H·W], not [C, H, W].
-    The field solves (κ² − Δ)^{(ν+1)/2} u = white noise on the grid with reflecting (Neumann) edges, κ = √(2ν) / length,
-    so that its covariance is diagonal under the cosine transform and, away from the edges and for lengths of some
-    pixels, has the Matérn correlation of scikit-learn's and Rasmussen & Williams' kernel (at `length` pixels 0.44 for
-    ν = 1). The mean over the grid of f's variance is exactly 1. Log-density and draws are exact: one transform of the
-    image each, O(n log n) by a fast transform; done here by two matrix products, which are faster at the usual sides.
+    The field solves (κ² − Δ)^{(ν+1)/2} u = white noise on the image's rectangle with reflecting (Neumann) edges, κ =
+    √(2ν) / length, and is read off at the pixels' centres. So its covariance is diagonal under the cosine transform
+    and, away from the edges, the Matérn covariance of Rasmussen & Williams and scikit-learn's kernel: correlation 0.44
+    (ν = 1) or 0.51 (ν = 2) at `length` pixels. The mean over the grid of f's variance is exactly 1. Log-density and
+    draws are exact: one transform of the image each, O(n log n) by a fast transform, here by two matrix products,
+    which are faster at the usual sides.
     Source: Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
     stochastic partial differential equation approach", 2011.
 
@@ -122,18 +125,21 @@ def _cosine_basis(side: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _laplacian(height: int, width: int) -> np.ndarray:
-    """Eigenvalues [H, W] of −Δ on the grid with reflecting edges."""
-    down, across = (4 * np.sin(np.pi * np.arange(side) / (2 * side)) ** 2 for side in (height, width))
-    return down[:, None] + across[None]
+def _frequencies(height: int, width: int) -> np.ndarray:
+    """Squared frequencies [fold, H, W] of the continuous cosine modes that look alike at the pixels' centres."""
+    down, across = (
+        (np.pi / side * (np.arange(side) + 2 * side * np.arange(-_FOLDS, _FOLDS + 1)[:, None])) ** 2
+        for side in (height, width)
+    )
+    return (down[:, None, :, None] + across[None, :, None, :]).reshape(-1, height, width)
 
 
 def _spectrum(length: Tensor, nugget: Tensor, image: Size, order: int) -> Tensor:
     """Variances [*batch, H, W] of f's cosine coefficients; their mean is 1."""
-    kappa_squared = (2 * order / length.square())[..., None, None]
-    laplacian = torch.from_numpy(_laplacian(*image[1:])).to(length)
+    kappa_squared = (2 * order / length.square())[..., None, None, None]
+    frequencies = torch.from_numpy(_frequencies(*image[1:])).to(length)
     # Relative to the greatest, at frequency 0: neither end of the range of lengths then leaves float32.
-    power = (1 + laplacian / kappa_squared) ** -(order + 1)
+    power = ((1 + frequencies / kappa_squared) ** -(order + 1)).sum(-3)
     smooth = power / power.mean((-2, -1), keepdim=True)
     white = nugget[..., None, None]
     return (1 - white) * smooth + white

@@ -78,9 +78,12 @@ class LowRankNormal(CorrelatedNormal):
     def whitened(self, residual: Tensor) -> Tensor:
         """D + rank numbers: what the best combination of directions leaves, in scales, and that combination."""
         white = residual.flatten(-len(self.event_shape)) / self.scale
-        along = (white.unsqueeze(-2) @ self._loadings.mT).squeeze(-2)
-        weights = torch.cholesky_solve(along.double().unsqueeze(-1), self._root).squeeze(-1).to(white.dtype)
-        left = white - (weights.unsqueeze(-2) @ self._loadings).squeeze(-2)
+        with torch.no_grad():
+            first = self._solved(self._along(white))
+        # Solved once more for what the first solution leaves: exact whatever the first was, hence its missing gradient,
+        # and free of the rounding that directions nearly alike bring.
+        weights = first + self._solved(self._along(white - self._combined(first)) - first)
+        left = white - self._combined(weights)
         return torch.cat([left, weights.expand(*left.shape[:-1], self.rank)], -1)
 
     def correlated(self, noise: Tensor) -> Tensor:
@@ -94,3 +97,12 @@ class LowRankNormal(CorrelatedNormal):
         """Marginal variances, [*batch, *event]."""
         flat = self.scale.square() + self.factor.square().sum(-2)
         return flat.unflatten(-1, self.event_shape).expand(self.batch_shape + self.event_shape)
+
+    def _along(self, white: Tensor) -> Tensor:
+        return (white.unsqueeze(-2) @ self._loadings.mT).squeeze(-2)
+
+    def _combined(self, weights: Tensor) -> Tensor:
+        return (weights.unsqueeze(-2) @ self._loadings).squeeze(-2)
+
+    def _solved(self, along: Tensor) -> Tensor:
+        return torch.cholesky_solve(along.double().unsqueeze(-1), self._root).squeeze(-1).to(along.dtype)

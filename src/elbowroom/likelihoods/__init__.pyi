@@ -12,6 +12,9 @@ from .grid import DiscretisedNormal as DiscretisedNormal
 from .mixed import Mixed as Mixed
 from .normal import Normal as Normal
 from .normal import mass_outside as mass_outside
+from .structured import LowRankNormal as LowRankNormal
+from .structured import MaternNormal as MaternNormal
+from .structured import SparsePrecisionNormal as SparsePrecisionNormal
 from .unit import Beta as Beta
 from .unit import ContinuousBernoulli as ContinuousBernoulli
 from .unit import LogitNormal as LogitNormal
