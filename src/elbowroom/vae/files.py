@@ -19,6 +19,7 @@ from .model import VAE
 
 # Kinds register themselves when their modules are imported.
 _ROOMS_WITH_KINDS = ("priors", "posteriors", "likelihoods", "preprocess", "networks")
+_PARTS = ("prior", "posterior", "likelihood", "preprocess")
 
 __all__ = ["FORMAT", "load_model", "model_recipe", "save_model"]
 
@@ -42,16 +43,21 @@ def model_recipe(vae: VAE) -> dict[str, Any]:
     }
 
 
-def build_model(recipe: Mapping[str, Any], modules: Mapping[str, nn.Module] | None = None) -> VAE:
+def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> VAE:
     """The model that `model_recipe` described, with fresh weights."""
     for room in _ROOMS_WITH_KINDS:
         _import_all(f"elbowroom.{room}")
+    if not isinstance(recipe, Mapping):
+        raise InputError(f"A model's recipe is a table of its parts; this one is a {type(recipe).__name__}.")
     if recipe.get("version") != FORMAT:
         raise InputError(
             f"The recipe is of version {recipe.get('version')!r} and this elbowroom reads version {FORMAT}: "
             f"use the elbowroom that wrote it, or train again."
         )
-    parts = {name: build(recipe[name], modules) for name in ("prior", "posterior", "likelihood", "preprocess")}
+    missing = [name for name in _PARTS if name not in recipe]
+    if missing:
+        raise InputError(f"The recipe lacks the {missing[0]}; save the model again with er.save_model.")
+    parts = {name: build(recipe[name], modules) for name in _PARTS}
     return VAE(**parts)
 
 
@@ -59,7 +65,8 @@ def save_model(vae: VAE, path: str | Path) -> Path:
     """Write the model to one file, atomically: safetensors with the recipe (YAML) in its header. Returns the path."""
     path = Path(path)
     recipe = yaml.safe_dump(model_recipe(vae), sort_keys=False)
-    tensors = {name: tensor.detach().contiguous() for name, tensor in vae.state_dict().items()}
+    # Cloned, because a network that stands in two places is two entries of one memory, which safetensors refuses.
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in vae.state_dict().items()}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"recipe": recipe}))
     return path
 
@@ -80,7 +87,11 @@ def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None)
         raise InputError(f"{path} is damaged or is no safetensors file ({error}): save the model again.") from error
     if "recipe" not in header:
         raise InputError(f"{path} holds weights but no recipe; elbowroom writes models with er.save_model.")
-    vae = build_model(yaml.safe_load(header["recipe"]), modules)
+    try:
+        recipe = yaml.safe_load(header["recipe"])
+    except yaml.YAMLError as error:
+        raise InputError(f"The recipe in {path} is no plain YAML: save the model again.") from error
+    vae = build_model(recipe, modules)
     try:
         vae.load_state_dict(tensors)
     except RuntimeError as error:

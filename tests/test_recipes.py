@@ -1,0 +1,178 @@
+"""Recipes and model files: what is written is what comes back, and nothing else is ever run."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import elbowroom as er
+from elbowroom.networks import conv, mlp
+from elbowroom.runs import build, recipe_of
+from elbowroom.vae.files import FORMAT, model_recipe
+
+
+class Twice(nn.Module):
+    """A user's own network."""
+
+    def __init__(self, size: int, out: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(size, 6), nn.Linear(6, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).sin())
+
+
+def plain(likelihood: er.likelihoods.Likelihood | None = None) -> er.VAE:
+    torch.manual_seed(0)
+    return er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(mlp([4, 8, 4]), 2),
+        likelihood or er.likelihoods.Normal(mlp([2, 8, 4]), 4),
+        er.preprocess.Chain([er.preprocess.Dequantise(17, (4,)), er.preprocess.Standardise((4,))]),
+    )
+
+
+def examples() -> er.Batch:
+    return er.Batch(torch.randint(0, 17, (5, 4), generator=torch.Generator().manual_seed(0)).float(), torch.arange(5))
+
+
+def same(mine: er.VAE, other: er.VAE) -> None:
+    noise = mine.keyed_noise(3, torch.arange(5), 0)
+    with torch.no_grad():
+        assert torch.equal(mine.eval()(examples(), noise).log_weight, other(examples(), noise).log_weight)
+    assert mine.state_dict().keys() == other.state_dict().keys()
+
+
+@pytest.mark.parametrize("scale", [0.3, "shared", "feature", "predicted"])
+def test_a_model_comes_back_to_the_bit(tmp_path: Path, scale: object) -> None:
+    out = 8 if scale == "predicted" else 4
+    vae = plain(er.likelihoods.Normal(mlp([2, 8, out]), 4, scale=scale, floor=0.01))
+    vae.preprocess.steps[1].fit(torch.rand(20, 4))
+    path = er.save_model(vae, tmp_path / "model.vae")
+    back = er.load_model(path)
+    same(vae, back)
+    assert not back.training
+    assert model_recipe(back) == model_recipe(vae)
+
+
+def test_blocks_and_context_come_back(tmp_path: Path) -> None:
+    vae = er.VAE(
+        {"top": er.priors.StandardNormal(1), "z": er.posteriors.DiagonalNormal(mlp([1, 4]), 2, given=("top",))},
+        {
+            "top": er.posteriors.DiagonalNormal(mlp([5, 2]), 1, given=("x", "label")),
+            "z": er.posteriors.DiagonalNormal(mlp([5, 4]), 2, given=("x", "top"), spread="exp", floor=0.0),
+        },
+        er.likelihoods.Bernoulli(mlp([3, 4]), 4, given=("z", "label")),
+    )
+    back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
+    assert list(back.posterior) == ["top", "z"]
+    assert back.context_names == ("label",)
+    assert model_recipe(back) == model_recipe(vae)
+    assert all(torch.equal(value, back.state_dict()[name]) for name, value in vae.state_dict().items())
+
+
+def test_a_users_own_module_comes_from_the_user(tmp_path: Path) -> None:
+    vae = plain(er.likelihoods.Normal(Twice(2, 4), 4))
+    path = er.save_model(vae, tmp_path / "m.vae")
+    with pytest.raises(er.InputError, match="modules=\\{'decoder': net\\}"):
+        er.load_model(path)
+    same(vae, er.load_model(path, modules={"decoder": Twice(2, 4)}))
+    with pytest.raises(er.InputError, match="do not fit its recipe"):
+        er.load_model(path, modules={"decoder": Twice(2, 5)})
+
+
+def test_a_network_in_two_places_is_saved(tmp_path: Path) -> None:
+    shared = Twice(4, 4)
+    vae = er.VAE(
+        er.priors.StandardNormal(4),
+        er.posteriors.DiagonalNormal(nn.Sequential(shared, nn.Linear(4, 8)), 4),
+        er.likelihoods.Normal(shared, 4),
+    )
+    path = er.save_model(vae, tmp_path / "m.vae")
+    fresh = Twice(4, 4)
+    back = er.load_model(path, modules={"encoder": nn.Sequential(fresh, nn.Linear(4, 8)), "decoder": fresh})
+    assert torch.equal(back.likelihood.network.first.weight, shared.first.weight)
+
+
+def test_the_recipe_is_plain_words(tmp_path: Path) -> None:
+    path = er.save_model(plain(), tmp_path / "m.vae")
+    with safe_open(path, framework="pt") as file:
+        recipe = yaml.safe_load(file.metadata()["recipe"])
+    assert recipe["version"] == FORMAT
+    assert recipe["prior"]["z"] == {"kind": "standard-normal", "event": 2}
+    assert [step["kind"] for step in recipe["preprocess"]["steps"]] == ["dequantise", "standardise"]
+
+
+def rewritten(path: Path, change: object) -> Path:
+    """The file with its recipe's text changed."""
+    with safe_open(path, framework="pt") as file:
+        text = file.metadata()["recipe"]
+    save_file(load_file(path), path, metadata={"recipe": change(text)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace(f"version: {FORMAT}", "version: 99"), "version 99"),
+        (lambda text: text.replace("kind: standard-normal", "kind: nonsense"), "Unknown kind 'nonsense'"),
+        (lambda text: text.replace("floor: 1.0e-05", "colour: red"), "does not fit this version"),
+        (lambda text: "!!python/object/apply:os.getcwd []", "no plain YAML"),
+        (lambda text: "- a\n- list\n", "is a list"),
+        (lambda text: f"version: {FORMAT}\n", "lacks the prior"),
+    ],
+)
+def test_foreign_recipes_are_refused(tmp_path: Path, change: object, words: str) -> None:
+    path = rewritten(er.save_model(plain(), tmp_path / "m.vae"), change)
+    with pytest.raises(er.InputError, match=words):
+        er.load_model(path)
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = er.save_model(plain(), tmp_path / "m.vae")
+    whole = path.read_bytes()
+    for name, content in {
+        "cut short": whole[: len(whole) // 2],
+        "empty": b"",
+        "other bytes": b"\x00\x01" * 500,
+        "pickled": pickle.dumps(plain().state_dict()),
+    }.items():
+        bad = tmp_path / name
+        bad.write_bytes(content)
+        with pytest.raises(er.InputError, match="damaged or is no safetensors file"):
+            er.load_model(bad)
+    torch.save(plain(), tmp_path / "whole.pt")
+    with pytest.raises(er.InputError, match="damaged or is no safetensors file"):
+        er.load_model(tmp_path / "whole.pt")
+    with pytest.raises(er.InputError, match="There is no model file"):
+        er.load_model(tmp_path / "missing.vae")
+    save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    with pytest.raises(er.InputError, match="weights but no recipe"):
+        er.load_model(tmp_path / "weights.safetensors")
+
+
+def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
+    path = er.save_model(plain(), tmp_path / "m.vae")
+    before = path.read_bytes()
+    broken = plain(er.likelihoods.Normal(mlp([2, 4]), 4))
+    broken.likelihood.arguments["event"] = object()
+    with pytest.raises(er.InputError, match="cannot stand in a recipe"):
+        er.save_model(broken, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+NETWORKS = [mlp([3, 4, 5], activation="relu"), mlp((2, 2), norm="batch"), conv((1, 8, 8), 10, channels=(4,))]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: recipe_of(network)["kind"])
+def test_recipes_survive_yaml(network: nn.Module) -> None:
+    text = yaml.safe_dump(recipe_of(network))
+    back = build(yaml.safe_load(text))
+    assert recipe_of(back) == recipe_of(network)
+    assert back.state_dict().keys() == network.state_dict().keys()
