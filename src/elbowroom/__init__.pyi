@@ -7,8 +7,10 @@ from . import objectives as objectives
 from . import posteriors as posteriors
 from . import preprocess as preprocess
 from . import priors as priors
+from . import remedies as remedies
 from . import studies as studies
 from .data import load_data as load_data
+from .metrics import variance_budget as variance_budget
 from .numerics import Batch as Batch
 from .numerics import CapabilityError as CapabilityError
 from .numerics import Estimate as Estimate

@@ -3,3 +3,4 @@ from .convolutional import residual as residual
 from .dense import mlp as mlp
 from .presets import preset as preset
 from .stacking import stackable as stackable
+from .tempered import tempered as tempered

@@ -65,9 +65,7 @@ def side_by_side(inputs: Sequence[Tensor], width: int, name: str) -> Tensor:
     if joined.shape[1] != width:
         sizes = " + ".join(str(x.shape[1]) for x in flat)
         sizes += f" = {joined.shape[1]}" if len(flat) > 1 else ""
-        raise InputError(
-            f"{name} is {width}, but the inputs bring {sizes} numbers per example: build it with that."
-        )
+        raise InputError(f"{name} is {width}, but the inputs bring {sizes} numbers per example: build it with that.")
     return joined
 
 

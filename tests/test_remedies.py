@@ -1,0 +1,109 @@
+"""Calibration against closed forms: the best σ of a frozen model, the equivalence of β and σ², the best temperature."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import elbowroom as er
+from elbowroom.remedies import calibrate
+
+
+def trained(likelihood: str, **objective: float) -> tuple[er.VAE, "er.data.Dataset"]:
+    digits = er.load_data("digits", preprocess="binarise-fixed" if likelihood == "bernoulli" else "dequantise")
+    torch.manual_seed(0)
+    decoder = er.networks.mlp([8, 64, 64])
+    made = er.likelihoods.Bernoulli(decoder, 64) if likelihood == "bernoulli" else None
+    vae = er.VAE(
+        er.priors.StandardNormal(8),
+        er.posteriors.DiagonalNormal(er.networks.mlp([64, 64, 16]), 8),
+        made or er.likelihoods.Normal(decoder, 64, scale=1.0),
+        preprocess=digits.preprocess,
+    )
+    er.fit(vae, digits, er.objectives.Elbo(**objective), epochs=25, progress=False)
+    return vae, digits
+
+
+def bound_at(vae: er.VAE, digits: "er.data.Dataset", scale: float, part: str) -> float:
+    """The bound with the noise scale replaced, on the draws that calibrate uses."""
+    likelihood = er.likelihoods.Normal(vae.likelihood.network, 64, scale=scale)
+    other = er.VAE(vae.prior["z"], vae.posterior["z"], likelihood, preprocess=vae.preprocess)
+    return er.evidence.elbo(other, getattr(digits, part), draws=1).mean
+
+
+def test_the_scale_found_maximises_the_training_bound() -> None:
+    vae, digits = trained("normal", beta=0.02)
+    found = calibrate(vae, digits)
+    best = bound_at(vae, digits, found.value, "train")
+    assert best > bound_at(vae, digits, 1.01 * found.value, "train")
+    assert best > bound_at(vae, digits, 0.99 * found.value, "train")
+    assert found.elbo_after.mean > found.elbo_before.mean + 30
+    assert found.vae.likelihood.scale == found.value
+    assert found.what in str(found)
+
+
+def test_calibrated_model_shares_no_parameter_and_saves(tmp_path) -> None:
+    vae, digits = trained("normal", beta=0.02)
+    before = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
+    found = calibrate(vae, digits)
+    with torch.no_grad():
+        next(found.vae.parameters()).add_(1.0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in vae.state_dict().items())
+    er.save_model(found.vae, tmp_path / "m.vae")
+    again = er.load_model(tmp_path / "m.vae")
+    assert again.likelihood.scale == pytest.approx(found.value)
+
+
+def test_beta_at_unit_scale_is_the_elbo_at_variance_beta() -> None:
+    """‖x − μ‖² / 2 + β KL is β times the negative ELBO at σ² = β, less the normaliser: value and gradient."""
+    digits = er.load_data("digits")
+    torch.manual_seed(1)
+    beta = 0.03
+    encoder, decoder = er.networks.mlp([64, 32, 8]), er.networks.mlp([4, 32, 64])
+    batch = digits.train[:50].batch()
+    gradients, values = [], []
+    for weight, scale in ((beta, 1.0), (1.0, math.sqrt(beta))):
+        vae = er.VAE(
+            er.priors.StandardNormal(4),
+            er.posteriors.DiagonalNormal(encoder, 4),
+            er.likelihoods.Normal(decoder, 64, scale=scale),
+            preprocess=digits.preprocess,
+        ).double()
+        batch.x = batch.x.double()
+        noise = vae.keyed_noise(1, batch.index, 0)
+        loss = er.objectives.Elbo(weight)(vae, batch, noise, torch.tensor(0.0)).total
+        gradients.append(torch.autograd.grad(loss, list(encoder.parameters()) + list(decoder.parameters())))
+        jacobian = -64 * math.log(17)
+        values.append(loss.item() - 32 * math.log(2 * math.pi * scale**2) + jacobian)
+    assert values[0] == pytest.approx(beta * values[1], rel=1e-9)
+    for at_one, at_beta in zip(*gradients, strict=True):
+        assert torch.allclose(at_one, beta * at_beta, rtol=1e-6, atol=1e-12)
+
+
+def test_temperature_of_a_bernoulli_is_the_best_one() -> None:
+    vae, digits = trained("bernoulli", beta=1.0)
+    with torch.no_grad():
+        for parameter in list(vae.likelihood.network.parameters())[-2:]:
+            parameter.mul_(3.0)  # overconfident logits
+    found = calibrate(vae, digits)
+    assert found.what == "temperature"
+    assert found.value < 0.8
+    assert found.elbo_after.mean > found.elbo_before.mean
+    logits = found.vae.likelihood({"z": torch.zeros(1, 1, 8)}).base_dist.logits
+    assert torch.allclose(logits, found.value * vae.likelihood({"z": torch.zeros(1, 1, 8)}).base_dist.logits)
+
+
+def test_a_likelihood_that_predicts_its_scale_is_refused() -> None:
+    digits = er.load_data("digits")
+    vae = er.studies.default_model(digits, latents=2, widths=(8,))
+    with pytest.raises(er.CapabilityError, match="calibrated by its training"):
+        calibrate(vae, digits)
+
+
+def test_gap_is_a_difference_of_paired_bounds() -> None:
+    vae, digits = trained("normal", beta=0.02)
+    found = calibrate(vae, digits, draws=8)
+    after = found.iwae_after.values - found.elbo_after.values
+    before = found.iwae_before.values - found.elbo_before.values
+    assert found.gap_opened.mean == pytest.approx(float(np.mean(after - before)))
