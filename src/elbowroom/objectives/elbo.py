@@ -1,5 +1,7 @@
 """The evidence lower bound and its β-weighted form."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -31,8 +33,8 @@ class Elbo(Objective):
 
     def __init__(self, beta: float = 1.0, warmup: int = 0, kl: KL = "auto", draws: int = 1) -> None:
         super().__init__()
-        if beta < 0:
-            raise InputError(f"beta weighs a divergence and cannot be negative; got {beta}.")
+        if not 0 <= beta < math.inf:
+            raise InputError(f"beta weighs a divergence: it must be finite and cannot be negative; got {beta}.")
         if draws < 1 or warmup < 0:
             raise InputError(f"Elbo needs draws of 1 or more and a warm-up of 0 or more; got {draws} and {warmup}.")
         if kl not in ("auto", "closed", "sampled"):

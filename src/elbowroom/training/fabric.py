@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from safetensors.torch import load, save
 
 from elbowroom.numerics import InputError
 
@@ -37,23 +38,25 @@ def train_with_fabric(
         raise InputError(
             f"Lightning Fabric cannot train on {processes} × {device!r} in {precision!r}: {error}"
         ) from error
+    vae = plan.steps[0].vae
     plan.begin([run], resume, writes=fabric.global_rank == 0)
     outcome = _work(fabric, plan) if processes == 1 else fabric.launch(_work, plan)  # type: ignore[arg-type]
     if isinstance(outcome, InputError):
         raise outcome
     history, state = outcome
-    vae = plan.steps[0].vae.cpu()
-    vae.load_state_dict(state)
+    tensors = load(state)
+    vae.to(next((tensors[name].dtype for name, _ in vae.named_parameters()), None))
+    vae.load_state_dict(tensors)
     vae.eval()
     return history
 
 
-def _work(fabric: Any, plan: Plan) -> tuple[History, dict[str, Tensor]] | InputError:
-    """Train in this process; an error is handed back whole, as a spawned process would wrap it."""
-    vae = plan.steps[0].vae
-    fabric.to_device(vae)
+def _work(fabric: Any, plan: Plan) -> tuple[History, bytes] | InputError:
+    """Train in this process; what is handed back is plain, as tensors and errors do not leave a process whole."""
+    step = plan.steps[0] = copy.deepcopy(plan.steps[0])  # spawned processes would else write to the same parameters
+    fabric.to_device(step)
     try:
         history = plan.train(fabric)[0]
     except InputError as error:
         return error
-    return history, {name: tensor.cpu() for name, tensor in vae.state_dict().items()}
+    return history, save({name: tensor.cpu().contiguous() for name, tensor in step.vae.state_dict().items()})

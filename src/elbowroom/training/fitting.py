@@ -132,18 +132,21 @@ class Plan:
 
     def __init__(self, steps: Sequence[TrainingStep], data: Dataset, adam: Adam, settings: Settings) -> None:
         check(steps, data, settings)
-        self.steps, self.data, self.adam, self.settings = steps, data, adam, settings
+        self.steps, self.data, self.adam, self.settings = list(steps), data, adam, settings
 
     def begin(self, folders: Sequence[str | Path | None], resume: bool, writes: bool = True) -> None:
         """Open the run folders; a process that does not write only reads the checkpoints."""
         opened = [RunFolder(Path(folder)) for folder in folders if folder is not None]
         if resume and not opened:
             raise InputError("resume=True continues a run folder: name it with run=.")
-        found: list[Checkpoint | None] = [folder.checkpoint() if resume else None for folder in opened]
-        self.folders = [None] * len(self.steps)
-        if writes and opened:
-            found = [f.open(recipe, resume) for f, recipe in zip(opened, self._recipes(), strict=True)]
-            self.folders = list(opened)
+        found: list[Checkpoint | None]
+        if writes:
+            found = (
+                [f.open(recipe, resume) for f, recipe in zip(opened, self._recipes(), strict=True)] if opened else []
+            )
+        else:
+            found = [folder.checkpoint() for folder in opened] if resume else []
+        self.folders = list(opened) if opened and writes else [None] * len(self.steps)
         # A stack that was stopped while it wrote has checkpoints of two epochs: beginning again gives the same bits.
         together = len({c.epoch if c is not None else 0 for c in found}) == 1
         self.checkpoints = [c for c in found if c is not None and together]

@@ -1,0 +1,127 @@
+"""The ELBO against closed forms and against itself: closed and sampled KL, warm-up, β as a number of a stack."""
+
+import math
+
+import pytest
+import torch
+from scipy import integrate, stats
+
+import elbowroom as er
+from elbowroom.numerics import Batch
+from elbowroom.objectives import Elbo
+from elbowroom.training import TrainingStep
+
+END = torch.tensor(math.inf)
+
+
+def linear_vae() -> er.VAE:
+    torch.manual_seed(3)
+    return er.VAE(
+        er.priors.StandardNormal(1),
+        er.posteriors.DiagonalNormal(er.networks.mlp([3, 2]), 1),
+        er.likelihoods.Normal(er.networks.mlp([1, 3]), 3, scale=0.7),
+    ).double()
+
+
+def one_example(draws: int, vae: er.VAE) -> tuple[Batch, dict[str, torch.Tensor]]:
+    batch = Batch(torch.tensor([[0.3, -1.2, 0.8]], dtype=torch.float64), torch.tensor([0]))
+    return batch, vae.keyed_noise(draws, batch.index, seed=0)
+
+
+def test_rate_and_distortion_equal_quadrature_with_scipy() -> None:
+    vae = linear_vae()
+    batch, noise = one_example(200_000, vae)
+    loss = Elbo(beta=1.0, kl="closed")(vae, batch, noise, END).record
+    with torch.no_grad():
+        q = vae.posterior["z"]({"x": batch.x[None]})
+        mean, std = q.mean.item(), q.stddev.item()
+        net = vae.likelihood.network.layers[-1]
+        weight, bias = net.weight[:, 0].numpy(), net.bias.numpy()
+    qz = stats.norm(mean, std)
+    rate = integrate.quad(lambda z: qz.pdf(z) * (qz.logpdf(z) - stats.norm.logpdf(z)), mean - 12 * std, mean + 12 * std)
+    assert loss["rate"].item() == pytest.approx(rate[0], abs=1e-8)
+
+    def log_likelihood(z: float) -> float:
+        return stats.norm.logpdf(batch.x[0].numpy(), weight * z + bias, 0.7).sum()
+
+    exact = integrate.quad(lambda z: -qz.pdf(z) * log_likelihood(z), mean - 12 * std, mean + 12 * std)[0]
+    per_draw = -vae(batch, noise).log_likelihood
+    standard_error = per_draw.std().item() / math.sqrt(per_draw.numel())
+    assert abs(loss["distortion"].item() - exact) < 4 * standard_error
+
+
+def test_closed_and_sampled_rates_agree_within_standard_errors() -> None:
+    vae = linear_vae()
+    batch, noise = one_example(50_000, vae)
+    closed, sampled = (Elbo(kl=kl)(vae, batch, noise, END).record["rate"].item() for kl in ("closed", "sampled"))
+    per_draw = vae(batch, noise).kl("z", "sampled")
+    standard_error = per_draw.std().item() / math.sqrt(per_draw.numel())
+    assert 0 < standard_error < 0.01
+    assert abs(closed - sampled) < 4 * standard_error
+    assert Elbo(kl="auto")(vae, batch, noise, END).record["rate"].item() == closed
+
+
+def test_gradients_of_closed_and_sampled_rates_agree() -> None:
+    vae = linear_vae()
+    batch, noise = one_example(200_000, vae)
+    gradients = []
+    for kl in ("closed", "sampled"):
+        vae.zero_grad()
+        Elbo(beta=2.0, kl=kl)(vae, batch, noise, END).total.backward()  # type: ignore[arg-type]
+        gradients.append(torch.cat([p.grad.flatten() for p in vae.posterior.parameters()]))
+    # A draw's gradient is of the size of the gradient itself: 1/√200,000 = 0.2 %, and five of those errors.
+    assert (gradients[0] - gradients[1]).norm() < 5 * 0.0023 * gradients[0].norm()
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 0.0), (1, 0.4), (5, 2.0), (10, 4.0), (11, 4.0), (math.inf, 4.0)])
+def test_the_weight_rises_linearly_to_beta_and_stays(step: float, weight: float) -> None:
+    assert Elbo(beta=4.0, warmup=10).weight(torch.tensor(float(step))).item() == pytest.approx(weight)
+
+
+def test_the_total_is_distortion_plus_weight_times_rate() -> None:
+    vae = linear_vae()
+    batch, noise = one_example(7, vae)
+    objective = Elbo(beta=3.0, warmup=4)
+    for step, weight in ((0.0, 0.0), (2.0, 1.5), (math.inf, 3.0)):
+        total, record = objective(vae, batch, noise, torch.tensor(step))
+        assert record["beta"].item() == weight
+        assert total.item() == pytest.approx((record["distortion"] + weight * record["rate"]).item())
+        assert record["objective"].item() == total.item()
+        assert not record["objective"].requires_grad
+
+
+def test_beta_one_is_the_negative_bound_of_the_evidence_room() -> None:
+    vae = linear_vae()
+    examples = Batch(torch.randn(9, 3, generator=torch.Generator().manual_seed(0)).double(), torch.arange(9))
+    noise = vae.keyed_noise(5, examples.index, seed=2)
+    bound = er.evidence.elbo(vae, examples, draws=5, seed=2)
+    assert Elbo()(vae, examples, noise, END).total.item() == pytest.approx(-bound.mean, rel=1e-12)
+
+
+def test_beta_is_a_buffer_so_that_a_stack_differs_in_it() -> None:
+    steps = [TrainingStep(linear_vae(), Elbo(beta)) for beta in (0.5, 2.0)]
+    _, buffers = torch.func.stack_module_state(steps)
+    assert buffers["objective.beta"].tolist() == [0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"beta": -1.0}, "cannot be negative"),
+        ({"beta": math.nan}, "finite"),
+        ({"beta": math.inf}, "finite"),
+        ({"draws": 0}, "draws of 1 or more"),
+        ({"warmup": -1}, "warm-up of 0 or more"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments: dict, said: str) -> None:
+    with pytest.raises(er.InputError, match=said):
+        Elbo(**arguments)
+
+
+def test_a_missing_closed_form_is_an_error_in_words() -> None:
+    vae = linear_vae()
+    batch, noise = one_example(2, vae)
+    batch.observed["z"] = (torch.zeros(1, 1).double(), torch.tensor([True]))
+    with pytest.raises(er.CapabilityError, match="use kl='sampled'"):
+        Elbo(kl="closed")(vae, batch, noise, END)
