@@ -1,5 +1,6 @@
 """Gaussians whose covariance is a diagonal plus a few directions."""
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -62,12 +63,6 @@ class LowRankNormal(CorrelatedNormal):
         )
         self.scale = scale.flatten(-event_dims)
         self.factor = factor.flatten(-event_dims)
-        self._loadings = self.factor / self.scale.unsqueeze(-2)
-        gram: Tensor = _Gram.apply(self._loadings)
-        capacitance = gram + torch.eye(self.rank, dtype=gram.dtype, device=gram.device)
-        # The unchecked form: the other one waits for the device at every step. A failure shows as NaN to `check`.
-        root, failed = torch.linalg.cholesky_ex(capacitance)
-        self._root = torch.where(failed[..., None, None] == 0, root, torch.nan)
         super().__init__(mean, batch, event, Size([size + self.rank]), validate_args)
 
     def log_determinant(self) -> Tensor:
@@ -97,6 +92,22 @@ class LowRankNormal(CorrelatedNormal):
         """Marginal variances, [*batch, *event]."""
         flat = self.scale.square() + self.factor.square().sum(-2)
         return flat.unflatten(-1, self.event_shape).expand(self.batch_shape + self.event_shape)
+
+    # Lazy, since a draw needs neither; with gradients, whoever asks first.
+    @cached_property
+    def _loadings(self) -> Tensor:
+        with torch.enable_grad():
+            return self.factor / self.scale.unsqueeze(-2)
+
+    @cached_property
+    def _root(self) -> Tensor:
+        """Cholesky factor [*batch, rank, rank] of I + Fᵀ diag(scale²)⁻¹ F in float64."""
+        with torch.enable_grad():
+            gram: Tensor = _Gram.apply(self._loadings)
+            capacitance = gram + torch.eye(self.rank, dtype=gram.dtype, device=gram.device)
+            # The unchecked form: the other one waits for the device at every step. A failure is NaN, for `check`.
+            root, failed = torch.linalg.cholesky_ex(capacitance)
+            return torch.where(failed[..., None, None] == 0, root, torch.nan)
 
     def _along(self, white: Tensor) -> Tensor:
         return (white.unsqueeze(-2) @ self._loadings.mT).squeeze(-2)
