@@ -37,8 +37,8 @@ class SparsePrecisionNormal(CorrelatedNormal):
     [n, i] is L_ji of the n-th of the k = `later_neighbours(radius, C)` j of element i; entries whose j is outside
     the image are not read. flat: events are [C·H·W], not [C, H, W]. So x_i given all later elements is normal with
     standard deviation 1 / L_ii and mean −Σ_j L_ji (x_j − mean_j) / L_ii away from mean_i. All is exact: the log-density
-    in O(n·k), marginal variances in O(n·k·band) with band the elements of `radius` rows, and a draw, which solves Lᵀ y =
-    noise in W + (radius + 1)(H − 1) steps, each over a front of pixels that do not touch.
+    in O(n·k), marginal variances in O(n·k·band) with band the elements of `radius` rows, and a draw, which solves
+    Lᵀ y = noise in W + (radius + 1)(H − 1) steps, each over a front of pixels that do not touch.
     Source: Dorta, Vicente, Agapito, Campbell & Simpson, "Structured uncertainty prediction networks", 2018.
 
     >>> ties = torch.zeros(4, 1, 1, 2)
