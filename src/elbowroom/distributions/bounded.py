@@ -12,7 +12,7 @@ from torch.distributions.utils import broadcast_all
 from .capabilities import declare
 from .draws import Draw, draw, simulate
 from .quadrature import over_interval
-from .tails import log_mass, quantile_of_log
+from .tails import log_mass, log_ndtr, quantile_of_log
 
 __all__ = ["Beta", "LogitNormal", "TruncatedNormal"]
 
@@ -47,14 +47,17 @@ class TruncatedNormal(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density; −inf outside [low, high]."""
         inside = (value >= self.low) & (value <= self.high)
-        z = self._standard(torch.where(inside, value, self.low))
-        log_density = -0.5 * z**2 - self.scale.double().log() - _HALF_LOG_TAU - log_mass(*self._ends())
+        loc, scale = self._wide()
+        z = (torch.where(inside, value, self.low).double() - loc) / scale
+        log_mass_inside = log_mass((self.low - loc) / scale, (self.high - loc) / scale)
+        log_density = -0.5 * z**2 - scale.log() - _HALF_LOG_TAU - log_mass_inside
         return torch.where(inside, log_density.to(self.loc.dtype), -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         """P(X ≤ value)."""
-        low, high = self._ends()
-        z = torch.minimum(self._standard(value), high)
+        loc, scale = self._wide()
+        low, high = (self.low - loc) / scale, (self.high - loc) / scale
+        z = torch.minimum((value.double() - loc) / scale, high)
         above = z > low
         z = torch.where(above, z, high)
         share = (log_mass(low, z) - log_mass(low, high)).exp()
@@ -67,14 +70,15 @@ class TruncatedNormal(Distribution):
 
     def _at(self, log_below: Tensor, log_above: Tensor) -> Tensor:
         """The value with these log-probabilities of lying below and above it."""
-        low, high = self._ends()
+        loc, scale = self._wide()
+        low, high = (self.low - loc) / scale, (self.high - loc) / scale
         upper = low + high > 0
         low, high = torch.where(upper, -high, low), torch.where(upper, -low, high)
         to_low, to_high = torch.where(upper, log_below, log_above), torch.where(upper, log_above, log_below)
-        y = torch.logaddexp(torch.special.log_ndtr(low) + to_low, torch.special.log_ndtr(high) + to_high)
+        y = torch.logaddexp(log_ndtr(low) + to_low, log_ndtr(high) + to_high)
         z = quantile_of_log(y.clamp_max(-torch.finfo(y.dtype).tiny))
         z = torch.where(upper, -z, z)
-        return (self.loc.double() + self.scale.double() * z).to(self.loc.dtype).clamp(self.low, self.high)
+        return (loc + scale * z).to(self.loc.dtype).clamp(self.low, self.high)
 
     @property
     def mean(self) -> Tensor:
@@ -87,7 +91,7 @@ class TruncatedNormal(Distribution):
         return self._moments()[1].to(self.loc.dtype)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
-        loc, scale = self.loc.double(), self.scale.double()
+        loc, scale = self._wide()
         mode = loc.clamp(self.low, self.high)
         gap = (mode - loc).abs() / scale
         reach = scale * 2 * _NEGLIGIBLE / ((gap**2 + 2 * _NEGLIGIBLE).sqrt() + gap)
@@ -96,18 +100,15 @@ class TruncatedNormal(Distribution):
         weight = lambda x: torch.exp(-0.5 * (x - mode) * (x + mode - 2 * loc) / scale**2)  # noqa: E731
         return over_interval(weight, start, end)
 
-    def _standard(self, value: Tensor) -> Tensor:
-        return (value.double() - self.loc.double()) / self.scale.double()
-
-    def _ends(self) -> tuple[Tensor, Tensor]:
-        loc, scale = self.loc.double(), self.scale.double()
-        return (self.low - loc) / scale, (self.high - loc) / scale
+    def _wide(self) -> tuple[Tensor, Tensor]:
+        """Location and scale in float64; once per use, as gradients of two copies would cancel in float32."""
+        return self.loc.double(), self.scale.double()
 
 
 @draw.register
 def _(distribution: TruncatedNormal, noise: Tensor) -> Draw:
     wide = noise.double()
-    value = distribution._at(torch.special.log_ndtr(wide), torch.special.log_ndtr(-wide))
+    value = distribution._at(log_ndtr(wide), log_ndtr(-wide))
     return value, partial(distribution.log_prob, value)
 
 

@@ -1,5 +1,6 @@
 """The continuous Bernoulli, in the form of an exponential family, which holds at every logit."""
 
+import math
 from functools import partial
 
 import torch
@@ -8,6 +9,7 @@ from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 
 from .capabilities import declare
 from .draws import Draw, draw
+from .tails import log_ndtr
 
 __all__ = ["ContinuousBernoulli"]
 
@@ -48,8 +50,8 @@ class ContinuousBernoulli(TorchContinuousBernoulli):
         near, size, square = self._regions()
         small = torch.where(near, self.logits, 0.0)
         series = 0.5 + small * _polynomial(square, 1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
-        high = -1 / torch.expm1(-size) - 1 / size
-        return torch.where(near, series, torch.where(self.logits > 0, high, 1 - high))
+        low = 1 / size + torch.exp(-size) / torch.expm1(-size)
+        return torch.where(near, series, torch.where(self.logits > 0, 1 - low, low))
 
     @property
     def variance(self) -> Tensor:
@@ -70,19 +72,19 @@ class ContinuousBernoulli(TorchContinuousBernoulli):
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value below which the given share lies."""
-        return self._at(value, 1 - value)
+        tiny = torch.finfo(value.dtype).tiny
+        return self._at(value.clamp_min(tiny).log(), torch.log1p(-value).clamp_min(math.log(tiny)))
 
-    def _at(self, below: Tensor, above: Tensor) -> Tensor:
-        """The value with these probabilities of lying below and above it."""
+    def _at(self, log_below: Tensor, log_above: Tensor) -> Tensor:
+        """The value with these log-probabilities of lying below and above it."""
         up, flat = self.logits > 0, self.logits.abs() < _LINEAR_BELOW
-        low, rest = torch.where(up, above, below), torch.where(up, below, above)
+        log_low, log_rest = torch.where(up, log_above, log_below), torch.where(up, log_below, log_above)
         size = torch.where(flat, 1.0, self.logits.abs())
-        tiny = torch.finfo(size.dtype).tiny
-        head = -torch.log1p(low.clamp_max(0.5) * torch.expm1(-size)) / size
-        tail = -torch.logaddexp(rest.clamp_min(tiny).log(), low.clamp_min(tiny).log() - size) / size
-        steep = torch.where(low < 0.5, head, tail)
-        logits = torch.where(flat, self.logits, 0.0)
-        gentle = below + logits * below * above / 2
+        head = -torch.log1p(log_low.exp().clamp_max(0.5) * torch.expm1(-size)) / size
+        tail = -torch.logaddexp(log_rest, log_low - size) / size
+        steep = torch.where(log_low < -1.0, head, tail)
+        logits, below = torch.where(flat, self.logits, 0.0), log_below.exp()
+        gentle = below + logits * below * log_above.exp() / 2
         return torch.where(flat, gentle, torch.where(up, 1 - steep, steep)).clamp(0, 1)
 
     def _regions(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,7 +103,7 @@ def _polynomial(x: Tensor, *coefficients: float) -> Tensor:
 
 @draw.register
 def _(distribution: ContinuousBernoulli, noise: Tensor) -> Draw:
-    value = distribution._at(torch.special.ndtr(noise), torch.special.ndtr(-noise))
+    value = distribution._at(log_ndtr(noise), log_ndtr(-noise))
     return value, partial(distribution.log_prob, value)
 
 

@@ -78,8 +78,9 @@ class NegativeBinomial(_Counts):
         return self.mean + torch.exp(2 * self.log_mean - self.log_dispersion)
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        log_ratio = self.log_mean.double() - self.log_dispersion.double()
-        dispersion = self.log_dispersion.double().exp()
+        # Each parameter is widened once: gradients of two copies would cancel in float32, where they meet.
+        log_dispersion = self.log_dispersion.double()
+        log_ratio, dispersion = self.log_mean.double() - log_dispersion, log_dispersion.exp()
         log_zero = -dispersion * torch.nn.functional.softplus(log_ratio, threshold=40)
         hits = value * torch.nn.functional.logsigmoid(log_ratio)
         return log_zero + hits + _log_rising(dispersion, value) - torch.lgamma(value + 1)

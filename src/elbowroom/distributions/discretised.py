@@ -8,9 +8,11 @@ from torch.nn.functional import logsigmoid
 
 from .capabilities import declare
 from .draws import simulate
-from .tails import log_mass
+from .tails import log_mass, log_ndtr
 
 __all__ = ["DiscretisedLogistic", "DiscretisedNormal", "Levels"]
+
+_BEYOND = 40.0
 
 
 class _Discretised(Distribution):
@@ -83,10 +85,9 @@ class DiscretisedNormal(_Discretised):
         first, last = self._edges(value)
         loc, scale, level = self.loc.double(), self.scale.double(), value.double()
         low, high = (level - 0.5 - loc) / scale, (level + 0.5 - loc) / scale
-        tail = torch.special.log_ndtr(torch.where(first, high, -low))
-        edge = first | last
-        inner = log_mass(torch.where(edge, -1.0, low), torch.where(edge, 1.0, high))
-        return torch.where(edge, tail, inner).to(self.loc.dtype)
+        # An end so far beyond the other that its tail is 0 in float64 stands for an infinite one.
+        far = torch.where(first, high, low).detach().abs() + _BEYOND
+        return log_mass(torch.where(first, -far, low), torch.where(last, far, high)).to(self.loc.dtype)
 
     def _below(self, z: Tensor) -> Tensor:
         return torch.special.ndtr(z)
@@ -119,7 +120,7 @@ class DiscretisedLogistic(_Discretised):
         return torch.sigmoid(z)
 
     def _standard(self, noise: Tensor) -> Tensor:
-        return torch.special.log_ndtr(noise) - torch.special.log_ndtr(-noise)
+        return log_ndtr(noise) - log_ndtr(-noise)
 
 
 class Levels(Categorical):

@@ -19,6 +19,7 @@ from torch.distributions import (
 )
 
 from .capabilities import require
+from .tails import log_ndtr
 
 __all__ = ["Draw", "draw", "simulate"]
 
@@ -54,7 +55,7 @@ def _(distribution: Normal, noise: Tensor) -> Draw:
 @draw.register
 def _(distribution: Laplace, noise: Tensor) -> Draw:
     # Each tail by its own log-probability: 1 − Φ has no digits left where Φ nears 1.
-    size = -(math.log(2.0) + torch.special.log_ndtr(-noise.abs()))
+    size = -(math.log(2.0) + log_ndtr(-noise.abs()))
     scale = distribution.scale
     return distribution.loc + scale * noise.sign() * size, lambda: -size - (2 * scale).log()
 

@@ -27,15 +27,16 @@ class StudentT(TorchStudentT):
     arg_constraints = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
 
     def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self._df = df  # as given: a log-gamma per element would be most of the work
         self.df, self.loc, self.scale = broadcast_all(df, loc, scale)
         torch.distributions.Distribution.__init__(self, self.df.shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density, nats."""
-        df = self.df.double()
-        z = (value.double() - self.loc.double()) / self.scale.double()
+        df, scale = self._df.double(), self.scale.double()
+        z = (value.double() - self.loc.double()) / scale
         normaliser = torch.lgamma((df + 1) / 2) - torch.lgamma(df / 2) - 0.5 * (df * math.pi).log()
-        log_density = normaliser - self.scale.double().log() - 0.5 * (df + 1) * torch.log1p(z**2 / df)
+        log_density = normaliser - scale.log() - 0.5 * (df + 1) * torch.log1p(z**2 / df)
         return log_density.to(self.loc.dtype)
 
 
