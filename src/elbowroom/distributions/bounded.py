@@ -164,7 +164,7 @@ class LogitNormal(TransformedDistribution):
 
 
 class Beta(TorchBeta):
-    """torch's Beta with its log-density formed in float64: at concentrations of 10⁴, float32 loses 0.01 nats.
+    """torch's Beta with its log-density formed in float64: at concentrations of 10⁴, float32 loses 0.007 nats.
 
     >>> p = Beta(torch.tensor(2.0), torch.tensor(1.0))
     >>> round(p.log_prob(torch.tensor(0.25)).item(), 4)

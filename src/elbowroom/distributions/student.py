@@ -1,12 +1,10 @@
-"""Student's t, stackable and exact at many degrees of freedom."""
+"""Student's t, exact at many degrees of freedom."""
 
 import math
 
 import torch
 from torch import Generator, Tensor
 from torch.distributions import StudentT as TorchStudentT
-from torch.distributions import constraints
-from torch.distributions.utils import broadcast_all
 
 from .capabilities import declare
 from .draws import simulate
@@ -15,21 +13,18 @@ __all__ = ["StudentT"]
 
 
 class StudentT(TorchStudentT):
-    """torch's StudentT whose normaliser is formed in float64, and which can be made under vmap.
+    """torch's StudentT with its log-density formed in float64.
 
-    The difference of two log-gammas has lost 0.004 nats in float32 at 10⁴ degrees of freedom.
+    The difference of two log-gammas loses 0.005 nats in float32 at 10⁴ degrees of freedom.
 
     >>> p = StudentT(torch.tensor(1e4), torch.tensor(0.0), torch.tensor(1.0))
     >>> round(p.log_prob(torch.tensor(0.0)).item(), 5)
     -0.91896
     """
 
-    arg_constraints = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
-
     def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
         self._df = df  # as given: a log-gamma per element would be most of the work
-        self.df, self.loc, self.scale = broadcast_all(df, loc, scale)
-        torch.distributions.Distribution.__init__(self, self.df.shape, validate_args=False)
+        super().__init__(df, loc, scale, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density, nats."""
