@@ -1,0 +1,198 @@
+"""The VAE as a scikit-learn estimator: a transformer and a density in one, for pipelines and grid searches."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from elbowroom.data import Dataset, Examples
+from elbowroom.evidence import iwae
+from elbowroom.likelihoods import Bernoulli, Likelihood, Normal
+from elbowroom.networks import mlp
+from elbowroom.numerics import Batch, InputError, Support, infer_support
+from elbowroom.objectives import Elbo
+from elbowroom.posteriors import DiagonalNormal
+from elbowroom.preprocess import Chain, Dequantise, Identity, Preprocess, Standardise
+from elbowroom.priors import StandardNormal
+from elbowroom.training import fit as train
+from elbowroom.vae import VAE
+
+__all__ = ["VariationalAutoencoder"]
+
+Floats = NDArray[np.float64]
+
+
+class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+    """A variational autoencoder of a table [n, features]: `transform` to latent means, `score_samples` in nats.
+
+    n_components: latent dimensions. likelihood: "bernoulli", "normal", or "auto", a Bernoulli for data of zeros and
+    ones, else a Normal on standardised columns; whole numbers from 0 are dequantised for it. network: hidden widths of
+    the encoder and, turned round, of the decoder; () makes both linear. scale: of the Normal, "shared", "feature",
+    "predicted" or a number (of standard deviations). beta: weight of the KL. validation_fraction: of the rows, kept
+    apart to choose the epoch; where that is less than one row, the last epoch is kept. learning_rate: of the first
+    epoch, a tenth of it in the last. draws: of the importance-weighted bound that is the score.
+    After `fit`: vae_ (the model, for `elbowroom.evidence` and the rest), history_, n_iter_, n_features_in_.
+    Everything is computed in float64 and with the same draws for every row, so that a row's numbers depend neither on
+    the order nor on the number of rows. Raises InputError, a ValueError, for what cannot be used.
+    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
+
+    >>> x = np.random.default_rng(0).normal(size=(60, 3))
+    >>> vae = VariationalAutoencoder(n_components=1, max_epochs=5, random_state=0).fit(x)
+    >>> vae.transform(x).shape, vae.score_samples(x).shape, vae.sample(4).shape
+    ((60, 1), (60,), (4, 3))
+    """
+
+    def __init__(
+        self,
+        n_components: Any = 2,
+        *,
+        likelihood: Any = "auto",
+        network: Any = (64, 64),
+        scale: Any = "predicted",
+        beta: Any = 1.0,
+        max_epochs: Any = 300,
+        batch_size: Any = 32,
+        learning_rate: Any = 3e-3,
+        validation_fraction: Any = 0.1,
+        draws: Any = 64,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.likelihood = likelihood
+        self.network = network
+        self.scale = scale
+        self.beta = beta
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.draws = draws
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> "VariationalAutoencoder":
+        """Learn from X [n, features], n ≥ 2; y is ignored."""
+        x = torch.tensor(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        data = self._data(x, seed)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            self.vae_ = self._model(data).double()
+        chosen = "objective" if data.validation is not data.train else "last"
+        self.history_ = train(
+            self.vae_,
+            data,
+            Elbo(self.beta),
+            epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            lr=self.learning_rate,
+            lr_final=self.learning_rate / 10,
+            select=chosen,  # type: ignore[arg-type]
+            seed=seed,
+            progress=False,
+        )
+        self.n_iter_ = len(self.history_.rows)
+        return self
+
+    def transform(self, X: Any) -> Floats:
+        """Means of q(z | x), [n, n_components]."""
+        means = self._fitted().encode(self._batch(X))["z"]
+        return means.numpy()
+
+    def inverse_transform(self, X: Any) -> Floats:
+        """Means of p(x | z) for z = X [n, n_components], on the scale of the data, [n, features]."""
+        vae = self._fitted()
+        z = torch.tensor(check_array(X, dtype=np.float64))
+        if z.shape[1] != vae.latents:
+            raise InputError(f"inverse_transform takes {vae.latents} columns, one per component; got {z.shape[1]}.")
+        with torch.no_grad():
+            return vae.preprocess.inverse(vae.likelihood({"z": z[None]}).mean[0]).numpy()
+
+    def score_samples(self, X: Any) -> Floats:
+        """The importance-weighted lower bound on log p(x) of each row on the scale of the data, [n], nats."""
+        return iwae(self._fitted(), self._batch(X), draws=self.draws).values
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`, nats per row; y is ignored."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Floats:
+        """Draws x ~ p(x), [n_samples, features]; not the means of p(x | z)."""
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return self._fitted().sample(n_samples, seed=seed).numpy()
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._fitted().latents
+
+    def _fitted(self) -> VAE:
+        check_is_fitted(self)
+        return self.vae_
+
+    def _batch(self, X: Any) -> Batch:
+        """All rows under one index, which keys the noise: so they share their draws."""
+        check_is_fitted(self)
+        x = torch.tensor(validate_data(self, X, reset=False, dtype=np.float64))
+        return Batch(x, torch.zeros(len(x), dtype=torch.int64))
+
+    def _data(self, x: Tensor, seed: int) -> Dataset:
+        if not 0 <= self.validation_fraction < 1:
+            raise InputError(f"validation_fraction is from 0 to below 1; got {self.validation_fraction}.")
+        support = infer_support(x.numpy())
+        if self._is_bernoulli(support):
+            preprocess: Preprocess = Identity()
+        else:
+            support, preprocess = _standardised(x, support, seed)
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
+        apart = int(self.validation_fraction * len(x))
+        parts = [Examples(x[rows], rows) for rows in (order[apart:], order[:apart])]
+        return Dataset(
+            name="X",
+            train=parts[0],
+            validation=parts[1] if apart else parts[0],
+            test=Examples(x[:0], order[:0]),
+            support=support,
+            preprocess=preprocess,
+            event=(x.shape[1],),
+            image_shape=None,
+            columns=None,
+            label_names=None,
+            source="fit",
+            sha256="",
+            split_seed=seed,
+        )
+
+    def _model(self, data: Dataset) -> VAE:
+        (columns,), latents, hidden = data.event, self.n_components, list(self.network)
+        prior = StandardNormal(latents)
+        posterior = DiagonalNormal(mlp([columns, *hidden, 2 * latents]), latents)
+        parts = 2 if self.scale == "predicted" and not self._is_bernoulli(data.support) else 1
+        decoder = mlp([latents, *reversed(hidden), parts * columns])
+        likelihood: Likelihood
+        if self._is_bernoulli(data.support):
+            likelihood = Bernoulli(decoder, columns)
+        else:
+            likelihood = Normal(decoder, columns, scale=self.scale)
+        return VAE(prior, posterior, likelihood, preprocess=data.preprocess)
+
+    def _is_bernoulli(self, support: Support) -> bool:
+        if self.likelihood not in ("auto", "normal", "bernoulli"):
+            raise InputError(f"likelihood must be 'auto', 'normal' or 'bernoulli'; got {self.likelihood!r}.")
+        return self.likelihood == "bernoulli" or (self.likelihood == "auto" and support.kind == "binary")
+
+
+def _standardised(x: Tensor, support: Support, seed: int) -> tuple[Support, Preprocess]:
+    """Support and map for a Normal: on whole numbers a density means nothing until they are dequantised."""
+    columns = (x.shape[1],)
+    standardise = Standardise(columns).double()
+    if support.kind in ("unit", "real"):
+        return support, standardise.fit(x)
+    levels = max(int(x.max()) + 1, 2)
+    dequantise = Dequantise(levels, columns)
+    uniforms = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+    standardise.fit(dequantise(x, uniforms)[0])
+    return Support("grid", levels), Chain([dequantise, standardise])

@@ -1,0 +1,149 @@
+"""The scikit-learn door: its contract, its numbers against PCA, pipelines and grid searches."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.naive_bayes import BernoulliNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import elbowroom as er
+from elbowroom.sklearn import VariationalAutoencoder
+
+quick = {"max_epochs": 3, "network": (8,), "random_state": 0}
+
+
+@parametrize_with_checks([VariationalAutoencoder(max_epochs=3, network=(8,), draws=8)])
+def test_scikit_learns_contract(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_the_default_estimator_is_valid_for_one_column_and_few_rows() -> None:
+    for x in (np.array([[0.3], [1.7]]), np.random.default_rng(0).normal(size=(5, 1)), np.zeros((3, 2))):
+        vae = VariationalAutoencoder(max_epochs=2).fit(x)
+        assert np.isfinite(vae.score_samples(x)).all()
+        assert vae.transform(x).shape == (len(x), 2)
+
+
+def test_a_linear_model_scores_as_probabilistic_pca() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 1)) @ rng.normal(size=(1, 5)) + 0.5 * rng.normal(size=(200, 5)) + 7
+    settings = {"network": (), "scale": "shared", "max_epochs": 60, "learning_rate": 0.05, "validation_fraction": 0}
+    vae = VariationalAutoencoder(1, **settings, random_state=0).fit(x)
+    scaler = StandardScaler().fit(x)
+    pca, standard = PCA(1), scaler.transform(x)
+    codes = pca.fit_transform(standard)
+    exact = pca.score_samples(standard) - np.log(scaler.scale_).sum()
+    found = vae.score_samples(x)
+    assert found.mean() == pytest.approx(exact.mean(), abs=0.02)  # measured: 0.003
+    assert np.abs(found - exact).max() < 0.3  # measured: 0.17
+    assert abs(np.corrcoef(vae.transform(x)[:, 0], codes[:, 0])[0, 1]) > 0.9999
+
+
+def test_scores_are_log_densities_on_the_scale_of_the_data() -> None:
+    """Metres or millimetres: log p falls by log 1000 per column, exactly."""
+    x = np.random.default_rng(1).normal(size=(40, 3))
+    metres, millimetres = (VariationalAutoencoder(**quick).fit(x * unit).score_samples(x * unit) for unit in (1, 1000))
+    assert millimetres == pytest.approx(metres - 3 * np.log(1000), abs=1e-3)
+
+
+def test_a_density_integrates_to_one() -> None:
+    x = np.r_[np.random.default_rng(2).normal(-2, 0.5, 80), np.random.default_rng(3).normal(2, 1, 80)][:, None]
+    vae = VariationalAutoencoder(1, max_epochs=40, draws=500, random_state=0).fit(x)
+    grid = np.linspace(-12, 12, 2_001)[:, None]
+    mass = np.exp(vae.score_samples(grid)).sum() * (grid[1, 0] - grid[0, 0])
+    assert 0.97 < mass < 1.005  # a lower bound on log p: a little less than one
+
+
+def test_neither_order_nor_company_changes_a_row() -> None:
+    x = load_digits().data[:60]  # a grid: dequantisation, too, is the same for every row
+    vae = VariationalAutoencoder(**quick).fit(x)
+    order = np.random.default_rng(0).permutation(60)
+    for method in (vae.score_samples, vae.transform):
+        whole = method(x)
+        assert method(x[order]) == pytest.approx(whole[order], abs=1e-9)
+        assert method(x[7:8]) == pytest.approx(whole[7:8], abs=1e-9)
+
+
+def test_the_same_random_state_gives_the_same_model() -> None:
+    x = load_iris().data
+    one, two = (VariationalAutoencoder(**quick).fit(x) for _ in range(2))
+    other = VariationalAutoencoder(**quick | {"random_state": 1}).fit(x)
+    assert (one.score_samples(x) == two.score_samples(x)).all()
+    assert (one.sample(5, random_state=3) == two.sample(5, random_state=3)).all()
+    assert one.score(x) != other.score(x)
+
+
+def test_binary_data_get_a_bernoulli() -> None:
+    """Independent columns: the best score is the entropy, which naive Bayes with one class reaches."""
+    rng = np.random.default_rng(0)
+    x = (rng.random((600, 4)) < [0.1, 0.4, 0.5, 0.9]).astype(float)
+    vae = VariationalAutoencoder(1, network=(8,), max_epochs=20, learning_rate=0.01, random_state=0).fit(x)
+    assert isinstance(vae.vae_.likelihood, er.likelihoods.Bernoulli)
+    one_class = BernoulliNB(alpha=0).fit(x, np.zeros(600))
+    exact = one_class.predict_joint_log_proba(x).mean()
+    assert exact - 0.05 < vae.score(x) < exact + 0.05
+    assert set(np.unique(vae.sample(50, random_state=0))) == {0.0, 1.0}
+    means = vae.inverse_transform(np.zeros((1, 1)))
+    assert means[0] == pytest.approx([0.1, 0.4, 0.5, 0.9], abs=0.12)
+
+
+def test_whole_numbers_are_dequantised() -> None:
+    x = load_digits().data[:200]
+    vae = VariationalAutoencoder(**quick).fit(x)
+    assert vae.vae_.preprocess.steps[0].levels == 17
+    drawn = vae.sample(20, random_state=0)
+    assert (drawn == np.round(drawn)).all()
+    assert drawn.min() >= 0
+    assert drawn.max() <= 16
+    counts = np.random.default_rng(0).poisson(400, size=(50, 2))
+    assert VariationalAutoencoder(**quick).fit(counts).vae_.preprocess.steps[0].levels == counts.max() + 1
+
+
+def test_in_a_pipeline() -> None:
+    x, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(
+        StandardScaler(),
+        VariationalAutoencoder(max_epochs=100, learning_rate=0.01, random_state=0),
+        KNeighborsClassifier(),
+    )
+    assert pipeline.fit(x[::2], y[::2]).score(x[1::2], y[1::2]) > 0.8
+    names = pipeline[:-1].get_feature_names_out()
+    assert list(names) == ["variationalautoencoder0", "variationalautoencoder1"]
+
+
+def test_grid_search_over_beta_goes_by_held_out_log_density() -> None:
+    x = load_iris().data
+    model = VariationalAutoencoder(network=(16,), max_epochs=30, learning_rate=0.01, random_state=0)
+    search = GridSearchCV(model, {"beta": [1.0, 100.0]}, cv=KFold(3, shuffle=True, random_state=0))
+    search.fit(x)
+    assert search.best_params_ == {"beta": 1.0}  # at 100 the latent is dead, and iris is far from independent
+    assert search.best_score_ == pytest.approx(search.cv_results_["mean_test_score"].max())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"n_components": 0}, "size of 1 or more"),
+        ({"max_epochs": 0}, "epochs and batch_size must be 1 or more"),
+        ({"validation_fraction": 1.0}, "validation_fraction is from 0 to below 1"),
+        ({"likelihood": "bernoulli"}, "Bernoulli likelihood is a density of binary data"),
+        ({"beta": -1.0}, "cannot be negative"),
+        ({"learning_rate": 0.0}, "lr must be a positive number"),
+    ],
+)
+def test_bad_arguments_are_refused_at_fit(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(er.InputError, match=said):
+        VariationalAutoencoder(**quick | arguments).fit(load_iris().data)
+
+
+def test_latents_of_another_width_are_refused() -> None:
+    vae = VariationalAutoencoder(**quick).fit(load_iris().data)
+    with pytest.raises(er.InputError, match="takes 2 columns, one per component; got 3"):
+        vae.inverse_transform(np.zeros((1, 3)))
