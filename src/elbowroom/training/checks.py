@@ -14,7 +14,7 @@ from .loop import Settings, Split, steps_per_epoch
 from .selection import SELECT, fixed_normal
 from .step import TrainingStep
 
-__all__ = ["check"]
+__all__ = ["check", "reason"]
 
 
 def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> None:
@@ -88,8 +88,16 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
     except InputError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"The model cannot take examples of shape {tuple(split.x.shape[1:])} ({reason}): check the sizes of its "
-            f"networks."
+            f"The model cannot take examples of shape {tuple(split.x.shape[1:])} ({reason(error)}): check the sizes of "
+            f"its networks."
         ) from error
+
+
+def reason(error: Exception) -> str:
+    """The first sentence of an error, to stand inside another.
+
+    >>> reason(ValueError("No such device. Available are: cpu."))
+    'No such device'
+    """
+    return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".:")

@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 
 from elbowroom.numerics import InputError
 
+from .checks import reason
 from .history import History
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def train_with_fabric(
         fabric = Fabric(accelerator=device, devices=processes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
     except Exception as error:
         raise InputError(
-            f"Lightning Fabric cannot train on {processes} × {device!r} in {precision!r}: {error}"
+            f"Lightning Fabric cannot train on {processes} × {device!r} in {precision!r} ({reason(error)}): choose "
+            f"others, or leave them out for one process on the CPU."
         ) from error
     vae = plan.steps[0].vae
     plan.begin([run], resume, writes=fabric.global_rank == 0)

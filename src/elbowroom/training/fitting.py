@@ -16,7 +16,7 @@ from elbowroom.runs import recipe_of
 from elbowroom.vae import VAE
 from elbowroom.vae.files import model_recipe
 
-from .checks import check
+from .checks import check, reason
 from .engines import Adam, Alone, Engine, Stacked
 from .folder import Checkpoint, RunFolder
 from .groups import groups
@@ -186,7 +186,9 @@ class Plan:
             try:
                 loop.restore(self.checkpoints)
             except (RuntimeError, KeyError) as error:
-                raise InputError(f"The run's checkpoint does not fit this model: {error}") from error
+                raise InputError(
+                    f"The run's checkpoint does not fit this model ({reason(error)}): build the model that was trained."
+                ) from error
         return loop
 
     def _finish(self, vae: VAE, member: Member) -> bool:

@@ -1,6 +1,7 @@
 """Which members of a stack can be trained as one."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from torch import nn
@@ -43,9 +44,10 @@ def _structure(module: nn.Module) -> list[Any]:
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    """Public attributes that are set on the module itself; `arguments` only repeat how it was made."""
-    kept = {name: value for name, value in vars(module).items() if not name.startswith("_") and name != "arguments"}
-    return {name: _comparable(value) for name, value in kept.items()}
+    """What is set on the module itself, beside what every module has; `arguments` only repeat how it was made."""
+    kept = set(vars(module)) - set(vars(nn.Module())) - {"arguments"}
+    cached = {name for name in kept if isinstance(getattr(type(module), name, None), cached_property)}
+    return {name: _comparable(vars(module)[name]) for name in kept - cached}
 
 
 def _comparable(value: Any) -> Any:
