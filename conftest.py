@@ -1,7 +1,12 @@
-"""Every annotation of elbowroom, shapes included, is checked at run time while the tests run."""
+"""Every annotation of elbowroom, shapes included, is checked at run time while the tests run, one thread each."""
 
-import torch
-from jaxtyping import install_import_hook
+import os
+
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
+import torch  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 torch.set_num_threads(1)
 install_import_hook("elbowroom", "typechecked.check")

@@ -53,7 +53,7 @@ def test_prior_budget_of_the_linear_model_is_the_closed_form() -> None:
 
 
 def test_correlated_noise_shows_as_covariance_of_the_ink() -> None:
-    """With low-rank noise of factor f, Var of the noise's sum is (Σ f)² + D σ², of which (Σ f)² − Σ f² is covariance."""
+    """With low-rank noise of factor f, Var of its sum is (Σ f)² + D σ², of which (Σ f)² − Σ f² is covariance."""
     factor = torch.tensor([0.5, 0.5, 0.5, 0.5])
 
     class Correlated(er.likelihoods.Normal):

@@ -1,7 +1,7 @@
 """Burda et al. 2016, table 1, the one-layer VAE: dynamic MNIST, 784-200-200-50 tanh, IWAE-5000 on the test set.
 
-    python reproductions/iwae_mnist/run.py train --epochs 800 --threads 1      # resumes where it was stopped
-    python reproductions/iwae_mnist/run.py evaluate                            # writes record.json
+python reproductions/iwae_mnist/run.py train --epochs 800 --threads 1      # resumes where it was stopped
+python reproductions/iwae_mnist/run.py evaluate                            # writes record.json
 """
 
 import argparse

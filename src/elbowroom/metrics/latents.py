@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elbowroom.numerics import Batch
 from elbowroom.vae import VAE, HasBatch
-from elbowroom.vae.model import as_batch
+from elbowroom.vae.model import as_batch, evaluating
 
 __all__ = ["ACTIVE", "LatentUse", "latent_use", "neighbour_accuracy", "psnr", "reconstruction_error"]
 
@@ -39,11 +39,11 @@ def latent_use(vae: VAE, examples: Batch | HasBatch, seed: int = 0) -> LatentUse
 
     Source of the activity rule: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
     """
-    vae.eval()
     batch = as_batch(examples)
-    means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed).values()], 1).double().numpy()
-    active = means.var(0, ddof=1) > ACTIVE
-    return LatentUse(_unit_kl(vae, batch, seed), active, means)
+    with evaluating(vae):
+        means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed).values()], 1).double().numpy()
+        kl = _unit_kl(vae, batch, seed)
+    return LatentUse(kl, means.var(0, ddof=1) > ACTIVE, means)
 
 
 def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
@@ -78,18 +78,18 @@ def psnr(squared_error: float, dimensions: int, span: float = 1.0) -> float:
 
 @torch.no_grad()
 def _squares(vae: VAE, examples: Batch | HasBatch, seed: int) -> Tensor:
-    vae.eval()
     batch = as_batch(examples)
-    given, _ = vae.given(batch, vae.keyed_noise(1, batch.index, seed))
-    for name, value in vae.encode(batch, seed).items():
-        given[name] = value.unsqueeze(0)
-    return (vae.likelihood(given).mean - given["x"])[0].double().square().flatten(1).sum(1)
+    with evaluating(vae):
+        given, _ = vae.given(batch, vae.keyed_noise(1, batch.index, seed))
+        for name, value in vae.encode(batch, seed).items():
+            given[name] = value.unsqueeze(0)
+        return (vae.likelihood(given).mean - given["x"])[0].double().square().flatten(1).sum(1)
 
 
 def neighbour_accuracy(
-    train: NDArray[np.float64],
+    train: NDArray[np.floating],
     train_labels: NDArray[np.int64],
-    test: NDArray[np.float64],
+    test: NDArray[np.floating],
     test_labels: NDArray[np.int64],
     k: int = 5,
 ) -> float:

@@ -63,6 +63,8 @@ def default_model(data: Dataset, latents: int = 16, widths: Sequence[int] = (256
         raise InputError(
             f"There is no default likelihood for {data.support}: dequantise or binarise the data, or build the model."
         )
+    if latents < 1:
+        raise InputError(f"latents must be 1 or more; got {latents}.")
     torch.manual_seed(seed)
     dimensions = math.prod(data.event)
     parts = 1 if kind == "binary" else 2

@@ -1,0 +1,201 @@
+"""The whole road on a small budget: what a study writes, says, refuses and resumes; and what its parts measure."""
+
+import importlib
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.mixture import GaussianMixture
+
+import elbowroom as er
+from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
+from elbowroom.studies import default_model, measure_run, sample_run
+from elbowroom.studies.classics import classics
+
+SMALL = {"latents": 2, "betas": (0.5, 1.0), "epochs": 3, "draws": 64, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return er.load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def done(digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study") / "digits"
+    return er.study(digits, folder, **SMALL)
+
+
+def test_the_record_holds_what_the_evidence_says(done, digits) -> None:
+    record = json.loads((done.page.parent / "study.json").read_text())
+    rows = {row["estimate"]["estimator"]: er.Estimate.from_dict(row["estimate"]) for row in record["evidence"]}
+    iwae, mixture = rows["IWAE-64"], rows["Gaussian mixture"]
+    again = er.evidence.iwae(done.vae, digits.test, draws=64)
+    assert iwae.mean == pytest.approx(again.mean, abs=1e-6)
+    best = max((row for row in rows.values() if row.direction == "exact"), key=lambda row: row.mean)
+    difference = max(iwae, rows["ELBO with 64 draws"], key=lambda e: e.mean) - best
+    assert record["difference"]["value"] == pytest.approx(difference.mean)
+    assert record["difference"]["se"] == pytest.approx(difference.se_total)
+    bits = next(row["bits_per_dimension"] for row in record["evidence"] if row["name"] == "Gaussian mixture")
+    assert bits[0] == pytest.approx(-mixture.mean / 64 / math.log(2))
+    assert record["data"]["sizes"] == {"train": 1200, "validation": 200, "test": 397}
+
+
+def test_after_three_epochs_the_verdict_owns_up(done) -> None:
+    assert "loses to the best classic, a Gaussian mixture" in done.sentence
+    page = done.page.read_text(encoding="utf-8")
+    assert "loses to" in page
+    assert done.sentence.split(",")[0] in page
+
+
+def test_the_chosen_model_is_the_best_on_validation(done) -> None:
+    record = json.loads((done.page.parent / "study.json").read_text())
+    best = max(record["models"], key=lambda m: m["validation"]["iwae"][0])
+    assert record["chosen"] == best["name"] == done.chosen.name
+
+
+def test_the_page_is_rebuilt_from_the_records_alone(done) -> None:
+    before = done.page.read_text(encoding="utf-8")
+    for weights in (done.page.parent / "runs").rglob("*.safetensors"):
+        weights.rename(weights.with_suffix(".hidden"))
+    try:
+        assert er.report(done.page.parent).read_text(encoding="utf-8") == before
+    finally:
+        for weights in (done.page.parent / "runs").rglob("*.hidden"):
+            weights.rename(weights.with_suffix(".safetensors"))
+
+
+def test_a_study_is_not_written_over_unasked(done, digits, tmp_path) -> None:
+    with pytest.raises(er.InputError, match="is not empty: overwrite it, resume it, or name another folder"):
+        er.study(digits, done.page.parent, **SMALL)
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(er.InputError, match="is not empty: name another folder"):
+        er.study(digits, tmp_path, overwrite=True, **SMALL)
+    assert (tmp_path / "mine.txt").exists()
+
+
+def few_mixtures(monkeypatch) -> None:
+    """A short grid for the mixture, which takes most of a small study's time."""
+    monkeypatch.setattr("elbowroom.studies.classics._mixtures", lambda dimensions, seed: [_one_mixture(seed)])
+
+
+def _one_mixture(seed: int):
+    model = GaussianMixture(5, covariance_type="diag", reg_covar=1e-3, random_state=seed)
+    return importlib.import_module("elbowroom.studies.classics")._candidate("5 components", model)
+
+
+def test_a_resumed_study_is_the_study(done, digits, monkeypatch) -> None:
+    few_mixtures(monkeypatch)
+    before = json.loads((done.page.parent / "study.json").read_text())
+    er.study(digits, done.page.parent, resume=True, **SMALL)
+    after = json.loads((done.page.parent / "study.json").read_text())
+    for old, new in zip(before["models"], after["models"], strict=True):
+        assert old["validation"] == new["validation"]
+    assert before["evidence"][0]["estimate"]["values"] == after["evidence"][0]["estimate"]["values"]
+
+
+def test_pictures_are_the_first_of_a_seeded_draw(done, digits) -> None:
+    from safetensors.torch import load_file
+
+    pictures = load_file(done.page.parent / "pictures.safetensors")
+    order = torch.randperm(len(digits.validation), generator=torch.Generator().manual_seed(0))[:16]
+    assert torch.equal(pictures["held_out"], digits.validation.x[order])
+    assert torch.equal(pictures["samples_mean"], done.vae.sample(16, mode="mean", seed=0))
+    ancestral = pictures["samples_ancestral"]
+    assert torch.equal(ancestral, ancestral.round())  # on the data's grid
+    assert pictures["decoded_grid"].shape == (15, 15, 64)
+    assert pictures["decoded_grid_axis"][7].item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_evidence_and_samples_of_a_run_by_its_folder(done, digits, tmp_path) -> None:
+    estimate = measure_run(done.page.parent, "iwae", draws=64)
+    assert estimate.values == pytest.approx(er.evidence.iwae(done.vae, digits.test, draws=64).values)
+    kept = json.loads((done.page.parent / "runs" / done.chosen.name / "evidence.json").read_text())
+    assert er.Estimate.from_dict({k: v for k, v in kept[0].items() if k != "part"}).mean == estimate.mean
+    samples = np.load(sample_run(done.page.parent, tmp_path / "s.npy", n=5))
+    assert np.array_equal(samples, done.vae.sample(5).numpy())
+    assert sample_run(done.page.parent, tmp_path / "s.png", n=5).stat().st_size > 0
+    with pytest.raises(er.InputError, match="not the data that the run"):
+        measure_run(done.page.parent, source=np.random.default_rng(0).integers(0, 17, (1_000, 64)))
+
+
+def test_classics_are_scikit_learns_on_the_same_dequantised_data(digits) -> None:
+    found = {one.name: one for one in classics(digits, seed=0, progress=False)}
+    mixture = found["Gaussian mixture"]
+    k, kind, floor = mixture.setting.replace(",", "").split()[0], "diag", 1e-4
+    assert f"{kind} covariance, {floor:g}" in mixture.setting
+    noise = [er.numerics.keyed_uniform((64,), part.index, 0).numpy() for part in (digits.train, digits.test)]
+    train, test = (
+        ((part.x.numpy() + u) / 17).astype(np.float64)
+        for part, u in zip((digits.train, digits.test), noise, strict=True)
+    )
+    model = GaussianMixture(int(k), covariance_type=kind, reg_covar=floor, random_state=0, max_iter=100).fit(train)
+    exact = model.score_samples(test) - 64 * math.log(17)
+    assert mixture.estimate.mean == pytest.approx(exact.mean(), abs=0.05)
+    assert max(found.values(), key=lambda one: one.estimate.mean) is mixture
+
+
+def test_binary_data_get_a_bernoulli_and_a_bernoulli_classic() -> None:
+    data = er.load_data("digits", preprocess="binarise-fixed")
+    vae = default_model(data, latents=2, widths=(8,))
+    assert isinstance(vae.likelihood, er.likelihoods.Bernoulli)
+    (one,) = classics(data, progress=False)
+    on = (data.train.x.double().mean(0).numpy() * len(data.train) + 1) / (len(data.train) + 2)
+    x = data.test.x.double().numpy()
+    assert one.estimate.mean == pytest.approx(float((x @ np.log(on) + (1 - x) @ np.log(1 - on)).mean()))
+
+
+def test_latent_use_counts_what_the_encoder_moves(digits) -> None:
+    """A linear encoder whose mean is (10 · pixel, constant): one unit active, KLs in closed form."""
+    encoder = torch.nn.Linear(64, 4)
+    with torch.no_grad():
+        encoder.weight.zero_()
+        encoder.weight[0, 20] = 10.0
+        encoder.bias.copy_(torch.tensor([0.0, 0.5, *[math.log(math.expm1(1 - 1e-5))] * 2]))  # variance 1
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(encoder, 2),
+        er.likelihoods.Normal(torch.nn.Linear(2, 64), 64),
+        preprocess=digits.preprocess,
+    )
+    use = latent_use(vae, digits.test)
+    assert use.active.tolist() == [True, False]
+    y = vae.preprocess(digits.test.x, er.numerics.keyed_uniform((64,), digits.test.index, 0))[0][:, 20].double()
+    assert use.kl == pytest.approx([0.5 * (10 * y).square().mean().item(), 0.125], rel=1e-4)
+
+
+def test_reconstruction_error_and_psnr(digits) -> None:
+    """A decoder that returns its bias: the error is that of the constant."""
+    decoder = torch.nn.Linear(2, 64)
+    torch.nn.init.zeros_(decoder.weight)
+    torch.nn.init.constant_(decoder.bias, 0.25)
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(torch.nn.Linear(64, 4), 2),
+        er.likelihoods.Normal(decoder, 64),
+        preprocess=digits.preprocess,
+    )
+    y = vae.preprocess(digits.test.x, er.numerics.keyed_uniform((64,), digits.test.index, 0))[0].double()
+    expected = (y - 0.25).square().sum(1).mean().item()
+    assert reconstruction_error(vae, digits.test) == pytest.approx(expected, rel=1e-5)
+    assert psnr(expected, 64) == pytest.approx(10 * math.log10(64 / expected))
+
+
+def test_neighbours_vote() -> None:
+    rows = np.concatenate([np.zeros((5, 2)), np.ones((5, 2))])
+    labels = np.repeat([0, 1], 5)
+    tested = np.array([[0.1, 0.1], [0.9, 0.9], [0.2, 0.0]])
+    assert neighbour_accuracy(rows, labels, tested, np.array([0, 1, 1])) == pytest.approx(2 / 3)
+
+
+def test_a_table_is_studied_too(tmp_path, monkeypatch) -> None:
+    few_mixtures(monkeypatch)
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 4))
+    done = er.study(er.load_data(table, name="made"), tmp_path / "t", **SMALL)
+    record = json.loads((tmp_path / "t" / "study.json").read_text())
+    assert record["data"]["image_shape"] is None
+    assert record["evidence"][0]["bits_per_dimension"] is None
+    assert done.page.exists()
