@@ -291,3 +291,13 @@ def test_bad_input_is_one_clear_sentence(make, words):
     with pytest.raises(InputError, match=words) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_standardising_never_hides_a_grid() -> None:
+    """Zeros and ones are dequantised first; counts, whose range is open, are refused in words."""
+    rng = np.random.default_rng(0)
+    binary = load_data(rng.integers(0, 2, (50, 3)), preprocess="standardise")
+    y = binary.preprocess(binary.train.x, torch.rand(len(binary.train), 3))[0]
+    assert len(y.unique()) > 2 * 3
+    with pytest.raises(InputError, match="these are counts"):
+        load_data(rng.poisson(400, (50, 3)), preprocess="standardise")

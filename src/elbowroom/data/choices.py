@@ -55,11 +55,12 @@ def choose_preprocess(word: str | Preprocess, support: Support, train: Tensor, s
 
 def _made(word: str, support: Support, event: tuple[int, ...]) -> Preprocess:
     takes = {"dequantise": ("grid", "binary"), "binarise": ("grid", "binary", "unit")}
+    takes["standardise"] = ("grid", "binary", "unit", "real")  # counts keep their own likelihoods
     needed = takes.get(word.removesuffix("-symmetric"))
     if needed and support.kind not in needed:
         raise InputError(f"preprocess={word!r} needs data that are {' or '.join(needed)}; these are {support}.")
-    grid = support.kind == "grid"
-    levels = support.levels if grid and support.levels else 2
+    grid = support.kind in ("grid", "binary")
+    levels = support.levels or 2
     if word == "dequantise":
         return Dequantise(levels, event)
     if word == "dequantise-symmetric":

@@ -16,9 +16,12 @@ def kl(q: Distribution, p: Distribution) -> Tensor | None:
     >>> kl(Normal(torch.tensor(1.0), 1.0), Normal(torch.tensor(0.0), 1.0))
     tensor(0.5000)
     """
-    if isinstance(q, Independent) and isinstance(p, Independent):
-        if q.reinterpreted_batch_ndims == p.reinterpreted_batch_ndims:
-            q, p = q.base_dist, p.base_dist
+    if (
+        isinstance(q, Independent)
+        and isinstance(p, Independent)
+        and q.reinterpreted_batch_ndims == p.reinterpreted_batch_ndims
+    ):
+        q, p = q.base_dist, p.base_dist
     try:
         return kl_divergence(q, p)
     except NotImplementedError:

@@ -40,7 +40,8 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
     """Probabilistic PCA, factor analysis, Gaussian mixture and kernel density, on the data as the VAE sees them.
 
     All get the same preprocessing (dequantised with the noise that evidence uses for the same seed) and are scored on
-    the user's scale. Settings are chosen by validation log-likelihood. Binary data get independent Bernoullis. On large data the first 5,000 training rows are used.
+    the user's scale. Settings are chosen by validation log-likelihood. Binary data get independent Bernoullis. On large
+    data the first 5,000 training rows are used.
     """
     train, _ = _as_seen(data, data.train[:_MOST_TRAIN], seed)
     validation, _ = _as_seen(data, data.validation[:_MOST_TEST], seed)

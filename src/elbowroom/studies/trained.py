@@ -20,7 +20,13 @@ _ESTIMATORS = ("elbo", "iwae")
 
 
 def measure_run(
-    run: str | Path, estimator: str = "iwae", *, draws: int = 1_000, part: str = "test", source: Any = None, seed: int = 0
+    run: str | Path,
+    estimator: str = "iwae",
+    *,
+    draws: int = 1_000,
+    part: str = "test",
+    source: Any = None,
+    seed: int = 0,
 ) -> Estimate:
     """An estimate of log p(x) of a run's kept model on a part of its data; added to the run's evidence.json.
 

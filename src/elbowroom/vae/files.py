@@ -92,10 +92,16 @@ def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None)
     except yaml.YAMLError as error:
         raise InputError(f"The recipe in {path} is no plain YAML: save the model again.") from error
     vae = build_model(recipe, modules)
-    try:
-        vae.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InputError(f"The weights in {path} do not fit its recipe: {error}") from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in vae.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    different = [name for name in {**shapes, **found} if shapes.get(name) != found.get(name)]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"The weights in {path} do not fit its recipe, or the modules given for it: {name} is "
+            f"{found.get(name, 'absent')} in the file and {shapes.get(name, 'absent')} in the model."
+        )
+    vae.load_state_dict(tensors)
     return vae.eval()
 
 
