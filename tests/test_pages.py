@@ -166,7 +166,7 @@ def study(latents, *, images, vae, columns=None):
         },
         "reconstruction": {"squared_error": 1.763, "psnr": 15.61 if images else None, "n": 397},
         "draws": {"seed": 0, "n": 16},
-        "normal_leak": 0.031 if images else None,
+        "leak": 0.031 if images else None,
     }  # fmt: skip
 
 

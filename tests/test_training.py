@@ -588,3 +588,14 @@ def test_history_prints_what_was_kept() -> None:
     )
     assert str(History()) == "no epochs"
     assert math.isclose(history.seconds, 2.0)
+
+
+def test_an_optimal_scale_ends_as_that_of_all_training_data(digits: er.data.Dataset) -> None:
+    """σ² = E ‖y − μ(z)‖² / D over training data and q, whatever the last batches were; not that of validation."""
+    vae = small(digits, scale="optimal")
+    er.fit(vae, digits, epochs=3, progress=False)
+    batch = digits.train.batch()
+    with torch.no_grad():
+        terms = vae(batch, vae.keyed_noise(1, batch.index, 0))
+    expected = (terms.y - terms.p_x.mean).double().square().mean().sqrt().item()
+    assert vae.likelihood.common_scale().item() == pytest.approx(expected, rel=1e-4)

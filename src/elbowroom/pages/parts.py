@@ -36,6 +36,9 @@ class Figure:
     missing: str = ""
 
 
+_WORTH_SAYING = 0.001
+
+
 def _drawn(draw: Callable[..., str], *arguments: Any, **options: Any) -> tuple[str, ...]:
     return tuple(draw(*arguments, width=width, **options) for width in (WIDE, NARROW))
 
@@ -124,8 +127,10 @@ def samples(record: Record) -> Figure:
 
 
 def _leak(record: Record) -> str:
-    leak = record.study.get("normal_leak")
-    return f" The Normal likelihood puts {100 * leak:.2g} % of its mass outside the range of the data." if leak else ""
+    leak = record.study.get("leak")
+    if not leak or leak < _WORTH_SAYING:
+        return ""
+    return f" The likelihood puts {100 * leak:.2g} % of its mass outside the range of the data."
 
 
 def table_samples(record: Record) -> Figure:

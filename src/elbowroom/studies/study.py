@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributions import Independent
 
 from elbowroom import evidence, likelihoods, networks, posteriors, priors
 from elbowroom.data import Dataset, load_data
+from elbowroom.distributions import capabilities
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy, psnr, reconstruction_error
 from elbowroom.numerics import Estimate, InputError
 from elbowroom.pages import report
@@ -53,28 +55,20 @@ class Study:
 
 
 def default_model(data: Dataset, latents: int = 16, widths: Sequence[int] = (256, 256), seed: int = 0) -> VAE:
-    """The VAE that `study` trains: two-layer perceptrons, a standard normal prior, and a likelihood by support.
+    """The VAE that `study` trains: two-layer perceptrons, a standard normal prior, the likelihood of the support.
 
-    Binary data get a Bernoulli, all others (dequantised or standardised) a Normal whose mean and scale are both
-    predicted from z. Raises InputError for data that neither fits.
+    The likelihood is `likelihoods.auto`'s for the preprocessed data. Raises InputError for a latent without size.
     """
-    kind = data.preprocess.support(data.support).kind
-    if kind not in ("binary", "unit", "real"):
-        raise InputError(
-            f"There is no default likelihood for {data.support}: dequantise or binarise the data, or build the model."
-        )
     if latents < 1:
         raise InputError(f"latents must be 1 or more; got {latents}.")
     torch.manual_seed(seed)
     dimensions = math.prod(data.event)
-    parts = 1 if kind == "binary" else 2
     encoder = networks.mlp([dimensions, *widths, 2 * latents])
-    decoder = networks.mlp([latents, *reversed(widths), parts * dimensions])
-    likelihood: likelihoods.Likelihood
-    if kind == "binary":
-        likelihood = likelihoods.Bernoulli(decoder, data.event)
-    else:
-        likelihood = likelihoods.Normal(decoder, data.event, scale="predicted")
+    likelihood, _ = likelihoods.auto(
+        data.preprocess.support(data.support),
+        data.event,
+        lambda numbers: networks.mlp([latents, *reversed(widths), numbers]),
+    )
     prior, posterior = priors.StandardNormal(latents), posteriors.DiagonalNormal(encoder, latents)
     return VAE(prior, posterior, likelihood, preprocess=data.preprocess)
 
@@ -245,7 +239,7 @@ def _test_record(vae: VAE, data: Dataset) -> dict[str, Any]:
             "knn": _neighbours(vae, data, use.means),
         },
         "reconstruction": {"squared_error": squared_error, "psnr": _psnr(squared_error, data), "n": len(data.test)},
-        "normal_leak": _leak(vae, data),
+        "leak": _leak(vae, data),
     }
 
 
@@ -266,9 +260,10 @@ def _neighbours(vae: VAE, data: Dataset, test_codes: Any, k: int = 5, most: int 
 
 @torch.no_grad()
 def _leak(vae: VAE, data: Dataset) -> float | None:
-    """Share of a Normal likelihood's mass outside [0, 1], where the data are inside."""
-    inside = data.preprocess.support(data.support).kind == "unit"
-    if not inside or not isinstance(vae.likelihood, likelihoods.Normal):
-        return None
+    """Share of the likelihood's mass outside [0, 1], where the data are inside and the family has a cdf."""
     batch = data.validation[:1_000].batch()
-    return likelihoods.mass_outside(vae(batch, vae.keyed_noise(1, batch.index, 0)).p_x, 0.0, 1.0)
+    p_x = vae(batch, vae.keyed_noise(1, batch.index, 0)).p_x
+    base = p_x.base_dist if isinstance(p_x, Independent) else p_x
+    if data.preprocess.support(data.support).kind != "unit" or "cdf" not in capabilities(base):
+        return None
+    return likelihoods.mass_outside(p_x, 0.0, 1.0)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributions import Independent
 
 from elbowroom.data import Dataset
+from elbowroom.distributions import capabilities
 from elbowroom.likelihoods import Normal, mass_outside
 from elbowroom.numerics import InputError
 from elbowroom.objectives import Elbo, Objective
@@ -26,6 +28,9 @@ from .selection import Select, values_by
 from .step import TrainingStep
 
 __all__ = ["fit", "fit_stacked"]
+
+_ROWS_AT_ONCE = 1_000
+_WORTH_SAYING = 0.001
 
 
 def fit(
@@ -204,6 +209,7 @@ class Plan:
             )
         vae.load_state_dict(member.best_state)
         vae.eval()
+        self._pool(vae)
         history.notes += self._remarks(vae)
         if folder is not None:
             folder.finish(vae, history)
@@ -242,7 +248,20 @@ class Plan:
         batch = split.batch(torch.arange(len(split), device=vae.device))
         p_x = vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed)).p_x
         remarks = vae.likelihood.remarks(p_x)
-        if isinstance(vae.likelihood, Normal) and vae.preprocess.support(self.data.support).kind == "unit":
-            share = mass_outside(p_x, 0.0, 1.0)
-            remarks.append(f"Normal: {share:.1%} of its mass lies outside [0, 1], where the data cannot be.")
+        base = p_x.base_dist if isinstance(p_x, Independent) else p_x
+        if vae.preprocess.support(self.data.support).kind == "unit" and "cdf" in capabilities(base):
+            share, name = mass_outside(p_x, 0.0, 1.0), type(vae.likelihood).__name__
+            if share > _WORTH_SAYING:
+                remarks.append(f"{name}: {share:.1%} of its mass lies outside [0, 1], where the data cannot be.")
         return remarks
+
+    @torch.no_grad()
+    def _pool(self, vae: VAE) -> None:
+        """A scale that is optimal in closed form is taken over all training data at the parameters that are kept."""
+        if not isinstance(vae.likelihood, Normal) or vae.likelihood.scale != "optimal":
+            return
+        split = Split(self.data.train, vae.context_names, vae.device, vae.dtype)
+        with vae.likelihood.pooling():
+            for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
+                batch = split.batch(rows)
+                vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
