@@ -30,7 +30,7 @@ test: $(STAMP)
 	@echo "== mypy"
 	@$(BIN)/mypy
 	@echo "== pytest: tests and doctests, with shapes checked at run time"
-	@$(BIN)/pytest -n 2 --dist worksteal --durations 15
+	@$(BIN)/pytest -n 2 --dist worksteal --durations 10 -rs
 
 clean:
 	rm -rf $(VENV) demo build
