@@ -1,0 +1,11 @@
+from .linear import LinearVAE as LinearVAE
+from .linear import StationaryPoint as StationaryPoint
+from .linear import active_at as active_at
+from .linear import linear_elbo as linear_elbo
+from .linear import optimal_encoder as optimal_encoder
+from .linear import stationary_points as stationary_points
+from .mixture import GaussianMixture as GaussianMixture
+from .pca import ProbabilisticPCA as ProbabilisticPCA
+from .quadrature import log_evidence_by_quadrature as log_evidence_by_quadrature
+from .tables import Table as Table
+from .tables import train_tables as train_tables
