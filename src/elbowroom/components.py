@@ -50,8 +50,8 @@ class Component(nn.Module):
         """
         out = self.numbers_from(given, parts * math.prod(self.event))
         if parts == 1:
-            return (out.unflatten(2, self.event),)
-        return out.unflatten(2, (parts, *self.event)).unbind(2)
+            return (out.view(*out.shape[:2], *self.event),)
+        return out.view(*out.shape[:2], parts, *self.event).unbind(2)
 
     def numbers_from(self, given: Given, numbers: int) -> Tensor:
         """Run the network on ordinary batches: [draws, batch, numbers].

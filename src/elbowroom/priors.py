@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
 
 from elbowroom.components import Component
+from elbowroom.distributions.unit_normal import UnitNormal
 from elbowroom.numerics import Given
 from elbowroom.runs import described
 
@@ -31,4 +32,4 @@ class StandardNormal(Component):
 
     def forward(self, given: Given) -> Distribution:
         """N(0, I) with batch shape [1, 1]."""
-        return Independent(Normal(self.loc, self.scale, validate_args=False), len(self.event), False)
+        return Independent(UnitNormal(self.loc, self.scale, validate_args=False), len(self.event), False)

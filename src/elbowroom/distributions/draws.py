@@ -49,7 +49,7 @@ def draw(distribution: Distribution, noise: Tensor) -> Draw:
 @draw.register
 def _(distribution: Normal, noise: Tensor) -> Draw:
     scale = distribution.scale
-    return distribution.loc + scale * noise, lambda: -0.5 * noise**2 - scale.log() - _HALF_LOG_TAU
+    return torch.addcmul(distribution.loc, scale, noise), lambda: -0.5 * noise**2 - scale.log() - _HALF_LOG_TAU
 
 
 @draw.register

@@ -63,6 +63,8 @@ class _Bernoullis(Independent):
     def log_prob(self, value: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return super().log_prob(value)
-        logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
+        logits = self.base_dist.logits
+        if value.shape != logits.shape:
+            logits, value = torch.broadcast_tensors(logits, value)
         losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -losses.flatten(-self.reinterpreted_batch_ndims).sum(-1)

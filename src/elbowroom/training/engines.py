@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.optim.adam import adam as adam_update
 
 from elbowroom.numerics import Batch, InputError, Noise
 
@@ -55,7 +56,7 @@ class Adam:
 
 @runtime_checkable
 class Engine(Protocol):
-    """Updates one or more members; records have one leading dimension of members."""
+    """Updates one or more members; records have one leading dimension of members, or none where there is one."""
 
     members: int
     adam: Adam
@@ -112,8 +113,11 @@ class Alone:
             self.fabric.backward(loss.total * share)
         if self.adam.clip is not None:
             self._clip(self.adam.clip)
-        self.optimizer.step()
-        return {name: value[None] for name, value in loss.record.items()}
+        if self.fabric is None:
+            _advance(self.optimizer)
+        else:
+            self.optimizer.step()
+        return loss.record
 
     def _clip(self, most: float) -> None:
         if self.fabric is None:
@@ -190,7 +194,7 @@ class Stacked:
             gradients = _clipped(gradients, self.adam.clip)
         for name, parameter in self.learned.items():
             parameter.grad = gradients[name]
-        self.optimizer.step()
+        _advance(self.optimizer)
         return record
 
     @torch.no_grad()
@@ -230,6 +234,22 @@ class Stacked:
                 keys = (f"exp_avg.{name}", f"exp_avg_sq.{name}")
                 stacked = {key: torch.stack([optimizer[key] for optimizer in optimizers]) for key in keys}
                 self.optimizer.state[parameter] = _moments({**stacked, "step": optimizers[0]["step"]}, name, parameter)
+
+
+def _advance(optimizer: torch.optim.Optimizer) -> None:
+    """One step of fused Adam, with the bits of `optimizer.step()` but not the bookkeeping, a third of its time."""
+    group = optimizer.param_groups[0]
+    parameters = [p for p in group["params"] if p.grad is not None]
+    states = [optimizer.state[p] for p in parameters]
+    if not all(states):  # the first step of a parameter makes its state
+        optimizer.step()
+        return
+    averages, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+    settings = {name: group[name] for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize", "fused")}
+    beta1, beta2 = group["betas"]
+    with torch.no_grad():
+        gradients = [p.grad for p in parameters]
+        adam_update(parameters, gradients, averages, squares, [], steps, beta1=beta1, beta2=beta2, **settings)
 
 
 def _moments(state: Mapping[str, Tensor], name: str, like: Tensor) -> dict[str, Tensor]:

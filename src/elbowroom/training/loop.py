@@ -152,14 +152,19 @@ class Loop:
         for group in engine.optimizer.param_groups:
             group["lr"] = engine.adam.rate_at(self.epoch, settings.epochs)
         with _randomness(settings, self.epoch, self.training.x.device):
-            for rows in _batches(len(self.training), settings, self.generator):
+            for rows, clock in zip(_batches(len(self.training), settings, self.generator), self._clock(), strict=False):
                 noise = self.draw_noise(settings.draws, len(rows), self.generator)
                 mine, noise = _share(rows, noise, settings)
                 share = len(mine) * settings.ranks / len(rows)
-                record = engine.update(self.training.batch(mine), noise, torch.tensor(float(self.step)), share)
+                record = engine.update(self.training.batch(mine), noise, clock, share)
                 self.step += 1
                 _add(totals, record, len(mine))
-        return {name: value / len(self.training) for name, value in engine.over_processes(totals).items()}
+        return {name: (value / len(self.training)).reshape(-1) for name, value in engine.over_processes(totals).items()}
+
+    def _clock(self) -> Tensor:
+        """The numbers of the epoch's steps, as objectives want them."""
+        steps = steps_per_epoch(len(self.training), self.settings.batch_size, self.settings.ranks)
+        return torch.arange(self.step, self.step + steps, dtype=torch.float32)
 
     def _validate(self) -> Record:
         """Means over all validation examples, weighted by example and not by batch."""
@@ -237,4 +242,7 @@ def _share(rows: Tensor, noise: Noise, settings: Settings) -> tuple[Tensor, Nois
 def _add(totals: Record, means: Record, examples: int) -> None:
     """Add batch means, times the examples they are over."""
     for name, value in means.items():
-        totals[name] = totals.get(name, 0.0) + value * examples
+        if name in totals:
+            totals[name].add_(value, alpha=examples)
+        else:
+            totals[name] = value * examples
