@@ -236,7 +236,7 @@ class Plan:
         """Let the components take from the training data what was left to them."""
         train_set = self.data.train
         x = train_set.x.to(vae.device, vae.dtype)
-        y, _ = vae.preprocess(x, vae.keyed_noise(1, train_set.index, 0).get("x"))
+        y, _ = vae.preprocess(x, vae.keyed_noise(0, train_set.index, 0).get("x"))
         step = vae.preprocess.step
         parts = [vae.likelihood, *vae.prior.values(), *vae.posterior.values()]
         return [note for part in parts for note in part.settle(y, step, vae.latents)]

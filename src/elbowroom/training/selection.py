@@ -53,6 +53,6 @@ def _calibrated(vae: VAE, data: Dataset, seed: int) -> Values:
 
 @torch.no_grad()
 def _mean_log_jacobian(vae: VAE, examples: Examples, seed: int) -> float:
-    noise = vae.keyed_noise(1, examples.index, seed).get("x")
+    noise = vae.keyed_noise(0, examples.index, seed).get("x")
     jacobian: Tensor = vae.preprocess(examples.x.to(vae.device, vae.dtype), noise)[1]
     return jacobian.double().mean().item()

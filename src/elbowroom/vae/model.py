@@ -122,7 +122,10 @@ class VAE(nn.Module):
         return noise
 
     def keyed_noise(self, draws: int, index: Tensor, seed: int, first_draw: int = 0) -> Noise:
-        """Noise that depends only on (seed, example, draw), whatever the batching; on the model's device."""
+        """Noise that depends only on (seed, example, draw), whatever the batching; on the model's device.
+
+        No draws at all still give the noise of the preprocessing step.
+        """
         device, dtype = self.device, self.dtype
         noise = {
             name: keyed_normal(block.noise_shape, draws, index, seed, first_draw, stream).to(device, dtype)
@@ -167,7 +170,7 @@ class VAE(nn.Module):
         """Mean of q(z | x) per block, [n, *event]; later blocks are given the means of earlier ones."""
         batch = as_batch(examples)
         with evaluating(self):
-            given, _ = self.given(batch, self.keyed_noise(1, batch.index, seed))
+            given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
             for name, block in self.posterior.items():
                 given[name] = block(given).mean
             return {name: given[name][0] for name in self.posterior}
@@ -177,7 +180,7 @@ class VAE(nn.Module):
         """Mean of p(x | z) at the mean of q(z | x), [n, *event], on the user's scale."""
         batch = as_batch(examples)
         with evaluating(self):
-            given, _ = self.given(batch, self.keyed_noise(1, batch.index, seed))
+            given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
             for name, value in self.encode(batch, seed).items():
                 given[name] = value.unsqueeze(0)
             return self.preprocess.inverse(self.likelihood(given).mean[0])

@@ -32,7 +32,7 @@ class Target:
         self.batch = batch
         self.index, self.seed = batch.index, seed
         with torch.no_grad():
-            self._given, self.log_jacobian = self.vae.given(batch, self.vae.keyed_noise(1, batch.index, seed))
+            self._given, self.log_jacobian = self.vae.given(batch, self.vae.keyed_noise(0, batch.index, seed))
             self._check_real()
         self._sizes = {name: math.prod(block.event) for name, block in self.vae.prior.items()}
         self.dim = sum(self._sizes.values())
@@ -69,7 +69,7 @@ class Target:
         return {**self._given, **shaped}
 
     def _preprocess_noise(self) -> Noise:
-        noise = self.vae.keyed_noise(1, self.index, self.seed)
+        noise = self.vae.keyed_noise(0, self.index, self.seed)
         return {"x": noise["x"]} if "x" in noise else {}
 
     def _check_real(self) -> None:
