@@ -155,6 +155,75 @@ class TestLadder:
         assert "≥ 3.00" in texts(parsed(drawing))
 
 
+SPLITS = [
+    figures.Bar("VAE, β = 1", (84.0, 16.0), "84.0 ± 0.5 % latent", bold=True),
+    figures.Bar("mixture & <co>", (70.0, 60.0), "53.8 % latent"),
+]
+SPLIT_KEY = ("latent", "noise", "covariance")
+
+
+def reach(node):
+    return float(node.get("x")), float(node.get("x")) + float(node.get("width"))
+
+
+class TestVarianceBars:
+    @pytest.mark.parametrize("width", [760, 348])
+    def test_parts_are_as_long_as_their_share_of_the_data(self, width):
+        root = parsed(figures.variance_bars(SPLITS, SPLIT_KEY[:2], width=width, title="Bars", axis="%"))
+        zero, hundred = reach(of_class(root, "data")[0])
+        whole = [float(node.get(end)) for node in of_class(root, "whole") for end in ("x1", "x2")]
+        assert whole == pytest.approx([hundred] * 4, abs=0.2)
+        found = [reach(node) for node in of_class(root, "part")]
+        ends = [(0.0, 84.0), (84.0, 100.0), (0.0, 70.0), (70.0, 130.0)]
+        for (left, right), (low, high) in zip(found, ends, strict=True):
+            assert left == pytest.approx(zero + low / 100 * (hundred - zero), abs=0.2)
+            assert right == pytest.approx(zero + high / 100 * (hundred - zero), abs=0.2)
+        assert {"84.0 ± 0.5 % latent", "100 %", "130 %", "mixture & <co>"} <= set(texts(root))
+        assert all(low >= -1 and high <= width + 1 for low, high in text_extents(root))
+
+    def test_shades_differ_in_grey_print(self):
+        """Relative luminance on white paper, from the fallback colours and their opacity."""
+        bar = figures.Bar("a", (50.0, 20.0, 10.0), "")
+        root = parsed(figures.variance_bars([bar], SPLIT_KEY, width=760, title="Bars", axis="%"))
+        greys = []
+        for node in of_class(root, "part"):
+            colour = re.search(r"#(\w{6})", node.get("fill")).group(1)
+            red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4))
+            grey, opacity = 0.299 * red + 0.587 * green + 0.114 * blue, float(node.get("fill-opacity", 1))
+            greys.append(1 - opacity * (1 - grey))
+        assert greys == sorted(greys)
+        assert min(np.diff(greys)) > 0.15
+        assert of_class(root, "part")[2].get("stroke-dasharray")
+
+    def test_what_is_taken_away_ends_the_bar_earlier(self):
+        bar = figures.Bar("a", (60.0, 30.0, -10.0), "")
+        root = parsed(figures.variance_bars([bar], SPLIT_KEY, width=760, title="Bars", axis="%"))
+        unit = (reach(of_class(root, "data")[0])[1] - reach(of_class(root, "data")[0])[0]) / 100
+        _, noise, covariance = (reach(node) for node in of_class(root, "part"))
+        assert covariance[1] == pytest.approx(noise[1], abs=0.2)
+        assert covariance[1] - covariance[0] == pytest.approx(10 * unit, abs=0.2)
+        assert "80 %" in texts(root)
+
+    def test_an_endless_bar_does_not_squeeze_the_others(self):
+        wild = figures.Bar("wild", (10.0, 5_000.0), "0.2 % latent")
+        root = parsed(figures.variance_bars([*SPLITS, wild], SPLIT_KEY[:2], width=348, title="Bars", axis="%"))
+        zero, hundred = reach(of_class(root, "data")[0])
+        assert hundred - zero > 348 / 4
+        assert len(list(root.iter(SVG + "polygon"))) == 1
+        assert "5,010 %" in texts(root)
+        assert max(reach(node)[1] for node in of_class(root, "part")) <= 348
+        assert all(low >= -1 and high <= 349 for low, high in text_extents(root))
+
+    def test_no_total_stands_on_the_line_of_the_data(self):
+        bars = [figures.Bar(f"{v}", (float(v), 0.0), "latent") for v in range(70, 130, 3)]
+        root = parsed(figures.variance_bars(bars, SPLIT_KEY[:2], width=348, title="Bars", axis="%"))
+        line_at = float(of_class(root, "whole")[0].get("x1"))
+        for node in root.iter(SVG + "text"):
+            if re.fullmatch(r"\d+ %", node.text):
+                left = float(node.get("x"))
+                assert not left < line_at < left + 0.5 * 11 * len(node.text)
+
+
 MODELS = [
     figures.Tradeoff("β = 0.1", (30.0, 0.5), (-100.0, 1.0)),
     figures.Tradeoff("β = 1", (18.0, 0.3), (-85.0, 1.0), chosen=True),

@@ -167,7 +167,23 @@ def study(latents, *, images, vae, columns=None):
         "reconstruction": {"squared_error": 1.763, "psnr": 15.61 if images else None, "n": 397},
         "draws": {"seed": 0, "n": 16},
         "leak": 0.031 if images else None,
+        **variance(),
     }  # fmt: skip
+
+
+def variance():
+    """The split of every model of the sweep and of two classics, and of the chosen model's ink."""
+    rows = []
+    for beta in BETAS:
+        share = 0.95 / (1 + 0.3 * beta)
+        sizes = {"latent": 4.0 * share, "noise": 4.0 * (1 - share), "latent_share": share, "latent_share_se": 0.004}
+        rows.append({"name": f"beta-{beta:g}", "kind": "vae", **sizes, "data": 4.1, "draws": 2_000})
+    for name, latent, noise in (("probabilistic PCA", 3.9, 0.2), ("Gaussian mixture", 2.9, 1.2)):
+        sizes = {"latent": latent, "noise": noise, "latent_share": latent / (latent + noise), "latent_share_se": None}
+        rows.append({"name": name, "kind": "classic", **sizes, "data": 4.1, "draws": 0})
+    ink = {"data": 80.0, "latent": 60.0, "noise_diagonal": 12.0, "noise_covariance": -2.0, "draws": 20_000}
+    ink["se"] = {"data": 7.0, "latent": 0.8, "noise_diagonal": 0.016, "noise_covariance": 0.4}
+    return {"variance": rows, "ink": ink}
 
 
 def digit_pictures(latents):
@@ -351,7 +367,15 @@ class TestEveryPage:
 def test_the_order_of_the_page(studies):
     text = words_of(studies["digits"][1])
     order = ["Verdict", "What next.", "Held-out log-likelihood", "Held-out reconstructions:", "16 ancestral samples"]
-    order += ["Along a dashed line", "latents are active", "Neighbours in z", "Learning curves", "The model as a graph"]
+    order += [
+        "Along a dashed line",
+        "The latents of the chosen model",
+        "total ink varies",
+        "latents are active",
+        "Neighbours in z",
+        "Learning curves",
+        "The model as a graph",
+    ]
     order += ["The whole recipe", "scikit-learn, load_digits", "The command that makes this page again"]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
@@ -437,6 +461,45 @@ def test_what_could_not_be_had_says_why(tmp_path):
     assert "Not drawn, because training diverged: β = 4." in text
     assert "not measured" in text
     assert "not recorded" in text
+
+
+def test_the_split_of_the_variance_is_said_with_its_numbers(studies):
+    text = words_of(studies["digits"][1])
+    # β = 0.5: share 0.95 / 1.15, which leaves 20 / 115 to the noise.
+    assert "The latents of the chosen model, β = 0.5, carry 82.61 ± 0.40 % of its variance" in text
+    assert "Decoder means taken for samples would throw away 17.39 ± 0.40 % of the chosen model's variance" in text
+    assert "70.7 % latent" in text  # the mixture, exact: 2.9 / 4.1
+    assert "β = 0.5, total ink varies 87.5 ± 1.1 % as much as in the data" in text
+    assert "latent 75.0 ± 1.0 %, independent noise 15.000 ± 0.020 %, covariance of the noise −2.50 ± 0.50 %" in text
+    assert "the sum of all columns varies" in words_of(studies["table"][1])
+
+
+def test_an_older_record_has_no_section_on_variance(tmp_path):
+    folder = make(tmp_path / "study", "table")
+    record = json.loads((folder / "study.json").read_text())
+    del record["variance"], record["ink"]
+    (folder / "study.json").write_text(json.dumps(record))
+    assert "Where the variance goes" not in report(folder).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("lost", ["beta-0.5", "Gaussian mixture", "all"])
+def test_a_variance_that_is_no_number_is_named(tmp_path, lost):
+    folder = make(tmp_path / "study", "table")
+    record = json.loads((folder / "study.json").read_text())
+    for row in record["variance"]:
+        if lost in (row["name"], "all"):
+            row["latent"] = row["latent_share"] = float("nan")
+    record["ink"]["latent"] = float("nan")
+    (folder / "study.json").write_text(json.dumps(record))
+    page = report(folder).read_text(encoding="utf-8")
+    said = {
+        "beta-0.5": "Not drawn, because not a finite number: VAE, β = 0.5.",
+        "Gaussian mixture": "Not drawn, because not a finite number: Gaussian mixture.",
+        "all": "No bars: none of the variances is a finite number.",
+    }
+    assert said[lost] in words_of(page)
+    assert "No bar: a part of the variance is not a finite number." in words_of(page)
+    assert "The variance of the chosen model, β = 0.5, is not a finite number" in words_of(page) or "mixture" in lost
 
 
 def test_a_collapsed_effective_sample_size_is_owned_up_to(tmp_path):

@@ -7,12 +7,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KernelDensity
 
 import elbowroom as er
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
 from elbowroom.studies import default_model, measure_run, sample_run
 from elbowroom.studies.classics import classics
+from elbowroom.studies.variance import variance_with_error
 
 SMALL = {"latents": 2, "betas": (0.5, 1.0), "epochs": 3, "draws": 64, "progress": False}
 
@@ -83,7 +86,8 @@ def few_mixtures(monkeypatch) -> None:
 
 def _one_mixture(seed: int):
     model = GaussianMixture(5, covariance_type="diag", reg_covar=1e-3, random_state=seed)
-    return importlib.import_module("elbowroom.studies.classics")._candidate("5 components", model)
+    module = importlib.import_module("elbowroom.studies.classics")
+    return module._candidate("5 components", model, module._mixture_split)
 
 
 def test_a_resumed_study_is_the_study(done, digits, monkeypatch) -> None:
@@ -137,6 +141,80 @@ def test_classics_are_scikit_learns_on_the_same_dequantised_data(digits) -> None
     assert max(found.values(), key=lambda one: one.estimate.mean) is mixture
 
 
+def drawn_from(kind: str, model, train: np.ndarray, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """n draws of E[x | z] and of x of a fitted model, from its public attributes."""
+    if kind == "mixture":
+        x, labels = model.sample(n)
+        return model.means_[labels], x
+    if kind == "kernel":
+        means = train[rng.integers(len(train), size=n)]
+        return means, means + model.bandwidth_ * rng.normal(size=means.shape)
+    if kind == "pca":
+        scale = np.sqrt(model.explained_variance_ - model.noise_variance_)
+        means = model.mean_ + (rng.normal(size=(n, len(scale))) * scale) @ model.components_
+        return means, means + math.sqrt(model.noise_variance_) * rng.normal(size=means.shape)
+    means = model.mean_ + rng.normal(size=(n, len(model.components_))) @ model.components_
+    return means, means + np.sqrt(model.noise_variance_) * rng.normal(size=means.shape)
+
+
+@pytest.mark.parametrize(
+    ("kind", "split", "model"),
+    [
+        ("pca", "_pca_split", PCA(2)),
+        ("factor", "_factor_split", FactorAnalysis(2)),
+        ("mixture", "_mixture_split", GaussianMixture(3, random_state=0)),
+        ("mixture", "_mixture_split", GaussianMixture(3, covariance_type="diag", random_state=0)),
+        ("kernel", "_kernel_split", KernelDensity(bandwidth=0.4)),
+    ],
+    ids=["pca", "factor", "full mixture", "diagonal mixture", "kernel"],
+)
+def test_the_classics_split_of_variance_is_that_of_their_samples(kind, split, model) -> None:
+    rng, n = np.random.default_rng(0), 40_000
+    train = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 5)) + 0.5 * rng.normal(size=(400, 5))
+    train[:100] += 2.0
+    module = importlib.import_module("elbowroom.studies.classics")
+    latent, noise = module._candidate("", model, getattr(module, split)).fit(train).split
+    means, x = drawn_from(kind, model, train, n, rng)
+    for value, rows in ((latent, means - means.mean(0)), (noise, x - means), (latent + noise, x - x.mean(0))):
+        squares = np.square(rows).sum(1)
+        assert abs(value - squares.mean()) < 4 * squares.std() / math.sqrt(n)
+    if kind in ("pca", "factor"):
+        assert latent + noise == pytest.approx(np.trace(model.get_covariance()))
+
+
+def test_the_record_says_where_the_variance_goes(done, digits) -> None:
+    record = json.loads((done.page.parent / "study.json").read_text())
+    rows = {row["name"]: row for row in record["variance"]}
+    assert list(rows)[:2] == ["beta-0.5", "beta-1"]
+    budget = er.metrics.variance_budget(done.vae, digits.validation, draws=2_000)
+    own = rows[done.chosen.name]
+    assert [own[key] for key in ("latent", "noise", "latent_share", "latent_share_se", "data")] == pytest.approx(
+        [budget.latent, budget.noise, budget.latent_share, budget.latent_share_se, budget.data]
+    )
+    u = er.numerics.keyed_uniform((64,), digits.validation.index, 0)
+    y = ((digits.validation.x + u) / 17).double().numpy()
+    assert [row["data"] for row in rows.values()] == pytest.approx([y.var(0, ddof=1).sum()] * len(rows), rel=1e-5)
+    # With p components pPCA keeps the trace of the training covariance, whatever p.
+    u = er.numerics.keyed_uniform((64,), digits.train.index, 0)
+    trace = ((digits.train.x + u) / 17).double().numpy().var(0, ddof=1).sum()
+    ppca = rows["probabilistic PCA"]
+    assert ppca["latent"] + ppca["noise"] == pytest.approx(trace, rel=1e-5)
+    ink = record["ink"]
+    assert ink["data"] == pytest.approx(y.sum(1).var(ddof=1), rel=1e-4)
+    assert abs(ink["latent"] - budget.ink_latent) < 4 * math.sqrt(11) * ink["se"]["latent"]
+    assert ink["noise_diagonal"] == pytest.approx(budget.noise, rel=0.05)
+    assert abs(ink["noise_covariance"]) < 5 * ink["se"]["noise_covariance"]  # a diagonal decoder has none
+    page = done.page.read_text(encoding="utf-8")
+    assert "Where the variance goes" in page
+
+
+def test_the_error_of_a_variance_is_its_spread_over_samples() -> None:
+    samples = np.random.default_rng(0).exponential(size=(4_000, 200))
+    found = np.array([variance_with_error(row) for row in samples])
+    spread = found[:, 0].std()
+    assert math.sqrt(np.square(found[:, 1]).mean()) == pytest.approx(spread, rel=0.08)
+
+
 def test_binary_data_get_a_bernoulli_and_a_bernoulli_classic() -> None:
     data = er.load_data("digits", preprocess="binarise-fixed")
     vae = default_model(data, latents=2, widths=(8,))
@@ -145,6 +223,7 @@ def test_binary_data_get_a_bernoulli_and_a_bernoulli_classic() -> None:
     on = (data.train.x.double().mean(0).numpy() * len(data.train) + 1) / (len(data.train) + 2)
     x = data.test.x.double().numpy()
     assert one.estimate.mean == pytest.approx(float((x @ np.log(on) + (1 - x) @ np.log(1 - on)).mean()))
+    assert one.split == (0.0, pytest.approx(float((on * (1 - on)).sum())))
 
 
 def test_latent_use_counts_what_the_encoder_moves(digits) -> None:

@@ -1,3 +1,5 @@
+from .bars import Bar as Bar
+from .bars import variance_bars as variance_bars
 from .curves import learning_curves as learning_curves
 from .ladders import Rung as Rung
 from .ladders import ladder as ladder

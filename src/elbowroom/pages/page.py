@@ -14,6 +14,7 @@ from elbowroom.runs import write_atomic
 from . import parts, verdicts
 from .records import Record, read_record
 from .strips import decoded_grid
+from .variances import ink_figure, variance_figure
 
 __all__ = ["report"]
 
@@ -74,6 +75,7 @@ def _content(record: Record) -> dict[str, Any]:
         "panels": panels if all(panels) else [],
         "sweep": _sweep_rows(record),
         "model_notes": [(f"β = {record.chosen['beta']:g}", note) for note in record.chosen.get("notes", [])],
+        "variances": [f for f in (variance_figure(record), ink_figure(record)) if f],
         "kl": parts.kl(record),
         "map": parts.latent_map(record),
         "grid": decoded_grid(record),

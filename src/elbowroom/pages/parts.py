@@ -14,7 +14,7 @@ from . import verdicts
 from .records import Record
 from .strips import Strip, model_strip, picture_pairs
 
-__all__ = ["NARROW", "WIDE", "Figure"]
+__all__ = ["NARROW", "WIDE", "Figure", "both_widths"]
 
 WIDE, NARROW = 760, 348
 """Pixels that a figure is drawn for: a page or a sheet of A4, and a telephone of 380 pixels with its margins."""
@@ -39,7 +39,8 @@ class Figure:
 _WORTH_SAYING = 0.001
 
 
-def _drawn(draw: Callable[..., str], *arguments: Any, **options: Any) -> tuple[str, ...]:
+def both_widths(draw: Callable[..., str], *arguments: Any, **options: Any) -> tuple[str, ...]:
+    """The drawing for the wide and for the narrow page."""
     return tuple(draw(*arguments, width=width, **options) for width in (WIDE, NARROW))
 
 
@@ -70,7 +71,7 @@ def ladder(record: Record) -> Figure:
         how += f"{bound if record.direction == 'lower' else ''}."
     if not rungs:
         return Figure("ladder", title, how, missing="No ladder: none of the estimates is a finite number.")
-    return Figure("ladder", title, how, _ladder_foot(record), svg=_drawn(figures.ladder, rungs, title=title))
+    return Figure("ladder", title, how, _ladder_foot(record), svg=both_widths(figures.ladder, rungs, title=title))
 
 
 def estimate_words(estimate: Estimate) -> str:
@@ -153,7 +154,7 @@ def table_samples(record: Record) -> Figure:
         f"n = {figures.count(len(data))} held-out rows, {figures.count(len(series[1][1]))} samples, seed "
         f"{record.study['draws']['seed']}. Held-out reconstructions: {verdicts.reconstruction_text(record)}."
     )
-    return Figure("samples", title, how, foot, svg=_drawn(figures.quantile_strips, series, names, title=title))
+    return Figure("samples", title, how, foot, svg=both_widths(figures.quantile_strips, series, names, title=title))
 
 
 def flat(values: np.ndarray) -> np.ndarray:
@@ -191,7 +192,7 @@ def plane(record: Record) -> Figure:
         foot += f" Not drawn, because training diverged: {', '.join(lost)}."
     if len(lost) == len(models):
         return Figure("plane", title, how, missing="No plane: every model of the sweep diverged.")
-    return Figure("plane", title, how, foot, svg=_drawn(figures.rate_distortion, models, title=title))
+    return Figure("plane", title, how, foot, svg=both_widths(figures.rate_distortion, models, title=title))
 
 
 def _pair(model: Any, key: str) -> tuple[float, float]:
@@ -211,7 +212,9 @@ def panel(record: Record, model: Any) -> Figure | None:
     series = [("held-out data", flat(record.pictures["held_out"])), (f"samples at {name}", flat(drawn))]
     names = column_names(record)[:8]
     title = f"{name}: samples beside data" + (f", first {len(names)} columns" if flat(drawn).shape[1] > 8 else "")
-    return Figure(f"panel-{model['name']}", title, "", svg=_drawn(figures.quantile_strips, series, names, title=title))
+    return Figure(
+        f"panel-{model['name']}", title, "", svg=both_widths(figures.quantile_strips, series, names, title=title)
+    )
 
 
 def kl(record: Record) -> Figure:
@@ -232,7 +235,7 @@ def kl(record: Record) -> Figure:
     foot = f"{verdicts.examples(latents.get('n'), 'held-out')}."
     if not all(map(math.isfinite, values)):
         return Figure("kl", title, how, missing="No figure: the KL of some latents is not a finite number.")
-    drawn = _drawn(figures.kl_per_latent, values, active, threshold if decides else None, title=title)
+    drawn = both_widths(figures.kl_per_latent, values, active, threshold if decides else None, title=title)
     return Figure("kl", title, how, foot, svg=drawn)
 
 
@@ -258,7 +261,7 @@ def latent_map(record: Record) -> Figure:
         if (labels >= 0).any()
         else f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model."
     )
-    drawn = _drawn(figures.latent_map, points, labels, data.get("label_names"), axes, title=title)
+    drawn = both_widths(figures.latent_map, points, labels, data.get("label_names"), axes, title=title)
     return Figure("map", title, how, foot, svg=drawn)
 
 
@@ -275,7 +278,7 @@ def curves(record: Record) -> Figure:
         why = f"No curves: runs/{chosen['name']}/history.jsonl is missing from the study folder."
         return Figure("curves", title, how, missing=why)
     foot = f"Chosen model, β = {chosen['beta']:g}; means over the training and validation sets, nats per example."
-    drawn = _drawn(figures.learning_curves, record.history, chosen["best_epoch"], title=title)
+    drawn = both_widths(figures.learning_curves, record.history, chosen["best_epoch"], title=title)
     return Figure("curves", title, how, foot, svg=drawn)
 
 
@@ -293,4 +296,4 @@ def diagram(record: Record) -> Figure:
     context = f" given {', '.join(model.context)}" if model.context else ""
     title = f"The model as a graph: {blocks}, {figures.count(record.chosen['parameters'], 'parameter')}{context}"
     n = record.study["data"]["sizes"].get("train")
-    return Figure("diagram", title, how, svg=_drawn(figures.plate_diagram, record.recipe, n=n, title=title))
+    return Figure("diagram", title, how, svg=both_widths(figures.plate_diagram, record.recipe, n=n, title=title))

@@ -27,6 +27,7 @@ from elbowroom.vae import VAE
 
 from .classics import Classic, classics
 from .pictures import draw_pictures
+from .variance import variance_record
 from .verdict import difference_to, verdict
 
 __all__ = ["BETAS", "Study", "default_model", "study"]
@@ -126,6 +127,7 @@ def study(
         "models": [_model_record(one, data) for one in swept],
         **_evidence_record(chosen, bounds, rivals, data),
         **_test_record(chosen.vae, data),
+        **variance_record(swept, chosen, rivals, data, seed),
         "draws": {"seed": seed, "n": _PICTURES},
     }
     draw_pictures(swept, chosen, data, folder, _PICTURES, seed)
