@@ -4,7 +4,7 @@
 
 Both have the same weights (three epochs of training). pythae loops over points, so it gets another 50 of them in each
 round and its time is scaled per point. Rounds alternate. The two estimates are compared point by point. (500 draws in
-batches of 100 are a number that `get_nll` takes as asked; fewer than a batch, or a broken one, it rounds to whole ones.)
+batches of 100 are a number that `get_nll` takes as asked; other numbers it rounds to whole batches.)
 """
 
 import argparse

@@ -30,6 +30,7 @@ def machine() -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
         "load_average": round(os.getloadavg()[0], 2),
         "system": platform.system(),
         "python": platform.python_version(),

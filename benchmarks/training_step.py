@@ -15,7 +15,6 @@ import copy
 import importlib.util
 import io
 import logging
-import os
 import statistics
 import tempfile
 import time
@@ -232,7 +231,6 @@ def main() -> None:
         "network": f"{PIXELS}-{HIDDEN}-{HIDDEN}-{LATENTS}",
         "batch": BATCH,
         "rounds": arguments.rounds,
-        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "as torch has it"),
         "by_threads": found,
         "limits": {"step": LIMIT},
         "within_limits": all(numbers["ratio_to_bare"]["step"]["median"] <= LIMIT for numbers in found.values()),
