@@ -41,7 +41,7 @@ def latent_use(vae: VAE, examples: Batch | HasBatch, seed: int = 0) -> LatentUse
     """
     batch = as_batch(examples)
     with evaluating(vae):
-        means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed).values()], 1).double().numpy()
+        means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed).values()], 1).double().cpu().numpy()
         kl = _unit_kl(vae, batch, seed)
     return LatentUse(kl, means.var(0, ddof=1) > ACTIVE, means)
 
@@ -56,7 +56,7 @@ def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
         if any(unit is None for unit in units):
             return None
         total.append(torch.cat([unit.double().sum((0, 1)).flatten() for unit in units if unit is not None]))
-    return (torch.stack(total).sum(0) / len(batch)).numpy()
+    return (torch.stack(total).sum(0) / len(batch)).cpu().numpy()
 
 
 def reconstruction_error(vae: VAE, examples: Batch | HasBatch, seed: int = 0) -> float:

@@ -107,9 +107,9 @@ def variance_budget(
         ink_latent=means.sum(1).var().item(),
         ink_noise_diagonal=left,
         ink_noise_covariance=ink.square().mean().item() - left,
-        z_between=z_mean.var(0).numpy(),
-        z_within=z_variance.mean(0).numpy(),
-        z_correlation=np.atleast_2d(np.corrcoef(z.numpy(), rowvar=False)),
+        z_between=z_mean.var(0).cpu().numpy(),
+        z_within=z_variance.mean(0).cpu().numpy(),
+        z_correlation=np.atleast_2d(np.corrcoef(z.cpu().numpy(), rowvar=False)),
     )
 
 
@@ -123,7 +123,7 @@ def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterato
     generator = Generator(vae.device).manual_seed(seed)
     for first in range(0, draws, _ROWS_AT_ONCE):
         n = min(_ROWS_AT_ONCE, draws - first)
-        rows = torch.randint(len(batch), (n,), generator=generator)
+        rows = torch.randint(len(batch), (n,), generator=generator, device=generator.device).to(batch.x.device)
         context = {name: value[rows] for name, value in batch.context.items()}
         if over == "prior":
             given = vae.draw_prior(n, seed + 1 + first, context)
