@@ -46,7 +46,7 @@ def test_data_commands(capsys, monkeypatch) -> None:
         (["evidence", "nowhere"], "nowhere is no run folder"),
         (["fit", "digits", "--run", "unmade", "--latents", "0"], "latents"),
         (["fit", "digits", "--run", "unmade", "--epochs", "0"], "epochs"),
-        (["fit", "digits", "--run", "unmade", "--preprocess", "none"], "integer grid 0…16"),
+        (["fit", "digits", "--run", "unmade", "--preprocess", "whiten"], "no preprocessing 'whiten'"),
     ],
 )
 def test_refusals_are_one_sentence_and_exit_2(capsys, monkeypatch, tmp_path, arguments, says) -> None:
