@@ -251,7 +251,7 @@ def test_stackable_sees_what_is_nested():
     [
         (lambda: mlp([3]), "at least two widths"),
         (lambda: mlp([3, 0]), r"1 or more; got \(3, 0\)"),
-        (lambda: mlp([3, 2.0]), "whole numbers"),
+        (lambda: mlp([3, -2]), "whole numbers"),
         (lambda: mlp([3, 4, 2], activation="swish"), "no activation 'swish'; choose from: silu"),
         (lambda: mlp([3, 4, 2], norm="layer"), "no normalisation 'layer'; choose from: batch, group"),
         (lambda: mlp([3, 2])(torch.zeros(5, 4)), r"widths\[0\] of the mlp is 3, but the inputs bring 4 "),
