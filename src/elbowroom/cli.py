@@ -1,5 +1,6 @@
 """The command line: parse, call, print."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -164,6 +165,8 @@ def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) ->
 
 def main() -> None:
     """Run the command line; what cannot be used is one sentence on standard error and exit code 2."""
+    # Threads that wait by spinning make a step fifty times slower where another program has one of the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from elbowroom.numerics import CapabilityError, InputError
 
     try:
