@@ -16,22 +16,22 @@ import elbowroom as er
 HERE = Path(__file__).parent
 
 
-def model(data: "er.data.Dataset") -> er.VAE:
-    """The paper's one-layer network; weights from seed 0."""
+def model(data: "er.data.Dataset", activation: str) -> er.VAE:
+    """The paper's one-layer network (its activation is tanh); weights from seed 0."""
     torch.manual_seed(0)
     return er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation="tanh"), 50),
-        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784], activation="tanh"), 784),
+        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation=activation), 50),
+        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784], activation=activation), 784),
         preprocess=data.preprocess,
     )
 
 
-def train(run: Path, epochs: int, batch_size: int) -> None:
+def train(run: Path, epochs: int, batch_size: int, activation: str, lr: float) -> None:
     """Train (or go on training) in a run folder."""
     data = er.load_data("mnist", preprocess="binarise", validation=2_000)
-    vae = model(data)
-    settings = {"epochs": epochs, "batch_size": batch_size, "lr": 1e-3, "lr_final": 1e-4, "seed": 0}
+    vae = model(data, activation)
+    settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "lr_final": 1e-4, "seed": 0}
     history = er.fit(vae, data, er.objectives.Elbo(), **settings, run=run, resume=(run / "recipe.yaml").exists())
     print(history)
 
@@ -70,13 +70,15 @@ def main() -> None:
     parser.add_argument("--record", type=Path, default=HERE / "record.json")
     parser.add_argument("--epochs", type=int, default=800)
     parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument("--activation", default="tanh")
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--draws", type=int, default=5_000)
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.what == "train":
-        train(arguments.run, arguments.epochs, arguments.batch_size)
+        train(arguments.run, arguments.epochs, arguments.batch_size, arguments.activation, arguments.lr)
     else:
         evaluate(arguments.run, arguments.record, arguments.draws, arguments.points)
 
