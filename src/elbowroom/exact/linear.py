@@ -92,7 +92,7 @@ class LinearVAE:
     def _preprocessed(self, examples: Batch | HasBatch, seed: int = 0) -> tuple[Tensor, Tensor]:
         batch = as_batch(examples)
         with torch.no_grad():
-            given, log_jacobian = self.vae.given(batch, self.vae.keyed_noise(1, batch.index, seed))
+            given, log_jacobian = self.vae.given(batch, self.vae.keyed_noise(0, batch.index, seed))
         return given["x"][0].flatten(1).double(), log_jacobian.double()
 
 

@@ -11,6 +11,7 @@ from .grid import DiscretisedLogistic as DiscretisedLogistic
 from .grid import DiscretisedNormal as DiscretisedNormal
 from .mixed import Mixed as Mixed
 from .normal import Normal as Normal
+from .normal import leak as leak
 from .normal import mass_outside as mass_outside
 from .structured import LowRankNormal as LowRankNormal
 from .structured import MaternNormal as MaternNormal

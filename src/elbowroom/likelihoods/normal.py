@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.distributions import Normal as TorchNormal
 
-from elbowroom.distributions import require
-from elbowroom.numerics import Given
+from elbowroom.distributions import capabilities, require
+from elbowroom.numerics import Given, Support
 from elbowroom.runs import described
 
 from .scaled import Scale, Scaled
 
-__all__ = ["Normal", "mass_outside"]
+__all__ = ["Normal", "leak", "mass_outside"]
 
 _WINDOW = 100
 
@@ -126,3 +126,9 @@ def mass_outside(p_x: Distribution, low: float, high: float) -> float:
     low_t, high_t = torch.tensor(low), torch.tensor(high)
     inside = base.cdf(high_t) - base.cdf(low_t)
     return 1.0 - inside.double().mean().item()
+
+
+def leak(p_x: Distribution, support: Support) -> float | None:
+    """`mass_outside` [0, 1] for data inside it; None for other data, and for a family without a cdf."""
+    base = p_x.base_dist if isinstance(p_x, Independent) else p_x
+    return mass_outside(p_x, 0.0, 1.0) if support.kind == "unit" and "cdf" in capabilities(base) else None

@@ -80,7 +80,7 @@ def psnr(squared_error: float, dimensions: int, span: float = 1.0) -> float:
 def _squares(vae: VAE, examples: Batch | HasBatch, seed: int) -> Tensor:
     batch = as_batch(examples)
     with evaluating(vae):
-        given, _ = vae.given(batch, vae.keyed_noise(1, batch.index, seed))
+        given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
         for name, value in vae.encode(batch, seed).items():
             given[name] = value.unsqueeze(0)
         return (vae.likelihood(given).mean - given["x"])[0].double().square().flatten(1).sum(1)

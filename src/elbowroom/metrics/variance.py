@@ -92,7 +92,7 @@ def variance_budget(
     if draws < 2 * _GROUPS or len(batch) < 2:
         raise InputError(f"A variance budget needs 20 draws and 2 examples or more; got {draws} and {len(batch)}.")
     with evaluating(vae):
-        y = vae.given(batch, vae.keyed_noise(1, batch.index, seed))[0]["x"][0].flatten(1).double()
+        y = vae.given(batch, vae.keyed_noise(0, batch.index, seed))[0]["x"][0].flatten(1).double()
         means, noise, ink = (torch.cat(parts) for parts in zip(*_passes(vae, batch, over, draws, seed), strict=True))
         z_mean, z_variance, z = _posterior_moments(vae, batch, seed)
     groups = [_shares(m, n) for m, n in zip(means.chunk(_GROUPS), noise.chunk(_GROUPS), strict=True)]

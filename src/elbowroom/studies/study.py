@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributions import Independent
 
 from elbowroom import evidence, likelihoods, networks, posteriors, priors
 from elbowroom.data import Dataset, load_data
-from elbowroom.distributions import capabilities
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy, psnr, reconstruction_error
 from elbowroom.numerics import Estimate, InputError
 from elbowroom.pages import report
@@ -265,7 +263,4 @@ def _leak(vae: VAE, data: Dataset) -> float | None:
     """Share of the likelihood's mass outside [0, 1], where the data are inside and the family has a cdf."""
     batch = data.validation[:1_000].batch()
     p_x = vae(batch, vae.keyed_noise(1, batch.index, 0)).p_x
-    base = p_x.base_dist if isinstance(p_x, Independent) else p_x
-    if data.preprocess.support(data.support).kind != "unit" or "cdf" not in capabilities(base):
-        return None
-    return likelihoods.mass_outside(p_x, 0.0, 1.0)
+    return likelihoods.leak(p_x, data.preprocess.support(data.support))

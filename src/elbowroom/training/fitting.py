@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributions import Independent
 
 from elbowroom.data import Dataset
-from elbowroom.distributions import capabilities
-from elbowroom.likelihoods import Normal, mass_outside
+from elbowroom.likelihoods import Normal, leak
 from elbowroom.numerics import InputError
 from elbowroom.objectives import Elbo, Objective
 from elbowroom.runs import recipe_of
@@ -248,11 +246,10 @@ class Plan:
         batch = split.batch(torch.arange(len(split), device=vae.device))
         p_x = vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed)).p_x
         remarks = vae.likelihood.remarks(p_x)
-        base = p_x.base_dist if isinstance(p_x, Independent) else p_x
-        if vae.preprocess.support(self.data.support).kind == "unit" and "cdf" in capabilities(base):
-            share, name = mass_outside(p_x, 0.0, 1.0), type(vae.likelihood).__name__
-            if share > _WORTH_SAYING:
-                remarks.append(f"{name}: {share:.1%} of its mass lies outside [0, 1], where the data cannot be.")
+        share = leak(p_x, vae.preprocess.support(self.data.support))
+        if share is not None and share > _WORTH_SAYING:
+            name = type(vae.likelihood).__name__
+            remarks.append(f"{name}: {share:.1%} of its mass lies outside [0, 1], where the data cannot be.")
         return remarks
 
     @torch.no_grad()
