@@ -208,6 +208,17 @@ def test_encode_and_reconstruct_take_means() -> None:
     torch.testing.assert_close(codes["z"], both.posterior["z"].network(inputs)[:, :2].detach())
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_classes_without_an_order_have_no_mean_and_the_error_says_what_to_do(mixed: bool) -> None:
+    categorical = er.likelihoods.Categorical(None if mixed else nn.Linear(2, 12), 3, levels=4, ordered=False)
+    likelihood = er.likelihoods.Mixed(nn.Linear(2, 12), [categorical]) if mixed else categorical
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(nn.Linear(3, 4), 2), likelihood)
+    for asked in (lambda: vae.reconstruct(er.Batch(torch.zeros(2, 3), torch.arange(2))), lambda: vae.sample(2, "mean")):
+        with pytest.raises(er.CapabilityError, match=r"Categorical has no mean.*probabilities.*mode='ancestral'"):
+            asked()
+    assert set(vae.sample(50).unique().tolist()) == {0.0, 1.0, 2.0, 3.0}
+
+
 def test_log_p_is_the_same_on_either_scale() -> None:
     """[I9]: a model of [−1, 1] with σ twice as wide gives the same log p(x) on the user's [0, 1]."""
     narrow = linear(scale=0.3)

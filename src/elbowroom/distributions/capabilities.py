@@ -44,6 +44,8 @@ def declare(kind: type[Distribution], *can: Capability) -> None:
     capabilities.register(kind, lambda _: frozenset(can))
 
 
+_INSTEAD = "Its classes are no numbers: read their probabilities, or draw them (mode='ancestral')."
+
 declare(Normal, "mean", "variance", "cdf", "icdf", "draw", "stack")
 declare(Laplace, "mean", "variance", "cdf", "icdf", "draw", "stack")
 declare(Bernoulli, "mean", "variance", "enumerate", "stack")
@@ -65,5 +67,10 @@ def require(distribution: Distribution, capability: Capability) -> None:
     """Raise CapabilityError, in words, where the distribution lacks the capability."""
     has = capabilities(distribution)
     if capability not in has:
+        for group in getattr(distribution, "groups", ()):
+            require(group, capability)
+        base = distribution.base_dist if isinstance(distribution, Independent) else distribution
         can = ", ".join(sorted(has)) or "nothing beyond log_prob"
-        raise CapabilityError(f"{type(distribution).__name__} has no {capability}; it offers: {can}.")
+        classes = isinstance(base, Categorical) and capability in ("mean", "variance")
+        way_out = f" {_INSTEAD}" if classes else ""
+        raise CapabilityError(f"{type(base).__name__} has no {capability}; it offers: {can}.{way_out}")

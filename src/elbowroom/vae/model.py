@@ -177,13 +177,18 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, examples: Batch | HasBatch, seed: int = 0) -> Tensor:
-        """Mean of p(x | z) at the mean of q(z | x), [n, *event], on the user's scale."""
+        """Mean of p(x | z) at the mean of q(z | x), [n, *event], on the user's scale.
+
+        Raises CapabilityError where p(x | z) has no mean, as over classes without an order.
+        """
         batch = as_batch(examples)
         with evaluating(self):
             given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
             for name, value in self.encode(batch, seed).items():
                 given[name] = value.unsqueeze(0)
-            return self.preprocess.inverse(self.likelihood(given).mean[0])
+            p_x = self.likelihood(given)
+            require(p_x, "mean")
+            return self.preprocess.inverse(p_x.mean[0])
 
     @property
     def device(self) -> torch.device:
