@@ -19,5 +19,7 @@ from .planes import rate_distortion as rate_distortion
 from .plates import Graph as Graph
 from .plates import graph as graph
 from .plates import plate_diagram as plate_diagram
+from .series import Series as Series
+from .series import series_plot as series_plot
 from .tables import COLUMN_LIMIT as COLUMN_LIMIT
 from .tables import quantile_strips as quantile_strips
