@@ -1,0 +1,68 @@
+"""What the figures about samples share: reading arrays, and a number with its standard error."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom.numerics import InputError
+
+__all__ = ["Array", "Measured", "as_images", "as_rows", "as_tensor", "equal_sizes"]
+
+Array = Tensor | NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number measured on n examples, with its standard error."""
+
+    value: float
+    se: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} ± {self.se:.2g} (n = {self.n:,})"
+
+
+def as_tensor(x: Array, name: str) -> Tensor:
+    """Array or tensor [n, *event] → the same on the CPU; InputError where it is empty or not finite."""
+    values = torch.as_tensor(x).detach().cpu()
+    values = values if values.is_floating_point() else values.float()
+    if values.ndim < 2 or not values.numel():
+        raise InputError(f"The {name} must be rows or images [n, *event]; they have the shape {tuple(values.shape)}.")
+    if not bool(torch.isfinite(values).all()):
+        raise InputError(f"The {name} hold numbers that are not finite; leave these rows out.")
+    return values
+
+
+def as_rows(x: Array, name: str) -> NDArray[np.float64]:
+    """[n, *event] → [n, elements] in float64."""
+    return as_tensor(x, name).flatten(1).double().numpy()
+
+
+def as_images(x: Array, name: str, image_shape: Sequence[int] | None = None) -> Tensor:
+    """[n, H, W], [n, C, H, W], or rows and their image_shape (H, W) or (C, H, W) → [n, C, H, W]."""
+    values = as_tensor(x, name)
+    shape = tuple(values.shape[1:] if image_shape is None else image_shape)
+    if len(shape) not in (2, 3) or math.prod(shape) != values[0].numel():
+        raise InputError(
+            f"The {name} are no images: each has the shape {tuple(values.shape[1:])}, read as {shape}; give "
+            "image_shape=(H, W) or (C, H, W)."
+        )
+    return values.reshape(len(values), *(shape if len(shape) == 3 else (1, *shape)))
+
+
+def equal_sizes(data: Array, samples: Array, fewest: int, what: str) -> None:
+    """InputError unless both have the same shape and at least `fewest` rows."""
+    if tuple(data.shape) != tuple(samples.shape):
+        raise InputError(
+            f"{what} compares equally many examples of one shape; got {tuple(data.shape)} and "
+            f"{tuple(samples.shape)}: cut the larger set."
+        )
+    if len(data) < fewest:
+        raise InputError(f"{what} needs {fewest:,} examples or more on each side; got {len(data):,}.")

@@ -1,0 +1,127 @@
+"""Two-sample tests against Jensen–Shannon divergences by quadrature, and against what each classifier can see."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.special import expit
+from scipy.stats import norm
+from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
+from torch import Tensor
+
+from elbowroom.metrics import CLASSIFIERS, TwoSample, classifier_two_sample
+from elbowroom.metrics.two_sample import _doubt, _right, _tempered
+from elbowroom.numerics import InputError
+
+
+def shifted(n: int, shift: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Standard normals, and standard normals moved by `shift`."""
+    generator = torch.Generator().manual_seed(seed)
+    data, samples = torch.randn(2, n, *shift.shape, generator=generator)
+    return data, samples + shift
+
+
+def jensen_shannon(distance: float) -> float:
+    """Between N(0, I) and N(shift, I) with ‖shift‖ = distance, in nats: a matter of one dimension."""
+
+    def half(x: float) -> float:
+        return norm.pdf(x) * math.log(2 * expit(distance**2 / 2 - distance * x))
+
+    return quad(half, -12, 12)[0]
+
+
+def test_logistic_regression_reaches_the_divergence_of_two_normals() -> None:
+    result = classifier_two_sample(*shifted(10_000, torch.tensor([1.0])))
+    assert abs(result.log_odds - jensen_shannon(1.0)) < 3 * result.se
+    assert abs(result.accuracy - norm.cdf(0.5)) < 3 * result.accuracy_se
+    assert result.n == 6_000
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_no_classifier_exceeds_the_divergence_and_each_comes_near_it(classifier: str) -> None:
+    shift = torch.zeros(6, 6)
+    shift[2:4, 1:5] = 0.6
+    result = classifier_two_sample(*shifted(3_000, shift), classifier)
+    divergence = jensen_shannon(float(shift.norm()))
+    assert 0.7 * divergence < result.log_odds < divergence + 3 * result.se
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_equal_distributions_have_log_odds_nought(classifier: str) -> None:
+    result = classifier_two_sample(*shifted(2_000, torch.zeros(6, 6)), classifier)
+    assert abs(result.log_odds) <= 3 * result.se
+    assert abs(result.accuracy - 0.5) <= 3 * result.accuracy_se
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_copies_stay_with_their_originals_and_cannot_be_told(classifier: str) -> None:
+    """p and 1 − p multiply to at most ¼: held-out log-odds of a pair of equal rows are never above 0."""
+    digits = torch.as_tensor(load_digits().images[:600])
+    result = classifier_two_sample(digits, digits.clone(), classifier)
+    assert -0.01 < result.log_odds <= 1e-12
+    assert result.accuracy == pytest.approx(0.5)
+
+
+def test_correlation_alone_shows_to_the_convolutional_network_and_not_to_a_linear_one() -> None:
+    white, other = torch.randn(2, 3_000, 8, 8, generator=torch.Generator().manual_seed(1))
+    smooth = (other + other.roll(1, 2)) / math.sqrt(2)
+    linear, convolutional = (classifier_two_sample(white, smooth, name) for name in ("logistic", "convolutional"))
+    assert abs(linear.log_odds) <= 3 * linear.se
+    assert convolutional.interval[0] > 0.3
+
+
+def test_the_standard_error_is_the_spread_over_repetitions() -> None:
+    """Of 60 repetitions, so that the ratio of the spreads has a standard error of 1/√120."""
+    results = [classifier_two_sample(*shifted(1_000, torch.tensor([1.0]), seed)) for seed in range(60)]
+    for value, se in (("log_odds", "se"), ("accuracy", "accuracy_se")):
+        spread = np.std([getattr(r, value) for r in results], ddof=1)
+        expected = math.sqrt(np.mean([getattr(r, se) ** 2 for r in results]))
+        assert abs(spread / expected - 1) < 3 / math.sqrt(120)
+
+
+def test_the_temperature_makes_overconfident_logits_honest() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, 20_000)
+    labels = generator.binomial(1, expit(logits))
+    loss, factor = _tempered(3 * logits, labels)
+    assert factor == pytest.approx(1 / 3, abs=0.02)
+    p = (1 - _doubt(20_000)) * expit(factor * 3 * logits) + _doubt(20_000) / 2
+    assert loss == pytest.approx(log_loss(labels, p), rel=1e-9)
+    assert _tempered(-logits, labels) == (pytest.approx(math.log(2)), 0.0)
+
+
+def test_one_certain_error_costs_no_more_than_the_doubt() -> None:
+    assert _right(np.array([800.0]), np.array([0]), _doubt(98))[0] == pytest.approx(math.log(0.01))
+
+
+def test_the_floor_of_digits_is_small_and_a_seed_fixes_every_number() -> None:
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(1_796)
+    train, test = digits.data[order[:898]], digits.data[order[898:]]
+    floor = classifier_two_sample(test, train, "convolutional", image_shape=(8, 8), seed=3)
+    assert abs(floor.log_odds) <= 3 * floor.se
+    assert floor == classifier_two_sample(test, train, "convolutional", image_shape=(8, 8), seed=3)
+
+
+def test_the_line_says_what_was_measured() -> None:
+    line = str(TwoSample("trees", 0.25, 0.01, 0.8, 0.005, 6_000))
+    assert line == "trees: log-odds 0.2500 nats (95 % 0.2304 … 0.2696), accuracy 80.0% ± 0.5%, 6,000 held out"
+
+
+@pytest.mark.parametrize(
+    ("data", "samples", "classifier", "words"),
+    [
+        (torch.zeros(200, 3), torch.zeros(300, 3), "logistic", "equally many.*cut the larger"),
+        (torch.zeros(50, 3), torch.zeros(50, 3), "logistic", "100 examples or more.*got 50"),
+        (torch.zeros(200, 3), torch.zeros(200, 3), "forest", "no classifier 'forest'.*convolutional"),
+        (torch.zeros(200, 4), torch.zeros(200, 4), "convolutional", "no images.*image_shape"),
+        (torch.zeros(200, 4), torch.full((200, 4), math.nan), "trees", "samples hold numbers that are not finite"),
+        (torch.zeros(200, 4), torch.zeros(200, 4), "trees", "same constant"),
+    ],
+)
+def test_what_cannot_be_tested_is_refused_in_words(data: Tensor, samples: Tensor, classifier: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        classifier_two_sample(data, samples, classifier)
