@@ -97,16 +97,45 @@ def test_collapsed_weights_are_announced() -> None:
     assert "not to be trusted" in line
 
 
+def test_a_difference_warns_where_one_side_does() -> None:
+    many, few = Budget(draws=500, seed=0), Budget(draws=5, seed=0)
+    mine = made([1.0, 2.0, 3.0], ess=[400.0, 3.0, 50.0], khat=[0.1, 0.2, 0.9], budget=many)
+    other = made([1.0, 2.0], ess=[2.0, 4.0], khat=[0.3, math.nan], index=[0, 2], budget=few)
+    exact = made([1.0, 2.0, 3.0], direction="exact")
+    for one, two in ((mine, exact), (exact, mine)):
+        assert ((one - two).collapsed, (one - two).missed) == (1, 1)
+    for one, two in ((mine, other), (other, mine)):  # example 0: 2 of 5 draws are less than half of them
+        difference = one - two
+        np.testing.assert_array_equal(difference.khat, [0.3, 0.9])
+        assert (difference.collapsed, difference.missed) == (1, 1)
+    np.testing.assert_array_equal((mine - exact).ess, mine.ess)
+    assert (exact - exact).ess is None
+
+
+def test_draws_that_miss_are_announced() -> None:
+    assert "k̂" not in str(made([1.0, 2.0], khat=[0.7, math.nan]))
+    line = str(made([1.0, 2.0, 3.0], khat=[0.71, math.nan, 2.0]))
+    assert line.endswith("; k̂ above 0.7 on 2 examples: the draws miss where p(z | x) lies")
+
+
 def test_few_draws_have_not_collapsed() -> None:
     assert made([1.0], ess=[4.0], budget=Budget(draws=5, seed=0)).collapsed == 0
     assert made([1.0], ess=[1.0], budget=Budget(draws=1, seed=0)).collapsed == 0
 
 
 def test_round_trip_through_json() -> None:
-    estimate = made([1.0, 2.0], [0.1, 0.2], index=[3, 1], ess=[9.0, 8.0], data="abc", budget=Budget(10, 7, 0.5))
-    back = Estimate.from_dict(json.loads(json.dumps(estimate.to_dict())))
+    estimate = made(
+        [1.0, 2.0],
+        [0.1, 0.2],
+        index=[3, 1],
+        ess=[9.0, 8.0],
+        khat=[0.5, math.nan],
+        data="abc",
+        budget=Budget(10, 7, 0.5),
+    )
+    back = Estimate.from_dict(json.loads(json.dumps(estimate.to_dict(), allow_nan=False)))
     assert str(back) == str(estimate)
-    for name in ("values", "mc_variance", "index", "ess"):
+    for name in ("values", "mc_variance", "index", "ess", "khat"):
         np.testing.assert_array_equal(getattr(back, name), getattr(estimate, name))
     assert (back.budget, back.data, back.unit) == (estimate.budget, "abc", "nats")
 

@@ -13,20 +13,23 @@ from torch.utils._pytree import tree_leaves
 from elbowroom.numerics import Batch, InputError
 from elbowroom.numerics.noise import DRAW_BLOCK
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Terms
-from elbowroom.vae.model import evaluating
+from elbowroom.vae import VAE, HasBatch, Terms
+from elbowroom.vae.model import as_batch, evaluating
 
-__all__ = ["Measure", "Memory", "as_bytes", "measured"]
+__all__ = ["Measure", "Memory", "Pass", "as_bytes", "checked", "from_posterior", "measured"]
 
 Memory = int | str
 """Bytes, or words such as "1 GiB" and "500 MB"."""
 
 Measure = Callable[[Terms], tuple[Tensor, ...]]
-"""What is wanted of a pass: tensors [draws or 1, batch], in nats."""
+"""What is wanted of a pass through the model: tensors [draws or 1, batch], in nats."""
+
+Pass = Callable[[Batch, int, int], tuple[Tensor, ...]]
+"""Examples, how many draws, the first draw → tensors [draws or 1, batch], the last the log-weight of each draw."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _ROWS = 2048  # examples × draws in one pass; more rows fall out of the caches and gain nothing
-_KEPT = 64  # bytes kept per draw of an example: a few float64 numbers
+_KEPT = 128  # bytes per draw of an example after its pass: float64 numbers, kept and at work
 
 
 def as_bytes(memory: Memory) -> int:
@@ -43,37 +46,57 @@ def as_bytes(memory: Memory) -> int:
 
 
 def measured(
-    vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int, memory: Memory, progress: Progress
+    vae: VAE, batch: Batch, one_pass: Pass, draws: int, memory: Memory, progress: Progress
 ) -> Iterator[tuple[Tensor, ...]]:
-    """What `measure` makes of the model, and last the log of each draw's weight, group of examples by group.
+    """What passes give, group of examples by group: each [draws, n], float64 on the CPU.
 
-    Each is [draws, n], float64 on the CPU; the weights of an example's draws add to 1. Noise is keyed, so groups and
-    memory change nothing but rounding. An example's draws stand in one pass where they fit, so that its encoder
-    runs once.
+    The weights of an example's draws, which come last, add to 1. Noise is keyed, so groups and memory change nothing
+    but rounding. An example's draws stand in one pass where they fit, so that its encoder runs once.
     """
     _keep_freed_memory()
     with evaluating(vae), torch.inference_mode():
-        examples, chunk = _plan(vae, batch, measure, draws, seed, as_bytes(memory))
+        examples, chunk = _plan(batch, one_pass, draws, as_bytes(memory))
         for start in range(0, len(batch), examples):
             part = _rows(batch, slice(start, start + examples))
             passes = []
             for first in range(0, draws, chunk):
                 count = min(chunk, draws - first)
-                *terms, weight = _one_pass(vae, part, measure, count, seed, first)
+                *terms, weight = _kept(one_pass(part, count, first))
                 passes.append((*terms, weight + math.log(count / draws)))
             yield tuple(torch.cat(pieces) for pieces in zip(*passes, strict=True))
             progress.advance(len(part))
 
 
-def _one_pass(vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int, first: int) -> list[Tensor]:
-    terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first))
-    found = (*measure(terms), terms.log_draw_weight)
+def from_posterior(vae: VAE, measure: Measure, seed: int) -> Pass:
+    """Passes that draw from q(z | x)."""
+
+    def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
+        terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first))
+        return (*measure(terms), terms.log_draw_weight)
+
+    return one_pass
+
+
+def checked(vae: VAE, examples: Batch | HasBatch, draws: int) -> tuple[Batch, str | None]:
+    """The batch and the hash of its data, where both can be measured."""
+    batch = as_batch(examples)
+    if draws < 1:
+        raise InputError(f"A bound needs draws=1 or more; got {draws}.")
+    if not len(batch):
+        raise InputError("There are no examples to measure; give at least one.")
+    missing = [name for name in vae.context_names if name not in batch.context]
+    if missing:
+        raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
+    return batch, getattr(examples, "data", None) or None
+
+
+def _kept(found: tuple[Tensor, ...]) -> list[Tensor]:
     return [t.double().cpu().expand(found[-1].shape) for t in found]
 
 
-def _plan(vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int, memory: int) -> tuple[int, int]:
+def _plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
     """How many examples, and how many of their draws, go into one pass."""
-    one, two = (_bytes_of(vae, batch, measure, count, seed) for count in (1, 2))
+    one, two = (_bytes_of(batch, one_pass, count) for count in (1, 2))
     per_row = max(two - one, 1)
     per_example = max(one - per_row, 0) + _KEPT * draws
     room = memory - per_example
@@ -88,10 +111,10 @@ def _plan(vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int, memor
     return max(1, min(_ROWS // draws, memory // (per_example + draws * per_row))), draws
 
 
-def _bytes_of(vae: VAE, batch: Batch, measure: Measure, draws: int, seed: int) -> int:
+def _bytes_of(batch: Batch, one_pass: Pass, draws: int) -> int:
     """Bytes of all that one example's pass makes: a bound on what it holds at any time."""
     with _Bytes() as made:
-        _one_pass(vae, _rows(batch, slice(0, 1)), measure, draws, seed, 0)
+        _kept(one_pass(_rows(batch, slice(0, 1)), draws, 0))
     return made.total
 
 

@@ -15,6 +15,7 @@ __all__ = ["Budget", "Direction", "Estimate"]
 Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
+_KHAT_MISSES = 0.7
 _DIRECTION_WORDS = {
     "lower": "lower bound on {}",
     "upper": "upper bound on {}",
@@ -39,8 +40,9 @@ class Estimate:
 
     values, mc_variance (NaN where one draw cannot tell), index: [n], float64, float64 and int64; quantity: what is
     estimated ("log p(x)"); estimator: how ("IWAE-5000"); direction: whether each value is, in expectation, a lower
-    or upper bound on the quantity, unbiased or exact ("none" for a difference of bounds); ess: [n], effective sample
-    size of the importance weights, where there are any; data: hash of the data the examples come from.
+    or upper bound on the quantity, unbiased or exact ("none" for a difference of bounds); ess, khat: [n], effective
+    sample size and Pareto shape (NaN where unknown) of the importance weights, where there are any; data: hash of the
+    data the examples come from.
 
     >>> e = Estimate.of([-1.0, -3.0], [0.01, 0.01], quantity="log p(x)", estimator="IWAE-10", direction="lower")
     >>> print(e)
@@ -55,6 +57,7 @@ class Estimate:
     direction: Direction
     budget: Budget
     ess: NDArray[np.float64] | None = None
+    khat: NDArray[np.float64] | None = None
     data: str | None = None
     unit: str = "nats"
 
@@ -75,6 +78,7 @@ class Estimate:
         direction: Direction,
         budget: Budget | None = None,
         ess: ArrayLike | None = None,
+        khat: ArrayLike | None = None,
         data: str | None = None,
         unit: str = "nats",
     ) -> "Estimate":
@@ -82,9 +86,19 @@ class Estimate:
         array = np.asarray(values, dtype=np.float64)
         variance = np.broadcast_to(np.asarray(mc_variance, dtype=np.float64), array.shape)
         rows = np.arange(array.size) if index is None else np.asarray(index)
-        sizes = None if ess is None else np.asarray(ess, dtype=np.float64)
-        cost = budget or Budget(draws=0, seed=0)
-        return cls(array, variance, rows.astype(np.int64), quantity, estimator, direction, cost, sizes, data, unit)
+        return cls(
+            array,
+            variance,
+            rows.astype(np.int64),
+            quantity,
+            estimator,
+            direction,
+            budget or Budget(draws=0, seed=0),
+            None if ess is None else np.asarray(ess, dtype=np.float64),
+            None if khat is None else np.asarray(khat, dtype=np.float64),
+            data,
+            unit,
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -111,8 +125,17 @@ class Estimate:
 
     @property
     def collapsed(self) -> int:
-        """How many examples have an effective sample size below 10: their errors are not to be trusted."""
-        return 0 if self.ess is None else int((self.ess < min(_ESS_COLLAPSED, self.budget.draws / 2)).sum())
+        """How many examples have an effective sample size below 10: their own errors are not to be trusted."""
+        return 0 if self.ess is None else int((self.ess < self._least_ess).sum())
+
+    @property
+    def missed(self) -> int:
+        """How many examples have k̂ above 0.7: what was drawn from misses where p(z | x) lies."""
+        return 0 if self.khat is None else int((self.khat > _KHAT_MISSES).sum())
+
+    @property
+    def _least_ess(self) -> float:
+        return min(_ESS_COLLAPSED, self.budget.draws / 2) or _ESS_COLLAPSED
 
     def bits_per_dimension(self, dimensions: int) -> "Estimate":
         """The same estimate as −log2 per dimension (bits); lower is better and the direction turns round."""
@@ -128,7 +151,11 @@ class Estimate:
         )
 
     def __sub__(self, other: "Estimate") -> "Estimate":
-        """Difference over the examples both hold, paired by index. Monte-Carlo variances add."""
+        """Difference over the examples both hold, paired by index. Monte-Carlo variances add.
+
+        Of the two, each example keeps the worse ESS (in units of what its draws ask for) and the greater k̂, so that a
+        difference warns where one of its sides does.
+        """
         if self.data != other.data:
             raise InputError("These estimates come from different data; only estimates of the same data compare.")
         shared, mine, theirs = np.intersect1d(self.index, other.index, return_indices=True)
@@ -142,17 +169,28 @@ class Estimate:
             estimator="paired difference",
             direction=_difference_direction(self.direction, other.direction),
             budget=self.budget,
+            ess=_either(np.fmin, self._spare_ess(mine, self), other._spare_ess(theirs, self)),
+            khat=_either(
+                np.fmax,
+                None if self.khat is None else self.khat[mine],
+                None if other.khat is None else other.khat[theirs],
+            ),
             data=self.data,
             unit=self.unit,
         )
+
+    def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:
+        """ESS of some examples, as if it had come from as many draws as that of `scale`."""
+        return None if self.ess is None else self.ess[rows] / self._least_ess * scale._least_ess
 
     def __str__(self) -> str:
         what = _DIRECTION_WORDS[self.direction].format(self.quantity)
         text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
         text = text.replace("-", "−", int(self.mean < 0))
         if self.collapsed:
-            examples = "1 example" if self.collapsed == 1 else f"{self.collapsed:,} examples"
-            text += f"; effective sample size below 10 on {examples}: draws error not to be trusted"
+            text += f"; effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted"
+        if self.missed:
+            text += f"; k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies"
         return text
 
     def _errors(self) -> str:
@@ -167,7 +205,8 @@ class Estimate:
         """Plain values for JSON, unknown variances as None; `from_dict` reads them back."""
         plain = asdict(self)
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
-        return {**plain, "mc_variance": [None if math.isnan(v) else v for v in plain["mc_variance"]]}
+        unknown = {name: plain[name] for name in ("mc_variance", "khat") if plain[name] is not None}
+        return {**plain, **{name: [None if math.isnan(v) else v for v in values] for name, values in unknown.items()}}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Estimate":
@@ -175,6 +214,19 @@ class Estimate:
         fields = dict(record)
         budget = Budget(**fields.pop("budget"))
         return cls.of(fields.pop("values"), budget=budget, **fields)
+
+
+def _examples(count: int) -> str:
+    return "1 example" if count == 1 else f"{count:,} examples"
+
+
+def _either(
+    worse: np.ufunc, mine: NDArray[np.float64] | None, other: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """The worse of two per example; the other where one is not there."""
+    if mine is None or other is None:
+        return other if mine is None else mine
+    return np.asarray(worse(mine, other), dtype=np.float64)
 
 
 def _difference_direction(mine: Direction, other: Direction) -> Direction:

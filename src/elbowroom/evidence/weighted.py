@@ -1,0 +1,227 @@
+"""Bounds by importance weighting: IWAE, its whole curve, and the naive mean over draws from the prior."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom.distributions import draw
+from elbowroom.numerics import Batch, Budget, Estimate, InputError, keyed_normal
+from elbowroom.runs import Progress
+from elbowroom.vae import VAE, HasBatch
+
+from .importance import log_mean_exp, pareto_shape
+from .passes import Memory, Pass, checked, from_posterior, measured
+
+__all__ = ["IwaeCurve", "iwae", "iwae_curve", "prior_sampling"]
+
+_MEMORY = "1 GiB"
+_PRIOR_STREAM = 1024  # of keyed noise; the posterior's blocks have those from 0
+
+
+def iwae(
+    vae: VAE,
+    examples: Batch | HasBatch,
+    *,
+    draws: int = 500,
+    seed: int = 0,
+    memory: Memory = _MEMORY,
+    progress: bool = False,
+) -> Estimate:
+    """The importance-weighted bound log (1/K) Σ_k p(x, z_k) / q(z_k | x) per example, in nats; K = draws.
+
+    In expectation a lower bound on log p(x) that grows with K. The Monte-Carlo variance is that of this bound, by the
+    jackknife (see `evidence.importance.log_mean_exp`). `khat` above 0.7 says that q(z | x) misses where p(z | x) lies,
+    so that the bound may lie far below log p(x); the printed line counts such examples. Other arguments and errors as
+    for `elbo`.
+    Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
+
+    >>> from elbowroom import VAE, likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> iwae(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=64).estimator
+    'IWAE-64'
+    """
+    return _log_means(vae, examples, _by_iwae(vae, seed), (draws,), "IWAE-{}".format, seed, memory, progress)[0]
+
+
+@dataclass(frozen=True)
+class IwaeCurve:
+    """The IWAE-K bound for several K from one set of draws: `draws`, ascending, and an Estimate for each.
+
+    Printed: a line per K. The estimates share their draws, so the true error of a difference of two of them is below
+    what subtracting them says.
+    """
+
+    draws: tuple[int, ...]
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def khat(self) -> NDArray[np.float64]:
+        """Pareto shape of each example's importance weights, over all draws, [n]; NaN from fewer than 25."""
+        khat = self.estimates[-1].khat
+        assert khat is not None
+        return khat
+
+    def __str__(self) -> str:
+        return "\n".join(str(estimate) for estimate in self.estimates)
+
+
+def iwae_curve(
+    vae: VAE,
+    examples: Batch | HasBatch,
+    *,
+    draws: int | Sequence[int] = 5000,
+    seed: int = 0,
+    memory: Memory = _MEMORY,
+    progress: bool = False,
+) -> IwaeCurve:
+    """The IWAE-K bound per example, in nats, for growing K from one set of draws.
+
+    Each K takes the mean over the disjoint blocks of K draws, so that every number is unbiased for its own bound, and
+    all see the same draws. draws: how many, K then going up in steps of about √10; or the K themselves, each dividing
+    the greatest. The Monte-Carlo variance is that of the mean of blocks where there are several, else the jackknife's
+    as for `iwae`. Other arguments and errors as for `elbo`.
+    Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
+
+    >>> from elbowroom import VAE, likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> iwae_curve(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=1000).draws
+    (1, 4, 10, 25, 100, 250, 1000)
+    """
+    sizes = _dividing(draws) if isinstance(draws, Sequence) else _steps(draws)
+    estimates = _log_means(vae, examples, _by_iwae(vae, seed), sizes, "IWAE-{}".format, seed, memory, progress)
+    return IwaeCurve(sizes, estimates)
+
+
+def prior_sampling(
+    vae: VAE,
+    examples: Batch | HasBatch,
+    *,
+    draws: int = 500,
+    seed: int = 0,
+    memory: Memory = _MEMORY,
+    progress: bool = False,
+) -> Estimate:
+    """The naive estimate log (1/K) Σ_k p(x | z_k) with z_k ~ p(z), per example, in nats; K = draws.
+
+    In expectation a lower bound on log p(x), and a poor one beyond a few latent dimensions: draws from the prior then
+    hardly ever meet the posterior, which `khat` above 0.7 and a small `ess` say. Every example has draws of its own.
+    Any prior will do whose blocks can be drawn from noise. Other arguments and errors as for `elbo`.
+
+    >>> from elbowroom import VAE, likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> prior_sampling(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=64).estimator
+    'prior sampling, 64 draws'
+    """
+    one_pass = _from_prior(vae, seed)
+    return _log_means(vae, examples, one_pass, (draws,), "prior sampling, {:,} draws".format, seed, memory, progress)[0]
+
+
+def _log_means(
+    vae: VAE,
+    examples: Batch | HasBatch,
+    one_pass: Pass,
+    sizes: tuple[int, ...],
+    name: Callable[[int], str],
+    seed: int,
+    memory: Memory,
+    progress: bool,
+) -> tuple[Estimate, ...]:
+    """Estimates of the bound by the mean of log-means of `size` draws, for each size that divides the last."""
+    start = time.monotonic()
+    draws = sizes[-1]
+    batch, data = checked(vae, examples, draws)
+    found: list[list[tuple[Tensor, ...]]] = [[] for _ in sizes]
+    khat = []
+    with Progress(name(draws), len(batch), progress) as bar:
+        for log_weight, log_draw_weight in measured(vae, batch, one_pass, draws, memory, bar):
+            for size, pieces in zip(sizes, found, strict=True):
+                pieces.append(_mean_of_blocks(log_weight, log_draw_weight, size))
+            khat.append(pareto_shape(log_weight))
+    budget = Budget(draws, seed, time.monotonic() - start)
+    estimates = []
+    for size, pieces in zip(sizes, found, strict=True):
+        value, variance, ess = (torch.cat(column) for column in zip(*pieces, strict=True))
+        estimates.append(
+            Estimate.of(
+                value,
+                variance,
+                batch.index.cpu(),
+                quantity=vae.quantity,
+                estimator=name(size) + (f", mean of {draws // size:,} blocks" if size < draws else ""),
+                direction="lower",
+                budget=budget,
+                ess=ess if size == draws else None,
+                khat=torch.cat(khat) if size == draws else None,
+                data=data,
+            )
+        )
+    return tuple(estimates)
+
+
+def _mean_of_blocks(log_weight: Tensor, log_draw_weight: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Mean of the log-means of disjoint blocks of `size` draws, its variance, and the ESS; [n] each."""
+    blocks = len(log_weight) // size
+    if blocks == 1:
+        return log_mean_exp(log_weight, log_draw_weight)
+    weighted, weights = (t.unflatten(0, (blocks, size)) for t in (log_weight + log_draw_weight, log_draw_weight))
+    values = weighted.logsumexp(1) - weights.logsumexp(1)
+    return values.mean(0), values.var(0) / blocks, torch.full_like(values[0], torch.nan)
+
+
+def _by_iwae(vae: VAE, seed: int) -> Pass:
+    return from_posterior(vae, lambda terms: (terms.log_weight,), seed)
+
+
+def _from_prior(vae: VAE, seed: int) -> Pass:
+    """Passes that draw from p(z); an observed block keeps its value, whose log p is then part of the weight."""
+    order = _prior_order(vae)
+
+    def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
+        given, total = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
+        for stream, name in enumerate(order, _PRIOR_STREAM):
+            block, p = vae.prior[name], vae.prior[name](given)
+            noise = keyed_normal(block.noise_shape, draws, batch.index, seed, first, stream)
+            given[name], _ = draw(p, noise.to(vae.device, vae.dtype))
+            if name in batch.observed:
+                value, mask = batch.observed[name]
+                given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value, given[name])
+                total = total + p.log_prob(given[name]).where(mask, 0.0)
+        total = vae.likelihood(given).log_prob(given["x"]) + total
+        return total, torch.full_like(total, -math.log(draws))
+
+    return one_pass
+
+
+def _prior_order(vae: VAE) -> list[str]:
+    """Names of the blocks, each after those that its prior reads."""
+    order: list[str] = []
+    while len(order) < len(vae.prior):
+        waiting = [name for name in vae.prior if name not in order]
+        order += [name for name in waiting if not set(vae.prior[name].given) & set(waiting)]
+    return order
+
+
+def _steps(draws: int) -> tuple[int, ...]:
+    """Divisors of `draws` about √10 apart, 1 and `draws` among them."""
+    if draws < 1:
+        return (draws,)  # refused where all draws are checked
+    divisors = [k for k in range(1, draws + 1) if draws % k == 0]
+    targets = [draws / 10 ** (i / 2) for i in range(2 * len(str(draws)))]
+    return tuple(sorted({min(divisors, key=lambda k: abs(math.log(k / target))) for target in targets} | {1, draws}))
+
+
+def _dividing(draws: Sequence[int]) -> tuple[int, ...]:
+    """The K asked for, ascending, where each divides the greatest."""
+    sizes = tuple(sorted(set(draws)))
+    if not sizes or sizes[0] < 1 or any(sizes[-1] % k for k in sizes):
+        raise InputError(f"Each K of the curve must be 1 or more and divide the greatest; got {tuple(draws)}.")
+    return sizes
