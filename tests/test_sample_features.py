@@ -145,3 +145,9 @@ def test_the_same_seed_trains_the_same_classifier_whatever_torch_drew_before() -
 def test_labels_that_do_not_fit_are_refused(labels: torch.Tensor) -> None:
     with pytest.raises(InputError, match="one whole number from 0 on for each of the 20 images"):
         small_classifier(torch.zeros(20, 4, 4), labels)
+
+
+def test_nothing_to_train_on_is_refused() -> None:
+    for images, epochs in ((1, 4), (20, 0)):
+        with pytest.raises(InputError, match="needs an epoch and 2 images or more"):
+            small_classifier(torch.zeros(images, 4, 4), torch.zeros(images).long(), epochs=epochs)

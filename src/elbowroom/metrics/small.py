@@ -71,6 +71,8 @@ def small_classifier(
     images, codes = as_images(x, "images", image_shape), torch.as_tensor(labels).cpu()
     if codes.shape != (len(images),) or codes.is_floating_point() or int(codes.min()) < 0:
         raise InputError(f"The labels must be one whole number from 0 on for each of the {len(images):,} images.")
+    if epochs < 1 or len(images) < 2:
+        raise InputError(f"A small classifier needs an epoch and 2 images or more; got {epochs} and {len(images):,}.")
     order = torch.randperm(len(images), generator=Generator().manual_seed(seed))
     kept, fitted = order.tensor_split([max(1, int(_KEPT_BACK * len(images)))])
     return train_small(images[fitted], codes[fitted], images[kept], codes[kept], epochs=epochs, seed=seed)

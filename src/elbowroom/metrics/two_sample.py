@@ -58,7 +58,7 @@ class TwoSample:
     def __str__(self) -> str:
         low, high = self.interval
         return (
-            f"{self.classifier}: log-odds {self.log_odds:.4f} nats (95 % {low:.4f} … {high:.4f}), "
+            f"{self.classifier}: log-odds {self.log_odds:z.4f} nats (95 % {low:z.4f} … {high:z.4f}), "
             f"accuracy {self.accuracy:.1%} ± {self.accuracy_se:.1%}, {self.n:,} held out"
         )
 
@@ -82,8 +82,9 @@ def classifier_two_sample(
     the same with training data for samples. Drawn by `seed`, 60 % of the rows train the classifier and 10 % choose its
     penalty, stage or epoch and the temperature of its log-odds; 30 % judge it. "logistic": on standardised elements;
     "trees": gradient-boosted, on 32 principal components and 32 elements; "convolutional": the network of
-    `small_classifier`, for images. Source: Lopez-Paz & Oquab, "Revisiting classifier two-sample tests", 2017. Raises
-    InputError for unequal sizes, fewer than 100 rows, and for what are no images where these are needed.
+    `small_classifier`, for images, or rows and their image_shape (H, W) or (C, H, W). Source: Lopez-Paz & Oquab,
+    "Revisiting classifier two-sample tests", 2017. Raises InputError for unequal sizes, fewer than 100 rows, and for
+    what are no images where these are needed.
 
     >>> data, samples = torch.randn(2, 500, 4, generator=torch.Generator().manual_seed(0))
     >>> result = classifier_two_sample(data, samples + 2)
