@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from elbowroom.numerics import Given, InputError
 
-__all__ = ["Blocks", "Component", "as_event"]
+__all__ = ["Blocks", "Component", "as_event", "at_least_two"]
 
 
 def as_event(event: int | Sequence[int], what: str) -> tuple[int, ...]:
@@ -21,12 +21,22 @@ def as_event(event: int | Sequence[int], what: str) -> tuple[int, ...]:
     return shape
 
 
+def at_least_two(classes: int) -> int:
+    """A number of classes."""
+    if classes < 2:
+        raise InputError(f"A Categorical block needs at least 2 classes; got {classes}.")
+    return classes
+
+
 class Component(nn.Module):
     """Named tensors → distribution: prior, posterior block and likelihood alike.
 
     event: shape of one draw; noise_shape: shape of the standard-normal noise of one draw; given: the names the
-    network reads, in the order of its arguments.
+    network reads, in the order of its arguments; classes: of a posterior block whose classes a pass lays out
+    and sums over; 1 for a block that is drawn.
     """
+
+    classes: int = 1
 
     def __init__(self, event: int | Sequence[int], given: Sequence[str] = (), network: nn.Module | None = None) -> None:
         super().__init__()

@@ -4,14 +4,38 @@ from collections.abc import Sequence
 from typing import Literal
 
 from torch import nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
 from torch.nn.functional import softplus
 
-from elbowroom.components import Component
+from elbowroom.components import Component, at_least_two
 from elbowroom.numerics import Given, InputError
 from elbowroom.runs import described
 
-__all__ = ["DiagonalNormal"]
+__all__ = ["Categorical", "DiagonalNormal"]
+
+
+@described("categorical-posterior")
+class Categorical(Component):
+    """q(y | x) over classes, y one-hot [classes]: the network returns a logit per class.
+
+    A pass lays all classes out beside each draw, and every term of `Terms` is a sum over them, weighted by q: exact,
+    and so is its gradient, at the price of as many passes of the decoder.
+    Source: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models", 2014.
+
+    >>> import torch
+    >>> q = Categorical(nn.Linear(3, 4), 4)
+    >>> q({"x": torch.zeros(1, 5, 3)}).mean.sum(-1).shape
+    torch.Size([1, 5])
+    """
+
+    def __init__(self, network: nn.Module, classes: int, given: Sequence[str] = ("x",)) -> None:
+        super().__init__(at_least_two(classes), given, network)
+        self.classes = classes
+
+    def forward(self, given: Given) -> Distribution:
+        """q with batch shape [draws or 1, batch]."""
+        (logits,) = self.parameters_from(given, 1)
+        return OneHotCategorical(logits=logits, validate_args=False)
 
 
 @described("diagonal-normal")

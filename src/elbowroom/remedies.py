@@ -99,7 +99,7 @@ def _drawn(vae: VAE, examples: Examples, seed: int) -> list[tuple[Tensor, Tensor
     with evaluating(vae):
         for start in range(0, len(examples), _ROWS_AT_ONCE):
             batch: Batch = examples[start : start + _ROWS_AT_ONCE].batch()
-            terms = vae(batch, vae.keyed_noise(1, batch.index, seed))
+            terms = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False)
             base = terms.p_x.base_dist if hasattr(terms.p_x, "base_dist") else terms.p_x
             natural = base.logits if isinstance(vae.likelihood, Bernoulli) else terms.p_x.mean
             pairs.append((natural[0].flatten(1).double(), terms.y[0].flatten(1).double()))

@@ -11,6 +11,7 @@ from torch.distributions import (
     Laplace,
     MixtureSameFamily,
     Normal,
+    OneHotCategorical,
     Poisson,
 )
 
@@ -50,6 +51,7 @@ declare(Normal, "mean", "variance", "cdf", "icdf", "draw", "stack")
 declare(Laplace, "mean", "variance", "cdf", "icdf", "draw", "stack")
 declare(Bernoulli, "mean", "variance", "enumerate", "stack")
 declare(Categorical, "enumerate", "stack")
+declare(OneHotCategorical, "mean", "variance", "enumerate", "stack")
 declare(Poisson, "mean", "variance", "stack")
 
 

@@ -1,7 +1,7 @@
 """Kullback–Leibler divergences, per element of the event where the distributions factorise."""
 
 from torch import Tensor
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution, Independent, OneHotCategorical, kl_divergence
 
 __all__ = ["kl"]
 
@@ -22,6 +22,8 @@ def kl(q: Distribution, p: Distribution) -> Tensor | None:
         and q.reinterpreted_batch_ndims == p.reinterpreted_batch_ndims
     ):
         q, p = q.base_dist, p.base_dist
+    if isinstance(q, OneHotCategorical) and isinstance(p, OneHotCategorical):  # torch's own does not stack
+        return (q.probs * (q.logits - p.logits)).sum(-1)
     try:
         return kl_divergence(q, p)
     except NotImplementedError:

@@ -14,9 +14,12 @@ from torch.distributions import (
     Laplace,
     MixtureSameFamily,
     Normal,
+    OneHotCategorical,
     Poisson,
     TransformedDistribution,
 )
+
+from elbowroom.numerics import CapabilityError
 
 from .capabilities import require
 from .tails import log_ndtr
@@ -83,6 +86,19 @@ def _(distribution: TransformedDistribution, noise: Tensor) -> Draw:
     return value, lambda: base_log_density() - sum(jacobians)
 
 
+@draw.register
+def _(distribution: OneHotCategorical, noise: Tensor) -> Draw:
+    if distribution.logits.requires_grad and torch.is_grad_enabled():
+        raise CapabilityError(
+            "The draw of a class carries no gradient: a posterior block over classes is trained by laying them all "
+            "out (posteriors.Categorical); or draw under torch.no_grad()."
+        )
+    gumbel = -torch.log(-log_ndtr(noise))
+    which = (distribution.logits + gumbel).argmax(-1, keepdim=True)
+    value = torch.zeros_like(gumbel + distribution.logits).scatter(-1, which, 1.0)
+    return value, partial(distribution.log_prob, value)
+
+
 @singledispatch
 def simulate(distribution: Distribution, generator: Generator) -> Tensor:
     """A random value of the distribution's full shape, from a generator; carries no gradient.
@@ -109,6 +125,14 @@ def _(distribution: Independent, generator: Generator) -> Tensor:
 def _(distribution: Categorical, generator: Generator) -> Tensor:
     probs = distribution.probs.detach()
     return torch.multinomial(probs.flatten(0, -2), 1, generator=generator).view(probs.shape[:-1])
+
+
+@simulate.register
+@torch.no_grad()
+def _(distribution: OneHotCategorical, generator: Generator) -> Tensor:
+    logits = distribution.logits
+    noise = torch.randn(logits.shape, generator=generator, device=generator.device, dtype=logits.dtype)
+    return draw(distribution, noise)[0]
 
 
 @simulate.register

@@ -130,7 +130,7 @@ def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterato
             p_x = vae.likelihood(given)
         else:
             part = Batch(batch.x[rows], batch.index[rows], context)
-            p_x = vae(part, vae.draw_noise(1, n, generator)).p_x
+            p_x = vae(part, vae.draw_noise(1, n, generator), lay_out=False).p_x
         yield _moments(p_x, generator)
 
 
@@ -148,7 +148,7 @@ def _posterior_moments(vae: VAE, batch: Batch, seed: int) -> tuple[Tensor, Tenso
     for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
         context = {name: value[rows] for name, value in batch.context.items()}
         part = Batch(batch.x[rows], batch.index[rows], context)
-        terms = vae(part, vae.keyed_noise(1, part.index, seed))
+        terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
         blocks = [(q.mean, q.variance, terms.z[name]) for name, q in terms.q.items()]
         columns = zip(*blocks, strict=True)
         parts.append([torch.cat([t[0].flatten(1) for t in column], 1).double() for column in columns])

@@ -262,5 +262,5 @@ def _neighbours(vae: VAE, data: Dataset, test_codes: Any, k: int = 5, most: int 
 def _leak(vae: VAE, data: Dataset) -> float | None:
     """Share of the likelihood's mass outside [0, 1], where the data are inside and the family has a cdf."""
     batch = data.validation[:1_000].batch()
-    p_x = vae(batch, vae.keyed_noise(1, batch.index, 0)).p_x
+    p_x = vae(batch, vae.keyed_noise(1, batch.index, 0), lay_out=False).p_x
     return likelihoods.leak(p_x, data.preprocess.support(data.support))

@@ -244,7 +244,7 @@ class Plan:
         """What the likelihood says of itself on the first validation examples."""
         split = Split(self.data.validation[:1_000], vae.context_names, vae.device, vae.dtype)
         batch = split.batch(torch.arange(len(split), device=vae.device))
-        p_x = vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed)).p_x
+        p_x = vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed), lay_out=False).p_x
         remarks = vae.likelihood.remarks(p_x)
         share = leak(p_x, vae.preprocess.support(self.data.support))
         if share is not None and share > _WORTH_SAYING:

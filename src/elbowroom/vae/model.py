@@ -15,6 +15,7 @@ from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import Batch, Given, InputError, Noise, keyed_normal, keyed_uniform
 from elbowroom.preprocess import Identity, Preprocess
 
+from .layout import Layout
 from .target import Target
 from .terms import Terms
 
@@ -82,22 +83,30 @@ class VAE(nn.Module):
             return "an unnormalised score of x"
         return self.preprocess.estimand
 
-    def forward(self, batch: Batch, noise: Noise) -> Terms:
-        """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms."""
+    def forward(self, batch: Batch, noise: Noise, lay_out: bool = True) -> Terms:
+        """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms.
+
+        Blocks over classes are laid out, every class beside every draw, and the terms are sums over them: exact, and
+        so are their gradients. lay_out=False draws one class, as the others are drawn; that carries no gradient.
+        """
         given, log_jacobian = self.given(batch, noise)
+        layout = Layout({name: block.classes if lay_out else 1 for name, block in self.posterior.items()}, noise)
         q: dict[str, Distribution] = {}
         log_q = {}
         for name, block in self.posterior.items():
             q[name] = block(given)
-            given[name], log_q[name] = draw(q[name], noise[name])
+            given[name], log_q[name] = layout.value(name, q[name], noise[name])
+            log_weight = log_q[name]
             if name in batch.observed:
                 value, mask = batch.observed[name]
                 seen = mask.view(1, -1, *[1] * (given[name].dim() - 2))
                 given[name] = torch.where(seen, value, given[name])
                 log_q[name] = _masked(log_q[name], mask)
+                log_weight = _masked(log_weight, mask, -math.log(block.classes))
+            layout.weigh(name, log_weight)
         p = {name: block(given) for name, block in self.prior.items()}
         closed = self._closed_blocks - set(batch.observed)
-        return Terms(given, q, p, self.likelihood(given), log_jacobian, log_q, closed)
+        return Terms(given, q, p, self.likelihood(given), log_jacobian, log_q, closed, layout)
 
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
         """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch]."""
@@ -237,6 +246,11 @@ class VAE(nn.Module):
                 unseen = ", ".join(sorted(set(block.given) - seen))
                 raise InputError(f"The posterior of {name!r} reads {unseen}, which is drawn after it; reorder.")
             seen.add(name)
+        if getattr(self.likelihood, "scale", None) == "optimal" and any(b.classes > 1 for b in self.posterior.values()):
+            raise InputError(
+                "scale='optimal' is the mean squared error over equally weighted draws, and classes weigh by q: use "
+                "scale='shared' with a posterior over classes."
+            )
 
 
 class evaluating:
@@ -258,5 +272,5 @@ def as_batch(examples: Batch | HasBatch) -> Batch:
     return examples if isinstance(examples, Batch) else examples.batch()
 
 
-def _masked(log_density: Callable[[], Tensor], mask: Tensor) -> Callable[[], Tensor]:
-    return lambda: log_density().masked_fill(mask, 0.0)
+def _masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:
+    return lambda: log_density().masked_fill(mask, value)

@@ -13,6 +13,8 @@ from torch.distributions import Distribution
 from elbowroom.distributions import kl
 from elbowroom.numerics import CapabilityError, Given
 
+from .layout import Layout
+
 __all__ = ["KL", "PerDraw", "Terms"]
 
 PerDraw = Float[Tensor, "draws batch"]
@@ -25,7 +27,9 @@ class Terms:
     """The terms of every bound, per example and per draw, in nats.
 
     z: drawn latent blocks [draws, batch, *event]; q, p: posterior and prior of each block; p_x: the likelihood
-    given them; y: the preprocessed x [1, batch, *event]; log_jacobian [batch]: of the preprocessing step.
+    given them; y: the preprocessed x [1, batch, *event]; log_jacobian [batch]: of the preprocessing step. With blocks
+    over classes, z, q, p and p_x have every class beside every draw, [draws × classes, batch] as `layout` says, while
+    what is given per draw is summed over the classes: means weighted by q, and `log_weight` the log of one.
     """
 
     def __init__(
@@ -37,38 +41,39 @@ class Terms:
         log_jacobian: Float[Tensor, "batch"],
         log_q: Mapping[str, Callable[[], Tensor]],
         closed_blocks: frozenset[str],
+        layout: Layout,
     ) -> None:
         self.z = {name: given[name] for name in q}
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
-        self._log_q, self._closed_blocks = log_q, closed_blocks
+        self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
 
     @cached_property
     def log_prior(self) -> dict[str, PerDraw]:
         """log p(z) per block, [draws, batch]."""
-        return {name: self.p[name].log_prob(value) for name, value in self.z.items()}
+        return {name: self._layout.mean(log_density) for name, log_density in self._log_prior.items()}
 
     @cached_property
     def log_posterior(self) -> dict[str, PerDraw]:
         """log q(z | x) per block, [draws, batch]; 0 where the block is observed."""
-        return {name: log_density() for name, log_density in self._log_q.items()}
+        return {name: self._layout.mean(log_density) for name, log_density in self._log_posterior.items()}
 
     @cached_property
     def log_likelihood(self) -> PerDraw:
         """log p(x | z) on the user's scale, [draws, batch]."""
-        return self.p_x.log_prob(self.y) + self.log_jacobian
+        return self._layout.mean(self._log_likelihood)
 
     @property
     def log_weight(self) -> PerDraw:
-        """log p(x, z) − log q(z | x), [draws, batch]: the importance weight of each draw."""
-        total = self.log_likelihood
+        """log p(x, z) − log q(z | x), [draws, batch]: the importance weight of each draw, classes summed out."""
+        total = self._log_likelihood
         for name in self.z:
-            total = total + (self.log_prior[name] - self.log_posterior[name])
-        return total
+            total = total + (self._log_prior[name] - self._log_posterior[name])
+        return self._layout.log_mean_exp(total)
 
     @property
     def log_draw_weight(self) -> PerDraw:
-        """Log of the weight of each draw in a mean over draws, [draws, batch]."""
+        """Log of the weight of each draw in a mean over draws, [draws, batch]: all alike."""
         return torch.full_like(self.log_likelihood, -math.log(self.log_likelihood.shape[0]))
 
     def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
@@ -76,7 +81,8 @@ class Terms:
 
         Closed only where the prior of the block conditions on nothing drawn after it.
         """
-        return kl(self.q[block], self.p[block]) if block in self._closed_blocks else None
+        elements = kl(self.q[block], self.p[block]) if block in self._closed_blocks else None
+        return None if elements is None else self._layout.mean(elements)
 
     def kl(self, block: str, how: KL = "auto") -> PerDraw:
         """KL(q ‖ p) of a block, [draws or 1, batch]: closed where it can be, else the sampled log q − log p.
@@ -101,3 +107,15 @@ class Terms:
         for name in blocks:
             total = total + self.kl(name, how)
         return total
+
+    @cached_property
+    def _log_prior(self) -> dict[str, Tensor]:
+        return {name: self.p[name].log_prob(value) for name, value in self.z.items()}
+
+    @cached_property
+    def _log_posterior(self) -> dict[str, Tensor]:
+        return {name: log_density() for name, log_density in self._log_q.items()}
+
+    @cached_property
+    def _log_likelihood(self) -> Tensor:
+        return self.p_x.log_prob(self.y) + self.log_jacobian
