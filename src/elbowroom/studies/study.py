@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from elbowroom import evidence, likelihoods, networks, posteriors, priors
 from elbowroom.data import Dataset, load_data
@@ -34,6 +35,7 @@ RECORD_VERSION = 1
 BETAS = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
 """The sweep of a study."""
 
+_RAW = ("grid", "counts", "categorical", "mixed")  # values may be large: encoders read them standardised
 _TRAINING_STEPS = 5_000
 _PICTURES = 16
 _BATCH = 100
@@ -56,15 +58,19 @@ class Study:
 def default_model(data: Dataset, latents: int = 16, widths: Sequence[int] = (256, 256), seed: int = 0) -> VAE:
     """The VAE that `study` trains: two-layer perceptrons, a standard normal prior, the likelihood of the support.
 
-    The likelihood is `likelihoods.auto`'s for the preprocessed data. Raises InputError for a latent without size.
+    The likelihood is `likelihoods.auto`'s for the preprocessed data; an encoder of raw levels, counts or mixed columns
+    reads them standardised. Raises InputError for a latent without size.
     """
     if latents < 1:
         raise InputError(f"latents must be 1 or more; got {latents}.")
     torch.manual_seed(seed)
     dimensions = math.prod(data.event)
-    encoder = networks.mlp([dimensions, *widths, 2 * latents])
+    support = data.preprocess.support(data.support)
+    encoder: nn.Module = networks.mlp([dimensions, *widths, 2 * latents])
+    if support.kind in _RAW:
+        encoder = networks.standardised(encoder, data.event if support.kind in ("mixed", "counts") else ())
     likelihood, _ = likelihoods.auto(
-        data.preprocess.support(data.support),
+        support,
         data.event,
         lambda numbers: networks.mlp([latents, *reversed(widths), numbers]),
     )
