@@ -14,6 +14,7 @@ from elbowroom.preprocess import (
     Affine,
     Binarise,
     Chain,
+    Columns,
     Dequantise,
     Identity,
     Logit,
@@ -227,3 +228,31 @@ def test_supports():
 def test_bad_input_is_one_clear_sentence(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+def test_columns_are_their_steps_side_by_side():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(50, 3, dtype=torch.float64, generator=generator) * 3 + 1
+    x = torch.cat([x, torch.randint(0, 9, (50, 2), generator=generator).double()], 1)
+    standardise = Standardise((2,)).fit(x[:, :2])
+    step = Columns([standardise, Identity(), Dequantise(9, (2,))], [2, 1, 2])
+    u = torch.rand(50, 5, dtype=torch.float64, generator=generator)
+    y, log_jacobian = step(x, u)
+    wanted = [standardise(x[:, :2]), (x[:, 2:3], torch.zeros(50)), Dequantise(9, (2,))(x[:, 3:], u[:, 3:])]
+    torch.testing.assert_close(y, torch.cat([part for part, _ in wanted], 1))
+    torch.testing.assert_close(log_jacobian, sum(part for _, part in wanted))
+    jacobian = torch.autograd.functional.jacobian(lambda a: step(a, u[:1])[0].flatten(), x[:1])
+    assert log_jacobian[0].item() == pytest.approx(torch.linalg.slogdet(jacobian.reshape(5, 5)).logabsdet.item())
+    torch.testing.assert_close(step.inverse(y), x)
+    torch.testing.assert_close(step.inverse(y.expand(4, 50, 5)), x.expand(4, 50, 5))
+    again = build(recipe_of(step))
+    again.load_state_dict(step.state_dict())
+    assert torch.equal(again(x, u)[0], y)
+    stacked = torch.func.vmap(step)(x.view(5, 10, 5), u.view(5, 10, 5))
+    torch.testing.assert_close(stacked[0].reshape(50, 5), y)
+    before = Support("mixed", columns=(Support("real"),) * 3 + (Support("grid", 9),) * 2)
+    assert [one.kind for one in step.support(before).columns] == ["real", "real", "real", "unit", "unit"]
+    with pytest.raises(InputError, match="made for 5 columns"):
+        step(x[:, :4])
+    with pytest.raises(InputError, match="a size of 1 or more for every step"):
+        Columns([Identity()], [1, 2])

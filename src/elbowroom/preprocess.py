@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from elbowroom.numerics import InputError, Support
 from elbowroom.runs import described
 
-__all__ = ["Affine", "Binarise", "Chain", "Dequantise", "Identity", "Logit", "Preprocess", "Standardise"]
+__all__ = ["Affine", "Binarise", "Chain", "Columns", "Dequantise", "Identity", "Logit", "Preprocess", "Standardise"]
 
 _PLAIN = "log p(x)"
 
@@ -302,6 +302,52 @@ class Chain(Preprocess):
 
     def _parts(self) -> list[Preprocess]:
         return list(self.steps)  # type: ignore[arg-type]
+
+
+@described("columns")
+class Columns(Preprocess):
+    """A step for each group of neighbouring columns of a table [n, columns]; log-Jacobians add.
+
+    sizes: how many columns each step takes, in their order.
+
+    >>> y, log_jacobian = Columns([Affine(2.0), Identity()], [1, 2])(torch.tensor([[3.0, 1.0, 0.0]]))
+    >>> y.tolist(), log_jacobian.exp().tolist()
+    ([[6.0, 1.0, 0.0]], [2.0])
+    """
+
+    def __init__(self, steps: Sequence[Preprocess], sizes: Sequence[int]) -> None:
+        super().__init__()
+        if not steps or len(steps) != len(sizes) or min(sizes) < 1:
+            raise InputError(
+                f"Columns needs a size of 1 or more for every step; got {len(steps)} steps, {list(sizes)}."
+            )
+        self.steps, self.sizes = nn.ModuleList(steps), list(sizes)
+        self.noise_shape = (sum(sizes),) if any(step.noise_shape is not None for step in steps) else None
+        self.invertible = all(step.invertible for step in steps)
+        self.estimand = next((step.estimand for step in steps if step.estimand != _PLAIN), _PLAIN)
+
+    def split(self, x: Tensor) -> list[tuple[Preprocess, Tensor]]:
+        """Each step with its columns of x [..., columns]."""
+        if x.shape[-1] != sum(self.sizes):
+            raise InputError(f"Columns was made for {sum(self.sizes)} columns; got data {tuple(x.shape)}.")
+        return list(zip(self.steps, x.split(self.sizes, -1), strict=True))  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = _floating(x)
+        noises = [None] * len(self.sizes) if noise is None else noise.split(self.sizes, -1)
+        pairs = zip(self.split(x), noises, strict=True)
+        parts = [step(part, None if step.noise_shape is None else u) for (step, part), u in pairs]
+        return torch.cat([y for y, _ in parts], -1), sum((j for _, j in parts), _constant(0.0, x))
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return torch.cat([step.inverse(part) for step, part in self.split(y)], -1)
+
+    def support(self, before: Support) -> Support:
+        columns = before.columns or (before,) * sum(self.sizes)
+        if len(columns) != sum(self.sizes):
+            raise InputError(f"Columns was made for {sum(self.sizes)} columns; these are {before}.")
+        steps = [step for step, size in zip(self.steps, self.sizes, strict=True) for _ in range(size)]
+        return Support("mixed", columns=tuple(s.support(one) for s, one in zip(steps, columns, strict=True)))  # type: ignore[operator]
 
 
 def _floating(x: Tensor) -> Tensor:

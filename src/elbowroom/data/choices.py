@@ -1,23 +1,31 @@
 """The two choices a data set needs: its support and its preprocessing."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Support
-from elbowroom.preprocess import Affine, Binarise, Chain, Dequantise, Identity, Preprocess, Standardise
+from elbowroom.numerics import InputError, Support, infer_support
+from elbowroom.preprocess import Affine, Binarise, Chain, Columns, Dequantise, Identity, Preprocess, Standardise
 
 __all__ = ["choose_preprocess", "state_support"]
 
-_KINDS = ("binary", "unit", "grid", "real", "counts", "categorical")
+_KINDS = ("binary", "unit", "grid", "real", "counts", "categorical", "mixed")
 _WORDS = ("auto", "dequantise", "dequantise-symmetric", "binarise", "binarise-fixed", "standardise", "none")
 
 
-def state_support(x: NDArray, stated: str | Support) -> Support:
-    """The stated support, where it holds the data; a bare "grid" or "categorical" takes its levels from them."""
+def state_support(x: NDArray, stated: str | Support | Sequence[str | Support]) -> Support:
+    """The stated support, where it holds the data; a bare "grid" or "categorical" takes its levels from them.
+
+    "mixed" infers the support of each column of a table; a sequence states them.
+    """
+    if isinstance(stated, Support) and stated.kind == "mixed":
+        stated = stated.columns
+    if stated == "mixed" or not isinstance(stated, str | Support):
+        return _of_columns(x, None if isinstance(stated, str) else stated)
     if isinstance(stated, str):
         if stated not in _KINDS:
             raise InputError(f"There is no support {stated!r}; known are {', '.join(_KINDS)}.")
@@ -36,6 +44,13 @@ def state_support(x: NDArray, stated: str | Support) -> Support:
     return stated
 
 
+def _of_columns(x: NDArray, stated: Sequence[str | Support] | None) -> Support:
+    if x.ndim != 2 or (stated is not None and len(stated) != x.shape[1]):
+        raise InputError(f"A mixed support has one support per column of a table; got data {x.shape} and {stated}.")
+    found = [infer_support(column) for column in x.T] if stated is None else stated
+    return Support("mixed", columns=tuple(state_support(c, one) for c, one in zip(x.T, found, strict=True)))
+
+
 def choose_preprocess(word: str | Preprocess, support: Support, train: Tensor, seed: int) -> Preprocess:
     """The map that a word means for data of this support; what it learns, it learns from `train` alone."""
     if isinstance(word, Preprocess):
@@ -44,6 +59,13 @@ def choose_preprocess(word: str | Preprocess, support: Support, train: Tensor, s
     if word not in _WORDS:
         raise InputError(f"There is no preprocessing {word!r}; known are {', '.join(_WORDS)}, or a Preprocess module.")
     event = tuple(train.shape[1:])
+    if word == "auto" and support.kind == "mixed":
+        steps: list[Preprocess] = [Standardise((n,)) if s.kind == "real" else Identity() for s, n in support.groups]
+        columns = Columns(steps, [n for _, n in support.groups])
+        for step, part in columns.split(train):
+            if isinstance(step, Standardise):
+                step.fit(part)
+        return columns
     if word == "auto":
         word = {"grid": "dequantise", "real": "standardise"}.get(support.kind, "none")
     chosen = _made(word, support, event)

@@ -35,7 +35,7 @@ class _Split:
 def load_data(
     source: Any,
     *,
-    support: str | Support | None = None,
+    support: str | Support | Sequence[str | Support] | None = None,
     preprocess: str | Preprocess = "auto",
     labels: Any = None,
     validation: int | float | None = None,
@@ -46,8 +46,9 @@ def load_data(
 ) -> Dataset:
     """A data set from a named set, a NumPy array, torch tensor or pandas DataFrame, a file or a folder of images.
 
-    support: inferred, unless stated as "binary", "unit", "grid", "real", "counts", "categorical" or a Support.
-    preprocess: "auto" (grids are dequantised, real numbers standardised), "dequantise", "dequantise-symmetric" (to
+    support: inferred, unless stated as "binary", "unit", "grid", "real", "counts", "categorical" or a Support; "mixed"
+    infers it for each column of a table, a sequence states it for each. preprocess: "auto" (grids are dequantised,
+    real numbers standardised, of mixed tables only these), "dequantise", "dequantise-symmetric" (to
     [−1, 1]), "binarise" (afresh each time), "binarise-fixed" (once, by `seed`), "standardise", "none", or a module.
     labels: one per example, or the name of a column. validation, test: how many examples, or which fraction of
     them, where no official part exists; drawn by `seed`. flat: images as vectors; by default grey ones only.

@@ -11,6 +11,7 @@ from .base import Likelihood
 from .bernoulli import Bernoulli
 from .counts import NegativeBinomial
 from .grid import Categorical, DiscretisedLogistic
+from .mixed import Mixed
 from .normal import Normal
 from .unit import TruncatedNormal
 
@@ -35,23 +36,36 @@ def auto(
 ) -> tuple[Likelihood, str]:
     """The likelihood for preprocessed data on `support`, and a sentence that says which and why.
 
-    network_of: makes the network, told how many numbers per example it is to return.
+    network_of: makes the network, told how many numbers per example it is to return. A mixed table gets the
+    likelihood of each run of columns that are alike, in one `Mixed`.
 
     >>> likelihood, why = auto(Support("counts"), 5, lambda numbers: nn.Linear(2, numbers))
     >>> why.split(":")[0], likelihood.network.out_features
     ('NegativeBinomial', 5)
     """
 
-    def family(network: nn.Module | None) -> Likelihood:
-        levels: Any = support.levels
-        made: dict[str, Callable[[], Likelihood]] = {
-            "binary": lambda: Bernoulli(network, event, given=given),
-            "grid": lambda: DiscretisedLogistic(network, event, levels, given=given),
-            "unit": lambda: TruncatedNormal(network, event, scale="predicted", given=given),
-            "real": lambda: Normal(network, event, scale="predicted", given=given),
-            "counts": lambda: NegativeBinomial(network, event, given=given),
-            "categorical": lambda: Categorical(network, event, levels, ordered=False, given=given),
-        }
-        return made[support.kind]()
+    numbers = _family(support, None, event, given).numbers
+    return _family(support, network_of(numbers), event, given), _why(support)
 
-    return family(network_of(family(None).numbers)), _WHY[support.kind]
+
+def _family(
+    support: Support, network: nn.Module | None, event: int | Sequence[int], given: Sequence[str]
+) -> Likelihood:
+    levels: Any = support.levels
+    made: dict[str, Callable[[], Likelihood]] = {
+        "binary": lambda: Bernoulli(network, event, given=given),
+        "grid": lambda: DiscretisedLogistic(network, event, levels, given=given),
+        "unit": lambda: TruncatedNormal(network, event, scale="predicted", given=given),
+        "real": lambda: Normal(network, event, scale="predicted", given=given),
+        "counts": lambda: NegativeBinomial(network, event, given=given),
+        "categorical": lambda: Categorical(network, event, levels, ordered=False, given=given),
+        "mixed": lambda: Mixed(network, [_family(one, None, n, given) for one, n in support.groups], given=given),
+    }
+    return made[support.kind]()
+
+
+def _why(support: Support) -> str:
+    if support.kind != "mixed":
+        return _WHY[support.kind]
+    kinds = dict.fromkeys(one.kind for one in support.columns)
+    return "Mixed: the columns are of different kinds. " + " ".join(_WHY[kind] for kind in kinds)

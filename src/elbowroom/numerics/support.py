@@ -1,6 +1,7 @@
 """The support of data: where values can lie, which decides what likelihood makes sense."""
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -10,12 +11,14 @@ from .errors import InputError
 
 __all__ = ["Kind", "Support", "infer_support"]
 
-Kind = Literal["binary", "unit", "grid", "real", "counts", "categorical"]
+Kind = Literal["binary", "unit", "grid", "real", "counts", "categorical", "mixed"]
 
 
 @dataclass(frozen=True)
 class Support:
     """Where data lie: `kind`, and for a grid 0 … levels − 1 (or categories) the number of levels.
+
+    columns: of a "mixed" table, the support of each column.
 
     >>> str(Support("grid", 17))
     'integer grid 0…16'
@@ -23,12 +26,25 @@ class Support:
 
     kind: Kind
     levels: int | None = None
+    columns: tuple["Support", ...] = ()
+
+    @property
+    def groups(self) -> list[tuple["Support", int]]:
+        """Runs of neighbouring columns with one support, and how many columns each has."""
+        return [(support, len(list(run))) for support, run in groupby(self.columns)]
 
     def __post_init__(self) -> None:
         if self.kind in ("grid", "categorical") and (self.levels is None or self.levels < 2):
             raise InputError(f"Support {self.kind!r} needs levels=2 or more; got {self.levels}.")
 
+        if (self.kind == "mixed") != bool(self.columns):
+            raise InputError("A mixed support, and no other, needs the supports of its columns.")
+
     def __str__(self) -> str:
+        if self.kind == "mixed":
+            kinds = sorted({support.kind for support in self.columns})
+            counted = [f"{sum(s.kind == kind for s in self.columns)} {kind}" for kind in kinds]
+            return f"table of columns: {', '.join(counted)}"
         words = {
             "binary": "binary {0, 1}",
             "unit": "unit interval [0, 1]",
