@@ -1,3 +1,4 @@
+from .anomaly import auroc as auroc
 from .arrays import Measured as Measured
 from .frechet import Frechet as Frechet
 from .frechet import frechet_distance as frechet_distance
