@@ -1,0 +1,148 @@
+"""What a model says of x given its latents: log p(x | z) under q, per example and per feature."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from elbowroom.distributions import Columns
+from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate
+from elbowroom.runs import Progress
+from elbowroom.vae import VAE, HasBatch
+from elbowroom.vae.model import evaluating
+
+from .passes import Memory, _plan, _rows, as_bytes, checked
+
+__all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
+
+
+class ConditionalLogLikelihood(NamedTuple):
+    """E_q log p(x | z): an Estimate per example; per feature [n, *event] with its Monte-Carlo variance, in nats.
+
+    The features of an example add to its value. NaN variances come from one draw.
+    """
+
+    per_example: Estimate
+    per_feature: NDArray[np.float64]
+    mc_variance: NDArray[np.float64]
+
+
+def conditional_log_likelihood(
+    vae: VAE,
+    examples: Batch | HasBatch,
+    *,
+    draws: int = 64,
+    seed: int = 0,
+    memory: Memory = "1 GiB",
+    progress: bool = False,
+) -> ConditionalLogLikelihood:
+    """E_q(z | x) log p(x | z) per example and per feature, on the user's scale, in nats.
+
+    How well the latents of x explain it, and which of its elements they do not: a score of anomalies, not a bound on
+    log p(x), as it leaves out what the latents themselves cost. Per example alone, and for any likelihood, it is
+    −`rate_distortion(...).distortion`. Other arguments and errors as for `elbo`; CapabilityError where features depend
+    on one another given z, or preprocessing mixes them, so that log p(x | z) is no sum over features.
+
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = conditional_log_likelihood(vae, Batch(torch.zeros(3, 2), torch.arange(3)))
+    >>> found.per_feature.shape, bool(np.allclose(found.per_feature.sum(1), found.per_example.values))
+    ((3, 2), True)
+    """
+    start = time.monotonic()
+    batch, data = checked(vae, examples, draws)
+    found = []
+    with Progress("log p(x | z)", len(batch), progress) as bar, evaluating(vae):
+        with torch.inference_mode():
+            at_once, chunk = _plan(batch, lambda *part: _by_feature(vae, *part, seed)[1:], draws, as_bytes(memory))
+        for first in range(0, len(batch), at_once):
+            part = _rows(batch, slice(first, first + at_once))
+            features, totals = _Moments(), _Moments()
+            for done in range(0, draws, chunk):
+                with torch.inference_mode():
+                    values, _ = _by_feature(vae, part, min(chunk, draws - done), done, seed)
+                features.add(values)
+                totals.add(values.flatten(2).sum(-1))
+            slope = _log_slope(vae, part, seed)
+            found.append(
+                (features.mean + slope, features.variance, totals.mean + slope.flatten(1).sum(1), totals.variance)
+            )
+            bar.advance(len(part))
+    per_feature, mc_variance, values, variance = (torch.cat(column).numpy() for column in zip(*found, strict=True))
+    per_example = Estimate.of(
+        values,
+        variance,
+        batch.index.cpu(),
+        quantity="E log p(x | z)",
+        estimator="mean with 1 draw" if draws == 1 else f"mean with {draws:,} draws",
+        direction="unbiased",
+        budget=Budget(draws, seed, time.monotonic() - start),
+        data=data,
+    )
+    return ConditionalLogLikelihood(per_example, per_feature, mc_variance)
+
+
+class _Moments:
+    """Mean over draws and the variance of that mean, from chunks of them [k, ...], on the CPU."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, values: Tensor) -> None:
+        """Take in the next draws."""
+        new, mean = len(values), values.mean(0).cpu()
+        squares, total = values.sub(values.mean(0)).square().sum(0).cpu(), self.count + new
+        away = mean - self.mean
+        self.squares = self.squares + squares + away.square() * (self.count * new / total)
+        self.mean = self.mean + away * (new / total)
+        self.count = total
+
+    @property
+    def variance(self) -> Tensor:
+        """Of the mean; NaN from one draw."""
+        if self.count == 1:
+            return torch.full_like(self.squares, torch.nan)
+        return self.squares / (self.count * (self.count - 1))
+
+
+def _by_feature(vae: VAE, batch: Batch, draws: int, first: int, seed: int) -> tuple[Tensor, Tensor]:
+    """log p(y | z) of preprocessed features [draws, batch, *event], float64; the weights of draws [draws, batch]."""
+    terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first), lay_out=False)
+    return _elementwise(terms.p_x, terms.y).double(), terms.log_draw_weight
+
+
+def _elementwise(p_x: Distribution, y: Tensor) -> Tensor:
+    """log p of every element [draws, batch, *event]."""
+    if isinstance(p_x, Independent) and p_x.reinterpreted_batch_ndims == len(p_x.event_shape):
+        return p_x.base_dist.log_prob(y)
+    if isinstance(p_x, Columns):
+        seen = torch.ones_like(y) if p_x.seen is None else p_x.seen
+        parts = zip(p_x.groups, y.split(p_x.sizes, -1), seen.split(p_x.sizes, -1), p_x.typical, strict=True)
+        cells = (_elementwise(p, torch.where(s > 0, part, t)).where(s > 0, 0.0) for p, part, s, t in parts)
+        return torch.cat(list(cells), -1)
+    raise CapabilityError(
+        f"Under {type(p_x).__name__} the features depend on one another given z, so log p(x | z) is no sum over them; "
+        f"per example it is −evidence.rate_distortion(...).distortion."
+    )
+
+
+def _log_slope(vae: VAE, batch: Batch, seed: int) -> Tensor:
+    """log |dy/dx| of every element of x [batch, *event], float64, on the CPU."""
+    x = batch.x.to(vae.device)
+    x = (x if x.is_floating_point() else x.to(vae.dtype)).clone().requires_grad_()
+    y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"))
+    if not bool(log_jacobian.any()):
+        return torch.zeros(x.shape, dtype=torch.float64)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    found, whole = slope.double().abs().log().cpu(), log_jacobian.detach().double().cpu()
+    if not torch.allclose(found.flatten(1).sum(1), whole, rtol=1e-4, atol=1e-3):
+        raise CapabilityError(
+            f"{type(vae.preprocess).__name__} mixes the features, so log p(x | z) has no share of each on the user's "
+            f"scale; per example it is −evidence.rate_distortion(...).distortion."
+        )
+    return found
