@@ -132,13 +132,13 @@ def test_passes_stay_within_their_memory() -> None:
     vae, examples = near_posterior_vae(torch.float32), batch(40)
     seen: list[tuple[int, int]] = []
     vae.likelihood.register_forward_hook(lambda _, __, p: seen.append(tuple(p.batch_shape)))
-    iwae(vae, examples, draws=500, memory=100_000)
+    iwae(vae, examples, draws=500, memory=200_000)
     rows = [draws * n for draws, n in seen[2:]]  # after two probes
     assert sum(rows) == 40 * 500
     with passes._Bytes() as made, torch.inference_mode():
         part = er.Batch(examples.x[:1], examples.index[:1])
         passes._kept(passes.from_posterior(vae, lambda terms: (terms.log_weight,), 0)(part, max(rows), 0))
-    assert made.total <= 100_000
+    assert made.total <= 200_000
     assert all(draws % 64 == 0 for draws, _ in seen[2:-1] if draws not in (500, 500 % max(rows)))
 
 

@@ -25,4 +25,8 @@ class BinaryBernoulli(Bernoulli):
         """Log-probability of values that are 0 or 1, in nats."""
         if torch.is_grad_enabled() or self._validate_args:
             return super().log_prob(value)
-        return softplus((1 - 2 * value) * self.logits, threshold=_THRESHOLD).neg_()
+        return self.losses(value).neg_()
+
+    def losses(self, value: Tensor) -> Tensor:
+        """−log p of values that are 0 or 1, in nats."""
+        return softplus((1 - 2 * value) * self.logits, threshold=_THRESHOLD)

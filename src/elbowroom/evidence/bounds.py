@@ -39,10 +39,9 @@ def elbo(
     """The evidence lower bound E_q[log p(x, z) − log q(z | x)] per example, in nats.
 
     draws: per example; from one draw the Monte-Carlo variance is unknown (NaN), and the printed line gives the total
-    error. kl: "closed", "sampled" or "auto", closed where it can be. memory: bytes or "1 GiB", a bound on the
-    tensors of one pass (the scratch space of a convolution comes on top); it changes no number beyond rounding. Noise
-    is keyed by (seed, example). Raises InputError where there is nothing to measure or the memory does not hold one
-    example.
+    error. kl: "closed", "sampled" or "auto", closed where it can be. memory: bytes or "1 GiB", a bound on what one
+    pass holds (see `benchmarks/evidence_memory.py`); it changes no number beyond rounding. Noise is keyed by (seed,
+    example). Raises InputError where there is nothing to measure or the memory does not hold one example.
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors

@@ -29,6 +29,7 @@ Pass = Callable[[Batch, int, int], tuple[Tensor, ...]]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _ROWS = 2048  # examples × draws in one pass; more rows fall out of the caches and gain nothing
+_SCRATCH = 2  # a pass may hold this many times its tensors: convolutions work in scratch space, allocators keep holes
 _KEPT = 128  # bytes per draw of an example after its pass: float64 numbers, kept and at work
 
 
@@ -99,16 +100,16 @@ def _plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, i
     one, two = (_bytes_of(batch, one_pass, count) for count in (1, 2))
     per_row = max(two - one, 1)
     per_example = max(one - per_row, 0) + _KEPT * draws
-    room = memory - per_example
+    room = (memory - per_example) // _SCRATCH
     if room < per_row:
         raise InputError(
-            f"memory={memory:,} bytes does not hold one example, which needs about {per_example + per_row:,}: give "
-            f"more, or ask for fewer draws."
+            f"memory={memory:,} bytes does not hold one example, which needs about "
+            f"{per_example + _SCRATCH * per_row:,}: give more, or ask for fewer draws."
         )
     rows = min(room // per_row, _ROWS)
     if rows < draws:
         return 1, rows // DRAW_BLOCK * DRAW_BLOCK or rows
-    return max(1, min(_ROWS // draws, memory // (per_example + draws * per_row))), draws
+    return max(1, min(_ROWS // draws, memory // (per_example + _SCRATCH * draws * per_row))), draws
 
 
 def _bytes_of(batch: Batch, one_pass: Pass, draws: int) -> int:

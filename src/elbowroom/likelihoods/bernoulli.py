@@ -58,13 +58,12 @@ class Bernoulli(Likelihood):
 
 
 class _Bernoullis(Independent):
-    """Independent Bernoullis; under gradients they sum before they negate: two passes over the data less."""
+    """Independent Bernoullis that sum before they negate: a pass over the data less, or two under gradients."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
-            return super().log_prob(value)
-        logits = self.base_dist.logits
-        if value.shape != logits.shape:
-            logits, value = torch.broadcast_tensors(logits, value)
-        losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
+        if not torch.is_grad_enabled() and isinstance(self.base_dist, BinaryBernoulli):
+            losses = self.base_dist.losses(value)
+        else:
+            logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
+            losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -losses.flatten(-self.reinterpreted_batch_ndims).sum(-1)
