@@ -1,7 +1,9 @@
 """Likelihoods with correlated residuals: recipes, stacks, extremes, and fields that were planted."""
 
+import numpy as np
 import pytest
 import torch
+from sklearn.gaussian_process.kernels import Matern
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 from torch.func import functional_call, grad, stack_module_state, vmap
@@ -29,6 +31,9 @@ COMPONENTS = {
     "sparse, fixed scale": lambda net: structured.SparsePrecisionNormal(net, FLAT, (6, 8), scale=0.3),
     "matern, predicted": lambda net: structured.MaternNormal(net, COLOUR),
     "matern, shared": lambda net: structured.MaternNormal(net, FLAT, COLOUR, scale="shared", order=2),
+    "matern, predicted white": lambda net: structured.MaternNormal(
+        net, FLAT, (6, 8), scale="shared", white="predicted"
+    ),
     "matern, fixed scale": lambda net: structured.MaternNormal(net, FLAT, (6, 8), scale=0.3),
 }
 
@@ -179,3 +184,36 @@ def test_correlated_decoders_beat_the_diagonal_where_residuals_are_correlated():
     for name in ("MaternNormal", "SparsePrecisionNormal"):
         gain = bounds[name].values - bounds["Normal"].values
         assert gain.mean() > 10 + 5 * gain.std() / len(gain) ** 0.5, name
+
+
+def behind_factors(length: float, white: float, latents: int = 2, n: int = 400) -> torch.Tensor:
+    """Images 16 × 16: factors that PCA finds, and a field with scikit-learn's Matérn covariance and a white part."""
+    generator = np.random.default_rng(0)
+    places = np.stack(np.meshgrid(np.arange(16.0), np.arange(16.0)), -1).reshape(-1, 2)
+    covariance = (1 - white) * Matern(length, nu=1.0)(places) + white * np.eye(256)
+    field = generator.normal(size=(n, 256)) @ np.linalg.cholesky(covariance).T
+    return torch.tensor(30 * generator.normal(size=(n, latents)) @ generator.normal(size=(latents, 256)) + field)
+
+
+@pytest.mark.parametrize(("length", "white"), [(4.0, 0.3), (1.5, 0.6)])
+def test_a_planted_field_is_where_length_and_white_share_begin(length: float, white: float) -> None:
+    likelihood = structured.MaternNormal(nn.Linear(2, 256), 256, (16, 16), scale="shared")
+    notes = likelihood.settle(behind_factors(length, white), None, 2)
+    assert likelihood.length_now().item() == pytest.approx(length, rel=0.2)
+    assert likelihood.nugget_now().item() == pytest.approx(white, abs=0.06)
+    assert "likeliest" in notes[-1]
+    fixed = structured.MaternNormal(nn.Linear(2, 256), 256, (16, 16), scale="shared", length=3.0)
+    fixed.settle(behind_factors(length, white), None, 2)
+    assert fixed.length_now().item() == pytest.approx(3.0, rel=1e-5)
+
+
+def test_a_predicted_white_share_is_each_images_own() -> None:
+    likelihood = structured.MaternNormal(None, 64, (8, 8), scale=0.5, white="predicted", length=2.0)
+    numbers = torch.randn(1, 3, 2, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64).unbind(2)
+    x = torch.randn(1, 3, 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = likelihood.double().distribution(numbers, {}).log_prob(x)
+    for i in range(3):
+        share = 1e-3 + (1 - 2e-3) * torch.sigmoid(numbers[1][0, i].mean())
+        one = torch.ones((), dtype=torch.float64)
+        alone = MaternField(numbers[0][:, i], 0.5 * one, 2 * one, share, (1, 8, 8), flat=True)
+        torch.testing.assert_close(found[0, i], alone.log_prob(x[:, i])[0], rtol=1e-6, atol=1e-6)

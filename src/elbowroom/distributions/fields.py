@@ -12,7 +12,7 @@ from elbowroom.numerics import InputError
 
 from .correlated import CorrelatedNormal
 
-__all__ = ["MaternField"]
+__all__ = ["MaternField", "likeliest_field"]
 
 _FOLDS = 1  # aliases of a frequency on either side, of infinitely many: the rest is 1 % of the least mode
 
@@ -109,6 +109,21 @@ class MaternField(CorrelatedNormal):
 
     def _as_event(self, image: Tensor) -> Tensor:
         return image.flatten(-3) if len(self.event_shape) == 1 else image
+
+
+def likeliest_field(images: Tensor, lengths: Tensor, nuggets: Tensor, order: int = 1) -> tuple[float, float]:
+    """The length in pixels and the white share, of those given, under which residuals [n, C, H, W] are likeliest.
+
+    Each element is first divided by its root mean square; a field's log-density depends on the images only through the
+    mean squares of their cosine coefficients.
+    """
+    images = images / images.square().mean(0).sqrt().clamp_min(torch.finfo(images.dtype).tiny)
+    across, down = (_basis(side, like=images) for side in (images.shape[-1], images.shape[-2]))
+    power = (down @ images @ across.mT).square().mean((0, 1))
+    spectra = _spectrum(lengths[:, None], nuggets[None], Size(images.shape[1:]), order)
+    loss = (spectra.log() + power / spectra).sum((-2, -1))
+    length, nugget = divmod(int(loss.argmin()), len(nuggets))
+    return lengths[length].item(), nuggets[nugget].item()
 
 
 def _basis(side: int, like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from elbowroom.numerics import InputError, Support
 
 from .base import CONTINUOUS, Likelihood, refuse
 
-__all__ = ["Scale", "Scaled"]
+__all__ = ["Scale", "Scaled", "pca_residuals"]
 
 Scale = float | Literal["shared", "feature", "predicted"]
 """A fixed number; one learned for all; one learned per element; a function of z."""
@@ -91,7 +91,10 @@ class Scaled(Likelihood):
             floor = step / math.sqrt(12) if step else _FRACTION_OF_SPREAD * flat.std().item()
             self.floor_value.fill_(max(floor / self.spread, 1e-6))
         if self.start is None:
-            residual = torch.as_tensor(_pca_residual(flat.numpy(), latents)).to(self.offset) / self.spread
+            residual = (
+                torch.as_tensor(np.sqrt((pca_residuals(flat.numpy(), latents) ** 2).mean(0))).to(self.offset)
+                / self.spread
+            )
             whole = self.offset.dim() == 0
             left = residual.square().mean().sqrt() if whole else residual.view(self.event)
         else:
@@ -141,14 +144,13 @@ def alternatives(support: Support) -> str:
     }.get(support.kind, "scale them to [0, 1], or take likelihoods.Normal")
 
 
-def _pca_residual(flat: np.ndarray, components: int, most: int = 10_000) -> np.ndarray:
-    """Root mean square that PCA leaves per column of flat [n, columns], in sample."""
+def pca_residuals(flat: np.ndarray, components: int, most: int = 10_000) -> np.ndarray:
+    """What PCA leaves of the first rows of flat [n, columns], in sample."""
     from sklearn.decomposition import PCA
 
     rows = flat[:most]
     k = min(components, len(rows) - 1, rows.shape[1] - 1)
     if k < 1:
-        return rows.std(0)
+        return rows - rows.mean(0)
     pca = PCA(k, random_state=0).fit(rows)
-    left = rows - pca.inverse_transform(pca.transform(rows))
-    return np.sqrt((left**2).mean(0))
+    return rows - pca.inverse_transform(pca.transform(rows))

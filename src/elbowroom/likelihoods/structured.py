@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom import distributions
+from elbowroom.distributions.fields import likeliest_field
 from elbowroom.distributions.sparse_precision import later_neighbours
 from elbowroom.numerics import Given, InputError
 from elbowroom.runs import described
 
-from .scaled import Scale, Scaled
+from .scaled import Scale, Scaled, pca_residuals
 
 __all__ = ["LowRankNormal", "MaternNormal", "SparsePrecisionNormal"]
 
@@ -22,6 +23,8 @@ _MOST_LEANING = 2.0
 _MOST_MIXING = 30.0
 _GAIN = 5.0  # of the few numbers that one model has of its own: at the networks' learning rate they would lag behind
 _SHORTEST, _LONGEST = 0.25, 4.0
+_UNSETTLED = 2.0  # pixels
+_GRID = 40
 
 
 class Correlated(Scaled):
@@ -160,12 +163,13 @@ class SparsePrecisionNormal(Correlated):
 class MaternNormal(Correlated):
     """p(x | z): x = mean(z) + σ ⊙ f over images, f a Matérn field with learned length and white share.
 
-    Few parameters: σ (`scale`, `floor`, `start` as in `Normal`; "predicted" makes it a function of z, while the
-    correlation stays one for all), the length scale in pixels (begins at `length`; kept between a quarter of a pixel
-    and four times the longer side), the white share of the variance (begins at one half; never below `nugget_floor`,
-    so that float32 stays positive definite), and for C channels the C (C − 1) / 2 numbers of their correlation.
-    order: the smoothness ν, 1 or 2. image_shape: (C, H, W) or (H, W) where events are flat.
-    The white share is one number for the image: elements that are constant but for dequantisation noise get it too.
+    Few parameters: σ (`scale`, `floor`, `start` as in `Normal`), the length scale in pixels (kept between a quarter of
+    a pixel and four times the longer side), the white share of the variance (never below `nugget_floor`, so that
+    float32 stays positive definite), and for C channels the C (C − 1) / 2 numbers of their correlation. length: where
+    it begins; None begins length and white share where what PCA leaves of the training data is likeliest. white:
+    "shared" learns one share for all images; "predicted" makes it a function of z, the mean over the image of one more
+    tensor of the event's shape from the network. order: the smoothness ν, 1 or 2. image_shape: (C, H, W) or (H, W)
+    where events are flat. In an image, elements that are constant but for dequantisation noise have its share too.
     Source: Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
     stochastic partial differential equation approach", 2011.
 
@@ -181,18 +185,23 @@ class MaternNormal(Correlated):
         image_shape: Sequence[int] | None = None,
         scale: Scale = "predicted",
         order: Literal[1, 2] = 1,
-        length: float = 2.0,
+        length: float | None = None,
         nugget_floor: float = 1e-3,
         floor: float | None = None,
         start: float | None = None,
         given: Sequence[str] = ("z",),
+        white: Literal["shared", "predicted"] = "shared",
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
+        if white not in ("shared", "predicted"):
+            raise InputError(f"white must be 'shared' or 'predicted'; got {white!r}.")
+        self.white, self.length = white, length
+        self.parts += white == "predicted"
         self.image = image_of(self.event, image_shape, "A MaternNormal")
         self._lengths = (_SHORTEST, _LONGEST * max(self.image[1:]))
         if order not in (1, 2):
             raise InputError(f"order is the smoothness of the Matérn field, 1 or 2; got {order!r}.")
-        if not self._lengths[0] < length < self._lengths[1]:
+        if length is not None and not self._lengths[0] < length < self._lengths[1]:
             raise InputError(f"length is in pixels, between {self._lengths[0]} and {self._lengths[1]}; got {length}.")
         if not 1e-6 <= nugget_floor < 0.5:
             raise InputError(
@@ -200,10 +209,9 @@ class MaternNormal(Correlated):
                 f"than 0.5; got {nugget_floor}."
             )
         self.order, self.nugget_floor = order, nugget_floor
-        low, high = (math.log(end) for end in self._lengths)
-        place = (math.log(length) - low) / (high - low)
-        self.raw_length = nn.Parameter(torch.tensor(math.log(place / (1 - place)) / _GAIN))
-        self.raw_nugget = nn.Parameter(torch.tensor(0.0))
+        self.raw_length = nn.Parameter(torch.zeros(()))
+        self.raw_nugget = nn.Parameter(torch.zeros(()))
+        self._begin_at(_UNSETTLED if length is None else length, 0.5)
         channels = self.image[0]
         self.raw_mixing = nn.Parameter(torch.zeros(channels, channels)) if channels > 1 else None
 
@@ -214,7 +222,7 @@ class MaternNormal(Correlated):
             mean,
             scale,
             self.length_now(),
-            self.nugget_now(),
+            self.nugget_now(raw[-1].flatten(2).mean(-1) if self.white == "predicted" else 0.0),
             self.image,
             self.order,
             self.mixing_now(),
@@ -227,9 +235,28 @@ class MaternNormal(Correlated):
         low, high = (math.log(end) for end in self._lengths)
         return (low + (high - low) * torch.sigmoid(_GAIN * self.raw_length)).exp()
 
-    def nugget_now(self) -> Tensor:
-        """The white share of the field's variance."""
-        return self.nugget_floor + (1 - 2 * self.nugget_floor) * torch.sigmoid(_GAIN * self.raw_nugget)
+    def nugget_now(self, raw: Tensor | float = 0.0) -> Tensor:
+        """The white share of the field's variance; where it is predicted, at a number of the network."""
+        return self.nugget_floor + (1 - 2 * self.nugget_floor) * torch.sigmoid(_GAIN * self.raw_nugget + raw)
+
+    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
+        """Settle floor and start of σ, and where no length was given, that of the field, from the training data."""
+        notes = super().settle(y, step, latents)
+        if self.length is not None:
+            return notes
+        left = torch.from_numpy(pca_residuals(y.flatten(1).double().cpu().numpy(), latents)).view(-1, *self.image)
+        lengths = torch.logspace(*(math.log10(end) for end in self._lengths), _GRID + 2, dtype=left.dtype)[1:-1]
+        nuggets = torch.linspace(self.nugget_floor, 1 - self.nugget_floor, _GRID + 2, dtype=left.dtype)[1:-1]
+        length, nugget = likeliest_field(left, lengths, nuggets, self.order)
+        self._begin_at(length, nugget)
+        return [*notes, f"MaternNormal: length starts at {length:.3g} pixels, white share at {nugget:.1%} (likeliest)."]
+
+    @torch.no_grad()
+    def _begin_at(self, length: float, nugget: float) -> None:
+        low, high = (math.log(end) for end in self._lengths)
+        share = (nugget - self.nugget_floor) / (1 - 2 * self.nugget_floor)
+        for raw, place in ((self.raw_length, (math.log(length) - low) / (high - low)), (self.raw_nugget, share)):
+            raw.fill_(math.log(place / (1 - place)) / _GAIN)
 
     def mixing_now(self) -> Tensor | None:
         """Cholesky factor [C, C] of the channels' correlation; None for one channel."""
@@ -241,7 +268,8 @@ class MaternNormal(Correlated):
 
     def remarks(self, p_x: Distribution) -> list[str]:
         """Says what was learned of the field, and which elements sit at the floor of the scale."""
-        length, nugget = self.length_now().item(), self.nugget_now().item()
+        field = cast(distributions.MaternField, p_x)
+        length, nugget = field.length.item(), field.nugget.mean().item()
         note = f"MaternNormal: length scale {length:.3g} pixels, white share of the residual variance {nugget:.1%}"
         if nugget < 1.05 * self.nugget_floor:
             note += f", at its floor nugget_floor={self.nugget_floor:g}: where a floor binds, log p(x) depends on it"
