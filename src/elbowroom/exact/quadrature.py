@@ -26,14 +26,14 @@ def log_evidence_by_quadrature(
         raise CapabilityError(f"Quadrature serves one or two latent dimensions; this model has {target.dim}.")
     axis = torch.linspace(-reach, reach, nodes, dtype=vae.dtype, device=vae.device)
     grid = torch.cartesian_prod(*[axis] * target.dim).view(-1, 1, target.dim)
-    batch = target.batch
+    index = target.index
     with evaluating(vae):
         log_cell = target.dim * math.log(2 * reach / (nodes - 1))
         pieces = []
         for z in grid.split(4096):
-            z = z.expand(-1, len(batch), -1)
+            z = z.expand(-1, len(index), -1)
             pieces.append((target.log_prior(z) + target.log_likelihood(z)).double().logsumexp(0))
     values = torch.stack(pieces).logsumexp(0) + log_cell
     return Estimate.of(
-        values.cpu(), index=batch.index.cpu(), quantity=vae.quantity, estimator="quadrature", direction="exact"
+        values.cpu(), index=index.cpu(), quantity=vae.quantity, estimator="quadrature", direction="exact"
     )

@@ -1,0 +1,329 @@
+"""Annealing from a density that can be drawn from to another, by Hamiltonian Monte Carlo, with frozen settings."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, InputError
+from elbowroom.runs import Progress
+from elbowroom.vae import VAE, HasBatch, Target
+
+from . import hmc
+from .hmc import Kick
+from .importance import log_mean_exp
+from .passes import Memory, _Bytes, _keep_freed_memory, as_bytes, checked
+from .schedules import Pilot, Plan, Schedule, fixed_schedule
+
+__all__ = [
+    "Annealed",
+    "Moment",
+    "Path",
+    "Start",
+    "ais",
+    "anneal",
+    "annealing",
+    "draw_start",
+    "frozen_plan",
+    "in_groups",
+    "kicks_for",
+    "path_from",
+    "pilot",
+]
+
+Start = Literal["posterior", "prior"]
+
+_PILOT_CHAINS = 8
+_AIM = 0.7  # acceptance; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
+_WARM_UP = 20
+_TURNS = 2  # of the pilot, at every temperature but the first
+_GAIN = 0.4  # of acceptance on the pilot's log step size, after the warm-up
+_FORGETTING = 0.2  # of the pilot's variances, per transition
+_GRAIN = 32.0  # log step sizes are multiples of 1 / 32
+_ROWS = 1024  # chains × examples side by side
+_COPIES = 16  # states of a chain that a transition may hold at a time
+
+
+def ais(
+    model: VAE | Target,
+    examples: Batch | HasBatch | None = None,
+    *,
+    temperatures: int = 500,
+    chains: int = 16,
+    leapfrog: int = 10,
+    start: Start = "posterior",
+    schedule: Schedule = "sigmoid",
+    seed: int = 0,
+    memory: Memory = "1 GiB",
+    progress: bool = False,
+) -> Estimate:
+    """log p(x) per example by annealed importance sampling with Hamiltonian transitions, in nats.
+
+    Each of `chains` begins at a draw of q(z | x) (start="posterior") or p(z) ("prior") and is taken over
+    `temperatures` steps to the posterior; a transition makes `leapfrog` gradient evaluations. exp of the estimate is
+    unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes, and an "adaptive"
+    schedule, come from a pilot run on other noise and are frozen before the measured one. The Monte-Carlo variance is
+    the jackknife's over chains; where their effective sample size `ess` is small it is a rough guess, which the
+    printed line says. model: a VAE with its examples, or a Target that has its own. memory: a bound on the tensors of
+    one pass; it changes no number beyond rounding. Noise is keyed by (seed, example). Raises InputError for settings
+    that mean nothing, CapabilityError for latents or likelihoods without gradients.
+    Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis
+    of decoder-based generative models", 2017.
+
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = ais(vae, Batch(torch.zeros(3, 2), torch.arange(3)), temperatures=20, chains=4)
+    >>> found.direction, found.estimator
+    ('lower', 'AIS-20 from the posterior, 4 chains')
+    """
+    began = time.monotonic()
+    _check(temperatures, chains, leapfrog)
+    target, data = _target(model, examples, seed)
+    log_weights = []
+    with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
+        for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
+            path = path_from(part, start)
+            plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
+            kicks = kicks_for(part, chains, seed, temperatures - 1)
+            log_weights.append(anneal(path, draw_start(part, start, chains, seed), plan, kicks).log_weights.cpu())
+            bar.advance(len(part.index))
+    values, variance, ess = log_mean_exp(torch.cat(log_weights, 1))
+    return Estimate.of(
+        values,
+        variance,
+        target.index.cpu(),
+        quantity=target.quantity,
+        estimator=f"AIS-{temperatures} from the {start}, {_count(chains)}",
+        direction="lower",
+        budget=Budget(chains, seed, time.monotonic() - began),
+        ess=ess.nan_to_num(0.0),  # no chain of any weight
+        data=data,
+    )
+
+
+class Path(NamedTuple):
+    """log f_β(z) = Σ coefficients(β) · terms(z), linear in β.
+
+    terms: z [chains, batch, dim] → tensors [chains, batch]; coefficients: β [batch] → one [batch] per term.
+    """
+
+    terms: Callable[[Tensor], tuple[Tensor, ...]]
+    coefficients: Callable[[Tensor], tuple[Tensor, ...]]
+
+
+class Moment(NamedTuple):
+    """An annealing run just after it reached `beta` [batch].
+
+    log_weights [chains, batch], float64, up to here; increments [chains, batch]: this step's part of them; state:
+    after the transition that leaves f_β as it is; diagnostics: of that transition, None at the last β, which has none.
+    """
+
+    beta: Float[Tensor, "batch"]
+    log_weights: Float[Tensor, "chains batch"]
+    increments: Float[Tensor, "chains batch"]
+    state: hmc.State
+    diagnostics: hmc.Diagnostics | None
+
+
+class Annealed(NamedTuple):
+    """A whole run. log_weights [chains, batch]: exp of them is unbiased for the ratio of normalisers, last to first.
+
+    z [chains, batch, dim]: where the chains ended; acceptance [transitions, batch]: mean over chains;
+    increment_variance [temperatures, batch]: of the log-weights' increments over chains (NaN for one chain);
+    divergent [batch]: share of the transitions.
+    """
+
+    log_weights: Float[Tensor, "chains batch"]
+    z: Float[Tensor, "chains batch dim"]
+    acceptance: Float[Tensor, "transitions batch"]
+    increment_variance: Float[Tensor, "temperatures batch"]
+    divergent: Float[Tensor, "batch"]
+
+
+def path_from(target: Target, start: Start) -> Path:
+    """From p(z), or from q(z | x), to p(z) p(x | z), along the geometric path.
+
+    Raises InputError for any other word.
+    """
+    if start == "prior":
+        return Path(lambda z: (target.log_prior(z), target.log_likelihood(z)), lambda b: (torch.ones_like(b), b))
+    if start == "posterior":
+        return Path(lambda z: (target.log_start(z), target.log_prior(z) + target.log_likelihood(z)), _geometric)
+    raise InputError(f"start must be 'posterior' or 'prior'; got {start!r}.")
+
+
+def annealing(path: Path, z: Float[Tensor, "chains batch dim"], plan: Plan, kicks: Iterable[Kick]) -> Iterator[Moment]:
+    """The run from exact draws z of the plan's first density, moment by moment.
+
+    Before each transition the log-weight gains log f_β' − log f_β; there is a transition at every temperature but the
+    first and the last. kicks: one for each of them.
+    Source: Neal, "Annealed importance sampling", 2001.
+    """
+    state, noise = hmc.init(path.terms, z), iter(kicks)
+    log_weights = torch.zeros_like(state.terms[0], dtype=torch.float64)
+    last = len(plan.betas) - 1
+    for step in range(1, last + 1):
+        now, before = path.coefficients(plan.betas[step]), path.coefficients(plan.betas[step - 1])
+        increments = hmc.weighted(state.terms, tuple(a - b for a, b in zip(now, before, strict=True)))
+        log_weights = log_weights + increments
+        diagnostics = None
+        if step < last:
+            size = plan.step_sizes[step - 1]
+            state, diagnostics = hmc.step(path.terms, state, next(noise), size, plan.leapfrog, now)
+        yield Moment(plan.betas[step], log_weights, increments, state, diagnostics)
+
+
+def anneal(
+    path: Path,
+    z: Float[Tensor, "chains batch dim"],
+    plan: Plan,
+    kicks: Iterable[Kick],
+    watch: Callable[[Moment], None] = lambda moment: None,
+) -> Annealed:
+    """The whole run, collected; `watch` sees each moment as it passes. Arguments as for `annealing`."""
+    acceptance, variances, divergent = [], [], []
+    for moment in annealing(path, z, plan, kicks):
+        variances.append(moment.increments.var(0) if len(z) > 1 else torch.full_like(moment.beta, torch.nan))
+        if moment.diagnostics is not None:
+            acceptance.append(moment.diagnostics.acceptance.mean(0))
+            divergent.append(moment.diagnostics.divergent.double().mean(0))
+        watch(moment)
+    return Annealed(
+        moment.log_weights,
+        moment.state.z,
+        torch.stack(acceptance),
+        torch.stack(variances),
+        torch.stack(divergent).mean(0),
+    )
+
+
+def frozen_plan(target: Target, start: Start, schedule: Schedule, temperatures: int, leapfrog: int, seed: int) -> Plan:
+    """The plan of a measured run: betas by the schedule, step sizes by a pilot on noise that no measured run takes."""
+    other = int(np.random.SeedSequence([seed, 0xA15]).generate_state(1)[0])
+    rough = fixed_schedule(schedule, max(temperatures // 5, 50))
+    kicks = kicks_for(target, _PILOT_CHAINS, other, pilot_kicks(len(rough)))
+    found = pilot(path_from(target, start), draw_start(target, start, _PILOT_CHAINS, other), rough, kicks, leapfrog)
+    if schedule == "adaptive":
+        return found.plan(found.equal_steps(temperatures), leapfrog)
+    betas = fixed_schedule(schedule, temperatures).to(target.device)
+    return found.plan(betas.unsqueeze(-1).expand(-1, len(target.index)), leapfrog)
+
+
+def draw_start(target: Target, start: Start, chains: int, seed: int) -> Float[Tensor, "chains batch dim"]:
+    """Draws of the density that a path starts from, keyed by (seed, example, chain)."""
+    if start == "prior":
+        return target.draw_prior(chains, seed)
+    with torch.no_grad():
+        return target.start(target.start_noise(chains, seed))[0]
+
+
+def kicks_for(target: Target, chains: int, seed: int, steps: int) -> Iterator[Kick]:
+    """The noise of `steps` transitions of a target's chains, keyed by (seed, example, chain, step)."""
+    like = torch.empty(0, dtype=target.dtype, device=target.device)
+    return hmc.keyed_kicks(chains=chains, dim=target.dim, index=target.index, seed=seed, steps=steps, like=like)
+
+
+def pilot(
+    path: Path,
+    z: Float[Tensor, "chains batch dim"],
+    betas: Float[Tensor, "points"],
+    kicks: Iterator[Kick],
+    leapfrog: int,
+) -> Pilot:
+    """A run whose step sizes follow each example's chains: their acceptance, and their spread in each dimension.
+
+    It is not to be measured. z: draws of the first density; kicks: `pilot_kicks(len(betas))` of them, keyed by noise
+    that no measured run takes.
+    """
+    state = hmc.init(path.terms, z)
+    variance = z.var(0)
+    log_size = torch.zeros_like(state.terms[0][0], dtype=torch.float64)
+    one = torch.ones_like(log_size)
+    slopes = tuple(a - b for a, b in zip(path.coefficients(one), path.coefficients(0 * one), strict=True))
+    sizes, spread = [], []
+    for point, beta in enumerate(betas):
+        for gain in [_GAIN] * _TURNS if point else torch.linspace(1.0, _GAIN, _WARM_UP).tolist():
+            size = _on_grid(log_size.unsqueeze(-1) + 0.5 * variance.double().clamp(1e-20, 1e20).log()).exp().to(z)
+            state, diagnostics = hmc.step(path.terms, state, next(kicks), size, leapfrog, path.coefficients(beta * one))
+            log_size = _on_grid(log_size + gain * (diagnostics.acceptance.mean(0) - _AIM))
+            variance = torch.lerp(variance, state.z.var(0), _FORGETTING)
+        sizes.append(size)
+        spread.append(hmc.weighted(state.terms, slopes).std(0))
+    return Pilot(betas.to(z.device), torch.stack(sizes), torch.stack(spread))
+
+
+def pilot_kicks(points: int) -> int:
+    """How many transitions a pilot run over so many temperatures makes."""
+    return _TURNS * (points - 1) + _WARM_UP
+
+
+def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, memory: Memory) -> Iterator[Target]:
+    """The target's examples in groups whose chains fit the memory side by side.
+
+    Raises InputError where one example's chains do not fit.
+    """
+    _keep_freed_memory()
+    room, one = as_bytes(memory), _bytes_per_example(target, path_of, chains)
+    if one > room:
+        raise InputError(
+            f"memory={room:,} bytes does not hold the {chains:,} chains of one example, which need about {one:,}: give "
+            f"more, or ask for fewer chains."
+        )
+    size = max(1, min(room // one, _ROWS // chains))
+    for first in range(0, len(target.index), size):
+        yield target.rows(slice(first, first + size))
+
+
+def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int) -> int:
+    """All that one evaluation with its gradient makes, and what the chains keep and draw, in bytes."""
+    z = torch.zeros(chains, 1, target.dim, dtype=target.dtype, device=target.device)
+    with _Bytes() as made:
+        hmc.init(path_of(target.rows(slice(0, 1))).terms, z)
+    return made.total + z.nbytes * _COPIES + 4 * hmc.DRAW_BLOCK * chains * (target.dim + 2)
+
+
+def _on_grid(log_size: Tensor) -> Tensor:
+    """Rounded, so that a rounding error does not grow through the pilot's feedback."""
+    return (log_size * _GRAIN).round() / _GRAIN
+
+
+def _geometric(beta: Tensor) -> tuple[Tensor, Tensor]:
+    return 1 - beta, beta
+
+
+def _target(model: VAE | Target, examples: Batch | HasBatch | None, seed: int) -> tuple[Target, str | None]:
+    """The target, and the hash of its data."""
+    if isinstance(model, Target):
+        if examples is not None:
+            raise InputError("A Target has its examples already; give a VAE to measure others.")
+        return model, None
+    if examples is None:
+        raise InputError("There are no examples to measure; give them beside the VAE.")
+    batch, data = checked(model, examples, draws=1)
+    if batch.observed:
+        raise CapabilityError(
+            f"Block {next(iter(batch.observed))!r} is known for some of these examples, and AIS anneals every block; "
+            f"take evidence.iwae, which keeps what is known."
+        )
+    return model.target(batch, seed), data
+
+
+def _check(temperatures: int, chains: int, leapfrog: int) -> None:
+    if temperatures < 2:
+        raise InputError(
+            f"AIS needs temperatures=2 or more, and hundreds to mean much; got {temperatures}. One step without "
+            f"annealing is evidence.iwae."
+        )
+    if chains < 1:
+        raise InputError(f"AIS needs chains=1 or more; got {chains}.")
+    if leapfrog < 1:
+        raise InputError(f"A transition needs leapfrog=1 step or more; got {leapfrog}.")
+
+
+def _count(chains: int) -> str:
+    return "1 chain" if chains == 1 else f"{chains:,} chains"

@@ -1,0 +1,258 @@
+"""Hamiltonian Monte Carlo against densities whose moments are known, and its diagnostics against plain loops."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest, truncnorm
+from torch import Tensor
+
+import elbowroom as er
+from elbowroom.evidence import effective_draws, hmc, split_rhat
+
+F64 = torch.float64
+MEAN = torch.tensor([1.0, -2.0, 0.5], dtype=F64)
+FACTOR = torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.5, 0.0], [-0.3, 0.2, 2.0]], dtype=F64)
+COVARIANCE = FACTOR @ FACTOR.T
+GAUSSIAN = torch.distributions.MultivariateNormal(MEAN, COVARIANCE)
+
+
+def kicks(chains: int, batch: int, dim: int, steps: int, seed: int = 0) -> "list[hmc.Kick]":
+    index, like = torch.arange(batch), torch.empty(0, dtype=F64)
+    return list(hmc.keyed_kicks(chains=chains, dim=dim, index=index, seed=seed, steps=steps, like=like))
+
+
+def bumpy(z: Tensor) -> Tensor:
+    return -(z.square().sum(-1) + (2 * z).sin().sum(-1) + 0.1 * z.pow(4).sum(-1))
+
+
+def test_a_gaussian_stays_as_it_is() -> None:
+    """From exact draws, 20 bold transitions on: means, variances and a covariance by z-tests."""
+    chains = 4000
+    z = GAUSSIAN.sample((chains, 2))
+    state = hmc.init(GAUSSIAN.log_prob, z)
+    acceptance = []
+    for kick in kicks(chains, 2, 3, 20):
+        state, diagnostics = hmc.step(GAUSSIAN.log_prob, state, kick, 0.85, 4)
+        acceptance.append(diagnostics.acceptance.mean().item())
+    assert 0.5 < np.mean(acceptance) < 0.9  # far enough from 1 for a wrong acceptance to show
+    assert (state.z != z).all(-1).float().mean() > 0.99
+    sd = COVARIANCE.diag().sqrt()
+    for column in range(2):
+        rows = state.z[:, column]
+        z_means = (rows.mean(0) - MEAN) / sd * math.sqrt(chains)
+        z_variances = (rows.var(0) / sd**2 - 1) * math.sqrt((chains - 1) / 2)
+        products = (rows[:, 0] - MEAN[0]) * (rows[:, 1] - MEAN[1])
+        z_product = (products.mean() - COVARIANCE[0, 1]) / products.std() * math.sqrt(chains)
+        assert torch.cat([z_means, z_variances, z_product[None]]).abs().max() < 4
+
+
+def test_one_step_size_per_dimension_is_a_mass_matrix() -> None:
+    """The same trajectory in coordinates that are scaled by the step sizes."""
+    scale = torch.tensor([0.5, 2.0, 1.0], dtype=F64)
+    z = torch.randn(5, 1, 3, dtype=F64)
+    kick = kicks(5, 1, 3, 1)[0]
+    found, _ = hmc.step(bumpy, hmc.init(bumpy, z), kick, 0.2 * scale, 5)
+    scaled, _ = hmc.step(lambda v: bumpy(v * scale), hmc.init(lambda v: bumpy(v * scale), z / scale), kick, 0.2, 5)
+    torch.testing.assert_close(found.z, scaled.z * scale)
+
+
+def flow(z: Tensor, momentum: Tensor, size: Tensor | float = 0.1, leapfrog: int = 7) -> tuple[Tensor, Tensor]:
+    state, p, _ = hmc._trajectory(bumpy, hmc.init(bumpy, z), momentum, torch.as_tensor(size), leapfrog, None)
+    return state.z, p
+
+
+def test_a_trajectory_is_reversible_and_keeps_volume() -> None:
+    start = torch.randn(2, 6, 1, 2, dtype=F64, generator=torch.Generator().manual_seed(0))
+    z, p = flow(*start)
+    back, minus = flow(z, -p)
+    torch.testing.assert_close(torch.stack([back, -minus]), start, atol=1e-12, rtol=0)
+    h = 1e-5
+    point = start[:, :1]
+    columns = []
+    for k in range(4):
+        shift = torch.zeros(4, dtype=F64)
+        shift[k] = h
+        ends = [torch.stack(flow(*(point + sign * shift.view(2, 1, 1, 2)))).flatten() for sign in (1, -1)]
+        columns.append((ends[0] - ends[1]) / (2 * h))
+    assert torch.linalg.det(torch.stack(columns, 1)).item() == pytest.approx(1.0, abs=1e-8)
+
+
+def test_energy_error_falls_with_the_square_of_the_step() -> None:
+    state = hmc.init(bumpy, torch.randn(200, 1, 2, dtype=F64, generator=torch.Generator().manual_seed(1)))
+    kick = kicks(200, 1, 2, 1)[0]
+    errors = [hmc.step(bumpy, state, kick, 0.04 / n, 10 * n)[1].energy_error for n in (1, 2, 4)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert (coarse.square().mean() / fine.square().mean()).sqrt().item() == pytest.approx(4.0, rel=0.03)
+
+
+def test_diagnostics_are_what_they_are_called() -> None:
+    state = hmc.init(bumpy, torch.randn(300, 2, 2, dtype=F64))
+    kick = kicks(300, 2, 2, 1)[0]
+    new, found = hmc.step(bumpy, state, kick, 0.5, 3)
+    z, p = flow(state.z, kick.momentum, 0.5 * kick.stretch[..., None], 3)
+    error = (0.5 * p.square().sum(-1) - bumpy(z)) - (0.5 * kick.momentum.square().sum(-1) - bumpy(state.z))
+    torch.testing.assert_close(found.energy_error, error)
+    torch.testing.assert_close(found.acceptance, (-error).exp().clamp(max=1.0))
+    assert torch.equal(found.accepted, kick.log_uniform < -error)
+    torch.testing.assert_close(new.z, torch.where(found.accepted[..., None], z, state.z))
+    torch.testing.assert_close(new.terms, hmc.init(bumpy, new.z).terms)
+    torch.testing.assert_close(new.gradients, hmc.init(bumpy, new.z).gradients)
+
+
+@pytest.mark.parametrize("beyond", [None, math.nan, -math.inf, math.inf])
+def test_nothing_leaks_from_beyond_a_wall(beyond: float | None) -> None:
+    """A standard normal cut off at 1, beyond which the density, or (None) its gradient too, is no number."""
+
+    def walled(z: Tensor) -> Tensor:
+        assert z.isfinite().all()  # the density is never asked about what is no number
+        if beyond is None:
+            return (0 * (1 - z).sqrt() - 0.5 * z.square()).sum(-1)
+        return torch.where(z > 1, z + beyond, -0.5 * z.square()).sum(-1)
+
+    chains, exact = 4000, truncnorm(-np.inf, 1)
+    state = hmc.init(walled, torch.as_tensor(exact.rvs((chains, 1, 1), random_state=0)))
+    for kick in kicks(chains, 1, 1, 20):
+        state, diagnostics = hmc.step(walled, state, kick, 0.4, 4)
+    assert torch.isfinite(torch.cat([*state.terms, *(g[..., 0] for g in state.gradients)])).all()
+    assert diagnostics.divergent.any()
+    assert not (diagnostics.divergent & diagnostics.accepted).any()
+    draws = state.z.flatten().numpy()
+    assert kstest(draws, exact.cdf).pvalue > 1e-3
+    assert abs(draws.mean() - exact.mean()) < 4 * exact.std() / math.sqrt(chains)
+
+
+def test_huge_steps_are_divergent_and_rejected() -> None:
+    state = hmc.init(bumpy, torch.randn(50, 1, 2, dtype=F64))
+    new, found = hmc.step(bumpy, state, kicks(50, 1, 2, 1)[0], 1e3, 20)
+    assert found.divergent.all()
+    assert not found.accepted.any()
+    assert torch.equal(found.acceptance, torch.zeros(50, 1, dtype=F64))
+    torch.testing.assert_close(new, state, rtol=0, atol=0)
+
+
+def test_a_chain_leaves_a_place_of_no_density() -> None:
+    def half(z: Tensor) -> Tensor:
+        return torch.where(z.sum(-1) > 0, -0.5 * z.square().sum(-1), math.nan)
+
+    state = hmc.init(half, torch.full((200, 1, 1), -0.1, dtype=F64))
+    assert torch.equal(state.terms[0], torch.full((200, 1), -math.inf, dtype=F64))
+    new, found = hmc.step(
+        half, state._replace(gradients=(torch.zeros(200, 1, 1, dtype=F64),)), kicks(200, 1, 1, 1)[0], 0.5, 1
+    )
+    arrived = new.z.flatten() > 0
+    assert torch.equal(arrived, found.accepted.flatten())
+    assert arrived.any()
+
+
+def test_terms_with_coefficients_are_their_sum() -> None:
+    z, kick = torch.randn(6, 2, 3, dtype=F64), kicks(6, 2, 3, 1)[0]
+    weights = (torch.tensor([0.3, 1.0], dtype=F64), torch.tensor([0.7, 0.0], dtype=F64))
+
+    def terms(z: Tensor) -> tuple[Tensor, Tensor]:
+        return bumpy(z), GAUSSIAN.log_prob(z) + torch.tensor([0.0, math.inf])  # which nothing asks for
+
+    def summed(z: Tensor) -> Tensor:
+        return weights[0] * bumpy(z) + weights[1] * GAUSSIAN.log_prob(z)
+
+    found, diagnostics = hmc.step(terms, hmc.init(terms, z), kick, 0.2, 4, weights)
+    expected, others = hmc.step(summed, hmc.init(summed, z), kick, 0.2, 4)
+    torch.testing.assert_close(found.z, expected.z)
+    torch.testing.assert_close(diagnostics, others)
+
+
+def test_a_transition_costs_one_evaluation_per_leapfrog_step() -> None:
+    calls = []
+
+    def counted(z: Tensor) -> Tensor:
+        calls.append(len(z))
+        return bumpy(z)
+
+    state = hmc.init(counted, torch.zeros(3, 1, 2, dtype=F64))
+    for kick in kicks(3, 1, 2, 4):
+        state, _ = hmc.step(counted, state, kick, 0.1, 7)
+    assert len(calls) == 1 + 4 * 7
+
+
+def test_kicks_depend_on_seed_example_and_step_only() -> None:
+    def drawn(index: list[int], seed: int = 3, **settings: int) -> list[hmc.Kick]:
+        many = {"chains": 4, "dim": 2, "seed": seed, "steps": 130, **settings}
+        return list(hmc.keyed_kicks(index=torch.tensor(index), **many))
+
+    whole, part = drawn([5, 9, 2]), drawn([2])
+    for mine, alone in zip(whole, part, strict=True):
+        assert torch.equal(mine.momentum[:, 2:], alone.momentum)
+        assert torch.equal(mine.log_uniform[:, 2:], alone.log_uniform)
+    assert not torch.equal(whole[0].momentum, drawn([5, 9, 2], seed=4)[0].momentum)
+    assert not torch.equal(whole[0].momentum, drawn([5, 9, 2], stream=7)[0].momentum)
+    momenta = torch.stack([kick.momentum for kick in whole]).flatten().numpy()
+    uniforms = torch.stack([kick.log_uniform for kick in whole]).exp().flatten().numpy()
+    assert len(np.unique(momenta)) > 0.999 * momenta.size
+    assert kstest(momenta, "norm").pvalue > 1e-3
+    assert kstest(uniforms, "uniform").pvalue > 1e-3
+    stretches = torch.stack([kick.stretch for kick in whole]).flatten().numpy()
+    assert kstest(stretches, "uniform", (0.5, 0.5)).pvalue > 1e-3
+
+
+def test_a_density_without_a_gradient_is_refused() -> None:
+    with pytest.raises(er.CapabilityError, match="no gradient in z"):
+        hmc.init(lambda z: -z.detach().square().sum(-1), torch.zeros(2, 1, 1))
+    with pytest.raises(er.CapabilityError, match=r"evidence\.iwae"):
+        hmc.init(lambda z: torch.special.gammaincc(z.exp(), torch.ones(())).sum(-1), torch.zeros(2, 1, 1))
+
+
+def plain_rhat(draws: np.ndarray) -> float:
+    half = len(draws) // 2
+    halves = [draws[part, chain] for chain in range(draws.shape[1]) for part in (slice(None, half), slice(-half, None))]
+    within = np.mean([np.var(h, ddof=1) for h in halves])
+    between = half * np.var([h.mean() for h in halves], ddof=1)
+    return math.sqrt(((half - 1) / half * within + between / half) / within)
+
+
+def plain_effective_draws(draws: np.ndarray) -> float:
+    half = len(draws) // 2
+    halves = [draws[part, chain] for chain in range(draws.shape[1]) for part in (slice(None, half), slice(-half, None))]
+    within = np.mean([np.var(h, ddof=1) for h in halves])
+    pooled = (half - 1) / half * within + np.var([h.mean() for h in halves], ddof=1)
+
+    def correlation(lag: int) -> float:
+        products = [np.sum((h[lag:] - h.mean()) * (h[: half - lag] - h.mean())) / half for h in halves]
+        return 1 - (within - float(np.mean(products))) / pooled if lag else 1.0
+
+    total, least, lag = 0.0, math.inf, 0
+    while lag + 1 < half:
+        pair = correlation(lag) + correlation(lag + 1)
+        if pair <= 0:
+            break
+        least = min(least, pair)
+        total, lag = total + least, lag + 2
+    size = half * len(halves)
+    return size / max(2 * total - 1, 1 / math.log10(size))
+
+
+@pytest.mark.parametrize("length", [5, 40, 301])
+def test_mixing_against_plain_loops(length: int) -> None:
+    generator = np.random.default_rng(0)
+    draws = generator.normal(size=(length, 3, 2)).cumsum(0) * [0.1, 1.0] + generator.normal(size=(length, 3, 2))
+    tensor = torch.as_tensor(draws)
+    np.testing.assert_allclose(split_rhat(tensor), [plain_rhat(draws[..., k]) for k in range(2)], rtol=1e-10)
+    expected = [plain_effective_draws(draws[..., k]) for k in range(2)]
+    np.testing.assert_allclose(effective_draws(tensor), expected, rtol=1e-8)
+    with pytest.raises(er.InputError, match="4 or more"):
+        split_rhat(tensor[:3])
+
+
+@pytest.mark.parametrize("memory", [-0.4, 0.0, 0.8])
+def test_effective_draws_of_an_autoregression(memory: float) -> None:
+    """n (1 − φ) / (1 + φ) of a first-order autoregression."""
+    generator = torch.Generator().manual_seed(2)
+    n, chains = 4000, 8
+    noise = torch.randn(n, chains, generator=generator, dtype=F64)
+    draws = [noise[0] / math.sqrt(1 - memory**2)]
+    for row in noise[1:]:
+        draws.append(memory * draws[-1] + row)
+    found = effective_draws(torch.stack(draws)).item()
+    assert found == pytest.approx(n * chains * (1 - memory) / (1 + memory), rel=0.1)
+    assert split_rhat(torch.stack(draws)).item() == pytest.approx(1.0, abs=0.01)

@@ -1,0 +1,86 @@
+"""The target of samplers: its start densities and draws against those of the model that it freezes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import elbowroom as er
+
+F64 = torch.float64
+
+
+class Beside(nn.Linear):
+    """A linear map of its inputs laid side by side."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return super().forward(torch.cat(inputs, -1))
+
+
+def hierarchical() -> er.VAE:
+    """Two blocks: p(top) p(z | top, context), and a posterior in the other order of dependence."""
+    torch.manual_seed(0)
+    block = er.posteriors.DiagonalNormal
+    return er.VAE(
+        {"top": er.priors.StandardNormal(1), "z": block(Beside(2, 4), 2, given=("top", "age"))},
+        {"z": block(nn.Linear(4, 4), 2), "top": block(nn.Linear(2, 2), 1, given=("z",))},
+        er.likelihoods.Normal(nn.Linear(2, 4), 4, scale=0.5),
+    ).double()
+
+
+def examples(n: int = 5) -> er.Batch:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(n, 4, generator=generator, dtype=F64)
+    return er.Batch(x, torch.arange(n) + 3, {"age": torch.randn(n, 1, generator=generator, dtype=F64)})
+
+
+def test_the_start_density_of_its_own_draws_is_theirs() -> None:
+    vae, batch = hierarchical(), examples()
+    target = vae.target(batch)
+    z, log_q = target.start(target.start_noise(3, seed=2))
+    torch.testing.assert_close(target.log_start(z), log_q)
+    terms = vae(batch, vae.keyed_noise(3, batch.index, 2))
+    torch.testing.assert_close(z, torch.cat([terms.z["top"], terms.z["z"]], -1))  # in the prior's order
+    torch.testing.assert_close(log_q, sum(terms.log_posterior.values()))
+
+
+def test_the_start_density_has_the_gradient_of_finite_differences() -> None:
+    target = hierarchical().target(examples())
+    z = torch.randn(2, 5, 3, dtype=F64).requires_grad_()
+    assert torch.autograd.gradcheck(target.log_start, z)
+
+
+def test_some_rows_are_the_same_model_at_these_rows() -> None:
+    target = hierarchical().target(examples())
+    some, z = target.rows(slice(1, 3)), torch.randn(2, 5, 3, dtype=F64)
+    assert some.index.tolist() == [4, 5]
+    for name in ("log_prior", "log_likelihood", "log_start"):
+        torch.testing.assert_close(getattr(some, name)(z[:, 1:3]), getattr(target, name)(z)[:, 1:3])
+    torch.testing.assert_close(some.draw_prior(4, 0), target.draw_prior(4, 0)[:, 1:3])
+
+
+def test_prior_draws_have_the_priors_covariance() -> None:
+    vae, draws = hierarchical(), 20_000
+    target = vae.target(examples(1))
+    z = target.draw_prior(draws, seed=0)[:, 0]
+    with torch.no_grad():
+        network = vae.prior["z"].network
+        slope, spread = network.weight[:2, 0], vae.prior["z"]({"top": z[None, :1, :1], "age": z[None, :1, :1]}).stddev
+    expected = slope[0]  # the covariance of top and z[0]
+    products = z[:, 0] * (z[:, 1] - z[:, 1].mean())
+    assert abs(products.mean() - expected) < 4 * products.std() / np.sqrt(draws)
+    assert spread.shape == (1, 1, 2)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(z, target.draw_prior(draws, seed=1)[:, 0])
+
+
+def test_a_simulated_target_starts_from_what_was_simulated() -> None:
+    vae = hierarchical()
+    other, z = vae.target(examples()).simulate(torch.Generator().manual_seed(0))
+    assert z.shape == (1, 5, 3)
+    simulated = er.Batch(other._given["x"][0], torch.arange(5) + 3, examples().context)
+    again = vae.target(simulated)
+    noise = again.start_noise(4, seed=0)
+    torch.testing.assert_close(other.start(noise), again.start(noise))
+    torch.testing.assert_close(other.log_start(z), again.log_start(z))
+    torch.testing.assert_close(other.log_likelihood(z), again.log_likelihood(z))
