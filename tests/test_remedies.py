@@ -1,5 +1,6 @@
 """Calibration against closed forms: the best σ of a frozen model, the equivalence of β and σ², the best temperature."""
 
+import copy
 import math
 
 import numpy as np
@@ -107,3 +108,57 @@ def test_gap_is_a_difference_of_paired_bounds() -> None:
     after = found.iwae_after.values - found.elbo_after.values
     before = found.iwae_before.values - found.elbo_before.values
     assert found.gap_opened.mean == pytest.approx(float(np.mean(after - before)))
+
+
+def small(kind: str) -> tuple[er.VAE, "er.data.Dataset"]:
+    """A briefly trained model of the digits at a wrong scale or temperature."""
+    digits = er.load_data("digits", preprocess="none" if kind == "Categorical" else "dequantise")
+    torch.manual_seed(0)
+    make = getattr(er.likelihoods, kind)
+    settings = {
+        "Laplace": {"scale": 1.0},
+        "StudentT": {"scale": 1.0, "df": "shared"},
+        "ContinuousBernoulli": {},
+        "Categorical": {"levels": 17},
+    }[kind]
+    numbers = make(None, 64, **settings).numbers
+    likelihood = make(er.networks.mlp([4, 32, numbers]), 64, **settings)
+    encoder = er.networks.standardised(er.networks.mlp([64, 32, 8]))
+    vae = er.VAE(
+        er.priors.StandardNormal(4), er.posteriors.DiagonalNormal(encoder, 4), likelihood, preprocess=digits.preprocess
+    )
+    er.fit(vae, digits, er.objectives.Elbo(0.1), epochs=8, progress=False)
+    if kind in ("Categorical", "ContinuousBernoulli"):
+        with torch.no_grad():
+            for parameter in list(likelihood.network.parameters())[-2:]:
+                parameter.mul_(3.0)  # overconfident logits
+    return vae, digits
+
+
+@pytest.mark.parametrize("kind", ["Laplace", "StudentT", "ContinuousBernoulli", "Categorical"])
+def test_the_training_bound_is_greatest_at_what_is_found(kind: str) -> None:
+    vae, digits = small(kind)
+    found = calibrate(vae, digits, draws=4)
+    assert found.what == ("temperature" if kind in ("ContinuousBernoulli", "Categorical") else "noise scale")
+    at = {}
+    for factor in (0.97, 1.0, 1.03):
+        other = copy.deepcopy(found.vae)
+        if found.what == "temperature":
+            other.likelihood.network.factor *= factor
+        else:
+            other.likelihood.scale *= factor
+        at[factor] = er.evidence.elbo(other, digits.train, draws=1).mean
+    assert at[1.0] > max(at[0.97], at[1.03])
+    assert found.elbo_after.mean > found.elbo_before.mean + 1
+    if kind == "StudentT":
+        assert found.vae.likelihood.degrees().item() == pytest.approx(vae.likelihood.degrees().item())
+
+
+def test_counts_are_refused() -> None:
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(er.networks.mlp([64, 4]), 2),
+        er.likelihoods.Poisson(er.networks.mlp([2, 64]), 64),
+    )
+    with pytest.raises(er.CapabilityError, match="calibrate is for a Normal, Laplace or StudentT"):
+        calibrate(vae, er.load_data("digits", preprocess="none"))
