@@ -245,7 +245,8 @@ class MaternNormal(Correlated):
         if self.length is not None:
             return notes
         left = torch.from_numpy(pca_residuals(y.flatten(1).double().cpu().numpy(), latents)).view(-1, *self.image)
-        lengths = torch.logspace(*(math.log10(end) for end in self._lengths), _GRID + 2, dtype=left.dtype)[1:-1]
+        low, high = (math.log(end) for end in self._lengths)
+        lengths = torch.linspace(low, high, _GRID + 2, dtype=left.dtype)[1:-1].exp()
         nuggets = torch.linspace(self.nugget_floor, 1 - self.nugget_floor, _GRID + 2, dtype=left.dtype)[1:-1]
         length, nugget = likeliest_field(left, lengths, nuggets, self.order)
         self._begin_at(length, nugget)
