@@ -76,8 +76,8 @@ def calibrate(vae: VAE, data: Dataset, *, draws: int = 64, seed: int = 0) -> Cal
     else:
         raise CapabilityError(
             f"This {type(likelihood).__name__} likelihood has no one scale or temperature to choose, and a scale per "
-            f"element or of z is calibrated by its training; calibrate is for a Normal, Laplace or StudentT with one scale, and for the logits of a Bernoulli, "
-            f"ContinuousBernoulli or Categorical."
+            f"element or of z is calibrated by its training; calibrate is for a Normal, Laplace or StudentT with one "
+            f"scale, and for the logits of a Bernoulli, ContinuousBernoulli or Categorical."
         )
     after = copy.deepcopy(vae)
     after.likelihood = _calibrated(after.likelihood, value)
