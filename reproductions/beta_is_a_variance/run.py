@@ -218,8 +218,8 @@ def figure() -> None:
         series_plot([line("σ = 1, as trained", "elbo")], title="ELBO at σ = 1 against β", across="β",
                     up="test ELBO at σ = 1, nats", log_x=True, **common),
         series_plot([line("calibrated to σ*", "calibrated_elbo"), Series("σ learned, β = 1", *fixed, look="points")],
-                    title="ELBO at σ* against β", across="β; the learned σ stands at β = σ²", up="test ELBO at σ*, nats",
-                    log_x=True, **common),
+                    title="ELBO at σ* against β", across="β; the learned σ stands at β = σ²",
+                    up="test ELBO at σ*, nats", log_x=True, **common),
         series_plot([plane("σ = 1", "distortion"), plane("σ*", "calibrated_distortion")],
                     title="rate–distortion plane", across="rate, nats", up="distortion, nats", **common),
     ]  # fmt: skip
