@@ -1,12 +1,13 @@
 from .annealing import ais as ais
-from .bounds import elbo as elbo
 from .bounds import RateDistortion as RateDistortion
+from .bounds import elbo as elbo
 from .bounds import rate_distortion as rate_distortion
 from .conditional import ConditionalLogLikelihood as ConditionalLogLikelihood
 from .conditional import conditional_log_likelihood as conditional_log_likelihood
-from .weighted import iwae as iwae
 from .mixing import effective_draws as effective_draws
 from .mixing import split_rhat as split_rhat
+from .reciprocal import reciprocal_sampling as reciprocal_sampling
 from .weighted import IwaeCurve as IwaeCurve
+from .weighted import iwae as iwae
 from .weighted import iwae_curve as iwae_curve
 from .weighted import prior_sampling as prior_sampling
