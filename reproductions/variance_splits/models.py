@@ -111,12 +111,12 @@ class Record:
 
 
 def rounded(value: Any) -> Any:
-    """Five significant digits are enough for a record."""
+    """Seven significant digits are enough for a record."""
     if isinstance(value, dict):
         return {name: rounded(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [rounded(one) for one in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+    return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 def records(name: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import torch
 
 EXPERIMENTS = {
     "tables": "tables.run",
+    "figures": "drawing.run",
     "spread": "spread.run",
     "planted": "planted.run",
     "over-training": "noise.over_training",
