@@ -2,8 +2,10 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +26,19 @@ Seed = Annotated[int, typer.Option(help="Of the split, the weights and all noise
 Preprocessing = Annotated[str, typer.Option(help="auto, dequantise, binarise, binarise-fixed, standardise, none, …")]
 
 
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C says how to go on; typer alone would end in silence."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        words = str(stop) or "interrupted; the same command with --resume goes on."
+        print(f"elbowroom: {words}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
 @app.command()
+@_resumable()
 def study(
     source: Source,
     folder: Annotated[Path | None, typer.Option(help="Where everything goes; runs/study-NAME by default.")] = None,
@@ -61,6 +75,7 @@ def study(
 
 
 @app.command()
+@_resumable()
 def fit(
     source: Source,
     run: Annotated[Path, typer.Option(help="The run folder to write.")],
@@ -100,18 +115,48 @@ def fit(
 
 
 @app.command()
+@_resumable()
 def evidence(
     run: Run,
-    estimator: Annotated[str, typer.Option(help="elbo or iwae.")] = "iwae",
-    draws: Annotated[int, typer.Option(help="Per example.")] = 1_000,
+    estimator: Annotated[str, typer.Option(help="elbo, iwae, iwae-curve, prior or ais.")] = "iwae",
+    draws: Annotated[int | None, typer.Option(help="Per example, 1,000 by default: elbo, iwae, prior.")] = None,
+    temperatures: Annotated[int | None, typer.Option(help="Annealing steps, 500 by default: ais.")] = None,
+    chains: Annotated[int | None, typer.Option(help="Annealed side by side, 16 by default: ais.")] = None,
+    leapfrog: Annotated[int | None, typer.Option(help="Gradients per transition, 10 by default: ais.")] = None,
+    start: Annotated[str | None, typer.Option(help="posterior (default) or prior: ais.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="sigmoid (default), linear or adaptive: ais.")] = None,
+    points: Annotated[int | None, typer.Option(help="How many examples of the part; all by default.")] = None,
     part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     source: Annotated[str | None, typer.Option(help="The data, where the run's recipe does not name them.")] = None,
+    memory: Annotated[str, typer.Option(help="Bound on what a pass holds.")] = "1 GiB",
     seed: Annotated[int, typer.Option(help="Of the evidence noise.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was interrupted.")] = False,
 ) -> None:
-    """Bounds on log p(x) of a trained run, with both errors; also written to RUN/evidence.json."""
-    from elbowroom.studies import measure_run
+    """log p(x) of a trained run, with both errors; also written to RUN/evidence.json."""
+    from elbowroom.studies import evidence_file, measure_run
 
-    print(measure_run(run, estimator, draws=draws, part=part, source=source, seed=seed))
+    given: dict[str, Any] = {
+        "draws": draws,
+        "temperatures": temperatures,
+        "chains": chains,
+        "leapfrog": leapfrog,
+        "start": start,
+        "schedule": schedule,
+    }
+    found = measure_run(
+        run,
+        estimator,
+        part=part,
+        points=points,
+        source=source,
+        seed=seed,
+        memory=memory,
+        resume=resume,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    for estimate in found:
+        print(estimate)
+    print(evidence_file(run))
 
 
 @app.command()
@@ -174,6 +219,3 @@ def main() -> None:
     except (InputError, CapabilityError) as error:
         print(f"elbowroom: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("elbowroom: interrupted; the same command with --resume goes on.", file=sys.stderr)
-        sys.exit(130)

@@ -134,6 +134,16 @@ class Estimate:
         return 0 if self.khat is None else int((self.khat > _KHAT_MISSES).sum())
 
     @property
+    def warnings(self) -> list[str]:
+        """What speaks against trusting the numbers, in words; usually nothing."""
+        said = []
+        if self.collapsed:
+            said.append(f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted")
+        if self.missed:
+            said.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
+        return said
+
+    @property
     def _least_ess(self) -> float:
         return min(_ESS_COLLAPSED, self.budget.draws / 2) or _ESS_COLLAPSED
 
@@ -187,11 +197,7 @@ class Estimate:
         what = _DIRECTION_WORDS[self.direction].format(self.quantity)
         text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
         text = text.replace("-", "−", int(self.mean < 0))
-        if self.collapsed:
-            text += f"; effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted"
-        if self.missed:
-            text += f"; k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies"
-        return text
+        return "; ".join([text, *self.warnings])
 
     def _errors(self) -> str:
         points = "1 point" if len(self) == 1 else f"{len(self):,} points"

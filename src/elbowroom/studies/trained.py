@@ -1,4 +1,4 @@
-"""What can be asked of a trained run by its folder: evidence and samples."""
+"""What can be asked of a trained run by its folder: its data and samples."""
 
 import json
 from pathlib import Path
@@ -7,44 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom import evidence
 from elbowroom.data import Dataset, load_data
-from elbowroom.numerics import Estimate, InputError
-from elbowroom.runs import write_atomic
+from elbowroom.numerics import InputError
 from elbowroom.training import read_run
 from elbowroom.training.folder import read_recipe
 
-__all__ = ["measure_run", "run_data", "sample_run"]
-
-_ESTIMATORS = ("elbo", "iwae")
-
-
-def measure_run(
-    run: str | Path,
-    estimator: str = "iwae",
-    *,
-    draws: int = 1_000,
-    part: str = "test",
-    source: Any = None,
-    seed: int = 0,
-) -> Estimate:
-    """An estimate of log p(x) of a run's kept model on a part of its data; added to the run's evidence.json.
-
-    run: a run folder, or a study's (then its chosen model). source: the data, where their name does not find them.
-    Raises InputError where these are not the data of the run.
-    """
-    if estimator not in _ESTIMATORS:
-        raise InputError(f"The estimator is {' or '.join(_ESTIMATORS)}; got {estimator!r}.")
-    if part not in ("train", "validation", "test"):
-        raise InputError(f"The part is train, validation or test; got {part!r}.")
-    folder = _run_folder(Path(run))
-    vae, _ = read_run(folder)
-    data = run_data(folder, source)
-    estimate: Estimate = getattr(evidence, estimator)(vae, data.parts[part], draws=draws, seed=seed, progress=True)
-    path = folder / "evidence.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    write_atomic(path, json.dumps([*kept, {"part": part, **estimate.to_dict()}]))
-    return estimate
+__all__ = ["run_data", "run_folder", "sample_run"]
 
 
 def sample_run(
@@ -54,7 +22,7 @@ def sample_run(
     out = Path(out)
     if out.suffix not in (".npy", ".png"):
         raise InputError(f"Samples are written to .npy or .png; got {out}.")
-    folder = _run_folder(Path(run))
+    folder = run_folder(Path(run))
     vae, _ = read_run(folder)
     if vae.context_names:
         raise InputError(f"This model reads {', '.join(vae.context_names)}: sample it in Python, with context=.")
@@ -85,8 +53,8 @@ def run_data(folder: Path, source: Any = None) -> Dataset:
     return data
 
 
-def _run_folder(path: Path) -> Path:
-    """The run itself, where the path is a study's."""
+def run_folder(path: Path) -> Path:
+    """The run itself, where the path is a study's: that of its chosen model."""
     if (path / "study.json").exists():
         return path / "runs" / str(json.loads((path / "study.json").read_text(encoding="utf-8"))["chosen"])
     return path
