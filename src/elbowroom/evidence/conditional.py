@@ -59,15 +59,15 @@ def conditional_log_likelihood(
     found = []
     with Progress("log p(x | z)", len(batch), progress) as bar, evaluating(vae):
         with torch.inference_mode():
-            at_once, chunk = _plan(batch, lambda *part: _by_feature(vae, *part, seed)[1:], draws, as_bytes(memory))
+            at_once, chunk = _plan(batch, lambda *part: _by_feature(vae, seed, *part)[1:], draws, as_bytes(memory))
         for first in range(0, len(batch), at_once):
             part = _rows(batch, slice(first, first + at_once))
             features, totals = _Moments(), _Moments()
             for done in range(0, draws, chunk):
                 with torch.inference_mode():
-                    values, _ = _by_feature(vae, part, min(chunk, draws - done), done, seed)
-                features.add(values)
-                totals.add(values.flatten(2).sum(-1))
+                    elements, _ = _by_feature(vae, seed, part, min(chunk, draws - done), done)
+                features.add(elements)
+                totals.add(elements.flatten(2).sum(-1))
             slope = _log_slope(vae, part, seed)
             found.append(
                 (features.mean + slope, features.variance, totals.mean + slope.flatten(1).sum(1), totals.variance)
@@ -110,7 +110,7 @@ class _Moments:
         return self.squares / (self.count * (self.count - 1))
 
 
-def _by_feature(vae: VAE, batch: Batch, draws: int, first: int, seed: int) -> tuple[Tensor, Tensor]:
+def _by_feature(vae: VAE, seed: int, batch: Batch, draws: int, first: int) -> tuple[Tensor, Tensor]:
     """log p(y | z) of preprocessed features [draws, batch, *event], float64; the weights of draws [draws, batch]."""
     terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first), lay_out=False)
     return _elementwise(terms.p_x, terms.y).double(), terms.log_draw_weight

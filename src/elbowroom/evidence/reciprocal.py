@@ -154,8 +154,8 @@ def _kernel(z: _Draws) -> _LogDensity:
     whole = _moments(z)
     count, dim = z.shape[0] * z.shape[1], z.shape[-1]
     width = count ** (-1 / (dim + 4))
-    log_scale = dim * math.log(width) + 0.5 * dim * math.log(2 * math.pi) + math.log(count)
-    log_scale = log_scale + whole.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    log_volume = whole.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    log_scale = log_volume + dim * math.log(width) + 0.5 * dim * math.log(2 * math.pi) + math.log(count)
 
     def white(z: Tensor) -> Tensor:
         """Draws [n, draws, dim] in units of the kernel."""
