@@ -1,6 +1,6 @@
 """Every estimator of log p(x) against exact answers as latent dimensions grow, and the gap of a log against variance.
 
-python reproductions/evidence/estimators.py      # a minute; writes estimators.json, estimators.svg and gap.svg
+python reproductions/evidence/estimators.py      # minutes; writes estimators.json, estimators.svg and gap.svg
 """
 
 import json
@@ -99,7 +99,6 @@ def against_exact(vae: er.VAE, examples: "er.data.Examples") -> dict[str, dict[s
             "direction": estimate.direction,
             "predicted": None if known is None else float(known.mean() / (2 * draws)),
             "median_khat": None if estimate.khat is None else float(np.median(estimate.khat)),
-            "seconds": estimate.budget.seconds,
         }
     return found
 
@@ -168,7 +167,7 @@ def show(record: dict[str, Any]) -> None:
         print("| d | " + " | ".join(map(str, DIMENSIONS)) + " |\n" + "|---" * (len(DIMENSIONS) + 1) + "|")
         print("".join(f"| {name} | " + " | ".join(cells).replace("-", "−") + " |\n" for name, cells in rows.items()))
 
-    table({name: [f"{at[d][name]['error']:z.2f} ± {at[d][name]['se']:.2f}" for d in DIMENSIONS] for name in SHOWN})
+    table({name: [f"{at[d][name]['error']:z.3f} ± {at[d][name]['se']:.3f}" for d in DIMENSIONS] for name in SHOWN})
     weighted = [name for name in at[DIMENSIONS[0]] if at[DIMENSIONS[0]][name]["predicted"] is not None]
     rows = {}
     for name in weighted:
@@ -177,7 +176,6 @@ def show(record: dict[str, Any]) -> None:
         if at[DIMENSIONS[0]][name]["median_khat"] is not None:
             rows[f"{name}: median k̂"] = [f"{at[d][name]['median_khat']:.2f}" for d in DIMENSIONS]
     table(rows)
-    table({f"{name}: seconds": [f"{at[d][name]['seconds']:.1f}" for d in DIMENSIONS] for name in SHOWN})
 
 
 if __name__ == "__main__":
