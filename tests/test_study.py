@@ -19,7 +19,7 @@ from elbowroom.studies import default_model, measure_run, sample_run
 from elbowroom.studies.classics import classics
 from elbowroom.studies.variance import variance_with_error
 
-SMALL = {"latents": 2, "betas": (0.5, 1.0), "epochs": 3, "draws": 64, "progress": False}
+SMALL = {"latents": 2, "betas": (0.5, 1.0), "epochs": 3, "draws": 64, "annealed": 2, "progress": False}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The ladder: held-out log-likelihoods with intervals on one axis, best at the top."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ __all__ = ["Rung", "ladder"]
 INTERVAL = 1.96
 _ARROW = 34.0
 _OUTLYING = 8.0
+_SIGN = {"lower": "≥ ", "upper": "≤ "}
+_IN_WORDS = {"lower": "at least ", "upper": "at most "}
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,14 @@ class Rung:
     bold: bool
 
 
-def ladder(rungs: Sequence[Rung], *, width: int, title: str, unit: str = "nats per example") -> str:
-    """Intervals first, then a dot; a lower bound is an arrow to the right, since the truth lies there.
+def ladder(
+    rungs: Sequence[Rung], *, width: int, title: str, unit: str = "nats per example", contest: bool = True
+) -> str:
+    """Intervals first, then a dot; a bound is an arrow to where the truth lies: a lower one to the right.
 
     The thin interval is 1.96 standard errors from examples and draws together, the thick one from draws alone.
-    A value far below the others is named at the left edge and not drawn to scale.
+    A value far below the others is named at the left edge and not drawn to scale. contest: whether right is better, as
+    it is for models and not for estimates of one.
     """
     ordered = sorted(rungs, key=lambda r: r.value, reverse=True)
     narrow = width < 560
@@ -42,7 +48,7 @@ def ladder(rungs: Sequence[Rung], *, width: int, title: str, unit: str = "nats p
     scale = Scale(low, high, 14 if narrow else 234, width - (_ARROW + 8 if narrow else 126 + _ARROW))
     floor = top + row * len(ordered)
     best_classic = next((r.value for r in ordered if not r.bold), None)
-    body = [_axis(scale, top, floor, width, unit)]
+    body = [_axis(scale, top, floor, unit + " (right is better)" * contest)]
     if best_classic is not None and scale.holds(best_classic):
         x = scale(best_classic)
         body.append(line(x, top - 4, x, floor, stroke=SOFT, stroke_width=1, stroke_dasharray="3 4"))
@@ -67,21 +73,21 @@ def _finite(error: float) -> float:
     return error if error == error else 0.0
 
 
-def _axis(scale: Scale, top: float, floor: float, width: int, unit: str) -> str:
+def _axis(scale: Scale, top: float, floor: float, unit: str) -> str:
     ticks = nice_ticks(scale.low, scale.high, max(3, int((scale.stop - scale.start) / 80)))
     marks = [line(scale(t), top - 4, scale(t), floor, stroke_width=1) for t in ticks]
     marks += [
         words(scale(t), floor + 16, text, anchor="middle") for t, text in zip(ticks, tick_texts(ticks), strict=True)
     ]
     middle = (scale.start + scale.stop) / 2
-    marks.append(words(middle, floor + 36, f"log p(x), {unit} (right is better)", anchor="middle"))
+    marks.append(words(middle, floor + 36, f"log p(x), {unit}", anchor="middle"))
     return "".join(marks)
 
 
 def _row(rung: Rung, scale: Scale, y: float, row: float, width: int, narrow: bool) -> str:
     colour = ACCENT if rung.bold else INK
     middle = y + (34 if narrow else row / 2)
-    number = ("≥ " if rung.direction == "lower" else "") + with_error(rung.value, rung.se_total)
+    number = _SIGN.get(rung.direction, "") + with_error(rung.value, rung.se_total)
     weight = 600 if rung.bold else None
     if narrow:
         text = words(0, y + 14, fit(rung.name, width - 150, 13), size=13, fill=colour, weight=weight)
@@ -97,7 +103,7 @@ def _mark(rung: Rung, scale: Scale, y: float, colour: str) -> str:
     if not scale.holds(rung.value):
         edge = scale.start
         return line(edge + 4, y, edge + 30, y, stroke=SOFT, stroke_dasharray="2 3") + arrow_head(
-            edge, y, 3.14159, fill=SOFT
+            edge, y, math.pi, fill=SOFT
         )
     x = scale(rung.value)
     marks = []
@@ -105,18 +111,16 @@ def _mark(rung: Rung, scale: Scale, y: float, colour: str) -> str:
         reach = INTERVAL * _finite(error)
         ends = scale(max(rung.value - reach, scale.low)), scale(min(rung.value + reach, scale.high))
         marks.append(line(ends[0], y, ends[1], y, stroke=colour, stroke_width=thickness))
-    if rung.direction == "lower":
+    if rung.direction in _SIGN:
+        side, angle = (1, 0.0) if rung.direction == "lower" else (-1, math.pi)
         marks.append(line(x, y - 8, x, y + 8, stroke=colour, stroke_width=2))
-        marks.append(line(x, y, x + _ARROW - 6, y, stroke=colour, stroke_width=2, class_="bound"))
-        marks.append(arrow_head(x + _ARROW, y, 0.0, fill=colour, size=9))
+        marks.append(line(x, y, x + side * (_ARROW - 6), y, stroke=colour, stroke_width=2, class_="bound"))
+        marks.append(arrow_head(x + side * _ARROW, y, angle, fill=colour, size=9))
     else:
         marks.append(element("circle", cx=x, cy=y, r=4.5, fill=colour, class_="dot"))
     return "".join(marks)
 
 
 def _about(rungs: Sequence[Rung], unit: str) -> str:
-    rows = (
-        f"{r.name}, {r.detail}: {'at least ' if r.direction == 'lower' else ''}{with_error(r.value, r.se_total)}"
-        for r in rungs
-    )
+    rows = (f"{r.name}, {r.detail}: {_IN_WORDS.get(r.direction, '')}{with_error(r.value, r.se_total)}" for r in rungs)
     return f"{count(len(rungs), 'row')} in {unit}, best first. " + "; ".join(rows) + "."

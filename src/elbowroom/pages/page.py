@@ -12,6 +12,7 @@ from elbowroom.numerics import Estimate
 from elbowroom.runs import write_atomic
 
 from . import parts, verdicts
+from .estimators import evidence_panel
 from .records import Record, read_record
 from .strips import decoded_grid
 from .variances import ink_figure, variance_figure
@@ -64,6 +65,7 @@ def _content(record: Record) -> dict[str, Any]:
         "verdict_figures": study["verdict"]["figures"][:4],
         "ladder": parts.ladder(record),
         "evidence": _evidence_rows(record),
+        "estimators": evidence_panel(record),
         "has_bits": any(row.get("bits_per_dimension") for row in study["evidence"]),
         "estimands": sorted({estimate.quantity for _, estimate in record.evidence}),
         "looks": looks,

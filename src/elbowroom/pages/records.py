@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elbowroom.evidence.records import KeptEstimate, read_estimates
 from elbowroom.numerics import Estimate, InputError
 
 __all__ = ["VERSION", "Record", "read_record"]
@@ -27,7 +28,8 @@ _PICTURES = ("held_out", "reconstructions", "samples_ancestral", "samples_mean",
 class Record:
     """A study as it was saved: `study` (study.json), `pictures` (arrays by name), and the chosen model's run.
 
-    history: one mapping per epoch, empty where the run kept none; recipe: the model's, None where there is none.
+    history: one mapping per epoch, empty where the run kept none; recipe: the model's, None where there is none;
+    estimates: of the run's evidence.json, none where there is no such file.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class Record:
     pictures: Mapping[str, NDArray[Any]]
     history: list[dict[str, Any]]
     recipe: Mapping[str, Any] | None
+    estimates: list[KeptEstimate] = field(default_factory=list)
 
     @property
     def chosen(self) -> Mapping[str, Any]:
@@ -69,7 +72,8 @@ def read_record(folder: str | Path) -> Record:
         )
     pictures = _read_pictures(folder / "pictures.safetensors")
     run = folder / "runs" / name
-    return Record(folder, study, pictures, _read_history(run / "history.jsonl"), _read_recipe(run / "recipe.yaml"))
+    history, recipe = _read_history(run / "history.jsonl"), _read_recipe(run / "recipe.yaml")
+    return Record(folder, study, pictures, history, recipe, read_estimates(run / "evidence.json"))
 
 
 def _text(path: Path) -> str:

@@ -17,14 +17,16 @@ from torch import nn
 
 from elbowroom import evidence, likelihoods, networks, posteriors, priors
 from elbowroom.data import Dataset, load_data
+from elbowroom.evidence.records import keep_estimates
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy, psnr, reconstruction_error
-from elbowroom.numerics import Estimate, InputError
+from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.pages import report
 from elbowroom.runs import write_atomic
 from elbowroom.sweeps import Swept, choose, sweep
 from elbowroom.vae import VAE
 
 from .classics import Classic, classics
+from .measured import shuffled
 from .pictures import draw_pictures
 from .variance import variance_record
 from .verdict import difference_to, verdict
@@ -39,6 +41,7 @@ _RAW = ("grid", "counts", "categorical", "mixed")  # values may be large: encode
 _TRAINING_STEPS = 5_000
 _PICTURES = 16
 _BATCH = 100
+_ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 8, "leapfrog": 5}
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def study(
     betas: Sequence[float] = BETAS,
     epochs: int | None = None,
     draws: int = 1_000,
+    annealed: int = 50,
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
@@ -97,10 +101,13 @@ def study(
 
     data: a Dataset, or anything `load_data` takes. folder: for runs, records and page; default runs/study-<name>.
     model: default `default_model(data, latents)`. epochs: default as many as make 5,000 steps. draws: of IWAE on test.
-    overwrite: delete what the folder holds; resume: continue an interrupted study. Raises InputError where the folder
-    holds a study already, and as `load_data` and `fit` do.
+    annealed: how many test examples AIS measures beside it; 0 for none. overwrite: delete what the folder holds;
+    resume: continue an interrupted study. Raises InputError where the folder holds a study already, and as `load_data`
+    and `fit` do.
     """
     begun = time.monotonic()
+    if draws < 1 or annealed < 0:
+        raise InputError(f"draws must be 1 or more and annealed 0 or more; got {draws} and {annealed}.")
     data = data if isinstance(data, Dataset) else load_data(data, seed=seed)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
     _prepare(folder, overwrite, resume)
@@ -116,6 +123,7 @@ def study(
         "ELBO": evidence.elbo(chosen.vae, data.test, draws=64, seed=seed),
         f"IWAE-{draws}": evidence.iwae(chosen.vae, data.test, draws=draws, seed=seed, progress=progress),
     }
+    not_measured = _keep_evidence(chosen, bounds, data, folder / "runs" / chosen.name, annealed, seed, progress)
     rivals = classics(data, seed, progress)
     clock["end"] = time.monotonic()
     seconds = {"sweep": clock["evidence"] - clock["sweep"], "evidence": clock["end"] - clock["evidence"]}
@@ -130,6 +138,7 @@ def study(
         "chosen": chosen.name,
         "models": [_model_record(one, data) for one in swept],
         **_evidence_record(chosen, bounds, rivals, data),
+        "not_measured": not_measured,
         **_test_record(chosen.vae, data),
         **variance_record(swept, chosen, rivals, data, seed),
         "draws": {"seed": seed, "n": _PICTURES},
@@ -223,6 +232,23 @@ def _evidence_record(
         "difference": difference,
         "verdict": verdict(chosen, bounds, difference, data),
     }
+
+
+def _keep_evidence(
+    chosen: Swept, bounds: dict[str, Estimate], data: Dataset, run: Path, annealed: int, seed: int, progress: bool
+) -> list[str]:
+    """Write the run's evidence.json, AIS on some test examples included; what could not be measured, in words."""
+    for bound in bounds.values():
+        keep_estimates(run / "evidence.json", "test", [bound], {"draws": bound.budget.draws, "seed": seed})
+    if not annealed:
+        return []
+    examples = shuffled(data.test, min(annealed, len(data.test)))
+    try:
+        found = evidence.ais(chosen.vae, examples, **_ANNEALING, seed=seed, progress=progress)
+    except (CapabilityError, InputError) as error:  # a bound less is no reason to lose the study
+        return [f"AIS was not run: {error}"]
+    keep_estimates(run / "evidence.json", "test", [found], {**_ANNEALING, "seed": seed})
+    return []
 
 
 def _bits(estimate: Estimate, data: Dataset) -> list[float] | None:

@@ -1,0 +1,131 @@
+"""The evidence panel: log p(x) of the chosen model by every estimator, over the examples that all of them measured."""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbowroom import figures
+from elbowroom.numerics import Estimate
+
+from .parts import Figure, both_widths, direction_words
+from .records import Record
+
+__all__ = ["EvidencePanel", "evidence_panel"]
+
+_TOLD_APART = 2.0
+_SIGN = {"lower": "≥ ", "upper": "≤ "}
+_HOW = (
+    "Mean log p(x) of the same test examples under the same model, by each estimator. Lower bound: an arrow to the "
+    "right, the truth lies at its foot or beyond; upper bound: an arrow to the left. Dot: neither. Thin interval: "
+    "95\u00a0% from draws and examples; thick: from draws alone. The examples are the same for all, so the differences "
+    "are surer than the thin intervals suggest: the table has them, paired by example."
+)
+
+
+@dataclass(frozen=True)
+class EvidencePanel:
+    """The figure, the rows of its table, and what could not be measured, in words."""
+
+    figure: Figure
+    rows: Sequence[dict[str, str]]
+    notes: Sequence[str]
+
+
+def evidence_panel(record: Record) -> EvidencePanel | None:
+    """Every estimator on one axis; None where the chosen run has no evidence.json, as in older records."""
+    notes = [str(note) for note in record.study.get("not_measured", [])]
+    measured = [kept.estimate for kept in record.estimates if kept.part == "test"]
+    drawable = [e for e in measured if math.isfinite(e.mean) and e.data == measured[-1].data]
+    if not drawable:
+        return None
+    if len(drawable) < len(measured):
+        drawn = [e.estimator for e in drawable]
+        lost = ", ".join(e.estimator for e in measured if e.estimator not in drawn)
+        notes.append(f"Not drawn, because not finite or of other data: {lost}.")
+    common = functools.reduce(np.intersect1d, [e.index for e in drawable])
+    paired = sorted((_at(e, common) for e in drawable), key=lambda e: e.mean, reverse=True) if common.size else []
+    if not paired:
+        why = "No panel: the estimators have no test example in common."
+        return EvidencePanel(Figure("estimators", "log p(x) by every estimator", _HOW, missing=why), [], notes)
+    title = _title(paired)
+    svg = both_widths(figures.ladder, [_rung(e) for e in paired], title=title, contest=False)
+    figure = Figure("estimators", title, _HOW, _foot(drawable, len(common)), svg=svg)
+    return EvidencePanel(figure, _table(paired, drawable), notes)
+
+
+def _at(estimate: Estimate, index: NDArray[np.int64]) -> Estimate:
+    """The same estimate of some of its examples."""
+    rows = np.flatnonzero(np.isin(estimate.index, index))
+    columns: dict[str, Any] = {
+        name: None if getattr(estimate, name) is None else getattr(estimate, name)[rows]
+        for name in ("values", "mc_variance", "index", "ess", "khat")
+    }
+    return replace(estimate, **columns)
+
+
+def _title(paired: Sequence[Estimate]) -> str:
+    """The two highest lower bounds, compared."""
+    bounds = [e for e in paired if e.direction == "lower"]
+    if len(bounds) < 2:
+        return f"log p(x) by {figures.count(len(paired), 'estimator')}: {_number(paired[0])} nats per example"
+    difference = bounds[0] - bounds[1]
+    size = figures.with_error(difference.mean, difference.se_total)
+    first, second = (_name(e) for e in bounds[:2])
+    if len(difference) < 2 or not difference.mean >= _TOLD_APART * difference.se_total:
+        return f"The two highest bounds on log p(x) agree: {first} and {second} differ by {size} nats"
+    return f"{first} gives the highest bound on log p(x), {size} nats above {second}"
+
+
+def _rung(e: Estimate) -> figures.Rung:
+    rest = e.estimator.removeprefix(_name(e)).removeprefix(", ")
+    detail = ", ".join(filter(None, (rest, direction_words(e.direction))))
+    return figures.Rung(_name(e), detail, e.mean, e.se_mc, e.se_total, e.direction, bold=True)
+
+
+def _name(e: Estimate) -> str:
+    return e.estimator.partition(", ")[0]
+
+
+def _number(e: Estimate) -> str:
+    return _SIGN.get(e.direction, "") + figures.with_error(e.mean, e.se_total)
+
+
+def _foot(measured: Sequence[Estimate], common: int) -> str:
+    said = f"n = {figures.count(common, 'test example')}"
+    if max(len(e) for e in measured) > common:
+        said += ", those that every estimator measured"
+    seeds = sorted({e.budget.seed for e in measured})
+    return f"{said}; seed {', '.join(map(str, seeds))}."
+
+
+def _table(paired: Sequence[Estimate], measured: Sequence[Estimate]) -> list[dict[str, str]]:
+    sizes = {e.estimator: len(e) for e in measured}
+    rows = []
+    for e in paired:
+        digits = figures.places(e.se_total)
+        apart = e - paired[0]
+        rows.append(
+            {
+                "name": e.estimator,
+                "direction": direction_words(e.direction),
+                "value": _SIGN.get(e.direction, "") + figures.rounded(e.mean, digits),
+                "draws": "unknown" if math.isnan(e.se_mc) else _error(e.se_mc),
+                "points": figures.rounded(e.se_points, max(digits, 0)),
+                "against": "highest" if e is paired[0] else figures.with_error(apart.mean, apart.se_total),
+                "n": figures.count(sizes[e.estimator]),
+                "warning": "; ".join(e.warnings),
+            }
+        )
+    for key in ("value", "draws", "points"):
+        for row, text in zip(rows, figures.aligned([row[key] for row in rows]), strict=True):
+            row[key] = text
+    return rows
+
+
+def _error(error: float) -> str:
+    return "0" if error == 0 else figures.rounded(error, max(figures.places(error), 0))

@@ -1,0 +1,195 @@
+"""The report's evidence panel: every estimator on one axis, over the examples that all of them measured."""
+
+import html
+import json
+import math
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import elbowroom as er
+from elbowroom import figures
+from elbowroom.evidence.records import KeptEstimate, keep_estimates, read_estimates
+from elbowroom.numerics import Budget, Estimate, InputError
+from elbowroom.pages import report
+from elbowroom.pages.estimators import evidence_panel
+from elbowroom.pages.records import Record
+from elbowroom.studies import default_model
+from elbowroom.studies.measured import shuffled
+from elbowroom.studies.study import _keep_evidence
+from elbowroom.sweeps import Swept
+from elbowroom.training.history import History
+
+SVG = "{http://www.w3.org/2000/svg}"
+COMMON = np.random.default_rng(0).normal(-100.0, 20.0, 400)  # what examples differ by, the same for every estimator
+
+
+def of(estimator: str, shift: float, index, direction="lower", mc=0.01, **more) -> Estimate:
+    noise = np.random.default_rng(len(estimator)).normal(0.0, 0.1, len(index))
+    values = COMMON[index] + shift + noise
+    kind = {"quantity": "log p(x)", "estimator": estimator, "direction": direction, "data": "d1g1t5"}
+    return Estimate.of(values, mc, index, budget=Budget(8, 0), **{**kind, **more})
+
+
+EVERY, FEW = np.arange(400), np.arange(0, 400, 8)
+ELBO, IWAE = of("ELBO with 64 draws", -2.0, EVERY), of("IWAE-1000", 0.0, EVERY)
+AIS = of("AIS-100 from the posterior, 8 chains", 0.5, FEW)
+
+
+def record(*estimates: Estimate, not_measured=(), part: str = "test") -> Record:
+    kept = [KeptEstimate(part, one, {}) for one in estimates]
+    return Record(Path(), {"not_measured": list(not_measured)}, {}, [], None, kept)
+
+
+def test_estimators_are_compared_on_the_examples_in_common() -> None:
+    panel = evidence_panel(record(ELBO, IWAE, AIS))
+    difference = AIS.values - IWAE.values[FEW]
+    size = figures.with_error(difference.mean(), difference.std(ddof=1) / math.sqrt(50))
+    title = f"AIS-100 from the posterior gives the highest bound on log p(x), {size} nats above IWAE-1000"
+    assert panel.figure.title == title
+    assert panel.figure.foot == "n = 50 test examples, those that every estimator measured; seed 0."
+    assert [row["name"] for row in panel.rows] == [AIS.estimator, IWAE.estimator, ELBO.estimator]
+    assert [row["n"] for row in panel.rows] == ["50", "400", "400"]
+    assert panel.rows[1]["value"].startswith(f"≥ −{abs(IWAE.values[FEW].mean()):.1f}")
+    assert panel.rows[1]["against"].startswith(size.replace("0.", "−0.", 1))
+    assert panel.rows[0]["against"] == "highest"
+
+
+def test_both_errors_are_those_of_the_common_examples() -> None:
+    (row,) = [row for row in evidence_panel(record(ELBO, IWAE, AIS)).rows if row["name"] == "IWAE-1000"]
+    assert float(row["draws"]) == pytest.approx(math.sqrt(0.01 / 50), abs=5e-4)
+    spread = COMMON[FEW].std(ddof=1) / math.sqrt(50)
+    assert float(row["points"]) == pytest.approx(spread, abs=0.06)
+
+
+def test_bounds_that_agree_are_said_to() -> None:
+    same = of("AIS-9 from the prior, 8 chains", 0.0, FEW)
+    assert "The two highest bounds on log p(x) agree" in evidence_panel(record(IWAE, same)).figure.title
+
+
+def test_every_direction_is_drawn_and_said() -> None:
+    upper = of("AIS-100, backwards", 1.0, FEW, direction="upper")
+    panel = evidence_panel(record(IWAE, upper, of("a reciprocal", 0.2, FEW, direction="none")))
+    for drawing in panel.figure.svg:
+        arrows = {}
+        for row in (g for g in ET.fromstring(drawing).iter(SVG + "g") if g.get("class") == "tabular"):
+            name = next(row.iter(SVG + "text")).text
+            bound = [line for line in row.iter(SVG + "line") if line.get("class") == "bound"]
+            arrows[name] = float(bound[0].get("x2")) - float(bound[0].get("x1")) if bound else 0.0
+        assert arrows["IWAE-1000"] > 0 > arrows["AIS-100"]
+        assert arrows["a reciprocal"] == 0
+        assert "at most −" in drawing
+        assert "at least −" in drawing
+    assert {row["direction"] for row in panel.rows} == {"lower bound", "upper bound", "no direction"}
+    assert next(row for row in panel.rows if row["direction"] == "upper bound")["value"].startswith("≤ ")
+
+
+def test_warnings_stand_with_their_estimator() -> None:
+    prior = of("prior sampling, 16 draws", -30.0, FEW, ess=np.full(50, 1.5), khat=np.full(50, 0.9))
+    row = evidence_panel(record(IWAE, prior)).rows[-1]
+    assert "effective sample size below 10 on 50 examples" in row["warning"]
+    assert "k̂ above 0.7 on 50 examples" in row["warning"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (of("broken", math.nan, FEW), "not finite or of other data: broken"),
+        (of("elsewhere", 0.0, FEW, data="other"), "not finite or of other data: elsewhere"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(odd, said) -> None:
+    panel = evidence_panel(record(odd, IWAE, ELBO, not_measured=["AIS was not run: it has classes."]))
+    assert len(panel.rows) == 2
+    assert panel.notes[0] == "AIS was not run: it has classes."
+    assert said in panel.notes[1]
+
+
+def test_nothing_in_common_says_so() -> None:
+    panel = evidence_panel(record(of("one", 0.0, np.arange(5)), of("other", 0.0, np.arange(5, 9))))
+    assert panel.figure.missing == "No panel: the estimators have no test example in common."
+
+
+def test_one_draw_has_no_error_of_its_own() -> None:
+    panel = evidence_panel(record(IWAE, of("ELBO with 1 draw", -2.0, EVERY, mc=math.nan)))
+    assert panel.rows[-1]["draws"] == "unknown"
+    assert "nan" not in "".join(panel.figure.svg)
+
+
+def test_older_records_have_no_panel() -> None:
+    assert evidence_panel(record()) is None
+    assert evidence_panel(record(IWAE, part="train")) is None
+
+
+class TestOnThePage:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        from test_pages import make
+
+        return make(tmp_path, "two")
+
+    def test_without_evidence_json_there_is_none(self, folder) -> None:
+        assert 'id="estimators"' not in report(folder).read_text(encoding="utf-8")
+
+    def test_with_it_there_is(self, folder) -> None:
+        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        hostile = of("<b>IWAE</b>", -9.0, FEW)
+        keep_estimates(folder / "runs" / study["chosen"] / "evidence.json", "test", [ELBO, IWAE, AIS, hostile])
+        page = report(folder).read_text(encoding="utf-8")
+        words = html.unescape(re.sub("<[^>]+>", " ", page)).replace("\u00a0", " ")
+        assert page.count('<figure id="estimators"') == 1
+        assert evidence_panel(record(ELBO, IWAE, AIS, hostile)).figure.title in words
+        assert "<b>IWAE" not in page
+        for one in (ELBO, IWAE, AIS):
+            assert one.estimator in words
+
+    def test_a_damaged_file_is_refused_in_words(self, folder) -> None:
+        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        (folder / "runs" / study["chosen"] / "evidence.json").write_text("[", encoding="utf-8")
+        with pytest.raises(InputError, match="is damaged"):
+            report(folder)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return er.load_data("digits")
+
+
+class TestWhatAStudyWrites:
+    def kept(self, vae, digits, run: Path, annealed: int) -> tuple[list[str], list[KeptEstimate]]:
+        bounds = {"ELBO": er.evidence.elbo(vae, digits.test[:9], draws=4)}
+        bound = bounds["ELBO"]
+        chosen = Swept("one", 1.0, vae, History([]), bound, bound, bound, bound, 1, 1.0)
+        said = _keep_evidence(chosen, bounds, digits, run, annealed, 3, False)
+        return said, read_estimates(run / "evidence.json")
+
+    def test_annealing_is_that_of_the_library_on_the_first_of_a_seeded_order(self, digits, tmp_path) -> None:
+        vae = default_model(digits, 2, widths=(8,))
+        said, (bound, annealed) = self.kept(vae, digits, tmp_path, 2)
+        examples = shuffled(digits.test, 2)
+        expected = er.evidence.ais(vae, examples, temperatures=100, chains=8, leapfrog=5, seed=3)
+        assert (said, bound.estimate.estimator, annealed.part) == ([], "ELBO with 4 draws", "test")
+        assert annealed.estimate.estimator == expected.estimator
+        np.testing.assert_allclose(annealed.estimate.values, expected.values, rtol=1e-6)
+        assert np.array_equal(annealed.estimate.index, examples.index)
+
+    def test_what_cannot_be_annealed_is_said_and_loses_no_study(self, digits, tmp_path) -> None:
+        encoder, decoder = er.networks.mlp([64, 8, 3]), er.networks.mlp([3, 8, 64])
+        vae = er.VAE(
+            er.priors.Categorical(3),
+            er.posteriors.Categorical(encoder, 3),
+            er.likelihoods.TruncatedNormal(decoder, 64),
+            preprocess=digits.preprocess,
+        )
+        (said,), kept = self.kept(vae, digits, tmp_path, 2)
+        assert said.startswith("AIS was not run: Block 'z' lives on")
+        assert len(kept) == 1
+
+    @pytest.mark.parametrize("wrong", [{"draws": 0}, {"annealed": -1}])
+    def test_a_budget_that_means_nothing_is_refused_before_anything_is_trained(self, digits, tmp_path, wrong) -> None:
+        with pytest.raises(InputError, match="draws must be 1 or more and annealed 0 or more"):
+            er.study(digits, tmp_path / "study", **wrong)
+        assert not (tmp_path / "study").exists()
