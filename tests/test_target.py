@@ -84,3 +84,36 @@ def test_a_simulated_target_starts_from_what_was_simulated() -> None:
     torch.testing.assert_close(other.start(noise), again.start(noise))
     torch.testing.assert_close(other.log_start(z), again.log_start(z))
     torch.testing.assert_close(other.log_likelihood(z), again.log_likelihood(z))
+
+
+def test_sharp_bernoullis_in_single_precision() -> None:
+    """Logits of ±100, right and wrong: values from 0 to −10⁵ nats, and their gradients, against double precision."""
+    torch.manual_seed(0)
+    decoder = nn.Linear(2, 2000)
+    x = (torch.rand(1, 2000) < torch.tensor([[0.5]])).float().repeat(4, 1)
+    wrong = torch.tensor([0.0, 0.001, 0.1, 0.5])
+    with torch.no_grad():
+        decoder.bias.copy_(200 * x[0] - 100)
+    flipped = torch.rand(4, 2000, generator=torch.Generator().manual_seed(1)) < wrong[:, None]
+    batch = er.Batch(torch.where(flipped, 1 - x, x), torch.arange(4))
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(nn.Linear(2000, 4), 2),
+        er.likelihoods.Bernoulli(decoder, 2000),
+    )
+    z = torch.randn(3, 4, 2)
+
+    def at(model: er.VAE, data: er.Batch, z: Tensor) -> tuple[Tensor, Tensor]:
+        z = z.clone().requires_grad_()
+        value = model.target(data).log_likelihood(z)
+        return value.detach(), torch.autograd.grad(value.sum(), z)[0]
+
+    value, slope = at(vae, batch, z)
+    with torch.no_grad():
+        again = vae.target(batch).log_likelihood(z)
+    exact, exact_slope = at(vae.double(), er.Batch(batch.x.double(), batch.index), z.double())
+    assert exact[:, 0].abs().max() < 1e-30
+    assert exact.min() < -9e4
+    for found in (value, again):
+        torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-30)
+    torch.testing.assert_close(slope.double(), exact_slope, rtol=1e-5, atol=1e-4)

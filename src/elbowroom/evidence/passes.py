@@ -28,7 +28,7 @@ Pass = Callable[[Batch, int, int], tuple[Tensor, ...]]
 """Examples, how many draws, the first draw → tensors [draws or 1, batch], the last the log-weight of each draw."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-_ROWS = 2048  # examples × draws in one pass; more rows fall out of the caches and gain nothing
+_ROWS = 8192  # examples × draws in one pass: enough to spread what a pass costs by itself
 _SCRATCH = 2  # a pass may hold this many times its tensors: convolutions work in scratch space, allocators keep holes
 _KEPT = 128  # bytes per draw of an example after its pass: float64 numbers, kept and at work
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -27,8 +28,13 @@ def _mix(word: int) -> int:
 
 def _keys(index: Iterable[int], seed: int, stream: int) -> list[int]:
     """One generator seed per example: distinct for distinct examples, as torch reads only 32 bits of a seed."""
-    salt = int(np.random.SeedSequence([seed, stream]).generate_state(1)[0])
+    salt = _salt(seed, stream)
     return [_mix(_mix(i & _WORD) ^ salt) for i in index]
+
+
+@lru_cache(maxsize=4096)
+def _salt(seed: int, stream: int) -> int:
+    return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0])
 
 
 def keyed_normal(
@@ -54,10 +60,14 @@ def keyed_normal(
         start = max(block * DRAW_BLOCK, first_draw)
         stop = min((block + 1) * DRAW_BLOCK, first_draw + draws)
         inside = slice(start - block * DRAW_BLOCK, stop - block * DRAW_BLOCK)
+        into = out[start - first_draw : stop - first_draw]
+        in_place = into.shape[:2] == (DRAW_BLOCK, 1)  # one example's whole block lies there as it is drawn
         for column, key in enumerate(_keys(rows, seed, stream * 65_536 + block)):
             generator.manual_seed(key)
-            block_noise.normal_(generator=generator)
-            out[start - first_draw : stop - first_draw, column] = block_noise[inside]
+            if in_place:
+                into.normal_(generator=generator)
+            else:
+                into[:, column] = block_noise.normal_(generator=generator)[inside]
     return out
 
 
