@@ -1,9 +1,16 @@
 from .annealing import ais as ais
+from .bidirectional import Bidirectional as Bidirectional
+from .bidirectional import SimulatedAgainstReal as SimulatedAgainstReal
+from .bidirectional import Trace as Trace
+from .bidirectional import bdmc as bdmc
+from .bidirectional import simulated_against_real as simulated_against_real
 from .bounds import RateDistortion as RateDistortion
 from .bounds import elbo as elbo
 from .bounds import rate_distortion as rate_distortion
 from .conditional import ConditionalLogLikelihood as ConditionalLogLikelihood
 from .conditional import conditional_log_likelihood as conditional_log_likelihood
+from .distortion import RateDistortionCurve as RateDistortionCurve
+from .distortion import rate_distortion_curve as rate_distortion_curve
 from .mixing import effective_draws as effective_draws
 from .mixing import split_rhat as split_rhat
 from .reciprocal import reciprocal_sampling as reciprocal_sampling

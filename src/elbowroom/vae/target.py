@@ -45,7 +45,12 @@ class Target:
 
     def log_likelihood(self, z: Float[Tensor, "chains batch dim"]) -> PerDraw:
         """log p(x | z) on the user's scale, [chains, batch], nats."""
-        return self.vae.likelihood(self._with(z)).log_prob(self._given["x"]) + self.log_jacobian
+        p_x, x = self.decoded(z)
+        return p_x.log_prob(x) + self.log_jacobian
+
+    def decoded(self, z: Float[Tensor, "chains batch dim"]) -> tuple[Distribution, Tensor]:
+        """p(x | z), [chains, batch], and x as preprocessed, [1, batch, *event]."""
+        return self.vae.likelihood(self._with(z)), self._given["x"]
 
     def log_start(self, z: Float[Tensor, "chains batch dim"]) -> PerDraw:
         """log q(z | x) of any z, [chains, batch], nats."""

@@ -1,0 +1,272 @@
+"""Annealing from both ends: bounds on log p(x) of simulated examples, and how like them the real ones are."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom.numerics import Batch, Budget, Estimate, InputError
+from elbowroom.runs import Progress
+from elbowroom.vae import VAE, HasBatch, Target
+
+from .annealing import (
+    Annealed,
+    Start,
+    _check,
+    _count,
+    _target,
+    anneal,
+    draw_start,
+    frozen_plan,
+    in_groups,
+    kicks_for,
+    path_from,
+)
+from .importance import log_mean_exp
+from .passes import Memory
+from .schedules import Plan, Schedule
+
+__all__ = ["Bidirectional", "SimulatedAgainstReal", "Trace", "bdmc", "simulated_against_real"]
+
+_SIMULATION, _BACKWARDS = 0xB1D, 0xBAC  # what is drawn with a seed of its own
+
+
+@dataclass(frozen=True)
+class Bidirectional:
+    """Two bounds on log p(x) of the same simulated examples: `lower` by AIS, `upper` by AIS run backwards.
+
+    The Monte-Carlo variance of `upper` is unknown (NaN): there is one exact posterior draw of each example, and all its
+    chains share it. Between examples everything is independent, so means have honest standard errors.
+    """
+
+    lower: Estimate
+    upper: Estimate
+
+    @property
+    def gap(self) -> Estimate:
+        """upper − lower per example: in expectation at least what either bound lies away from log p(x)."""
+        return Estimate.of(
+            self.upper.values - self.lower.values,
+            self.upper.mc_variance,
+            self.lower.index,
+            quantity=f"the distance from {self.lower.quantity} to either end",
+            estimator=self.lower.estimator,
+            direction="upper",
+            budget=self.lower.budget,
+        )
+
+    @property
+    def gap_limit(self) -> float:
+        """The upper end of the one-sided 95 % interval of the mean gap over such examples, in nats (Student's t)."""
+        from scipy.stats import t
+
+        return self.gap.mean + float(t.ppf(0.95, len(self.lower) - 1)) * self.gap.se_total
+
+    def __str__(self) -> str:
+        gap, quantity = self.gap, self.lower.quantity
+        between = f"{self.lower.mean:.2f} and {self.upper.mean:.2f}".replace("-", "−")
+        return (
+            f"gap {gap.mean:.3f} nats ±{gap.se_total:.3f} ({len(gap):,} simulated points), 95 % sure below "
+            f"{self.gap_limit:.3f}: mean {quantity} between {between}, {self.lower.estimator}"
+        ).replace("gap -", "gap −")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How annealing went, per example. In nats².
+
+    betas [temperatures + 1, n]; acceptance [temperatures − 1, n]: mean over chains, at all betas but the first and the
+    last; increment_variance [temperatures, n]: over chains, of what each step adds to the log-weights;
+    log_weight_variance [n]: of the log-weights in the end.
+    """
+
+    betas: NDArray[np.float64]
+    acceptance: NDArray[np.float64]
+    increment_variance: NDArray[np.float64]
+    log_weight_variance: NDArray[np.float64]
+
+    @property
+    def shortfall(self) -> Estimate:
+        """½ Var log w per example: about what a single chain's log w lies below log p(x), were log w Gaussian."""
+        return Estimate.of(
+            self.log_weight_variance / 2, np.nan, quantity="½ Var log w", estimator="annealing", direction="unbiased"
+        )
+
+
+@dataclass(frozen=True)
+class SimulatedAgainstReal:
+    """The same annealing on real examples and on as many simulated ones.
+
+    Where log-weights vary alike and chains move alike, what `bdmc` certifies on simulated examples is credible on real
+    ones: credible, not a bound.
+    """
+
+    real: Trace
+    simulated: Trace
+
+    def __str__(self) -> str:
+        real, simulated = self.real.shortfall, self.simulated.shortfall
+        apart = np.hypot(real.se_total, simulated.se_total)
+        return (
+            f"½ Var log w: {real.mean:.3f} nats ±{real.se_total:.3f} on {len(real):,} real points, "
+            f"{simulated.mean:.3f} ±{simulated.se_total:.3f} on as many simulated ones (difference "
+            f"{real.mean - simulated.mean:+.3f} ±{apart:.3f}); acceptance {self.real.acceptance.mean():.2f} and "
+            f"{self.simulated.acceptance.mean():.2f}"
+        ).replace("difference -", "difference −")
+
+
+def bdmc(
+    model: VAE | Target,
+    examples: Batch | HasBatch | int | None = None,
+    *,
+    temperatures: int = 500,
+    chains: int = 16,
+    leapfrog: int = 10,
+    start: Start = "posterior",
+    schedule: Schedule = "sigmoid",
+    seed: int = 0,
+    memory: Memory = "1 GiB",
+    progress: bool = False,
+) -> Bidirectional:
+    """Bidirectional Monte Carlo: lower and upper bounds on log p(x) of examples simulated from the model, in nats.
+
+    Every x is drawn from the model with its z, an exact draw of p(z | x). AIS upwards bounds log p(x) from below in
+    expectation; AIS downwards from that z, over the same temperatures with the same step sizes, is unbiased for
+    1 / p(x) and so bounds it from above. The gap holds for simulated examples only; `simulated_against_real` says how
+    far it carries over. examples: how many to simulate, or examples whose context they are to have and whose number.
+    Simulated x are on the scale that the likelihood sees, and log p(x) is their density there. Step sizes come from a
+    pilot, which never sees the exact z, and are frozen. Other arguments and errors as for `ais`; fewer than two
+    examples raise InputError.
+    Source: Grosse, Ghahramani, Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo", 2015.
+
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = bdmc(vae, 8, temperatures=50, chains=4)
+    >>> found.lower.direction, found.upper.direction, bool(found.gap_limit < 0.1)
+    ('lower', 'upper', True)
+    """
+    began = time.monotonic()
+    _check(temperatures, chains, leapfrog)
+    target, exact = _simulated(_measured(model, examples, seed), seed)
+    back = _seed(seed, _BACKWARDS)
+    ups, downs = [], []
+    with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
+        for rows, part in _parts(target, start, chains, memory):
+            plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
+            ups.append(_upwards(part, plan, start, chains, seed).log_weights.cpu())
+            z, kicks = exact[:, rows].repeat(chains, 1, 1), kicks_for(part, chains, back, temperatures - 1)
+            downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).log_weights.cpu())
+            bar.advance(len(part.index))
+    lower, variance, ess = log_mean_exp(torch.cat(ups, 1))
+    upper = -log_mean_exp(torch.cat(downs, 1)).value
+    how = f"AIS-{temperatures} from the {start}, {_count(chains)}"
+    budget = Budget(chains, seed, time.monotonic() - began)
+    index, quantity = target.index.cpu(), target.quantity
+    return Bidirectional(
+        Estimate.of(
+            lower,
+            variance,
+            index,
+            quantity=quantity,
+            estimator=how,
+            direction="lower",
+            budget=budget,
+            ess=ess.nan_to_num(0.0),  # no chain of any weight
+        ),
+        Estimate.of(
+            upper, np.nan, index, quantity=quantity, estimator=f"{how}, backwards", direction="upper", budget=budget
+        ),
+    )
+
+
+def simulated_against_real(
+    model: VAE | Target,
+    examples: Batch | HasBatch | None = None,
+    *,
+    temperatures: int = 500,
+    chains: int = 16,
+    leapfrog: int = 10,
+    start: Start = "posterior",
+    schedule: Schedule = "sigmoid",
+    seed: int = 0,
+    memory: Memory = "1 GiB",
+    progress: bool = False,
+) -> SimulatedAgainstReal:
+    """Variance of the log-weights and acceptance per temperature of AIS on examples and on as many simulated ones.
+
+    The simulated examples are those of `bdmc` and have the examples' context. Arguments and errors as for `ais`; one
+    chain, which has no variance, raises InputError.
+    Source: Grosse, Ancha, Roy, "Measuring the reliability of MCMC inference with bidirectional Monte Carlo", 2016.
+
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = simulated_against_real(vae, Batch(torch.full((4, 2), 9.0), torch.arange(4)), temperatures=20)
+    >>> bool(found.real.shortfall.mean > found.simulated.shortfall.mean)        # 9 is far from what it makes
+    True
+    """
+    _check(temperatures, chains, leapfrog)
+    if chains < 2:
+        raise InputError("The variance over chains needs chains=2 or more; got 1.")
+    target = _measured(model, examples, seed)
+    with Progress("real and simulated", 2 * len(target.index), progress) as bar:
+
+        def trace(target: Target) -> Trace:
+            pieces: list[tuple[Tensor, ...]] = []
+            for _, part in _parts(target, start, chains, memory):
+                plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
+                run = _upwards(part, plan, start, chains, seed)
+                pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
+                bar.advance(len(part.index))
+            return Trace(*(torch.cat(piece, -1).double().cpu().numpy() for piece in zip(*pieces, strict=True)))
+
+        return SimulatedAgainstReal(trace(target), trace(_simulated(target, seed)[0]))
+
+
+def _upwards(part: Target, plan: Plan, start: Start, chains: int, seed: int) -> Annealed:
+    """The measured run of `ais`."""
+    kicks = kicks_for(part, chains, seed, len(plan.step_sizes))
+    return anneal(path_from(part, start), draw_start(part, start, chains, seed), plan, kicks)
+
+
+def _parts(target: Target, start: Start, chains: int, memory: Memory) -> Iterator[tuple[slice, Target]]:
+    """Groups of examples that fit the memory, and where they stand."""
+    first = 0
+    for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
+        yield slice(first, first + len(part.index)), part
+        first += len(part.index)
+
+
+def _measured(model: VAE | Target, examples: Batch | HasBatch | int | None, seed: int) -> Target:
+    """The target of the examples; of as many of the model's own where only their number is given."""
+    if not isinstance(examples, int):
+        return _target(model, examples, seed)[0]
+    if isinstance(model, Target):
+        raise InputError("A Target has its examples already; give a VAE to simulate another number of them.")
+    if model.context_names:
+        raise InputError(
+            f"The model reads the context {model.context_names[0]!r}: give examples whose context the simulated ones "
+            f"are to have, not only their number."
+        )
+    if examples < 1:
+        raise InputError(f"There is nothing to simulate; got {examples} examples.")
+    return model.target(Batch(model.sample(examples, seed=seed), torch.arange(examples)), seed)
+
+
+def _simulated(target: Target, seed: int) -> tuple[Target, Float[Tensor, "1 batch dim"]]:
+    """The same model at examples of its own, on the scale that the likelihood sees, and the z they came from."""
+    if len(target.index) < 2:
+        raise InputError("A gap has no error from one simulated example; take two or more.")
+    simulated, z = target.simulate(torch.Generator(target.device).manual_seed(_seed(seed, _SIMULATION)))
+    simulated.log_jacobian = torch.zeros_like(target.log_jacobian)
+    return simulated, z
+
+
+def _seed(seed: int, use: int) -> int:
+    return int(np.random.SeedSequence([seed, use]).generate_state(1)[0])
