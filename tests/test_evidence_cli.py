@@ -20,7 +20,7 @@ from elbowroom.studies import default_model, measure_run
 from elbowroom.studies.measured import shuffled
 from elbowroom.training import read_run
 
-AIS = {"temperatures": 4, "chains": 256, "leapfrog": 1, "points": 3}  # three groups
+AIS = {"temperatures": 4, "chains": 128, "leapfrog": 1, "points": 9}  # three groups
 COMMAND = [word for name, value in AIS.items() for word in (f"--{name}", str(value))]
 
 
@@ -133,7 +133,7 @@ def test_an_interrupted_run_says_how_to_go_on(run, digits, spoken, monkeypatch) 
     command = ["evidence", str(run), "--estimator", "elbo", "--draws", "256", "--part", "validation"]
     code, out, err = spoken(*command)
     assert (code, out) == (130, "")
-    assert err.startswith("elbowroom: interrupted after 128 of 200 examples, kept in ")
+    assert err.startswith("elbowroom: interrupted after 100 of 200 examples, kept in ")
     assert "with --resume goes on" in err
     code, out, _ = spoken(*command, "--resume")
     assert (code, len(calls)) == (0, 3)  # the first group was not measured again
@@ -142,6 +142,20 @@ def test_an_interrupted_run_says_how_to_go_on(run, digits, spoken, monkeypatch) 
     expected = joined([once(vae, digits.validation, draws=256)])
     assert kept.part == "validation"
     np.testing.assert_allclose(kept.estimate.values, expected.values, rtol=1e-6)
+
+
+def test_bounds_from_both_ends_are_of_examples_that_no_group_shares(run, spoken) -> None:
+    words = ["--temperatures", "4", "--chains", "64", "--leapfrog", "1", "--points", "8"]  # two groups
+    code, out, err = spoken("evidence", str(run), "--estimator", "bdmc", *words)
+    assert (code, err) == (0, "")
+    assert "simulated points), 95 % sure below" in out.splitlines()[2]
+    lower, upper = read_estimates(run / "evidence.json")[-2:]
+    assert (lower.part, lower.estimate.direction) == ("simulated", "lower")
+    assert (upper.part, upper.estimate.direction) == ("simulated", "upper")
+    gap = upper.estimate - lower.estimate
+    assert gap.mean > -4 * gap.se_total
+    assert len(np.unique(lower.estimate.values.round(3))) == 8
+    assert lower.estimate.budget.seed == 0
 
 
 def test_interrupted_before_anything_was_measured(tmp_path) -> None:
@@ -204,7 +218,7 @@ def test_a_damaged_file_is_refused_in_words(tmp_path, content) -> None:
     ("arguments", "says"),
     [
         (["--estimator", "iwae", "--draws", "0"], "draws=1 or more; got 0"),
-        (["--estimator", "guess"], "no estimator 'guess'; there are elbo, iwae, iwae-curve, prior, ais"),
+        (["--estimator", "guess"], "no estimator 'guess'; there are elbo, iwae, iwae-curve, prior, ais, bdmc"),
         (["--estimator", "iwae", "--temperatures", "9"], "iwae has no setting 'temperatures'; it has draws"),
         (["--estimator", "ais", "--draws", "9"], "ais has no setting 'draws'"),
         (["--estimator", "ais", "--temperatures", "1"], "temperatures=2 or more, and hundreds to mean much"),

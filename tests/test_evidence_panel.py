@@ -1,5 +1,6 @@
 """The report's evidence panel: every estimator on one axis, over the examples that all of them measured."""
 
+import dataclasses
 import html
 import json
 import math
@@ -106,6 +107,17 @@ def test_what_cannot_be_compared_is_named(odd, said) -> None:
     assert len(panel.rows) == 2
     assert panel.notes[0] == "AIS was not run: it has classes."
     assert said in panel.notes[1]
+
+
+def test_bounds_from_both_ends_stand_beneath() -> None:
+    low, high = of("AIS-9 from the posterior, 8 chains", 0.0, FEW), of("backwards", 0.3, FEW, direction="upper")
+    both = [KeptEstimate("simulated", one, {}) for one in (low, high)]
+    plain = record(IWAE, ELBO)
+    panel = evidence_panel(dataclasses.replace(plain, estimates=[*plain.estimates, *both]))
+    assert len(panel.rows) == 2
+    gap = high.values - low.values
+    size = figures.with_error(gap.mean(), gap.std(ddof=1) / math.sqrt(50))
+    assert f"50 examples that the model itself drew, {low.estimator}: {size} nats apart" in panel.notes[0]
 
 
 def test_nothing_in_common_says_so() -> None:

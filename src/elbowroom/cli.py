@@ -120,13 +120,13 @@ def fit(
 @_resumable()
 def evidence(
     run: Run,
-    estimator: Annotated[str, typer.Option(help="elbo, iwae, iwae-curve, prior or ais.")] = "iwae",
+    estimator: Annotated[str, typer.Option(help="elbo, iwae, iwae-curve, prior, ais or bdmc.")] = "iwae",
     draws: Annotated[int | None, typer.Option(help="Per example, 1,000 by default: elbo, iwae, prior.")] = None,
-    temperatures: Annotated[int | None, typer.Option(help="Annealing steps, 500 by default: ais.")] = None,
-    chains: Annotated[int | None, typer.Option(help="Annealed side by side, 16 by default: ais.")] = None,
-    leapfrog: Annotated[int | None, typer.Option(help="Gradients per transition, 10 by default: ais.")] = None,
-    start: Annotated[str | None, typer.Option(help="posterior (default) or prior: ais.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="sigmoid (default), linear or adaptive: ais.")] = None,
+    temperatures: Annotated[int | None, typer.Option(help="Annealing steps, 500 by default: ais, bdmc.")] = None,
+    chains: Annotated[int | None, typer.Option(help="Annealed side by side, 16 by default: ais, bdmc.")] = None,
+    leapfrog: Annotated[int | None, typer.Option(help="Gradients per transition, 10 by default: ais, bdmc.")] = None,
+    start: Annotated[str | None, typer.Option(help="posterior (default) or prior: ais, bdmc.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="sigmoid (default), linear or adaptive: ais, bdmc.")] = None,
     points: Annotated[int | None, typer.Option(help="How many examples of the part; all by default.")] = None,
     part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     source: Annotated[str | None, typer.Option(help="The data, where the run's recipe does not name them.")] = None,
@@ -135,6 +135,7 @@ def evidence(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was interrupted.")] = False,
 ) -> None:
     """log p(x) of a trained run, with both errors; also written to RUN/evidence.json."""
+    from elbowroom.evidence import Bidirectional
     from elbowroom.studies import evidence_file, measure_run
 
     given: dict[str, Any] = {
@@ -158,6 +159,8 @@ def evidence(
     )
     for estimate in found:
         print(estimate)
+    if estimator == "bdmc":
+        print(Bidirectional(*found))
     print(evidence_file(run))
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def measured_in_groups(
     title: str = "evidence",
     progress: bool = False,
 ) -> tuple[Estimate, ...]:
-    """What `measure` gives for all examples, measured `size` at a time; groups of an interrupted run are taken over.
+    """What `measure` gives for all examples, about `size` at a time; groups of an interrupted run are taken over.
 
     Groups are the same however often a run is interrupted, and so are the numbers. The running mean of the last
     estimate is shown with its error. The partial record stays until its owner has written the whole one. A
@@ -87,8 +88,8 @@ def measured_in_groups(
     before = f", {done:,} examples before" if done else ""
     with Progress(title + before, len(examples) - done, progress) as bar:
         try:
-            for first in range(done, len(examples), size):
-                groups.append(measure(examples[first : first + size]))
+            for first, last in pairwise(_edges(len(examples), size)[len(groups) :]):
+                groups.append(measure(examples[first:last]))
                 partial.append(groups[-1])
                 running = joined([group[-1] for group in groups])
                 bar.advance(len(groups[-1][-1]), **{running.quantity: running.mean, "±": running.se_total})
@@ -113,6 +114,12 @@ def joined(parts: Sequence[Estimate]) -> Estimate:
     columns = {name: column(name) for name in ("values", "mc_variance", "index", "ess", "khat")}
     seconds = sum(part.budget.seconds for part in parts)
     return replace(parts[0], budget=replace(parts[0].budget, seconds=seconds), **columns)
+
+
+def _edges(total: int, size: int) -> list[int]:
+    """Where groups of at most `size`, as equal as can be, begin and end."""
+    groups = -(-total // size)
+    return [total * group // groups for group in range(groups + 1)]
 
 
 def _interrupted(groups: Sequence[Sequence[Estimate]], total: int, path: Path) -> str:

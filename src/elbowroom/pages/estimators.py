@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom import figures
+from elbowroom.evidence import Bidirectional
+from elbowroom.evidence.records import KeptEstimate
 from elbowroom.numerics import Estimate
 
 from .parts import Figure, both_widths, direction_words
@@ -39,6 +41,7 @@ class EvidencePanel:
 def evidence_panel(record: Record) -> EvidencePanel | None:
     """Every estimator on one axis; None where the chosen run has no evidence.json, as in older records."""
     notes = [str(note) for note in record.study.get("not_measured", [])]
+    notes += _certificates(record.estimates)
     measured = [kept.estimate for kept in record.estimates if kept.part == "test"]
     drawable = [e for e in measured if math.isfinite(e.mean) and e.data == measured[-1].data]
     if not drawable:
@@ -56,6 +59,24 @@ def evidence_panel(record: Record) -> EvidencePanel | None:
     svg = both_widths(figures.ladder, [_rung(e) for e in paired], title=title, contest=False)
     figure = Figure("estimators", title, _HOW, _foot(drawable, len(common)), svg=svg)
     return EvidencePanel(figure, _table(paired, drawable), notes)
+
+
+def _certificates(estimates: Sequence[KeptEstimate]) -> list[str]:
+    """What bounds from both ends say about annealing, where they were measured."""
+    simulated = [kept for kept in estimates if kept.part == "simulated"]
+    lower, upper = ([kept for kept in simulated if kept.estimate.direction == d] for d in ("lower", "upper"))
+    pairs = zip(lower, upper, strict=True)
+    return [_certificate(Bidirectional(low.estimate, high.estimate)) for low, high in pairs]
+
+
+def _certificate(found: Bidirectional) -> str:
+    gap = found.gap
+    return (
+        f"Bounds from both ends on {figures.count(len(gap), 'example')} that the model itself drew, "
+        f"{found.lower.estimator}: {figures.with_error(gap.mean, gap.se_total)} nats apart, with 95\u00a0% confidence "
+        f"less than {figures.rounded(found.gap_limit, figures.places(gap.se_total))}. On real examples such a gap is "
+        "credible, not certain."
+    )
 
 
 def _at(estimate: Estimate, index: NDArray[np.int64]) -> Estimate:

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from elbowroom import evidence
@@ -28,11 +30,13 @@ ESTIMATORS: Mapping[str, Mapping[str, Any]] = {
     "iwae-curve": _DRAWS,
     "prior": _DRAWS,
     "ais": _ANNEALING,
+    "bdmc": _ANNEALING,
 }
 """Every estimator's settings, and what they are where they are not given."""
 
 _PARTS = ("train", "validation", "test")
 _ROWS = {"draws": 2**15, "chains": 2**8}  # of examples × draws or chains in a group: some seconds of work
+_LEAST = 3  # examples in a group, so that groups of about equal sizes have two or more, as bdmc needs
 
 
 def measure_run(
@@ -50,6 +54,7 @@ def measure_run(
 ) -> tuple[Estimate, ...]:
     """Estimates of log p(x) of a run's kept model on a part of its data; added to the run's evidence.json.
 
+    "bdmc" gives two, the bounds on as many examples that the model draws: see `evidence.bdmc`.
     run: a run folder, or a study's (then its chosen model). estimator: a key of `ESTIMATORS`; settings: some of its
     settings. points: how many examples, drawn so that fewer are among more; None: all. source: the data, where their
     name does not find them. resume: go on where a measurement with the same settings was interrupted; the numbers
@@ -77,7 +82,8 @@ def measure_run(
         title=estimator,
         progress=progress,
     )
-    keep_estimates(folder / "evidence.json", part, found, {**settings, "seed": seed})
+    where = "simulated" if estimator == "bdmc" else part
+    keep_estimates(folder / "evidence.json", where, found, {**settings, "seed": seed})
     partial.path.unlink(missing_ok=True)
     return found
 
@@ -107,7 +113,7 @@ def _settings(estimator: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _group(settings: Mapping[str, Any]) -> int:
     """How many examples are measured, and kept, at a time."""
-    return next(max(1, rows // max(1, settings[name])) for name, rows in _ROWS.items() if name in settings)
+    return next(max(_LEAST, rows // max(1, settings[name])) for name, rows in _ROWS.items() if name in settings)
 
 
 def _measure(
@@ -116,6 +122,17 @@ def _measure(
     common = {**settings, "seed": seed, "memory": memory}
     if estimator == "iwae-curve":
         return evidence.iwae_curve(vae, examples, **common).estimates
+    if estimator == "bdmc":
+        return _both_ends(evidence.bdmc(vae, examples, **{**common, "seed": _group_seed(examples, seed)}), seed)
     if estimator == "prior":
         return (evidence.prior_sampling(vae, examples, **common),)
     return (getattr(evidence, estimator)(vae, examples, **common),)
+
+
+def _group_seed(examples: Examples, seed: int) -> int:
+    """A seed of the group's own: with one seed, every group would simulate the same examples."""
+    return int(np.random.SeedSequence([seed, int(examples.index[0])]).generate_state(1)[0])
+
+
+def _both_ends(found: evidence.Bidirectional, seed: int) -> tuple[Estimate, ...]:
+    return tuple(replace(one, budget=replace(one.budget, seed=seed)) for one in (found.lower, found.upper))
