@@ -118,6 +118,8 @@ def test_bounds_from_both_ends_stand_beneath() -> None:
     gap = high.values - low.values
     size = figures.with_error(gap.mean(), gap.std(ddof=1) / math.sqrt(50))
     assert f"50 examples that the model itself drew, {low.estimator}: {size} nats apart" in panel.notes[0]
+    limit = er.evidence.Bidirectional(low, high).gap_limit
+    assert f"less than {figures.rounded(limit, figures.places(gap.std() / math.sqrt(50)))}." in panel.notes[0]
 
 
 def test_nothing_in_common_says_so() -> None:
