@@ -1,6 +1,5 @@
 """Annealed importance sampling against exact log p(x): linear models, hierarchies, quadrature."""
 
-import itertools
 import math
 
 import numpy as np
@@ -14,7 +13,7 @@ from elbowroom.evidence import ais, annealing, hmc, iwae, schedules
 from elbowroom.exact import LinearVAE, ProbabilisticPCA, log_evidence_by_quadrature
 
 F64 = torch.float64
-WORDS = list(itertools.product(["prior", "posterior"], ["sigmoid", "linear", "adaptive"]))
+WORDS = [("prior", "sigmoid"), ("prior", "adaptive"), ("posterior", "linear"), ("posterior", "adaptive")]
 
 
 def digits(n: int) -> Tensor:
@@ -65,17 +64,15 @@ def repeated(x: Tensor, runs: int) -> er.Batch:
 @pytest.mark.parametrize(
     ("d", "start", "schedule", "temperatures"),
     [
-        (2, "prior", "sigmoid", 60),
-        (10, "prior", "adaptive", 150),
-        (2, "posterior", "linear", 20),
-        (20, "posterior", "sigmoid", 60),
+        (6, "prior", "adaptive", 100),
+        (6, "posterior", "linear", 20),
     ],
 )
 def test_linear_models_of_digits(d: int, start: str, schedule: str, temperatures: int) -> None:
     vae = pca_vae(d, spread=1.5, shift=0.7)
     batch = er.Batch(digits(1005)[1000:], torch.arange(5))
     exact = LinearVAE(vae).log_prob(batch).numpy()
-    found = ais(vae, batch, start=start, schedule=schedule, temperatures=temperatures, chains=64)
+    found = ais(vae, batch, start=start, schedule=schedule, temperatures=temperatures, chains=64, leapfrog=3)
     errors = found.values - exact
     assert found.ess.min() > 4
     assert np.all(np.abs(errors) < 4 * np.sqrt(found.mc_variance)), errors / np.sqrt(found.mc_variance)
@@ -85,37 +82,48 @@ def test_linear_models_of_digits(d: int, start: str, schedule: str, temperatures
 
 def test_from_the_true_posterior_every_weight_is_the_evidence() -> None:
     vae, batch = pca_vae(8), er.Batch(digits(5), torch.arange(5))
-    found = ais(vae, batch, temperatures=10, chains=3)
+    found = ais(vae, batch, temperatures=10, chains=3, leapfrog=2)
     np.testing.assert_allclose(found.values, LinearVAE(vae).log_prob(batch).numpy(), rtol=1e-10)
     np.testing.assert_allclose(found.mc_variance, 0.0, atol=1e-10)
 
 
 @pytest.mark.parametrize(("start", "schedule"), WORDS)
 def test_weights_are_unbiased_for_the_evidence(start: str, schedule: str) -> None:
-    """exp of single chains over p(x): mean 1 over 2,000 keyed repetitions, with a pilot for each."""
-    vae, runs = small_vae(), 2000
+    """exp of 4,096 chains over p(x) has mean 1: 64 keyed repetitions of 64 chains, with a pilot for each."""
+    vae, runs = small_vae(), 64
     batch = repeated(points(1).x, runs)
-    exact = LinearVAE(vae).log_prob(batch).numpy()
-    found = ais(vae, batch, start=start, schedule=schedule, temperatures=6, chains=1, leapfrog=3)
-    weights = np.exp(found.values - exact)
+    exact, target = LinearVAE(vae).log_prob(batch), vae.target(batch)
+    plan = annealing.frozen_plan(target, start, schedule, 6, 2, 0)
+    z, kicks = annealing.draw_start(target, start, 64, 0), annealing.kicks_for(target, 64, 0, 5)
+    log_weights = annealing.anneal(annealing.path_from(target, start), z, plan, kicks).log_weights - exact
+    means = log_weights.exp().mean(0).numpy()
+    assert abs(means.mean() - 1) < 4 * means.std() / math.sqrt(runs)
+    assert log_weights.exp().std() > 0.05
+    assert log_weights.mean() < 0
+
+
+def test_one_chain_of_two_temperatures_is_unbiased_too() -> None:
+    vae, runs = small_vae(), 400
+    batch = repeated(points(1).x, runs)
+    found = ais(vae, batch, start="prior", temperatures=2, chains=1, leapfrog=2)
+    weights = np.exp(found.values - LinearVAE(vae).log_prob(batch).numpy())
     assert abs(weights.mean() - 1) < 4 * weights.std() / math.sqrt(runs)
-    assert weights.std() > 0.05
     assert np.isnan(found.mc_variance).all()
-    assert found.values.mean() < exact[0]
 
 
 def test_downwards_weights_are_unbiased_for_one_over_the_evidence() -> None:
     """The same plan from exact posterior draws down to the prior."""
-    vae, runs = small_vae(), 2000
+    vae, runs = small_vae(), 64
     batch = repeated(points(1).x, runs)
     target, model = vae.target(batch), LinearVAE(vae)
-    plan = annealing.frozen_plan(target, "prior", "sigmoid", 10, 3, seed=0)
+    plan = annealing.frozen_plan(target, "prior", "sigmoid", 10, 2, seed=0)
     torch.manual_seed(0)
-    z = model.posterior(batch).sample((1,))
-    kicks = annealing.kicks_for(target, 1, 5, 9)
+    z = model.posterior(batch).sample((64,))
+    kicks = annealing.kicks_for(target, 64, 5, 9)
     found = annealing.anneal(annealing.path_from(target, "prior"), z, plan.reversed(), kicks)
-    weights = (found.log_weights[0] + model.log_prob(batch)).exp().numpy()
-    assert abs(weights.mean() - 1) < 4 * weights.std() / math.sqrt(runs)
+    weights = (found.log_weights + model.log_prob(batch)).exp()
+    means = weights.mean(0).numpy()
+    assert abs(means.mean() - 1) < 4 * means.std() / math.sqrt(runs)
     assert weights.std() > 0.05
 
 
@@ -146,14 +154,13 @@ def test_a_hierarchy_is_annealed_over_all_its_blocks(start: str) -> None:
         covariance = weights @ (up @ up.T + spread.diag()) @ weights.T + 0.81 * torch.eye(4)
         mean = weights @ prior.network.bias[:2] + likelihood.network.bias
         exact = torch.distributions.MultivariateNormal(mean, covariance).log_prob(batch.x).numpy()
-    found = ais(vae, batch, start=start, temperatures=20, chains=256, leapfrog=5)
+    found = ais(vae, batch, start=start, temperatures=20, chains=200, leapfrog=2)
     assert np.all(np.abs(found.values - exact) < 4 * np.sqrt(found.mc_variance))
     assert found.se_mc < 0.03
 
 
-@pytest.mark.parametrize("d", [1, 2])
-@pytest.mark.parametrize("schedule", ["sigmoid", "adaptive"])
-def test_nonlinear_decoders_by_quadrature(d: int, schedule: str) -> None:
+@pytest.mark.parametrize(("d", "start", "schedule"), [(1, "prior", "adaptive"), (2, "posterior", "sigmoid")])
+def test_nonlinear_decoders_by_quadrature(d: int, start: str, schedule: str) -> None:
     torch.manual_seed(5)
     decoder, encoder = er.networks.mlp([d, 16, 6], activation="tanh"), nn.Linear(6, 2 * d)
     with torch.no_grad():
@@ -162,27 +169,27 @@ def test_nonlinear_decoders_by_quadrature(d: int, schedule: str) -> None:
     vae = er.VAE(
         er.priors.StandardNormal(d), er.posteriors.DiagonalNormal(encoder, d), er.likelihoods.Bernoulli(decoder, 6)
     ).double()
-    x = torch.randint(2, (8, 6), generator=torch.Generator().manual_seed(0)).double()
-    batch = er.Batch(x, torch.arange(8))
-    exact = log_evidence_by_quadrature(vae, batch, nodes=2000 if d == 1 else 400)
-    for start in ("prior", "posterior"):
-        found = ais(vae, batch, start=start, schedule=schedule, temperatures=20, chains=256, leapfrog=3)
-        assert np.all(np.abs(found.values - exact.values) < 4 * np.sqrt(found.mc_variance))
-        assert found.se_mc < 0.03
+    x = torch.randint(2, (4, 6), generator=torch.Generator().manual_seed(0)).double()
+    batch = er.Batch(x, torch.arange(4))
+    exact = log_evidence_by_quadrature(vae, batch, nodes=2000 if d == 1 else 300)
+    found = ais(vae, batch, start=start, schedule=schedule, temperatures=20, chains=256, leapfrog=2)
+    assert np.all(np.abs(found.values - exact.values) < 4 * np.sqrt(found.mc_variance))
+    assert found.se_mc < 0.03
 
 
 def test_memory_batching_and_order_change_nothing() -> None:
-    vae, batch = small_vae(), points(9, first=4)
-    settings = {"temperatures": 66, "chains": 4, "leapfrog": 3, "schedule": "adaptive", "seed": 3}
+    """The pilot's kicks, more than 64, come from two blocks of keyed noise."""
+    vae, batch = small_vae(), points(5, first=4)
+    settings = {"temperatures": 10, "chains": 4, "leapfrog": 1, "schedule": "adaptive", "seed": 3}
     whole = ais(vae, batch, **settings)
-    order = torch.tensor([4, 0, 8, 2])
+    order = torch.tensor([4, 0, 2])
     few = ais(vae, er.Batch(batch.x[order], batch.index[order]), **settings)
-    tight = ais(vae, batch, **settings, memory=60_000)
+    one = annealing._bytes_per_example(vae.target(batch), lambda part: annealing.path_from(part, "posterior"), 4)
+    tight = ais(vae, batch, **settings, memory=3 * one)
     for other, rows in ((few, order.numpy()), (tight, slice(None))):
         np.testing.assert_allclose(other.values, whole.values[rows], rtol=1e-9)
         np.testing.assert_array_equal(other.index, whole.index[rows])
-    with pytest.raises(AssertionError):
-        np.testing.assert_allclose(ais(vae, batch, **{**settings, "seed": 4}).values, whole.values, rtol=1e-6)
+    assert np.abs(ais(vae, batch, **{**settings, "seed": 4}).values - whole.values).min() > 1e-6
 
 
 def test_groups_hold_what_the_memory_holds() -> None:
@@ -200,7 +207,7 @@ def test_measured_chains_know_nothing_of_each_other() -> None:
     target = small_vae().target(points(3))
     path, plan = (
         annealing.path_from(target, "posterior"),
-        annealing.frozen_plan(target, "posterior", "sigmoid", 30, 4, 0),
+        annealing.frozen_plan(target, "posterior", "sigmoid", 30, 3, 0),
     )
     z, kicks = annealing.draw_start(target, "posterior", 6, 0), list(annealing.kicks_for(target, 6, 0, 29))
     whole = annealing.anneal(path, z, plan, kicks)
@@ -213,7 +220,7 @@ def test_measured_chains_know_nothing_of_each_other() -> None:
 
 def test_the_moments_add_up_to_the_run() -> None:
     target = small_vae().target(points(3))
-    path, plan = annealing.path_from(target, "prior"), annealing.frozen_plan(target, "prior", "linear", 12, 4, 0)
+    path, plan = annealing.path_from(target, "prior"), annealing.frozen_plan(target, "prior", "linear", 12, 2, 0)
     z, seen = annealing.draw_start(target, "prior", 5, 0), []
     found = annealing.anneal(path, z, plan, annealing.kicks_for(target, 5, 0, 11), seen.append)
     assert len(seen) == 12
@@ -237,17 +244,17 @@ def test_equal_steps_in_conditional_ess_of_a_gaussian() -> None:
 
 
 def test_adaptive_steps_lose_the_same_at_every_temperature() -> None:
-    """From the prior at d = 10 of digits: the increments' variances are even, and less in all than a line's."""
-    vae = pca_vae(10)
+    """From the prior at d = 6 of digits: the increments' variances are even, and less in all than a line's."""
+    vae = pca_vae(6)
     target = vae.target(er.Batch(digits(3), torch.arange(3)))
     variances = {}
     for schedule in ("linear", "sigmoid", "adaptive"):
-        plan = annealing.frozen_plan(target, "prior", schedule, 100, 5, 0)
-        kicks = annealing.kicks_for(target, 64, 0, 99)
+        plan = annealing.frozen_plan(target, "prior", schedule, 60, 2, 0)
+        kicks = annealing.kicks_for(target, 64, 0, 59)
         path, z = annealing.path_from(target, "prior"), annealing.draw_start(target, "prior", 64, 0)
         variances[schedule] = annealing.anneal(path, z, plan, kicks).increment_variance
-    thirds = variances["adaptive"].unfold(0, 20, 20).mean(-1)
-    assert (thirds.amax(0) / thirds.amin(0)).max() < 4
+    parts = variances["adaptive"].unfold(0, 15, 15).mean(-1)
+    assert (parts.amax(0) / parts.amin(0)).max() < 4
     totals = {schedule: v.sum(0).mean().item() for schedule, v in variances.items()}
     assert totals["adaptive"] < totals["sigmoid"] < totals["linear"]
 
@@ -255,12 +262,12 @@ def test_adaptive_steps_lose_the_same_at_every_temperature() -> None:
 def test_the_pilots_step_sizes_serve_the_measured_run() -> None:
     """At every temperature the measured acceptance is near what the pilot aimed at."""
     target = pca_vae(20).target(er.Batch(digits(4), torch.arange(4)))
-    plan = annealing.frozen_plan(target, "prior", "sigmoid", 100, 5, 0)
-    kicks = annealing.kicks_for(target, 64, 0, 99)
+    plan = annealing.frozen_plan(target, "prior", "sigmoid", 50, 3, 0)
+    kicks = annealing.kicks_for(target, 64, 0, 49)
     path, z = annealing.path_from(target, "prior"), annealing.draw_start(target, "prior", 64, 0)
     acceptance = annealing.anneal(path, z, plan, kicks).acceptance.unfold(0, 10, 10).mean(-1)
-    assert acceptance.min() > 0.35
-    assert acceptance.max() < 0.97
+    assert acceptance.min() > 0.55
+    assert acceptance.max() < 0.85
 
 
 def test_fixed_schedules_go_from_nought_to_one() -> None:
@@ -275,19 +282,18 @@ def test_fixed_schedules_go_from_nought_to_one() -> None:
 
 
 def test_a_target_is_measured_as_its_model() -> None:
-    vae, batch = small_vae(), points(4)
-    np.testing.assert_array_equal(
-        ais(vae.target(batch), temperatures=5, chains=2).values, ais(vae, batch, temperatures=5, chains=2).values
-    )
+    vae, batch, settings = small_vae(), points(4), {"temperatures": 3, "chains": 2, "leapfrog": 1}
+    expected = ais(vae, batch, **settings).values
+    np.testing.assert_array_equal(ais(vae.target(batch), **settings).values, expected)
     with pytest.raises(er.InputError, match="has its examples already"):
         ais(vae.target(batch), batch)
 
 
 def test_annealing_beats_as_many_simple_draws() -> None:
     vae = pca_vae(20, spread=2.0, shift=1.5)
-    batch = er.Batch(digits(10), torch.arange(10))
+    batch = er.Batch(digits(4), torch.arange(4))
     exact = LinearVAE(vae).log_prob(batch).numpy()
-    annealed, simple = ais(vae, batch, temperatures=50, chains=8), iwae(vae, batch, draws=8 * 50 * 11)
+    annealed, simple = ais(vae, batch, temperatures=50, chains=8, leapfrog=4), iwae(vae, batch, draws=8 * 50 * 5)
     assert np.abs(annealed.values - exact).mean() < 0.5 * np.abs(simple.values - exact).mean()
 
 
@@ -328,3 +334,53 @@ def test_a_likelihood_without_gradients_is_refused_in_words() -> None:
     ).double()
     with pytest.raises(er.CapabilityError, match="no gradient in z"):
         ais(vae, points(2), start="prior")
+
+
+def cut_off(beyond: float) -> tuple[er.VAE, er.Batch, np.ndarray]:
+    """A linear model of one latent whose p(x | z) is no number, or 0, where z < 0; and its exact log p(x)."""
+
+    class Half(er.likelihoods.Normal):
+        def forward(self, given: dict[str, Tensor]) -> torch.distributions.Distribution:
+            p_x, z = super().forward(given), given["z"]
+
+            class Cut(torch.distributions.Distribution):
+                def log_prob(self, x: Tensor) -> Tensor:
+                    return torch.where(z.sum(-1) > 0, p_x.log_prob(x), beyond)
+
+            return Cut(validate_args=False)
+
+    torch.manual_seed(3)
+    decoder, encoder = nn.Linear(1, 2), nn.Linear(2, 2)
+    vae = er.VAE(
+        er.priors.StandardNormal(1),
+        er.posteriors.DiagonalNormal(encoder, 1),
+        Half(decoder, 2, scale=0.5),
+    ).double()
+    batch, normal = points(4, event=2), torch.distributions.Normal
+    z = torch.linspace(0, 9, 20_001, dtype=F64)[1:, None, None]
+    with torch.no_grad():
+        joint = normal(0.0, 1.0).log_prob(z[..., 0]) + normal(decoder(z), 0.5).log_prob(batch.x).sum(-1)
+    return vae, batch, (joint.logsumexp(0) + math.log(9 / 20_000)).numpy()
+
+
+@pytest.mark.parametrize(("start", "beyond"), [("prior", math.nan), ("posterior", -math.inf)])
+def test_a_density_of_half_the_space_is_annealed_within_it(start: str, beyond: float) -> None:
+    """Chains that begin beyond count as weights of 0, and the pilot learns nothing from them."""
+    vae, batch, exact = cut_off(beyond)
+    found = ais(vae, batch, start=start, schedule="adaptive", temperatures=20, chains=200, leapfrog=2)
+    assert np.all(np.abs(found.values - exact) < 4 * np.sqrt(found.mc_variance))
+    assert found.se_mc < 0.1
+
+
+def test_single_precision_serves_at_minus_a_hundred_thousand_nats() -> None:
+    """Against the same chains in double precision, and the exact value."""
+    vae = pca_vae(4, spread=1.5, shift=0.7)
+    x = digits(3) + 11 * (-1.0) ** torch.arange(64, dtype=F64)
+    settings = {"temperatures": 30, "chains": 32, "leapfrog": 2}
+    double = ais(vae, er.Batch(x, torch.arange(3)), **settings)
+    exact = LinearVAE(vae).log_prob(er.Batch(x, torch.arange(3))).numpy()
+    assert exact.max() < -9e4
+    single = ais(vae.float(), er.Batch(x.float(), torch.arange(3)), **settings)
+    rounding = 4 * np.abs(exact) * torch.finfo(torch.float32).eps
+    assert np.all(np.abs(double.values - exact) < 4 * np.sqrt(double.mc_variance))
+    assert np.all(np.abs(single.values - exact) < 4 * np.sqrt(single.mc_variance) + rounding)

@@ -68,9 +68,11 @@ def ais(
     unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes, and an "adaptive"
     schedule, come from a pilot run on other noise and are frozen before the measured one. The Monte-Carlo variance is
     the jackknife's over chains; where their effective sample size `ess` is small it is a rough guess, which the
-    printed line says. model: a VAE with its examples, or a Target that has its own. memory: a bound on the tensors of
-    one pass; it changes no number beyond rounding. Noise is keyed by (seed, example). Raises InputError for settings
-    that mean nothing, CapabilityError for latents or likelihoods without gradients.
+    printed line says. From a q(z | x) ten or more times narrower than the posterior, chains may not reach its width in
+    time: the estimate is then far too low, and only a comparison with start="prior" shows it. model: a VAE with its
+    examples, or a Target that has its own. memory: a bound on the tensors of one pass; it changes no number beyond
+    rounding. Noise is keyed by (seed, example). Raises InputError for settings that mean nothing, CapabilityError for
+    latents or likelihoods without gradients.
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis
     of decoder-based generative models", 2017.
 
@@ -252,9 +254,25 @@ def pilot(
             state, diagnostics = hmc.step(path.terms, state, next(kicks), size, leapfrog, path.coefficients(beta * one))
             log_size = _on_grid(log_size + gain * (diagnostics.acceptance.mean(0) - _AIM))
             variance = torch.lerp(variance, state.z.var(0), _FORGETTING)
+        state = _living(state)
         sizes.append(size)
-        spread.append(hmc.weighted(state.terms, slopes).std(0))
+        spread.append(hmc.weighted(state.terms, slopes).std(0).nan_to_num(0.0))
     return Pilot(betas.to(z.device), torch.stack(sizes), torch.stack(spread))
+
+
+def _living(state: hmc.State) -> hmc.State:
+    """The chains, those where a density is nought begun again where another chain is: they would say nothing."""
+    dead = ~torch.stack(state.terms).isfinite().all(0)
+    if not dead.any():
+        return state
+    own = torch.arange(len(dead), device=dead.device).unsqueeze(-1)
+    living_first, living = dead.int().argsort(dim=0, stable=True), (~dead).sum(0).clamp(min=1)
+    source = torch.where(dead, living_first.gather(0, own % living), own)
+
+    def taken(values: Tensor) -> Tensor:
+        return values.gather(0, source.view(*source.shape, *[1] * (values.dim() - 2)).expand_as(values))
+
+    return hmc.State(taken(state.z), tuple(map(taken, state.terms)), tuple(map(taken, state.gradients)))
 
 
 def pilot_kicks(points: int) -> int:
