@@ -11,7 +11,7 @@ from models import Record, seen, stack, vae
 
 import elbowroom as er
 from elbowroom.exact import active_at
-from elbowroom.metrics import latent_use
+from elbowroom.metrics import ACTIVE, latent_use
 
 NETWORKS = {"linear": (), "deep": (128, 128)}
 STARTS = (0.01, 1.0, 10.0)
@@ -92,10 +92,12 @@ def scan(hidden: tuple[int, ...], grid: list[float], data: Any, seeds: int, plan
     vaes = [vae("fixed", seed, 20, pixels, data.preprocess, hidden) for _, seed in pairs]
     stack(vaes, data, [value for value, _ in pairs], select="last", **plan)
     active = np.array([latent_use(model, data.test).active.sum() for model in vaes]).reshape(len(grid), seeds)
+    rank = np.array([directions(model, data) for model in vaes]).reshape(len(grid), seeds)
     eigenvalues = spectrum(data)
     return {
         "sigma2": grid,
         "active": active.tolist(),
+        "directions": rank.tolist(),
         "eigenvalues_above": [active_at(eigenvalues, value, 20) for value in grid],
         "eigenvalues": eigenvalues[:21].tolist(),
     }
@@ -109,8 +111,15 @@ def found(hidden: tuple[int, ...], data: Any, seeds: int, plan: dict[str, Any]) 
     return {
         "sigma2": [sigma2(model) for model in vaes],
         "active": [int(latent_use(model, data.test).active.sum()) for model in vaes],
+        "directions": [directions(model, data) for model in vaes],
         "mean_discarded_eigenvalue": float(spectrum(data)[20:].mean()),
     }
+
+
+def directions(model: er.VAE, data: Any) -> int:
+    """Active directions, however the units are turned: eigenvalues above 0.01 of the covariance of E[z | x] on test."""
+    covariance = np.cov(np.asarray(latent_use(model, data.test).means).T)
+    return int((np.linalg.eigvalsh(covariance) > ACTIVE).sum())
 
 
 def spectrum(data: Any) -> np.ndarray:
