@@ -4,9 +4,10 @@
 
 --peer is a checkout of github.com/lxuechen/BDMC (dd79cff was measured, unchanged; it needs tqdm), --run a folder that
 `reproductions/evidence/bdmc.py train` wrote. 16 points simulated from the model with their exact z, 16 chains, one
-thread. elbowroom runs once, its pilot included; then the peer, with its own tuning of step sizes and its 10 leapfrog
-steps, over as many temperatures as take it the same processor time (the wall-clock time of an idle machine), once
-linear, as in its demo, and once by the sigmoid that its authors recommend. Limit: a smaller gap than either.
+thread. elbowroom runs once from the encoder and once from the prior, where the peer begins, its pilots included; then
+the peer, with its own tuning of step sizes and its 10 leapfrog steps, over as many temperatures as take it the same
+processor time (the wall-clock time of an idle machine), once linear, as in its demo, and once by the sigmoid that its
+authors recommend. Limit: a smaller gap than either.
 """
 
 import argparse
@@ -83,6 +84,11 @@ def main() -> None:
     seconds = time.process_time() - began
     rows = {"elbowroom": row(torch.as_tensor(ours.gap.values), arguments.temperatures, seconds)}
     print(rows["elbowroom"], flush=True)
+    began = time.process_time()
+    other = er.evidence.bdmc(vae, POINTS, chains=CHAINS, seed=SEED, start="prior", **settings)
+    spent = time.process_time() - began
+    rows["elbowroom, from the prior"] = row(torch.as_tensor(other.gap.values), arguments.temperatures, spent)
+    print(rows["elbowroom, from the prior"], flush=True)
 
     gap_of(ais, decoder, x, z[0], fixed_schedule("linear", 2).float())
     trial = gap_of(ais, decoder, x, z[0], fixed_schedule("linear", TRIAL).float())[1]
@@ -99,7 +105,7 @@ def main() -> None:
         "leapfrog": {"elbowroom": arguments.leapfrog, "peer": 10},
         "rows": rows,
         "limit": "a smaller gap than the peer's at equal processor time",
-        "held": all(rows["elbowroom"]["gap"] < other["gap"] for name, other in rows.items() if name != "elbowroom"),
+        "held": all(rows["elbowroom"]["gap"] < found["gap"] for name, found in rows.items() if "peer" in name),
     }
     print(write_record("bdmc_peer", numbers))
 
