@@ -145,6 +145,7 @@ def bdmc(
     Source: Grosse, Ghahramani, Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo", 2015.
 
     >>> from elbowroom import likelihoods, posteriors, priors
+    >>> _ = torch.manual_seed(0)
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
     >>> found = bdmc(vae, 8, temperatures=50, chains=4)

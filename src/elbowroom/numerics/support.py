@@ -61,8 +61,8 @@ def infer_support(values: ArrayLike, max_levels: int = 256) -> Support:
 
     Whole numbers from 0 that use at most `max_levels` levels are a grid; a longer or sparse range is counts.
 
-    >>> infer_support([[0.0, 16.0], [3.0, 4.0]])
-    Support(kind='grid', levels=17)
+    >>> str(infer_support([[0.0, 16.0], [3.0, 4.0]]))
+    'integer grid 0…16'
     """
     array = np.asarray(values)
     if array.size == 0:
