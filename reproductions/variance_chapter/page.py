@@ -23,7 +23,7 @@ from elbowroom.training import read_run
 
 HERE = Path(__file__).parent
 WIDE = 760
-ROW = 16
+ROW = 12
 SIMPLE = "normal, σ(z)"
 """The chapter's simple VAE at d = 20: mean and σ of every pixel predicted."""
 MODELS: dict[str, Any] = {}
@@ -79,7 +79,7 @@ def samples(shelf: Shelf, name: str, mode: str = "ancestral", rows: int = 4) -> 
     return pictures(list(x.split(ROW)))
 
 
-def decoded_grid(shelf: Shelf, name: str, side: int = 16) -> str:
+def decoded_grid(shelf: Shelf, name: str, side: int = 10) -> str:
     """Decoded means over the plane of a two-dimensional latent, from −2.5 to 2.5 both ways."""
     vae = shelf.model(name).eval()
     line = torch.linspace(-2.5, 2.5, side)
@@ -354,6 +354,11 @@ def _bars(names: Sequence[str]) -> str:
         split = MODELS[name]["variance"]["posterior"]
         parts = tuple(100 * split[part] / split["data"] for part in ("latent", "noise"))
         bars.append(figures.Bar(name, parts, f"{split['latent_share'][0]:.0%} latent"))
+    total = MODELS["normal, one σ"]["variance"]["posterior"]["data"]
+    for d in ("2", "20"):
+        left, share = 100 * MODELS["pca"][d]["squared_error"][0] / total, 100 * MODELS["pca"][d]["latent_share"]
+        bars.append(figures.Bar(f"PCA d={d}", (100 - left, 0.0), "no noise, no density"))
+        bars.append(figures.Bar(f"pPCA d={d}", (share, 100 - share), f"{share:.0f}% latent"))
     svg = figures.variance_bars(
         bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), width=WIDE, title="Variance budget",
         axis="% of the test images' variance; z from the encoder",
@@ -423,6 +428,7 @@ def page(runs: Path) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Where the variance goes</title><style>{style} .scroll {{ overflow-x: auto; }} "
+        ".scroll td { white-space: nowrap; } .scroll th[scope=row] { min-width: 11em; } "
         "figure > img, figure > svg { margin-top: 12px; max-width: 100%; }</style>"
         "<header><h1>Where the variance goes: a chapter's figures, measured</h1>"
         "<p class=how>MNIST, levels 0 … 255 dequantised to [0, 1] unless p(x | z) is over levels; networks "
