@@ -100,7 +100,7 @@ def test_monte_carlo_variance_is_that_of_repetition(bound: str) -> None:
 
 def test_stated_intervals_cover_their_estimand() -> None:
     """The exact ELBO by the ELBO's intervals, and log p by IWAE's where its own bias is far below its error."""
-    vae, runs = near_posterior_vae(), 2000
+    vae, runs = near_posterior_vae(), 4000
     one = batch(1)
     model = LinearVAE(vae)
     for found, exact in (
