@@ -389,7 +389,7 @@ def test_single_precision_serves_at_minus_a_hundred_thousand_nats() -> None:
 
 
 def test_stated_intervals_cover_their_own_estimand() -> None:
-    """4,000 runs of 64 chains; the estimand, E of the log-mean of their weights, by their mean; 16 chains cover 93 %."""
+    """4,000 runs of 64 chains; the estimand, E of the log-mean of their weights, is known by their mean."""
     target = small_vae().target(points(1))
     runs, chains = 4000, 64
     plan = annealing.frozen_plan(target, "posterior", "sigmoid", 12, 2, seed=0)
