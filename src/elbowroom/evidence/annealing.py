@@ -68,8 +68,9 @@ def ais(
     unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes, and an "adaptive"
     schedule, come from a pilot run on other noise and are frozen before the measured one. The Monte-Carlo variance is
     the jackknife's over chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %; where their effective
-    sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x) ten or more times narrower than the posterior, chains may not reach its width in
-    time: the estimate is then far too low, and only a comparison with start="prior" shows it. model: a VAE with its
+    sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x) ten or more times
+    narrower than the posterior, chains may not reach its width in time: the estimate is then far too low, and only a
+    comparison with start="prior" shows it. model: a VAE with its
     examples, or a Target that has its own. memory: a bound on the tensors of one pass; it changes no number beyond
     rounding. Noise is keyed by (seed, example). Raises InputError for settings that mean nothing, CapabilityError for
     latents or likelihoods without gradients.
