@@ -35,7 +35,8 @@ def likelihood(vae: er.VAE, data: Dataset) -> dict[str, Any]:
     A density of dequantised data bounds the log-probability of the levels from below, so the bits of both kinds of
     likelihood compare.
     """
-    test = data.test[: POINTS if math.prod(data.event) < 1_000 else POINTS // 4]
+    size = math.prod(data.event) * (data.levels if isinstance(vae.likelihood, er.likelihoods.Categorical) else 1)
+    test = data.test[: POINTS if size < 1_000 else POINTS // 4 if size < 10_000 else POINTS // 20]
     sizes = er.evidence.rate_distortion(vae, test, draws=16)
     importance = er.evidence.iwae(vae, test, draws=128)
     bits = -1 / (math.prod(data.event) * math.log(2))
@@ -66,7 +67,7 @@ def variance(vae: er.VAE, data: Dataset, cell: Cell) -> dict[str, Any]:
     """The split of Var x between latent and noise, with z from the aggregate posterior and from the prior."""
     found = {}
     unit = WHITE if cell.family in GRID else 1.0  # these networks see levels
-    count = 500 if cell.family == "logistic mixture" else 5_000  # whose moments are sums over all levels
+    count = 500 if cell.family in ("logistic mixture", "categorical") else 5_000  # sums over levels
     for over in ("posterior", "prior"):
         budget = er.variance_budget(vae, data.test[:POINTS], over=over, draws=count)  # type: ignore[arg-type]
         found[over] = {
