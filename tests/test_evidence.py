@@ -135,7 +135,7 @@ def test_passes_stay_within_their_memory() -> None:
     iwae(vae, examples, draws=500, memory=200_000)
     rows = [draws * n for draws, n in seen[2:]]  # after two probes
     assert sum(rows) == 40 * 500
-    with passes._Bytes() as made, torch.inference_mode():
+    with passes.Bytes() as made, torch.inference_mode():
         part = er.Batch(examples.x[:1], examples.index[:1])
         passes._kept(passes.from_posterior(vae, lambda terms: (terms.log_weight,), 0)(part, max(rows), 0))
     assert made.total <= 200_000

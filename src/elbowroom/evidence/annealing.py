@@ -4,22 +4,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, InputError
+from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Target
 
 from . import hmc
 from .hmc import Kick
 from .importance import log_mean_exp
-from .passes import Memory, _Bytes, _keep_freed_memory, as_bytes, checked
+from .passes import Bytes, Memory, as_bytes, checked, keep_freed_memory
 from .schedules import Pilot, Plan, Schedule, fixed_schedule
 
 __all__ = [
+    "PILOT_CHAINS",
     "Annealed",
     "Moment",
     "Path",
@@ -27,17 +27,21 @@ __all__ = [
     "ais",
     "anneal",
     "annealing",
+    "check_settings",
     "draw_start",
     "frozen_plan",
     "in_groups",
     "kicks_for",
     "path_from",
     "pilot",
+    "pilot_kicks",
+    "target_of",
+    "upwards",
 ]
 
 Start = Literal["posterior", "prior"]
 
-_PILOT_CHAINS = 8
+PILOT_CHAINS = 8
 _AIM = 0.7  # acceptance; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
 _WARM_UP = 20
 _TURNS = 2  # of the pilot, at every temperature but the first
@@ -85,15 +89,13 @@ def ais(
     ('lower', 'AIS-20 from the posterior, 4 chains')
     """
     began = time.monotonic()
-    _check(temperatures, chains, leapfrog)
-    target, data = _target(model, examples, seed)
+    check_settings(temperatures, chains, leapfrog)
+    target, data = target_of(model, examples, seed)
     log_weights = []
     with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
         for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
-            path = path_from(part, start)
             plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-            kicks = kicks_for(part, chains, seed, temperatures - 1)
-            log_weights.append(anneal(path, draw_start(part, start, chains, seed), plan, kicks).log_weights.cpu())
+            log_weights.append(upwards(part, plan, start, chains, seed).log_weights.cpu())
             bar.advance(len(part.index))
     values, variance, ess = log_mean_exp(torch.cat(log_weights, 1))
     return Estimate.of(
@@ -101,7 +103,7 @@ def ais(
         variance,
         target.index.cpu(),
         quantity=target.quantity,
-        estimator=f"AIS-{temperatures} from the {start}, {_count(chains)}",
+        estimator=f"AIS-{temperatures} from the {start}, {count(chains, 'chain')}",
         direction="lower",
         budget=Budget(chains, seed, time.monotonic() - began),
         ess=ess.nan_to_num(0.0),  # no chain of any weight
@@ -205,12 +207,18 @@ def anneal(
     )
 
 
+def upwards(target: Target, plan: Plan, start: Start, chains: int, seed: int) -> Annealed:
+    """The measured run from exact draws of the start to the posterior."""
+    kicks = kicks_for(target, chains, seed, len(plan.step_sizes))
+    return anneal(path_from(target, start), draw_start(target, start, chains, seed), plan, kicks)
+
+
 def frozen_plan(target: Target, start: Start, schedule: Schedule, temperatures: int, leapfrog: int, seed: int) -> Plan:
     """The plan of a measured run: betas by the schedule, step sizes by a pilot on noise that no measured run takes."""
-    other = int(np.random.SeedSequence([seed, 0xA15]).generate_state(1)[0])
+    other = derived_seed(seed, 0xA15)
     rough = fixed_schedule(schedule, max(temperatures // 5, 50))
-    kicks = kicks_for(target, _PILOT_CHAINS, other, pilot_kicks(len(rough)))
-    found = pilot(path_from(target, start), draw_start(target, start, _PILOT_CHAINS, other), rough, kicks, leapfrog)
+    kicks = kicks_for(target, PILOT_CHAINS, other, pilot_kicks(len(rough)))
+    found = pilot(path_from(target, start), draw_start(target, start, PILOT_CHAINS, other), rough, kicks, leapfrog)
     if schedule == "adaptive":
         return found.plan(found.equal_steps(temperatures), leapfrog)
     betas = fixed_schedule(schedule, temperatures).to(target.device)
@@ -286,7 +294,7 @@ def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, me
 
     Raises InputError where one example's chains do not fit.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     room, one = as_bytes(memory), _bytes_per_example(target, path_of, chains)
     if one > room:
         raise InputError(
@@ -301,7 +309,7 @@ def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, me
 def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int) -> int:
     """All that one evaluation with its gradient makes, and what the chains keep and draw, in bytes."""
     z = torch.zeros(chains, 1, target.dim, dtype=target.dtype, device=target.device)
-    with _Bytes() as made:
+    with Bytes() as made:
         hmc.init(path_of(target.rows(slice(0, 1))).terms, z)
     return made.total + z.nbytes * _COPIES + 4 * hmc.DRAW_BLOCK * chains * (target.dim + 2)
 
@@ -315,7 +323,7 @@ def _geometric(beta: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - beta, beta
 
 
-def _target(model: VAE | Target, examples: Batch | HasBatch | None, seed: int) -> tuple[Target, str | None]:
+def target_of(model: VAE | Target, examples: Batch | HasBatch | None, seed: int) -> tuple[Target, str | None]:
     """The target, and the hash of its data."""
     if isinstance(model, Target):
         if examples is not None:
@@ -332,7 +340,8 @@ def _target(model: VAE | Target, examples: Batch | HasBatch | None, seed: int) -
     return model.target(batch, seed), data
 
 
-def _check(temperatures: int, chains: int, leapfrog: int) -> None:
+def check_settings(temperatures: int, chains: int, leapfrog: int) -> None:
+    """Refuse settings with which no annealing means anything."""
     if temperatures < 2:
         raise InputError(
             f"AIS needs temperatures=2 or more, and hundreds to mean much; got {temperatures}. One step without "
@@ -342,7 +351,3 @@ def _check(temperatures: int, chains: int, leapfrog: int) -> None:
         raise InputError(f"AIS needs chains=1 or more; got {chains}.")
     if leapfrog < 1:
         raise InputError(f"A transition needs leapfrog=1 step or more; got {leapfrog}.")
-
-
-def _count(chains: int) -> str:
-    return "1 chain" if chains == 1 else f"{chains:,} chains"

@@ -10,26 +10,24 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, Estimate, InputError
+from elbowroom.numerics import Batch, Budget, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Target
 
 from .annealing import (
-    Annealed,
     Start,
-    _check,
-    _count,
-    _target,
     anneal,
-    draw_start,
+    check_settings,
     frozen_plan,
     in_groups,
     kicks_for,
     path_from,
+    target_of,
+    upwards,
 )
 from .importance import log_mean_exp
 from .passes import Memory
-from .schedules import Plan, Schedule
+from .schedules import Schedule
 
 __all__ = ["Bidirectional", "SimulatedAgainstReal", "Trace", "bdmc", "simulated_against_real"]
 
@@ -153,20 +151,20 @@ def bdmc(
     ('lower', 'upper', True)
     """
     began = time.monotonic()
-    _check(temperatures, chains, leapfrog)
+    check_settings(temperatures, chains, leapfrog)
     target, exact = _simulated(_measured(model, examples, seed), seed)
-    back = _seed(seed, _BACKWARDS)
+    back = derived_seed(seed, _BACKWARDS)
     ups, downs = [], []
     with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
         for rows, part in _parts(target, start, chains, memory):
             plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-            ups.append(_upwards(part, plan, start, chains, seed).log_weights.cpu())
+            ups.append(upwards(part, plan, start, chains, seed).log_weights.cpu())
             z, kicks = exact[:, rows].repeat(chains, 1, 1), kicks_for(part, chains, back, temperatures - 1)
             downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).log_weights.cpu())
             bar.advance(len(part.index))
     lower, variance, ess = log_mean_exp(torch.cat(ups, 1))
     upper = -log_mean_exp(torch.cat(downs, 1)).value
-    how = f"AIS-{temperatures} from the {start}, {_count(chains)}"
+    how = f"AIS-{temperatures} from the {start}, {count(chains, 'chain')}"
     budget = Budget(chains, seed, time.monotonic() - began)
     index, quantity = target.index.cpu(), target.quantity
     return Bidirectional(
@@ -212,7 +210,7 @@ def simulated_against_real(
     >>> bool(found.real.shortfall.mean > found.simulated.shortfall.mean)        # 9 is far from what it makes
     True
     """
-    _check(temperatures, chains, leapfrog)
+    check_settings(temperatures, chains, leapfrog)
     if chains < 2:
         raise InputError("The variance over chains needs chains=2 or more; got 1.")
     target = _measured(model, examples, seed)
@@ -222,18 +220,12 @@ def simulated_against_real(
             pieces: list[tuple[Tensor, ...]] = []
             for _, part in _parts(target, start, chains, memory):
                 plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-                run = _upwards(part, plan, start, chains, seed)
+                run = upwards(part, plan, start, chains, seed)
                 pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
                 bar.advance(len(part.index))
             return Trace(*(torch.cat(piece, -1).double().cpu().numpy() for piece in zip(*pieces, strict=True)))
 
         return SimulatedAgainstReal(trace(target), trace(_simulated(target, seed)[0]))
-
-
-def _upwards(part: Target, plan: Plan, start: Start, chains: int, seed: int) -> Annealed:
-    """The measured run of `ais`."""
-    kicks = kicks_for(part, chains, seed, len(plan.step_sizes))
-    return anneal(path_from(part, start), draw_start(part, start, chains, seed), plan, kicks)
 
 
 def _parts(target: Target, start: Start, chains: int, memory: Memory) -> Iterator[tuple[slice, Target]]:
@@ -247,7 +239,7 @@ def _parts(target: Target, start: Start, chains: int, memory: Memory) -> Iterato
 def _measured(model: VAE | Target, examples: Batch | HasBatch | int | None, seed: int) -> Target:
     """The target of the examples; of as many of the model's own where only their number is given."""
     if not isinstance(examples, int):
-        return _target(model, examples, seed)[0]
+        return target_of(model, examples, seed)[0]
     if isinstance(model, Target):
         raise InputError("A Target has its examples already; give a VAE to simulate another number of them.")
     if model.context_names:
@@ -264,10 +256,6 @@ def _simulated(target: Target, seed: int) -> tuple[Target, Float[Tensor, "1 batc
     """The same model at examples of its own, on the scale that the likelihood sees, and the z they came from."""
     if len(target.index) < 2:
         raise InputError("A gap has no error from one simulated example; take two or more.")
-    simulated, z = target.simulate(torch.Generator(target.device).manual_seed(_seed(seed, _SIMULATION)))
+    simulated, z = target.simulate(torch.Generator(target.device).manual_seed(derived_seed(seed, _SIMULATION)))
     simulated.log_jacobian = torch.zeros_like(target.log_jacobian)
     return simulated, z
-
-
-def _seed(seed: int, use: int) -> int:
-    return int(np.random.SeedSequence([seed, use]).generate_state(1)[0])

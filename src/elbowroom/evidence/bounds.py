@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, Direction, Estimate, InputError
+from elbowroom.numerics import Batch, Budget, Direction, Estimate, InputError, count
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Terms
 from elbowroom.vae.terms import KL
@@ -93,7 +93,7 @@ def rate_distortion(
             torch.cat(variances[kind]),
             batch.index.cpu(),
             quantity=quantity,
-            estimator=f"{estimator} with {_count(draws)}",
+            estimator=f"{estimator} with {count(draws, 'draw')}",
             direction=direction,
             budget=budget,
             data=data,
@@ -112,7 +112,3 @@ def _weighted_mean(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     mean = (weights * values).sum(0)
     spread = (weights * (values - mean)).square().sum(0)
     return mean, spread * (draws / (draws - 1)) if draws > 1 else torch.full_like(mean, torch.nan)
-
-
-def _count(draws: int) -> str:
-    return "1 draw" if draws == 1 else f"{draws:,} draws"

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from elbowroom.distributions import Columns
-from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate
+from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, count
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch
 from elbowroom.vae.model import evaluating
 
-from .passes import Memory, _plan, _rows, as_bytes, checked
+from .passes import Memory, as_bytes, checked, plan, rows_of
 
 __all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
 
@@ -59,9 +59,9 @@ def conditional_log_likelihood(
     found = []
     with Progress("log p(x | z)", len(batch), progress) as bar, evaluating(vae):
         with torch.inference_mode():
-            at_once, chunk = _plan(batch, lambda *part: _by_feature(vae, seed, *part)[1:], draws, as_bytes(memory))
+            at_once, chunk = plan(batch, lambda *part: _by_feature(vae, seed, *part)[1:], draws, as_bytes(memory))
         for first in range(0, len(batch), at_once):
-            part = _rows(batch, slice(first, first + at_once))
+            part = rows_of(batch, slice(first, first + at_once))
             features, totals = _Moments(), _Moments()
             for done in range(0, draws, chunk):
                 with torch.inference_mode():
@@ -79,7 +79,7 @@ def conditional_log_likelihood(
         variance,
         batch.index.cpu(),
         quantity="E log p(x | z)",
-        estimator="mean with 1 draw" if draws == 1 else f"mean with {draws:,} draws",
+        estimator=f"mean with {count(draws, 'draw')}",
         direction="unbiased",
         budget=Budget(draws, seed, time.monotonic() - start),
         data=data,

@@ -13,23 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import Batch, Budget, Direction, Estimate, InputError
+from elbowroom.numerics import Batch, Budget, Direction, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Target
 
 from .annealing import (
-    _PILOT_CHAINS,
+    PILOT_CHAINS,
     Moment,
     Path,
-    _check,
-    _count,
-    _target,
     anneal,
+    check_settings,
     draw_start,
     in_groups,
     kicks_for,
     pilot,
     pilot_kicks,
+    target_of,
 )
 from .passes import Memory
 from .schedules import Pilot, Plan
@@ -94,11 +93,11 @@ def rate_distortion_curve(
     (['upper', 'upper'], True)
     """
     began = time.monotonic()
-    _check(temperatures, chains, leapfrog)
+    check_settings(temperatures, chains, leapfrog)
     wanted = torch.tensor(list(betas), dtype=torch.float64)
     if not len(wanted) or not (wanted > 0).all() or not (wanted.diff() > 0).all() or not wanted.isfinite().all():
         raise InputError(f"betas must be positive numbers, ascending; got {list(betas)}.")
-    target, data = _target(model, examples, seed)
+    target, data = target_of(model, examples, seed)
     found = []
     with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), progress) as bar:
         for part in in_groups(target, lambda part: _path(part, distortion), chains, memory):
@@ -114,7 +113,7 @@ def rate_distortion_curve(
             variance,
             target.index.cpu(),
             quantity=quantity,
-            estimator=f"annealing over {temperatures:,} temperatures, {_count(chains)}",
+            estimator=f"annealing over {temperatures:,} temperatures, {count(chains, 'chain')}",
             direction=direction,
             budget=budget,
             data=data,
@@ -174,7 +173,7 @@ def _rate_and_distortion(
 
 def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: int, seed: int) -> Plan:
     """Temperatures at equal steps in conditional ESS by a pilot on other noise, and the wanted betas among them."""
-    other = int(np.random.SeedSequence([seed, _PILOT_SEED]).generate_state(1)[0])
+    other = derived_seed(seed, _PILOT_SEED)
     top = betas[-1]
     bend = torch.log1p(_LOWEST * top / betas[0])  # even in β below betas[0] / 100, even in log β above
 
@@ -182,8 +181,8 @@ def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: 
         return top * torch.expm1(bend * even) / torch.expm1(bend)
 
     even = torch.linspace(0, 1, max(temperatures // 5, 50) + 1, dtype=torch.float64, device=part.device)
-    kicks = kicks_for(part, _PILOT_CHAINS, other, pilot_kicks(len(even)))
-    found = pilot(path, draw_start(part, "prior", _PILOT_CHAINS, other), spaced(even), kicks, leapfrog)
+    kicks = kicks_for(part, PILOT_CHAINS, other, pilot_kicks(len(even)))
+    found = pilot(path, draw_start(part, "prior", PILOT_CHAINS, other), spaced(even), kicks, leapfrog)
     per_step = found.spread * (bend * (bend * even).exp()).unsqueeze(-1)
     steps = Pilot(even, found.step_sizes, per_step).equal_steps(temperatures)
     between = betas[:-1, None].expand(-1, steps.shape[1])

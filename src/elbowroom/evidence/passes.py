@@ -16,7 +16,19 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Terms
 from elbowroom.vae.model import as_batch, evaluating
 
-__all__ = ["Measure", "Memory", "Pass", "as_bytes", "checked", "from_posterior", "measured"]
+__all__ = [
+    "Bytes",
+    "Measure",
+    "Memory",
+    "Pass",
+    "as_bytes",
+    "checked",
+    "from_posterior",
+    "keep_freed_memory",
+    "measured",
+    "plan",
+    "rows_of",
+]
 
 Memory = int | str
 """Bytes, or words such as "1 GiB" and "500 MB"."""
@@ -54,11 +66,11 @@ def measured(
     The weights of an example's draws, which come last, add to 1. Noise is keyed, so groups and memory change nothing
     but rounding. An example's draws stand in one pass where they fit, so that its encoder runs once.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     with evaluating(vae), torch.inference_mode():
-        examples, chunk = _plan(batch, one_pass, draws, as_bytes(memory))
+        examples, chunk = plan(batch, one_pass, draws, as_bytes(memory))
         for start in range(0, len(batch), examples):
-            part = _rows(batch, slice(start, start + examples))
+            part = rows_of(batch, slice(start, start + examples))
             passes = []
             for first in range(0, draws, chunk):
                 count = min(chunk, draws - first)
@@ -95,7 +107,7 @@ def _kept(found: tuple[Tensor, ...]) -> list[Tensor]:
     return [t.double().cpu().expand(found[-1].shape) for t in found]
 
 
-def _plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
+def plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
     """How many examples, and how many of their draws, go into one pass."""
     one, two = (_bytes_of(batch, one_pass, count) for count in (1, 2))
     per_row = max(two - one, 1)
@@ -114,12 +126,12 @@ def _plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, i
 
 def _bytes_of(batch: Batch, one_pass: Pass, draws: int) -> int:
     """Bytes of all that one example's pass makes: a bound on what it holds at any time."""
-    with _Bytes() as made:
-        _kept(one_pass(_rows(batch, slice(0, 1)), draws, 0))
+    with Bytes() as made:
+        _kept(one_pass(rows_of(batch, slice(0, 1)), draws, 0))
     return made.total
 
 
-class _Bytes(TorchDispatchMode):
+class Bytes(TorchDispatchMode):
     """Adds up the storage of every new tensor."""
 
     total = 0
@@ -132,7 +144,7 @@ class _Bytes(TorchDispatchMode):
         return out
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc reuse what a pass frees.
 
     It does so up to the size of the largest block, of 32 MiB at most, that it has seen freed; the rest it hands back
@@ -141,7 +153,8 @@ def _keep_freed_memory() -> None:
     torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
-def _rows(batch: Batch, rows: slice) -> Batch:
+def rows_of(batch: Batch, rows: slice) -> Batch:
+    """Some of the examples."""
     context = {name: value[rows] for name, value in batch.context.items()}
     observed = {name: (value[rows], mask[rows]) for name, (value, mask) in batch.observed.items()}
     return Batch(batch.x[rows], batch.index[rows], context, observed)

@@ -5,18 +5,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from elbowroom.numerics import Batch, Budget, Estimate, InputError
+from elbowroom.numerics import Batch, Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Target
 
 from . import hmc
-from .annealing import Path, _target, draw_start, in_groups, kicks_for, pilot, pilot_kicks
+from .annealing import Path, draw_start, in_groups, kicks_for, pilot, pilot_kicks, target_of
 from .importance import log_mean_exp
 from .mixing import effective_draws, split_rhat
 from .passes import Memory, as_bytes
@@ -66,7 +65,7 @@ def reciprocal_sampling(
     """
     began = time.monotonic()
     steps = _steps(draws, chains, warm_up, leapfrog)
-    target, data = _target(model, examples, seed)
+    target, data = target_of(model, examples, seed)
     fit = _fit(density, target.dim, steps * chains // 2)
     found = []
     with Progress("reciprocal sampling", len(target.index), progress) as bar:
@@ -112,7 +111,7 @@ def _posterior_chain(
     target: Target, chains: int, warm_up: int, leapfrog: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """z [chains, n, dim] and log p(x, z) [chains, n], float64, transition by transition after the warm-up, for ever."""
-    other = int(np.random.SeedSequence([seed, 0xD]).generate_state(1)[0])
+    other = derived_seed(seed, 0xD)
     path, betas = _joint(target), torch.ones(_PILOT_POINTS, dtype=torch.float64)
     kicks = kicks_for(target, chains, other, pilot_kicks(_PILOT_POINTS))
     sizes = pilot(path, draw_start(target, "posterior", chains, other), betas, kicks, leapfrog).step_sizes

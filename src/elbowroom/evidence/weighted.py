@@ -183,11 +183,10 @@ def _by_iwae(vae: VAE, seed: int) -> Pass:
 
 def _from_prior(vae: VAE, seed: int) -> Pass:
     """Passes that draw from p(z); an observed block keeps its value, whose log p is then part of the weight."""
-    order = _prior_order(vae)
 
     def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
         given, total = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-        for stream, name in enumerate(order, _PRIOR_STREAM):
+        for stream, name in enumerate(vae.prior_order, _PRIOR_STREAM):
             block, p = vae.prior[name], vae.prior[name](given)
             noise = keyed_normal(block.noise_shape, draws, batch.index, seed, first, stream)
             given[name], _ = draw(p, noise.to(vae.device, vae.dtype))
@@ -199,15 +198,6 @@ def _from_prior(vae: VAE, seed: int) -> Pass:
         return total, torch.full_like(total, -math.log(draws))
 
     return one_pass
-
-
-def _prior_order(vae: VAE) -> list[str]:
-    """Names of the blocks, each after those that its prior reads."""
-    order: list[str] = []
-    while len(order) < len(vae.prior):
-        waiting = [name for name in vae.prior if name not in order]
-        order += [name for name in waiting if not set(vae.prior[name].given) & set(waiting)]
-    return order
 
 
 def _steps(draws: int) -> tuple[int, ...]:

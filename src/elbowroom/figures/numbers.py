@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from elbowroom.numerics import count
+
 __all__ = ["aligned", "count", "places", "rounded", "with_error"]
 
 MISSING = "not available"
@@ -47,15 +49,6 @@ def with_error(value: float | None, error: float | None) -> str:
     if error is None or not math.isfinite(error) or value is None or not math.isfinite(value):
         return rounded(value, digits)
     return f"{rounded(value, digits)} ± {rounded(error, digits)}"
-
-
-def count(number: int, noun: str = "") -> str:
-    """A whole number with commas, and its noun in the plural where that is due.
-
-    >>> count(1200), count(1, "example"), count(397, "example")
-    ('1,200', '1 example', '397 examples')
-    """
-    return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
 
 
 def aligned(texts: Sequence[str]) -> list[str]:

@@ -1,11 +1,13 @@
 from .batch import Batch as Batch
 from .batch import Given as Given
 from .batch import Noise as Noise
+from .counting import count as count
 from .errors import CapabilityError as CapabilityError
 from .errors import InputError as InputError
 from .estimate import Budget as Budget
 from .estimate import Direction as Direction
 from .estimate import Estimate as Estimate
+from .noise import derived_seed as derived_seed
 from .noise import keyed_normal as keyed_normal
 from .noise import keyed_uniform as keyed_uniform
 from .support import Support as Support

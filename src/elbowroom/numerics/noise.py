@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-__all__ = ["DRAW_BLOCK", "keyed_normal", "keyed_uniform"]
+__all__ = ["DRAW_BLOCK", "derived_seed", "keyed_normal", "keyed_uniform"]
 
 DRAW_BLOCK = 64
 """Draws come in blocks of this size, each with a generator of its own, so that draws can be had in chunks."""
@@ -28,13 +28,14 @@ def _mix(word: int) -> int:
 
 def _keys(index: Iterable[int], seed: int, stream: int) -> list[int]:
     """One generator seed per example: distinct for distinct examples, as torch reads only 32 bits of a seed."""
-    salt = _salt(seed, stream)
+    salt = derived_seed(seed, stream)
     return [_mix(_mix(i & _WORD) ^ salt) for i in index]
 
 
 @lru_cache(maxsize=4096)
-def _salt(seed: int, stream: int) -> int:
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0])
+def derived_seed(seed: int, use: int) -> int:
+    """A seed for another use of the same seed, as good as independent of it."""
+    return int(np.random.SeedSequence([seed, use]).generate_state(1)[0])
 
 
 def keyed_normal(

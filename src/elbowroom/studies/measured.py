@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from elbowroom import evidence
@@ -14,7 +13,7 @@ from elbowroom.data import Examples
 from elbowroom.evidence.passes import Memory
 from elbowroom.evidence.records import keep_estimates
 from elbowroom.evidence.resuming import Partial, measured_in_groups
-from elbowroom.numerics import Estimate, InputError
+from elbowroom.numerics import Estimate, InputError, derived_seed
 from elbowroom.training import read_run
 from elbowroom.vae import VAE
 
@@ -131,7 +130,7 @@ def _measure(
 
 def _group_seed(examples: Examples, seed: int) -> int:
     """A seed of the group's own: with one seed, every group would simulate the same examples."""
-    return int(np.random.SeedSequence([seed, int(examples.index[0])]).generate_state(1)[0])
+    return derived_seed(seed, int(examples.index[0]))
 
 
 def _both_ends(found: evidence.Bidirectional, seed: int) -> tuple[Estimate, ...]:

@@ -213,14 +213,20 @@ class VAE(nn.Module):
         """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
         generator = Generator(self.device).manual_seed(seed)
         given = {name: value.unsqueeze(0) for name, value in context.items()}
-        waiting = dict(self.prior.items())
-        while waiting:
-            ready = [name for name, block in waiting.items() if not set(block.given) & set(waiting)]
-            for name in ready:
-                block = waiting.pop(name)
-                noise = torch.randn(1, n, *block.noise_shape, generator=generator, device=self.device)
-                given[name] = draw(block(given), noise.to(self.dtype))[0]
+        for name in self.prior_order:
+            block = self.prior[name]
+            noise = torch.randn(1, n, *block.noise_shape, generator=generator, device=self.device)
+            given[name] = draw(block(given), noise.to(self.dtype))[0]
         return given
+
+    @cached_property
+    def prior_order(self) -> tuple[str, ...]:
+        """Names of the latent blocks, each after those that its prior reads."""
+        order: list[str] = []
+        while len(order) < len(self.prior):
+            waiting = [name for name in self.prior if name not in order]
+            order += [name for name in waiting if not set(self.prior[name].given) & set(waiting)]
+        return tuple(order)
 
     @cached_property
     def _closed_blocks(self) -> frozenset[str]:

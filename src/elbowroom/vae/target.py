@@ -72,13 +72,11 @@ class Target:
     @torch.no_grad()
     def draw_prior(self, draws: int, seed: int) -> Float[Tensor, "chains batch dim"]:
         """z ~ p(z) [draws, batch, dim], keyed by (seed, example, draw)."""
-        given, waiting = dict(self._given), dict(self.vae.prior.items())
-        streams = {name: stream for stream, name in enumerate(waiting)}
-        while waiting:
-            for name in [name for name, block in waiting.items() if not set(block.given) & set(waiting)]:
-                block = waiting.pop(name)
-                noise = keyed_normal(block.noise_shape, draws, self.index, seed, 0, streams[name])
-                given[name] = draw(block(given), noise.to(self._given["x"]))[0]
+        given, streams = dict(self._given), {name: stream for stream, name in enumerate(self.vae.prior)}
+        for name in self.vae.prior_order:
+            block = self.vae.prior[name]
+            noise = keyed_normal(block.noise_shape, draws, self.index, seed, 0, streams[name])
+            given[name] = draw(block(given), noise.to(self._given["x"]))[0]
         return self._flat(given)
 
     def rows(self, rows: slice) -> "Target":
