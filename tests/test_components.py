@@ -23,6 +23,7 @@ from elbowroom.runs import build, recipe_of
 
 EVENT, READS = 4, 3
 ARGUMENTS: dict[str, dict[str, object]] = {
+    "Autoregressive": {"family": likelihoods.Bernoulli(None, 4), "image_shape": (2, 2)},
     "Categorical": {"levels": 5, "classes": EVENT, "given": ("z",)},
     "DiscretisedLogistic": {"levels": 5},
     "DiscretisedNormal": {"levels": 5},

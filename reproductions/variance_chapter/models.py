@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,6 +34,11 @@ class Cell:
     width: int = 256
     logits: bool = False
     options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether elements of an independent family are tied to their neighbours."""
+        return self.name.endswith("neighbours")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -68,6 +74,9 @@ FAMILIES = (
     _cell("discretised normal", "discretised normal"),
     _cell("discretised logistic", "discretised logistic"),
     _cell("mixture of 5 logistics", "logistic mixture", components=5),
+    _cell("discretised logistic, neighbours", "discretised logistic", radius=2),
+    _cell("mixture of 5 logistics, neighbours", "logistic mixture", components=5, radius=2),
+    _cell("truncated normal, neighbours", "truncated", scale="predicted", radius=2),
     _cell("categorical", "categorical", epochs=2, images=5_000, width=64),
 )
 """Every decoder family, at d = 20."""
@@ -128,6 +137,13 @@ _MAKERS: dict[str, Callable[..., Likelihood]] = {
 }
 
 
+def _tied(
+    make: Callable[..., Likelihood], image: tuple[int, ...], radius: int, network: nn.Module | None, size: int,
+    **settings: Any,
+) -> Likelihood:  # fmt: skip
+    return er.likelihoods.Autoregressive(network, make(None, size, **settings), image, radius)
+
+
 class Levels(nn.Module):
     """Grey levels 0 … 255 as [0, 1]."""
 
@@ -154,13 +170,15 @@ def model_of(cell: Cell, data: Dataset) -> er.VAE:
     """The cell's VAE, D-256-256-d with SiLU both ways, weights from seed 0."""
     torch.manual_seed(0)
     size, d = math.prod(data.event), cell.latents
-    settings = cell.settings
+    settings, shape = cell.settings, data.image_shape
+    image = shape if len(shape) == 3 else (1, *shape)
     if cell.family in GRID:
         settings["levels"] = data.levels
     if cell.family in ("sparse", "matern"):
-        shape = data.image_shape
-        settings["image_shape"] = shape if len(shape) == 3 else (1, *shape)
+        settings["image_shape"] = image
     make = _MAKERS[cell.family]
+    if cell.neighbours:
+        make = partial(_tied, make, image, settings.pop("radius"))
     decoder = er.networks.mlp([d, 256, cell.width, make(None, size, **settings).numbers])
     encoder = er.networks.mlp([size, 256, 256, 2 * d])
     if cell.family in GRID:

@@ -1,3 +1,4 @@
+from .autoregressive import Autoregressive as Autoregressive
 from .bernoulli import BinaryBernoulli as BinaryBernoulli
 from .bounded import Beta as Beta
 from .bounded import LogitNormal as LogitNormal

@@ -12,7 +12,7 @@ from elbowroom.numerics import InputError
 
 from .correlated import CorrelatedNormal
 
-__all__ = ["SparsePrecisionNormal", "later_neighbours"]
+__all__ = ["SparsePrecisionNormal", "fronts", "later_neighbours"]
 
 _NUMBERS_AT_ONCE = 2**24
 
@@ -99,7 +99,7 @@ class SparsePrecisionNormal(CorrelatedNormal):
 
     def correlated(self, noise: Tensor) -> Tensor:
         """Solve Lᵀ y = noise, from the last pixel back, one front of pixels that do not touch at a time."""
-        in_order, starts, near_positions = _fronts(*self.image_shape[1:], self.radius)
+        in_order, starts, near_positions = fronts(*self.image_shape[1:], self.radius)
         order, neighbours = torch.from_numpy(in_order), torch.from_numpy(near_positions)
         dims = max(noise.dim() - len(self.event_shape), len(self.batch_shape))
         # Pixels first and in the order of the fronts: every step then reads and writes whole rows.
@@ -156,7 +156,7 @@ def _pixels_first(image: Tensor, dims: int, kept: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _fronts(height: int, width: int, radius: int) -> tuple[np.ndarray, list[int], np.ndarray]:
+def fronts(height: int, width: int, radius: int) -> tuple[np.ndarray, list[int], np.ndarray]:
     """Pixels in an order of solving, where each front starts in it, and the positions of each pixel's neighbours.
 
     Pixel (y, x) waits for those right of it and below it, within the radius: front (W − 1 − x) + (radius + 1)(H − 1

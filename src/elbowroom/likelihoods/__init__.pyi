@@ -1,3 +1,4 @@
+from .autoregressive import Autoregressive as Autoregressive
 from .base import Likelihood as Likelihood
 from .bernoulli import Bernoulli as Bernoulli
 from .choice import auto as auto
