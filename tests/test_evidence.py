@@ -9,7 +9,15 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.evidence import elbo, iwae, iwae_curve, passes, prior_sampling, rate_distortion
+from elbowroom.evidence import (
+    conditional_log_likelihood,
+    elbo,
+    iwae,
+    iwae_curve,
+    passes,
+    prior_sampling,
+    rate_distortion,
+)
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
 
 D, LATENTS, N = 5, 2, 6
@@ -137,7 +145,7 @@ def test_passes_stay_within_their_memory() -> None:
     assert sum(rows) == 40 * 500
     with passes.Bytes() as made, torch.inference_mode():
         part = er.Batch(examples.x[:1], examples.index[:1])
-        passes._kept(passes.from_posterior(vae, lambda terms: (terms.log_weight,), 0)(part, max(rows), 0))
+        passes._kept(passes.from_posterior(vae, lambda terms: (terms.log_weight,), 0), part, max(rows), 0)
     assert made.total <= 200_000
     assert all(draws % 64 == 0 for draws, _ in seen[2:-1] if draws not in (500, 500 % max(rows)))
 
@@ -168,30 +176,34 @@ def test_draws_are_really_used() -> None:
         assert estimate.budget.draws == draws
 
 
-def test_weights_of_draws_are_respected() -> None:
-    """A two-point latent enumerated on the draws axis: the weighted bound is exact."""
-    from elbowroom.vae import Terms
-
-    class Enumerated(Terms):
-        @property
-        def log_draw_weight(self) -> Tensor:
-            return torch.tensor([0.2, 0.8]).log()[:, None].expand(2, 3)
-
-        @property
-        def log_weight(self) -> Tensor:
-            return torch.tensor([1.0, 2.0])[:, None].expand(2, 3)
-
-    vae = near_posterior_vae()
-    forward = vae.forward
-
-    def enumerated(given: er.Batch, noise: dict[str, Tensor]) -> Terms:
-        terms = forward(given, noise)
-        terms.__class__ = Enumerated
-        return terms
-
-    vae.forward = enumerated  # type: ignore[method-assign]
-    found = iwae(vae, batch(3), draws=2, memory="1 GiB")
-    np.testing.assert_allclose(found.values, np.log(0.2 * np.e + 0.8 * np.e**2), rtol=1e-6)
+def test_a_decoder_that_reads_no_latent() -> None:
+    """log p(x) does not depend on z: every draw gives it, and the ELBO lies below it by the KL."""
+    torch.manual_seed(0)
+    vae = er.VAE(
+        er.priors.StandardNormal(LATENTS),
+        er.posteriors.DiagonalNormal(nn.Linear(D, 2 * LATENTS), LATENTS),
+        er.likelihoods.Normal(nn.Linear(1, D), D, scale=0.8, given=("c",)),
+    ).double()
+    context = torch.linspace(-1, 1, N, dtype=torch.float64).unsqueeze(1)
+    examples = er.Batch(batch().x, batch().index, {"c": context})
+    with torch.no_grad():
+        exact = torch.distributions.Normal(vae.likelihood.network(context), 0.8).log_prob(examples.x).sum(1).numpy()
+        q = vae.posterior["z"]({"x": examples.x[None]})
+        rate = torch.distributions.kl_divergence(q.base_dist, torch.distributions.Normal(0, 1)).sum(-1)[0].numpy()
+    drawn = prior_sampling(vae, examples, draws=7)
+    for found, value in (
+        (drawn, exact),
+        (conditional_log_likelihood(vae, examples, draws=7).per_example, exact),
+        (elbo(vae, examples, draws=7), exact - rate),
+    ):
+        np.testing.assert_allclose(found.values, value, rtol=1e-12)
+        np.testing.assert_allclose(found.mc_variance, 0.0, atol=1e-20)
+    np.testing.assert_allclose(drawn.ess, 7)
+    for found, value in (
+        (iwae(vae, examples, draws=3000), exact),
+        (elbo(vae, examples, draws=3000, kl="sampled"), exact - rate),
+    ):
+        within(found.values, value, np.sqrt(found.mc_variance))
 
 
 def test_effective_sample_size() -> None:

@@ -80,9 +80,9 @@ def rate_distortion(
     variances: list[list[Tensor]] = [[], [], []]
     with Progress("ELBO", len(batch), progress) as bar:
         passes = measured(vae, batch, from_posterior(vae, measure, seed), draws, memory, bar)
-        for rate, log_likelihood, weight in passes:
+        for rate, log_likelihood in passes:
             for kind, term in enumerate((rate, -log_likelihood, log_likelihood - rate)):
-                mean, variance = _weighted_mean(term, weight.exp())
+                mean, variance = _mean(term)
                 means[kind].append(mean)
                 variances[kind].append(variance)
     budget = Budget(draws, seed, time.monotonic() - start)
@@ -106,9 +106,7 @@ def rate_distortion(
     )
 
 
-def _weighted_mean(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over draws [n] and the variance of that mean; values, weights [draws, n], the weights adding to 1."""
-    draws = len(values)
-    mean = (weights * values).sum(0)
-    spread = (weights * (values - mean)).square().sum(0)
-    return mean, spread * (draws / (draws - 1)) if draws > 1 else torch.full_like(mean, torch.nan)
+def _mean(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over draws [n] and the variance of that mean, NaN from one draw; values [draws, n]."""
+    draws, mean = len(values), values.mean(0)
+    return mean, values.var(0) / draws if draws > 1 else torch.full_like(mean, torch.nan)

@@ -59,13 +59,13 @@ def conditional_log_likelihood(
     found = []
     with Progress("log p(x | z)", len(batch), progress) as bar, evaluating(vae):
         with torch.inference_mode():
-            at_once, chunk = plan(batch, lambda *part: _by_feature(vae, seed, *part)[1:], draws, as_bytes(memory))
+            at_once, chunk = plan(batch, lambda *part: (_by_feature(vae, seed, *part),), draws, as_bytes(memory))
         for first in range(0, len(batch), at_once):
             part = rows_of(batch, slice(first, first + at_once))
             features, totals = _Moments(), _Moments()
             for done in range(0, draws, chunk):
                 with torch.inference_mode():
-                    elements, _ = _by_feature(vae, seed, part, min(chunk, draws - done), done)
+                    elements = _by_feature(vae, seed, part, min(chunk, draws - done), done)
                 features.add(elements)
                 totals.add(elements.flatten(2).sum(-1))
             slope = _log_slope(vae, part, seed)
@@ -110,10 +110,11 @@ class _Moments:
         return self.squares / (self.count * (self.count - 1))
 
 
-def _by_feature(vae: VAE, seed: int, batch: Batch, draws: int, first: int) -> tuple[Tensor, Tensor]:
-    """log p(y | z) of preprocessed features [draws, batch, *event], float64; the weights of draws [draws, batch]."""
+def _by_feature(vae: VAE, seed: int, batch: Batch, draws: int, first: int) -> Tensor:
+    """log p(y | z) of preprocessed features [draws, batch, *event], float64."""
     terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first), lay_out=False)
-    return _elementwise(terms.p_x, terms.y).double(), terms.log_draw_weight
+    elements = _elementwise(terms.p_x, terms.y).double()
+    return elements.expand(draws, *elements.shape[1:])
 
 
 def _elementwise(p_x: Distribution, y: Tensor) -> Tensor:

@@ -21,16 +21,14 @@ class LogMean(NamedTuple):
     ess: Float[Tensor, "n"]
 
 
-def log_mean_exp(
-    log_weights: Float[Tensor, "draws n"], log_draw_weight: Float[Tensor, "draws n"] | None = None
-) -> LogMean:
-    """log Σ_k v_k w_k per column, for log w [draws, n] and weights of the draws v that add to 1; None: 1 / draws.
+def log_mean_exp(log_weights: Float[Tensor, "draws n"]) -> LogMean:
+    """log (1/K) Σ_k w_k per column, for log w [draws, n]; K = draws.
 
     The variance is the jackknife's, (K − 1)/K Σ_k (ℓ_k − ℓ̄)² with ℓ_k the same number without draw k. In expectation
     it is at least the variance of the log-mean of K − 1 draws (times (K − 1)/K), however few weights dominate: averaged
     over examples it is honest where the delta method, whose 1/ESS − 1/K never passes 1, is several times too small. For
     one example with ESS below 10 it remains a rough guess. The expectation that it is about is that of the log-mean
-    of K draws; how far this lies below the log of the expected weight it does not say. ESS = (Σ v w)² / Σ (v w)².
+    of K draws; how far this lies below the log of the expected weight it does not say. ESS = (Σ w)² / Σ w².
     Source: Efron & Stein, "The jackknife estimate of variance", 1981.
 
     >>> value, variance, ess = log_mean_exp(torch.tensor([[0.0], [0.0], [math.log(4.0)]]))
@@ -38,17 +36,16 @@ def log_mean_exp(
     [0.693, 0.373, 2.0]
     """
     draws = len(log_weights)
-    log_v = torch.full_like(log_weights, -math.log(draws)) if log_draw_weight is None else log_draw_weight
-    weighted = log_weights + log_v
-    value = weighted.logsumexp(0)
-    share = (weighted - value).exp()
+    total = log_weights.logsumexp(0)
+    value = total - math.log(draws)
+    share = (log_weights - total).exp()
     ess = 1 / share.square().sum(0)
     if draws == 1:
         return LogMean(value, torch.full_like(value, torch.nan), ess)
-    greatest = weighted.argmax(0, keepdim=True)
-    others = weighted.scatter(0, greatest, -torch.inf).logsumexp(0)
-    without = torch.log1p(-share.scatter(0, greatest, 0.0))
-    without = without.scatter(0, greatest, (others - value)[None]) - torch.log1p(-log_v.exp())
+    greatest = log_weights.argmax(0, keepdim=True)
+    others = log_weights.scatter(0, greatest, -torch.inf).logsumexp(0)
+    without = torch.log1p(-share.scatter(0, greatest, 0.0))  # up to a constant, log (K − 1) / K
+    without = without.scatter(0, greatest, (others - total)[None])
     variance = (draws - 1) * without.var(0, correction=0)
     return LogMean(value, torch.where(variance.isfinite(), variance, torch.nan), ess)
 

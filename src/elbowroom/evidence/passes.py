@@ -1,6 +1,5 @@
 """Passes of a model over examples × draws, each within a memory budget."""
 
-import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,7 +36,7 @@ Measure = Callable[[Terms], tuple[Tensor, ...]]
 """What is wanted of a pass through the model: tensors [draws or 1, batch], in nats."""
 
 Pass = Callable[[Batch, int, int], tuple[Tensor, ...]]
-"""Examples, how many draws, the first draw → tensors [draws or 1, batch], the last the log-weight of each draw."""
+"""Examples, how many draws, the first draw → tensors [draws or 1, batch, ...]."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _ROWS = 8192  # examples × draws in one pass: enough to spread what a pass costs by itself
@@ -63,19 +62,15 @@ def measured(
 ) -> Iterator[tuple[Tensor, ...]]:
     """What passes give, group of examples by group: each [draws, n], float64 on the CPU.
 
-    The weights of an example's draws, which come last, add to 1. Noise is keyed, so groups and memory change nothing
-    but rounding. An example's draws stand in one pass where they fit, so that its encoder runs once.
+    Noise is keyed, so groups and memory change nothing but rounding. An example's draws stand in one pass where they
+    fit, so that its encoder runs once.
     """
     keep_freed_memory()
     with evaluating(vae), torch.inference_mode():
         examples, chunk = plan(batch, one_pass, draws, as_bytes(memory))
         for start in range(0, len(batch), examples):
             part = rows_of(batch, slice(start, start + examples))
-            passes = []
-            for first in range(0, draws, chunk):
-                count = min(chunk, draws - first)
-                *terms, weight = _kept(one_pass(part, count, first))
-                passes.append((*terms, weight + math.log(count / draws)))
+            passes = [_kept(one_pass, part, min(chunk, draws - first), first) for first in range(0, draws, chunk)]
             yield tuple(torch.cat(pieces) for pieces in zip(*passes, strict=True))
             progress.advance(len(part))
 
@@ -84,8 +79,7 @@ def from_posterior(vae: VAE, measure: Measure, seed: int) -> Pass:
     """Passes that draw from q(z | x)."""
 
     def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
-        terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first))
-        return (*measure(terms), terms.log_draw_weight)
+        return measure(vae(batch, vae.keyed_noise(draws, batch.index, seed, first)))
 
     return one_pass
 
@@ -103,8 +97,9 @@ def checked(vae: VAE, examples: Batch | HasBatch, draws: int) -> tuple[Batch, st
     return batch, getattr(examples, "data", None) or None
 
 
-def _kept(found: tuple[Tensor, ...]) -> list[Tensor]:
-    return [t.double().cpu().expand(found[-1].shape) for t in found]
+def _kept(one_pass: Pass, batch: Batch, draws: int, first: int) -> list[Tensor]:
+    """What a pass gives, each [draws, batch, ...], float64 on the CPU."""
+    return [t.double().cpu().expand(draws, len(batch), *t.shape[2:]) for t in one_pass(batch, draws, first)]
 
 
 def plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
@@ -127,7 +122,7 @@ def plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, in
 def _bytes_of(batch: Batch, one_pass: Pass, draws: int) -> int:
     """Bytes of all that one example's pass makes: a bound on what it holds at any time."""
     with Bytes() as made:
-        _kept(one_pass(rows_of(batch, slice(0, 1)), draws, 0))
+        _kept(one_pass, rows_of(batch, slice(0, 1)), draws, 0)
     return made.total
 
 

@@ -142,9 +142,9 @@ def _log_means(
     found: list[list[tuple[Tensor, ...]]] = [[] for _ in sizes]
     khat = []
     with Progress(name(draws), len(batch), progress) as bar:
-        for log_weight, log_draw_weight in measured(vae, batch, one_pass, draws, memory, bar):
+        for (log_weight,) in measured(vae, batch, one_pass, draws, memory, bar):
             for size, pieces in zip(sizes, found, strict=True):
-                pieces.append(_mean_of_blocks(log_weight, log_draw_weight, size))
+                pieces.append(_mean_of_blocks(log_weight, size))
             khat.append(pareto_shape(log_weight))
     budget = Budget(draws, seed, time.monotonic() - start)
     estimates = []
@@ -167,13 +167,12 @@ def _log_means(
     return tuple(estimates)
 
 
-def _mean_of_blocks(log_weight: Tensor, log_draw_weight: Tensor, size: int) -> tuple[Tensor, ...]:
+def _mean_of_blocks(log_weight: Tensor, size: int) -> tuple[Tensor, ...]:
     """Mean of the log-means of disjoint blocks of `size` draws, its variance, and the ESS; [n] each."""
     blocks = len(log_weight) // size
     if blocks == 1:
-        return log_mean_exp(log_weight, log_draw_weight)
-    weighted, weights = (t.unflatten(0, (blocks, size)) for t in (log_weight + log_draw_weight, log_draw_weight))
-    values = weighted.logsumexp(1) - weights.logsumexp(1)
+        return log_mean_exp(log_weight)
+    values = log_weight.unflatten(0, (blocks, size)).logsumexp(1) - math.log(size)
     return values.mean(0), values.var(0) / blocks, torch.full_like(values[0], torch.nan)
 
 
@@ -194,8 +193,7 @@ def _from_prior(vae: VAE, seed: int) -> Pass:
                 value, mask = batch.observed[name]
                 given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value, given[name])
                 total = total + p.log_prob(given[name]).where(mask, 0.0)
-        total = vae.likelihood(given).log_prob(given["x"]) + total
-        return total, torch.full_like(total, -math.log(draws))
+        return (vae.likelihood(given).log_prob(given["x"]) + total,)
 
     return one_pass
 

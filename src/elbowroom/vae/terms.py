@@ -1,11 +1,9 @@
 """What one pass through a VAE gives, computed when first asked for."""
 
-import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
@@ -70,11 +68,6 @@ class Terms:
         for name in self.z:
             total = total + (self._log_prior[name] - self._log_posterior[name])
         return self._layout.log_mean_exp(total)
-
-    @property
-    def log_draw_weight(self) -> PerDraw:
-        """Log of the weight of each draw in a mean over draws, [draws, batch]: all alike."""
-        return torch.full_like(self.log_likelihood, -math.log(self.log_likelihood.shape[0]))
 
     def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
         """KL(q ‖ p) of a block per element, [draws or 1, batch, *event]; None where it has no closed form.
