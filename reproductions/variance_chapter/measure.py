@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from models import GRID, Cell
 from torch import Tensor
+from torch.distributions import Distribution
 
 import elbowroom as er
 from elbowroom.data import Dataset
@@ -27,6 +28,7 @@ POINTS = 2_000  # test images of the bounds and errors
 SAMPLES = 10_000
 TOLD_APART = 5_000  # of data, and of samples, that the classifiers see
 WHITE = 255.0
+MEAN_OF = 64  # draws that stand for E[x | z] where it has no closed form
 
 
 def likelihood(vae: er.VAE, data: Dataset) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def likelihood(vae: er.VAE, data: Dataset) -> dict[str, Any]:
 def reconstruction(vae: er.VAE, data: Dataset, classifier: SmallClassifier | None) -> dict[str, Any]:
     """Squared error of decoded means against the images in [0, 1], and the share that changes class."""
     test = data.test[:POINTS]
-    images, means = test.x / WHITE, vae.reconstruct(test) / WHITE
+    images, means = test.x / WHITE, decoded(vae, test) / WHITE
     squares = (images - means).double().square().flatten(1).sum(1)
     error = float(squares.mean())
     found: dict[str, Any] = {
@@ -63,12 +65,63 @@ def reconstruction(vae: er.VAE, data: Dataset, classifier: SmallClassifier | Non
     return found
 
 
+@torch.no_grad()
+def decoded(vae: er.VAE, test: Any) -> Tensor:
+    """E[x | z] at the mean of q(z | x), on the user's scale; by draws where it has no closed form."""
+    if not isinstance(vae.likelihood, er.likelihoods.Autoregressive):
+        return vae.reconstruct(test)
+    generator = torch.Generator().manual_seed(0)
+    p_x = vae.likelihood({"z": vae.encode(test)["z"].unsqueeze(0)})
+    return vae.preprocess.inverse(mean_of(p_x, generator)[0])
+
+
+def mean_of(p_x: Distribution, generator: torch.Generator) -> Tensor:
+    """E[x | z], by draws where it has no closed form."""
+    if "mean" in er.distributions.capabilities(p_x):
+        return p_x.mean
+    return sum(simulate(p_x, generator) for _ in range(MEAN_OF)) / MEAN_OF
+
+
+@torch.no_grad()
+def pairs(vae: er.VAE, data: Dataset, over: str, unit: float) -> dict[str, Any]:
+    """The split of Var x where E[x | z] has no closed form: Var E[x | z] is the covariance of two draws of x per z."""
+    test, generator = data.test[:POINTS].batch(), torch.Generator().manual_seed(0)
+    vae.eval()
+    if over == "prior":
+        p_x = vae.likelihood(vae.draw_prior(POINTS, 0, {}))
+    else:
+        p_x = vae(test, vae.keyed_noise(1, test.index, 0)).p_x
+    first, second = (simulate(p_x, generator)[0].double() for _ in range(2))
+    seen = vae.given(test, vae.keyed_noise(0, test.index, 0))[0]["x"][0].double()
+
+    def split(a: Tensor, b: Tensor) -> tuple[float, float]:
+        """Latent and noise."""
+        latent = float(((a - a.mean(0)) * (b - b.mean(0))).sum() / (len(a) - 1))
+        return latent, float((a - b).square().sum() / (2 * len(a)))
+
+    latent, noise = split(first, second)
+    ink_latent, ink_noise = split(first.sum(1), second.sum(1))
+    parts = [split(a, b) for a, b in zip(first.chunk(10), second.chunk(10), strict=True)]
+    shares = torch.tensor([of / (of + left) for of, left in parts])
+    ink = (float(seen.sum(1).var()), ink_latent, noise, ink_noise - noise)
+    return {
+        "latent_share": [latent / (latent + noise), float(shares.std()) / math.sqrt(10)],
+        "data": float(seen.var(0).sum()) / unit**2,
+        "latent": latent / unit**2,
+        "noise": noise / unit**2,
+        "ink": [part / unit**2 for part in ink],
+    }
+
+
 def variance(vae: er.VAE, data: Dataset, cell: Cell) -> dict[str, Any]:
     """The split of Var x between latent and noise, with z from the aggregate posterior and from the prior."""
-    found = {}
+    found: dict[str, Any] = {}
     unit = WHITE if cell.family in GRID else 1.0  # these networks see levels
     count = 500 if cell.family in ("logistic mixture", "categorical") else 5_000  # sums over levels
     for over in ("posterior", "prior"):
+        if cell.neighbours:
+            found[over] = pairs(vae, data, over, unit)
+            continue
         budget = er.variance_budget(vae, data.test[:POINTS], over=over, draws=count)  # type: ignore[arg-type]
         found[over] = {
             "latent_share": [budget.latent_share, budget.latent_share_se],
@@ -87,14 +140,18 @@ def variance(vae: er.VAE, data: Dataset, cell: Cell) -> dict[str, Any]:
 
 def z_spread(vae: er.VAE, data: Dataset) -> dict[str, float]:
     """Var z of the aggregate posterior, between and within examples, and how units correlate [D30]."""
-    budget = er.variance_budget(vae, data.test[:POINTS], draws=20)
-    between, within = budget.z_between, budget.z_within
-    off = budget.z_correlation - torch.eye(len(between)).numpy()
+    test = data.test[:POINTS].batch()
+    vae.eval()
+    with torch.no_grad():
+        terms = vae(test, vae.keyed_noise(1, test.index, 0))
+    q, z = terms.q["z"], terms.z["z"][0].double()
+    between, within = q.mean[0].double().var(0), q.variance[0].double().mean(0)
+    off = torch.corrcoef(z.T) - torch.eye(z.shape[1]) if z.shape[1] > 1 else torch.zeros(1)
     return {
         "between": float(between.mean()),
         "within": float(within.mean()),
         "greatest": float((between + within).max()),
-        "correlation": float(abs(off).max()),
+        "correlation": float(off.abs().max()),
     }
 
 
@@ -106,7 +163,7 @@ def residuals(vae: er.VAE, data: Dataset, image: tuple[int, ...]) -> dict[str, A
     generator = torch.Generator().manual_seed(0)
     terms = vae(test, vae.keyed_noise(1, test.index, 0))
     seen = vae.given(test, vae.keyed_noise(0, test.index, 0))[0]["x"][0]
-    mean = terms.p_x.mean[0]
+    mean = mean_of(terms.p_x, generator)[0]
     found = {}
     for name, x in (("data", seen), ("model", simulate(terms.p_x, generator)[0])):
         correlation = residual_correlation((x - mean).float(), image_shape=image)

@@ -6,14 +6,14 @@ python reproductions/variance_chapter/page.py [--runs FOLDER]      # chapter.htm
 import argparse
 import html
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from models import CELLS, FAMILIES, GRID, data_of, folder_of
+from models import CELLS, FAMILIES, GRID, Cell, data_of, folder_of
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -413,18 +413,21 @@ def _correlations() -> str:
     return "<h3>Correlation of the residuals of adjacent pixels</h3>" + table(["p(x | z)", "data", "model"], rows)
 
 
+def _gallery(shelf: Shelf, cell: Cell) -> str:
+    means = "" if cell.neighbours else samples(shelf, cell.name, "mean", rows=1)
+    caption = "Ancestral samples" + ("; under them means, from the same z." if means else ".")
+    drawn = samples(shelf, cell.name, rows=1) + means
+    return f"<figure><h3>{html.escape(cell.name)}</h3>{drawn}<figcaption>{caption}</figcaption></figure>"
+
+
 def page(runs: Path) -> str:
     """The whole page."""
     for store, name in ((MODELS, "models"), (SAMPLES, "samples")):
         store.update(json.loads((HERE / "records" / f"{name}.json").read_text()))
     shelf = Shelf(runs)
     style = files("elbowroom.pages").joinpath("templates/page.css").read_text()
-    gallery: Callable[[str], str] = lambda name: (  # noqa: E731
-        f"<figure><h3>{html.escape(name)}</h3>{samples(shelf, name, rows=1)}{samples(shelf, name, 'mean', rows=1)}"
-        "<figcaption>Ancestral samples; under them means, from the same z.</figcaption></figure>"
-    )
     body = chapter(shelf) + answers()
-    body += ["<h2>Samples of every family</h2>", *(gallery(c.name) for c in FAMILIES if c.name in MODELS)]
+    body += ["<h2>Samples of every family</h2>", *(_gallery(shelf, c) for c in FAMILIES if c.name in MODELS)]
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Where the variance goes</title><style>{style} .scroll {{ overflow-x: auto; }} "
