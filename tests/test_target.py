@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 import elbowroom as er
@@ -84,6 +85,23 @@ def test_a_simulated_target_starts_from_what_was_simulated() -> None:
     torch.testing.assert_close(other.start(noise), again.start(noise))
     torch.testing.assert_close(other.log_start(z), again.log_start(z))
     torch.testing.assert_close(other.log_likelihood(z), again.log_likelihood(z))
+
+
+def test_a_simulated_target_has_the_densities_of_the_likelihoods_scale() -> None:
+    """x = y / 10 is simulated as y: N(y; decoder(z), 1/2²), without the log-Jacobian that the examples have."""
+    vae, batch = hierarchical(), examples()
+    vae.preprocess = er.preprocess.Affine(10.0)
+    target = vae.target(batch)
+    simulated, z = target.simulate(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        mean = vae.likelihood.network(z[..., 1:])
+    for found, y, log_jacobian in (
+        (simulated, simulated.decoded(z)[1], 0.0),
+        (simulated.rows(slice(0, 5)), simulated.decoded(z)[1], 0.0),
+        (target, 10 * batch.x, 4 * np.log(10)),
+    ):
+        expected = stats.norm(mean, 0.5).logpdf(y).sum(-1) + log_jacobian
+        np.testing.assert_allclose(found.log_likelihood(z), expected)
 
 
 def test_sharp_bernoullis_in_single_precision() -> None:

@@ -253,9 +253,7 @@ def _measured(model: VAE | Target, examples: Batch | HasBatch | int | None, seed
 
 
 def _simulated(target: Target, seed: int) -> tuple[Target, Float[Tensor, "1 batch dim"]]:
-    """The same model at examples of its own, on the scale that the likelihood sees, and the z they came from."""
+    """The same model at examples of its own, and the z they came from."""
     if len(target.index) < 2:
         raise InputError("A gap has no error from one simulated example; take two or more.")
-    simulated, z = target.simulate(torch.Generator(target.device).manual_seed(derived_seed(seed, _SIMULATION)))
-    simulated.log_jacobian = torch.zeros_like(target.log_jacobian)
-    return simulated, z
+    return target.simulate(torch.Generator(target.device).manual_seed(derived_seed(seed, _SIMULATION)))

@@ -86,12 +86,17 @@ class Target:
         return other
 
     def simulate(self, generator: Generator) -> tuple["Target", Tensor]:
-        """The same model at examples drawn from it, and the z [1, batch, dim] that they came from."""
+        """The same model at examples drawn from it, and the z [1, batch, dim] that they came from.
+
+        They are drawn on the scale that the likelihood sees, and their densities are those there: no log-Jacobian.
+        """
         n, seed = len(self.index), int(torch.randint(2**31, (), generator=generator))
         context = {name: value[0] for name, value in self._given.items() if name != "x"}
         given = self.vae.draw_prior(n, seed, context)
         y = simulate(self.vae.likelihood(given), generator)
-        return self._at({**self._given, "x": y}), self._flat(given)
+        other = self._at({**self._given, "x": y})
+        other.log_jacobian = torch.zeros_like(self.log_jacobian)
+        return other, self._flat(given)
 
     @property
     def device(self) -> torch.device:
