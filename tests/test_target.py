@@ -60,6 +60,13 @@ def test_some_rows_are_the_same_model_at_these_rows() -> None:
     torch.testing.assert_close(some.draw_prior(4, 0), target.draw_prior(4, 0)[:, 1:3])
 
 
+def test_what_is_known_is_not_silently_sampled() -> None:
+    batch = examples()
+    known = er.Batch(batch.x, batch.index, batch.context, {"top": (torch.ones(5, 1, dtype=F64), torch.arange(5) < 2)})
+    with pytest.raises(er.CapabilityError, match="'top' is known for some"):
+        hierarchical().target(known)
+
+
 def test_prior_draws_have_the_priors_covariance() -> None:
     vae, draws = hierarchical(), 20_000
     target = vae.target(examples(1))

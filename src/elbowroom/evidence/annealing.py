@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, InputError, count, derived_seed
+from elbowroom.numerics import Batch, Budget, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Target
 
@@ -332,11 +332,6 @@ def target_of(model: VAE | Target, examples: Batch | HasBatch | None, seed: int)
     if examples is None:
         raise InputError("There are no examples to measure; give them beside the VAE.")
     batch, data = checked(model, examples, draws=1)
-    if batch.observed:
-        raise CapabilityError(
-            f"Block {next(iter(batch.observed))!r} is known for some of these examples, and AIS anneals every block; "
-            f"take evidence.iwae, which keeps what is known."
-        )
     return model.target(batch, seed), data
 
 

@@ -24,11 +24,16 @@ __all__ = ["Target"]
 class Target:
     """A frozen copy of a model in evaluation mode, at fixed examples.
 
-    dim: number of latent dimensions. z is flat and unconstrained, [chains, batch, dim]. Blocks that are discrete
-    or constrained raise CapabilityError.
+    dim: number of latent dimensions. z is flat and unconstrained, [chains, batch, dim]. Blocks that are discrete,
+    constrained, or known for some of the examples raise CapabilityError.
     """
 
     def __init__(self, vae: "VAE", batch: Batch, seed: int = 0) -> None:
+        if batch.observed:
+            raise CapabilityError(
+                f"Block {next(iter(batch.observed))!r} is known for some of these examples, and a target's z is every "
+                f"block of all of them; take evidence.iwae, which keeps what is known."
+            )
         self.vae = copy.deepcopy(vae).eval().requires_grad_(False)
         self.index = batch.index
         with torch.no_grad():
