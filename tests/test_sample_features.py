@@ -52,6 +52,12 @@ def test_floor_and_standard_error_are_what_repetitions_show() -> None:
     assert abs(np.mean([f.distance for f in apart]) - truth) < 2 * floors.mean()
 
 
+def test_floors_of_neighbouring_seeds_share_no_halves() -> None:
+    data, samples = normals(60, 2, 0), normals(60, 2, 1)
+    floors = [frechet_distance(data, samples, seed=seed).floor for seed in range(60)]
+    assert abs(np.corrcoef(floors[1:], floors[:-1])[0, 1]) < 4 / math.sqrt(60)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [

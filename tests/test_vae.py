@@ -180,6 +180,16 @@ def test_sampling_modes_share_z_and_are_what_they_are_called() -> None:
     torch.testing.assert_close(ancestral, vae.sample(3000, seed=3))
 
 
+def test_neighbouring_seeds_share_no_noise() -> None:
+    vae, n = linear(4), 3000
+    drawn = {}
+    for seed in range(3, 6):
+        residual = vae.sample(n, seed=seed) - vae.sample(n, "mean", seed=seed)
+        drawn[f"x of {seed}"], drawn[f"z of {seed}"] = residual, vae.draw_prior(n, seed, {})["z"]
+    correlations = np.corrcoef(np.stack([noise.detach().flatten().numpy() for noise in drawn.values()]))
+    assert np.abs(correlations - np.eye(6)).max() < 4.5 / math.sqrt(4 * n)
+
+
 def test_samples_of_grid_data_lie_on_the_grid() -> None:
     torch.manual_seed(0)
     vae = er.VAE(

@@ -7,7 +7,7 @@ from torch import nn
 
 import elbowroom as er
 from elbowroom.distributions import LowRankNormal
-from elbowroom.metrics import variance_budget
+from elbowroom.metrics import variance, variance_budget
 from elbowroom.numerics import Batch
 
 
@@ -94,3 +94,9 @@ def test_what_cannot_be_measured_is_said() -> None:
         variance_budget(vae, batch, draws=5)
     with pytest.raises(er.InputError, match="over must be"):
         variance_budget(vae, batch, over="data")
+
+
+def test_passes_of_other_seeds_draw_other_latents() -> None:
+    vae, batch = linear_vae(WEIGHTS, 0.7), simulated(WEIGHTS, 0.7, 20)
+    means = [mean for seed in (0, 500) for mean, *_ in variance._passes(vae, batch, "prior", 1000, seed)]
+    assert len(torch.cat(means).unique(dim=0)) == 2000

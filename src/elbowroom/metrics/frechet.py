@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, derived_seed
 
 from .arrays import Array, as_rows, equal_sizes
 
@@ -60,7 +60,7 @@ def frechet_distance(features_data: Array, features_samples: Array, *, seed: int
     return Frechet(
         distance=_distance(_moments(data), _moments(samples)),
         se=math.sqrt((_GROUPS - 1) * float(np.var(left_out))),
-        floor=0.5 * float(np.mean([_between_halves(data, seed + i) for i in range(_HALVINGS)])),
+        floor=0.5 * float(np.mean([_between_halves(data, derived_seed(seed, i)) for i in range(_HALVINGS)])),
         n=n,
     )
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, require, simulate
-from elbowroom.numerics import Batch, InputError
+from elbowroom.numerics import Batch, InputError, derived_seed
 from elbowroom.vae import VAE, HasBatch
 from elbowroom.vae.model import as_batch, evaluating
 
@@ -126,7 +126,7 @@ def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterato
         rows = torch.randint(len(batch), (n,), generator=generator, device=generator.device).to(batch.x.device)
         context = {name: value[rows] for name, value in batch.context.items()}
         if over == "prior":
-            given = vae.draw_prior(n, seed + 1 + first, context)
+            given = vae.draw_prior(n, derived_seed(seed, first), context)
             p_x = vae.likelihood(given)
         else:
             part = Batch(batch.x[rows], batch.index[rows], context)

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from elbowroom.components import Blocks, Component
 from elbowroom.distributions import draw, require, simulate
 from elbowroom.likelihoods import Likelihood
-from elbowroom.numerics import Batch, Given, InputError, Noise, keyed_normal, keyed_uniform
+from elbowroom.numerics import Batch, Given, InputError, Noise, derived_seed, keyed_normal, keyed_uniform
 from elbowroom.preprocess import Identity, Preprocess
 
 from .layout import Layout
@@ -22,6 +22,8 @@ from .terms import Terms
 __all__ = ["VAE", "HasBatch", "as_batch", "evaluating"]
 
 Mode = Literal["ancestral", "mean", "offset"]
+
+_SAMPLED = 0x5A  # what is drawn with a seed of its own
 
 
 @runtime_checkable
@@ -168,7 +170,7 @@ class VAE(nn.Module):
         with evaluating(self):
             p_x = self.likelihood(self.draw_prior(n, seed, context or {}))
             if mode == "ancestral":
-                y = simulate(p_x, Generator(self.device).manual_seed(seed + 1))
+                y = simulate(p_x, Generator(self.device).manual_seed(derived_seed(seed, _SAMPLED)))
             else:
                 require(p_x, "mean")
                 y = p_x.mean if mode == "mean" else p_x.mean + offset * p_x.stddev
