@@ -21,7 +21,8 @@ GRID = ("discretised normal", "discretised logistic", "logistic mixture", "categ
 class Cell:
     """One model: its data, latent size, family of p(x | z) with options, β, and how long it trains on how much.
 
-    logits: the density is of the logit of x, so that the ends of [0, 1] hold what is black and white.
+    logits: the density is of the logit of x, so that the ends of [0, 1] hold what is black and white. warmup: optimizer
+    steps over which β rises from 0.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Cell:
     images: int = 55_000
     width: int = 256
     logits: bool = False
+    warmup: int = 0
     options: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -76,6 +78,11 @@ FAMILIES = (
     _cell("mixture of 5 logistics", "logistic mixture", components=5),
     _cell("discretised logistic, neighbours", "discretised logistic", radius=2),
     _cell("mixture of 5 logistics, neighbours", "logistic mixture", components=5, radius=2),
+    _cell("mixture of 5 logistics, nearest neighbours", "logistic mixture", components=5, radius=1),
+    _cell("mixture of 5 logistics, warmed-up neighbours", "logistic mixture", components=5, radius=2, warmup=1_650),
+    _cell(
+        "mixture of 5 logistics, warmed-up nearest neighbours", "logistic mixture", components=5, radius=1, warmup=1_650
+    ),
     _cell("truncated normal, neighbours", "truncated", scale="predicted", radius=2),
     _cell("categorical", "categorical", epochs=2, images=5_000, width=64),
 )

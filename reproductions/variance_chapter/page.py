@@ -26,6 +26,9 @@ WIDE = 760
 ROW = 12
 SIMPLE = "normal, σ(z)"
 """The chapter's simple VAE at d = 20: mean and σ of every pixel predicted."""
+MAPPED = ("normal, one σ", "Matérn field, one σ", "normal, σ(z)", "low rank 10", "Matérn field", "sparse precision",
+          "discretised logistic", "mixture of 5 logistics, neighbours")  # fmt: skip
+"""Whose maps of residual correlation are drawn."""
 MODELS: dict[str, Any] = {}
 SAMPLES: dict[str, Any] = {}
 
@@ -308,7 +311,7 @@ def _spread_words(*names: str) -> str:
     return "; ".join(said) + "."
 
 
-def answers() -> list[str]:
+def answers(shelf: Shelf) -> list[str]:
     """Learned and structured decoders on the same panels, in tables."""
     return [
         "<h2>Every decoder family, d = 20</h2>",
@@ -317,7 +320,7 @@ def answers() -> list[str]:
         "<h2>Are the samples samples?</h2>",
         _distances(),
         _ink(),
-        _correlations(),
+        _correlations(shelf),
         "<h2>Other data</h2>",
         _likelihoods([c.name for c in CELLS if c.data == "fashion-mnist"]),
         _likelihoods([c.name for c in CELLS if c.data == "cifar10"]),
@@ -359,6 +362,10 @@ def _bars(names: Sequence[str]) -> str:
         left, share = 100 * MODELS["pca"][d]["squared_error"][0] / total, 100 * MODELS["pca"][d]["latent_share"]
         bars.append(figures.Bar(f"PCA d={d}", (100 - left, 0.0), "no noise, no density"))
         bars.append(figures.Bar(f"pPCA d={d}", (share, 100 - share), f"{share:.0f}% latent"))
+    mixed = MODELS["Gaussian mixture"]
+    halves = tuple(100 * mixed[part] / total for part in ("latent", "noise"))
+    between = mixed["latent"] / (mixed["latent"] + mixed["noise"])
+    bars.append(figures.Bar(f"mixture of {mixed['components']}", halves, f"{between:.0%} between components"))
     svg = figures.variance_bars(
         bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), width=WIDE, title="Variance budget",
         axis="% of the test images' variance; z from the encoder",
@@ -402,15 +409,47 @@ def _ink() -> str:
     rows += [
         [n.replace(" | ", ", "), figures.with_error(r["ink"]["value"], r["ink"]["se"])] for n, r in SAMPLES.items()
     ]
-    return "<h3>Variance of the total ink</h3>" + table(["samples", "Var Σ pixels"], rows)
+    bars = []
+    for name in [cell.name for cell in FAMILIES if cell.name in MODELS]:
+        data, latent, diagonal, covariance = MODELS[name]["variance"]["prior"]["ink"]
+        parts = tuple(100 * max(part, 0.0) / data for part in (latent, diagonal, covariance))
+        bars.append(figures.Bar(name, parts, f"{latent / (latent + diagonal + covariance):.0%} latent"))
+    svg = figures.variance_bars(
+        bars, ("latent", "noise, were pixels independent", "what their covariance adds"), width=WIDE,
+        title="Variance of the total ink", axis="% of the test images' variance of Σ pixels; z from the prior",
+    )  # fmt: skip
+    return (
+        "<h3>Variance of the total ink</h3>" + table(["samples", "Var Σ pixels"], rows)
+        + f"<figure><h3>What the ink's variance is made of</h3>{svg}<figcaption>Independent noise averages out over "
+        "784 pixels: only the latent and the covariance of the noise can move the total.</figcaption></figure>"
+    )  # fmt: skip
 
 
-def _correlations() -> str:
+def _correlations(shelf: Shelf) -> str:
     rows = []
     for name in [cell.name for cell in FAMILIES if cell.name in MODELS]:
         found = MODELS[name]["residuals"]
         rows.append([name, f"{found['data']['adjacent']:.3f}", f"{found['model']['adjacent']:.3f}"])
-    return "<h3>Correlation of the residuals of adjacent pixels</h3>" + table(["p(x | z)", "data", "model"], rows)
+    maps = []
+    for name in [name for name in MAPPED if name in MODELS]:
+        found = MODELS[name]["residuals"]
+        both = [np.kron(np.array(found[who]["by_lag"]), np.ones((5, 5))) for who in ("data", "model")]
+        drawn = [figures.to_bytes(-one[None], one.shape, (-1.0, 0.0)) for one in both]
+        text = html.escape(name) + _field(shelf, name)
+        maps.append(f'<figure><img alt="" src="{figures.mosaic(drawn)}"><figcaption>{text}</figcaption></figure>')
+    return (
+        "<h3>Correlation of the residuals of adjacent pixels</h3>" + table(["p(x | z)", "data", "model"], rows)
+        + "<h3>Correlation of residuals at lags −5 … 5 both ways</h3><p>Left the data's residuals around the decoder's "
+        "mean, right what the model says they are; the middle is lag 0, black is 1, white 0 or less.</p>"
+        + f"<div class=maps>{''.join(maps)}</div>"
+    )  # fmt: skip
+
+
+def _field(shelf: Shelf, name: str) -> str:
+    likelihood = shelf.model(name).likelihood
+    if not isinstance(likelihood, er.likelihoods.MaternNormal):
+        return ""
+    return f": length {likelihood.length_now():.2f} pixels, white share {likelihood.nugget_now():.1%}"
 
 
 def _gallery(shelf: Shelf, cell: Cell) -> str:
@@ -426,13 +465,14 @@ def page(runs: Path) -> str:
         store.update(json.loads((HERE / "records" / f"{name}.json").read_text()))
     shelf = Shelf(runs)
     style = files("elbowroom.pages").joinpath("templates/page.css").read_text()
-    body = chapter(shelf) + answers()
+    body = chapter(shelf) + answers(shelf)
     body += ["<h2>Samples of every family</h2>", *(_gallery(shelf, c) for c in FAMILIES if c.name in MODELS)]
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Where the variance goes</title><style>{style} .scroll {{ overflow-x: auto; }} "
         ".scroll td { white-space: nowrap; } .scroll th[scope=row] { min-width: 11em; } "
-        "figure > img, figure > svg { margin-top: 12px; max-width: 100%; }</style>"
+        "figure > img, figure > svg { margin-top: 12px; max-width: 100%; } "
+        ".maps { display: flex; flex-wrap: wrap; gap: 12px; } .maps figure { width: 230px; margin: 0; }</style>"
         "<header><h1>Where the variance goes: a chapter's figures, measured</h1>"
         "<p class=how>MNIST, levels 0 … 255 dequantised to [0, 1] unless p(x | z) is over levels; networks "
         "784-256-256-d; seed 0; test images throughout. Squared errors are sums over 784 pixels in [0, 1].</p></header>"

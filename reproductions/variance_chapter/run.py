@@ -40,7 +40,7 @@ def trained(cell: Cell, runs: Path) -> tuple[er.VAE, er.data.Dataset]:
     data = data_of(cell)
     vae, folder = model_of(cell, data), runs / folder_of(cell)
     er.fit(
-        vae, data, er.objectives.Elbo(cell.beta), epochs=cell.epochs, batch_size=100, seed=0, run=folder,
+        vae, data, er.objectives.Elbo(cell.beta, cell.warmup), epochs=cell.epochs, batch_size=100, seed=0, run=folder,
         resume=folder.exists(),
     )  # fmt: skip
     return vae, data
@@ -77,6 +77,8 @@ def measure_models(runs: Path, only: str) -> None:
         record.keep(cell.name, found)
     if "ink of test images" not in record.values:
         record.keep("ink of test images", asdict(total_ink(data_of(FAMILIES[0]).test.x / measure.WHITE)))
+    if "Gaussian mixture" not in record.values:
+        record.keep("Gaussian mixture", measure.mixture(data_of(FAMILIES[0])))
     if "pca" not in record.values:
         record.keep("pca", measure.classics(data_of(FAMILIES[0]), classifier, SIZES))
 
