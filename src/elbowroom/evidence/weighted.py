@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.distributions import draw
-from elbowroom.numerics import Batch, Budget, Estimate, InputError, keyed_normal
+from elbowroom.numerics import Batch, Budget, Estimate, InputError
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch
 
@@ -185,14 +184,12 @@ def _from_prior(vae: VAE, seed: int) -> Pass:
 
     def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
         given, total = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-        for stream, name in enumerate(vae.prior_order, _PRIOR_STREAM):
-            block, p = vae.prior[name], vae.prior[name](given)
-            noise = keyed_normal(block.noise_shape, draws, batch.index, seed, first, stream)
-            given[name], _ = draw(p, noise.to(vae.device, vae.dtype))
+        noise = vae.keyed_prior_noise(draws, batch.index, seed, first, _PRIOR_STREAM)
+        given = vae.from_prior(given, noise, batch.observed)
+        for name, block in vae.prior.items():
             if name in batch.observed:
-                value, mask = batch.observed[name]
-                given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value, given[name])
-                total = total + p.log_prob(given[name]).where(mask, 0.0)
+                _, mask = batch.observed[name]
+                total = total + block(given).log_prob(given[name]).where(mask, 0.0)
         return (vae.likelihood(given).log_prob(given["x"]) + total,)
 
     return one_pass

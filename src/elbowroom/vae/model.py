@@ -137,14 +137,14 @@ class VAE(nn.Module):
 
         No draws at all still give the noise of the preprocessing step.
         """
-        device, dtype = self.device, self.dtype
-        noise = {
-            name: keyed_normal(block.noise_shape, draws, index, seed, first_draw, stream).to(device, dtype)
-            for stream, (name, block) in enumerate(self.posterior.items())
-        }
+        noise = self._keyed(self.posterior, draws, index, seed, first_draw)
         if self.preprocess.noise_shape is not None:
-            noise["x"] = keyed_uniform(self.preprocess.noise_shape, index, seed).to(device, dtype)
+            noise["x"] = keyed_uniform(self.preprocess.noise_shape, index, seed).to(self.device, self.dtype)
         return noise
+
+    def keyed_prior_noise(self, draws: int, index: Tensor, seed: int, first_draw: int = 0, stream: int = 0) -> Noise:
+        """Noise for `from_prior`, keyed as that of `keyed_noise`; another `stream` is independent of it."""
+        return self._keyed(self.prior, draws, index, seed, first_draw, stream)
 
     def target(self, batch: Batch, seed: int = 0) -> Target:
         """The unnormalised posterior of each example, frozen: what samplers and AIS are run on."""
@@ -214,11 +214,22 @@ class VAE(nn.Module):
     def draw_prior(self, n: int, seed: int, context: Given) -> Given:
         """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
         generator = Generator(self.device).manual_seed(seed)
-        given = {name: value.unsqueeze(0) for name, value in context.items()}
+        shapes = {name: self.prior[name].noise_shape for name in self.prior_order}
+        noise = {
+            name: torch.randn(1, n, *shape, generator=generator, device=self.device).to(self.dtype)
+            for name, shape in shapes.items()
+        }
+        return self.from_prior({name: value.unsqueeze(0) for name, value in context.items()}, noise, {})
+
+    def from_prior(self, given: Given, noise: Noise, observed: Mapping[str, tuple[Tensor, Tensor]]) -> Given:
+        """The namespace with every latent block drawn from the prior by `noise`; what is observed keeps its value."""
+        given = dict(given)
         for name in self.prior_order:
             block = self.prior[name]
-            noise = torch.randn(1, n, *block.noise_shape, generator=generator, device=self.device)
-            given[name] = draw(block(given), noise.to(self.dtype))[0]
+            given[name], _ = draw(block(given), noise[name])
+            if name in observed:
+                value, mask = observed[name]
+                given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value, given[name])
         return given
 
     @cached_property
@@ -229,6 +240,15 @@ class VAE(nn.Module):
             waiting = [name for name in self.prior if name not in order]
             order += [name for name in waiting if not set(self.prior[name].given) & set(waiting)]
         return tuple(order)
+
+    def _keyed(
+        self, blocks: Blocks, draws: int, index: Tensor, seed: int, first_draw: int, stream: int = 0
+    ) -> dict[str, Tensor]:
+        """Standard normals for every block, each from a stream of its own."""
+        return {
+            name: keyed_normal(block.noise_shape, draws, index, seed, first_draw, own).to(self.device, self.dtype)
+            for own, (name, block) in enumerate(blocks.items(), stream)
+        }
 
     @cached_property
     def _closed_blocks(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import independent, real
 
 from elbowroom.distributions import draw, simulate
-from elbowroom.numerics import Batch, CapabilityError, Given, Noise, keyed_normal
+from elbowroom.numerics import Batch, CapabilityError, Given, Noise
 
 from .terms import PerDraw
 
@@ -77,12 +77,7 @@ class Target:
     @torch.no_grad()
     def draw_prior(self, draws: int, seed: int) -> Float[Tensor, "chains batch dim"]:
         """z ~ p(z) [draws, batch, dim], keyed by (seed, example, draw)."""
-        given, streams = dict(self._given), {name: stream for stream, name in enumerate(self.vae.prior)}
-        for name in self.vae.prior_order:
-            block = self.vae.prior[name]
-            noise = keyed_normal(block.noise_shape, draws, self.index, seed, 0, streams[name])
-            given[name] = draw(block(given), noise.to(self._given["x"]))[0]
-        return self._flat(given)
+        return self._flat(self.vae.from_prior(self._given, self.vae.keyed_prior_noise(draws, self.index, seed), {}))
 
     def rows(self, rows: slice) -> "Target":
         """The same frozen model at some of the examples."""
