@@ -302,7 +302,7 @@ def test_annealing_beats_as_many_simple_draws() -> None:
 def test_what_means_nothing_is_refused_in_words() -> None:
     vae, batch = small_vae(), points(2)
     for settings, words in (
-        ({"temperatures": 1}, "temperatures=2 or more"),
+        ({"temperatures": 1}, "evidence.ais needs temperatures=2 or more"),
         ({"chains": 0}, "chains=1 or more"),
         ({"leapfrog": 0}, "leapfrog=1 step"),
         ({"start": "nowhere"}, "'posterior' or 'prior'; got 'nowhere'"),

@@ -211,7 +211,7 @@ def test_what_means_nothing_is_refused_in_words() -> None:
     vae = linear()
     batch = er.Batch(torch.zeros(2, 6, dtype=F64), torch.arange(2))
     for settings, words in (
-        ({"temperatures": 1}, "temperatures=2 or more"),
+        ({"temperatures": 1}, "evidence.bdmc needs temperatures=2 or more"),
         ({"chains": 0}, "chains=1 or more"),
         ({"start": "nowhere"}, "'posterior' or 'prior'"),
     ):

@@ -143,5 +143,5 @@ def test_betas_that_are_no_ladder_are_refused(betas: tuple[float, ...]) -> None:
 def test_what_means_nothing_is_refused_in_words() -> None:
     with pytest.raises(er.InputError, match="'squared error' or a function"):
         rate_distortion_curve(linear(), examples(2), betas=(1.0,), distortion="absolute error")
-    with pytest.raises(er.InputError, match="temperatures=2 or more"):
+    with pytest.raises(er.InputError, match="rate_distortion_curve needs temperatures=2 or more"):
         rate_distortion_curve(linear(), examples(2), betas=(1.0,), temperatures=1)

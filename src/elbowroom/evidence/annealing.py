@@ -89,7 +89,7 @@ def ais(
     ('lower', 'AIS-20 from the posterior, 4 chains')
     """
     began = time.monotonic()
-    check_settings(temperatures, chains, leapfrog)
+    check_settings("ais", temperatures, chains, leapfrog)
     target, data = target_of(model, examples, seed)
     log_weights = []
     with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
@@ -335,14 +335,13 @@ def target_of(model: VAE | Target, examples: Batch | HasBatch | None, seed: int)
     return model.target(batch, seed), data
 
 
-def check_settings(temperatures: int, chains: int, leapfrog: int) -> None:
+def check_settings(caller: str, temperatures: int, chains: int, leapfrog: int) -> None:
     """Refuse settings with which no annealing means anything."""
     if temperatures < 2:
         raise InputError(
-            f"AIS needs temperatures=2 or more, and hundreds to mean much; got {temperatures}. One step without "
-            f"annealing is evidence.iwae."
+            f"evidence.{caller} needs temperatures=2 or more, and hundreds to mean much; got {temperatures}."
         )
     if chains < 1:
-        raise InputError(f"AIS needs chains=1 or more; got {chains}.")
+        raise InputError(f"evidence.{caller} needs chains=1 or more; got {chains}.")
     if leapfrog < 1:
         raise InputError(f"A transition needs leapfrog=1 step or more; got {leapfrog}.")

@@ -151,7 +151,7 @@ def bdmc(
     ('lower', 'upper', True)
     """
     began = time.monotonic()
-    check_settings(temperatures, chains, leapfrog)
+    check_settings("bdmc", temperatures, chains, leapfrog)
     target, exact = _simulated(_measured(model, examples, seed), seed)
     back = derived_seed(seed, _BACKWARDS)
     ups, downs = [], []
@@ -210,7 +210,7 @@ def simulated_against_real(
     >>> bool(found.real.shortfall.mean > found.simulated.shortfall.mean)        # 9 is far from what it makes
     True
     """
-    check_settings(temperatures, chains, leapfrog)
+    check_settings("simulated_against_real", temperatures, chains, leapfrog)
     if chains < 2:
         raise InputError("The variance over chains needs chains=2 or more; got 1.")
     target = _measured(model, examples, seed)

@@ -93,7 +93,7 @@ def rate_distortion_curve(
     (['upper', 'upper'], True)
     """
     began = time.monotonic()
-    check_settings(temperatures, chains, leapfrog)
+    check_settings("rate_distortion_curve", temperatures, chains, leapfrog)
     wanted = torch.tensor(list(betas), dtype=torch.float64)
     if not len(wanted) or not (wanted > 0).all() or not (wanted.diff() > 0).all() or not wanted.isfinite().all():
         raise InputError(f"betas must be positive numbers, ascending; got {list(betas)}.")
