@@ -15,7 +15,7 @@ from elbowroom.vae import VAE, HasBatch, Target
 from . import hmc
 from .hmc import Kick
 from .importance import log_mean_exp
-from .passes import Bytes, Memory, as_bytes, checked, keep_freed_memory
+from .passes import MEMORY, Bytes, Memory, as_bytes, checked, keep_freed_memory
 from .schedules import Pilot, Plan, Schedule, fixed_schedule
 
 __all__ = [
@@ -62,7 +62,7 @@ def ais(
     start: Start = "posterior",
     schedule: Schedule = "sigmoid",
     seed: int = 0,
-    memory: Memory = "1 GiB",
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
     """log p(x) per example by annealed importance sampling with Hamiltonian transitions, in nats.

@@ -26,7 +26,7 @@ from .annealing import (
     upwards,
 )
 from .importance import log_mean_exp
-from .passes import Memory
+from .passes import MEMORY, Memory
 from .schedules import Schedule
 
 __all__ = ["Bidirectional", "SimulatedAgainstReal", "Trace", "bdmc", "simulated_against_real"]
@@ -128,7 +128,7 @@ def bdmc(
     start: Start = "posterior",
     schedule: Schedule = "sigmoid",
     seed: int = 0,
-    memory: Memory = "1 GiB",
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Bidirectional:
     """Bidirectional Monte Carlo: lower and upper bounds on log p(x) of examples simulated from the model, in nats.
@@ -194,7 +194,7 @@ def simulated_against_real(
     start: Start = "posterior",
     schedule: Schedule = "sigmoid",
     seed: int = 0,
-    memory: Memory = "1 GiB",
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> SimulatedAgainstReal:
     """Variance of the log-weights and acceptance per temperature of AIS on examples and on as many simulated ones.

@@ -11,11 +11,9 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Terms
 from elbowroom.vae.terms import KL
 
-from .passes import Memory, checked, from_posterior, measured
+from .passes import MEMORY, Memory, checked, from_posterior, measured
 
 __all__ = ["RateDistortion", "elbo", "rate_distortion"]
-
-_MEMORY = "1 GiB"
 
 
 class RateDistortion(NamedTuple):
@@ -32,7 +30,7 @@ def elbo(
     *,
     draws: int = 1,
     seed: int = 0,
-    memory: Memory = _MEMORY,
+    memory: Memory = MEMORY,
     kl: KL = "auto",
     progress: bool = False,
 ) -> Estimate:
@@ -60,7 +58,7 @@ def rate_distortion(
     *,
     draws: int = 1,
     seed: int = 0,
-    memory: Memory = _MEMORY,
+    memory: Memory = MEMORY,
     kl: KL = "auto",
     progress: bool = False,
 ) -> RateDistortion:

@@ -15,7 +15,7 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch
 from elbowroom.vae.model import evaluating
 
-from .passes import Memory, as_bytes, checked, plan, rows_of
+from .passes import MEMORY, Memory, as_bytes, checked, plan, rows_of
 
 __all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
 
@@ -37,7 +37,7 @@ def conditional_log_likelihood(
     *,
     draws: int = 64,
     seed: int = 0,
-    memory: Memory = "1 GiB",
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> ConditionalLogLikelihood:
     """E_q(z | x) log p(x | z) per example and per feature, on the user's scale, in nats.

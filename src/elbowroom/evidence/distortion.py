@@ -30,7 +30,7 @@ from .annealing import (
     pilot_kicks,
     target_of,
 )
-from .passes import Memory
+from .passes import MEMORY, Memory
 from .schedules import Pilot, Plan
 
 __all__ = ["Distortion", "RateDistortionCurve", "rate_distortion_curve"]
@@ -69,7 +69,7 @@ def rate_distortion_curve(
     chains: int = 16,
     leapfrog: int = 10,
     seed: int = 0,
-    memory: Memory = "1 GiB",
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> RateDistortionCurve:
     """An upper bound on the decoder's rate function at its prior: the fewest nats about x that reach a distortion.

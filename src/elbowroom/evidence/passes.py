@@ -16,6 +16,7 @@ from elbowroom.vae import VAE, HasBatch, Terms
 from elbowroom.vae.model import as_batch, evaluating
 
 __all__ = [
+    "MEMORY",
     "Bytes",
     "Measure",
     "Memory",
@@ -31,6 +32,9 @@ __all__ = [
 
 Memory = int | str
 """Bytes, or words such as "1 GiB" and "500 MB"."""
+
+MEMORY: Memory = "1 GiB"
+"""What a pass may hold where nobody says."""
 
 Measure = Callable[[Terms], tuple[Tensor, ...]]
 """What is wanted of a pass through the model: tensors [draws or 1, batch], in nats."""

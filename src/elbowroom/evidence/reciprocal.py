@@ -18,7 +18,7 @@ from . import hmc
 from .annealing import Path, draw_start, in_groups, kicks_for, pilot, pilot_kicks, target_of
 from .importance import log_mean_exp
 from .mixing import effective_draws, split_rhat
-from .passes import Memory, as_bytes
+from .passes import MEMORY, Memory, as_bytes
 
 __all__ = ["Density", "reciprocal_sampling"]
 
@@ -38,7 +38,7 @@ def reciprocal_sampling(
     leapfrog: int = 10,
     density: Density = "normal",
     seed: int = 0,
-    memory: Memory = "1 GiB",
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
     """log p(x) per example as −log of the mean of q̂(z) / p(x, z) over draws z of the posterior, in nats.

@@ -15,11 +15,10 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch
 
 from .importance import log_mean_exp, pareto_shape
-from .passes import Memory, Pass, checked, from_posterior, measured
+from .passes import MEMORY, Memory, Pass, checked, from_posterior, measured
 
 __all__ = ["IwaeCurve", "iwae", "iwae_curve", "prior_sampling"]
 
-_MEMORY = "1 GiB"
 _PRIOR_STREAM = 1024  # of keyed noise; the posterior's blocks have those from 0
 
 
@@ -29,7 +28,7 @@ def iwae(
     *,
     draws: int = 500,
     seed: int = 0,
-    memory: Memory = _MEMORY,
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
     """The importance-weighted bound log (1/K) Σ_k p(x, z_k) / q(z_k | x) per example, in nats; K = draws.
@@ -77,7 +76,7 @@ def iwae_curve(
     *,
     draws: int | Sequence[int] = 5000,
     seed: int = 0,
-    memory: Memory = _MEMORY,
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> IwaeCurve:
     """The IWAE-K bound per example, in nats, for growing K from one set of draws.
@@ -105,7 +104,7 @@ def prior_sampling(
     *,
     draws: int = 500,
     seed: int = 0,
-    memory: Memory = _MEMORY,
+    memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
     """The naive estimate log (1/K) Σ_k p(x | z_k) with z_k ~ p(z), per example, in nats; K = draws.
