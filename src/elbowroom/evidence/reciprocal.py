@@ -15,7 +15,7 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Target
 
 from . import hmc
-from .annealing import Path, draw_start, in_groups, kicks_for, pilot, pilot_kicks, target_of
+from .annealing import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks, target_of
 from .importance import log_mean_exp
 from .mixing import effective_draws, split_rhat
 from .passes import MEMORY, Memory, as_bytes
@@ -112,7 +112,7 @@ def _posterior_chain(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """z [chains, n, dim] and log p(x, z) [chains, n], float64, transition by transition after the warm-up, for ever."""
     other = derived_seed(seed, 0xD)
-    path, betas = _joint(target), torch.ones(_PILOT_POINTS, dtype=torch.float64)
+    path, betas = path_from(target, "prior"), torch.ones(_PILOT_POINTS, dtype=torch.float64)  # at β = 1: p(x, z)
     kicks = kicks_for(target, chains, other, pilot_kicks(_PILOT_POINTS))
     sizes = pilot(path, draw_start(target, "posterior", chains, other), betas, kicks, leapfrog).step_sizes
     size = sizes[_PILOT_POINTS // 2 :].log().mean(0).exp()
@@ -188,13 +188,9 @@ def _groups(target: Target, kept: int, chains: int, density: Density, memory: Me
             f"memory={2 * room:,} bytes does not hold the draws of one example, which need {16 * numbers:,}: give "
             f"more, or ask for fewer draws."
         )
-    for group in in_groups(target, _joint, chains, room):
+    for group in in_groups(target, lambda part: path_from(part, "prior"), chains, room):
         for first in range(0, len(group.index), room // (8 * numbers)):
             yield group.rows(slice(first, first + room // (8 * numbers)))
-
-
-def _joint(target: Target) -> Path:
-    return Path(lambda z: (target.log_prior(z) + target.log_likelihood(z),), lambda beta: (torch.ones_like(beta),))
 
 
 def _steps(draws: int, chains: int, warm_up: int, leapfrog: int) -> int:
