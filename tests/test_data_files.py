@@ -169,7 +169,7 @@ def deep_image(folder):
         (lambda d: text(d / "t.csv", "a,b\n"), "no rows"),
         (lambda d: text(d / "t.csv", "a,b\n1,2\n3\n"), "ragged: line 3 has 1 cells, not 2"),
         (lambda d: text(d / "t.csv", "a,b\n1,2\n3,\n"), "no value in line 3, column 'b'"),
-        (lambda d: text(d / "t.csv", "a,b,c\n1,2,x\n3,y,x\n"), "not numbers: 'b', 'c'"),
+        (lambda d: text(d / "t.csv", "a,b,c\n1,2,x\n3,y,z\n"), "not numbers: 'b', 'c'"),
         (lambda d: text(d / "t.csv", "a,b\n1,2\n3,nan\n"), "NaN.*row 1, column 'b'"),
         (lambda d: d, "holds no images"),
         (mixed_sizes, "'a.png' is 4×4, 'b.png' is 5×4"),

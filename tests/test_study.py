@@ -83,7 +83,7 @@ def test_a_study_is_not_written_over_unasked(done, digits, tmp_path) -> None:
 
 def few_mixtures(monkeypatch) -> None:
     """A short grid for the mixture, which takes most of a small study's time."""
-    monkeypatch.setattr("elbowroom.studies.classics._mixtures", lambda dimensions, seed: [_one_mixture(seed)])
+    monkeypatch.setattr("elbowroom.studies.classics._mixtures", lambda rows, dimensions, seed: [_one_mixture(seed)])
 
 
 def _one_mixture(seed: int):
@@ -219,15 +219,16 @@ def test_the_error_of_a_variance_is_its_spread_over_samples() -> None:
     assert math.sqrt(np.square(found[:, 1]).mean()) == pytest.approx(spread, rel=0.08)
 
 
-def test_binary_data_get_a_bernoulli_and_a_bernoulli_classic() -> None:
+def test_binary_data_get_a_bernoulli_and_classics_of_bits() -> None:
     data = er.load_data("digits", preprocess="binarise-fixed")
     vae = default_model(data, latents=2, widths=(8,))
     assert isinstance(vae.likelihood, er.likelihoods.Bernoulli)
-    (one,) = classics(data, progress=False)
+    alone, grouped = classics(data, progress=False)
     on = (data.train.x.double().mean(0).numpy() * len(data.train) + 1) / (len(data.train) + 2)
     x = data.test.x.double().numpy()
-    assert one.estimate.mean == pytest.approx(float((x @ np.log(on) + (1 - x) @ np.log(1 - on)).mean()))
-    assert one.split == (0.0, pytest.approx(float((on * (1 - on)).sum())))
+    assert alone.estimate.mean == pytest.approx(float((x @ np.log(on) + (1 - x) @ np.log(1 - on)).mean()))
+    assert alone.split == (0.0, pytest.approx(float((on * (1 - on)).sum())))
+    assert grouped.estimate.mean > alone.estimate.mean + 5
 
 
 def test_latent_use_counts_what_the_encoder_moves(digits) -> None:

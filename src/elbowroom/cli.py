@@ -25,6 +25,11 @@ Run = Annotated[Path, typer.Argument(help="A run folder, or a study's folder.")]
 Seed = Annotated[int, typer.Option(help="Of the split, the weights and all noise.")]
 Preprocessing = Annotated[str, typer.Option(help="auto, dequantise, binarise, binarise-fixed, standardise, none, …")]
 
+Supports = Annotated[
+    str | None,
+    typer.Option(help="binary, unit, grid, real, counts, categorical or mixed; or one per column, with commas."),
+]
+
 
 @contextmanager
 def _resumable() -> Iterator[None]:
@@ -35,6 +40,12 @@ def _resumable() -> Iterator[None]:
         words = str(stop) or "interrupted; the same command with --resume goes on."
         print(f"elbowroom: {words}", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def _stated(support: str | None) -> Any:
+    """A word for all of the data, or a list of one per column."""
+    words = [] if support is None else [word.strip() for word in support.split(",")]
+    return words if len(words) > 1 else support
 
 
 @app.command()
@@ -48,6 +59,7 @@ def study(
     draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
     annealed: Annotated[int, typer.Option(help="Test examples that AIS measures as well; 0 for none.")] = 50,
     preprocess: Preprocessing = "auto",
+    support: Supports = None,
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted study.")] = False,
@@ -56,7 +68,7 @@ def study(
     import elbowroom as er
     from elbowroom.pages import verdict_table
 
-    data = er.load_data(source, preprocess=preprocess, seed=seed)
+    data = er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed)
     print(data, file=sys.stderr)
     done = er.study(
         data,
@@ -89,6 +101,7 @@ def fit(
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better one.")] = None,
     preprocess: Preprocessing = "auto",
+    support: Supports = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …, as Lightning Fabric names it.")] = "cpu",
@@ -97,7 +110,7 @@ def fit(
     import elbowroom as er
     from elbowroom.studies import default_model
 
-    data = er.load_data(source, preprocess=preprocess, seed=seed)
+    data = er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed)
     vae = default_model(data, latents, seed=seed)
     history = er.fit(
         vae,
@@ -198,11 +211,11 @@ def list_sets() -> None:
 
 
 @data_app.command("show")
-def show_set(source: Source, preprocess: Preprocessing = "auto", seed: Seed = 0) -> None:
+def show_set(source: Source, preprocess: Preprocessing = "auto", support: Supports = None, seed: Seed = 0) -> None:
     """What a data set holds: sizes, support, splits, hash, and what to know about it."""
     import elbowroom as er
 
-    print(er.load_data(source, preprocess=preprocess, seed=seed))
+    print(er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed))
 
 
 @data_app.command("fetch")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from elbowroom import evidence
-from elbowroom.data import Dataset
+from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import latent_use, reconstruction_error
-from elbowroom.numerics import Estimate, InputError
+from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.objectives import Elbo
 from elbowroom.training import History, fit_stacked, read_run
 from elbowroom.vae import VAE
@@ -21,7 +21,8 @@ __all__ = ["Swept", "choose", "sweep"]
 class Swept:
     """One model of a sweep and what it measures on validation, in nats per example.
 
-    elbo and iwae are bounds on log p(x) whatever β was trained with; rate + distortion = −elbo.
+    elbo and iwae are bounds on log p(x) whatever β was trained with; rate + distortion = −elbo. squared_error: None
+    where p(x | z) has no mean, as over classes without an order.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Swept:
     elbo: Estimate
     iwae: Estimate
     active: int
-    squared_error: float
+    squared_error: float | None
 
 
 def sweep(
@@ -80,5 +81,11 @@ def _measure(name: str, beta: float, vae: VAE, history: History, *, data: Datase
     rate, distortion, elbo = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed)
     iwae = evidence.iwae(vae, held_out, draws=draws, seed=seed)
     active = int(latent_use(vae, held_out).active.sum())
-    error = reconstruction_error(vae, held_out)
-    return Swept(name, beta, vae, history, rate, distortion, elbo, iwae, active, error)
+    return Swept(name, beta, vae, history, rate, distortion, elbo, iwae, active, _squared_error(vae, held_out))
+
+
+def _squared_error(vae: VAE, held_out: Examples) -> float | None:
+    try:
+        return reconstruction_error(vae, held_out)
+    except CapabilityError:
+        return None

@@ -11,7 +11,7 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Support, infer_support
 from elbowroom.preprocess import Affine, Binarise, Chain, Columns, Dequantise, Identity, Preprocess, Standardise
 
-__all__ = ["choose_preprocess", "state_support"]
+__all__ = ["choose_preprocess", "state_support", "support_with_words"]
 
 _KINDS = ("binary", "unit", "grid", "real", "counts", "categorical", "mixed")
 _WORDS = ("auto", "dequantise", "dequantise-symmetric", "binarise", "binarise-fixed", "standardise", "none")
@@ -42,6 +42,27 @@ def state_support(x: NDArray, stated: str | Support | Sequence[str | Support]) -
             f"{'' if whole else ' and hold fractions'}; rescale them or leave support= out."
         )
     return stated
+
+
+def support_with_words(
+    x: NDArray,
+    stated: str | Support | Sequence[str | Support] | None,
+    columns: list[str],
+    classes: dict[str, list[str]],
+) -> Support:
+    """The support of a table some of whose columns came in words: these are categorical, the others as for "mixed".
+
+    Raises InputError where something else is stated for a column of words.
+    """
+    words = [Support("categorical", max(2, len(classes[c]))) if c in classes else None for c in columns]
+    if stated is None or stated == "mixed":
+        found = [one or infer_support(column) for one, column in zip(words, x.T, strict=True)]
+    else:
+        found = list(state_support(x, stated).columns) or [state_support(x, stated)] * len(columns)
+    for name, word, one in zip(columns, words, found, strict=True):
+        if word and one.kind != "categorical":
+            raise InputError(f"Column {name!r} holds words, so its support is 'categorical'; got {one.kind!r}.")
+    return Support("mixed", columns=tuple(word or one for word, one in zip(words, found, strict=True)))
 
 
 def _of_columns(x: NDArray, stated: Sequence[str | Support] | None) -> Support:

@@ -58,7 +58,7 @@ class Dataset:
     event: shape of one example; image_shape: (H, W) or (C, H, W) where the examples are images; columns: names of a
     table's columns; label_names: one per class; sha256: hash of x and labels; official: the parts that the data's
     makers fixed; split_seed: what drew the others; notes: what a person should know about the data (constant
-    columns, repeated rows).
+    columns, repeated rows); classes: of columns that came in words, the words in the order of their codes.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Dataset:
     split_seed: int
     official: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    classes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def levels(self) -> int | None:
@@ -125,6 +126,7 @@ def describe(dataset: Dataset) -> str:
         lines.append(f"  labels      {len(dataset.label_names)} classes: {_shortened(dataset.label_names)}")
     if dataset.columns:
         lines.append(f"  columns     {_shortened(dataset.columns)}")
+    lines += [f"  classes     {name}: {_shortened(words)}" for name, words in dataset.classes.items()]
     lines += [f"  sha256      {dataset.sha256}", f"  source      {dataset.source}"]
     lines += [f"  note        {note}" for note in dataset.notes]
     return "\n".join(lines)
@@ -148,6 +150,9 @@ def _map_words(recipe: Any) -> str:
     """A preprocessing recipe in one phrase; event shapes, which the first line has, are left out."""
     if recipe["kind"] == "chain":
         return ", then ".join(_map_words(step) for step in recipe["steps"])
+    if recipe["kind"] == "columns":
+        pairs = zip(recipe["sizes"], recipe["steps"], strict=True)
+        return f"by columns ({', '.join(f'{size} {_map_words(step)}' for size, step in pairs)})"
     numbers = [f"{key} {value}" for key, value in recipe.items() if key not in ("kind", "event")]
     return f"{recipe['kind']} ({', '.join(numbers)})" if numbers else recipe["kind"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
-from .raw import Raw, from_array, from_frame, not_numbers
+from .raw import Raw, columns_of, from_array, from_frame, is_number
 
 __all__ = ["ENDINGS", "read_path"]
 
@@ -76,49 +76,57 @@ def _read_csv(path: Path, labels: Any) -> tuple[Raw, Any]:
             first = next(csv.reader(file), [])
         if not first:
             raise InputError(f"{path.name!r} is empty; give at least two rows.")
-        header = not all(_is_number(cell) for cell in first)
+        header = not all(is_number(cell) for cell in first)
         columns = [cell.strip() for cell in first] if header else [f"column {i + 1}" for i in range(len(first))]
         if isinstance(labels, str) and labels not in columns:
             raise InputError(f"{path.name!r} has no column {labels!r} for the labels; it has {', '.join(columns)}.")
         skip = columns.index(labels) if isinstance(labels, str) else None
         used = [i for i in range(len(columns)) if i != skip]
-        x = _csv_numbers(path, columns, used, int(header))
+        x, classes = _csv_values(path, columns, used, int(header))
         if skip is not None:
             labels = [row[skip] for row in _csv_rows(path, int(header))]
     except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
-    return Raw(x, columns=[columns[i] for i in used] if header else None), labels
+    raw = Raw(x, columns=[columns[i] for i in used] if header else None, classes=classes)
+    if classes and any(is_number(cell) for cell in first):
+        raw.notes.append(f"The first line was taken for the names of the columns: {', '.join(columns)}.")
+    return raw, labels
 
 
-def _csv_numbers(path: Path, columns: list[str], used: list[int], skip: int) -> NDArray[Any]:
+def _csv_values(
+    path: Path, columns: list[str], used: list[int], skip: int
+) -> tuple[NDArray[Any], dict[str, list[str]]]:
     if not any(True for _ in _csv_rows(path, skip)):
         raise InputError(f"{path.name!r} has a line of names but no rows; give at least two.")
     try:
         with path.open(encoding="utf-8-sig") as file:
             x = np.loadtxt(file, delimiter=",", skiprows=skip, ndmin=2, comments=None, quotechar='"')
     except ValueError:
-        x = _csv_slowly(path, columns, used, skip)
-    else:
-        x = x[:, used]
-    return x
+        return _csv_slowly(path, columns, used, skip)
+    return x[:, used], {}
 
 
-def _csv_slowly(path: Path, columns: list[str], used: list[int], skip: int) -> NDArray[Any]:
-    """The numbers where some column (the labels') holds words; InputError that names what is wrong."""
-    values, bad = [], set()
+def _csv_slowly(
+    path: Path, columns: list[str], used: list[int], skip: int
+) -> tuple[NDArray[Any], dict[str, list[str]]]:
+    """Numbers, and classes where a column holds words; InputError that names what is wrong."""
+    rows = []
     for number, row in enumerate(_csv_rows(path, skip), start=1 + skip):
         if len(row) != len(columns):
             raise InputError(f"{path.name!r} is ragged: line {number} has {len(row)} cells, not {len(columns)}.")
-        words = [i for i in used if not _is_number(row[i])]
-        empty = [i for i in words if not row[i].strip()]
+        empty = [i for i in used if not row[i].strip()]
         if empty:
             raise InputError(f"{path.name!r} has no value in line {number}, column {columns[empty[0]]!r}: fill it in.")
-        bad.update(words)
-        if not bad:
-            values.append([float(row[i]) for i in used])
-    if bad:
-        raise InputError(not_numbers([columns[i] for i in sorted(bad)], repr(path.name)))
-    return np.array(values)
+        rows.append([row[i].strip() for i in used])
+    cells = [_floats_or_words(column) for column in zip(*rows, strict=True)]
+    return columns_of([columns[i] for i in used], cells, repr(path.name))
+
+
+def _floats_or_words(column: tuple[str, ...]) -> NDArray[Any]:
+    try:
+        return np.array([float(cell) for cell in column])
+    except ValueError:
+        return np.array(column, dtype=object)
 
 
 def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
@@ -126,14 +134,6 @@ def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
         for i, row in enumerate(csv.reader(file)):
             if i >= skip and row:
                 yield row
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_parquet(path: Path, labels: Any) -> tuple[Raw, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Support, infer_support, keyed_uniform
 from elbowroom.preprocess import Preprocess
 
-from .choices import choose_preprocess, state_support
+from .choices import choose_preprocess, state_support, support_with_words
 from .dataset import Dataset, Examples
 from .files import read_path
 from .named import NAMED, read_named
@@ -47,7 +47,8 @@ def load_data(
     """A data set from a named set, a NumPy array, torch tensor or pandas DataFrame, a file or a folder of images.
 
     support: inferred, unless stated as "binary", "unit", "grid", "real", "counts", "categorical" or a Support; "mixed"
-    infers it for each column of a table, a sequence states it for each. preprocess: "auto" (grids are dequantised,
+    infers it for each column of a table, a sequence states it for each. Columns of words are classes and make a table
+    "mixed". preprocess: "auto" (grids are dequantised,
     real numbers standardised, of mixed tables only these), "dequantise", "dequantise-symmetric" (to
     [−1, 1]), "binarise" (afresh each time), "binarise-fixed" (once, by `seed`), "standardise", "none", or a module.
     labels: one per example, or the name of a column. validation, test: how many examples, or which fraction of
@@ -61,7 +62,10 @@ def load_data(
     raw, labels, title, origin = _read(source, labels)
     values = _as_float32(raw.x)
     check_finite(values, raw.columns)
-    found = state_support(values, support if support is not None else raw.support or infer_support(values))
+    if raw.classes and raw.columns:
+        found = support_with_words(values, support, raw.columns, raw.classes)
+    else:
+        found = state_support(values, support if support is not None else raw.support or infer_support(values))
     codes, label_names = (None, None) if labels is None else encode_labels(labels, len(values), raw.label_names)
     known = NAMED.get(title) if isinstance(source, str) else None
     defaults = (known.validation, known.test) if known else (0.1, 0.2)
@@ -94,6 +98,7 @@ def load_data(
         split_seed=seed,
         official=tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n),
         notes=notes,
+        classes=raw.classes,
     )
 
 

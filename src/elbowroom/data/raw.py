@@ -1,5 +1,6 @@
 """Data as a source gives them, before support, split and preprocessing; and what may be in them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,16 +9,27 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
-__all__ = ["Raw", "as_numbers", "check_finite", "encode_labels", "from_array", "from_frame", "not_numbers"]
+__all__ = [
+    "Raw",
+    "as_numbers",
+    "check_finite",
+    "columns_of",
+    "encode_labels",
+    "from_array",
+    "from_frame",
+    "is_number",
+]
 
 _MOST_CLASSES = 2_000
+_MOST_WORDS = 256
 
 
 @dataclass
 class Raw:
     """What a source holds: x [n, D] for a table, [n, H, W] or [n, C, H, W] for images; labels of any kind.
 
-    official: how many of the last rows are the official validation and test parts, in this order.
+    official: how many of the last rows are the official validation and test parts, in this order. classes: of the
+    columns that came in words, the words in the order of their codes in x.
     """
 
     x: NDArray[Any]
@@ -27,6 +39,7 @@ class Raw:
     support: Support | None = None
     official: tuple[int, int] = (0, 0)
     notes: list[str] = field(default_factory=list)
+    classes: dict[str, list[str]] = field(default_factory=dict)
 
 
 def as_numbers(values: Any, what: str) -> NDArray[Any]:
@@ -62,17 +75,61 @@ def from_frame(frame: Any, labels: Any, what: str = "The table") -> tuple[Raw, A
         if labels not in frame.columns:
             raise InputError(f"{what} has no column {labels!r} for the labels; it has {_named(frame.columns)}.")
         labels, frame = frame[labels].to_numpy(), frame.drop(columns=labels)
-    bad = [c for c in frame.columns if getattr(frame[c].dtype, "kind", "O") not in "buif"]
+    columns = [str(c) for c in frame.columns]
+    x, classes = columns_of(columns, [_cells(frame.iloc[:, i]) for i in range(len(columns))], what)
+    return Raw(x if columns else np.empty((len(frame), 0)), columns=columns, classes=classes), labels
+
+
+def _cells(column: Any) -> NDArray[Any]:
+    """A column of a DataFrame: floats, or its words as they are."""
+    if getattr(column.dtype, "kind", "O") in "buif":
+        return column.to_numpy(dtype="float64", na_value=np.nan)
+    return column.astype(object).to_numpy()
+
+
+def columns_of(
+    names: list[str], cells: Sequence[NDArray[Any]], what: str
+) -> tuple[NDArray[np.float64], dict[str, list[str]]]:
+    """Numbers [n, columns] and, of the columns of words, the words that their codes mean, in sorted order.
+
+    cells: of every column, floats or words. Raises InputError for columns that are neither numbers nor classes (numbers
+    among words, empty cells, words that hardly repeat), and for classes where two columns have one name.
+    """
+    pairs = list(zip(names, cells, strict=True))
+    bad = [name for name, values in pairs if values.dtype.kind == "O" and not _are_classes(values)]
     if bad:
-        raise InputError(not_numbers(bad, what))
-    columns = [frame[c].to_numpy(dtype="float64", na_value=np.nan) for c in frame.columns]
-    x = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
-    return Raw(x, columns=[str(c) for c in frame.columns]), labels
+        raise InputError(_not_numbers(bad, what))
+    classes = {name: sorted(set(values)) for name, values in pairs if values.dtype.kind == "O"}
+    twice = [name for name in names if names.count(name) > 1] if classes else []
+    if twice:
+        raise InputError(f"{what} has two columns named {twice[0]!r}: give each a name of its own.")
+    x = [np.searchsorted(classes[name], values.astype(str)) if name in classes else values for name, values in pairs]
+    return np.stack(x, axis=1).astype(np.float64) if x else np.empty((0, 0)), classes
 
 
-def not_numbers(columns: Any, what: str) -> str:
-    """The sentence about columns that are not numeric."""
-    return f"{what} has columns that are not numbers: {_named(columns)}; drop or encode them, or name one as labels."
+def _are_classes(values: NDArray[Any]) -> bool:
+    """Whether these are words alone, not too many different ones, and each twice or more on average."""
+    if not all(isinstance(value, str) and value.strip() and not is_number(value) for value in values):
+        return False
+    different = len(set(values))
+    return different <= min(_MOST_WORDS, len(values) / 2)
+
+
+def is_number(cell: str) -> bool:
+    """Whether the text of a cell is a number."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_numbers(columns: Any, what: str) -> str:
+    """The sentence about columns that are neither numbers nor classes."""
+    return (
+        f"{what} has columns that are not numbers: {_named(columns)}; a column of classes holds words alone, at most "
+        f"{_MOST_WORDS} different ones and each twice or more on average: drop or encode these, or name one as labels."
+    )
 
 
 def check_finite(x: NDArray[Any], columns: list[str] | None) -> None:

@@ -6,6 +6,7 @@ from .bounded import TruncatedNormal as TruncatedNormal
 from .capabilities import capabilities as capabilities
 from .capabilities import require as require
 from .columns import Columns as Columns
+from .columns import known_mean as known_mean
 from .continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from .correlated import CorrelatedNormal as CorrelatedNormal
 from .counts import NegativeBinomial as NegativeBinomial

@@ -9,7 +9,7 @@ from torch.distributions import Distribution, constraints
 from .capabilities import Capability, capabilities, require
 from .draws import simulate
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "known_mean"]
 
 
 class Columns(Distribution):
@@ -71,6 +71,21 @@ def _log_prob(group: Distribution, value: Tensor, seen: Tensor | None, typical: 
     there = seen > 0
     cells = group.base_dist.log_prob(torch.where(there, value, typical))  # type: ignore[attr-defined]
     return torch.where(there, cells, 0.0).sum(-1)
+
+
+def known_mean(p: Distribution) -> Tensor:
+    """The mean of p, [*batch, *event]; NaN for the columns, or the whole, that have none (classes without an order).
+
+    >>> from torch.distributions import Categorical, Independent, Normal
+    >>> classes = Independent(Categorical(logits=torch.zeros(1, 3)), 1)
+    >>> known_mean(Columns([Independent(Normal(torch.ones(1), 1.0), 1), classes]))
+    tensor([1., nan])
+    """
+    if isinstance(p, Columns):
+        return torch.cat([known_mean(group).expand(*p.batch_shape, -1) for group in p.groups], -1)
+    if "mean" in capabilities(p):
+        return p.mean
+    return torch.full((*p.batch_shape, *p.event_shape), torch.nan)
 
 
 @simulate.register

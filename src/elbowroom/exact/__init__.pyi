@@ -1,3 +1,5 @@
+from .latent_classes import LatentClasses as LatentClasses
+from .latent_classes import fit_latent_classes as fit_latent_classes
 from .linear import LinearVAE as LinearVAE
 from .linear import StationaryPoint as StationaryPoint
 from .linear import active_at as active_at

@@ -21,5 +21,7 @@ from .plates import graph as graph
 from .plates import plate_diagram as plate_diagram
 from .series import Series as Series
 from .series import series_plot as series_plot
+from .shares import Share as Share
+from .shares import class_shares as class_shares
 from .tables import COLUMN_LIMIT as COLUMN_LIMIT
 from .tables import quantile_strips as quantile_strips

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from elbowroom.distributions import require
 from elbowroom.numerics import Batch
 from elbowroom.vae import VAE, HasBatch
 from elbowroom.vae.model import as_batch, evaluating
@@ -62,7 +63,8 @@ def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
 def reconstruction_error(vae: VAE, examples: Batch | HasBatch, seed: int = 0) -> float:
     """Mean over examples of ‖y − ŷ‖², y the preprocessed example and ŷ the decoder's mean at the encoder's mean.
 
-    On the network's scale, where the data's grid is dequantised; see `psnr`.
+    On the network's scale, where the data's grid is dequantised; see `psnr`. Raises CapabilityError where p(x | z) has
+    no mean, as over classes without an order.
     """
     return float(_squares(vae, examples, seed).mean())
 
@@ -83,7 +85,9 @@ def _squares(vae: VAE, examples: Batch | HasBatch, seed: int) -> Tensor:
         given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
         for name, value in vae.encode(batch, seed).items():
             given[name] = value.unsqueeze(0)
-        return (vae.likelihood(given).mean - given["x"])[0].double().square().flatten(1).sum(1)
+        p_x = vae.likelihood(given)
+        require(p_x, "mean")
+        return (p_x.mean - given["x"])[0].double().square().flatten(1).sum(1)
 
 
 def neighbour_accuracy(

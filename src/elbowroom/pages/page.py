@@ -15,6 +15,7 @@ from . import parts, verdicts
 from .estimators import evidence_panel
 from .records import Record, read_record
 from .strips import decoded_grid
+from .tables import table_looks
 from .variances import ink_figure, variance_figure
 
 __all__ = ["report"]
@@ -58,7 +59,7 @@ def _render(record: Record) -> str:
 
 def _content(record: Record) -> dict[str, Any]:
     study, pictured = record.study, bool(record.study["data"].get("image_shape"))
-    looks = [parts.reconstructions(record), parts.samples(record)] if pictured else [parts.table_samples(record)]
+    looks = [parts.reconstructions(record), parts.samples(record)] if pictured else table_looks(record)
     panels = [parts.panel(record, model) for model in study["models"]]
     return {
         "study": study,
@@ -67,6 +68,8 @@ def _content(record: Record) -> dict[str, Any]:
         "evidence": _evidence_rows(record),
         "estimators": evidence_panel(record),
         "has_bits": any(row.get("bits_per_dimension") for row in study["evidence"]),
+        "has_squares": not study["reconstruction"].get("why_none"),
+        "left_out": study.get("left_out"),
         "estimands": sorted({estimate.quantity for _, estimate in record.evidence}),
         "looks": looks,
         "plane": parts.plane(record),

@@ -100,6 +100,8 @@ def _ladder_foot(record: Record) -> str:
 def reconstructions(record: Record) -> Figure:
     """Held-out images over their reconstructions."""
     study = record.study
+    if why := study["reconstruction"].get("why_none"):
+        return Figure("reconstructions", "Held-out reconstructions", "", missing=why)
     title = f"Held-out reconstructions: {verdicts.reconstruction_text(record)}"
     strips, shown, note = picture_pairs(record, ("held_out", "held out"), ("reconstructions", "reconstruction"))
     how = (
@@ -112,7 +114,9 @@ def reconstructions(record: Record) -> Figure:
 
 
 def samples(record: Record) -> Figure:
-    """Ancestral samples beside decoder means of the same z."""
+    """Ancestral samples beside decoder means of the same z, or beside held-out images where there are no means."""
+    if record.study["reconstruction"].get("why_none"):
+        return _samples_alone(record)
     strips, shown, note = picture_pairs(
         record, ("samples_ancestral", "ancestral sample"), ("samples_mean", "decoder mean")
     )
@@ -120,41 +124,29 @@ def samples(record: Record) -> Figure:
     how = (
         "Above: what the model generates, z drawn from the prior and then x from p(x | z). Below: the mean of "
         "p(x | z) at the same z; a mean is no sample, and hides the decoder's noise. Values beyond the range of the "
-        "data are drawn black or white." + _leak(record)
+        "data are drawn black or white." + leak_words(record)
     )
     return Figure(
         "samples", title, how, f"Seed {record.study['draws']['seed']}, the first {shown} draws.{note}", strips=strips
     )
 
 
-def _leak(record: Record) -> str:
+def _samples_alone(record: Record) -> Figure:
+    strips, shown, note = picture_pairs(record, ("held_out", "held out"), ("samples_ancestral", "ancestral sample"))
+    title = f"{shown} held-out examples, and {shown} ancestral samples"
+    how = "Above: held-out examples. Below: what the model generates, z drawn from the prior and then x from p(x | z)."
+    foot = (
+        f"Seed {record.study['draws']['seed']}, the first {shown} of a seeded draw and the first {shown} draws.{note}"
+    )
+    return Figure("samples", title, how, foot, strips=strips)
+
+
+def leak_words(record: Record) -> str:
+    """How much of the likelihood lies outside the data's range, where that is worth saying."""
     leak = record.study.get("leak")
     if not leak or leak < _WORTH_SAYING:
         return ""
     return f" The likelihood puts {100 * leak:.2g} % of its mass outside the range of the data."
-
-
-def table_samples(record: Record) -> Figure:
-    """Quantile strips per column instead of pictures."""
-    data = record.pictures.get("data_sample", record.pictures["held_out"])
-    series = [
-        ("held-out data", flat(data)),
-        ("ancestral samples", flat(record.pictures["samples_ancestral"])),
-        ("decoder means (same z)", flat(record.pictures["samples_mean"])),
-    ]
-    names = column_names(record)
-    title = f"{len(names)} columns: held-out data beside ancestral samples and decoder means"
-    how = (
-        "Thin: 5 to 95 % of the values; thick: 25 to 75 %; tick: the median. Samples should look like the data; "
-        "decoder means are narrower, because a mean is no sample and hides the decoder's noise." + _leak(record)
-    )
-    if len(names) > figures.COLUMN_LIMIT:
-        how += f" The first {figures.COLUMN_LIMIT} of {len(names)} columns are drawn."
-    foot = (
-        f"n = {figures.count(len(data))} held-out rows, {figures.count(len(series[1][1]))} samples, seed "
-        f"{record.study['draws']['seed']}. Held-out reconstructions: {verdicts.reconstruction_text(record)}."
-    )
-    return Figure("samples", title, how, foot, svg=both_widths(figures.quantile_strips, series, names, title=title))
 
 
 def flat(values: np.ndarray) -> np.ndarray:
@@ -167,6 +159,12 @@ def column_names(record: Record) -> list[str]:
     width = flat(record.pictures["samples_ancestral"]).shape[1]
     names = record.study["data"].get("columns")
     return [str(n) for n in names] if names else [f"column {i + 1}" for i in range(width)]
+
+
+def numeric_columns(record: Record) -> list[int]:
+    """The columns of a table that hold numbers, not classes without an order."""
+    classes = record.study["data"].get("classes") or {}
+    return [i for i in range(len(column_names(record))) if str(i) not in classes]
 
 
 def plane(record: Record) -> Figure:
@@ -206,12 +204,17 @@ def panel(record: Record, model: Any) -> Figure | None:
     if f"models.{model['name']}.samples" not in record.pictures:
         return None
     if record.study["data"].get("image_shape"):
+        if record.study["reconstruction"].get("why_none"):
+            return None
         strip = model_strip(record, str(model["name"]), name)
         return Figure(f"panel-{model['name']}", f"{name}: reconstructions and samples", "", strips=[strip])
-    drawn = record.pictures[f"models.{model['name']}.samples"]
-    series = [("held-out data", flat(record.pictures["held_out"])), (f"samples at {name}", flat(drawn))]
-    names = column_names(record)[:8]
-    title = f"{name}: samples beside data" + (f", first {len(names)} columns" if flat(drawn).shape[1] > 8 else "")
+    kept = numeric_columns(record)
+    if not kept:
+        return None
+    drawn = flat(record.pictures[f"models.{model['name']}.samples"])[:, kept]
+    series = [("held-out data", flat(record.pictures["held_out"])[:, kept]), (f"samples at {name}", drawn)]
+    names = [column_names(record)[i] for i in kept[:8]]
+    title = f"{name}: samples beside data" + (f", first {len(names)} columns" if len(kept) > 8 else "")
     return Figure(
         f"panel-{model['name']}", title, "", svg=both_widths(figures.quantile_strips, series, names, title=title)
     )

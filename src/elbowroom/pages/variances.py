@@ -16,7 +16,13 @@ _AXIS = "% of the held-out data's variance"
 
 
 def variance_figure(record: Record) -> Figure | None:
-    """One stacked bar per model, latent and noise; None where the record is older than the split."""
+    """One stacked bar per model, latent and noise; None where the record is older than the split.
+
+    Where squares mean nothing, a sentence in its place says so.
+    """
+    if record.study["reconstruction"].get("why_none"):
+        why = str(record.study["reconstruction"]["why_none"])
+        return Figure("variance-bars", "The variance is not split", "", missing=why)
     rows = record.study.get("variance")
     if not rows:
         return None

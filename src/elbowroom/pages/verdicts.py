@@ -69,8 +69,10 @@ def contest(difference: Mapping[str, Any] | None, direction: str = "exact") -> s
 
 
 def reconstruction_text(record: Record) -> str:
-    """Squared error and PSNR of the held-out reconstructions."""
+    """Squared error and PSNR of the held-out reconstructions, or the sentence that says why there are none."""
     found = record.study["reconstruction"]
+    if found.get("why_none"):
+        return str(found["why_none"])
     return f"squared error {significant(found.get('squared_error'))} per example, {decibels(found.get('psnr'))}"
 
 

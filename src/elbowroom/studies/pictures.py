@@ -8,12 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from elbowroom.data import Dataset
+from elbowroom.data import Dataset, Examples
+from elbowroom.distributions import known_mean
 from elbowroom.metrics import latent_use
-from elbowroom.numerics import InputError
 from elbowroom.runs import write_atomic
 from elbowroom.sweeps import Swept
 from elbowroom.vae import VAE
+from elbowroom.vae.model import evaluating
 
 __all__ = ["draw_pictures"]
 
@@ -23,29 +24,54 @@ _GRID = 15
 
 
 def draw_pictures(swept: Sequence[Swept], chosen: Swept, data: Dataset, folder: Path, n: int, seed: int) -> None:
-    """Write pictures.safetensors: nothing cherry-picked, the first n of a seeded order and of a seeded draw."""
+    """Write pictures.safetensors: nothing cherry-picked, the first n of a seeded order and of a seeded draw.
+
+    Reconstructions and means are NaN in columns of classes without an order, which have none.
+    """
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
-    arrays = {"held_out": shown.x, "reconstructions": chosen.vae.reconstruct(shown)}
+    arrays = {"held_out": shown.x, "reconstructions": _reconstructions(chosen.vae, shown)}
     many = n if data.image_shape is not None else _MAP
-    arrays |= {f"samples_{mode}": _sample(chosen.vae, data, many, mode, seed) for mode in ("ancestral", "mean")}
+    arrays["samples_ancestral"] = _sample(chosen.vae, data, many, seed)
+    arrays["samples_mean"] = _means(chosen.vae, data, many, seed)
     arrays |= _map(chosen.vae, data)
-    if chosen.vae.latents == 2:
+    if _has_grid(chosen.vae):
         arrays |= _decoded_grid(chosen.vae)
     if data.image_shape is None:
         arrays["data_sample"] = data.validation.x[:_MAP]
     for one in swept:
-        arrays[f"models.{one.name}.reconstructions"] = one.vae.reconstruct(shown[:_HOVER])
-        arrays[f"models.{one.name}.samples"] = _sample(one.vae, data, _HOVER, "ancestral", seed)
+        arrays[f"models.{one.name}.reconstructions"] = _reconstructions(one.vae, shown[:_HOVER])
+        arrays[f"models.{one.name}.samples"] = _sample(one.vae, data, _HOVER, seed)
     plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
     write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
 
 
-def _sample(vae: VAE, data: Dataset, n: int, mode: str, seed: int) -> Tensor:
+def _sample(vae: VAE, data: Dataset, n: int, seed: int) -> Tensor:
     """Samples, given the contexts of held-out examples where the model reads any."""
+    return vae.sample(n, seed=seed, context=_contexts(vae, data, n))
+
+
+@torch.no_grad()
+def _means(vae: VAE, data: Dataset, n: int, seed: int) -> Tensor:
+    """Means of p(x | z) at the z of `_sample`."""
+    with evaluating(vae):
+        mean = known_mean(vae.likelihood(vae.draw_prior(n, seed, _contexts(vae, data, n))))
+    return vae.preprocess.inverse(mean.expand(1, n, *mean.shape[2:])[0])
+
+
+@torch.no_grad()
+def _reconstructions(vae: VAE, examples: Examples) -> Tensor:
+    """Means of p(x | z) at the encoder's means, as `VAE.reconstruct`."""
+    batch = examples.batch()
+    with evaluating(vae):
+        given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, 0))
+        given |= {name: value.unsqueeze(0) for name, value in vae.encode(batch).items()}
+        return vae.preprocess.inverse(known_mean(vae.likelihood(given))[0])
+
+
+def _contexts(vae: VAE, data: Dataset, n: int) -> dict[str, Tensor]:
     held_out = data.validation[torch.arange(n) % len(data.validation)]
-    context = {name: held_out.context[name] for name in vae.context_names}
-    return vae.sample(n, mode=mode, seed=seed, context=context)  # type: ignore[arg-type]
+    return {name: held_out.context[name] for name in vae.context_names}
 
 
 def _map(vae: VAE, data: Dataset) -> dict[str, Tensor]:
@@ -62,14 +88,17 @@ def _map(vae: VAE, data: Dataset) -> dict[str, Tensor]:
     return {"latent_map": torch.from_numpy(plane), "latent_labels": labels}
 
 
+def _has_grid(vae: VAE) -> bool:
+    """Whether z is one block of two dimensions, and nothing else is to be given."""
+    return vae.latents == 2 and len(vae.prior) == 1 and not vae.context_names
+
+
 @torch.no_grad()
 def _decoded_grid(vae: VAE) -> dict[str, Tensor]:
     """Decoder means over a grid of prior quantiles of a two-dimensional latent."""
-    if len(vae.prior) != 1 or vae.context_names:
-        raise InputError("A decoded grid needs one latent block of two dimensions and no context.")
     axis = torch.special.ndtri((torch.arange(_GRID) + 0.5) / _GRID)
     rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
     z = torch.stack([columns.flatten(), rows.flatten()], -1)
     p_x = vae.likelihood({next(iter(vae.prior.keys())): z.unsqueeze(0)})
-    decoded = vae.preprocess.inverse(p_x.mean[0])
+    decoded = vae.preprocess.inverse(known_mean(p_x)[0])
     return {"decoded_grid": decoded.unflatten(0, (_GRID, _GRID)), "decoded_grid_axis": axis}

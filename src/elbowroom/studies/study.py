@@ -16,16 +16,17 @@ import torch
 from torch import nn
 
 from elbowroom import evidence, likelihoods, networks, posteriors, priors
-from elbowroom.data import Dataset, load_data
+from elbowroom.data import Dataset, Examples, load_data
 from elbowroom.evidence.records import keep_estimates
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy, psnr, reconstruction_error
-from elbowroom.numerics import CapabilityError, Estimate, InputError
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Support
 from elbowroom.pages import report
 from elbowroom.runs import write_atomic
 from elbowroom.sweeps import Swept, choose, sweep
 from elbowroom.vae import VAE
 
-from .classics import Classic, classics
+from .beforehand import check_parts, no_squares
+from .classics import Classic, classics, classics_left_out
 from .measured import shuffled
 from .pictures import draw_pictures
 from .variance import variance_record
@@ -62,16 +63,19 @@ def default_model(data: Dataset, latents: int = 16, widths: Sequence[int] = (256
     """The VAE that `study` trains: two-layer perceptrons, a standard normal prior, the likelihood of the support.
 
     The likelihood is `likelihoods.auto`'s for the preprocessed data; an encoder of raw levels, counts or mixed columns
-    reads them standardised. Raises InputError for a latent without size.
+    reads them standardised, and classes without an order one-hot. Raises InputError for a latent without size.
     """
     if latents < 1:
         raise InputError(f"latents must be 1 or more; got {latents}.")
     torch.manual_seed(seed)
     dimensions = math.prod(data.event)
     support = data.preprocess.support(data.support)
-    encoder: nn.Module = networks.mlp([dimensions, *widths, 2 * latents])
+    classes = _classes(support, dimensions)
+    encoder: nn.Module = networks.mlp([sum(k or 1 for k in classes), *widths, 2 * latents])
     if support.kind in _RAW:
-        encoder = networks.standardised(encoder, data.event if support.kind in ("mixed", "counts") else ())
+        encoder = networks.standardised(
+            encoder, () if support.kind == "grid" else data.event, classes if any(classes) else ()
+        )
     likelihood, _ = likelihoods.auto(
         support,
         data.event,
@@ -79,6 +83,12 @@ def default_model(data: Dataset, latents: int = 16, widths: Sequence[int] = (256
     )
     prior, posterior = priors.StandardNormal(latents), posteriors.DiagonalNormal(encoder, latents)
     return VAE(prior, posterior, likelihood, preprocess=data.preprocess)
+
+
+def _classes(support: Support, dimensions: int) -> list[int]:
+    """How many classes without an order each element holds; 0 for a number."""
+    columns = support.columns or (support,) * dimensions
+    return [one.levels or 0 if one.kind == "categorical" else 0 for one in columns]
 
 
 def study(
@@ -103,15 +113,16 @@ def study(
     model: default `default_model(data, latents)`. epochs: default as many as make 5,000 steps. draws: of IWAE on test.
     annealed: how many test examples AIS measures beside it; 0 for none. overwrite: delete what the folder holds;
     resume: continue an interrupted study. Raises InputError where the folder holds a study already, and as `load_data`
-    and `fit` do.
+    and `fit` do, all of it before anything is trained.
     """
     begun = time.monotonic()
     if draws < 1 or annealed < 0:
         raise InputError(f"draws must be 1 or more and annealed 0 or more; got {draws} and {annealed}.")
     data = data if isinstance(data, Dataset) else load_data(data, seed=seed)
+    check_parts(data)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
-    _prepare(folder, overwrite, resume)
     vae = model or default_model(data, latents, seed=seed)
+    _prepare(folder, overwrite, resume)
     steps_per_epoch = math.ceil(len(data.train) / _BATCH)
     epochs = epochs or math.ceil(_TRAINING_STEPS / steps_per_epoch)
     clock = {"sweep": time.monotonic()}
@@ -128,6 +139,7 @@ def study(
     clock["end"] = time.monotonic()
     seconds = {"sweep": clock["evidence"] - clock["sweep"], "evidence": clock["end"] - clock["evidence"]}
     seconds["total"] = clock["end"] - begun
+    squares = no_squares(chosen.vae, data)
     record = {
         "version": RECORD_VERSION,
         "title": f"A variational autoencoder of {data.name}",
@@ -136,11 +148,12 @@ def study(
         "data": _data_record(data),
         "environment": _environment(seconds),
         "chosen": chosen.name,
-        "models": [_model_record(one, data) for one in swept],
+        "models": [_model_record(one, data, squares) for one in swept],
         **_evidence_record(chosen, bounds, rivals, data),
         "not_measured": not_measured,
-        **_test_record(chosen.vae, data),
-        **variance_record(swept, chosen, rivals, data, seed),
+        "left_out": classics_left_out(data),
+        **_test_record(chosen.vae, data, squares),
+        **({} if squares else variance_record(swept, chosen, rivals, data, seed)),
         "draws": {"seed": seed, "n": _PICTURES},
     }
     draw_pictures(swept, chosen, data, folder, _PICTURES, seed)
@@ -168,6 +181,20 @@ def _data_record(data: Dataset) -> dict[str, Any]:
         "levels": data.levels,
         "dimensions": math.prod(data.event),
         "columns": data.columns,
+        "classes": _class_names(data),
+    }
+
+
+def _class_names(data: Dataset) -> dict[str, list[str]]:
+    """Of a table, by number of the column: the classes' names, or their codes where they have none."""
+    if data.image_shape is not None:
+        return {}
+    columns = data.columns or [""] * math.prod(data.event)
+    kinds = data.support.columns or (data.support,) * len(columns)
+    return {
+        str(i): data.classes.get(name) or [str(code) for code in range(one.levels or 0)]
+        for i, (name, one) in enumerate(zip(columns, kinds, strict=True))
+        if one.kind == "categorical"
     }
 
 
@@ -186,7 +213,8 @@ def _pair(estimate: Estimate) -> list[float]:
     return [estimate.mean, estimate.se_total]
 
 
-def _model_record(one: Swept, data: Dataset) -> dict[str, Any]:
+def _model_record(one: Swept, data: Dataset, no_squares: str | None) -> dict[str, Any]:
+    squared_error = None if no_squares else one.squared_error
     return {
         "name": one.name,
         "beta": one.beta,
@@ -199,15 +227,16 @@ def _model_record(one: Swept, data: Dataset) -> dict[str, Any]:
         "draws": one.iwae.budget.draws,
         "active": one.active,
         "latents": one.vae.latents,
-        "squared_error": one.squared_error,
-        "psnr": _psnr(one.squared_error, data),
+        "squared_error": squared_error,
+        "psnr": _psnr(squared_error, data),
         "notes": one.history.notes,
     }
 
 
-def _psnr(squared_error: float, data: Dataset) -> float | None:
-    bounded = data.preprocess.support(data.support).kind in ("unit", "binary")
-    return psnr(squared_error, math.prod(data.event)) if bounded else None
+def _psnr(squared_error: float | None, data: Dataset) -> float | None:
+    if squared_error is None or data.preprocess.support(data.support).kind not in ("unit", "binary"):
+        return None
+    return psnr(squared_error, math.prod(data.event))
 
 
 def _evidence_record(
@@ -258,9 +287,9 @@ def _bits(estimate: Estimate, data: Dataset) -> list[float] | None:
     return [bits.mean, bits.se_mc, bits.se_points]
 
 
-def _test_record(vae: VAE, data: Dataset) -> dict[str, Any]:
+def _test_record(vae: VAE, data: Dataset, no_squares: str | None) -> dict[str, Any]:
     use = latent_use(vae, data.test)
-    squared_error = reconstruction_error(vae, data.test)
+    squared_error = None if no_squares else reconstruction_error(vae, data.test)
     return {
         "latents": {
             "kl": None if use.kl is None else use.kl.tolist(),
@@ -270,7 +299,12 @@ def _test_record(vae: VAE, data: Dataset) -> dict[str, Any]:
             "axes": "z1, z2" if vae.latents == 2 else "first two principal components of the posterior means",
             "knn": _neighbours(vae, data, use.means),
         },
-        "reconstruction": {"squared_error": squared_error, "psnr": _psnr(squared_error, data), "n": len(data.test)},
+        "reconstruction": {
+            "squared_error": squared_error,
+            "psnr": _psnr(squared_error, data),
+            "n": len(data.test),
+            "why_none": no_squares,
+        },
         "leak": _leak(vae, data),
     }
 
@@ -281,13 +315,22 @@ def _neighbours(vae: VAE, data: Dataset, test_codes: Any, k: int = 5, most: int 
         return None
     labels, truth = train.labels.numpy(), test.labels.numpy()
     codes = latent_use(vae, train).means
-    raw, raw_test = train.x.flatten(1).numpy(), test.x.flatten(1).numpy()
+    raw, raw_test = (_comparable(data, part) for part in (train, test))
     return {
         "z": neighbour_accuracy(codes, labels, test_codes, truth, k),
         "x": neighbour_accuracy(raw, labels, raw_test, truth, k),
         "k": k,
         "n": len(test),
     }
+
+
+def _comparable(data: Dataset, examples: Examples) -> Any:
+    """Rows for distances: the raw ones; of columns of different kinds, and of classes, what an encoder reads."""
+    if data.support.kind not in ("mixed", "categorical"):
+        return examples.x.flatten(1).numpy()
+    scaler = networks.standardised(nn.Identity(), data.event, _classes(data.support, math.prod(data.event)))
+    scaler.settle(data.train.x)
+    return scaler(examples.x).numpy()
 
 
 @torch.no_grad()

@@ -50,7 +50,9 @@ def _contest(difference: dict[str, Any], name: str) -> str:
 
 
 def _article(name: str) -> str:
-    return name if name.endswith(("PCA", "analysis", "s")) else f"a {name}"
+    if name.endswith(("PCA", "analysis", "s")):
+        return name
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _figure(label: str, value: float, error: float, unit: str, direction: str) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""The latent class model against closed forms, scikit-learn's mixture and SciPy."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.mixture import GaussianMixture
+
+from elbowroom.exact import fit_latent_classes
+from elbowroom.numerics import InputError, Support
+
+KINDS = [Support("categorical", 3), Support("grid", 5), Support("counts"), Support("real"), Support("binary")]
+
+
+def table(n: int = 600) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    k = rng.integers(2, size=n)
+    return np.column_stack(
+        [
+            np.where(rng.random(n) < 0.8, 2 * k, rng.integers(3, size=n)),
+            rng.binomial(4, 0.2 + 0.6 * k),
+            rng.negative_binomial(3, 0.01 + 0.02 * k),
+            rng.normal(3 * k, 1 + k),
+            rng.random(n) < 0.1 + 0.8 * k,
+        ]
+    ).astype(float)
+
+
+def test_one_class_is_the_product_of_the_columns() -> None:
+    x = table()
+    found = fit_latent_classes(x, KINDS, 1).log_prob(x)
+    expected = sum(
+        np.log([(np.sum(x[:, i] == v) + 1) / (len(x) + levels) for v in x[:, i]])
+        for i, levels in ((0, 3), (1, 5), (4, 2))
+    )
+    mean, variance = x[:, 2].mean(), x[:, 2].var()
+    r = mean**2 / (variance - mean)
+    expected = expected + stats.nbinom(r, r / (r + mean)).logpmf(x[:, 2])
+    expected += stats.norm(x[:, 3].mean(), np.sqrt(1.001) * x[:, 3].std()).logpdf(x[:, 3])
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_probabilities_of_all_tables_add_to_one() -> None:
+    x = table()[:, [0, 1, 4]]
+    model = fit_latent_classes(x, [KINDS[0], KINDS[1], KINDS[4]], 3)
+    cells = np.array(list(itertools.product(range(3), range(5), range(2))), dtype=float)
+    assert np.exp(model.log_prob(cells)).sum() == pytest.approx(1.0)
+
+
+def test_two_hidden_groups_are_found_and_what_they_hold() -> None:
+    """Conditional probabilities and weights of the model that made the data, within sampling error."""
+    x = table(4_000)
+    model = fit_latent_classes(x, KINDS, 2)
+    low = int(np.argmin(next(family.moments()[0][:, 0] for columns, family in model.groups if columns == [3])))
+    assert abs(model.weights[low] - 0.5) < 4 * 0.5 / np.sqrt(4_000)
+    tables = next(family for columns, family in model.groups if columns == [0, 1, 4])
+    p = np.exp(tables.log_p[:, low])
+    error = 4 * 0.5 / np.sqrt(2_000)
+    np.testing.assert_allclose(p[:3], [0.8 + 0.2 / 3, 0.2 / 3, 0.2 / 3], atol=error)
+    np.testing.assert_allclose(p[3:8], stats.binom(4, 0.2).pmf(range(5)), atol=error)
+    np.testing.assert_allclose(p[8:], [0.9, 0.1], atol=error)
+    alone = fit_latent_classes(x, KINDS, 1)
+    assert model.log_prob(x).mean() > alone.log_prob(x).mean() + 0.5
+
+
+def test_normals_alone_are_scikit_learns_diagonal_mixture() -> None:
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(-2, 0.5, (300, 2)), rng.normal(2, [1.0, 0.3], (200, 2))])
+    model = fit_latent_classes(x, [Support("real")] * 2, 2, steps=300)
+    theirs = GaussianMixture(2, covariance_type="diag", tol=1e-8, max_iter=500, random_state=0).fit(x)
+    assert model.log_prob(x).mean() == pytest.approx(theirs.score(x), abs=2e-3)
+    within = theirs.weights_ @ theirs.covariances_.sum(1)
+    assert model.within == pytest.approx(within, rel=0.02)
+    assert model.between + model.within == pytest.approx(x.var(0).sum(), rel=0.01)
+
+
+def test_posterior_and_moments() -> None:
+    x = table()
+    model = fit_latent_classes(x, KINDS, 3)
+    np.testing.assert_allclose(model.posterior(x).sum(1), 1.0)
+    alone = fit_latent_classes(x[:, 1:2], [Support("grid", 5)], 1)
+    p = np.array([(np.sum(x[:, 1] == v) + 1) / (len(x) + 5) for v in range(5)])
+    assert alone.between == 0.0
+    assert alone.within == pytest.approx(p @ np.arange(5) ** 2 - (p @ np.arange(5)) ** 2)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="a support per column and a row or more per class"):
+        fit_latent_classes(table(5), KINDS, 6)
