@@ -84,9 +84,10 @@ def _data(record: Record) -> np.ndarray:
 
 
 def _foot(record: Record) -> str:
-    said = verdicts.reconstruction_text(record)
-    return (
+    said = (
         f"n = {figures.count(len(_data(record)))} held-out rows, "
-        f"{figures.count(len(record.pictures['samples_ancestral']))} samples, seed {record.study['draws']['seed']}. "
-        + (said if record.study["reconstruction"].get("why_none") else f"Held-out reconstructions: {said}.")
+        f"{figures.count(len(record.pictures['samples_ancestral']))} samples, seed {record.study['draws']['seed']}."
     )
+    if record.study["reconstruction"].get("why_none"):  # the part about variance says why
+        return said
+    return f"{said} Held-out reconstructions: {verdicts.reconstruction_text(record)}."

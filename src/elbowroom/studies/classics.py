@@ -226,7 +226,9 @@ def _class_families(supports: Sequence[Support], train: Array, seed: int) -> lis
     different = len(np.unique(train, axis=0))
     sizes = [k for k in _CLASSES if 2 * k <= different] or [1]
     sizes = sizes[::2] if train.size > _MOST_ELEMENTS else sizes
-    alone = _Candidate("one table or family per column", _latent_classes(supports, 1, seed))
+    alone = _Candidate(
+        "a table, a normal or a negative binomial per column, as its kind asks", _latent_classes(supports, 1, seed)
+    )
     grouped = [_Candidate(f"{k} classes", _latent_classes(supports, k, seed)) for k in sizes]
     return [("independence model", [alone]), ("latent class model", grouped)]
 
