@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from elbowroom.numerics import Budget, Estimate, InputError
+from elbowroom.numerics.estimate import PER_EXAMPLE
 
 rng = np.random.default_rng(0)
 
@@ -118,6 +119,15 @@ def test_draws_that_miss_are_announced() -> None:
     assert line.endswith("; k̂ above 0.7 on 2 examples: the draws miss where p(z | x) lies")
 
 
+def test_divergence_is_announced() -> None:
+    few, many = made([1.0, 2.0], divergent=[0.0, 0.05]), made([1.0, 2.0], divergent=[0.06, 0.0])
+    assert "diverged" not in str(few)
+    assert str(many).endswith("; more than 5 % of transitions diverged on 1 example: chains may lag behind there")
+    np.testing.assert_array_equal((few - many).divergent, [0.06, 0.05])
+    assert (few - made([1.0, 2.0])).diverged == 0
+    assert (made([1.0, 2.0]) - many).diverged == 1
+
+
 def test_few_draws_have_not_collapsed() -> None:
     assert made([1.0], ess=[4.0], budget=Budget(draws=5, seed=0)).collapsed == 0
     assert made([1.0], ess=[1.0], budget=Budget(draws=1, seed=0)).collapsed == 0
@@ -130,12 +140,13 @@ def test_round_trip_through_json() -> None:
         index=[3, 1],
         ess=[9.0, 8.0],
         khat=[0.5, math.nan],
+        divergent=[0.25, 0.0],
         data="abc",
         budget=Budget(10, 7, 0.5),
     )
     back = Estimate.from_dict(json.loads(json.dumps(estimate.to_dict(), allow_nan=False)))
     assert str(back) == str(estimate)
-    for name in ("values", "mc_variance", "index", "ess", "khat"):
+    for name in PER_EXAMPLE:
         np.testing.assert_array_equal(getattr(back, name), getattr(estimate, name))
     assert (back.budget, back.data, back.unit) == (estimate.budget, "abc", "nats")
 

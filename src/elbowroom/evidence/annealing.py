@@ -1,7 +1,7 @@
 """Annealing from a density that can be drawn from to another, by Hamiltonian Monte Carlo, with frozen settings."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,9 +22,11 @@ __all__ = [
     "PILOT_CHAINS",
     "Annealed",
     "Moment",
+    "Outcome",
     "Path",
     "Start",
     "ais",
+    "ais_name",
     "anneal",
     "annealing",
     "check_settings",
@@ -32,6 +34,7 @@ __all__ = [
     "frozen_plan",
     "in_groups",
     "kicks_for",
+    "lower_bound",
     "path_from",
     "pilot",
     "pilot_kicks",
@@ -74,9 +77,9 @@ def ais(
     the jackknife's over chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %; where their effective
     sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x) ten or more times
     narrower than the posterior, chains may not reach its width in time: the estimate is then far too low, and only a
-    comparison with start="prior" shows it. model: a VAE with its
-    examples, or a Target that has its own. memory: a bound on the tensors of one pass; it changes no number beyond
-    rounding. Noise is keyed by (seed, example). Raises InputError for settings that mean nothing, CapabilityError for
+    comparison with start="prior" shows it. Where more than 5 % of an example's transitions diverge, the printed line
+    says that too. model: a VAE with its examples, or a Target that has its own. memory: a bound on the tensors of one
+    pass; it changes no number beyond rounding. Noise is keyed by (seed, example). Raises InputError for settings that mean nothing, CapabilityError for
     latents or likelihoods without gradients.
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis
     of decoder-based generative models", 2017.
@@ -91,24 +94,14 @@ def ais(
     began = time.monotonic()
     check_settings("ais", temperatures, chains, leapfrog)
     target, data = target_of(model, examples, seed)
-    log_weights = []
+    found = []
     with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
         for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
             plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-            log_weights.append(upwards(part, plan, start, chains, seed).log_weights.cpu())
+            found.append(upwards(part, plan, start, chains, seed).outcome)
             bar.advance(len(part.index))
-    values, variance, ess = log_mean_exp(torch.cat(log_weights, 1))
-    return Estimate.of(
-        values,
-        variance,
-        target.index.cpu(),
-        quantity=target.quantity,
-        estimator=f"AIS-{temperatures} from the {start}, {count(chains, 'chain')}",
-        direction="lower",
-        budget=Budget(chains, seed, time.monotonic() - began),
-        ess=ess.nan_to_num(0.0),  # no chain of any weight
-        data=data,
-    )
+    name = ais_name(temperatures, start, chains)
+    return lower_bound(target, found, name, Budget(chains, seed, time.monotonic() - began), data)
 
 
 class Path(NamedTuple):
@@ -135,19 +128,29 @@ class Moment(NamedTuple):
     diagnostics: hmc.Diagnostics | None
 
 
+class Outcome(NamedTuple):
+    """What is kept of a run, on the CPU: log-weights, and the share of the transitions that diverged."""
+
+    log_weights: Float[Tensor, "chains batch"]
+    divergent: Float[Tensor, "batch"]
+
+
 class Annealed(NamedTuple):
     """A whole run. log_weights [chains, batch]: exp of them is unbiased for the ratio of normalisers, last to first.
 
-    z [chains, batch, dim]: where the chains ended; acceptance [transitions, batch]: mean over chains;
-    increment_variance [temperatures, batch]: of the log-weights' increments over chains (NaN for one chain);
-    divergent [batch]: share of the transitions.
+    acceptance [transitions, batch]: mean over chains; increment_variance [temperatures, batch]: of the log-weights'
+    increments over chains (NaN for one chain); divergent [batch]: share of the transitions.
     """
 
     log_weights: Float[Tensor, "chains batch"]
-    z: Float[Tensor, "chains batch dim"]
     acceptance: Float[Tensor, "transitions batch"]
     increment_variance: Float[Tensor, "temperatures batch"]
     divergent: Float[Tensor, "batch"]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What a bound needs of it."""
+        return Outcome(self.log_weights.cpu(), self.divergent.cpu())
 
 
 def path_from(target: Target, start: Start) -> Path:
@@ -198,19 +201,38 @@ def anneal(
             acceptance.append(moment.diagnostics.acceptance.mean(0))
             divergent.append(moment.diagnostics.divergent.double().mean(0))
         watch(moment)
-    return Annealed(
-        moment.log_weights,
-        moment.state.z,
-        torch.stack(acceptance),
-        torch.stack(variances),
-        torch.stack(divergent).mean(0),
-    )
+    return Annealed(moment.log_weights, torch.stack(acceptance), torch.stack(variances), torch.stack(divergent).mean(0))
 
 
 def upwards(target: Target, plan: Plan, start: Start, chains: int, seed: int) -> Annealed:
     """The measured run from exact draws of the start to the posterior."""
     kicks = kicks_for(target, chains, seed, len(plan.step_sizes))
     return anneal(path_from(target, start), draw_start(target, start, chains, seed), plan, kicks)
+
+
+def ais_name(temperatures: int, start: Start, chains: int) -> str:
+    """What AIS by such settings is called."""
+    return f"AIS-{temperatures} from the {start}, {count(chains, 'chain')}"
+
+
+def lower_bound(
+    target: Target, found: Sequence[Outcome], estimator: str, budget: Budget, data: str | None = None
+) -> Estimate:
+    """What runs over groups of the target's examples, one after the other, say of the ratio of normalisers."""
+    log_weights, divergent = (torch.cat(column, -1) for column in zip(*found, strict=True))
+    values, variance, ess = log_mean_exp(log_weights)
+    return Estimate.of(
+        values,
+        variance,
+        target.index.cpu(),
+        quantity=target.quantity,
+        estimator=estimator,
+        direction="lower",
+        budget=budget,
+        ess=ess.nan_to_num(0.0),  # no chain of any weight
+        data=data,
+        divergent=divergent,
+    )
 
 
 def frozen_plan(target: Target, start: Start, schedule: Schedule, temperatures: int, leapfrog: int, seed: int) -> Plan:

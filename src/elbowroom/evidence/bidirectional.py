@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,22 +10,23 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, Estimate, InputError, count, derived_seed
+from elbowroom.numerics import Batch, Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
 from elbowroom.vae import VAE, HasBatch, Target
 
 from .annealing import (
     Start,
+    ais_name,
     anneal,
     check_settings,
     frozen_plan,
     in_groups,
     kicks_for,
+    lower_bound,
     path_from,
     target_of,
     upwards,
 )
-from .importance import log_mean_exp
 from .passes import MEMORY, Memory
 from .schedules import Schedule
 
@@ -48,14 +49,11 @@ class Bidirectional:
     @property
     def gap(self) -> Estimate:
         """upper − lower per example: in expectation at least what either bound lies away from log p(x)."""
-        return Estimate.of(
-            self.upper.values - self.lower.values,
-            self.upper.mc_variance,
-            self.lower.index,
+        return replace(
+            self.upper - self.lower,
             quantity=f"the distance from {self.lower.quantity} to either end",
             estimator=self.lower.estimator,
-            direction="upper",
-            budget=self.lower.budget,
+            ess=None,
         )
 
     @property
@@ -68,10 +66,11 @@ class Bidirectional:
     def __str__(self) -> str:
         gap, quantity = self.gap, self.lower.quantity
         between = f"{self.lower.mean:.2f} and {self.upper.mean:.2f}".replace("-", "−")
-        return (
+        words = (
             f"gap {gap.mean:.3f} nats ±{gap.se_total:.3f} ({len(gap):,} simulated points), 95 % sure below "
             f"{self.gap_limit:.3f}: mean {quantity} between {between}, {self.lower.estimator}"
         ).replace("gap -", "gap −")
+        return "; ".join([words, *gap.warnings])
 
 
 @dataclass(frozen=True)
@@ -158,29 +157,13 @@ def bdmc(
     with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
         for rows, part in _parts(target, start, chains, memory):
             plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-            ups.append(upwards(part, plan, start, chains, seed).log_weights.cpu())
+            ups.append(upwards(part, plan, start, chains, seed).outcome)
             z, kicks = exact[:, rows].repeat(chains, 1, 1), kicks_for(part, chains, back, temperatures - 1)
-            downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).log_weights.cpu())
+            downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).outcome)
             bar.advance(len(part.index))
-    lower, variance, ess = log_mean_exp(torch.cat(ups, 1))
-    upper = -log_mean_exp(torch.cat(downs, 1)).value
-    how = f"AIS-{temperatures} from the {start}, {count(chains, 'chain')}"
-    budget = Budget(chains, seed, time.monotonic() - began)
-    index, quantity = target.index.cpu(), target.quantity
+    name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
     return Bidirectional(
-        Estimate.of(
-            lower,
-            variance,
-            index,
-            quantity=quantity,
-            estimator=how,
-            direction="lower",
-            budget=budget,
-            ess=ess.nan_to_num(0.0),  # no chain of any weight
-        ),
-        Estimate.of(
-            upper, np.nan, index, quantity=quantity, estimator=f"{how}, backwards", direction="upper", budget=budget
-        ),
+        lower_bound(target, ups, name, budget), _turned(lower_bound(target, downs, f"{name}, backwards", budget))
     )
 
 
@@ -226,6 +209,12 @@ def simulated_against_real(
             return Trace(*(torch.cat(piece, -1).double().cpu().numpy() for piece in zip(*pieces, strict=True)))
 
         return SimulatedAgainstReal(trace(target), trace(_simulated(target, seed)[0]))
+
+
+def _turned(found: Estimate) -> Estimate:
+    """Upper bounds on log p(x) from lower bounds on log 1 / p(x), whose chains all share one start."""
+    unknown = np.full_like(found.values, np.nan)
+    return replace(found, values=-found.values, mc_variance=unknown, direction="upper", ess=None)
 
 
 def _parts(target: Target, start: Start, chains: int, memory: Memory) -> Iterator[tuple[slice, Target]]:

@@ -56,7 +56,8 @@ class RateDistortionCurve:
     def __str__(self) -> str:
         rows = zip(self.betas, self.rates, self.distortions, strict=True)
         lines = (f"β {b:.4g}: rate {_words(r)} nats, distortion {_words(d)}" for b, r, d in rows)
-        return "\n".join([*lines, f"upper bound on the rate function; {self.rates[0].estimator}"])
+        foot = ["upper bound on the rate function", self.rates[0].estimator, *self.rates[0].warnings]
+        return "\n".join([*lines, "; ".join(foot)])
 
 
 def rate_distortion_curve(
@@ -101,9 +102,9 @@ def rate_distortion_curve(
     found = []
     with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), progress) as bar:
         for part in in_groups(target, lambda part: _path(part, distortion), chains, memory):
-            found.append(_along(part, distortion, wanted.to(part.device), temperatures, chains, leapfrog, seed).cpu())
+            found.append(_along(part, distortion, wanted.to(part.device), temperatures, chains, leapfrog, seed))
             bar.advance(len(part.index))
-    rates, rate_variances, means, mean_variances = torch.cat(found, -1)
+    (rates, rate_variances, means, mean_variances), divergent = (torch.cat(c, -1) for c in zip(*found, strict=True))
     budget = Budget(chains, seed, time.monotonic() - began)
     name = distortion if isinstance(distortion, str) else getattr(distortion, "__name__", "distortion")
 
@@ -118,6 +119,7 @@ def rate_distortion_curve(
             budget=budget,
             data=data,
             unit=unit,
+            divergent=divergent,
         )
 
     unit = "nats" if distortion == "negative log-likelihood" else name
@@ -130,8 +132,8 @@ def rate_distortion_curve(
 
 def _along(
     part: Target, distortion: Distortion, betas: Tensor, temperatures: int, chains: int, leapfrog: int, seed: int
-) -> Float[Tensor, "4 betas batch"]:
-    """Rate and its variance, distortion and its variance, at every beta of one run."""
+) -> tuple[Float[Tensor, "4 betas batch"], Float[Tensor, "batch"]]:
+    """Rate and its variance, distortion and its variance, at every beta of one run; and its divergent share."""
     path = _path(part, distortion)
     plan = _plan(part, path, betas, temperatures, leapfrog, seed)
     found = torch.full((4, len(betas), len(part.index)), torch.nan, dtype=torch.float64, device=part.device)
@@ -143,8 +145,8 @@ def _along(
             torch.where(here, numbers[:, None], found, out=found)
 
     kicks = kicks_for(part, chains, seed, len(plan.step_sizes))
-    anneal(path, draw_start(part, "prior", chains, seed), plan, kicks, note)
-    return found
+    run = anneal(path, draw_start(part, "prior", chains, seed), plan, kicks, note)
+    return found.cpu(), run.divergent.cpu()
 
 
 def _rate_and_distortion(

@@ -11,6 +11,7 @@ import numpy as np
 
 from elbowroom.data import Examples
 from elbowroom.numerics import Estimate, InputError
+from elbowroom.numerics.estimate import PER_EXAMPLE
 from elbowroom.runs import Progress, append_line
 
 __all__ = ["Partial", "joined", "measured_in_groups"]
@@ -111,7 +112,7 @@ def joined(parts: Sequence[Estimate]) -> Estimate:
         values = [getattr(part, name) for part in parts]
         return None if values[0] is None else np.concatenate(values)[order]
 
-    columns = {name: column(name) for name in ("values", "mc_variance", "index", "ess", "khat")}
+    columns = {name: column(name) for name in PER_EXAMPLE}
     seconds = sum(part.budget.seconds for part in parts)
     return replace(parts[0], budget=replace(parts[0].budget, seconds=seconds), **columns)
 

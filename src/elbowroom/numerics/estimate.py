@@ -10,12 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 
-__all__ = ["Budget", "Direction", "Estimate"]
+__all__ = ["PER_EXAMPLE", "Budget", "Direction", "Estimate"]
 
 Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
+_DIVERGED = 0.05  # of the transitions; step sizes that suit most chains let fewer than 2 % diverge
+PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent")
+"""Names of the fields of an Estimate that have a number per example, or are None."""
+
 _DIRECTION_WORDS = {
     "lower": "lower bound on {}",
     "upper": "upper bound on {}",
@@ -41,8 +45,9 @@ class Estimate:
     values, mc_variance (NaN where one draw cannot tell), index: [n], float64, float64 and int64; quantity: what is
     estimated ("log p(x)"); estimator: how ("IWAE-5000"); direction: whether each value is, in expectation, a lower
     or upper bound on the quantity, unbiased or exact ("none" for a difference of bounds); ess, khat: [n], effective
-    sample size and Pareto shape (NaN where unknown) of the importance weights, where there are any; data: hash of the
-    data the examples come from.
+    sample size and Pareto shape (NaN where unknown) of the importance weights, where there are any; divergent: [n],
+    share of the Hamiltonian transitions that left the trajectory they should follow, where there are any; data: hash
+    of the data the examples come from.
 
     >>> e = Estimate.of([-1.0, -3.0], [0.01, 0.01], quantity="log p(x)", estimator="IWAE-10", direction="lower")
     >>> print(e)
@@ -60,6 +65,7 @@ class Estimate:
     khat: NDArray[np.float64] | None = None
     data: str | None = None
     unit: str = "nats"
+    divergent: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.values.shape, self.mc_variance.shape, self.index.shape}
@@ -81,6 +87,7 @@ class Estimate:
         khat: ArrayLike | None = None,
         data: str | None = None,
         unit: str = "nats",
+        divergent: ArrayLike | None = None,
     ) -> "Estimate":
         """Build an estimate from array-likes; a scalar `mc_variance` holds for every example."""
         array = np.asarray(values, dtype=np.float64)
@@ -98,6 +105,7 @@ class Estimate:
             None if khat is None else np.asarray(khat, dtype=np.float64),
             data,
             unit,
+            None if divergent is None else np.asarray(divergent, dtype=np.float64),
         )
 
     def __len__(self) -> int:
@@ -134,6 +142,11 @@ class Estimate:
         return 0 if self.khat is None else int((self.khat > _KHAT_MISSES).sum())
 
     @property
+    def diverged(self) -> int:
+        """How many examples have more than 5 % divergent transitions, so that chains may lag behind the densities."""
+        return 0 if self.divergent is None else int((self.divergent > _DIVERGED).sum())
+
+    @property
     def warnings(self) -> list[str]:
         """What speaks against trusting the numbers, in words; usually nothing."""
         said = []
@@ -141,6 +154,10 @@ class Estimate:
             said.append(f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted")
         if self.missed:
             said.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
+        if self.diverged:
+            said.append(
+                f"more than 5 % of transitions diverged on {_examples(self.diverged)}: chains may lag behind there"
+            )
         return said
 
     @property
@@ -163,8 +180,8 @@ class Estimate:
     def __sub__(self, other: "Estimate") -> "Estimate":
         """Difference over the examples both hold, paired by index. Monte-Carlo variances add.
 
-        Of the two, each example keeps the worse ESS (in units of what its draws ask for) and the greater k̂, so that a
-        difference warns where one of its sides does.
+        Of the two, each example keeps the worse ESS (in units of what its draws ask for), the greater k̂ and the greater
+        share of divergent transitions, so that a difference warns where one of its sides does.
         """
         if self.data != other.data:
             raise InputError("These estimates come from different data; only estimates of the same data compare.")
@@ -180,13 +197,10 @@ class Estimate:
             direction=_difference_direction(self.direction, other.direction),
             budget=self.budget,
             ess=_either(np.fmin, self._spare_ess(mine, self), other._spare_ess(theirs, self)),
-            khat=_either(
-                np.fmax,
-                None if self.khat is None else self.khat[mine],
-                None if other.khat is None else other.khat[theirs],
-            ),
+            khat=_either(np.fmax, _taken(self.khat, mine), _taken(other.khat, theirs)),
             data=self.data,
             unit=self.unit,
+            divergent=_either(np.fmax, _taken(self.divergent, mine), _taken(other.divergent, theirs)),
         )
 
     def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:
@@ -224,6 +238,10 @@ class Estimate:
 
 def _examples(count: int) -> str:
     return "1 example" if count == 1 else f"{count:,} examples"
+
+
+def _taken(column: NDArray[np.float64] | None, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    return None if column is None else column[rows]
 
 
 def _either(

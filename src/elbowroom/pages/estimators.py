@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from elbowroom import figures
 from elbowroom.evidence.records import KeptEstimate
 from elbowroom.numerics import Estimate
+from elbowroom.numerics.estimate import PER_EXAMPLE
 
 from .parts import Figure, both_widths, direction_words
 from .records import Record
@@ -86,8 +87,7 @@ def _at(estimate: Estimate, index: NDArray[np.int64]) -> Estimate:
     """The same estimate of some of its examples."""
     rows = np.flatnonzero(np.isin(estimate.index, index))
     columns: dict[str, Any] = {
-        name: None if getattr(estimate, name) is None else getattr(estimate, name)[rows]
-        for name in ("values", "mc_variance", "index", "ess", "khat")
+        name: None if getattr(estimate, name) is None else getattr(estimate, name)[rows] for name in PER_EXAMPLE
     }
     return replace(estimate, **columns)
 
