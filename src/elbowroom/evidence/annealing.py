@@ -79,8 +79,8 @@ def ais(
     narrower than the posterior, chains may not reach its width in time: the estimate is then far too low, and only a
     comparison with start="prior" shows it. Where more than 5 % of an example's transitions diverge, the printed line
     says that too. model: a VAE with its examples, or a Target that has its own. memory: a bound on the tensors of one
-    pass; it changes no number beyond rounding. Noise is keyed by (seed, example). Raises InputError for settings that mean nothing, CapabilityError for
-    latents or likelihoods without gradients.
+    pass; it changes no number beyond rounding. Noise is keyed by (seed, example). Raises InputError for settings that
+    mean nothing, CapabilityError for latents or likelihoods without gradients.
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis
     of decoder-based generative models", 2017.
 
