@@ -502,13 +502,16 @@ def test_a_variance_that_is_no_number_is_named(tmp_path, lost):
     assert "The variance of the chosen model, β = 0.5, is not a finite number" in words_of(page) or "mixture" in lost
 
 
-def test_a_collapsed_effective_sample_size_is_owned_up_to(tmp_path):
+def test_every_warning_of_an_estimate_is_owned_up_to(tmp_path):
     folder = make(tmp_path / "study", "digits")
     record = json.loads((folder / "study.json").read_text())
-    record["evidence"][1]["estimate"]["ess"] = [2.0] * 3 + [100.0] * 394
+    estimate = record["evidence"][1]["estimate"]
+    estimate["ess"], estimate["khat"] = [2.0] * 3 + [100.0] * 394, [0.1] * 390 + [0.9] * 7
     (folder / "study.json").write_text(json.dumps(record))
-    said = "effective sample size below 10 on 3 examples: the error from draws is not to be trusted"
-    assert said in words_of(report(folder).read_text(encoding="utf-8"))
+    words = words_of(report(folder).read_text(encoding="utf-8"))
+    warnings = Estimate.from_dict(estimate).warnings
+    assert len(warnings) == 2
+    assert "; ".join(warnings) in words
 
 
 def test_large_colour_pictures_stay_under_two_megabytes(tmp_path):

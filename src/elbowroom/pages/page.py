@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from elbowroom import figures
-from elbowroom.numerics import Estimate
 from elbowroom.runs import write_atomic
 
 from . import parts, verdicts
@@ -107,20 +106,13 @@ def _evidence_rows(record: Record) -> list[dict[str, str]]:
                 "points": _error(e.se_points, digits) if math.isfinite(e.se_points) else "one example has none",
                 "bits": _bits(row.get("bits_per_dimension"), e.direction),
                 "setting": str(row["setting"]),
-                "warning": _warning(e),
+                "warning": "; ".join(e.warnings),
             }
         )
     for key in ("value", "draws", "points"):
         for row, text in zip(rows, figures.aligned([r[key] for r in rows]), strict=True):
             row[key] = text
     return rows
-
-
-def _warning(e: Estimate) -> str:
-    if not e.collapsed:
-        return ""
-    on = figures.count(e.collapsed, "example")
-    return f"effective sample size below 10 on {on}: the error from draws is not to be trusted"
 
 
 def _error(error: float, digits: int | None = None) -> str:
