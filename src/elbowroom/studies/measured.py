@@ -10,7 +10,7 @@ import torch
 
 from elbowroom import evidence
 from elbowroom.data import Examples
-from elbowroom.evidence.passes import Memory
+from elbowroom.evidence.passes import MEMORY, Memory
 from elbowroom.evidence.records import keep_estimates
 from elbowroom.evidence.resuming import Partial, measured_in_groups
 from elbowroom.numerics import Estimate, InputError, derived_seed
@@ -46,7 +46,7 @@ def measure_run(
     points: int | None = None,
     source: Any = None,
     seed: int = 0,
-    memory: Memory = "1 GiB",
+    memory: Memory = MEMORY,
     resume: bool = False,
     progress: bool = True,
     **settings: Any,

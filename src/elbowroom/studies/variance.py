@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Dataset
 from elbowroom.metrics import VarianceBudget, variance_budget
+from elbowroom.numerics import derived_seed
 from elbowroom.sweeps import Swept
 from elbowroom.vae import VAE
 
@@ -63,7 +64,7 @@ def _classic_row(rival: Classic, variance: float) -> dict[str, Any]:
 
 def _ink(vae: VAE, data: Dataset, seed: int) -> dict[str, Any]:
     """Variance of the sum of all elements; independent budgets tell how sure its parts are."""
-    budgets = [variance_budget(vae, data.validation, draws=_DRAWS, seed=seed + i) for i in range(_REPEATS)]
+    budgets = [variance_budget(vae, data.validation, draws=_DRAWS, seed=derived_seed(seed, i)) for i in range(_REPEATS)]
     value, error = _data_ink(vae, data, seed)
     parts = ("latent", "noise_diagonal", "noise_covariance")
     drawn = np.array([[getattr(budget, f"ink_{part}") for part in parts] for budget in budgets])
