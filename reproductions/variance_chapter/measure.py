@@ -38,6 +38,7 @@ def likelihood(vae: er.VAE, data: Dataset) -> dict[str, Any]:
     likelihood compare.
     """
     size = math.prod(data.event) * (data.levels if isinstance(vae.likelihood, er.likelihoods.Categorical) else 1)
+    size *= 4 if isinstance(vae.likelihood, er.likelihoods.Autoregressive) else 1
     test = data.test[: POINTS if size < 1_000 else POINTS // 4 if size < 10_000 else POINTS // 20]
     sizes = er.evidence.rate_distortion(vae, test, draws=16)
     importance = er.evidence.iwae(vae, test, draws=128)

@@ -79,9 +79,14 @@ FAMILIES = (
     _cell("discretised logistic, neighbours", "discretised logistic", radius=2),
     _cell("mixture of 5 logistics, neighbours", "logistic mixture", components=5, radius=2),
     _cell("mixture of 5 logistics, nearest neighbours", "logistic mixture", components=5, radius=1),
-    _cell("mixture of 5 logistics, warmed-up neighbours", "logistic mixture", components=5, radius=2, warmup=1_650),
+    _cell("mixture of 5 logistics, 20 epochs", "logistic mixture", components=5, epochs=20),
     _cell(
-        "mixture of 5 logistics, warmed-up nearest neighbours", "logistic mixture", components=5, radius=1, warmup=1_650
+        "mixture of 5 logistics, 20 epochs, neighbours",
+        "logistic mixture",
+        components=5,
+        radius=2,
+        epochs=20,
+        warmup=2_750,
     ),
     _cell("truncated normal, neighbours", "truncated", scale="predicted", radius=2),
     _cell("categorical", "categorical", epochs=2, images=5_000, width=64),
