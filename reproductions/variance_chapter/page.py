@@ -4,6 +4,7 @@ python reproductions/variance_chapter/page.py [--runs FOLDER]      # chapter.htm
 """
 
 import argparse
+import base64
 import html
 import json
 from collections.abc import Sequence
@@ -26,8 +27,11 @@ WIDE = 760
 ROW = 12
 SIMPLE = "normal, σ(z)"
 """The chapter's simple VAE at d = 20: mean and σ of every pixel predicted."""
+ANSWERS = (SIMPLE, "sparse precision", "mixture of 5 logistics, 20 epochs",
+           "mixture of 5 logistics, 20 epochs, neighbours")  # fmt: skip
+"""Whose ancestral samples the README shows under test images."""
 MAPPED = ("normal, one σ", "Matérn field, one σ", "normal, σ(z)", "low rank 10", "Matérn field", "sparse precision",
-          "discretised logistic", "mixture of 5 logistics, neighbours")  # fmt: skip
+          "discretised logistic", *ANSWERS[2:])  # fmt: skip
 """Whose maps of residual correlation are drawn."""
 MODELS: dict[str, Any] = {}
 SAMPLES: dict[str, Any] = {}
@@ -480,12 +484,21 @@ def page(runs: Path) -> str:
     )
 
 
+def answer(shelf: Shelf) -> bytes:
+    """A picture for the README: a row of test images, and one of ancestral samples of each decoder of ANSWERS."""
+    rows = [shelf.data.test.x[: 2 * ROW]]
+    rows += [shelf.model(name).sample(2 * ROW, seed=2) for name in ANSWERS]
+    drawn = [figures.to_bytes(row.numpy(), (28, 28), (0, 255)) for row in rows]
+    return base64.b64decode(figures.mosaic(drawn).partition("base64,")[2])
+
+
 def main() -> None:
-    """Write the page."""
+    """Write the page and the README's picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs/variance_chapter"))
     arguments = parser.parse_args()
     (HERE / "chapter.html").write_text(page(arguments.runs))
+    (HERE / "samples.png").write_bytes(answer(Shelf(arguments.runs)))
 
 
 if __name__ == "__main__":
