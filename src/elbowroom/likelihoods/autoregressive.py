@@ -31,9 +31,10 @@ class Autoregressive(Likelihood):
     returns its `numbers` as it would for the family alone. Before the family reads the numbers of an element, a
     network of one hidden layer, the same at every pixel, adds to them what it makes of these numbers and of the
     neighbours' values: in raster order, the pixels that come later within `radius`, all channels of them, and the later
-    channels of its own pixel. It begins at zero, where the family's elements are independent. What lies outside the
-    window only z can say, so that z keeps what is global. Exact log-probabilities and exact samples, drawn from the
-    last pixel back; no mean in closed form. image_shape: (C, H, W) or (H, W) where events are flat.
+    channels of its own pixel. It begins at zero, where the family's elements are independent. Exact log-probabilities
+    and exact samples, drawn from the last pixel back; no mean in closed form. The more neighbours say, the less is left
+    to z: only what lies beyond the window is its own, so keep the radius small, warm β up (`Elbo(warmup=)`), and look
+    at the rate. image_shape: (C, H, W) or (H, W) where events are flat.
     Sources: Salimans et al., "PixelCNN++", 2017; Chen et al., "Variational lossy autoencoder", 2017 (why the window is
     to be small); Dorta et al., "Structured uncertainty prediction networks", 2018 (the Gaussian relative,
     `SparsePrecisionNormal`).
