@@ -198,6 +198,11 @@ def _pair(model: Any, key: str) -> tuple[float, float]:
     return math.nan if value is None else float(value), math.nan if error is None else float(error)
 
 
+def held_out_rows(record: Record) -> np.ndarray:
+    """Rows of a table that samples are set beside."""
+    return record.pictures.get("data_sample", record.pictures["held_out"])
+
+
 def panel(record: Record, model: Any) -> Figure | None:
     """The pictures that belong to one model of the sweep."""
     name = f"β = {model['beta']:g}"
@@ -212,7 +217,7 @@ def panel(record: Record, model: Any) -> Figure | None:
     if not kept:
         return None
     drawn = flat(record.pictures[f"models.{model['name']}.samples"])[:, kept]
-    series = [("held-out data", flat(record.pictures["held_out"])[:, kept]), (f"samples at {name}", drawn)]
+    series = [("held-out data", flat(held_out_rows(record))[:, kept]), (f"samples at {name}", drawn)]
     names = [column_names(record)[i] for i in kept[:8]]
     title = f"{name}: samples beside data" + (f", first {len(names)} columns" if len(kept) > 8 else "")
     return Figure(

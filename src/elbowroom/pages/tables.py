@@ -5,7 +5,7 @@ import numpy as np
 from elbowroom import figures
 
 from . import verdicts
-from .parts import Figure, both_widths, column_names, flat, leak_words, numeric_columns
+from .parts import Figure, both_widths, column_names, flat, held_out_rows, leak_words, numeric_columns
 from .records import Record
 
 __all__ = ["table_looks"]
@@ -25,7 +25,7 @@ def _quantiles(record: Record) -> Figure | None:
         return None
     data, samples, means = (
         flat(values)[:, kept]
-        for values in (_data(record), record.pictures["samples_ancestral"], record.pictures["samples_mean"])
+        for values in (held_out_rows(record), record.pictures["samples_ancestral"], record.pictures["samples_mean"])
     )
     series = [("held-out data", data), ("ancestral samples", samples), ("decoder means (same z)", means)]
     names = [column_names(record)[i] for i in kept]
@@ -45,7 +45,7 @@ def _shares(record: Record) -> Figure | None:
     classes = record.study["data"].get("classes") or {}
     if not classes:
         return None
-    data, samples = flat(_data(record)), flat(record.pictures["samples_ancestral"])
+    data, samples = flat(held_out_rows(record)), flat(record.pictures["samples_ancestral"])
     names = column_names(record)
     columns = [
         (names[i], _of_column(known, data[:, i], samples[:, i]))
@@ -79,13 +79,9 @@ def _of_column(names: list[str], data: np.ndarray, samples: np.ndarray) -> list[
     return shares
 
 
-def _data(record: Record) -> np.ndarray:
-    return record.pictures.get("data_sample", record.pictures["held_out"])
-
-
 def _foot(record: Record) -> str:
     said = (
-        f"n = {figures.count(len(_data(record)))} held-out rows, "
+        f"n = {figures.count(len(held_out_rows(record)))} held-out rows, "
         f"{figures.count(len(record.pictures['samples_ancestral']))} samples, seed {record.study['draws']['seed']}."
     )
     if record.study["reconstruction"].get("why_none"):  # the part about variance says why

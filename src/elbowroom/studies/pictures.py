@@ -18,7 +18,7 @@ from elbowroom.vae.model import evaluating
 
 __all__ = ["draw_pictures"]
 
-_HOVER = 6
+_HOVER, _STRIPS = 6, 500  # of one model of the sweep: pictures, and rows whose quantiles are drawn
 _MAP = 2_000
 _GRID = 15
 
@@ -31,7 +31,7 @@ def draw_pictures(swept: Sequence[Swept], chosen: Swept, data: Dataset, folder: 
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
     arrays = {"held_out": shown.x, "reconstructions": _reconstructions(chosen.vae, shown)}
-    many = n if data.image_shape is not None else _MAP
+    many, each = (n, _HOVER) if data.image_shape is not None else (_MAP, _STRIPS)
     arrays["samples_ancestral"] = _sample(chosen.vae, data, many, seed)
     arrays["samples_mean"] = _means(chosen.vae, data, many, seed)
     arrays |= _map(chosen.vae, data)
@@ -41,7 +41,7 @@ def draw_pictures(swept: Sequence[Swept], chosen: Swept, data: Dataset, folder: 
         arrays["data_sample"] = data.validation.x[:_MAP]
     for one in swept:
         arrays[f"models.{one.name}.reconstructions"] = _reconstructions(one.vae, shown[:_HOVER])
-        arrays[f"models.{one.name}.samples"] = _sample(one.vae, data, _HOVER, seed)
+        arrays[f"models.{one.name}.samples"] = _sample(one.vae, data, each, seed)
     plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
     write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
 
