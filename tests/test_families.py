@@ -307,7 +307,8 @@ def _tanh_sinh(low: float, high: float) -> tuple[Tensor, Tensor]:
 def test_every_family_has_a_case():
     kinds = {name for name in rooms.__all__ if isinstance(getattr(rooms, name), type)}
     scalar = {name for name in kinds if issubclass(getattr(rooms, name), Distribution)}
-    joint = {name for name in scalar if name == "Columns" or issubclass(getattr(rooms, name), rooms.CorrelatedNormal)}
+    correlated = (rooms.Columns, rooms.CorrelatedNormal, rooms.Autoregressive)
+    joint = {name for name in scalar if issubclass(getattr(rooms, name), correlated)}
     assert scalar - joint - {"BinaryBernoulli"} <= set(CASES)
 
 
