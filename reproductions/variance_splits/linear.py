@@ -11,12 +11,12 @@ import elbowroom as er
 from elbowroom.exact import LinearVAE, ProbabilisticPCA, linear_elbo, optimal_encoder
 from elbowroom.metrics import latent_use
 
-MNIST = {"epochs": 40, "batch_size": 1_000, "lr": 1e-2, "lr_final": 1e-5}
+MNIST = {"epochs": 120, "batch_size": 100, "lr": 4e-3, "lr_final": 1e-6}
 DIMENSIONS, SEEDS = (2, 10), 3
 PLANS = {
-    "linear VAE, shared": ("shared", (), {"epochs": 100, "batch_size": 100, "lr": 1e-2, "lr_final": 1e-4}),
-    "VAE, shared": ("shared", (128, 128), {"epochs": 100, "batch_size": 100, "lr": 4e-3, "lr_final": 3e-4}),
-    "VAE, predicted": ("predicted", (128, 128), {"epochs": 100, "batch_size": 100, "lr": 4e-3, "lr_final": 3e-4}),
+    "linear VAE, shared": ("shared", (), {"epochs": 1_000, "batch_size": 100, "lr": 1e-2, "lr_final": 1e-5}),
+    "VAE, shared": ("shared", (128, 128), {"epochs": 300, "batch_size": 100, "lr": 4e-3, "lr_final": 1e-4}),
+    "VAE, predicted": ("predicted", (128, 128), {"epochs": 300, "batch_size": 100, "lr": 4e-3, "lr_final": 1e-4}),
 }
 _ROWS = 5_000
 

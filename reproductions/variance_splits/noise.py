@@ -56,12 +56,11 @@ def sigma2(model: er.VAE) -> float:
 def at_fixed_noise() -> None:
     """Active units at each σ² beside the eigenvalues above it, and at the learned σ²: scikit-learn's digits."""
     data = er.load_data("digits")
-    settings = {"data": "digits", "latents": 20, "seeds": 1, "epochs": 100}
-    record = Record("collapse_digits", settings)
     plans = {
-        "linear": {"epochs": 100, "batch_size": 100, "lr": 1e-2, "lr_final": 1e-4},
-        "deep": {"epochs": 100, "batch_size": 100, "lr": 3e-3, "lr_final": 2e-4},
+        "linear": {"epochs": 1_000, "batch_size": 100, "lr": 1e-2, "lr_final": 1e-5},
+        "deep": {"epochs": 300, "batch_size": 100, "lr": 3e-3, "lr_final": 1e-4},
     }
+    record = Record("collapse_digits", {"data": "digits", "latents": 20, "seeds": 1, "plans": plans})
     for network, plan in plans.items():
         hidden = NETWORKS[network]
         record.row({"network": network, "noise": "fixed"}, lambda h=hidden, p=plan: scan(h, GRID, data, 1, p))

@@ -12,7 +12,7 @@ from elbowroom.metrics import latent_use
 from elbowroom.remedies import calibrate
 
 SEEDS, LATENTS, HIDDEN = 10, 10, (128, 128)
-TRAINING = {"epochs": 150, "batch_size": 100, "lr": 2e-3, "lr_final": 2e-4}
+TRAINING = {"epochs": 600, "batch_size": 100, "lr": 2e-3, "lr_final": 1e-4}
 LEARNED = [("optimal", None)]
 LEARNED += [(kind, None) for kind in ("low-rank", "sparse", "predicted", "shared", "feature")]
 LEARNED += [(kind, 0.5) for kind in ("low-rank", "sparse", "predicted", "shared", "feature")]

@@ -27,7 +27,7 @@ def over(models: list[Row], of: str | Callable[[Row], float], places: int = 3, p
     values = np.array([one[of] if isinstance(of, str) else of(one) for one in models]) * (100 if percent else 1)
     places = 1 if percent else places
     spread = f" ± {values.std(ddof=1):.{places}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{places}f}{spread}{' %' if percent else ''}"
+    return f"{values.mean():.{places}f}{spread}{' %' if percent else ''}".replace("-", "−")
 
 
 def named(row: Row) -> str:
@@ -46,13 +46,15 @@ def raw_and_calibrated(rows: list[Row]) -> Iterable[tuple[str, list[Row], Row]]:
 
 def spread(rows: list[Row]) -> None:
     """± is the standard deviation over seeds."""
-    head = ["decoder", "latent share (aggregate q)", "(prior)", "thrown away by means", "test ELBO", "rate", "active"]
+    head = ["decoder", "latent share (aggregate q)", "sd at equal ELBO", "(prior)", "thrown away by means", "test ELBO",
+            "rate", "active"]  # fmt: skip
     show(
         head,
         (
             [
                 name,
                 over(models, "share", percent=True),
+                at_equal_bound(models),
                 over(models, "share_prior", percent=True),
                 over(models, lambda one: 1 - one["share"], percent=True),
                 over(models, "elbo", 1),
@@ -62,6 +64,13 @@ def spread(rows: list[Row]) -> None:
             for name, models, _ in raw_and_calibrated(rows)
         ),
     )
+
+
+def at_equal_bound(models: list[Row]) -> str:
+    """Standard deviation of the share over seeds around its regression on the ELBO, in points."""
+    shares, bounds = (100 * np.array([one["share"] for one in models]), np.array([one["elbo"] for one in models]))
+    left = shares - np.polyval(np.polyfit(bounds, shares, 1), bounds)
+    return f"{np.sqrt(np.square(left).sum() / (len(models) - 2)):.1f}"
 
 
 def two_seeds(rows: list[Row]) -> None:
@@ -116,18 +125,25 @@ def over_training(rows: list[Row]) -> None:
 def collapse(rows: list[Row]) -> None:
     scans = {row["network"]: row for row in rows if row["noise"] == "fixed"}
     first = next(iter(scans.values()))
+    counts = [(network, kind) for network in scans for kind in ("active", "directions")]
+    names = {"active": "active units", "directions": "directions"}
     show(
-        ["σ²", "eigenvalues above, of the first 20", *(f"active of 20, {network}" for network in scans)],
+        ["σ²", "eigenvalues above, of the first 20", *(f"{network}: {names[kind]}" for network, kind in counts)],
         (
-            [f"{value:g}", first["eigenvalues_above"][i], *(np.mean(row["active"][i]) for row in scans.values())]
+            [
+                f"{value:g}",
+                first["eigenvalues_above"][i],
+                *(f"{np.mean(scans[network][kind][i]):g}" for network, kind in counts),
+            ]
             for i, value in enumerate(first["sigma2"])
         ),
     )
     for row in rows:
         if row["noise"] == "learned":
+            active, directions = (f"{np.mean(row[kind]):g}" for kind in ("active", "directions"))
             print(
-                f"\n{row['network']}, σ² learned: {np.mean(row['sigma2']):.3g}, active {row['active']} of 20; mean "
-                f"discarded eigenvalue {row['mean_discarded_eigenvalue']:.3g}"
+                f"\n{row['network']}, σ² learned: {np.mean(row['sigma2']):.3g}, {active} active units, {directions} "
+                f"directions; mean discarded eigenvalue {row['mean_discarded_eigenvalue']:.3g}"
             )
 
 
