@@ -33,6 +33,11 @@ ANSWERS = (SIMPLE, "sparse precision", "mixture of 5 logistics, 20 epochs",
 MAPPED = ("normal, one σ", "Matérn field, one σ", "normal, σ(z)", "low rank 10", "Matérn field", "sparse precision",
           "discretised logistic", *ANSWERS[2:])  # fmt: skip
 """Whose maps of residual correlation are drawn."""
+SHORT = (("mixture of 5 logistics", "5L"), ("discretised", "discr."), (" precision", ""), ("neighbours", "nbrs"),
+         ("epochs", "ep."), ("σ per pixel", "σ/pixel"), ("truncated", "trunc."), ("field on", "on"),
+         ("low rank 10, one F, one σ", "low rank, one F, σ"))  # fmt: skip
+"""What names are cut to beside bars."""
+ABBREVIATED = "5L: mixture of 5 logistics; nbrs: neighbours; ep.: epochs."
 MODELS: dict[str, Any] = {}
 SAMPLES: dict[str, Any] = {}
 
@@ -350,8 +355,8 @@ def _likelihoods(names: Sequence[str]) -> str:
             ]
         )
     rows.sort(key=lambda row: float(row[1].split(" ")[0]))
-    head = ["p(x | z)", "bits per dimension, IWAE-128", "rate", "IWAE − ELBO", "squared error", "PSNR, dB",
-            "changes class", "latent share", "images × epochs"]  # fmt: skip
+    head = ["p(x | z)", "bits per dimension, IWAE-128 (neighbours: 32)", "rate", "IWAE − ELBO", "squared error",
+            "PSNR, dB", "changes class", "latent share", "images × epochs"]  # fmt: skip
     return table(head, rows)
 
 
@@ -360,7 +365,7 @@ def _bars(names: Sequence[str]) -> str:
     for name in [n for n in names if n in MODELS]:
         split = MODELS[name]["variance"]["posterior"]
         parts = tuple(100 * split[part] / split["data"] for part in ("latent", "noise"))
-        bars.append(figures.Bar(name, parts, f"{split['latent_share'][0]:.0%} latent"))
+        bars.append(figures.Bar(_short(name), parts, f"{split['latent_share'][0]:.0%} latent"))
     total = MODELS["normal, one σ"]["variance"]["posterior"]["data"]
     for d in ("2", "20"):
         left, share = 100 * MODELS["pca"][d]["squared_error"][0] / total, 100 * MODELS["pca"][d]["latent_share"]
@@ -374,7 +379,14 @@ def _bars(names: Sequence[str]) -> str:
         bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), width=WIDE, title="Variance budget",
         axis="% of the test images' variance; z from the encoder",
     )  # fmt: skip
-    return f"<figure><h3>Where the variance of x goes</h3>{svg}</figure>"
+    return f"<figure><h3>Where the variance of x goes</h3>{svg}<figcaption>{ABBREVIATED}</figcaption></figure>"
+
+
+def _short(name: str) -> str:
+    """A name that fits beside a bar."""
+    for long, short in SHORT:
+        name = name.replace(long, short)
+    return name
 
 
 def _distances() -> str:
@@ -385,7 +397,7 @@ def _distances() -> str:
         rows.append(
             [
                 name.replace(" | ", ", "),
-                *(figures.with_error(one["log_odds"], one["se"]) for one in odds),
+                *(f"{one['log_odds']:.3f} ± {one['se']:.3f}" for one in odds),
                 figures.with_error(row["frechet"]["distance"], row["frechet"]["se"]),
                 f"{near['precision']:.0%}",
                 f"{near['recall']:.0%}",
@@ -415,17 +427,18 @@ def _ink() -> str:
     ]
     bars = []
     for name in [cell.name for cell in FAMILIES if cell.name in MODELS]:
-        data, latent, diagonal, covariance = MODELS[name]["variance"]["prior"]["ink"]
+        data, latent, diagonal, covariance = MODELS[name]["variance"]["posterior"]["ink"]
         parts = tuple(100 * max(part, 0.0) / data for part in (latent, diagonal, covariance))
-        bars.append(figures.Bar(name, parts, f"{latent / (latent + diagonal + covariance):.0%} latent"))
+        bars.append(figures.Bar(_short(name), parts, f"{latent / (latent + diagonal + covariance):.0%} latent"))
     svg = figures.variance_bars(
         bars, ("latent", "noise, were pixels independent", "what their covariance adds"), width=WIDE,
-        title="Variance of the total ink", axis="% of the test images' variance of Σ pixels; z from the prior",
+        title="Variance of the total ink", axis="% of the test images' variance of Σ pixels; z from the encoder",
     )  # fmt: skip
     return (
         "<h3>Variance of the total ink</h3>" + table(["samples", "Var Σ pixels"], rows)
         + f"<figure><h3>What the ink's variance is made of</h3>{svg}<figcaption>Independent noise averages out over "
-        "784 pixels: only the latent and the covariance of the noise can move the total.</figcaption></figure>"
+        "784 pixels: only the latent and the covariance of the noise can move the total. "
+        f"{ABBREVIATED}</figcaption></figure>"
     )  # fmt: skip
 
 
@@ -433,14 +446,15 @@ def _correlations(shelf: Shelf) -> str:
     rows = []
     for name in [cell.name for cell in FAMILIES if cell.name in MODELS]:
         found = MODELS[name]["residuals"]
-        rows.append([name, f"{found['data']['adjacent']:.3f}", f"{found['model']['adjacent']:.3f}"])
+        rows.append([name, *(f"{round(found[who]['adjacent'], 2) + 0.0:.2f}" for who in ("data", "model"))])
     maps = []
     for name in [name for name in MAPPED if name in MODELS]:
         found = MODELS[name]["residuals"]
         both = [np.kron(np.array(found[who]["by_lag"]), np.ones((5, 5))) for who in ("data", "model")]
         drawn = [figures.to_bytes(-one[None], one.shape, (-1.0, 0.0)) for one in both]
         text = html.escape(name) + _field(shelf, name)
-        maps.append(f'<figure><img alt="" src="{figures.mosaic(drawn)}"><figcaption>{text}</figcaption></figure>')
+        picture = figures.mosaic([np.concatenate(drawn)], gap=5)
+        maps.append(f'<figure><img alt="" src="{picture}"><figcaption>{text}</figcaption></figure>')
     return (
         "<h3>Correlation of the residuals of adjacent pixels</h3>" + table(["p(x | z)", "data", "model"], rows)
         + "<h3>Correlation of residuals at lags −5 … 5 both ways</h3><p>Left the data's residuals around the decoder's "
