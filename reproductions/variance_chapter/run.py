@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import measure
-from models import CELLS, FAMILIES, Cell, data_of, folder_of, model_of
+from models import AGAIN, CELLS, FAMILIES, Cell, data_of, folder_of, model_of
 
 import elbowroom as er
 from elbowroom.metrics import SmallClassifier, small_classifier, total_ink
@@ -23,7 +23,7 @@ from elbowroom.metrics import SmallClassifier, small_classifier, total_ink
 HERE = Path(__file__).parent
 SIZES = (1, 2, 10, 20, 50, 250)
 MODES = {
-    **{cell.name: ("ancestral",) for cell in FAMILIES},
+    **{cell.name: ("ancestral",) for cell in (*FAMILIES, *AGAIN)},
     **dict.fromkeys(("normal, one σ", "normal, σ per pixel", "normal, σ(z)"), ("ancestral", "mean")),
     **dict.fromkeys(("Matérn field, σ per pixel", "discretised logistic"), ("ancestral", "mean")),
     "simple d=20, floor 0.01": ("ancestral", "mean"),
@@ -40,8 +40,8 @@ def trained(cell: Cell, runs: Path) -> tuple[er.VAE, er.data.Dataset]:
     data = data_of(cell)
     vae, folder = model_of(cell, data), runs / folder_of(cell)
     er.fit(
-        vae, data, er.objectives.Elbo(cell.beta, cell.warmup), epochs=cell.epochs, batch_size=100, seed=0, run=folder,
-        resume=folder.exists(),
+        vae, data, er.objectives.Elbo(cell.beta, cell.warmup), epochs=cell.epochs, batch_size=100, seed=cell.seed,
+        run=folder, resume=folder.exists(),
     )  # fmt: skip
     return vae, data
 
