@@ -622,3 +622,13 @@ def test_the_record_reads_back_as_estimates(studies):
     assert [e.mean for _, e in record.evidence] == sorted((e.mean for _, e in record.evidence), reverse=True)
     assert dataclasses.is_dataclass(record)
     assert record.chosen["beta"] == 0.5
+
+
+def test_what_is_named_by_its_estimator_is_not_named_twice():
+    from elbowroom.pages.parts import estimate_words
+
+    def made(estimator, direction):
+        return Estimate.of([-5.0, -6.0], quantity="log p(x)", estimator=estimator, direction=direction)
+
+    assert estimate_words("Gaussian mixture", made("Gaussian mixture", "exact")) == "exact"
+    assert estimate_words("VAE", made("IWAE-10", "lower")) == "IWAE-10, lower bound"

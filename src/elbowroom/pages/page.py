@@ -100,7 +100,7 @@ def _evidence_rows(record: Record) -> list[dict[str, str]]:
             {
                 "name": str(row["name"]),
                 "kind": str(row["kind"]),
-                "estimate": parts.estimate_words(e),
+                "estimate": parts.estimate_words(str(row["name"]), e),
                 "value": ("≥ " if e.direction == "lower" else "") + figures.rounded(e.mean, digits),
                 "draws": "none: exact" if e.direction == "exact" else _error(e.se_mc),
                 "points": _error(e.se_points, digits) if math.isfinite(e.se_points) else "one example has none",

@@ -49,7 +49,7 @@ def ladder(record: Record) -> Figure:
     rungs = [
         figures.Rung(
             name=str(row["name"]),
-            detail=estimate_words(estimate),
+            detail=estimate_words(str(row["name"]), estimate),
             value=estimate.mean,
             se_mc=estimate.se_mc,
             se_total=estimate.se_total,
@@ -74,9 +74,11 @@ def ladder(record: Record) -> Figure:
     return Figure("ladder", title, how, _ladder_foot(record), svg=both_widths(figures.ladder, rungs, title=title))
 
 
-def estimate_words(estimate: Estimate) -> str:
-    """Estimator and direction, said once."""
+def estimate_words(name: str, estimate: Estimate) -> str:
+    """Estimator and direction of what is called `name`, each said once."""
     direction = direction_words(estimate.direction)
+    if estimate.estimator == name:
+        return direction
     return estimate.estimator if direction in estimate.estimator else f"{estimate.estimator}, {direction}"
 
 
