@@ -202,3 +202,28 @@ def test_what_it_cannot_do_is_said_in_a_sentence():
     vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([6, 4]), 2), tied("binary").float())
     with pytest.raises(CapabilityError, match="Autoregressive has no mean"):
         vae.sample(3, mode="mean")
+
+
+@pytest.mark.parametrize("name", ["levels", "binary"])
+def test_the_variance_budget_is_that_of_every_image_summed(name):
+    """Both parts over 4,000 values of z by the probabilities of all images, against pairs of draws."""
+    likelihood = tied(name)
+    levels = {"levels": 3, "binary": 2}[name]
+    every = everything(levels, 6)
+    z = torch.randn(4_000, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    p = likelihood({"z": z}).log_prob(every.unsqueeze(0)).exp().detach()
+    mean = p @ every
+    noise = (p @ every.square() - mean.square()).sum(1)
+    ink = p @ every.sum(1).square() - (p @ every.sum(1)).square()
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([6, 4]), 2), likelihood).double()
+    budget = er.variance_budget(vae, er.Batch(every[:50], torch.arange(50)), over="prior", draws=20_000)
+    assert budget.latent == pytest.approx(mean.var(0).sum().item(), rel=0.06)
+    assert budget.noise == pytest.approx(noise.mean().item(), rel=0.03)
+    total = budget.ink_noise_diagonal + budget.ink_noise_covariance
+    assert total == pytest.approx(ink.mean().item(), rel=0.04)
+
+
+def test_classes_without_an_order_have_no_variance():
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([6, 4]), 2), tied("classes").float())
+    with pytest.raises(CapabilityError, match="no mean"):
+        er.variance_budget(vae, er.Batch(torch.zeros(5, 6), torch.arange(5)))

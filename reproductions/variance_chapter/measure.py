@@ -89,46 +89,13 @@ def mean_of(p_x: Distribution, generator: torch.Generator) -> Tensor:
     return sum(simulate(p_x, generator) for _ in range(MEAN_OF)) / MEAN_OF
 
 
-@torch.no_grad()
-def pairs(vae: er.VAE, data: Dataset, over: str, unit: float) -> dict[str, Any]:
-    """The split of Var x where E[x | z] has no closed form: Var E[x | z] is the covariance of two draws of x per z."""
-    test, generator = data.test[:POINTS].batch(), torch.Generator().manual_seed(0)
-    vae.eval()
-    if over == "prior":
-        p_x = vae.likelihood(vae.draw_prior(POINTS, 0, {}))
-    else:
-        p_x = vae(test, vae.keyed_noise(1, test.index, 0)).p_x
-    first, second = (simulate(p_x, generator)[0].double() for _ in range(2))
-    seen = vae.given(test, vae.keyed_noise(0, test.index, 0))[0]["x"][0].double()
-
-    def split(a: Tensor, b: Tensor) -> tuple[float, float]:
-        """Latent and noise."""
-        latent = float(((a - a.mean(0)) * (b - b.mean(0))).sum() / (len(a) - 1))
-        return latent, float((a - b).square().sum() / (2 * len(a)))
-
-    latent, noise = split(first, second)
-    ink_latent, ink_noise = split(first.sum(1), second.sum(1))
-    parts = [split(a, b) for a, b in zip(first.chunk(10), second.chunk(10), strict=True)]
-    shares = torch.tensor([of / (of + left) for of, left in parts])
-    ink = (float(seen.sum(1).var()), ink_latent, noise, ink_noise - noise)
-    return {
-        "latent_share": [latent / (latent + noise), float(shares.std()) / math.sqrt(10)],
-        "data": float(seen.var(0).sum()) / unit**2,
-        "latent": latent / unit**2,
-        "noise": noise / unit**2,
-        "ink": [part / unit**2 for part in ink],
-    }
-
-
 def variance(vae: er.VAE, data: Dataset, cell: Cell) -> dict[str, Any]:
     """The split of Var x between latent and noise, with z from the aggregate posterior and from the prior."""
-    found: dict[str, Any] = {}
+    found = {}
     unit = WHITE if cell.family in GRID else 1.0  # these networks see levels
-    count = 500 if cell.family in ("logistic mixture", "categorical") else 5_000  # sums over levels
+    slow = cell.family in ("logistic mixture", "categorical")  # sums over levels
+    count = 2_000 if cell.neighbours else 500 if slow else 5_000
     for over in ("posterior", "prior"):
-        if cell.neighbours:
-            found[over] = pairs(vae, data, over, unit)
-            continue
         budget = er.variance_budget(vae, data.test[:POINTS], over=over, draws=count)  # type: ignore[arg-type]
         found[over] = {
             "latent_share": [budget.latent_share, budget.latent_share_se],

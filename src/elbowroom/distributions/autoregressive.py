@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Size, Tensor
 from torch.distributions import Distribution, constraints
 
-from .capabilities import declare
+from .capabilities import Capability, capabilities
 from .draws import simulate
 
 __all__ = ["Autoregressive"]
@@ -20,7 +20,8 @@ class Autoregressive(Distribution):
     their distribution [*batch, n], given what is known before each of them, which alone it may read. fronts: the
     positions in an order of drawing, in groups whose elements do not read each other. like: a tensor of the dtype and
     on the device of draws. Exact: a log-density in one evaluation over all elements, a draw in as many as there are
-    fronts. The mean is no finite sum, and is not offered.
+    fronts. The mean is no finite sum, and is not offered:
+    where elements are numbers, draws estimate it.
 
     >>> def walk(x, at):                                              # x_1 = x_0 + noise
     ...     before = torch.stack([torch.zeros_like(x[..., 0]), x[..., 0]], -1)
@@ -59,4 +60,8 @@ def _(distribution: Autoregressive, generator: Generator) -> Tensor:
     return value.view(*distribution.batch_shape, *distribution.event_shape)
 
 
-declare(Autoregressive, "stack")
+@capabilities.register
+def _(distribution: Autoregressive) -> frozenset[Capability]:
+    value = distribution.like.new_zeros(*distribution.batch_shape, *distribution.event_shape)
+    numbers = "mean" in capabilities(distribution.conditional(value, distribution.fronts[0]))
+    return frozenset({"stack", "moments"} if numbers else {"stack"})

@@ -19,7 +19,8 @@ from elbowroom.numerics import CapabilityError
 
 __all__ = ["Capability", "capabilities", "declare", "require"]
 
-Capability = Literal["mean", "variance", "cdf", "icdf", "draw", "enumerate", "stack"]
+Capability = Literal["mean", "variance", "moments", "cdf", "icdf", "draw", "enumerate", "stack"]
+"""moments: there is no mean in closed form, but draws are numbers, whose moments more draws estimate."""
 
 
 @singledispatch

@@ -77,7 +77,8 @@ def variance_budget(
     """Where the variance of x and of z goes, by `draws` draws of z (and x).
 
     Source: the law of total variance; for the linear model Tipping & Bishop, "Probabilistic principal component
-    analysis", 1999. Raises InputError for fewer than 20 draws or 2 examples, and where the likelihood has no mean.
+    analysis", 1999. Where E[x | z] has no closed form, Var E[x | z] is the covariance of two draws of x given the same
+    z. Raises InputError for fewer than 20 draws or 2 examples, CapabilityError where x are classes without an order.
 
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
@@ -93,10 +94,12 @@ def variance_budget(
         raise InputError(f"A variance budget needs 20 draws and 2 examples or more; got {draws} and {len(batch)}.")
     with evaluating(vae):
         y = vae.given(batch, vae.keyed_noise(0, batch.index, seed))[0]["x"][0].flatten(1).double()
-        means, noise, ink = (torch.cat(parts) for parts in zip(*_passes(vae, batch, over, draws, seed), strict=True))
+        parts = zip(*_passes(vae, batch, over, draws, seed), strict=True)
+        one, other, noise, ink = (torch.cat(part) for part in parts)
         z_mean, z_variance, z = _posterior_moments(vae, batch, seed)
-    groups = [_shares(m, n) for m, n in zip(means.chunk(_GROUPS), noise.chunk(_GROUPS), strict=True)]
-    latent, left = means.var(0).sum().item(), noise.mean(0).sum().item()
+    chunks = (drawn.chunk(_GROUPS) for drawn in (one, other, noise))
+    groups = [_share(*group) for group in zip(*chunks, strict=True)]
+    latent, left = _covariance(one, other), noise.mean(0).sum().item()
     return VarianceBudget(
         over=over,
         data=y.var(0).sum().item(),
@@ -104,22 +107,27 @@ def variance_budget(
         noise=left,
         latent_share_se=float(np.std(groups, ddof=1)) / math.sqrt(_GROUPS),
         ink_data=y.sum(1).var().item(),
-        ink_latent=means.sum(1).var().item(),
+        ink_latent=_covariance(one.sum(1, keepdim=True), other.sum(1, keepdim=True)),
         ink_noise_diagonal=left,
-        ink_noise_covariance=ink.square().mean().item() - left,
+        ink_noise_covariance=ink.mean().item() - left,
         z_between=z_mean.var(0).cpu().numpy(),
         z_within=z_variance.mean(0).cpu().numpy(),
         z_correlation=np.atleast_2d(np.corrcoef(z.cpu().numpy(), rowvar=False)),
     )
 
 
-def _shares(means: Tensor, noise: Tensor) -> float:
-    latent = means.var(0).sum().item()
+def _share(one: Tensor, other: Tensor, noise: Tensor) -> float:
+    latent = _covariance(one, other)
     return latent / (latent + noise.mean(0).sum().item())
 
 
-def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Per pass: E[x | z] [n, elements], Var[x | z] [n, elements], and the sum of a simulated x − E[x | z] [n]."""
+def _covariance(one: Tensor, other: Tensor) -> float:
+    """Of [n, elements] and [n, elements], summed over elements."""
+    return ((one - one.mean(0)) * (other - other.mean(0))).sum().item() / (len(one) - 1)
+
+
+def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
+    """Per pass, what `_moments` says of its draws of z."""
     generator = Generator(vae.device).manual_seed(seed)
     for first in range(0, draws, _ROWS_AT_ONCE):
         n = min(_ROWS_AT_ONCE, draws - first)
@@ -134,12 +142,22 @@ def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterato
         yield _moments(p_x, generator)
 
 
-def _moments(p_x: Distribution, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _moments(p_x: Distribution, generator: Generator) -> tuple[Tensor, ...]:
+    """Two independent estimates of E[x | z] and one of Var[x | z], [n, elements], and one of Var[Σx | z], [n].
+
+    In closed form where there is one (both estimates are the mean then), else by two draws of x.
+    """
+    first = simulate(p_x, generator)[0].flatten(1).double()
+    if "moments" in capabilities(p_x):
+        second = simulate(p_x, generator)[0].flatten(1).double()
+        apart = first - second
+        return first, second, apart.square() / 2, apart.sum(1).square() / 2
     require(p_x, "mean")
     mean = p_x.mean[0].flatten(1).double()
-    residual = simulate(p_x, generator)[0].flatten(1).double() - mean
+    residual = first - mean
     exact = "variance" in capabilities(p_x)
-    return mean, (p_x.variance[0].flatten(1).double() if exact else residual.square()), residual.sum(1)
+    noise = p_x.variance[0].flatten(1).double() if exact else residual.square()
+    return mean, mean, noise, residual.sum(1).square()
 
 
 def _posterior_moments(vae: VAE, batch: Batch, seed: int) -> tuple[Tensor, Tensor, Tensor]:
