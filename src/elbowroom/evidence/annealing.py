@@ -35,6 +35,7 @@ __all__ = [
     "in_groups",
     "kicks_for",
     "lower_bound",
+    "measured_runs",
     "path_from",
     "pilot",
     "pilot_kicks",
@@ -96,9 +97,8 @@ def ais(
     target, data = target_of(model, examples, seed)
     found = []
     with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
-        for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
-            plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-            found.append(upwards(part, plan, start, chains, seed).outcome)
+        for part, _, run in measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
+            found.append(run.outcome)
             bar.advance(len(part.index))
     name = ais_name(temperatures, start, chains)
     return lower_bound(target, found, name, Budget(chains, seed, time.monotonic() - began), data)
@@ -202,6 +202,22 @@ def anneal(
             divergent.append(moment.diagnostics.divergent.double().mean(0))
         watch(moment)
     return Annealed(moment.log_weights, torch.stack(acceptance), torch.stack(variances), torch.stack(divergent).mean(0))
+
+
+def measured_runs(
+    target: Target,
+    start: Start,
+    schedule: Schedule,
+    temperatures: int,
+    chains: int,
+    leapfrog: int,
+    seed: int,
+    memory: Memory,
+) -> Iterator[tuple[Target, Plan, Annealed]]:
+    """AIS upwards in groups of examples that fit the memory: each group in order, its frozen plan and its run."""
+    for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
+        plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
+        yield part, plan, upwards(part, plan, start, chains, seed)
 
 
 def upwards(target: Target, plan: Plan, start: Start, chains: int, seed: int) -> Annealed:

@@ -1,7 +1,6 @@
 """Annealing from both ends: bounds on log p(x) of simulated examples, and how like them the real ones are."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,13 +18,11 @@ from .annealing import (
     ais_name,
     anneal,
     check_settings,
-    frozen_plan,
-    in_groups,
     kicks_for,
     lower_bound,
+    measured_runs,
     path_from,
     target_of,
-    upwards,
 )
 from .passes import MEMORY, Memory
 from .schedules import Schedule
@@ -153,14 +150,16 @@ def bdmc(
     check_settings("bdmc", temperatures, chains, leapfrog)
     target, exact = _simulated(_measured(model, examples, seed), seed)
     back = derived_seed(seed, _BACKWARDS)
-    ups, downs = [], []
+    first, ups, downs = 0, [], []
     with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
-        for rows, part in _parts(target, start, chains, memory):
-            plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-            ups.append(upwards(part, plan, start, chains, seed).outcome)
-            z, kicks = exact[:, rows].repeat(chains, 1, 1), kicks_for(part, chains, back, temperatures - 1)
+        for part, plan, run in measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
+            size = len(part.index)
+            ups.append(run.outcome)
+            z = exact[:, first : first + size].repeat(chains, 1, 1)
+            kicks = kicks_for(part, chains, back, temperatures - 1)
             downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).outcome)
-            bar.advance(len(part.index))
+            first += size
+            bar.advance(size)
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
     return Bidirectional(
         lower_bound(target, ups, name, budget), _turned(lower_bound(target, downs, f"{name}, backwards", budget))
@@ -201,9 +200,8 @@ def simulated_against_real(
 
         def trace(target: Target) -> Trace:
             pieces: list[tuple[Tensor, ...]] = []
-            for _, part in _parts(target, start, chains, memory):
-                plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-                run = upwards(part, plan, start, chains, seed)
+            runs = measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory)
+            for part, plan, run in runs:
                 pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
                 bar.advance(len(part.index))
             return Trace(*(torch.cat(piece, -1).double().cpu().numpy() for piece in zip(*pieces, strict=True)))
@@ -215,14 +213,6 @@ def _turned(found: Estimate) -> Estimate:
     """Upper bounds on log p(x) from lower bounds on log 1 / p(x), whose chains all share one start."""
     unknown = np.full_like(found.values, np.nan)
     return replace(found, values=-found.values, mc_variance=unknown, direction="upper", ess=None)
-
-
-def _parts(target: Target, start: Start, chains: int, memory: Memory) -> Iterator[tuple[slice, Target]]:
-    """Groups of examples that fit the memory, and where they stand."""
-    first = 0
-    for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
-        yield slice(first, first + len(part.index)), part
-        first += len(part.index)
 
 
 def _measured(model: VAE | Target, examples: Batch | HasBatch | int | None, seed: int) -> Target:
