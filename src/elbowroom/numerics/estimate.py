@@ -132,6 +132,13 @@ class Estimate:
         return math.sqrt(max(self.se_total**2 - self.se_mc**2, 0.0)) if len(self) > 1 else math.nan
 
     @property
+    def upper_limit(self) -> float:
+        """The upper end of the one-sided 95 % interval of the population's mean (Student's t)."""
+        from scipy.stats import t
+
+        return self.mean + float(t.ppf(0.95, len(self) - 1)) * self.se_total
+
+    @property
     def collapsed(self) -> int:
         """How many examples have an effective sample size below 10: their own errors are not to be trusted."""
         return 0 if self.ess is None else int((self.ess < self._least_ess).sum())

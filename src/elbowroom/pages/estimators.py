@@ -70,15 +70,12 @@ def _certificates(estimates: Sequence[KeptEstimate]) -> list[str]:
 
 
 def _certificate(lower: Estimate, upper: Estimate) -> str:
-    """The mean gap and its one-sided 95 % limit, as `evidence.Bidirectional` has them; that would load torch."""
-    from scipy.stats import t
-
+    """The mean gap and its one-sided 95 % limit."""
     gap = upper - lower
-    limit = gap.mean + float(t.ppf(0.95, len(gap) - 1)) * gap.se_total
     return (
         f"Bounds from both ends on {figures.count(len(gap), 'example')} that the model itself drew, "
         f"{lower.estimator}: {figures.with_error(gap.mean, gap.se_total)} nats apart, with 95\u00a0% confidence "
-        f"less than {figures.rounded(limit, figures.places(gap.se_total))}. On real examples such a gap is "
+        f"less than {figures.rounded(gap.upper_limit, figures.places(gap.se_total))}. On real examples such a gap is "
         "credible, not certain."
     )
 
