@@ -63,7 +63,7 @@ class Autoregressive(Likelihood):
             )
         if min(radius, hidden) < 1:
             raise InputError(f"radius and hidden must be 1 or more; got {radius} and {hidden}.")
-        super().__init__(family.event, given, network, [n for n in family.given if n not in family._network_reads])
+        super().__init__(family.event, given, network, family.beside)
         self.family, self.parts, self.typical = family, family.parts, family.typical
         self.image = image_of(self.event, image_shape, "An Autoregressive likelihood")
         self.radius = radius

@@ -41,6 +41,11 @@ class Likelihood(Component):
         """Numbers per example that the network returns: what its last layer is to be sized by."""
         return self.parts * math.prod(self.event)
 
+    @property
+    def beside(self) -> list[str]:
+        """Names that the likelihood itself reads and its network does not."""
+        return [name for name in self.given if name not in self._network_reads]
+
     def forward(self, given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
         return self.distribution(self.parameters_from(given, self.parts), given)

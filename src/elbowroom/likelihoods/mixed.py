@@ -43,7 +43,7 @@ class Mixed(Likelihood):
         given: Sequence[str] = ("z",),
     ) -> None:
         columns = _columns(families)
-        extra = [name for family in families for name in family.given if name not in family._network_reads]
+        extra = [name for family in families for name in family.beside]
         beside = tuple(dict.fromkeys(extra if seen is None else [*extra, seen]))
         super().__init__(columns, given, network, beside)
         self.families, self.seen = nn.ModuleList(families), seen
