@@ -85,13 +85,13 @@ class Autoregressive(Likelihood):
             parts = (own + self._added(value, own, at)).unbind(-1)
             return cast(Independent, _some_of(self.family, at).distribution(parts, given)).base_dist
 
-        order = [torch.from_numpy(front).to(numbers.device) for front in _order(self.image, self.radius)]
+        order = _order(self.image, self.radius)
         return distributions.Autoregressive(conditional, order, numbers.shape[:2], torch.Size(self.event), numbers)
 
     def _added(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
         """What the neighbours add to the numbers [draws, batch, n, parts] of the elements at these positions."""
         flat = (value.flatten(value.dim() - len(self.event)) - self.centre) / self.spread
-        near = torch.from_numpy(_neighbours(self.image, self.radius)).to(numbers.device)
+        near = _neighbours(self.image, self.radius).to(numbers.device)
         channel = torch.arange(len(near), device=numbers.device) // math.prod(self.image[1:])
         if at is not None:
             near, channel = near[at], channel[at]
@@ -124,7 +124,8 @@ def _some_of(family: Likelihood, at: Tensor | None) -> Likelihood:
 
 
 @lru_cache(maxsize=16)
-def _neighbours(image: tuple[int, ...], radius: int) -> np.ndarray:
+@torch.inference_mode(False)  # what is kept must serve training too
+def _neighbours(image: tuple[int, ...], radius: int) -> Tensor:
     """Positions [C·H·W, k] of what each element reads; C·H·W where there is none."""
     channels, height, width = image
     nothing = channels * height * width
@@ -133,14 +134,16 @@ def _neighbours(image: tuple[int, ...], radius: int) -> np.ndarray:
     c, y, x = np.indices(image)
     later = [where[k, y + dy, radius + x + dx] for _, dy, dx in later_neighbours(radius, 1) for k in range(channels)]
     own = [where[c + dc, y, radius + x] for dc in range(1, channels)]
-    return np.stack([near.reshape(-1) for near in (*later, *own)], 1)
+    return torch.from_numpy(np.stack([near.reshape(-1) for near in (*later, *own)], 1))
 
 
 @lru_cache(maxsize=16)
-def _order(image: tuple[int, ...], radius: int) -> list[np.ndarray]:
+@torch.inference_mode(False)
+def _order(image: tuple[int, ...], radius: int) -> list[Tensor]:
     """Positions in an order of drawing: fronts of pixels that do not see each other, the last channel first."""
     channels, height, width = image
     order, starts, _ = fronts(height, width, radius)
+    pixels = torch.from_numpy(order)
     return [
-        order[here] + c * height * width for here in map(slice, starts, starts[1:]) for c in reversed(range(channels))
+        pixels[here] + c * height * width for here in map(slice, starts, starts[1:]) for c in reversed(range(channels))
     ]
