@@ -116,25 +116,25 @@ def measured(image: tuple[int, ...], what: str, rounds: int, repeats: int) -> di
     """Seconds per example and ratio to the diagonal, for each structure."""
     x = SIGMA * torch.randn(BATCH, *image, generator=torch.Generator().manual_seed(1))
     check_agreement(image, x)
-    todo: dict[str, Callable[[], None]] = {}
+    jobs: dict[str, Callable[[], None]] = {}
     for name, (kind, parameters) in cases(image):
         leaves = [p.requires_grad_() for p in parameters]
-        todo[name] = lambda kind=kind, leaves=leaves: WORK[what](kind, leaves, x)  # type: ignore[misc]
-    for work in todo.values():
+        jobs[name] = lambda kind=kind, leaves=leaves: WORK[what](kind, leaves, x)  # type: ignore[misc]
+    for work in jobs.values():
         work()  # once unmeasured
-    taken: dict[str, list[float]] = {name: [] for name in todo}
-    ratios: dict[str, list[float]] = {name: [] for name in todo if name != "diagonal"}
+    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    ratios: dict[str, list[float]] = {name: [] for name in jobs if name != "diagonal"}
     for _ in range(rounds):
-        before = seconds(todo["diagonal"], repeats)
+        before = seconds(jobs["diagonal"], repeats)
         for name in ratios:
-            here, after = seconds(todo[name], repeats), seconds(todo["diagonal"], repeats)
+            here, after = seconds(jobs[name], repeats), seconds(jobs["diagonal"], repeats)
             taken[name].append(here)
             taken["diagonal"].append(after)
             ratios[name].append(2 * here / (before + after))
             before = after
     return {
         name: {"seconds_per_example": spread(taken[name])} | ({"ratio": spread(ratios[name])} if name in ratios else {})
-        for name in todo
+        for name in jobs
     }
 
 
