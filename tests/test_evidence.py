@@ -277,10 +277,13 @@ def test_one_draw_says_in_words_what_it_cannot_know() -> None:
 
 
 class Holder:
-    data = "abc"
+    data, index = "abc", batch().index
 
-    def batch(self) -> er.Batch:
-        return batch()
+    def __len__(self) -> int:
+        return len(batch())
+
+    def rows(self, positions: torch.Tensor | slice) -> er.Batch:
+        return batch().rows(positions)
 
 
 def test_the_hash_of_the_data_goes_into_the_estimate() -> None:

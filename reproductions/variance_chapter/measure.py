@@ -71,8 +71,7 @@ def reconstruction(vae: er.VAE, data: Dataset, classifier: SmallClassifier | Non
 def decoded(vae: er.VAE, test: Any) -> Tensor:
     """E[x | z] at the mean of q(z | x), on the user's scale; by draws where it has no closed form."""
     generator = torch.Generator().manual_seed(0)
-    p_x = vae.likelihood({"z": vae.encode(test)["z"].unsqueeze(0)})
-    return vae.preprocess.inverse(mean_of(p_x, generator)[0])
+    return vae.preprocess.inverse(mean_of(vae.likelihood(vae.at_means(test)), generator)[0])
 
 
 def has_mean(vae: er.VAE) -> bool:

@@ -87,8 +87,9 @@ def recovered(model: er.VAE, world: Planted) -> dict[str, Any]:
     """The usual figures, the correlation of σ(z) with the planted one (0 for a constant), the ratio of their means."""
     test = world.data.test
     with torch.no_grad(), evaluating(model):
-        z = {name: value.unsqueeze(0) for name, value in model.encode(test.batch(), 0).items()}
-        found = model.likelihood(z).variance[0].expand(len(test), PIXELS).mean(1).sqrt().double().numpy()
+        found = (
+            model.likelihood(model.at_means(test)).variance[0].expand(len(test), PIXELS).mean(1).sqrt().double().numpy()
+        )
     truth = world.scale[test.index.numpy()]
     constant = found.std() < 1e-6 * found.mean()
     correlation = 0.0 if constant else float(np.corrcoef(found, truth)[0, 1])

@@ -43,9 +43,13 @@ class Examples:
         context = {name: value[rows] for name, value in self.context.items()}
         return Examples(self.x[rows], self.index[rows], labels, context, self.data)
 
+    def rows(self, positions: Tensor | slice) -> Batch:
+        """The examples at these positions, as a batch."""
+        return self.batch().rows(positions)
+
     def batch(self) -> Batch:
         """All of the examples as one batch."""
-        return Batch(self.x, self.index, dict(self.context))
+        return Batch(self.x, self.index, dict(self.context), labels=self.labels)
 
     def __repr__(self) -> str:
         return f"Examples({len(self):,} of event {tuple(self.x.shape[1:])})"

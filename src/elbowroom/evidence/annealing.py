@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, Estimate, InputError, count, derived_seed
+from elbowroom.numerics import Budget, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch, Target
+from elbowroom.vae import VAE, Target
 
 from . import hmc
 from .hmc import Kick
@@ -58,7 +58,7 @@ _COPIES = 16  # states of a chain that a transition may hold at a time
 
 def ais(
     model: VAE | Target,
-    examples: Batch | HasBatch | None = None,
+    examples: Any = None,
     *,
     temperatures: int = 500,
     chains: int = 16,
@@ -88,7 +88,7 @@ def ais(
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> found = ais(vae, Batch(torch.zeros(3, 2), torch.arange(3)), temperatures=20, chains=4)
+    >>> found = ais(vae, torch.zeros(3, 2), temperatures=20, chains=4)
     >>> found.direction, found.estimator
     ('lower', 'AIS-20 from the posterior, 4 chains')
     """
@@ -361,7 +361,7 @@ def _geometric(beta: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - beta, beta
 
 
-def target_of(model: VAE | Target, examples: Batch | HasBatch | None, seed: int) -> tuple[Target, str | None]:
+def target_of(model: VAE | Target, examples: Any, seed: int) -> tuple[Target, str | None]:
     """The target, and the hash of its data."""
     if isinstance(model, Target):
         if examples is not None:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from elbowroom.numerics import Batch, Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch, Target
+from elbowroom.vae import VAE, Target
 
 from .annealing import (
     Start,
@@ -114,7 +115,7 @@ class SimulatedAgainstReal:
 
 def bdmc(
     model: VAE | Target,
-    examples: Batch | HasBatch | int | None = None,
+    examples: Any = None,
     *,
     temperatures: int = 500,
     chains: int = 16,
@@ -166,7 +167,7 @@ def bdmc(
 
 def simulated_against_real(
     model: VAE | Target,
-    examples: Batch | HasBatch | None = None,
+    examples: Any = None,
     *,
     temperatures: int = 500,
     chains: int = 16,
@@ -186,7 +187,7 @@ def simulated_against_real(
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> found = simulated_against_real(vae, Batch(torch.full((4, 2), 9.0), torch.arange(4)), temperatures=20)
+    >>> found = simulated_against_real(vae, torch.full((4, 2), 9.0), temperatures=20)
     >>> bool(found.real.shortfall.mean > found.simulated.shortfall.mean)        # 9 is far from what it makes
     True
     """
@@ -213,7 +214,7 @@ def _turned(found: Estimate) -> Estimate:
     return replace(found, values=-found.values, mc_variance=unknown, direction="upper", ess=None)
 
 
-def _measured(model: VAE | Target, examples: Batch | HasBatch | int | None, seed: int) -> Target:
+def _measured(model: VAE | Target, examples: Any, seed: int) -> Target:
     """The target of the examples; of as many of the model's own where only their number is given."""
     if not isinstance(examples, int):
         return target_of(model, examples, seed)[0]

@@ -1,14 +1,14 @@
 """Means over draws from the posterior: the ELBO, the rate and the distortion."""
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, Direction, Estimate, InputError, count
+from elbowroom.numerics import Budget, Direction, Estimate, InputError, count
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch, Terms
+from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
 
 from .passes import MEMORY, Memory, checked, from_posterior, measured
@@ -26,7 +26,7 @@ class RateDistortion(NamedTuple):
 
 def elbo(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     *,
     draws: int = 1,
     seed: int = 0,
@@ -45,7 +45,7 @@ def elbo(
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> bound = elbo(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=8)
+    >>> bound = elbo(vae, torch.zeros(3, 2), draws=8)
     >>> bound.direction, bound.budget.draws, len(bound)
     ('lower', 8, 3)
     """
@@ -54,7 +54,7 @@ def elbo(
 
 def rate_distortion(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     *,
     draws: int = 1,
     seed: int = 0,

@@ -1,7 +1,7 @@
 """What a model says of x given its latents: log p(x | z) under q, per example and per feature."""
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from torch.distributions import Distribution, Independent
 from elbowroom.distributions import Columns
 from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, count
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch
+from elbowroom.vae import VAE
 from elbowroom.vae.model import evaluating
 
-from .passes import MEMORY, Memory, as_bytes, checked, plan, rows_of
+from .passes import MEMORY, Memory, as_bytes, checked, plan
 
 __all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
 
@@ -33,7 +33,7 @@ class ConditionalLogLikelihood(NamedTuple):
 
 def conditional_log_likelihood(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     *,
     draws: int = 64,
     seed: int = 0,
@@ -50,7 +50,7 @@ def conditional_log_likelihood(
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> found = conditional_log_likelihood(vae, Batch(torch.zeros(3, 2), torch.arange(3)))
+    >>> found = conditional_log_likelihood(vae, torch.zeros(3, 2))
     >>> found.per_feature.shape, bool(np.allclose(found.per_feature.sum(1), found.per_example.values))
     ((3, 2), True)
     """
@@ -61,7 +61,7 @@ def conditional_log_likelihood(
         with torch.inference_mode():
             at_once, chunk = plan(batch, lambda *part: (_by_feature(vae, seed, *part),), draws, as_bytes(memory))
         for first in range(0, len(batch), at_once):
-            part = rows_of(batch, slice(first, first + at_once))
+            part = batch.rows(slice(first, first + at_once))
             features, totals = _Moments(), _Moments()
             for done in range(0, draws, chunk):
                 with torch.inference_mode():

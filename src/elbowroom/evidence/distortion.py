@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import Batch, Budget, Direction, Estimate, InputError, count, derived_seed
+from elbowroom.numerics import Budget, Direction, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch, Target
+from elbowroom.vae import VAE, Target
 
 from .annealing import (
     PILOT_CHAINS,
@@ -62,7 +62,7 @@ class RateDistortionCurve:
 
 def rate_distortion_curve(
     model: VAE | Target,
-    examples: Batch | HasBatch | None = None,
+    examples: Any = None,
     *,
     betas: Sequence[float],
     distortion: Distortion = "negative log-likelihood",
@@ -88,7 +88,7 @@ def rate_distortion_curve(
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> batch = Batch(torch.ones(3, 2), torch.arange(3))
+    >>> batch = torch.ones(3, 2)
     >>> found = rate_distortion_curve(vae, batch, betas=[0.1, 10], distortion="squared error", temperatures=20)
     >>> [rate.direction for rate in found.rates], bool(found.rates[1].mean > found.rates[0].mean)
     (['upper', 'upper'], True)

@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 from elbowroom.numerics import Batch, InputError
 from elbowroom.numerics.noise import DRAW_BLOCK
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch, Terms
-from elbowroom.vae.model import as_batch, evaluating
+from elbowroom.vae import VAE, Terms
+from elbowroom.vae.model import evaluating
 
 __all__ = [
     "MEMORY",
@@ -27,7 +27,6 @@ __all__ = [
     "keep_freed_memory",
     "measured",
     "plan",
-    "rows_of",
 ]
 
 Memory = int | str
@@ -73,7 +72,7 @@ def measured(
     with evaluating(vae), torch.inference_mode():
         examples, chunk = plan(batch, one_pass, draws, as_bytes(memory))
         for start in range(0, len(batch), examples):
-            part = rows_of(batch, slice(start, start + examples))
+            part = batch.rows(slice(start, start + examples))
             passes = [_kept(one_pass, part, min(chunk, draws - first), first) for first in range(0, draws, chunk)]
             yield tuple(torch.cat(pieces) for pieces in zip(*passes, strict=True))
             progress.advance(len(part))
@@ -88,17 +87,12 @@ def from_posterior(vae: VAE, measure: Measure, seed: int) -> Pass:
     return one_pass
 
 
-def checked(vae: VAE, examples: Batch | HasBatch, draws: int) -> tuple[Batch, str | None]:
+def checked(vae: VAE, examples: Any, draws: int) -> tuple[Batch, str | None]:
     """The batch and the hash of its data, where both can be measured."""
-    batch = as_batch(examples)
     if draws < 1:
         raise InputError(f"A bound needs draws=1 or more; got {draws}.")
-    if not len(batch):
-        raise InputError("There are no examples to measure; give at least one.")
-    missing = [name for name in vae.context_names if name not in batch.context]
-    if missing:
-        raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
-    return batch, getattr(examples, "data", None) or None
+    rows = vae.examples(examples)
+    return rows.rows(slice(None)), getattr(rows, "data", None) or None
 
 
 def _kept(one_pass: Pass, batch: Batch, draws: int, first: int) -> list[Tensor]:
@@ -126,7 +120,7 @@ def plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, in
 def _bytes_of(batch: Batch, one_pass: Pass, draws: int) -> int:
     """Bytes of all that one example's pass makes: a bound on what it holds at any time."""
     with Bytes() as made:
-        _kept(one_pass, rows_of(batch, slice(0, 1)), draws, 0)
+        _kept(one_pass, batch.rows(slice(0, 1)), draws, 0)
     return made.total
 
 
@@ -150,10 +144,3 @@ def keep_freed_memory() -> None:
     to the system, whose page faults then double the time of elementwise operations.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)
-
-
-def rows_of(batch: Batch, rows: slice) -> Batch:
-    """Some of the examples."""
-    context = {name: value[rows] for name, value in batch.context.items()}
-    observed = {name: (value[rows], mask[rows]) for name, (value, mask) in batch.observed.items()}
-    return Batch(batch.x[rows], batch.index[rows], context, observed)

@@ -3,16 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from elbowroom.numerics import Batch, Budget, Estimate, InputError, derived_seed
+from elbowroom.numerics import Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch, Target
+from elbowroom.vae import VAE, Target
 
 from . import hmc
 from .annealing import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks, target_of
@@ -30,7 +30,7 @@ _MIXED = 1.1  # greatest split R-hat of chains that may be said to have mixed
 
 def reciprocal_sampling(
     model: VAE | Target,
-    examples: Batch | HasBatch | None = None,
+    examples: Any = None,
     *,
     draws: int = 1000,
     chains: int = 32,
@@ -59,7 +59,7 @@ def reciprocal_sampling(
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> found = reciprocal_sampling(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=80, warm_up=5, leapfrog=2)
+    >>> found = reciprocal_sampling(vae, torch.zeros(3, 2), draws=80, warm_up=5, leapfrog=2)
     >>> found.direction, found.budget.draws
     ('none', 80)
     """

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from elbowroom.numerics import Batch, Budget, Estimate, InputError
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, HasBatch
+from elbowroom.vae import VAE
 
 from .importance import log_mean_exp, pareto_shape
 from .passes import MEMORY, Memory, Pass, checked, from_posterior, measured
@@ -24,7 +25,7 @@ _PRIOR_STREAM = 1024  # of keyed noise; the posterior's blocks have those from 0
 
 def iwae(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     *,
     draws: int = 500,
     seed: int = 0,
@@ -42,7 +43,7 @@ def iwae(
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> iwae(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=64).estimator
+    >>> iwae(vae, torch.zeros(3, 2), draws=64).estimator
     'IWAE-64'
     """
     return _log_means(vae, examples, _by_iwae(vae, seed), (draws,), "IWAE-{}".format, seed, memory, progress)[0]
@@ -72,7 +73,7 @@ class IwaeCurve:
 
 def iwae_curve(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     *,
     draws: int | Sequence[int] = 5000,
     seed: int = 0,
@@ -90,7 +91,7 @@ def iwae_curve(
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> iwae_curve(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=1000).draws
+    >>> iwae_curve(vae, torch.zeros(3, 2), draws=1000).draws
     (1, 4, 10, 25, 100, 250, 1000)
     """
     sizes = _dividing(draws) if isinstance(draws, Sequence) else _steps(draws)
@@ -100,7 +101,7 @@ def iwae_curve(
 
 def prior_sampling(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     *,
     draws: int = 500,
     seed: int = 0,
@@ -116,7 +117,7 @@ def prior_sampling(
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> prior_sampling(vae, Batch(torch.zeros(3, 2), torch.arange(3)), draws=64).estimator
+    >>> prior_sampling(vae, torch.zeros(3, 2), draws=64).estimator
     'prior sampling, 64 draws'
     """
     one_pass = _from_prior(vae, seed)
@@ -125,7 +126,7 @@ def prior_sampling(
 
 def _log_means(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     one_pass: Pass,
     sizes: tuple[int, ...],
     name: Callable[[int], str],
@@ -183,8 +184,7 @@ def _from_prior(vae: VAE, seed: int) -> Pass:
 
     def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
         given, total = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-        noise = vae.keyed_prior_noise(draws, batch.index, seed, first, _PRIOR_STREAM)
-        given = vae.from_prior(given, noise, batch.observed)
+        given = vae.keyed_prior(given, draws, batch.index, seed, first, _PRIOR_STREAM, batch.observed)
         for name, block in vae.prior.items():
             if name in batch.observed:
                 _, mask = batch.observed[name]

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import chain, combinations
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +11,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from elbowroom.numerics import Batch, CapabilityError, InputError
-from elbowroom.vae import VAE, HasBatch
-from elbowroom.vae.model import as_batch
+from elbowroom.numerics import CapabilityError, InputError, as_batch
+from elbowroom.vae import VAE
 
 from .pca import low_rank_normal
 
@@ -45,12 +45,12 @@ class LinearVAE:
         self.noise = common().detach().double().square().expand(vae.likelihood.event).flatten()
         self.dim = self.weights.shape[1]
 
-    def log_prob(self, examples: Batch | HasBatch) -> Tensor:
+    def log_prob(self, examples: Any) -> Tensor:
         """log p(x), [n]."""
         y, log_jacobian = self._preprocessed(examples)
         return low_rank_normal(self.weights, self.mean, self.noise).log_prob(y) + log_jacobian
 
-    def posterior(self, examples: Batch | HasBatch) -> MultivariateNormal:
+    def posterior(self, examples: Any) -> MultivariateNormal:
         """p(z | x) with batch shape [n]."""
         y, _ = self._preprocessed(examples)
         precision = torch.eye(self.dim, dtype=torch.float64) + self.weights.T @ (self.weights / self.noise[:, None])
@@ -58,20 +58,20 @@ class LinearVAE:
         mean = (y - self.mean) / self.noise @ self.weights @ covariance
         return MultivariateNormal(mean, (covariance + covariance.T) / 2)
 
-    def encoder(self, examples: Batch | HasBatch) -> Independent:
+    def encoder(self, examples: Any) -> Independent:
         """q(z | x) with batch shape [n]."""
         y, _ = self._preprocessed(examples)
         with torch.no_grad():
             q = self.vae.posterior["z"]({"x": y.to(self.vae.dtype).unsqueeze(0)})
         return Independent(Normal(q.mean[0].double(), q.stddev[0].double()), 1)
 
-    def rate(self, examples: Batch | HasBatch) -> Tensor:
+    def rate(self, examples: Any) -> Tensor:
         """KL(q(z | x) ‖ p(z)), [n]."""
         q = self.encoder(examples)
         prior = Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean))
         return kl_divergence(q, Independent(prior, 1))
 
-    def distortion(self, examples: Batch | HasBatch) -> Tensor:
+    def distortion(self, examples: Any) -> Tensor:
         """−E_q log p(x | z), [n]: the error at the mean of q, and what the spread of q adds."""
         y, log_jacobian = self._preprocessed(examples)
         q = self.encoder(examples)
@@ -79,17 +79,17 @@ class LinearVAE:
         normaliser = 0.5 * (2 * math.pi * self.noise).log().sum()
         return 0.5 * (error / self.noise).sum(-1) + normaliser - log_jacobian
 
-    def elbo(self, examples: Batch | HasBatch) -> Tensor:
+    def elbo(self, examples: Any) -> Tensor:
         """E_q[log p(x, z) − log q(z | x)], [n]."""
         return -self.rate(examples) - self.distortion(examples)
 
-    def gap(self, examples: Batch | HasBatch) -> Tensor:
+    def gap(self, examples: Any) -> Tensor:
         """KL(q(z | x) ‖ p(z | x)), [n]: log p(x) − ELBO, by a road of its own."""
         q = self.encoder(examples)
         full = MultivariateNormal(q.mean, torch.diag_embed(q.variance))
         return kl_divergence(full, self.posterior(examples))
 
-    def _preprocessed(self, examples: Batch | HasBatch, seed: int = 0) -> tuple[Tensor, Tensor]:
+    def _preprocessed(self, examples: Any, seed: int = 0) -> tuple[Tensor, Tensor]:
         batch = as_batch(examples)
         with torch.no_grad():
             given, log_jacobian = self.vae.given(batch, self.vae.keyed_noise(0, batch.index, seed))

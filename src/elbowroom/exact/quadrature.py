@@ -1,19 +1,20 @@
 """log p(x) of models with one or two latents, by quadrature."""
 
 import math
+from typing import Any
 
 import torch
 
-from elbowroom.numerics import Batch, CapabilityError, Estimate
-from elbowroom.vae import VAE, HasBatch
-from elbowroom.vae.model import as_batch, evaluating
+from elbowroom.numerics import CapabilityError, Estimate, as_batch
+from elbowroom.vae import VAE
+from elbowroom.vae.model import evaluating
 
 __all__ = ["log_evidence_by_quadrature"]
 
 
 @torch.no_grad()
 def log_evidence_by_quadrature(
-    vae: VAE, examples: Batch | HasBatch, *, nodes: int = 2000, reach: float = 9.0, seed: int = 0
+    vae: VAE, examples: Any, *, nodes: int = 2000, reach: float = 9.0, seed: int = 0
 ) -> Estimate:
     """log p(x) of a model with one or two latent dimensions and a standard-normal-like prior, in nats.
 

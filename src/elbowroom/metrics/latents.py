@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import Batch
-from elbowroom.vae import VAE, HasBatch
-from elbowroom.vae.model import as_batch, evaluating
+from elbowroom.numerics import Batch, as_batch
+from elbowroom.vae import VAE
+from elbowroom.vae.model import evaluating
 
 __all__ = ["ACTIVE", "LatentUse", "latent_use", "neighbour_accuracy", "psnr", "reconstruction_error"]
 
@@ -35,7 +36,7 @@ class LatentUse:
 
 
 @torch.no_grad()
-def latent_use(vae: VAE, examples: Batch | HasBatch, seed: int = 0) -> LatentUse:
+def latent_use(vae: VAE, examples: Any, seed: int = 0) -> LatentUse:
     """KL and activity of every latent unit over the examples.
 
     Source of the activity rule: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
@@ -60,7 +61,7 @@ def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
     return (torch.stack(total).sum(0) / len(batch)).cpu().numpy()
 
 
-def reconstruction_error(vae: VAE, examples: Batch | HasBatch, seed: int = 0) -> float:
+def reconstruction_error(vae: VAE, examples: Any, seed: int = 0) -> float:
     """Mean over examples of ‖y − ŷ‖², y the preprocessed example and ŷ the decoder's mean at the encoder's mean.
 
     On the network's scale, where the data's grid is dequantised; see `psnr`. Raises CapabilityError where p(x | z) has
@@ -79,12 +80,9 @@ def psnr(squared_error: float, dimensions: int, span: float = 1.0) -> float:
 
 
 @torch.no_grad()
-def _squares(vae: VAE, examples: Batch | HasBatch, seed: int) -> Tensor:
-    batch = as_batch(examples)
+def _squares(vae: VAE, examples: Any, seed: int) -> Tensor:
     with evaluating(vae):
-        given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-        for name, value in vae.encode(batch, seed).items():
-            given[name] = value.unsqueeze(0)
+        given = vae.at_means(examples, seed)
         p_x = vae.likelihood(given)
         require(p_x, "mean")
         return (p_x.mean - given["x"])[0].double().square().flatten(1).sum(1)

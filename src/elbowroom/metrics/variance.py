@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, require, simulate
-from elbowroom.numerics import Batch, InputError, derived_seed
-from elbowroom.vae import VAE, HasBatch
-from elbowroom.vae.model import as_batch, evaluating
+from elbowroom.numerics import Batch, InputError, as_batch, derived_seed
+from elbowroom.vae import VAE
+from elbowroom.vae.model import evaluating
 
 __all__ = ["VarianceBudget", "variance_budget"]
 
@@ -68,7 +68,7 @@ class VarianceBudget:
 @torch.no_grad()
 def variance_budget(
     vae: VAE,
-    examples: Batch | HasBatch,
+    examples: Any,
     *,
     over: Literal["prior", "posterior"] = "posterior",
     draws: int = 10_000,

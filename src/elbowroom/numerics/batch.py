@@ -1,10 +1,15 @@
-"""The batch: examples, what is known about them, and where they stand in the data."""
+"""Examples: the batch, and what serves it by rows."""
 
 from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Given", "Noise"]
+from .errors import InputError
+
+__all__ = ["Batch", "Given", "Noise", "Rows", "as_batch", "as_rows"]
 
 Given = dict[str, Tensor]
 """Named tensors that components read: "x", context names, latent blocks. All [draws or 1, batch, *event]."""
@@ -14,19 +19,85 @@ Noise = dict[str, Tensor]
 [batch, *event] of a stochastic preprocessing step."""
 
 
+@runtime_checkable
+class Rows(Protocol):
+    """Examples served by rows: a batch, a part of a data set, or anything that reads from a file or a sparse matrix.
+
+    index: [n] int64, the place of each example in the data set, which keys the noise of every evidence estimate.
+    """
+
+    index: Tensor
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+        ...
+
+    def rows(self, positions: Tensor | slice) -> "Batch":
+        """The examples at these positions, from 0 to len − 1, in their order."""
+        ...
+
+
 @dataclass(slots=True)
 class Batch:
     """Examples on the user's scale.
 
-    x: [batch, *event]; context: name -> [batch, ...]; observed: latent block -> (value [batch, ...],
-    mask [batch]), for blocks that are known for some examples; index: [batch], the position of each example in
-    the data set, which keys the noise of every evidence estimate.
+    x: [batch, *event]; index: [batch], the position of each example in the data set, which keys the noise of every
+    evidence estimate; context: name -> [batch, ...]; observed: latent block -> (value [batch, ...], mask [batch]), for
+    blocks that are known for some examples; labels: [batch] class codes, or None; seen: [batch, *event] booleans, False
+    where a cell of x is missing, or None where none is.
+
+    >>> Batch(torch.eye(3), torch.tensor([7, 3, 5])).rows(slice(1, None)).index
+    tensor([3, 5])
     """
 
     x: Tensor
     index: Tensor
     context: Given = field(default_factory=dict)
     observed: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    labels: Tensor | None = None
+    seen: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def rows(self, positions: Tensor | slice) -> "Batch":
+        """The examples at these positions."""
+        context = {name: value[positions] for name, value in self.context.items()}
+        observed = {name: (value[positions], mask[positions]) for name, (value, mask) in self.observed.items()}
+        labels = None if self.labels is None else self.labels[positions]
+        seen = None if self.seen is None else self.seen[positions]
+        return Batch(self.x[positions], self.index[positions], context, observed, labels, seen)
+
+
+def as_rows(examples: Any) -> Rows:
+    """Examples from whatever people hold: rows as they are; an array, tensor, DataFrame or list [n, *event] of numbers.
+
+    Raises InputError, in one sentence, for what holds no numbers, or for a data set, whose part is to be named.
+
+    >>> len(as_rows(np.zeros((3, 2))))
+    3
+    """
+    if isinstance(examples, Rows):
+        return examples
+    if all(hasattr(examples, part) for part in ("train", "validation", "test")):
+        raise InputError("A data set has three parts: say which one is meant, as in data.test.")
+    if isinstance(examples, Tensor):
+        x = examples
+    else:
+        try:
+            values = np.asarray(examples)
+        except ValueError as error:
+            raise InputError("The examples are ragged: every row needs the same number of values.") from error
+        if values.dtype.kind not in "buif":
+            kind = type(examples).__name__
+            raise InputError(f"Examples are rows of numbers; this {kind} holds {values.dtype} values.")
+        x = torch.from_numpy(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="))))
+    if x.dim() < 2:
+        raise InputError(f"Examples have shape {tuple(x.shape)}: give one row per example, as in x[None].")
+    return Batch(x, torch.arange(len(x)))
+
+
+def as_batch(examples: Any) -> Batch:
+    """All examples of what `as_rows` takes, as one batch."""
+    rows = as_rows(examples)
+    return rows if isinstance(rows, Batch) else rows.rows(slice(None))

@@ -62,11 +62,8 @@ def _means(vae: VAE, data: Dataset, n: int, seed: int) -> Tensor:
 @torch.no_grad()
 def _reconstructions(vae: VAE, examples: Examples) -> Tensor:
     """Means of p(x | z) at the encoder's means, as `VAE.reconstruct`."""
-    batch = examples.batch()
     with evaluating(vae):
-        given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, 0))
-        given |= {name: value.unsqueeze(0) for name, value in vae.encode(batch).items()}
-        return vae.preprocess.inverse(known_mean(vae.likelihood(given))[0])
+        return vae.preprocess.inverse(known_mean(vae.likelihood(vae.at_means(examples)))[0])
 
 
 def _contexts(vae: VAE, data: Dataset, n: int) -> dict[str, Tensor]:

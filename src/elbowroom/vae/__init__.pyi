@@ -1,6 +1,5 @@
 from .files import load_model as load_model
 from .files import save_model as save_model
 from .model import VAE as VAE
-from .model import HasBatch as HasBatch
 from .target import Target as Target
 from .terms import Terms as Terms

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,27 +12,28 @@ from torch.distributions import Distribution
 from elbowroom.components import Blocks, Component
 from elbowroom.distributions import draw, require, simulate
 from elbowroom.likelihoods import Likelihood
-from elbowroom.numerics import Batch, Given, InputError, Noise, derived_seed, keyed_normal, keyed_uniform
+from elbowroom.numerics import (
+    Batch,
+    Given,
+    InputError,
+    Noise,
+    Rows,
+    as_rows,
+    derived_seed,
+    keyed_normal,
+    keyed_uniform,
+)
 from elbowroom.preprocess import Identity, Preprocess
 
 from .layout import Layout
 from .target import Target
 from .terms import Terms
 
-__all__ = ["VAE", "HasBatch", "as_batch", "evaluating"]
+__all__ = ["VAE", "evaluating"]
 
 Mode = Literal["ancestral", "mean", "offset"]
 
 _SAMPLED = 0x5A  # what is drawn with a seed of its own
-
-
-@runtime_checkable
-class HasBatch(Protocol):
-    """Examples that can be had as one batch."""
-
-    def batch(self) -> Batch:
-        """All the examples."""
-        ...
 
 
 class VAE(nn.Module):
@@ -110,6 +111,25 @@ class VAE(nn.Module):
         closed = self._closed_blocks - set(batch.observed)
         return Terms(given, q, p, self.likelihood(given), log_jacobian, log_q, closed, layout)
 
+    def examples(self, examples: Any) -> Rows:
+        """Examples of the model's own shape and with the contexts that it reads, from whatever `as_rows` takes.
+
+        Raises InputError, in one sentence, for examples of another shape or without a context.
+        """
+        rows = as_rows(examples)
+        if not len(rows):
+            raise InputError("There are no examples; give at least one.")
+        first = rows.rows(slice(0, 1))
+        if tuple(first.x.shape[1:]) != self.likelihood.event:
+            raise InputError(
+                f"The examples have shape {tuple(first.x.shape[1:])} each and the model is over "
+                f"{self.likelihood.event}: give examples like those it was made for."
+            )
+        missing = [name for name in self.context_names if name not in first.context]
+        if missing:
+            raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
+        return rows
+
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
         """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch]."""
         device, dtype = self.device, self.dtype
@@ -142,9 +162,22 @@ class VAE(nn.Module):
             noise["x"] = keyed_uniform(self.preprocess.noise_shape, index, seed).to(self.device, self.dtype)
         return noise
 
-    def keyed_prior_noise(self, draws: int, index: Tensor, seed: int, first_draw: int = 0, stream: int = 0) -> Noise:
-        """Noise for `from_prior`, keyed as that of `keyed_noise`; another `stream` is independent of it."""
-        return self._keyed(self.prior, draws, index, seed, first_draw, stream)
+    def keyed_prior(
+        self,
+        given: Given,
+        draws: int,
+        index: Tensor,
+        seed: int,
+        first_draw: int = 0,
+        stream: int = 0,
+        observed: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    ) -> Given:
+        """The namespace with every block drawn from its prior, [draws, batch, *event], by (seed, example, draw) alone.
+
+        stream: another is independent of it. What is observed keeps its value.
+        """
+        noise = self._keyed(self.prior, draws, index, seed, first_draw, stream)
+        return self.from_prior(given, noise, observed or {})
 
     def target(self, batch: Batch, seed: int = 0) -> Target:
         """The unnormalised posterior of each example, frozen: what samplers and AIS are run on."""
@@ -177,27 +210,31 @@ class VAE(nn.Module):
             return self.preprocess.inverse(y.expand(1, n, *y.shape[2:])[0])
 
     @torch.no_grad()
-    def encode(self, examples: Batch | HasBatch, seed: int = 0) -> dict[str, Tensor]:
-        """Mean of q(z | x) per block, [n, *event]; later blocks are given the means of earlier ones."""
-        batch = as_batch(examples)
+    def at_means(self, examples: Any, seed: int = 0) -> Given:
+        """The namespace with every latent block at the mean of q(z | x), [1, n, *event].
+
+        Later blocks are given the means of earlier ones.
+        """
+        batch = self.examples(examples).rows(slice(None))
         with evaluating(self):
             given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
             for name, block in self.posterior.items():
                 given[name] = block(given).mean
-            return {name: given[name][0] for name in self.posterior}
+            return given
+
+    def encode(self, examples: Any, seed: int = 0) -> dict[str, Tensor]:
+        """Mean of q(z | x) per block, [n, *event]; later blocks are given the means of earlier ones."""
+        given = self.at_means(examples, seed)
+        return {name: given[name][0] for name in self.posterior}
 
     @torch.no_grad()
-    def reconstruct(self, examples: Batch | HasBatch, seed: int = 0) -> Tensor:
+    def reconstruct(self, examples: Any, seed: int = 0) -> Tensor:
         """Mean of p(x | z) at the mean of q(z | x), [n, *event], on the user's scale.
 
         Raises CapabilityError where p(x | z) has no mean, as over classes without an order.
         """
-        batch = as_batch(examples)
         with evaluating(self):
-            given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
-            for name, value in self.encode(batch, seed).items():
-                given[name] = value.unsqueeze(0)
-            p_x = self.likelihood(given)
+            p_x = self.likelihood(self.at_means(examples, seed))
             require(p_x, "mean")
             return self.preprocess.inverse(p_x.mean[0])
 
@@ -293,11 +330,6 @@ class evaluating:
     def __exit__(self, *_: object) -> None:
         for part in self.were_training:
             part.training = True
-
-
-def as_batch(examples: Batch | HasBatch) -> Batch:
-    """A batch, from a batch or from anything that can be had as one."""
-    return examples if isinstance(examples, Batch) else examples.batch()
 
 
 def _masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:

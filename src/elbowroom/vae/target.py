@@ -77,7 +77,7 @@ class Target:
     @torch.no_grad()
     def draw_prior(self, draws: int, seed: int) -> Float[Tensor, "chains batch dim"]:
         """z ~ p(z) [draws, batch, dim], keyed by (seed, example, draw)."""
-        return self._flat(self.vae.from_prior(self._given, self.vae.keyed_prior_noise(draws, self.index, seed), {}))
+        return self._flat(self.vae.keyed_prior(self._given, draws, self.index, seed))
 
     def rows(self, rows: slice) -> "Target":
         """The same frozen model at some of the examples."""
