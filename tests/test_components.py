@@ -13,11 +13,12 @@ import yaml
 from scipy import stats
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 import elbowroom as er
 from elbowroom import likelihoods, posteriors, priors
 from elbowroom.components import Component
-from elbowroom.distributions import draw
+from elbowroom.distributions import capabilities, draw, simulate
 from elbowroom.networks import mlp
 from elbowroom.runs import build, recipe_of
 
@@ -30,6 +31,9 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "LowRankNormal": {"rank": 2},
     "MaternNormal": {"event": (1, 2, 2)},
     "SparsePrecisionNormal": {"event": (1, 2, 2)},
+    "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
+    "Mixture": {"components": 3},
+    "Vamp": {"encoder": lambda: posteriors.DiagonalNormal(mlp([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
     "Mixed": {"families": [likelihoods.Normal(None, 3, scale="feature"), likelihoods.Bernoulli(None, 1)]},
 }
 
@@ -45,7 +49,7 @@ def made(cls: type[Component], seed: int = 0) -> Component:
     torch.manual_seed(seed)
     given = {"event": EVENT, **ARGUMENTS.get(cls.__name__, {})}
     takes = inspect.signature(cls).parameters
-    given = {name: value for name, value in given.items() if name in takes}
+    given = {name: value() if inspect.isfunction(value) else value for name, value in given.items() if name in takes}
     if "network" not in takes:
         return cls(**given)
     if issubclass(cls, likelihoods.Likelihood):
@@ -161,19 +165,29 @@ class Scored(nn.Module):
         return self.component(given).log_prob(self.x).sum()
 
 
+def drawn_by_role(cls: type[Component], p: Distribution, component: Component) -> tuple[Tensor, Tensor]:
+    """40,000 draws and their log-densities: a posterior's from noise; a prior's too where it can, else simulated."""
+    generator = torch.Generator().manual_seed(0)
+    if "draw" in capabilities(p) or cls in classes(posteriors):
+        noise = torch.randn(40_000, 1, *component.noise_shape, generator=generator).double()
+        value, log_density = draw(p, noise)
+        return value, log_density()
+    value = simulate(p.expand((40_000, 1)), generator)
+    return value, p.log_prob(value)
+
+
 @drawn
 def test_draws_have_the_density_that_they_say(cls: type[Component]) -> None:
     """The log-density returned is log_prob; E[p0/p] over draws is 1 for a narrower p0, which fails if either is off."""
     component = made(cls).double()
     given = {name: t.double()[:1, :1] for name, t in inputs(component).items()}
-    noise = torch.randn(40_000, 1, *component.noise_shape, generator=torch.Generator().manual_seed(0)).double()
     with torch.no_grad():
         p = component({name: t.expand(40_000, -1, -1) for name, t in given.items()})
-        value, log_density = draw(p, noise)
-        torch.testing.assert_close(log_density(), p.log_prob(value).expand_as(log_density()))
+        value, log_density = drawn_by_role(cls, p, component)
+        torch.testing.assert_close(log_density, p.log_prob(value).expand_as(log_density))
         flat = value.flatten(1).numpy()
         narrow = stats.multivariate_normal(flat.mean(0), 0.5 * np.cov(flat.T)).logpdf(flat)
-        ratio = np.exp(narrow - log_density()[:, 0].numpy())
+        ratio = np.exp(narrow - log_density[:, 0].numpy())
     assert abs(ratio.mean() - 1) < 4.5 * ratio.std() / math.sqrt(len(ratio))
 
 
@@ -183,8 +197,12 @@ def test_gradients_are_finite_at_extremes(cls: type[Component], size: float) -> 
     component = made(cls)
     given = {name: size * t.abs().sign().requires_grad_() for name, t in inputs(component).items()}
     noise = torch.full((2, 5, *component.noise_shape), math.copysign(5.0, size))
-    value, log_density = draw(component(given), noise)
-    total = (value.sum() + log_density().sum()).requires_grad_()
+    p = component(given)
+    if "draw" in capabilities(p) or cls in classes(posteriors):
+        value, log_density = draw(p, noise)
+        total = (value.sum() + log_density().sum()).requires_grad_()
+    else:
+        total = p.log_prob(size * torch.ones(2, 5, *component.event)).sum()
     total.backward()
     assert torch.isfinite(total)
     assert all(torch.isfinite(p.grad).all() for p in component.parameters() if p.grad is not None)

@@ -358,3 +358,36 @@ def test_an_unnormalised_score_is_not_called_log_p() -> None:
         expected = (0.3 * logits - nn.functional.softplus(logits)).sum(-1)
         terms = vae(grey, vae.keyed_noise(1, grey.index, 0))
     torch.testing.assert_close(terms.log_likelihood[0], expected)
+
+
+def test_sticking_the_landing_has_the_value_and_expected_gradient_of_the_sampled_kl_and_none_at_the_posterior() -> None:
+    """Where q is exactly p(z), log q − log p is flat in z: every draw's gradient is zero, the sampled one's is not."""
+    network = torch.nn.Linear(3, 4).double()
+    with torch.no_grad():
+        network.weight.zero_()
+        network.bias.copy_(torch.tensor([0.0, 0.0, math.log(math.expm1(1.0)), math.log(math.expm1(1.0))]))
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(network, 2, floor=0.0),
+        er.likelihoods.Normal(torch.nn.Linear(2, 3), 3, scale=1.0),
+    ).double()
+    batch = er.Batch(torch.ones(1, 3, dtype=torch.float64), torch.arange(1))
+    found = {}
+    for how in ("sampled", "sticking-the-landing"):
+        noise = vae.keyed_noise(20_000, batch.index, 0)
+        value = vae(batch, noise).kl("z", how)
+        each = [torch.autograd.grad(v, network.bias, retain_graph=True)[0] for v in value[:50, 0]]
+        mean = torch.autograd.grad(value.mean(), network.bias)[0]
+        found[how] = value, torch.stack(each), mean
+    torch.testing.assert_close(found["sampled"][0], found["sticking-the-landing"][0])
+    assert found["sticking-the-landing"][1].abs().max() < 1e-8
+    assert found["sampled"][1].std(0).min() > 0.5
+    assert found["sampled"][2].abs().max() < 5 / math.sqrt(20_000)
+
+
+def test_sticking_the_landing_says_what_it_cannot_do() -> None:
+    flow = er.posteriors.Flow(torch.nn.Linear(3, 4), 2, context=4)
+    vae = er.VAE(er.priors.StandardNormal(2), flow, er.likelihoods.Normal(torch.nn.Linear(2, 3), 3))
+    terms = vae(er.Batch(torch.ones(1, 3), torch.arange(1)), vae.keyed_noise(1, torch.arange(1), 0))
+    with pytest.raises(er.CapabilityError, match="NormalizingFlow holds more than parameters of its own"):
+        terms.kl("z", "sticking-the-landing")

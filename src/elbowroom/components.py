@@ -56,6 +56,10 @@ class Component(nn.Module):
             self.network.settle(y)
         return []
 
+    def state_words(self) -> list[str]:
+        """What was settled or learned and a person would ask for, in a few words each: a scale, its floor."""
+        return []
+
     def parameters_from(self, given: Given, parts: int) -> tuple[Tensor, ...]:
         """Run the network on ordinary batches: `parts` tensors [draws, batch, *event].
 

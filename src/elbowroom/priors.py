@@ -5,14 +5,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, OneHotCategorical
+from torch.distributions import Categorical as TorchCategorical
+from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, OneHotCategorical
+from torch.nn.functional import softplus
 
-from elbowroom.components import Component, at_least_two
+from elbowroom.components import Component, as_event, at_least_two
 from elbowroom.distributions.unit_normal import UnitNormal
 from elbowroom.numerics import Given, InputError
 from elbowroom.runs import described
 
-__all__ = ["Categorical", "StandardNormal"]
+__all__ = ["Categorical", "Mixture", "StandardNormal", "Vamp"]
 
 
 @described("categorical-prior")
@@ -66,14 +68,109 @@ class StandardNormal(Component):
     tensor([[0.1592]])
     """
 
-    loc: Tensor
-    scale: Tensor
+    like: Tensor
 
     def __init__(self, event: int | Sequence[int]) -> None:
         super().__init__(event)
-        self.register_buffer("loc", torch.zeros(1, 1, *self.event), persistent=False)
-        self.register_buffer("scale", torch.ones(1, 1, *self.event), persistent=False)
+        self.register_buffer("like", torch.zeros(1, 1, *self.event), persistent=False)
 
     def forward(self, given: Given) -> Distribution:
         """N(0, I) with batch shape [1, 1]."""
-        return Independent(UnitNormal(self.loc, self.scale, validate_args=False), len(self.event), False)
+        return Independent(UnitNormal(self.like), len(self.event), False)
+
+
+@described("mixture-prior")
+class Mixture(Component):
+    """A learned mixture of Gaussians with diagonal covariances over the latent, weights learned too.
+
+    Its KL from q is sampled, and it is simulated, not drawn from noise: a draw has no gradient.
+
+    Parameters
+    ----------
+    event : int or sequence of int
+        Shape of one draw.
+    components : int
+        Number of Gaussians; default 10. Their means begin at draws of N(0, I), their standard deviations at 1.
+    floor : float
+        Least standard deviation of a component; default 0.01. Without one, a component can shrink onto a single code.
+
+    Raises
+    ------
+    InputError
+        For fewer than one component or a floor that is not positive.
+
+    Source: Dilokthanakul et al., "Deep unsupervised clustering with Gaussian mixture variational autoencoders", 2016.
+
+    >>> Mixture(2, components=3)({}).log_prob(torch.zeros(4, 5, 2)).shape
+    torch.Size([4, 5])
+    """
+
+    def __init__(self, event: int | Sequence[int], components: int = 10, floor: float = 0.01) -> None:
+        super().__init__(event)
+        if components < 1 or not floor > 0:
+            raise InputError(f"A mixture needs 1 component or more and a positive floor; got {components} and {floor}.")
+        self.floor = floor
+        self.means = nn.Parameter(torch.randn(1, 1, components, *self.event))
+        self.raw = nn.Parameter(torch.full_like(self.means, math.log(math.expm1(1.0))))
+        self.logits = nn.Parameter(torch.zeros(1, 1, components))
+
+    def forward(self, given: Given) -> Distribution:
+        """p with batch shape [1, 1]."""
+        normal = Normal(self.means, self.floor + softplus(self.raw), validate_args=False)
+        each = Independent(normal, len(self.event), False)
+        return MixtureSameFamily(TorchCategorical(logits=self.logits, validate_args=False), each, validate_args=False)
+
+
+@described("vamp-prior")
+class Vamp(Component):
+    """The VampPrior: the mean of q(z | u) over learned pseudo-inputs u, q being the model's own posterior block.
+
+    The encoder is shared, not copied: it is trained through both, and is one network after save and load.
+
+    Parameters
+    ----------
+    encoder : Component
+        The posterior block itself, which reads "x" alone; its draws are numbers.
+    inputs : int or sequence of int
+        Shape of one x, as preprocessed.
+    pseudo_inputs : int
+        How many; default 100. `fit` lets them begin at training examples, evenly spread over their order.
+
+    Raises
+    ------
+    InputError
+        For a posterior block that reads anything else, or fewer than one pseudo-input.
+
+    Source: Tomczak & Welling, "VAE with a VampPrior", 2018.
+
+    >>> from elbowroom.posteriors import DiagonalNormal
+    >>> Vamp(DiagonalNormal(nn.Linear(3, 4), 2), 3)({}).log_prob(torch.zeros(4, 5, 2)).shape
+    torch.Size([4, 5])
+    """
+
+    def __init__(self, encoder: Component, inputs: int | Sequence[int], pseudo_inputs: int = 100) -> None:
+        super().__init__(encoder.event)
+        if encoder.given != ("x",) or encoder.classes > 1:
+            raise InputError(
+                f"A VampPrior calls its encoder on pseudo-inputs, so that must read 'x' alone and draw numbers; this "
+                f"{type(encoder).__name__} reads {', '.join(encoder.given)}."
+            )
+        if pseudo_inputs < 1:
+            raise InputError(f"pseudo_inputs must be 1 or more; got {pseudo_inputs}.")
+        self.encoder = encoder
+        self.pseudo_inputs = nn.Parameter(torch.rand(1, pseudo_inputs, *as_event(inputs, "A pseudo-input")))
+
+    def forward(self, given: Given) -> Distribution:
+        """p with batch shape [1]."""
+        weights = self.pseudo_inputs.new_zeros(1, self.pseudo_inputs.shape[1])
+        each = self.encoder({"x": self.pseudo_inputs})
+        return MixtureSameFamily(TorchCategorical(logits=weights, validate_args=False), each, validate_args=False)
+
+    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
+        """Begin at training examples y [n, *event], as preprocessed."""
+        count = self.pseudo_inputs.shape[1]
+        with torch.no_grad():
+            self.pseudo_inputs.copy_(y[torch.arange(count) * len(y) // count].unsqueeze(0))
+        if count <= len(y):
+            return []
+        return [f"Vamp: {count:,} pseudo-inputs begin at {len(y):,} training examples; those that begin alike stay so."]

@@ -4,6 +4,8 @@ from .bounded import Beta as Beta
 from .bounded import LogitNormal as LogitNormal
 from .bounded import TruncatedNormal as TruncatedNormal
 from .capabilities import capabilities as capabilities
+from .capabilities import detached as detached
+from .capabilities import on_real_line as on_real_line
 from .capabilities import require as require
 from .columns import Columns as Columns
 from .columns import known_mean as known_mean

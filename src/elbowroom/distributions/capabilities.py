@@ -1,7 +1,7 @@
 """What a distribution can do: estimators, sampling modes and coders ask for capabilities, not for classes."""
 
 from functools import singledispatch
-from typing import Literal
+from typing import Any, Literal
 
 from torch.distributions import (
     Bernoulli,
@@ -13,14 +13,16 @@ from torch.distributions import (
     Normal,
     OneHotCategorical,
     Poisson,
+    constraints,
 )
 
 from elbowroom.numerics import CapabilityError
 
-__all__ = ["Capability", "capabilities", "declare", "require"]
+__all__ = ["Capability", "capabilities", "declare", "detached", "on_real_line", "require"]
 
 Capability = Literal["mean", "variance", "moments", "cdf", "icdf", "draw", "enumerate", "stack"]
-"""moments: there is no mean in closed form, but draws are numbers, whose moments more draws estimate."""
+"""moments: there is no mean in closed form, but draws are numbers, whose moments more draws estimate; draw: it can be
+drawn from standard-normal noise, with a gradient where draws are numbers."""
 
 
 @singledispatch
@@ -52,7 +54,7 @@ declare(Normal, "mean", "variance", "cdf", "icdf", "draw", "stack")
 declare(Laplace, "mean", "variance", "cdf", "icdf", "draw", "stack")
 declare(Bernoulli, "mean", "variance", "enumerate", "stack")
 declare(Categorical, "enumerate", "stack")
-declare(OneHotCategorical, "mean", "variance", "enumerate", "stack")
+declare(OneHotCategorical, "mean", "variance", "draw", "enumerate", "stack")
 declare(Poisson, "mean", "variance", "stack")
 
 
@@ -77,3 +79,52 @@ def require(distribution: Distribution, capability: Capability) -> None:
         classes = isinstance(base, Categorical) and capability in ("mean", "variance")
         way_out = f" {_INSTEAD}" if classes else ""
         raise CapabilityError(f"{type(base).__name__} has no {capability}; it offers: {can}.{way_out}")
+
+
+def on_real_line(distribution: Distribution) -> bool:
+    """Whether every element of a draw may be any real number.
+
+    Raises CapabilityError, in words, where the distribution does not say its support.
+
+    >>> import torch
+    >>> on_real_line(Normal(torch.zeros(2), 1.0)), on_real_line(Poisson(torch.ones(2)))
+    (True, False)
+    """
+    try:
+        support: Any = distribution.support
+    except NotImplementedError as error:
+        name = type(distribution).__name__
+        raise CapabilityError(
+            f"{name} does not say what its support is: define a property `support` on it, as torch's own "
+            f"distributions have."
+        ) from error
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support is constraints.real
+
+
+@singledispatch
+def detached(distribution: Distribution) -> Distribution:
+    """The same distribution with parameters that pass no gradient on: its log-density still has one in the value.
+
+    Raises CapabilityError for a distribution whose parameters are not plain tensors of its own (a flow's are inside its
+    network).
+
+    >>> import torch
+    >>> loc = torch.zeros(2, requires_grad=True)
+    >>> detached(Normal(loc, torch.ones(2))).loc.requires_grad
+    False
+    """
+    names = [name for name in getattr(distribution, "arg_constraints", {}) if name in vars(distribution)]
+    if not names or any(isinstance(part, Distribution) for part in vars(distribution).values()):
+        raise CapabilityError(
+            f"{type(distribution).__name__} holds more than parameters of its own, so its log-density cannot be had at "
+            f"detached ones: use an objective that does not ask for it (kl='sampled')."
+        )
+    parameters = {name: getattr(distribution, name).detach() for name in names}
+    return type(distribution)(**parameters, validate_args=False)
+
+
+@detached.register
+def _(distribution: Independent) -> Distribution:
+    return Independent(detached(distribution.base_dist), distribution.reinterpreted_batch_ndims, False)

@@ -21,7 +21,7 @@ from torch.distributions import (
 
 from elbowroom.numerics import CapabilityError
 
-from .capabilities import require
+from .capabilities import capabilities, require
 from .tails import log_ndtr
 
 __all__ = ["Draw", "draw", "simulate"]
@@ -103,12 +103,33 @@ def _(distribution: OneHotCategorical, noise: Tensor) -> Draw:
 def simulate(distribution: Distribution, generator: Generator) -> Tensor:
     """A random value of the distribution's full shape, from a generator; carries no gradient.
 
+    Any distribution will do that can be drawn from noise, or that has a `sample` of its own. Raises CapabilityError,
+    in words, for one that has neither.
+
     >>> simulate(torch.distributions.Bernoulli(torch.tensor([0.0, 1.0])), torch.Generator())
     tensor([0., 1.])
     """
+    if "draw" not in capabilities(distribution):
+        return _sampled(distribution, generator)
     shape = distribution.batch_shape + distribution.event_shape
     noise = torch.randn(shape, generator=generator, device=generator.device)
     return draw(distribution, noise)[0].detach()
+
+
+@torch.no_grad()
+def _sampled(distribution: Distribution, generator: Generator) -> Tensor:
+    """By the distribution's own `sample`, whose random state comes from the generator and goes back as it was."""
+    device = generator.device
+    seed = int(torch.randint(2**62, (), generator=generator, device=device))
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        try:
+            return distribution.sample()
+        except NotImplementedError as error:
+            name = type(distribution).__name__
+            raise CapabilityError(
+                f"{name} cannot be drawn from, as it has neither icdf nor sample: define one of the two."
+            ) from error
 
 
 @simulate.register

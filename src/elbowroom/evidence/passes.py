@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from elbowroom.numerics import Batch, InputError
 from elbowroom.numerics.noise import DRAW_BLOCK
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Terms
+from elbowroom.vae import VAE, Terms, check_readings
 from elbowroom.vae.model import evaluating
 
 __all__ = [
@@ -92,6 +92,7 @@ def checked(vae: VAE, examples: Any, draws: int) -> tuple[Batch, str | None]:
     if draws < 1:
         raise InputError(f"A bound needs draws=1 or more; got {draws}.")
     rows = vae.examples(examples)
+    check_readings(vae, rows.rows(slice(0, 4)))
     return rows.rows(slice(None)), getattr(rows, "data", None) or None
 
 

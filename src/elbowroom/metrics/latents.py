@@ -51,8 +51,7 @@ def latent_use(vae: VAE, examples: Any, seed: int = 0) -> LatentUse:
 def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
     total: list[Tensor] = []
     for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
-        context = {name: value[rows] for name, value in batch.context.items()}
-        part = Batch(batch.x[rows], batch.index[rows], context)
+        part = batch.rows(rows)
         terms = vae(part, vae.keyed_noise(1, part.index, seed))
         units = [terms.elementwise_kl(name) for name in terms.z]
         if any(unit is None for unit in units):

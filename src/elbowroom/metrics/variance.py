@@ -83,7 +83,7 @@ def variance_budget(
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2, scale=1.0))
-    >>> budget = variance_budget(vae, Batch(torch.randn(50, 2), torch.arange(50)), over="prior")
+    >>> budget = variance_budget(vae, torch.randn(50, 2), over="prior")
     >>> bool(abs(budget.noise - 2.0) < 1e-6)
     True
     """
@@ -132,12 +132,10 @@ def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterato
     for first in range(0, draws, _ROWS_AT_ONCE):
         n = min(_ROWS_AT_ONCE, draws - first)
         rows = torch.randint(len(batch), (n,), generator=generator, device=generator.device).to(batch.x.device)
-        context = {name: value[rows] for name, value in batch.context.items()}
+        part = batch.rows(rows)
         if over == "prior":
-            given = vae.draw_prior(n, derived_seed(seed, first), context)
-            p_x = vae.likelihood(given)
+            p_x = vae.likelihood(vae.draw_prior(n, derived_seed(seed, first), part.context))
         else:
-            part = Batch(batch.x[rows], batch.index[rows], context)
             p_x = vae(part, vae.draw_noise(1, n, generator), lay_out=False).p_x
         yield _moments(p_x, generator)
 
@@ -164,10 +162,9 @@ def _posterior_moments(vae: VAE, batch: Batch, seed: int) -> tuple[Tensor, Tenso
     """Mean and variance of q(z | x) and one draw of it, [n, units] each."""
     parts = []
     for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
-        context = {name: value[rows] for name, value in batch.context.items()}
-        part = Batch(batch.x[rows], batch.index[rows], context)
+        part = batch.rows(rows)
         terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
-        blocks = [(q.mean, q.variance, terms.z[name]) for name, q in terms.q.items()]
+        blocks = [(*vae.moments(name, q, part.index, seed), terms.z[name]) for name, q in terms.q.items()]
         columns = zip(*blocks, strict=True)
         parts.append([torch.cat([t[0].flatten(1) for t in column], 1).double() for column in columns])
     mean, variance, z = (torch.cat(column) for column in zip(*parts, strict=True))

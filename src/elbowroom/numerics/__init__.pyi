@@ -11,6 +11,7 @@ from .estimate import Budget as Budget
 from .estimate import Direction as Direction
 from .estimate import Estimate as Estimate
 from .noise import derived_seed as derived_seed
+from .noise import keyed_generators as keyed_generators
 from .noise import keyed_normal as keyed_normal
 from .noise import keyed_uniform as keyed_uniform
 from .support import Support as Support

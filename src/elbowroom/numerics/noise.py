@@ -1,7 +1,7 @@
 """Noise keyed by (seed, example): the same numbers whatever the batch size, order or memory budget."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-__all__ = ["DRAW_BLOCK", "derived_seed", "keyed_normal", "keyed_uniform"]
+__all__ = ["DRAW_BLOCK", "derived_seed", "keyed_generators", "keyed_normal", "keyed_uniform"]
 
 DRAW_BLOCK = 64
 """Draws come in blocks of this size, each with a generator of its own, so that draws can be had in chunks."""
@@ -70,6 +70,18 @@ def keyed_normal(
             else:
                 into[:, column] = block_noise.normal_(generator=generator)[inside]
     return out
+
+
+def keyed_generators(index: Int64[Tensor, "n"], seed: int, block: int, stream: int = 0) -> Iterator[torch.Generator]:
+    """One generator after another, for the block of `DRAW_BLOCK` draws of each example: for what noise cannot draw.
+
+    >>> index = torch.tensor([7, 3])
+    >>> [torch.rand((), generator=g).item() for g in keyed_generators(index, 0, 0)][1] == torch.rand(
+    ...     (), generator=next(keyed_generators(index[1:], 0, 0))).item()
+    True
+    """
+    for key in _keys(index.tolist(), seed, stream * 65_536 + block):
+        yield torch.Generator().manual_seed(key)
 
 
 def keyed_uniform(shape: tuple[int, ...], index: Int64[Tensor, "n"], seed: int) -> Float[Tensor, "n *shape"]:

@@ -7,7 +7,7 @@ import torch
 
 from elbowroom.data import Dataset
 from elbowroom.numerics import InputError
-from elbowroom.vae import VAE
+from elbowroom.vae import VAE, check_readings
 from elbowroom.vae.model import evaluating
 
 from .loop import Settings, Split, steps_per_epoch
@@ -85,6 +85,7 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
     try:
         with evaluating(step):
             step(batch, noise, torch.tensor(torch.inf))
+        check_readings(vae, batch, settings.seed)
     except InputError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:

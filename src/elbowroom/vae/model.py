@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom.components import Blocks, Component
-from elbowroom.distributions import draw, require, simulate
+from elbowroom.distributions import capabilities, draw, require, simulate
 from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import (
     Batch,
@@ -25,7 +25,9 @@ from elbowroom.numerics import (
 )
 from elbowroom.preprocess import Identity, Preprocess
 
+from .description import describe
 from .layout import Layout
+from .simulation import drawn_from_prior, keyed_from_prior
 from .target import Target
 from .terms import Terms
 
@@ -33,7 +35,8 @@ __all__ = ["VAE", "evaluating"]
 
 Mode = Literal["ancestral", "mean", "offset"]
 
-_SAMPLED = 0x5A  # what is drawn with a seed of its own
+_SAMPLED, _AVERAGED = 0x5A, 0x3EA  # what is drawn with a seed of its own
+_MEAN_DRAWS, _AT_ONCE = 256, 16
 
 
 class VAE(nn.Module):
@@ -81,10 +84,16 @@ class VAE(nn.Module):
 
     @property
     def quantity(self) -> str:
-        """What the model's bounds are bounds on, in symbols."""
+        """What the model's bounds are bounds on, in symbols: log p(x), or log p(x | label) where p reads a context."""
         if getattr(self.likelihood, "unnormalised", False):
             return "an unnormalised score of x"
-        return self.preprocess.estimand
+        read = dict.fromkeys(name for part in (*self.prior.values(), self.likelihood) for name in part.given)
+        context = ", ".join(name for name in read if name not in self.prior)
+        estimand = self.preprocess.estimand
+        return f"{estimand.removesuffix(')')} | {context})" if context else estimand
+
+    def __str__(self) -> str:
+        return describe(self)
 
     def forward(self, batch: Batch, noise: Noise, lay_out: bool = True) -> Terms:
         """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms.
@@ -157,7 +166,10 @@ class VAE(nn.Module):
 
         No draws at all still give the noise of the preprocessing step.
         """
-        noise = self._keyed(self.posterior, draws, index, seed, first_draw)
+        noise = {
+            name: keyed_normal(block.noise_shape, draws, index, seed, first_draw, own).to(self._place)
+            for own, (name, block) in enumerate(self.posterior.items())
+        }
         if self.preprocess.noise_shape is not None:
             noise["x"] = keyed_uniform(self.preprocess.noise_shape, index, seed).to(self.device, self.dtype)
         return noise
@@ -176,8 +188,9 @@ class VAE(nn.Module):
 
         stream: another is independent of it. What is observed keeps its value.
         """
-        noise = self._keyed(self.prior, draws, index, seed, first_draw, stream)
-        return self.from_prior(given, noise, observed or {})
+        return keyed_from_prior(
+            self.prior, self.prior_order, given, draws, index, seed, first_draw, stream, observed or {}, self._place
+        )
 
     def target(self, batch: Batch, seed: int = 0) -> Target:
         """The unnormalised posterior of each example, frozen: what samplers and AIS are run on."""
@@ -213,14 +226,31 @@ class VAE(nn.Module):
     def at_means(self, examples: Any, seed: int = 0) -> Given:
         """The namespace with every latent block at the mean of q(z | x), [1, n, *event].
 
-        Later blocks are given the means of earlier ones.
+        Later blocks are given the means of earlier ones. Where q has no mean in closed form, as a flow, it is that of
+        256 draws, keyed by (seed, example).
         """
         batch = self.examples(examples).rows(slice(None))
         with evaluating(self):
             given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
             for name, block in self.posterior.items():
-                given[name] = block(given).mean
+                given[name], _ = self.moments(name, block(given), batch.index, seed)
             return given
+
+    @torch.no_grad()
+    def moments(self, name: str, q: Distribution, index: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Mean and variance of a posterior block, [draws or 1, batch, *event] each.
+
+        In closed form where q has both, else over 256 draws keyed by (seed, example), as of a flow.
+        """
+        if {"mean", "variance"} <= capabilities(q):
+            return q.mean, q.variance
+        other, total, squares = derived_seed(seed, _AVERAGED), torch.zeros(()), torch.zeros(())
+        for first in range(0, _MEAN_DRAWS, _AT_ONCE):
+            value = draw(q, self.keyed_noise(_AT_ONCE, index, other, first)[name])[0].double()
+            total, squares = total + value.sum(0, keepdim=True), squares + value.square().sum(0, keepdim=True)
+        mean = total / _MEAN_DRAWS
+        variance = (squares - _MEAN_DRAWS * mean.square()).clamp_min(0) / (_MEAN_DRAWS - 1)
+        return mean.to(self.dtype), variance.to(self.dtype)
 
     def encode(self, examples: Any, seed: int = 0) -> dict[str, Tensor]:
         """Mean of q(z | x) per block, [n, *event]; later blocks are given the means of earlier ones."""
@@ -251,23 +281,8 @@ class VAE(nn.Module):
     def draw_prior(self, n: int, seed: int, context: Given) -> Given:
         """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
         generator = Generator(self.device).manual_seed(seed)
-        shapes = {name: self.prior[name].noise_shape for name in self.prior_order}
-        noise = {
-            name: torch.randn(1, n, *shape, generator=generator, device=self.device).to(self.dtype)
-            for name, shape in shapes.items()
-        }
-        return self.from_prior({name: value.unsqueeze(0) for name, value in context.items()}, noise, {})
-
-    def from_prior(self, given: Given, noise: Noise, observed: Mapping[str, tuple[Tensor, Tensor]]) -> Given:
-        """The namespace with every latent block drawn from the prior by `noise`; what is observed keeps its value."""
-        given = dict(given)
-        for name in self.prior_order:
-            block = self.prior[name]
-            given[name], _ = draw(block(given), noise[name])
-            if name in observed:
-                value, mask = observed[name]
-                given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value, given[name])
-        return given
+        given = {name: value.unsqueeze(0) for name, value in context.items()}
+        return drawn_from_prior(self.prior, self.prior_order, given, n, generator, self._place)
 
     @cached_property
     def prior_order(self) -> tuple[str, ...]:
@@ -277,15 +292,6 @@ class VAE(nn.Module):
             waiting = [name for name in self.prior if name not in order]
             order += [name for name in waiting if not set(self.prior[name].given) & set(waiting)]
         return tuple(order)
-
-    def _keyed(
-        self, blocks: Blocks, draws: int, index: Tensor, seed: int, first_draw: int, stream: int = 0
-    ) -> dict[str, Tensor]:
-        """Standard normals for every block, each from a stream of its own."""
-        return {
-            name: keyed_normal(block.noise_shape, draws, index, seed, first_draw, own).to(self.device, self.dtype)
-            for own, (name, block) in enumerate(blocks.items(), stream)
-        }
 
     @cached_property
     def _closed_blocks(self) -> frozenset[str]:
@@ -304,6 +310,12 @@ class VAE(nn.Module):
             if block.event != self.posterior[name].event:
                 raise InputError(
                     f"Block {name!r}: the prior has event {block.event}, the posterior {self.posterior[name].event}."
+                )
+        for name, part in [*self.prior.items(), ("x", self.likelihood)]:
+            if "x" in part.given:
+                raise InputError(
+                    f"Only q(z | x) may read x, and p({name}) names 'x' in given: a density that has seen its own x is "
+                    f"no density of it; what it may know of x goes in as a context, by a name of its own."
                 )
         seen = {"x", *self.context_names}
         for name, block in self.posterior.items():

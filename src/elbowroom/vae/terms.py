@@ -6,9 +6,9 @@ from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, OneHotCategorical
 
-from elbowroom.distributions import kl
+from elbowroom.distributions import detached, kl
 from elbowroom.numerics import CapabilityError, Given
 
 from .layout import Layout
@@ -18,14 +18,18 @@ __all__ = ["KL", "PerDraw", "Terms"]
 PerDraw = Float[Tensor, "draws batch"]
 """One number per draw and example; a first dimension of 1 where it is the same for every draw."""
 
-KL = Literal["auto", "closed", "sampled"]
+KL = Literal["auto", "closed", "sampled", "sticking-the-landing"]
+"""Closed form, draws of log q − log p, the first where it can be; or draws whose q passes no gradient through its
+parameters but only through z (Roeder, Wu & Duvenaud, "Sticking the landing", 2017): the same value, and less noise in
+its gradient where q is nearly right."""
 
 
 class Terms:
     """The terms of every bound, per example and per draw, in nats.
 
-    z: drawn latent blocks [draws, batch, *event]; q, p: posterior and prior of each block; p_x: the likelihood
-    given them; y: the preprocessed x [1, batch, *event]; log_jacobian [batch]: of the preprocessing step. With blocks
+    z: drawn latent blocks [draws, batch, *event]; context: what else components read, [1, batch, ...]; q, p: posterior
+    and prior of each block; p_x: the likelihood given them; y: the preprocessed x [1, batch, *event]; log_jacobian
+    [batch]: of the preprocessing step. With blocks
     over classes, z, q, p and p_x have every class beside every draw, [draws × classes, batch] as `layout` says, while
     what is given per draw is summed over the classes: means weighted by q, and `log_weight` the log of one.
     """
@@ -42,6 +46,7 @@ class Terms:
         layout: Layout,
     ) -> None:
         self.z = {name: given[name] for name in q}
+        self.context = {name: value for name, value in given.items() if name != "x" and name not in q}
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
         self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
@@ -82,6 +87,8 @@ class Terms:
 
         Raises CapabilityError for how="closed" where there is no closed form.
         """
+        if how == "sticking-the-landing":
+            return self._landed(block) - self.log_prior[block]
         if how != "sampled":
             elements = self.elementwise_kl(block)
             if elements is not None:
@@ -92,6 +99,15 @@ class Terms:
                     f"{type(self.p[block]).__name__}, or observed, or conditioned on later draws): use kl='sampled'."
                 )
         return self.log_posterior[block] - self.log_prior[block]
+
+    def _landed(self, block: str) -> PerDraw:
+        """log q of the draws at detached parameters."""
+        if isinstance(self.q[block], OneHotCategorical):
+            raise CapabilityError(
+                f"Block {block!r} is over classes, whose draws carry no gradient that kl='sticking-the-landing' could "
+                f"keep: use kl='auto'."
+            )
+        return self._layout.mean(detached(self.q[block]).log_prob(self.z[block]))
 
     def rate(self, how: KL = "auto") -> PerDraw:
         """Sum of the KL of all blocks, [draws or 1, batch]."""

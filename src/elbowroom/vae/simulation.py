@@ -1,0 +1,95 @@
+"""Draws of p(z): from noise where its distribution can be drawn so, else simulated; always by a key or a generator."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import Distribution
+
+from elbowroom.components import Blocks, Component
+from elbowroom.distributions import capabilities, draw, simulate
+from elbowroom.numerics import Given, keyed_generators, keyed_normal
+from elbowroom.numerics.noise import DRAW_BLOCK
+
+__all__ = ["drawn_from_prior", "keyed_from_prior"]
+
+Observed = Mapping[str, tuple[Tensor, Tensor]]
+
+
+def drawn_from_prior(
+    prior: Blocks, order: tuple[str, ...], given: Given, n: int, generator: Generator, like: Tensor
+) -> Given:
+    """The namespace with every block drawn from its prior, [1, n, *event], one after the other from the generator.
+
+    like: a tensor of the model's device and floating type.
+    """
+    given = dict(given)
+    for name in order:
+        block = prior[name]
+        p = block(given)
+        if "draw" in capabilities(p):
+            noise = torch.randn(1, n, *block.noise_shape, generator=generator, device=generator.device)
+            given[name] = draw(p, noise.to(like))[0]
+        else:
+            given[name] = simulate(p.expand(torch.Size([1, n])), generator).to(like)
+    return given
+
+
+def keyed_from_prior(
+    prior: Blocks,
+    order: tuple[str, ...],
+    given: Given,
+    draws: int,
+    index: Tensor,
+    seed: int,
+    first_draw: int,
+    stream: int,
+    observed: Observed,
+    like: Tensor,
+) -> Given:
+    """The namespace with every block drawn from its prior, [draws, batch, *event], by (seed, example, draw) alone.
+
+    Block number i takes noise from the stream `stream` + i; like: a tensor of the model's device and floating type.
+    """
+    given, streams = dict(given), {name: own for own, name in enumerate(prior, stream)}
+    for name in order:
+        block = prior[name]
+        p = block(given)
+        key = (draws, index, seed, first_draw, streams[name])
+        if "draw" in capabilities(p):
+            given[name] = draw(p, keyed_normal(block.noise_shape, *key).to(like))[0]
+        else:
+            given[name] = _simulated(block, p, given, *key).to(like)
+        if name in observed:
+            value, mask = observed[name]
+            given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value, given[name])
+    return given
+
+
+@torch.no_grad()
+def _simulated(
+    block: Component, p: Distribution, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
+) -> Tensor:
+    """Example by example, in blocks of draws that each have a generator of their own."""
+    out = torch.empty(draws, len(index), *block.event)
+    for number in range(first_draw // DRAW_BLOCK, (first_draw + draws - 1) // DRAW_BLOCK + 1):
+        start, stop = max(number * DRAW_BLOCK, first_draw), min((number + 1) * DRAW_BLOCK, first_draw + draws)
+        inside = slice(start - number * DRAW_BLOCK, stop - number * DRAW_BLOCK)
+        rows = slice(start - first_draw, stop - first_draw)
+        for column, generator in enumerate(keyed_generators(index, seed, number, stream)):
+            one = p if not block.given else block(_of_one(given, block.given, column, rows, inside))
+            out[rows, column] = simulate(one.expand(torch.Size([DRAW_BLOCK, 1])), generator)[inside, 0].to(out)
+    return out
+
+
+def _of_one(given: Given, names: tuple[str, ...], column: int, rows: slice, inside: slice) -> Given:
+    """What a block reads for one example, laid out over a whole block of draws."""
+    found = {}
+    for name in names:
+        value = given[name][:, column : column + 1] if given[name].shape[1] > 1 else given[name]
+        if len(value) > 1:
+            whole = value[:1].expand(DRAW_BLOCK, *value.shape[1:]).clone()
+            whole[inside] = value[rows]
+            value = whole
+        found[name] = value
+    return found

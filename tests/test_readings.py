@@ -1,0 +1,199 @@
+"""Only q reads x: refused by name, and by asking the functions themselves."""
+
+import pytest
+import torch
+from torch import Size, Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
+
+import elbowroom as er
+from elbowroom import likelihoods, posteriors, priors
+from elbowroom.components import Component
+from elbowroom.distributions import Autoregressive
+from elbowroom.networks import mlp
+from elbowroom.numerics import Batch, Given, InputError
+from elbowroom.vae import check_readings
+
+D = 6
+
+
+def batch(n: int = 8) -> Batch:
+    return Batch(torch.rand(n, D, generator=torch.Generator().manual_seed(0)), torch.arange(n))
+
+
+def model(
+    prior: Component | None = None, likelihood: Component | None = None, encoder: nn.Module | None = None
+) -> er.VAE:
+    torch.manual_seed(0)
+    return er.VAE(
+        prior or priors.StandardNormal(2),
+        posteriors.DiagonalNormal(encoder or mlp([D, 8, 4]), 2),
+        likelihood or likelihoods.Normal(mlp([2, 8, D]), D, scale=0.5),
+    )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"likelihood": likelihoods.Normal(mlp([D + 2, D]), D, given=("z", "x"))},
+        {"likelihood": likelihoods.Bernoulli(mlp([D, D]), D, given=("x",))},
+        {"prior": posteriors.DiagonalNormal(mlp([D, 4]), 2)},
+        {"prior": posteriors.Flow(mlp([D, 4]), 2, context=4)},
+    ],
+)
+def test_x_in_given_of_prior_and_likelihood_is_refused_by_name(part: dict[str, Component]) -> None:
+    with pytest.raises(InputError, match=r"Only q\(z | x\) may read x"):
+        model(**part)
+
+
+class Reads(likelihoods.Normal):
+    """Reads x without saying so."""
+
+    def forward(self, given: Given) -> Distribution:
+        return Independent(Normal(super().forward(given).mean * 0.5 + 0.5 * given["x"], 0.5), 1)
+
+
+class Skips(nn.Module):
+    """An encoder that keeps what it saw, and the decoder of a U-net that reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.kept = mlp([D, 8, 4]), mlp([2 + D, 8, D]), torch.zeros(1, D)
+
+    def encode(self, x: Tensor) -> Tensor:
+        self.kept = x.detach()
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(torch.cat([z, self.kept[-1:].expand(len(z), -1)], -1))
+
+
+class Calls(nn.Module):
+    def __init__(self, owner: nn.Module, name: str) -> None:
+        super().__init__()
+        self.owner, self.name = owner, name
+
+    def forward(self, x: Tensor) -> Tensor:
+        return getattr(self.owner, self.name)(x)
+
+
+class ReadingPrior(Component):
+    def forward(self, given: Given) -> Distribution:
+        return Independent(Normal(given["x"][..., :2], 1.0), 1)
+
+
+def with_skips() -> er.VAE:
+    skips = Skips()
+    return model(encoder=Calls(skips, "encode"), likelihood=likelihoods.Normal(Calls(skips, "decode"), D, scale=0.5))
+
+
+READERS = {
+    "undeclared in p(x | z)": lambda: model(likelihood=Reads(mlp([2, 8, D]), D, scale=0.5)),
+    "undeclared in p(z)": lambda: model(prior=ReadingPrior(2)),
+    "a skip connection": with_skips,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_hidden_reading_is_found_before_training_and_before_evidence(name: str) -> None:
+    data = er.load_data(batch(60).x.numpy(), preprocess="none")
+    said = r"p\(z\) changes" if "p(z)" in name else r"p\(x | z\) changes"
+    with pytest.raises(InputError, match=said):
+        er.fit(READERS[name](), data, epochs=1, progress=False)
+    for estimator in (er.evidence.elbo, er.evidence.iwae, er.evidence.ais):
+        with pytest.raises(InputError, match=said):
+            estimator(READERS[name](), batch())
+    alike = Batch(batch(1).x.expand(5, -1), torch.arange(5))
+    with pytest.raises(InputError, match=said):
+        check_readings(READERS[name](), alike)
+
+
+HONEST = {
+    "batch norm": lambda: model(encoder=mlp([D, 8, 4], norm="batch")),
+    "dropout": lambda: model(encoder=nn.Sequential(nn.Linear(D, 8), nn.Dropout(0.5), nn.Linear(8, 4))),
+    "the batch's best scale": lambda: model(likelihood=likelihoods.Normal(mlp([2, D]), D, scale="optimal")),
+    "a mixture prior": lambda: model(prior=priors.Mixture(2)),
+    "neighbours": lambda: model(
+        likelihood=likelihoods.Autoregressive(mlp([2, D]), likelihoods.Normal(None, D, scale="feature"), (2, 3))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_models_pass_and_are_left_as_they_were(name: str) -> None:
+    vae = HONEST[name]()
+    for parameter in vae.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    vae.train()
+    before = {key: value.clone() for key, value in vae.state_dict().items()}
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    check_readings(vae, batch())
+    assert torch.equal(torch.rand(3), expected)
+    assert all(part.training for part in vae.modules())
+    assert all(torch.equal(value, before[key]) for key, value in vae.state_dict().items())
+
+
+def test_a_vamp_prior_may_call_the_encoder_on_its_own_pseudo_inputs() -> None:
+    vae = model()
+    vae = er.VAE(priors.Vamp(vae.posterior["z"], D, 3), vae.posterior["z"], vae.likelihood)
+    check_readings(vae, batch())
+
+
+class Causal(likelihoods.Likelihood):
+    """A chain over x that reads what `shift` lets it read: 1 the element before, 0 itself, −1 the one after."""
+
+    def __init__(self, shift: int, fronts: list[list[int]] | None = None) -> None:
+        super().__init__(D)
+        self.shift, self.fronts = shift, [torch.tensor(f) for f in (fronts or [[i] for i in range(D)])]
+
+    def forward(self, given: Given) -> Distribution:
+        lead = given["z"].shape[:2]
+
+        def conditional(value: Tensor, at: Tensor | None) -> Distribution:
+            before = value.roll(self.shift, -1)
+            edge = torch.arange(D) >= self.shift if self.shift > 0 else torch.ones(D, dtype=torch.bool)
+            logits = (given["z"].sum(-1, keepdim=True) + torch.where(edge, before, 0.0)).expand(*lead, D)
+            return Bernoulli(logits=logits if at is None else logits[..., at])
+
+        return Autoregressive(conditional, self.fronts, lead, Size([D]), given["z"])
+
+    def check(self, support: er.Support) -> None:
+        pass
+
+
+def test_a_causal_reading_is_proved_by_its_order() -> None:
+    binary = Batch((batch().x > 0.5).float(), batch().index)
+    check_readings(model(likelihood=Causal(1)), binary)
+    for wrong in (Causal(0), Causal(-1), Causal(1, [[5], [4], [3], [2], [1], [0]])):
+        with pytest.raises(InputError, match="drawn later, or the element itself"):
+            check_readings(model(likelihood=wrong), binary)
+    with pytest.raises(InputError, match="name every element of x once"):
+        check_readings(model(likelihood=Causal(1, [[0], [1], [1], [2], [3], [4]])), binary)
+
+
+def test_what_p_reads_as_context_stands_in_the_quantity() -> None:
+    grey = batch().x.mean(1, keepdim=True)
+    vae = model(likelihood=likelihoods.Normal(mlp([3, 8, D]), D, scale=0.5, given=("z", "grey")))
+    some = Batch(batch().x, batch().index, {"grey": grey})
+    check_readings(vae, some)
+    assert "lower bound on log p(x | grey)" in str(er.evidence.iwae(vae, some, draws=5))
+    told = er.VAE(
+        priors.StandardNormal(2),
+        posteriors.DiagonalNormal(mlp([D + 1, 4]), 2, given=("x", "grey")),
+        likelihoods.Normal(mlp([2, 8, D]), D, scale=0.5),
+    )
+    assert told.quantity == "log p(x)"
+
+
+def test_a_model_says_what_it_is() -> None:
+    vae = model(prior=priors.Mixture(2, components=3), likelihood=likelihoods.Normal(mlp([2, D]), D, floor=0.25))
+    text = str(vae)
+    for words in (
+        "p(z)       mixture-prior (components 3, floor 0.01) over (2,)",
+        "q(z | x)   diagonal-normal (network mlp 6-8-4, spread softplus, floor 1e-05) over (2,)",
+        "p(x | z)   normal (network mlp 2-6, scale shared, floor 0.25) over (6,); σ 1, floored at 0.25",
+        "preprocess  identity",
+        "bounds on log p(x), in nats",
+    ):
+        assert " ".join(words.split()) in " ".join(text.split())
