@@ -176,3 +176,71 @@ def test_recipes_survive_yaml(network: nn.Module) -> None:
     back = build(yaml.safe_load(text))
     assert recipe_of(back) == recipe_of(network)
     assert back.state_dict().keys() == network.state_dict().keys()
+
+
+def two_blocks(network: nn.Module) -> er.VAE:
+    """Two posterior blocks that share one network."""
+    return er.VAE(
+        {"a": er.priors.StandardNormal(2), "b": er.priors.StandardNormal(2)},
+        {"a": er.posteriors.DiagonalNormal(network, 2), "b": er.posteriors.DiagonalNormal(network, 2)},
+        er.likelihoods.Normal(mlp([4, 4]), 4, given=("a", "b"), scale=1.0),
+    )
+
+
+def test_a_network_that_stands_twice_is_one_after_loading_and_in_training(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = two_blocks(mlp([4, 5, 4]))
+    recipe = model_recipe(vae)
+    assert recipe["posterior"]["b"]["network"] == {"same-as": "posterior.a.network"}
+    back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
+    assert back.posterior["a"].network is back.posterior["b"].network
+    assert sum(p.numel() for p in back.parameters()) == sum(p.numel() for p in vae.parameters()) == 25 + 24 + 20
+    assert model_recipe(back) == recipe
+
+
+def test_a_vamp_prior_stays_tied_to_its_encoder_through_save_load_and_further_training(tmp_path: Path) -> None:
+    data = er.load_data(torch.rand(80, 4, generator=torch.Generator().manual_seed(1)).numpy(), preprocess="none")
+    torch.manual_seed(0)
+    posterior = er.posteriors.DiagonalNormal(mlp([4, 8, 4]), 2)
+    vae = er.VAE(er.priors.Vamp(posterior, 4, 5), posterior, er.likelihoods.Normal(mlp([2, 4]), 4, scale=0.3))
+    er.fit(vae, data, epochs=1, progress=False)
+    back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
+    assert back.prior["z"].encoder is back.posterior["z"]
+    for model in (vae, back):
+        er.fit(model, data, epochs=2, progress=False)
+    assert all(torch.equal(value, back.state_dict()[name]) for name, value in vae.state_dict().items())
+
+
+def test_users_modules_are_named_once_each_and_never_mixed_up(tmp_path: Path) -> None:
+    shared = two_blocks(Twice(4, 4))
+    path = er.save_model(shared, tmp_path / "shared.vae")
+    with pytest.raises(er.InputError, match=r"modules=\{'encoder.a': net\}"):
+        er.load_model(path)
+    net = Twice(4, 4)
+    back = er.load_model(path, modules={"encoder.a": net})
+    assert back.posterior["b"].network is back.posterior["a"].network is net
+
+    zuko_like = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.Flow(Twice(4, 3), 2, context=3, flow=nn.Identity()),
+        er.likelihoods.Normal(Twice(2, 4), 4),
+    )
+    posterior = model_recipe(zuko_like)["posterior"]["z"]
+    assert posterior["network"] == {"module": "encoder"}
+    assert posterior["flow"] == {"module": "encoder.flow"}
+
+
+def test_a_file_of_the_first_version_is_read(tmp_path: Path) -> None:
+    vae = plain()
+    path = rewritten(er.save_model(vae, tmp_path / "m.vae"), lambda t: t.replace(f"version: {FORMAT}", "version: 1"))
+    same(vae, er.load_model(path))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("posterior.c.network", "which it does not hold"), ("posterior.b.network", "refers to itself")]
+)
+def test_references_that_lead_nowhere_are_refused(path: str, words: str) -> None:
+    recipe = model_recipe(two_blocks(mlp([4, 4])))
+    recipe["posterior"]["b"]["network"] = {"same-as": path}
+    with pytest.raises(er.InputError, match=words):
+        build({"posterior": recipe["posterior"]})

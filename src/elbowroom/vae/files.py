@@ -23,24 +23,23 @@ _PARTS = ("prior", "posterior", "likelihood", "preprocess")
 
 __all__ = ["FORMAT", "load_model", "model_recipe", "save_model"]
 
-FORMAT = 1
-"""Version of the recipe; a file of another version is refused in words."""
+FORMAT = 2
+"""Version of the recipe; version 1 described a module at every place where it stood, and is read too."""
+
+_READ = (1, FORMAT)
 
 
 def model_recipe(vae: VAE) -> dict[str, Any]:
     """How the model was made, in plain values; the user's own modules are named "encoder", "decoder", or by block."""
 
-    def blocks(part: Blocks, role: str) -> dict[str, Any]:
+    def blocks(part: Blocks, role: str) -> tuple[dict[str, Any], dict[str, str]]:
         name = "{role}" if len(part) == 1 else "{role}.{block}"
-        return {key: recipe_of(c, name.format(role=role, block=key)) for key, c in part.items()}
+        return dict(part.items()), {key: name.format(role=role, block=key) for key in part}
 
-    return {
-        "version": FORMAT,
-        "prior": blocks(vae.prior, "prior"),
-        "posterior": blocks(vae.posterior, "encoder"),
-        "likelihood": recipe_of(vae.likelihood, "decoder"),
-        "preprocess": recipe_of(vae.preprocess, "preprocess"),
-    }
+    (prior, priors), (posterior, posteriors) = blocks(vae.prior, "prior"), blocks(vae.posterior, "encoder")
+    parts = {"prior": prior, "posterior": posterior, "likelihood": vae.likelihood, "preprocess": vae.preprocess}
+    names = {"prior": priors, "posterior": posteriors, "likelihood": "decoder", "preprocess": "preprocess"}
+    return {"version": FORMAT, **recipe_of(parts, names)}
 
 
 def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> VAE:
@@ -49,15 +48,15 @@ def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> 
         _import_all(f"elbowroom.{room}")
     if not isinstance(recipe, Mapping):
         raise InputError(f"A model's recipe is a table of its parts; this one is a {type(recipe).__name__}.")
-    if recipe.get("version") != FORMAT:
+    if recipe.get("version") not in _READ:
         raise InputError(
-            f"The recipe is of version {recipe.get('version')!r} and this elbowroom reads version {FORMAT}: "
+            f"The recipe is of version {recipe.get('version')!r} and this elbowroom reads versions 1 and {FORMAT}: "
             f"use the elbowroom that wrote it, or train again."
         )
     missing = [name for name in _PARTS if name not in recipe]
     if missing:
         raise InputError(f"The recipe lacks the {missing[0]}; save the model again with er.save_model.")
-    parts = {name: build(recipe[name], modules) for name in _PARTS}
+    parts: dict[str, Any] = build({name: recipe[name] for name in _PARTS}, modules)
     return VAE(**parts)
 
 
@@ -73,6 +72,8 @@ def save_model(vae: VAE, path: str | Path) -> Path:
 
 def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None) -> VAE:
     """The model that `save_model` wrote, in evaluation mode. `modules`: the user's own networks by name.
+
+    A network that stood in two places stands in two places again, as one.
 
     Raises InputError for a missing, damaged or foreign file, an unknown version, or a module that was not given.
     """
