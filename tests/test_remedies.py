@@ -162,3 +162,57 @@ def test_counts_are_refused() -> None:
     )
     with pytest.raises(er.CapabilityError, match="calibrate is for a Normal, Laplace or StudentT"):
         calibrate(vae, er.load_data("digits", preprocess="none"))
+
+
+@pytest.mark.parametrize("scale", [1.0, "shared", "optimal"])
+def test_the_users_settings_stay(scale: object, tmp_path) -> None:
+    """A floor of 0.8 above the best scale binds; it, the start, the context and the way the scale is had are kept."""
+    digits = er.load_data("digits")
+    torch.manual_seed(0)
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(er.networks.mlp([64, 16, 4]), 2),
+        er.likelihoods.Normal(er.networks.mlp([12, 64]), 64, scale, 0.8, 0.9, given=("z", "label")),
+        preprocess=digits.preprocess,
+    )
+    er.fit(vae, digits, epochs=2, progress=False)
+    found = calibrate(vae, digits, draws=2)
+    kept = found.vae.likelihood
+    assert found.value == pytest.approx(0.8, rel=1e-3)
+    assert (kept.floor, kept.start, kept.given) == (0.8, 0.9, ("z", "label"))
+    assert kept.scale == (0.8 if scale == 1.0 else scale)
+    assert kept({"z": torch.zeros(1, 1, 2), "label": torch.zeros(1, 1, 10)}).stddev.mean().item() == pytest.approx(
+        found.value, rel=1e-6
+    )
+    again = er.load_model(er.save_model(found.vae, tmp_path / "m.vae")).likelihood
+    assert (again.scale, again.floor, again.start) == (kept.scale, 0.8, 0.9)
+    assert again.common_scale().item() == pytest.approx(found.value, rel=1e-6)
+
+
+def test_a_learned_scale_is_set_and_stays_learned() -> None:
+    vae, digits = trained("normal", beta=0.02)
+    fixed = calibrate(vae, digits, draws=2)
+    torch.manual_seed(0)
+    learned = copy.deepcopy(vae)
+    learned.likelihood = er.likelihoods.Normal(learned.likelihood.network, 64, "shared", floor=0.01)
+    found = calibrate(learned, digits, draws=2)
+    assert found.vae.likelihood.scale == "shared"
+    assert found.vae.likelihood.raw.requires_grad
+    assert found.value == pytest.approx(fixed.value, rel=1e-5)
+    assert found.elbo_after.mean == pytest.approx(fixed.elbo_after.mean, abs=1e-3)
+
+
+def test_a_family_that_nobody_named_is_calibrated_by_what_it_declares() -> None:
+    class Twice(er.likelihoods.Bernoulli):
+        """Bernoullis whose logits count twice."""
+
+        def distribution(self, raw, given):
+            return super().distribution((2 * raw[0],), given)
+
+    vae, digits = trained("bernoulli", beta=1.0)
+    known = calibrate(vae, digits, draws=2)
+    other = copy.deepcopy(vae)
+    other.likelihood = Twice(vae.likelihood.network, 64)
+    found = calibrate(other, digits, draws=2)
+    assert found.value == pytest.approx(known.value / 2, rel=1e-3)
+    assert calibrate(found.vae, digits, draws=2).value == pytest.approx(1.0, rel=1e-3)

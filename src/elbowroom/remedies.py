@@ -2,26 +2,23 @@
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from elbowroom import distributions, evidence
+from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
-from elbowroom.likelihoods import Bernoulli, Categorical, ContinuousBernoulli, Laplace, Likelihood, Normal, StudentT
-from elbowroom.networks import tempered
-from elbowroom.numerics import Batch, CapabilityError, Estimate
-from elbowroom.vae import VAE
+from elbowroom.numerics import CapabilityError, Estimate
+from elbowroom.vae import VAE, Terms
 from elbowroom.vae.model import evaluating
 
 __all__ = ["Calibration", "calibrate"]
 
 _ROWS_AT_ONCE = 1_000
 _MOST = 10_000
-_EM_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,8 @@ class Calibration:
 def calibrate(vae: VAE, data: Dataset, *, draws: int = 64, seed: int = 0) -> Calibration:
     """Keep the networks and choose the noise that makes the training bound greatest, with q frozen.
 
-    A Normal, Laplace or Student's t likelihood with one scale gets the best one over training data and q: for the
+    A Normal, Laplace or Student's t likelihood with one scale gets the best one over training data and q, or its floor
+    where that is higher; whether it is fixed or learned stays as it was: for the
     Normal σ² = E ‖y − μ(z)‖² / D, so that a model trained at σ = 1 with weight β has the noise it was trained to have,
     as β-weighting *is* σ² = β for a Gaussian. The logits of a Bernoulli, continuous Bernoulli or Categorical get a
     temperature, found by one-dimensional search; their normaliser depends on it, so no equivalence to β is claimed.
@@ -67,87 +65,59 @@ def calibrate(vae: VAE, data: Dataset, *, draws: int = 64, seed: int = 0) -> Cal
     Source: Rybkin, Daniilidis & Levine, "Simple and effective VAE training with calibrated decoders", 2021; Lucas et
     al., "Don't blame the ELBO!", 2019.
     """
-    rows = data.train[:_MOST]
-    likelihood = vae.likelihood
-    if isinstance(likelihood, Normal | Laplace | StudentT) and likelihood.scale not in ("predicted", "feature"):
-        what, value = "noise scale", _best_scale(vae, rows, seed)
-    elif isinstance(likelihood, Bernoulli | ContinuousBernoulli | Categorical):
-        what, value = "temperature", _best_temperature(vae, rows, seed)
+    rows, what = data.train[:_MOST], vae.likelihood.calibrates
+    after = copy.deepcopy(vae).eval()
+    likelihood: Any = after.likelihood
+    if what == "noise scale":
+        likelihood = after.likelihood = likelihood.at_scale(likelihood.best_scale(_residuals(vae, rows, seed)))
+        value = likelihood.common_scale().item() if isinstance(likelihood.scale, str) else likelihood.scale
+    elif what == "temperature":
+        value = _best_temperature(vae, rows, seed)
+        after.likelihood = likelihood.at_temperature(value)
     else:
         raise CapabilityError(
             f"This {type(likelihood).__name__} likelihood has no one scale or temperature to choose, and a scale per "
             f"element or of z is calibrated by its training; calibrate is for a Normal, Laplace or StudentT with one "
             f"scale, and for the logits of a Bernoulli, ContinuousBernoulli or Categorical."
         )
-    after = copy.deepcopy(vae)
-    after.likelihood = _calibrated(after.likelihood, value)
     bounds = [
         kind(model, data.validation, draws=draws, seed=seed)
         for kind in (evidence.elbo, evidence.iwae)
         for model in (vae, after)
     ]
-    return Calibration(after.eval(), what, value, *bounds)
-
-
-def _calibrated(old: Any, value: float) -> Likelihood:
-    """The likelihood made anew, with its network, at another scale or temperature."""
-    network, event, given = old.network, old.event, old.given
-    match old:
-        case Normal() | Laplace():
-            return type(old)(network, event, value, given=given)
-        case StudentT():
-            return StudentT(network, event, value, old.degrees().item(), given=given)
-        case Bernoulli():
-            return Bernoulli(tempered(network, value), event, given, old.unnormalised)
-        case Categorical():
-            return Categorical(tempered(network, value), event, old.levels, old.ordered, given)
-    return ContinuousBernoulli(tempered(network, value), event, given)
+    return Calibration(after, what, value, *bounds)
 
 
 @torch.no_grad()
-def _drawn(vae: VAE, examples: Examples, seed: int, what: str) -> list[tuple[Tensor, Tensor]]:
-    """Per pass: a parameter of p(x | z) at a draw of q, [rows × elements], or a row of logits for each; and y."""
-    pairs = []
+def _passes(vae: VAE, examples: Examples, seed: int) -> Iterator[Terms]:
+    """One draw of q for each example, a thousand examples at a time."""
     with evaluating(vae):
         for start in range(0, len(examples), _ROWS_AT_ONCE):
-            batch: Batch = examples[start : start + _ROWS_AT_ONCE].batch()
-            terms = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False)
-            number, y = getattr(terms.p_x.base_dist, what)[0], terms.y[0]
-            pairs.append((number.flatten(0, y.dim() - 1).double(), y.flatten().double()))
-    return pairs
+            batch = examples.rows(slice(start, start + _ROWS_AT_ONCE))
+            yield vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False)
 
 
-def _best_scale(vae: VAE, examples: Examples, seed: int) -> float:
-    """Where the bound is greatest: in closed form, and for Student's t by its EM algorithm."""
-    left = torch.cat([y - location for location, y in _drawn(vae, examples, seed, "loc")])
-    if isinstance(vae.likelihood, Laplace):
-        return left.abs().mean().item()
-    square = left.square()
-    if isinstance(vae.likelihood, Normal):
-        return math.sqrt(square.mean().item())
-    df, variance = vae.likelihood.degrees().item(), square.median()  # type: ignore[operator]
-    for _ in range(_EM_STEPS):
-        variance = ((df + 1) * square / (df + square / variance)).mean()
-    return math.sqrt(variance.item())
+def _residuals(vae: VAE, examples: Examples, seed: int) -> Tensor:
+    """x − location of p(x | z), as preprocessed, of every element, float64."""
+    left = ((t.y - t.p_x.base_dist.loc).double().flatten() for t in _passes(vae, examples, seed))  # type: ignore[attr-defined]
+    return torch.cat(list(left))
 
 
+@torch.no_grad()
 def _best_temperature(vae: VAE, examples: Examples, seed: int) -> float:
+    """The factor on the logits at which the bound is greatest, by a search in one dimension."""
     from scipy.optimize import minimize_scalar
 
-    pairs = _drawn(vae, examples, seed, "logits")
+    likelihood, passes = vae.likelihood, []
+    for terms in _passes(vae, examples, seed):
+        given = {**terms.z, **terms.context}
+        raw = tuple(part.double() for part in likelihood.parameters_from(given, likelihood.parts))
+        passes.append((raw, given, terms.y.double()))
 
     def distortion(log_factor: float) -> float:
         factor = math.exp(log_factor)
-        return sum(_loss(vae.likelihood, factor * logits, y).sum().item() for logits, y in pairs) / len(examples)
+        scaled = ((tuple(factor * part for part in raw), given, y) for raw, given, y in passes)
+        return -sum(likelihood.distribution(raw, given).log_prob(y).sum().item() for raw, given, y in scaled)
 
-    found = minimize_scalar(distortion, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    found = minimize_scalar(distortion, bounds=(math.log(0.05), math.log(20.0)), method="bounded")
     return math.exp(float(found.x))
-
-
-def _loss(likelihood: Likelihood, logits: Tensor, y: Tensor) -> Tensor:
-    """−log p(y) per element at these logits, nats."""
-    if isinstance(likelihood, Bernoulli):
-        return nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none")
-    if isinstance(likelihood, Categorical):
-        return nn.functional.cross_entropy(logits, y.long(), reduction="none")
-    return -distributions.ContinuousBernoulli(logits).log_prob(y)

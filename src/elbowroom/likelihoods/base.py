@@ -1,15 +1,20 @@
 """What every likelihood is: a component over x that knows which data it is a density of."""
 
+import copy
 import math
 from collections.abc import Sequence
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom.components import Component
+from elbowroom.networks import tempered
 from elbowroom.numerics import Given, InputError, Support
 
 __all__ = ["CONTINUOUS", "Likelihood"]
+
+L = TypeVar("L", bound="Likelihood")
 
 CONTINUOUS = ("unit", "real")
 """Kinds of support on which densities mean something."""
@@ -20,11 +25,13 @@ class Likelihood(Component):
 
     parts: numbers per element that the network returns; network: None where they come from elsewhere (a group of
     `Mixed`) or are only to be counted; typical: a value inside every support of the family; beside: names that the
-    likelihood itself reads and its network does not.
+    likelihood itself reads and its network does not; logits: whether the network's numbers are logits, which a
+    temperature may multiply.
     """
 
     parts: int = 1
     typical: float = 0.0
+    logits: bool = False
 
     def __init__(
         self,
@@ -54,6 +61,21 @@ class Likelihood(Component):
         """p(x | z) from the network's `parts` tensors [draws, batch, *event]."""
         raise NotImplementedError
 
+    @property
+    def calibrates(self) -> Literal["noise scale", "temperature"] | None:
+        """The one number by which the noise can be chosen again with the networks as they are, if there is one."""
+        return "temperature" if self.logits else None
+
+    def at_temperature(self, factor: float) -> "Likelihood":
+        """A copy whose network's logits are multiplied by `factor`; all else as it was."""
+        new = copy.deepcopy(self)
+        inner, before = (
+            (new.network.network, new.network.factor) if isinstance(new.network, tempered) else (new.network, 1.0)
+        )
+        assert inner is not None
+        new.network = tempered(inner, before * factor)
+        return remembering(new, network=new.network)
+
     def check(self, support: Support) -> None:
         """Raise InputError where data with this support (after preprocessing) are outside the density's own."""
         raise NotImplementedError
@@ -65,6 +87,14 @@ class Likelihood(Component):
     def _inputs(self, given: Given) -> list[Tensor]:
         super()._inputs(given)
         return [given[name] for name in self._network_reads]
+
+
+def remembering(likelihood: L, **arguments: object) -> L:
+    """The likelihood, whose recipe says these arguments from now on."""
+    if hasattr(likelihood, "arguments"):
+        before: Any = likelihood.arguments
+        object.__setattr__(likelihood, "arguments", {**before, **arguments})
+    return likelihood
 
 
 def refuse(likelihood: Likelihood, holds: str, support: Support, way_out: str) -> InputError:

@@ -30,6 +30,8 @@ class Bernoulli(Likelihood):
     torch.Size([1, 4])
     """
 
+    logits = True
+
     def __init__(
         self,
         network: nn.Module | None,

@@ -19,6 +19,7 @@ from .scaled import Scale, Scaled
 __all__ = ["Laplace", "StudentT"]
 
 _LEAST_LEARNED_DF = 2.01
+_EM_STEPS = 200
 _RAW_OF_TWO = math.log(math.expm1(2.0))
 
 
@@ -43,6 +44,10 @@ class Laplace(Scaled):
         given: Sequence[str] = ("z",),
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
+
+    def best_scale(self, residual: Tensor) -> float:
+        """The mean absolute residual."""
+        return residual.abs().mean().item()
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
@@ -86,6 +91,14 @@ class StudentT(Scaled):
         if isinstance(self.df, str):
             return _LEAST_LEARNED_DF + softplus(self.raw_df)
         return torch.full_like(self.floor_value, self.df)
+
+    def best_scale(self, residual: Tensor) -> float:
+        """By the EM algorithm at the degrees of freedom that there are."""
+        df, square = self.degrees().item(), residual.square()
+        variance = square.median()
+        for _ in range(_EM_STEPS):
+            variance = ((df + 1) * square / (df + square / variance)).mean()
+        return variance.sqrt().item()
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""

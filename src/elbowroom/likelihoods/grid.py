@@ -161,6 +161,8 @@ class Categorical(Likelihood):
     torch.Size([1, 5, 3])
     """
 
+    logits = True
+
     def __init__(
         self,
         network: nn.Module | None,

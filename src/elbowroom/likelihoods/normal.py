@@ -69,6 +69,10 @@ class Normal(Scaled):
             mean, scale = self.location_and_scale(raw)
         return Independent(TorchNormal(mean, scale, validate_args=False), len(self.event), False)
 
+    def best_scale(self, residual: Tensor) -> float:
+        """The root of the mean square."""
+        return residual.square().mean().sqrt().item()
+
     def common_scale(self) -> Tensor:
         """σ where it does not depend on z: a scalar, or one value per element."""
         if self.scale == "optimal":
@@ -105,8 +109,8 @@ class Normal(Scaled):
         self.count.mul_(self._keep).add_(error.numel())
         return torch.maximum(error.mean().sqrt(), self.floor_value).expand(self.event)
 
-    def _start_at(self, scale: Tensor) -> None:
-        super()._start_at(scale)
+    def _start_at(self, scale: Tensor, above_floor: float = 0.05) -> None:
+        super()._start_at(scale, above_floor)
         if "squares" in self._buffers:
             self.squares.copy_(scale**2)
             self.count.fill_(1.0)

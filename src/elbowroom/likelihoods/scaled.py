@@ -1,7 +1,8 @@
 """Families with a location and a scale, and the ways the scale can be had."""
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn.functional import softplus
 
 from elbowroom.numerics import InputError, Support
 
-from .base import CONTINUOUS, Likelihood, refuse
+from .base import CONTINUOUS, Likelihood, refuse, remembering
 
 __all__ = ["Scale", "Scaled", "pca_residuals"]
 
@@ -40,6 +41,8 @@ class Scaled(Likelihood):
     spread: float = 1.0
     """Standard deviation of the family at scale 1."""
     symbol: str = "the scale"
+    best_scale: Callable[[Tensor], float] | None = None
+    """Of a family with a closed form: the likeliest common scale, given residuals x − location of any shape."""
     ways: tuple[str, ...] = ("shared", "feature", "predicted")
 
     def __init__(
@@ -104,6 +107,35 @@ class Scaled(Likelihood):
         whence = " (what PCA leaves)" if self.start is None else ""
         return [f"{type(self).__name__}: {self.symbol} starts at {start:.3g}{whence}, floored at {floor:.3g}."]
 
+    @property
+    def calibrates(self) -> Literal["noise scale", "temperature"] | None:
+        """The scale, where there is one for all and a closed form for the best."""
+        one = self.best_scale is not None and self.scale not in ("predicted", "feature")
+        return "noise scale" if one else None
+
+    def at_scale(self, scale: float) -> "Scaled":
+        """A copy at this common scale, or at its floor where that is higher; how it is had stays as it was."""
+        new = copy.deepcopy(self)
+        if isinstance(self.scale, str):
+            with torch.no_grad():
+                for raw in (p for name, p in new.named_parameters(recurse=False) if name == "raw"):
+                    raw.zero_()
+                new._start_at(torch.full_like(new.offset, scale), above_floor=1e-4)
+            return new
+        new.scale = scale if self.floor is None else max(scale, self.floor)
+        return remembering(new, scale=new.scale)
+
+    def state_words(self) -> list[str]:
+        """The scale as it stands, and its floor."""
+        if not isinstance(self.scale, str):
+            return []
+        floor = f"floored at {self.floor_value.item():.3g}"
+        if self.scale == "predicted":
+            return [f"{self.symbol} of z {floor}"]
+        scale = self.common_scale().detach()
+        shown = f"{scale.mean().item():.3g}" + (" on average" if scale.numel() > 1 else "")
+        return [f"{self.symbol} {shown}, {floor}"]
+
     def check(self, support: Support) -> None:
         """Continuous data only: on a grid a density grows without limit."""
         if support.kind not in CONTINUOUS:
@@ -128,9 +160,9 @@ class Scaled(Likelihood):
         family: Any = p_x.base_dist if isinstance(p_x, Independent) else p_x
         return family.scale
 
-    def _start_at(self, scale: Tensor) -> None:
-        """Place the offset so that a raw number of 0 means this scale."""
-        above = (scale - self.floor_value).clamp_min(0.05 * self.floor_value.clamp_min(1e-6))
+    def _start_at(self, scale: Tensor, above_floor: float = 0.05) -> None:
+        """Place the offset so that a raw number of 0 means this scale, at least so many floors above the floor."""
+        above = (scale - self.floor_value).clamp_min(above_floor * self.floor_value.clamp_min(1e-6))
         self.offset.copy_(above + torch.log(-torch.expm1(-above)))  # the inverse of softplus
 
 

@@ -35,6 +35,8 @@ class ContinuousBernoulli(Likelihood):
     torch.Size([1, 4])
     """
 
+    logits = True
+
     def __init__(self, network: nn.Module | None, event: int | Sequence[int], given: Sequence[str] = ("z",)) -> None:
         super().__init__(event, given, network)
 
