@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ class _Member:
 def sweep(
     recipe: models.Recipe | Mapping[str, Any] | VAE,
     data: Dataset,
-    axes: Mapping[str, Sequence[Any]],
+    axes: Mapping[str, Any],
     *,
     draws: int = 100,
     seed: int = 0,
@@ -143,13 +143,10 @@ def choose(swept: Sequence[Swept]) -> Swept:
 
 
 def _members(
-    common: models.Recipe, ready: VAE | None, data: Dataset, axes: Mapping[str, Sequence[Any]], runs: str | Path | None
+    common: models.Recipe, ready: VAE | None, data: Dataset, axes: Mapping[str, Any], runs: str | Path | None
 ) -> list[_Member]:
-    for name, values in axes.items():
-        shown = [] if isinstance(values, str | Mapping) else [text(value) for value in values]
-        if not shown or len(set(shown)) < len(shown):
-            raise InputError(f"The values of {name} must be a list, at least one and all distinct; got {values!r}.")
-    combinations = [dict(zip(axes, map(plain, values), strict=True)) for values in itertools.product(*axes.values())]
+    points = itertools.product(*(_values(name, values) for name, values in axes.items()))
+    combinations = [dict(zip(axes, point, strict=True)) for point in points]
     found = []
     for name, settings in zip(_names(combinations), combinations, strict=True):
         mine = common.where(**settings)
@@ -158,6 +155,15 @@ def _members(
             raise InputError(f"A ready model can vary in its training alone, not in {models.label(settings)}.")
         vae = models.build(mine, data) if ready is None else copy.deepcopy(ready)
         found.append(_Member(name, settings, mine, vae, None if runs is None else Path(runs) / name))
+    return found
+
+
+def _values(name: str, values: Any) -> list[Any]:
+    """The plain values of an axis, in order."""
+    many = isinstance(values, Iterable) and not isinstance(values, str | Mapping)
+    found = [plain(value) for value in values] if many else []
+    if not found or len(set(map(text, found))) < len(found):
+        raise InputError(f"The values of {name} must be a list, at least one and all distinct; got {values!r}.")
     return found
 
 

@@ -66,7 +66,7 @@ def study(
     folder: str | Path | None = None,
     *,
     recipe: Recipe | Mapping[str, Any] | VAE | None = None,
-    axes: Mapping[str, Sequence[Any]] | None = None,
+    axes: Mapping[str, Any] | None = None,
     epochs: int | None = None,
     draws: int = 1_000,
     annealed: int = 50,
