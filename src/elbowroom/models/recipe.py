@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, derived_seed
 
 from .words import SETTINGS, Word, classes_of, made, split, takes
 
@@ -115,13 +116,15 @@ def as_recipe(words: Recipe | Mapping[str, Any]) -> Recipe:
 
 
 def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
-    """The objective, or the procedure, that a recipe is trained by.
+    """The objective, or the procedure, that a recipe is trained by; what it learns itself begins by the recipe's seed.
 
     >>> goal({"beta": 0.5}).beta
     tensor(0.5000)
     """
-    kind, options = split("objective", as_recipe(recipe).objective)
-    return made("objective", kind, options, {})
+    recipe = as_recipe(recipe)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(derived_seed(recipe.seed, 1))
+        return made("objective", *split("objective", recipe.objective), {})
 
 
 def plain(value: Any) -> Any:

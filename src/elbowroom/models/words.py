@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from elbowroom import likelihoods, networks, objectives, posteriors, priors, training
+from elbowroom import likelihoods, networks, objectives, posteriors, priors, runs, training
 from elbowroom.networks.presets import PRESETS
 from elbowroom.numerics import InputError
 
@@ -31,7 +31,7 @@ def classes_of(part: str) -> dict[str, type]:
         "posterior": (posteriors,),
         "likelihood": (likelihoods,),
         "network": (networks,),
-        "objective": (objectives, training),
+        "objective": (objectives,),
     }
     found = {kind: cls for room in rooms[part] for kind, cls in _described(room).items()}
     return {kind: cls for kind, cls in found.items() if part != "network" or "network" not in takes(cls)}
@@ -71,7 +71,7 @@ def takes(cls: type) -> Mapping[str, inspect.Parameter]:
 def made(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str, Any]) -> Any:
     """The class of this kind, its arguments from the options and else from what is at hand, asked for by name.
 
-    Raises InputError for an option that it does not have, and for an argument that nobody gave.
+    An option that is itself a mapping with a "kind" is built first. Raises InputError for an option that it does not have, and for an argument that nobody gave.
     """
     cls = classes_of(part)[kind]
     parameters = takes(cls)
@@ -79,7 +79,8 @@ def made(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str,
     if strange:
         has = ", ".join(name for name in parameters if name not in at_hand) or "none"
         raise InputError(f"The {part} {kind!r} has no option {strange[0]!r}; it has: {has}.")
-    given = {name: at_hand[name] for name in parameters if name in at_hand} | dict(options)
+    given = {name: at_hand[name] for name in parameters if name in at_hand}
+    given |= {name: runs.build(value) for name, value in options.items()}
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
             raise InputError(
