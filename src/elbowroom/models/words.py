@@ -71,7 +71,8 @@ def takes(cls: type) -> Mapping[str, inspect.Parameter]:
 def made(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str, Any]) -> Any:
     """The class of this kind, its arguments from the options and else from what is at hand, asked for by name.
 
-    An option that is itself a mapping with a "kind" is built first. Raises InputError for an option that it does not have, and for an argument that nobody gave.
+    An option that is itself a mapping with a "kind" is built first. Raises InputError for an option that it does not
+    have, and for an argument that nobody gave.
     """
     cls = classes_of(part)[kind]
     parameters = takes(cls)
