@@ -22,13 +22,14 @@ RATES, SEEDS, EPOCHS, LATENTS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), range(10), 10, 8
 
 def outcome(data: Any, spread: str, floor: float, rate: float, seed: int) -> float | None:
     """The best validation objective of one run, or None where a number stopped being finite on the way."""
-    torch.manual_seed(seed)
-    vae = er.VAE(
-        er.priors.StandardNormal(LATENTS),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 64, 2 * LATENTS]), LATENTS, spread=spread, floor=floor),
-        er.likelihoods.Normal(er.networks.mlp([LATENTS, 64, 64]), 64, scale=0.01),
-        preprocess=data.preprocess,
-    )
+    words = {
+        "posterior": {"kind": "diagonal-normal", "spread": spread, "floor": floor},
+        "likelihood": {"kind": "normal", "scale": 0.01},
+        "latents": LATENTS,
+        "widths": [64],
+        "seed": seed,
+    }
+    vae = er.models.build(words, data)
     try:
         history = er.fit(vae, data, epochs=EPOCHS, lr=rate, seed=seed, progress=False)
     except er.InputError:

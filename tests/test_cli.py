@@ -1,12 +1,19 @@
 """The command line: what it prints, and that every refusal is one sentence with exit code 2."""
 
+import importlib
+import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from elbowroom import cli
+from elbowroom.models import known_words
+from elbowroom.numerics import Estimate
+from elbowroom.studies.classics import Classic
 
 
 def run(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
@@ -28,6 +35,62 @@ def test_the_road_from_fit_to_evidence(capsys, monkeypatch, tmp_path) -> None:
     assert (code, np.load(tmp_path / "s.npy").shape) == (0, (3, 64))
 
 
+def test_fit_takes_words(capsys, monkeypatch, tmp_path) -> None:
+    words = ["--likelihood", "{kind: normal, scale: shared}", "--widths", "8,4", "--latents", "3"]
+    objective = ["--objective", "{kind: elbo, beta: 5e-1, warmup: 4}"]
+    folder = str(tmp_path / "run")
+    code, _, err = run(capsys, monkeypatch, "fit", "digits", "--run", folder, "--epochs", "1", *words, *objective)
+    assert (code, "Traceback" in err) == (0, False)
+    recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert recipe["model"]["likelihood"]["scale"] == "shared"
+    assert recipe["model"]["posterior"]["z"]["network"]["widths"] == [64, 8, 4, 6]
+    assert {name: recipe["objective"][name] for name in ("kind", "beta", "warmup")} == {
+        "kind": "elbo",
+        "beta": 0.5,
+        "warmup": 4,
+    }
+
+
+def test_study_sweeps_over_any_words(capsys, monkeypatch, tmp_path) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    np.save(tmp_path / "rows.npy", rows)
+    folder = tmp_path / "study"
+    module = importlib.import_module("elbowroom.studies.study")
+    monkeypatch.setattr(module, "classics", lambda data, *rest: _one_classic(data))
+    axes = ["--sweep", "latents=1,2", "--sweep", "likelihood=normal,{kind: laplace, scale: shared}"]
+    settings = ["--sweep", "lr=1e-2", "--epochs", "2", "--draws", "8", "--annealed", "0", "--widths", "8"]
+    code, out, err = run(
+        capsys, monkeypatch, "study", str(tmp_path / "rows.npy"), "--folder", str(folder), *axes, *settings
+    )
+    assert code == 0, err
+    record = json.loads((folder / "study.json").read_text())
+    labels = [model["label"] for model in record["models"]]
+    assert labels[1] == "d = 1, likelihood = laplace (scale shared), lr = 0.01"
+    assert len(labels) == 4
+    assert [model["latents"] for model in record["models"]] == [1, 1, 2, 2]
+    assert re.search(r"^chosen +d = \d, likelihood = .* latents active$", out, re.MULTILINE)
+    code, out, _ = run(capsys, monkeypatch, "report", str(folder))
+    assert (code, out.strip()) == (0, str(folder / "report.html"))
+
+
+def _one_classic(data):
+    values = np.zeros(len(data.test))
+    about = {"quantity": "log p(x)", "estimator": "zero", "direction": "exact"}
+    estimate = Estimate.of(values, index=data.test.index.numpy(), data=data.test.data, **about)
+    return [Classic("Gaussian mixture", "1 component", estimate, (0.0, 1.0))]
+
+
+@pytest.mark.parametrize("command", ["fit", "study"])
+def test_help_lists_the_words_that_the_rooms_know(capsys, monkeypatch, command) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    code, out, _ = run(capsys, monkeypatch, command, "--help")
+    assert code == 0
+    shown = " ".join(out.replace("│", " ").split())
+    for part, words in known_words().items():
+        assert ", ".join(words) in shown, part
+    assert "'{kind: normal, scale: shared}'" in shown
+
+
 def test_data_commands(capsys, monkeypatch) -> None:
     code, out, _ = run(capsys, monkeypatch, "data", "list")
     assert code == 0
@@ -46,6 +109,12 @@ def test_data_commands(capsys, monkeypatch) -> None:
         (["evidence", "nowhere"], "nowhere is no run folder"),
         (["fit", "digits", "--run", "unmade", "--latents", "0"], "latents"),
         (["fit", "digits", "--run", "unmade", "--epochs", "0"], "epochs"),
+        (["fit", "digits", "--run", "unmade", "--prior", "gauss"], "no prior 'gauss'; there are: "),
+        (
+            ["fit", "digits", "--run", "unmade", "--likelihood", "{kind: normal"],
+            "likelihood: '{kind: normal' is no",
+        ),
+        (["fit", "digits", "--run", "unmade", "--likelihood", "bernoulli"], "density of binary data"),
         (["fit", "digits", "--run", "unmade", "--preprocess", "whiten"], "no preprocessing 'whiten'"),
     ],
 )

@@ -15,8 +15,9 @@ import elbowroom as er
 from elbowroom import cli, evidence, likelihoods, networks, posteriors, priors
 from elbowroom.evidence.records import keep_estimates, read_estimates
 from elbowroom.evidence.resuming import Partial, joined, measured_in_groups
+from elbowroom.models import build
 from elbowroom.numerics import CapabilityError, Estimate, InputError
-from elbowroom.studies import default_model, measure_run
+from elbowroom.studies import measure_run
 from elbowroom.studies.measured import shuffled
 from elbowroom.training import read_run
 
@@ -32,7 +33,7 @@ def digits():
 @pytest.fixture(scope="module")
 def run(digits, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("evidence") / "run"
-    er.fit(default_model(digits, 2, widths=(16,)), digits, epochs=2, run=folder, progress=False)
+    er.fit(build({"latents": 2, "widths": (16,)}, digits), digits, epochs=2, run=folder, progress=False)
     return folder
 
 

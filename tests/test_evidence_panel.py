@@ -18,7 +18,6 @@ from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.pages import report
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
-from elbowroom.studies import default_model
 from elbowroom.studies.measured import shuffled
 from elbowroom.studies.study import _keep_evidence
 from elbowroom.sweeps import Swept
@@ -176,12 +175,12 @@ class TestWhatAStudyWrites:
     def kept(self, vae, digits, run: Path, annealed: int) -> tuple[list[str], list[KeptEstimate]]:
         bounds = {"ELBO": er.evidence.elbo(vae, digits.test[:9], draws=4)}
         bound = bounds["ELBO"]
-        chosen = Swept("one", 1.0, vae, History([]), bound, bound, bound, bound, 1, 1.0)
+        chosen = Swept("one", "the only one", {}, vae, History([]), bound, bound, bound, bound, 1, 1.0)
         said = _keep_evidence(chosen, bounds, digits, run, annealed, 3, False)
         return said, read_estimates(run / "evidence.json")
 
     def test_annealing_is_that_of_the_library_on_the_first_of_a_seeded_order(self, digits, tmp_path) -> None:
-        vae = default_model(digits, 2, widths=(8,))
+        vae = er.models.build({"latents": 2, "widths": (8,)}, digits)
         said, (bound, annealed) = self.kept(vae, digits, tmp_path, 2)
         examples = shuffled(digits.test, 2)
         expected = er.evidence.ais(vae, examples, temperatures=100, chains=8, leapfrog=5, seed=3)

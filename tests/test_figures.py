@@ -92,7 +92,12 @@ def test_pieces_of_svg():
     assert path([(0, 0), (1.25, -3)]).startswith('<path d="M0 0L1.2 -3"')
     assert escape('<a b="\x00">') == "&lt;a b=&quot;\ufffd&quot;&gt;"
     assert fit("Gaussian mixture", 60, 12) == "Gaussia…"
-    assert [y for _, y in key_places(["validation", "training", "kept: epoch 181", "β rising"], 348)] == [8, 8, 8, 28]
+    assert [y for _, y in key_places(["validation", "training", "kept: epoch 181", "schedule running"], 348)] == [
+        8,
+        8,
+        8,
+        28,
+    ]
     ET.fromstring(document(10, 10, "a < b", "c & d", words(0, 0, '"<>&\ud800'.encode("utf-8", "replace").decode())))
 
 
@@ -283,6 +288,11 @@ class TestPlane:
         points = of_class(parsed(drawing), "point")
         assert sorted(p.get("data-model") for p in points) == ["1", "2", "3"]
 
+    def test_models_that_do_not_follow_from_each_other_are_not_joined(self):
+        drawn = [figures.rate_distortion(MODELS, width=760, title="T", joined=joined) for joined in (True, False)]
+        lines, fewer = (len(list(parsed(one).iter(SVG + "path"))) for one in drawn)
+        assert lines - fewer == 1
+
     def test_a_single_model(self):
         parsed(figures.rate_distortion(MODELS[:1], width=348, title="One"))
 
@@ -291,7 +301,10 @@ def epochs(n, beta=lambda e: 1.0):
     def part(e, extra):
         return {"objective": 100.0 / e + extra, "rate": 5.0 - 1.0 / e, "distortion": 95.0 / e + extra}
 
-    return [{"epoch": e, "beta": beta(e), "train": part(e, 0), "validation": part(e, 2)} for e in range(1, n + 1)]
+    def row(e):
+        return {"epoch": e, "train": part(e, 0) | {"beta": beta(e)}, "validation": part(e, 2)}
+
+    return [row(e) for e in range(1, n + 1)]
 
 
 class TestCurves:
@@ -301,17 +314,22 @@ class TestCurves:
         kept = [n for n in root.iter(SVG + "line") if n.get("stroke-dasharray") == "3 3" and n.get("x1") == n.get("x2")]
         assert len(kept) == 3
         assert "kept: epoch 60" in texts(root)
-        assert "β rising" not in texts(root)
+        assert "schedule running" not in texts(root)
         first = kept[0]
         panels = list(root.iter(SVG + "svg"))[1:]
         left, wide = float(panels[0].get("x")), float(panels[0].get("width"))
         assert float(first.get("x1")) == pytest.approx(left + wide * (60 - 0.5) / 100, abs=0.1)
 
-    def test_warm_up_is_marked_up_to_where_beta_ends(self):
+    def test_a_number_that_moves_to_the_end_is_no_schedule(self):
+        for moving in (lambda e: 1.0 / e, lambda e: None):
+            root = parsed(figures.learning_curves(epochs(100, moving), 60, width=760, title="Curves"))
+            assert "schedule running" not in texts(root)
+
+    def test_a_schedule_is_marked_up_to_where_it_ends(self):
         root = parsed(figures.learning_curves(epochs(100, lambda e: min(1.0, e / 30)), 60, width=760, title="Curves"))
         (band, *_), panel = list(root.iter(SVG + "rect")), list(root.iter(SVG + "svg"))[1]
         assert float(band.get("width")) == pytest.approx(float(panel.get("width")) * (29 - 0.5) / 100, abs=0.1)
-        assert "β rising" in texts(root)
+        assert "schedule running" in texts(root)
 
     def test_one_epoch_and_missing_values(self):
         history = epochs(1)

@@ -56,7 +56,7 @@ def test_auto_gives_each_run_of_columns_its_family_and_says_why(tmp_path) -> Non
 def test_a_csv_becomes_a_trained_model_better_than_columns_alone(tmp_path) -> None:
     """A latent that all columns share beats the best independent fits of each column by far, in nats of the raw x."""
     data = er.load_data(written(tmp_path / "people.csv", table(600)), support="mixed")
-    vae = er.studies.default_model(data, latents=2, widths=(32,))
+    vae = er.models.build({"latents": 2, "widths": (32,)}, data)
     er.fit(vae, data, epochs=20, lr=1e-2, batch_size=60, progress=False)
     x, test = data.train.x.double().numpy(), data.test.x.double().numpy()
     alone = sum(stats.norm(x[:, i].mean(), x[:, i].std()).logpdf(test[:, i]).mean() for i in (0, 1))

@@ -86,7 +86,8 @@ def sweep(latents, images):
         bounds = {"rate": [rate, se / 2], "distortion": [distortion, 1.2], "elbo": [-rate - distortion, 1.3]}
         models.append(
             {
-                "name": f"beta-{beta:g}", "beta": beta, "epochs": 400, "best_epoch": 181, "seconds": 8.4,
+                "name": f"beta-{beta:g}", "label": f"β = {beta:g}", "settings": {"beta": beta},
+                "axes": {"β": f"{beta:g}"}, "epochs": 400, "best_epoch": 181, "seconds": 8.4,
                 "parameters": 181_536, "validation": {**bounds, "iwae": [3.1 - rate - distortion, 1.3]}, "n": 200,
                 "draws": 64, "active": max(latents - int(3 * beta), 1), "latents": latents,
                 "squared_error": 1.4 + 0.7 * beta, "psnr": 16.6 - beta if images else None,
@@ -106,9 +107,8 @@ def history(epochs=400):
         beta = min(1.0, epoch / 30) * 0.5
         for part in (train, held):
             part["objective"] = part["distortion"] + beta * part["rate"]
-        rows.append(
-            {"epoch": epoch, "step": 12 * epoch, "beta": beta, "seconds": 0.02, "train": train, "validation": held}
-        )
+        train["beta"] = beta
+        rows.append({"epoch": epoch, "step": 12 * epoch, "seconds": 0.02, "train": train, "validation": held})
     return rows
 
 
@@ -147,7 +147,7 @@ def study(latents, *, images, vae, columns=None):
         for row in rows:
             row["bits_per_dimension"] = None
     return {
-        "version": 1, "title": "How good is a VAE of the digits?", "command": "elbowroom study digits",
+        "version": 2, "title": "How good is a VAE of the digits?", "command": "elbowroom study digits",
         "created": "2026-11-21", "data": data,
         "environment": {
             "elbowroom": "0.1.0", "torch": "2.13.0", "python": "3.11.9", "processor": "x86_64, 2 cores", "threads": 2,
@@ -571,7 +571,7 @@ def damage(folder, what):
     [
         ("no study", "holds no study.json"),
         ("not json", "is damaged"),
-        ("version", "version 7 and this elbowroom reads version 1"),
+        ("version", "version 7 and this elbowroom reads version 2"),
         ("key", "lacks 'evidence'"),
         ("chosen", "names 'beta-9' as chosen"),
         ("no pictures", "holds no pictures.safetensors"),
@@ -586,6 +586,52 @@ def test_a_damaged_record_is_refused_in_one_sentence(tmp_path, what, said):
         report(folder)
     assert "\n" not in str(caught.value)
     assert not (folder / "report.html").exists()
+
+
+def rewritten(folder, models, **others):
+    """The page of the study with what `models` makes of every model of its record."""
+    record = json.loads((folder / "study.json").read_text())
+    record["models"] = [models(i, model) for i, model in enumerate(record["models"])]
+    (folder / "study.json").write_text(json.dumps(record | others))
+    return report(folder).read_text(encoding="utf-8")
+
+
+def test_a_record_of_the_first_version_gives_the_same_page(tmp_path, studies):
+    def first(_, model):
+        return {k: v for k, v in model.items() if k not in ("label", "settings", "axes")} | model["settings"]
+
+    assert rewritten(make(tmp_path / "study", "digits"), first, version=1) == studies["digits"][1]
+
+
+def test_a_sweep_over_words_is_named_by_its_labels(tmp_path, studies):
+    settings = [{"likelihood": word, "latents": d} for word in ("normal", "laplace", "student-t") for d in (2, 8)]
+    axes = [{"likelihood": one["likelihood"], "d": f"{one['latents']}"} for one in settings]
+    labels = [f"likelihood = {one['likelihood']}, d = {one['latents']}" for one in settings]
+    page = rewritten(
+        make(tmp_path / "study", "digits"),
+        lambda i, m: m | {"label": labels[i], "settings": settings[i], "axes": axes[i]},
+    )
+    text = words_of(page)
+    assert all(label in text for label in labels)
+    assert f"The chosen model, {labels[2]}, pays a rate of" in text
+    assert f"The latents of the chosen model, {labels[2]}, carry" in text
+    assert "model rate distortion ELBO" in text
+    assert "β rate distortion ELBO" in words_of(studies["digits"][1])
+    assert "β" not in text.replace("β = 0.5 of 6; epoch 181 of 400", "")  # of the evidence, made by hand above
+    assert page.count("<path") == studies["digits"][1].count("<path") - 2  # no line from model to model
+
+
+def test_a_single_model_and_a_kl_that_is_not_divided(tmp_path):
+    folder = make(tmp_path / "study", "digits")
+    record = json.loads((folder / "study.json").read_text())
+    chosen = next(m for m in record["models"] if m["name"] == record["chosen"])
+    record["models"] = [chosen | {"label": "the only one", "settings": {}, "axes": {}}]
+    record["latents"]["kl"] = None
+    (folder / "study.json").write_text(json.dumps(record))
+    text = words_of(report(folder).read_text(encoding="utf-8"))
+    assert "The chosen model, the only one, pays a rate of" in text
+    assert "chosen on validation among" not in text
+    assert "have no KL in closed form that could be divided among them" in text
 
 
 def test_a_missing_folder_is_refused(tmp_path):
@@ -621,7 +667,7 @@ def test_the_record_reads_back_as_estimates(studies):
     record = read_record(studies["digits"][0])
     assert [e.mean for _, e in record.evidence] == sorted((e.mean for _, e in record.evidence), reverse=True)
     assert dataclasses.is_dataclass(record)
-    assert record.chosen["beta"] == 0.5
+    assert record.chosen["settings"] == {"beta": 0.5}
 
 
 def test_what_is_named_by_its_estimator_is_not_named_twice():

@@ -97,7 +97,7 @@ def test_temperature_of_a_bernoulli_is_the_best_one() -> None:
 
 def test_a_likelihood_that_predicts_its_scale_is_refused() -> None:
     digits = er.load_data("digits")
-    vae = er.studies.default_model(digits, latents=2, widths=(8,))
+    vae = er.models.build({"latents": 2, "widths": (8,)}, digits)
     with pytest.raises(er.CapabilityError, match="calibrated by its training"):
         calibrate(vae, digits)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import nbinom
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, KFold
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import elbowroom as er
+from elbowroom.models.words import classes_of, takes
 from elbowroom.sklearn import VariationalAutoencoder
 
 quick = {"max_epochs": 3, "network": (8,), "random_state": 0}
@@ -106,6 +108,47 @@ def test_whole_numbers_are_dequantised() -> None:
     assert VariationalAutoencoder(**quick).fit(counts).vae_.preprocess.steps[0].levels == counts.max() + 1
 
 
+TABLES = {
+    "real": np.random.default_rng(0).normal(size=(40, 3)),
+    "unit": np.random.default_rng(1).uniform(0.01, 0.99, size=(40, 3)),
+    "bits": np.random.default_rng(2).integers(0, 2, (40, 3)).astype(float),
+    "levels": np.random.default_rng(3).integers(0, 6, (40, 3)).astype(float),
+    "counts": np.random.default_rng(4).poisson(300, (40, 3)).astype(float),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(classes_of("likelihood")))
+def test_every_likelihood_of_a_table_is_known(kind: str) -> None:
+    """On each table the likelihood scores, transforms and samples, or says why not; on one at least it does."""
+    fitted = 0
+    word = {"kind": kind, "rank": 2} if "rank" in takes(classes_of("likelihood")[kind]) else kind
+    for x in TABLES.values():
+        model = VariationalAutoencoder(likelihood=word, **quick)
+        try:
+            vae = model.fit(x)
+        except er.InputError:
+            with pytest.raises(er.InputError, match=r"^[^\n]+\.$"):
+                model.fit(x)
+            continue
+        fitted += 1
+        assert type(vae.vae_.likelihood).kind == kind
+        assert np.isfinite(vae.score_samples(x)).all()
+        assert vae.inverse_transform(vae.transform(x)).shape == x.shape
+        drawn = vae.sample(20, random_state=0)
+        if (x == x.round()).all():
+            assert (drawn == drawn.round()).all()
+    assert bool(fitted) == ("image_shape" not in takes(classes_of("likelihood")[kind]))
+
+
+def test_counts_score_as_scipys_negative_binomial() -> None:
+    """One dead latent: each column is a negative binomial, which SciPy fits by its moments' likelihood."""
+    x = np.random.default_rng(5).negative_binomial(4, 0.2, (400, 2)).astype(float)
+    settings = {"max_epochs": 60, "learning_rate": 0.05, "beta": 50.0, "random_state": 0}
+    vae = VariationalAutoencoder(1, likelihood="negative-binomial", network=(8,), **settings).fit(x)
+    best = max(nbinom.logpmf(x, r, r / (r + x.mean(0))).sum(1).mean() for r in np.linspace(2, 8, 61))
+    assert vae.score(x) == pytest.approx(best, abs=0.05)
+
+
 def test_in_a_pipeline() -> None:
     x, y = load_iris(return_X_y=True)
     pipeline = make_pipeline(
@@ -130,9 +173,12 @@ def test_grid_search_over_beta_goes_by_held_out_log_density() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"n_components": 0}, "size of 1 or more"),
+        ({"n_components": 0}, "latents must be 1 or more"),
         ({"max_epochs": 0}, "epochs and batch_size must be 1 or more"),
         ({"validation_fraction": 1.0}, "validation_fraction is from 0 to below 1"),
+        ({"likelihood": "gauss"}, "no likelihood 'gauss'; there are: .*normal"),
+        ({"likelihood": "matern-normal"}, "is over images"),
+        ({"likelihood": "negative-binomial"}, "is a probability of the counts"),
         ({"likelihood": "bernoulli"}, "Bernoulli likelihood is a density of binary data"),
         ({"beta": -1.0}, "cannot be negative"),
         ({"learning_rate": 0.0}, "lr must be a positive number"),

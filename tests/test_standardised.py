@@ -56,5 +56,5 @@ def test_training_on_raw_digits_is_better_and_the_file_keeps_the_scale(tmp_path)
 
 def test_the_default_model_standardises_what_is_raw_only() -> None:
     raw, scaled = (er.load_data("digits", preprocess=word) for word in ("none", "auto"))
-    assert isinstance(er.studies.default_model(raw, latents=2).posterior["z"].network, standardised)
-    assert not isinstance(er.studies.default_model(scaled, latents=2).posterior["z"].network, standardised)
+    assert isinstance(er.models.build({"latents": 2}, raw).posterior["z"].network, standardised)
+    assert not isinstance(er.models.build({"latents": 2}, scaled).posterior["z"].network, standardised)

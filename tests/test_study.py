@@ -15,11 +15,18 @@ import elbowroom as er
 from elbowroom.evidence.records import read_estimates
 from elbowroom.evidence.resuming import joined
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
-from elbowroom.studies import default_model, measure_run, sample_run
+from elbowroom.studies import measure_run, sample_run
 from elbowroom.studies.classics import classics
 from elbowroom.studies.variance import variance_with_error
 
-SMALL = {"latents": 2, "betas": (0.5, 1.0), "epochs": 3, "draws": 64, "annealed": 2, "progress": False}
+SMALL = {
+    "recipe": {"latents": 2},
+    "axes": {"beta": (0.5, 1.0)},
+    "epochs": 3,
+    "draws": 64,
+    "annealed": 2,
+    "progress": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +228,7 @@ def test_the_error_of_a_variance_is_its_spread_over_samples() -> None:
 
 def test_binary_data_get_a_bernoulli_and_classics_of_bits() -> None:
     data = er.load_data("digits", preprocess="binarise-fixed")
-    vae = default_model(data, latents=2, widths=(8,))
+    vae = er.models.build({"latents": 2, "widths": (8,)}, data)
     assert isinstance(vae.likelihood, er.likelihoods.Bernoulli)
     alone, grouped = classics(data, progress=False)
     on = (data.train.x.double().mean(0).numpy() * len(data.train) + 1) / (len(data.train) + 2)

@@ -14,7 +14,14 @@ from elbowroom.studies.beforehand import no_squares
 from elbowroom.studies.classics import classics, classics_left_out
 from elbowroom.studies.study import _comparable
 
-SMALL = {"latents": 2, "betas": (0.5, 1.0), "epochs": 2, "draws": 16, "annealed": 0, "progress": False}
+SMALL = {
+    "recipe": {"latents": 2},
+    "axes": {"beta": (0.5, 1.0)},
+    "epochs": 2,
+    "draws": 16,
+    "annealed": 0,
+    "progress": False,
+}
 COLOURS = np.array(["blue", "green", "red"])
 
 
@@ -228,7 +235,7 @@ def test_pictures_have_means_where_columns_have_them(mixed) -> None:
 
 def test_what_has_no_mean_is_known_before_training() -> None:
     data = er.load_data(np.random.default_rng(0).integers(0, 5, (60, 3)), preprocess="none")
-    assert no_squares(er.studies.default_model(data, 2), data) is None
+    assert no_squares(er.models.build({"latents": 2}, data), data) is None
     vae = er.VAE(
         er.priors.StandardNormal(2),
         er.posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import elbowroom as er
 from elbowroom.evidence import conditional_log_likelihood, iwae
 from elbowroom.metrics import auroc
@@ -24,13 +22,7 @@ TRAINED_ON, EPOCHS, POINTS, DRAWS = 20_000, 5, 1_000, 128
 
 def trained(data: "er.data.Dataset", scale: str) -> er.VAE:
     """784-256-256-10 with Gaussian noise on dequantised pixels."""
-    torch.manual_seed(0)
-    vae = er.VAE(
-        er.priors.StandardNormal(10),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 256, 256, 20]), 10),
-        er.likelihoods.Normal(er.networks.mlp([10, 256, 256, 784 * (1 + (scale == "predicted"))]), 784, scale=scale),
-        preprocess=data.preprocess,
-    )
+    vae = er.models.build({"likelihood": {"kind": "normal", "scale": scale}, "latents": 10}, data)
     er.fit(vae, replace(data, train=data.train[:TRAINED_ON]), epochs=EPOCHS)
     return vae
 

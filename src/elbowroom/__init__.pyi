@@ -4,6 +4,7 @@ from . import exact as exact
 from . import figures as figures
 from . import likelihoods as likelihoods
 from . import metrics as metrics
+from . import models as models
 from . import networks as networks
 from . import numerics as numerics
 from . import objectives as objectives

@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 __all__ = ["main"]
+
+
+class _WithWords(TyperCommand):
+    """A command whose help lists the words that are known, which takes torch to find out."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        from elbowroom.models import known_words
+
+        known = {part: ", ".join(words) for part, words in known_words().items()}
+        options: list[Any] = self.params
+        for option in options:
+            option.help = option.help and option.help.format(**known)
+        super().format_help(ctx, formatter)
+
 
 app = typer.Typer(
     help="Train variational autoencoders, measure them honestly, and see where every nat goes.",
@@ -31,6 +48,26 @@ Supports = Annotated[
 ]
 
 
+Prior = Annotated[str | None, typer.Option(help="p(z): {prior}.", show_default="standard-normal")]
+Posterior = Annotated[str | None, typer.Option(help="q(z | x): {posterior}.", show_default="diagonal-normal")]
+LikelihoodWord = Annotated[
+    str | None,
+    typer.Option(
+        "--likelihood",
+        help="p(x | z): {likelihood}. A word or, with options, YAML: '{{kind: normal, scale: shared}}'; so for the "
+        "prior, posterior, network and objective.",
+        show_default="auto",
+    ),
+]
+Network = Annotated[str | None, typer.Option(help="Of encoder and decoder: {network}.", show_default="mlp")]
+Latents = Annotated[int | None, typer.Option(help="Size of the latent.", show_default="16")]
+Widths = Annotated[str | None, typer.Option(help="Hidden layers of an mlp.", show_default="256,256")]
+Objective = Annotated[
+    str | None,
+    typer.Option(help="{objective}; with its numbers, '{{kind: elbo, beta: 0.5}}'.", show_default="elbo"),
+]
+
+
 @contextmanager
 def _resumable() -> Iterator[None]:
     """Ctrl-C says how to go on; typer alone would end in silence."""
@@ -48,13 +85,61 @@ def _stated(support: str | None) -> Any:
     return words if len(words) > 1 else support
 
 
-@app.command()
+def _words(**given: Any) -> dict[str, Any]:
+    """The words of a recipe that were given, read as YAML; several widths stand in a list."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return {name: _yaml(name, f"[{value}]" if name == "widths" else value) for name, value in said.items()}
+
+
+def _axes(given: list[str] | None) -> dict[str, Any] | None:
+    """name=value,value as a mapping from names to lists of values; None where nothing was given."""
+    pairs = [one.partition("=") for one in given or ()]
+    return {name.strip(): _yaml(name, f"[{values}]") for name, _, values in pairs} or None
+
+
+def _yaml(name: str, text: Any) -> Any:
+    """What a text means; numbers such as 1e-3 too, which YAML takes for words."""
+    import yaml
+
+    from elbowroom.numerics import InputError
+
+    try:
+        return _numbers(yaml.safe_load(text)) if isinstance(text, str) else text
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: {text!r} is no YAML; write a word, or '{{kind: word, option: value}}'.") from error
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+@app.command(cls=_WithWords)
 @_resumable()
 def study(
     source: Source,
     folder: Annotated[Path | None, typer.Option(help="Where everything goes; runs/study-NAME by default.")] = None,
-    latents: Annotated[int, typer.Option(help="Size of the latent.")] = 16,
-    beta: Annotated[list[float] | None, typer.Option(help="A β of the sweep; give it several times.")] = None,
+    prior: Prior = None,
+    posterior: Posterior = None,
+    likelihood: LikelihoodWord = None,
+    network: Network = None,
+    latents: Latents = None,
+    widths: Widths = None,
+    objective: Objective = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE,VALUE: an axis of the sweep, any word above, number of the objective or setting of the "
+            "training (latents=2,8 beta=0.1,1 lr=1e-3,3e-4); give it several times.",
+            show_default="beta=0.1,0.3,0.5,1,2,5",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Per model; by default as many as make 5,000 steps.")] = None,
     draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
     annealed: Annotated[int, typer.Option(help="Test examples that AIS measures as well; 0 for none.")] = 50,
@@ -68,34 +153,48 @@ def study(
     import elbowroom as er
     from elbowroom.pages import verdict_table
 
+    recipe = _words(
+        prior=prior,
+        posterior=posterior,
+        likelihood=likelihood,
+        network=network,
+        latents=latents,
+        widths=widths,
+        objective=objective,
+    )
+    axes = _axes(sweep)
     data = er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed)
     print(data, file=sys.stderr)
     done = er.study(
         data,
         folder,
-        latents=latents,
-        betas=beta or er.studies.BETAS,
+        recipe=recipe,
+        axes=axes,
         epochs=epochs,
         draws=draws,
         annealed=annealed,
         seed=seed,
         overwrite=overwrite,
         resume=resume,
-        command=" ".join(["elbowroom", *sys.argv[1:]]),
+        command=shlex.join(["elbowroom", *sys.argv[1:]]),
     )
     for label, text in verdict_table(done.page.parent):
         print(f"{label:<26}{text}")
     print(done.page)
 
 
-@app.command()
+@app.command(cls=_WithWords)
 @_resumable()
 def fit(
     source: Source,
     run: Annotated[Path, typer.Option(help="The run folder to write.")],
-    latents: Annotated[int, typer.Option(help="Size of the latent.")] = 16,
-    beta: Annotated[float, typer.Option(help="Weight of the rate; 1 is the ELBO.")] = 1.0,
-    warmup: Annotated[int, typer.Option(help="Steps over which β rises from 0.")] = 0,
+    prior: Prior = None,
+    posterior: Posterior = None,
+    likelihood: LikelihoodWord = None,
+    network: Network = None,
+    latents: Latents = None,
+    widths: Widths = None,
+    objective: Objective = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 100,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
@@ -106,16 +205,24 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …, as Lightning Fabric names it.")] = "cpu",
 ) -> None:
-    """Train one model of the default kind into a run folder."""
+    """Train one model into a run folder."""
     import elbowroom as er
-    from elbowroom.studies import default_model
 
+    words = _words(
+        prior=prior,
+        posterior=posterior,
+        likelihood=likelihood,
+        network=network,
+        latents=latents,
+        widths=widths,
+        objective=objective,
+    )
+    recipe = er.models.Recipe(seed=seed).where(**words)
     data = er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed)
-    vae = default_model(data, latents, seed=seed)
     history = er.fit(
-        vae,
+        er.models.build(recipe, data),
         data,
-        er.objectives.Elbo(beta, warmup),
+        er.models.goal(recipe),
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,

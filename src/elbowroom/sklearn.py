@@ -1,5 +1,6 @@
 """The VAE as a scikit-learn estimator: a transformer and a density in one, for pipelines and grid searches."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
+from elbowroom.distributions import known_mean
 from elbowroom.evidence import iwae
-from elbowroom.likelihoods import Bernoulli, Likelihood, Normal
-from elbowroom.networks import mlp
+from elbowroom.models import build
+from elbowroom.models.words import classes_of, split, takes
 from elbowroom.numerics import Batch, InputError, Support, infer_support
 from elbowroom.objectives import Elbo
-from elbowroom.posteriors import DiagonalNormal
 from elbowroom.preprocess import Chain, Dequantise, Identity, Preprocess, Standardise
-from elbowroom.priors import StandardNormal
 from elbowroom.training import fit as train
 from elbowroom.vae import VAE
 
@@ -30,12 +30,14 @@ Floats = NDArray[np.float64]
 class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A variational autoencoder of a table [n, features]: `transform` to latent means, `score_samples` in nats.
 
-    n_components: latent dimensions. likelihood: "bernoulli", "normal", or "auto", a Bernoulli for data of zeros and
-    ones, else a Normal on standardised columns; whole numbers from 0 are dequantised for it. network: hidden widths of
-    the encoder and, turned round, of the decoder; () makes both linear. scale: of the Normal, "shared", "feature",
-    "predicted" or a number (of standard deviations). beta: weight of the KL. validation_fraction: of the rows, kept
-    apart to choose the epoch; where that is less than one row, the last epoch is kept. learning_rate: of the first
-    epoch, a tenth of it in the last. draws: of the importance-weighted bound that is the score.
+    n_components: latent dimensions. likelihood: a word of `elbowroom.models`, or a mapping with "kind" and options, or
+    "auto", a Bernoulli for data of zeros and ones, else a Normal. Densities of real numbers are taken on standardised
+    columns, whole numbers from 0 dequantised for them; those of counts, levels and [0, 1] on the values as they are.
+    network: hidden widths of the encoder and, turned round, of the decoder; () makes both linear. scale: of a
+    likelihood that has one, "shared", "feature", "predicted" or a number (of standard deviations). beta: weight of the
+    KL. validation_fraction: of the rows, kept apart to choose the epoch; where that is less than one row, the last
+    epoch is kept. learning_rate: of the first epoch, a tenth of it in the last. draws: of the importance-weighted bound
+    that is the score.
     After `fit`: vae_ (the model, for `elbowroom.evidence` and the rest), history_, n_iter_, n_features_in_.
     Everything is computed in float64 and with the same draws for every row, so that a row's numbers depend neither on
     the order nor on the number of rows. Raises InputError, a ValueError, for what cannot be used.
@@ -78,10 +80,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Learn from X [n, features], n ≥ 2; y is ignored."""
         x = torch.tensor(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        data = self._data(x, seed)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            self.vae_ = self._model(data).double()
+        data, self.vae_ = self._data_and_model(x, seed)
         chosen = "objective" if data.validation is not data.train else "last"
         self.history_ = train(
             self.vae_,
@@ -110,7 +109,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if z.shape[1] != vae.latents:
             raise InputError(f"inverse_transform takes {vae.latents} columns, one per component; got {z.shape[1]}.")
         with torch.no_grad():
-            return vae.preprocess.inverse(vae.likelihood({"z": z[None]}).mean[0]).numpy()
+            return vae.preprocess.inverse(known_mean(vae.likelihood({"z": z[None]}))[0]).numpy()
 
     def score_samples(self, X: Any) -> Floats:
         """The importance-weighted lower bound on log p(x) of each row on the scale of the data, [n], nats."""
@@ -123,7 +122,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Floats:
         """Draws x ~ p(x), [n_samples, features]; not the means of p(x | z)."""
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._fitted().sample(n_samples, seed=seed).numpy()
+        return self._fitted().sample(n_samples, seed=seed).double().numpy()
 
     @property
     def _n_features_out(self) -> int:
@@ -139,14 +138,28 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         x = torch.tensor(validate_data(self, X, reset=False, dtype=np.float64))
         return Batch(x, torch.zeros(len(x), dtype=torch.int64))
 
-    def _data(self, x: Tensor, seed: int) -> Dataset:
+    def _data_and_model(self, x: Tensor, seed: int) -> tuple[Dataset, VAE]:
+        """The rows mapped to where the likelihood is a density, and the model of them in float64."""
         if not 0 <= self.validation_fraction < 1:
             raise InputError(f"validation_fraction is from 0 to below 1; got {self.validation_fraction}.")
         support = infer_support(x.numpy())
-        if self._is_bernoulli(support):
-            preprocess: Preprocess = Identity()
-        else:
-            support, preprocess = _standardised(x, support, seed)
+        word = self.likelihood
+        if word == "auto":
+            word = "bernoulli" if support.kind == "binary" else "normal"
+        kind, options = split("likelihood", word)
+        if "scale" in takes(classes_of("likelihood")[kind]):
+            options = {"scale": self.scale, **options}
+        words = {"latents": self.n_components, "widths": list(self.network), "likelihood": {"kind": kind, **options}}
+        refused = []
+        for mapped in _maps(x, support, seed):
+            data = self._data(x, *mapped, seed)
+            try:
+                return data, build({**words, "seed": seed}, data).double()
+            except InputError as error:
+                refused.append(error)
+        raise refused[0]
+
+    def _data(self, x: Tensor, support: Support, preprocess: Preprocess, seed: int) -> Dataset:
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
         apart = int(self.validation_fraction * len(x))
         parts = [Examples(x[rows], rows) for rows in (order[apart:], order[:apart])]
@@ -166,33 +179,21 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             split_seed=seed,
         )
 
-    def _model(self, data: Dataset) -> VAE:
-        (columns,), latents, hidden = data.event, self.n_components, list(self.network)
-        prior = StandardNormal(latents)
-        posterior = DiagonalNormal(mlp([columns, *hidden, 2 * latents]), latents)
-        parts = 2 if self.scale == "predicted" and not self._is_bernoulli(data.support) else 1
-        decoder = mlp([latents, *reversed(hidden), parts * columns])
-        likelihood: Likelihood
-        if self._is_bernoulli(data.support):
-            likelihood = Bernoulli(decoder, columns)
-        else:
-            likelihood = Normal(decoder, columns, scale=self.scale)
-        return VAE(prior, posterior, likelihood, preprocess=data.preprocess)
 
-    def _is_bernoulli(self, support: Support) -> bool:
-        if self.likelihood not in ("auto", "normal", "bernoulli"):
-            raise InputError(f"likelihood must be 'auto', 'normal' or 'bernoulli'; got {self.likelihood!r}.")
-        return self.likelihood == "bernoulli" or (self.likelihood == "auto" and support.kind == "binary")
+def _maps(x: Tensor, support: Support, seed: int) -> Iterator[tuple[Support, Preprocess]]:
+    """Supports and maps for likelihoods of real numbers, of the values as they are, and of [0, 1], in this order.
 
-
-def _standardised(x: Tensor, support: Support, seed: int) -> tuple[Support, Preprocess]:
-    """Support and map for a Normal: on whole numbers a density means nothing until they are dequantised."""
+    On whole numbers a density means nothing until they are dequantised.
+    """
     columns = (x.shape[1],)
     standardise = Standardise(columns).double()
     if support.kind in ("unit", "real"):
-        return support, standardise.fit(x)
+        yield support, standardise.fit(x)
+        yield support, Identity()
+        return
     levels = max(int(x.max()) + 1, 2)
-    dequantise = Dequantise(levels, columns)
+    grid, dequantise = Support("grid", levels), Dequantise(levels, columns)
     uniforms = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
-    standardise.fit(dequantise(x, uniforms)[0])
-    return Support("grid", levels), Chain([dequantise, standardise])
+    yield grid, Chain([dequantise, standardise.fit(dequantise(x, uniforms)[0])])
+    yield support, Identity()
+    yield grid, dequantise

@@ -1,5 +1,6 @@
 """Learning curves: objective, rate and distortion over epochs, training beside validation."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ _PANELS = (("objective", "objective (minimised)"), ("rate", "rate (the KL)"), ("
 def learning_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, *, width: int, title: str) -> str:
     """Three panels in nats per example; a dashed line marks the epoch whose parameters were kept.
 
-    `history`: one record per epoch with `epoch`, `beta`, `train` and `validation`. Grey: β still rising. The
-    first epochs may run out of the panel at the top, so that the rest can be read.
+    `history`: one record per epoch with `epoch`, `train` and `validation`. Grey: a number of the objective is still on
+    its schedule. The first epochs may run out of the panel at the top, so that the rest can be read.
     """
     narrow = width < 560
     across, tall, gap = (1, 170, 0) if narrow else (3, 226, 26)
@@ -39,7 +40,7 @@ def _panel(
     x = Scale(min(epochs) - 0.5, max(epochs) + 0.5, x0 + 44, x0 + wide - 16)
     y = Scale(*_limits(list(series.values())), y0 + tall - 40, y0 + 28)
     parts = [words(x0, y0 + 14, name, size=13, fill=INK, weight=600)]
-    warm = _rising(history)
+    warm = _scheduled(history)
     if warm:
         end = x(min(warm, x.high))
         parts.append(element("rect", x=x.start, y=y.stop, width=end - x.start, height=y.start - y.stop, fill=_BAND))
@@ -78,8 +79,8 @@ def _key(history: Sequence[Mapping[str, Any]], best: int, width: int) -> tuple[s
         ("training", SOFT, 1.4, "5 3"),
         (f"kept: epoch {best}", ACCENT, 1.0, "3 3"),
     ]
-    if _rising(history):
-        entries.append(("β rising", _BAND, 12.0, None))
+    if _scheduled(history):
+        entries.append(("schedule running", _BAND, 12.0, None))
     places, parts = key_places([name for name, *_ in entries], width), []
     for (x, y), (name, colour, thickness, dash) in zip(places, entries, strict=True):
         parts.append(line(x, y, x + 18, y, stroke=colour, stroke_width=thickness, stroke_dasharray=dash))
@@ -104,10 +105,14 @@ def _limits(series: Sequence[np.ndarray]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _rising(history: Sequence[Mapping[str, Any]]) -> float | None:
-    """The last epoch before β reached its final value; None where it never changed."""
-    final = history[-1]["beta"]
-    return max((float(h["epoch"]) for h in history if h["beta"] != final), default=None)
+def _scheduled(history: Sequence[Mapping[str, Any]]) -> float | None:
+    """The last epoch before a number of the objective's own came to rest; None where none moved and then rested."""
+    own = set(history[-1].get("train") or {}) - {key for key, _ in _PANELS}
+    ends = []
+    for name in own:
+        values = [_value(row, "train", name) for row in history]
+        ends += [i for i, value in enumerate(values) if not math.isclose(value, values[-1])][-1:]
+    return max((float(history[i]["epoch"]) for i in ends if i < len(history) - 2), default=None)
 
 
 def _about(history: Sequence[Mapping[str, Any]], best: int) -> str:

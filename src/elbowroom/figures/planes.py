@@ -41,10 +41,11 @@ class Tradeoff:
     chosen: bool = False
 
 
-def rate_distortion(models: Sequence[Tradeoff], *, width: int, title: str) -> str:
+def rate_distortion(models: Sequence[Tradeoff], *, width: int, title: str, joined: bool = True) -> str:
     """Rate across, distortion up; ELBO = −(rate + distortion), so lines of equal ELBO fall from left to right.
 
-    Each model is a group of class `point` with its number in `data-model`; the page's style and script mark it.
+    joined: with a line from model to model by their rates, for a sweep along one number. Each model is a group of class
+    `point` with its number in `data-model`; the page's style and script mark it.
     A. Alemi et al., "Fixing a Broken ELBO" (2018).
     """
     drawn = [m for m in models if math.isfinite(m.rate[0]) and math.isfinite(m.distortion[0])]
@@ -55,9 +56,9 @@ def rate_distortion(models: Sequence[Tradeoff], *, width: int, title: str) -> st
     lines, names = _equal_elbo(x, y)
     body = [_axes(x, y), lines]
     ordered = sorted((i for i, m in enumerate(models) if m in drawn), key=lambda i: models[i].rate[0])
-    body.append(
-        path([(x(models[i].rate[0]), y(models[i].distortion[0])) for i in ordered], stroke=SOFT, stroke_width=1)
-    )
+    if joined:
+        points = [(x(models[i].rate[0]), y(models[i].distortion[0])) for i in ordered]
+        body.append(path(points, stroke=SOFT, stroke_width=1))
     spots = _label_spots(models, x, y, names)
     for i in sorted(ordered, key=lambda i: models[i].chosen):
         body.append(_point(i, models[i], x, y, spots[i]))

@@ -7,7 +7,10 @@ from elbowroom.numerics import InputError
 
 from .convolutional import conv
 
-__all__ = ["preset"]
+__all__ = ["PRESETS", "preset"]
+
+PRESETS = ("conv-2018",)
+"""Their names."""
 
 
 def preset(
@@ -24,8 +27,8 @@ def preset(
     >>> encoder.arguments["activation"]
     'leaky-relu'
     """
-    if name != "conv-2018":
-        raise InputError(f"There is no preset {name!r}; there is: conv-2018.")
+    if name not in PRESETS:
+        raise InputError(f"There is no preset {name!r}; there is: {', '.join(PRESETS)}.")
     common: dict[str, Any] = {"context": context, "norm": "batch", "activation": "leaky-relu"}
     encoder = conv(image, latents, channels=(32, 64, 128), parts=2, dense=1024, kernel=3, **common)
     decoder = conv(latents, image, channels=(64, 128, 512), parts=parts, kernel=5, output="tanh", **common)

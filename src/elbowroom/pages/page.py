@@ -73,12 +73,13 @@ def _content(record: Record) -> dict[str, Any]:
         "looks": looks,
         "plane": parts.plane(record),
         "models": [
-            {"index": i, "label": f"β = {m['beta']:g}", "chosen": m["name"] == study["chosen"]}
+            {"index": i, "label": m["label"], "chosen": m["name"] == study["chosen"]}
             for i, m in enumerate(study["models"])
         ],
         "panels": panels if all(panels) else [],
         "sweep": _sweep_rows(record),
-        "model_notes": [(f"β = {record.chosen['beta']:g}", note) for note in record.chosen.get("notes", [])],
+        "sweep_head": _axis(record) or "model",
+        "model_notes": [(record.chosen["label"], note) for note in record.chosen.get("notes", [])],
         "variances": [f for f in (variance_figure(record), ink_figure(record)) if f],
         "kl": parts.kl(record),
         "map": parts.latent_map(record),
@@ -125,8 +126,14 @@ def _bits(bits: list[float] | None, direction: str) -> str:
     return ("≤ " if direction == "lower" else "") + figures.with_error(bits[0], math.hypot(*bits[1:]))
 
 
+def _axis(record: Record) -> str:
+    """The one axis of the sweep; nothing where there are several, or none."""
+    axes = list(record.chosen["axes"])
+    return axes[0] if len(axes) == 1 else ""
+
+
 def _sweep_rows(record: Record) -> list[dict[str, Any]]:
-    rows = []
+    rows, axis = [], _axis(record)
     for index, m in enumerate(record.study["models"]):
         bounds = {
             key: figures.with_error(*m["validation"][key]) if m["validation"].get(key) else "not measured"
@@ -137,7 +144,8 @@ def _sweep_rows(record: Record) -> list[dict[str, Any]]:
             {
                 "index": index,
                 "chosen": m["name"] == record.study["chosen"],
-                "beta": f"{m['beta']:g}",
+                "symbol": axis,
+                "label": m["axes"][axis] if axis else m["label"],
                 "active": f"{m['active']}/{m['latents']}",
                 "squared_error": verdicts.significant(m.get("squared_error")),
                 "psnr": f"{psnr:.1f}" if psnr is not None and math.isfinite(psnr) else "no range",
@@ -208,7 +216,7 @@ def _facts(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     versions = [(key, str(machine[key])) for key in _MACHINE if key in machine]
     times = [(f"time, {part}", verdicts.seconds(value)) for part, value in machine["seconds"].items()]
     training = [
-        ("β", f"{chosen['beta']:g}"),
+        *chosen["axes"].items(),
         ("parameters", figures.count(chosen["parameters"])),
         ("epochs", f"{chosen['epochs']}, epoch {chosen['best_epoch']} kept"),
         ("training", verdicts.seconds(chosen["seconds"])),

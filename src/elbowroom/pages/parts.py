@@ -173,26 +173,33 @@ def plane(record: Record) -> Figure:
     """The rate–distortion plane of the sweep."""
     study, chosen = record.study, record.chosen
     models = [
-        figures.Tradeoff(
-            f"β = {m['beta']:g}", _pair(m, "rate"), _pair(m, "distortion"), chosen=m["name"] == study["chosen"]
-        )
+        figures.Tradeoff(str(m["label"]), _pair(m, "rate"), _pair(m, "distortion"), chosen=m["name"] == study["chosen"])
         for m in study["models"]
     ]
     rate, distortion = (figures.with_error(*_pair(chosen, key)) for key in ("rate", "distortion"))
-    title = f"The chosen model, β = {chosen['beta']:g}, pays a rate of {rate} nats for a distortion of {distortion}"
+    title = f"The chosen model, {chosen['label']}, pays a rate of {rate} nats for a distortion of {distortion}"
     how = (
         "Rate: nats that the latents carry about x (the KL). Distortion: −log p(x | z), lower is better. Along a "
         "dashed line the ELBO = −(rate + distortion) is the same; a line further down and to the left is better. "
         "Crosses are 95 % intervals. "
-        f"The model was chosen on validation among {len(models)}."
     )
+    if len(models) > 1:
+        how += f"The model was chosen on validation among {len(models)}."
     foot = f"{verdicts.examples(chosen.get('n'), 'validation')}; {figures.count(chosen['draws'], 'draw')} per example."
     lost = [m.label for m in models if not math.isfinite(m.rate[0] + m.distortion[0])]
     if lost:
         foot += f" Not drawn, because training diverged: {', '.join(lost)}."
     if len(lost) == len(models):
         return Figure("plane", title, how, missing="No plane: every model of the sweep diverged.")
-    return Figure("plane", title, how, foot, svg=both_widths(figures.rate_distortion, models, title=title))
+    return Figure(
+        "plane", title, how, foot, svg=both_widths(figures.rate_distortion, models, joined=_graded(record), title=title)
+    )
+
+
+def _graded(record: Record) -> bool:
+    """Whether the models differ in one number, so that a line from one to the next means something."""
+    settings = [list(model["settings"].values()) for model in record.study["models"]]
+    return all(len(one) == 1 and isinstance(one[0], int | float) for one in settings)
 
 
 def _pair(model: Any, key: str) -> tuple[float, float]:
@@ -207,7 +214,7 @@ def held_out_rows(record: Record) -> np.ndarray:
 
 def panel(record: Record, model: Any) -> Figure | None:
     """The pictures that belong to one model of the sweep."""
-    name = f"β = {model['beta']:g}"
+    name = str(model["label"])
     if f"models.{model['name']}.samples" not in record.pictures:
         return None
     if record.study["data"].get("image_shape"):
@@ -230,6 +237,10 @@ def panel(record: Record, model: Any) -> Figure | None:
 def kl(record: Record) -> Figure:
     """KL per latent."""
     latents = record.study["latents"]
+    if latents["kl"] is None:
+        why = f"{sum(latents['active'])} of {len(latents['active'])} latents are active; this prior and this posterior "
+        why += "have no KL in closed form that could be divided among them."
+        return Figure("kl", "The KL is not divided among the latents", "", missing=why)
     values = [float(v) for v in latents["kl"]]
     active = [bool(a) for a in latents["active"]]
     threshold = latents.get("threshold")
@@ -253,7 +264,7 @@ def latent_map(record: Record) -> Figure:
     """Encoder means in the plane, coloured by label."""
     latents, data = record.study["latents"], record.study["data"]
     points, labels = record.pictures["latent_map"], record.pictures["latent_labels"]
-    axes = str(latents.get("axes") or ("z1, z2" if len(latents["kl"]) == 2 else "two directions of z"))
+    axes = str(latents.get("axes") or ("z1, z2" if len(latents["active"]) == 2 else "two directions of z"))
     knn = latents.get("knn")
     shown = min(len(points), figures.MAP_LIMIT)
     if knn:
@@ -280,14 +291,14 @@ def curves(record: Record) -> Figure:
     chosen = record.chosen
     title = f"Learning curves of the chosen model: epoch {chosen['best_epoch']} of {chosen['epochs']} was kept"
     how = (
-        "The KL rises although it is minimised: what is minimised is the distortion plus β times the KL, and each nat "
-        "that the latents learn to carry lowers the distortion by more than it costs, until the two balance. A "
+        "The KL can rise although it is paid for: each nat that the latents learn to carry lowers the distortion by "
+        "more than it costs, until the two balance. A "
         "gap between training and validation that widens is overfitting."
     )
     if not record.history:
         why = f"No curves: runs/{chosen['name']}/history.jsonl is missing from the study folder."
         return Figure("curves", title, how, missing=why)
-    foot = f"Chosen model, β = {chosen['beta']:g}; means over the training and validation sets, nats per example."
+    foot = f"Chosen model, {chosen['label']}; means over the training and validation sets, nats per example."
     drawn = both_widths(figures.learning_curves, record.history, chosen["best_epoch"], title=title)
     return Figure("curves", title, how, foot, svg=drawn)
 

@@ -14,8 +14,8 @@ from elbowroom.numerics import Estimate, InputError
 
 __all__ = ["VERSION", "Record", "read_record"]
 
-VERSION = 1
-"""Version of the record; one of another version is refused in words."""
+VERSION = 2
+"""Version of the record; the first is read too, any other is refused in words."""
 
 _KEYS = (
     "title", "command", "created", "data", "environment", "chosen", "models", "evidence", "difference", "verdict",
@@ -92,6 +92,8 @@ def _read_study(path: Path) -> dict[str, Any]:
         study = json.loads(_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is damaged ({error}): run the study again.") from error
+    if isinstance(study, dict) and study.get("version") == 1:
+        study = _from_first(study)
     if not isinstance(study, dict) or study.get("version") != VERSION:
         found = study.get("version") if isinstance(study, dict) else None
         raise InputError(
@@ -102,6 +104,20 @@ def _read_study(path: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"{path} lacks {', '.join(map(repr, missing))}: run the study again.")
     return study
+
+
+def _from_first(study: dict[str, Any]) -> dict[str, Any]:
+    """A record of version 1, whose models had one number, β, and no label."""
+    models = [
+        {
+            **model,
+            "label": f"β = {model['beta']:g}",
+            "settings": {"beta": model["beta"]},
+            "axes": {"β": f"{model['beta']:g}"},
+        }
+        for model in study.get("models", [])
+    ]
+    return {**study, "version": 2, "models": models}
 
 
 def _read_pictures(path: Path) -> dict[str, NDArray[Any]]:

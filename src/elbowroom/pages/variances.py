@@ -28,7 +28,7 @@ def variance_figure(record: Record) -> Figure | None:
         return None
     drawable = [row for row in rows if _finite(row) and row["data"] > 0]
     own = next((row for row in drawable if row["name"] == record.study["chosen"]), None)
-    name = f"the chosen model, β = {record.chosen['beta']:g}"
+    name = f"the chosen model, {record.chosen['label']}"
     title = f"The variance of {name}, is not a finite number"
     how = (
         "Each bar is the variance of x that a model has, Var x = Var E[x | z] + E Var[x | z], summed over dimensions; "
@@ -58,8 +58,8 @@ def _bar(record: Record, row: Mapping[str, Any]) -> figures.Bar:
 
 
 def _label(record: Record, row: Mapping[str, Any]) -> str:
-    betas = {model["name"]: f"VAE, β = {model['beta']:g}" for model in record.study["models"]}
-    return str(betas.get(row["name"], row["name"]))
+    labels = {model["name"]: f"VAE, {model['label']}" for model in record.study["models"]}
+    return labels.get(row["name"], str(row["name"]))
 
 
 def _foot(record: Record, rows: list[Mapping[str, Any]], of: int) -> str:
@@ -79,7 +79,7 @@ def ink_figure(record: Record) -> Figure | None:
     ink = record.study.get("ink")
     if not ink:
         return None
-    pictured, number = bool(record.study["data"].get("image_shape")), f"β = {record.chosen['beta']:g}"
+    pictured, label = bool(record.study["data"].get("image_shape")), record.chosen["label"]
     what = "total ink" if pictured else "the sum of all columns"
     parts, se = ("latent", "noise_diagonal", "noise_covariance"), ink.get("se", {})
     how = (
@@ -93,10 +93,10 @@ def ink_figure(record: Record) -> Figure | None:
     share = [100 * ink[part] / ink["data"] for part in parts]
     errors = [None if part not in se else 100 * se[part] / ink["data"] for part in parts]
     total = figures.with_error(math.fsum(share), math.hypot(*(error or 0.0 for error in errors)))
-    title = f"In the chosen model, {number}, {what} varies {total} % as much as in the data"
+    title = f"In the chosen model, {label}, {what} varies {total} % as much as in the data"
     key = ("latent", "independent noise", "covariance of the noise")
     said = [figures.with_error(*pair) for pair in zip(share, errors, strict=True)]
-    bar = figures.Bar(f"VAE, {number}", tuple(share), f"{total} %", bold=True)
+    bar = figures.Bar(f"VAE, {label}", tuple(share), f"{total} %", bold=True)
     foot = (
         f"100 % is {figures.with_error(ink['data'], se.get('data'))}, "
         f"{verdicts.examples(record.study['data']['sizes'].get('validation'), 'validation')}; of it "

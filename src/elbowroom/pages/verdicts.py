@@ -34,7 +34,7 @@ def verdict_table(folder: str | Path) -> list[tuple[str, str]]:
     rows = [("verdict", str(study["verdict"]["sentence"]))]
     rows += [(str(f["label"]), figure_text(f)) for f in study["verdict"]["figures"][:4]]
     rows.append(("contest", contest(study["difference"], record.direction)))
-    rows.append(("chosen", f"β = {chosen['beta']:g}, {chosen['active']} of {chosen['latents']} latents active"))
+    rows.append(("chosen", f"{chosen['label']}, {chosen['active']} of {chosen['latents']} latents active"))
     rows.append(("reconstruction", reconstruction_text(record)))
     rows.append(("computing", seconds(study["environment"]["seconds"].get("total"))))
     if study["verdict"].get("next"):

@@ -11,6 +11,7 @@ from torch import Tensor
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import known_mean
 from elbowroom.metrics import latent_use
+from elbowroom.priors import StandardNormal
 from elbowroom.runs import write_atomic
 from elbowroom.sweeps import Swept
 from elbowroom.vae import VAE
@@ -86,8 +87,9 @@ def _map(vae: VAE, data: Dataset) -> dict[str, Tensor]:
 
 
 def _has_grid(vae: VAE) -> bool:
-    """Whether z is one block of two dimensions, and nothing else is to be given."""
-    return vae.latents == 2 and len(vae.prior) == 1 and not vae.context_names
+    """Whether z is one standard normal block of two dimensions, and nothing else is to be given."""
+    block, *others = vae.prior.values()
+    return vae.latents == 2 and isinstance(block, StandardNormal) and not others and not vae.context_names
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import math
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from elbowroom import evidence, likelihoods, networks, posteriors, priors
+from elbowroom import evidence, likelihoods, networks
 from elbowroom.data import Dataset, Examples, load_data
 from elbowroom.evidence.records import keep_estimates
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy, psnr, reconstruction_error
-from elbowroom.numerics import CapabilityError, Estimate, InputError, Support
+from elbowroom.models import Recipe
+from elbowroom.models.building import class_counts
+from elbowroom.models.words import shown
+from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.pages import report
+from elbowroom.pages.records import VERSION
 from elbowroom.runs import write_atomic
 from elbowroom.sweeps import Swept, choose, sweep
 from elbowroom.vae import VAE
@@ -32,13 +36,11 @@ from .pictures import draw_pictures
 from .variance import variance_record
 from .verdict import difference_to, verdict
 
-__all__ = ["BETAS", "Study", "default_model", "study"]
+__all__ = ["AXES", "Study", "study"]
 
-RECORD_VERSION = 1
-BETAS = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
-"""The sweep of a study."""
+AXES: Mapping[str, Sequence[Any]] = {"beta": (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)}
+"""What a study sweeps over, where its objective has it."""
 
-_RAW = ("grid", "counts", "categorical", "mixed")  # values may be large: encoders read them standardised
 _TRAINING_STEPS = 5_000
 _PICTURES = 16
 _BATCH = 100
@@ -59,45 +61,12 @@ class Study:
         return f"{self.sentence}\n{self.page}"
 
 
-def default_model(data: Dataset, latents: int = 16, widths: Sequence[int] = (256, 256), seed: int = 0) -> VAE:
-    """The VAE that `study` trains: two-layer perceptrons, a standard normal prior, the likelihood of the support.
-
-    The likelihood is `likelihoods.auto`'s for the preprocessed data; an encoder of raw levels, counts or mixed columns
-    reads them standardised, and classes without an order one-hot. Raises InputError for a latent without size.
-    """
-    if latents < 1:
-        raise InputError(f"latents must be 1 or more; got {latents}.")
-    torch.manual_seed(seed)
-    dimensions = math.prod(data.event)
-    support = data.preprocess.support(data.support)
-    classes = _classes(support, dimensions)
-    encoder: nn.Module = networks.mlp([sum(k or 1 for k in classes), *widths, 2 * latents])
-    if support.kind in _RAW:
-        encoder = networks.standardised(
-            encoder, () if support.kind == "grid" else data.event, classes if any(classes) else ()
-        )
-    likelihood, _ = likelihoods.auto(
-        support,
-        data.event,
-        lambda numbers: networks.mlp([latents, *reversed(widths), numbers]),
-    )
-    prior, posterior = priors.StandardNormal(latents), posteriors.DiagonalNormal(encoder, latents)
-    return VAE(prior, posterior, likelihood, preprocess=data.preprocess)
-
-
-def _classes(support: Support, dimensions: int) -> list[int]:
-    """How many classes without an order each element holds; 0 for a number."""
-    columns = support.columns or (support,) * dimensions
-    return [one.levels or 0 if one.kind == "categorical" else 0 for one in columns]
-
-
 def study(
     data: Dataset | Any,
     folder: str | Path | None = None,
     *,
-    model: VAE | None = None,
-    latents: int = 16,
-    betas: Sequence[float] = BETAS,
+    recipe: Recipe | Mapping[str, Any] | VAE | None = None,
+    axes: Mapping[str, Any] | None = None,
     epochs: int | None = None,
     draws: int = 1_000,
     annealed: int = 50,
@@ -107,13 +76,14 @@ def study(
     progress: bool = True,
     command: str | None = None,
 ) -> Study:
-    """Data → a sweep over β → one model chosen on validation → its evidence on test → report.html.
+    """Data → a sweep over words of a recipe → one model chosen on validation → its evidence on test → report.html.
 
     data: a Dataset, or anything `load_data` takes. folder: for runs, records and page; default runs/study-<name>.
-    model: default `default_model(data, latents)`. epochs: default as many as make 5,000 steps. draws: of IWAE on test.
-    annealed: how many test examples AIS measures beside it; 0 for none. overwrite: delete what the folder holds;
-    resume: continue an interrupted study. Raises InputError where the folder holds a study already, and as `load_data`
-    and `fit` do, all of it before anything is trained.
+    recipe, axes: of `sweep`; default the default recipe, and `AXES` where its objective has them. epochs: where the
+    recipe does not say them, as many as make 5,000 steps. draws: of IWAE on test. annealed: how many test examples AIS
+    measures beside it; 0 for none. seed: of all noise, and of the weights where `recipe` is no `Recipe`. overwrite:
+    delete what the folder holds; resume: continue an interrupted study. Raises InputError where the folder holds a
+    study already, and as `load_data`, `sweep` and `fit` do, all of it before anything is trained.
     """
     begun = time.monotonic()
     if draws < 1 or annealed < 0:
@@ -121,13 +91,16 @@ def study(
     data = data if isinstance(data, Dataset) else load_data(data, seed=seed)
     check_parts(data)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
-    vae = model or default_model(data, latents, seed=seed)
+    if not isinstance(recipe, Recipe | VAE):
+        recipe = Recipe(seed=seed).where(**(recipe or {}))
     _prepare(folder, overwrite, resume)
-    steps_per_epoch = math.ceil(len(data.train) / _BATCH)
-    epochs = epochs or math.ceil(_TRAINING_STEPS / steps_per_epoch)
+    words = Recipe() if isinstance(recipe, VAE) else recipe
+    axes = axes if axes is not None else {name: values for name, values in AXES.items() if words.trains_by(name)}
+    batch_size = words.training.get("batch_size", _BATCH)
+    epochs = epochs or math.ceil(_TRAINING_STEPS / math.ceil(len(data.train) / batch_size))
     clock = {"sweep": time.monotonic()}
-    settings = {"epochs": epochs, "batch_size": _BATCH, "progress": progress}
-    swept = sweep(vae, data, betas, seed=seed, runs=folder / "runs", resume=resume, **settings)
+    settings = {"epochs": epochs, "batch_size": batch_size, "progress": progress}
+    swept = sweep(recipe, data, axes, seed=seed, runs=folder / "runs", resume=resume, **settings)
     chosen = choose(swept)
     clock["evidence"] = time.monotonic()
     bounds = {
@@ -141,7 +114,7 @@ def study(
     seconds["total"] = clock["end"] - begun
     squares = no_squares(chosen.vae, data)
     record = {
-        "version": RECORD_VERSION,
+        "version": VERSION,
         "title": f"A variational autoencoder of {data.name}",
         "command": command or f"elbowroom study {data.name}",
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -217,7 +190,9 @@ def _model_record(one: Swept, data: Dataset, no_squares: str | None) -> dict[str
     squared_error = None if no_squares else one.squared_error
     return {
         "name": one.name,
-        "beta": one.beta,
+        "label": one.label,
+        "settings": dict(one.settings),
+        "axes": shown(one.settings),
         "epochs": len(one.history.rows),
         "best_epoch": one.history.best_epoch,
         "seconds": one.history.seconds,
@@ -243,7 +218,8 @@ def _evidence_record(
     chosen: Swept, bounds: dict[str, Estimate], rivals: list[Classic], data: Dataset
 ) -> dict[str, Any]:
     best = max(bounds.values(), key=lambda bound: bound.mean)
-    won = f"β = {chosen.beta:g}, chosen from the sweep by IWAE-{chosen.iwae.budget.draws} on validation"
+    won = f"{chosen.label}, chosen from the sweep by IWAE-{chosen.iwae.budget.draws} on validation"
+    won = won if chosen.settings else "nothing: one model was trained"
     rows = [("VAE", "vae", won, estimate) for estimate in bounds.values()]
     rows += [(rival.name, "classic", rival.setting, rival.estimate) for rival in rivals]
     difference = difference_to(best, rivals)
@@ -328,7 +304,7 @@ def _comparable(data: Dataset, examples: Examples) -> Any:
     """Rows for distances: the raw ones; of columns of different kinds, and of classes, what an encoder reads."""
     if data.support.kind not in ("mixed", "categorical"):
         return examples.x.flatten(1).numpy()
-    scaler = networks.standardised(nn.Identity(), data.event, _classes(data.support, math.prod(data.event)))
+    scaler = networks.standardised(nn.Identity(), data.event, class_counts(data.support, math.prod(data.event)))
     scaler.settle(data.train.x)
     return scaler(examples.x).numpy()
 

@@ -1,0 +1,127 @@
+"""Words for the parts of a model and for its objective: read from what the rooms hold, never from a list."""
+
+import inspect
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from elbowroom import likelihoods, networks, objectives, posteriors, priors, runs, training
+from elbowroom.networks.presets import PRESETS
+from elbowroom.numerics import InputError
+
+__all__ = ["SETTINGS", "Word", "classes_of", "known_words", "label", "made", "shown", "split", "takes", "text"]
+
+Word = str | Mapping[str, Any]
+"""A kind, or a mapping with its "kind" and its options."""
+
+_SYMBOLS = {"beta": "β", "latents": "d"}
+_OF_THE_CALL = ("runs", "resume", "progress", "seed")  # of one call of `fit_stacked`, and no part of a recipe
+SETTINGS = tuple(
+    name
+    for name, parameter in inspect.signature(training.fit_stacked).parameters.items()
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in _OF_THE_CALL
+)
+"""What a recipe can say of training: the settings of `fit`."""
+
+
+def classes_of(part: str) -> dict[str, type]:
+    """The classes that a word for this part of a model can mean, by kind."""
+    rooms = {
+        "prior": (priors,),
+        "posterior": (posteriors,),
+        "likelihood": (likelihoods,),
+        "network": (networks,),
+        "objective": (objectives,),
+    }
+    found = {kind: cls for room in rooms[part] for kind, cls in _described(room).items()}
+    return {kind: cls for kind, cls in found.items() if part != "network" or "network" not in takes(cls)}
+
+
+def known_words() -> dict[str, list[str]]:
+    """The kinds that a recipe can name, by field.
+
+    >>> known_words()["network"]
+    ['conv', 'mlp', 'residual', 'conv-2018']
+    """
+    more = {"likelihood": ["auto"], "network": list(PRESETS)}
+    fields = ("prior", "posterior", "likelihood", "network", "objective")
+    return {part: [*sorted(classes_of(part)), *more.get(part, [])] for part in fields}
+
+
+def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
+    """The kind that a word names, and its options. Raises InputError for a word that means nothing.
+
+    >>> split("likelihood", {"kind": "normal", "scale": "shared"})
+    ('normal', {'scale': 'shared'})
+    """
+    options = dict(word) if isinstance(word, Mapping) else {"kind": word}
+    kind, known = options.pop("kind", None), known_words()[part]
+    if kind not in known:
+        raise InputError(f"There is no {part} {kind!r}; there are: {', '.join(known)}.")
+    if options and kind in ("auto", *PRESETS):
+        raise InputError(f"The {part} {kind!r} takes no options; got {', '.join(map(str, options))}.")
+    return str(kind), options
+
+
+def takes(cls: type) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a class's constructor."""
+    return inspect.signature(cls).parameters
+
+
+def made(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str, Any]) -> Any:
+    """The class of this kind, its arguments from the options and else from what is at hand, asked for by name.
+
+    An option that is itself a mapping with a "kind" is built first. Raises InputError for an option that it does not
+    have, and for an argument that nobody gave.
+    """
+    cls = classes_of(part)[kind]
+    parameters = takes(cls)
+    strange = [name for name in options if name not in parameters]
+    if strange:
+        has = ", ".join(name for name in parameters if name not in at_hand) or "none"
+        raise InputError(f"The {part} {kind!r} has no option {strange[0]!r}; it has: {has}.")
+    given = {name: at_hand[name] for name in parameters if name in at_hand}
+    given |= {name: runs.build(value) for name, value in options.items()}
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise InputError(
+                f"The {part} {kind!r} needs {name}, which the data do not tell: say it as an option of the word, "
+                f"{{'kind': {kind!r}, {name!r}: …}}, or build the model by hand."
+            )
+    return cls(**given)
+
+
+def text(value: Any) -> str:
+    """A value of a word as a person would write it.
+
+    >>> text(0.30), text((64, 64)), text({"kind": "normal", "scale": "shared"}), text(1_234_567)
+    ('0.3', '64–64', 'normal (scale shared)', '1234567')
+    """
+    if isinstance(value, Mapping):
+        options = ", ".join(f"{name} {text(one)}" for name, one in value.items() if name != "kind")
+        kind = str(value.get("kind", ""))
+        return f"{kind} ({options})".strip() if options else kind
+    if isinstance(value, list | tuple):
+        return "–".join(map(text, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return "none" if value is None else str(value)
+
+
+def shown(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Words and their values as a label writes them, β for beta and d for latents."""
+    return {_SYMBOLS.get(name, name): text(value) for name, value in settings.items()}
+
+
+def label(settings: Mapping[str, Any]) -> str:
+    """A name for a run by the words in which it differs from others.
+
+    >>> label({"latents": 8, "beta": 1.0}), label({"prior": "mixture"})
+    ('d = 8, β = 1', 'prior = mixture')
+    """
+    return ", ".join(f"{name} = {value}" for name, value in shown(settings).items())
+
+
+def _described(room: ModuleType) -> dict[str, type]:
+    found = (getattr(room, name) for name in room.__all__)
+    return {vars(one)["kind"]: one for one in found if isinstance(one, type) and "kind" in vars(one)}

@@ -1,0 +1,140 @@
+"""Sweeps over words: that each member is the model trained alone, what it is called, what is chosen, what resumes."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import elbowroom as er
+from elbowroom.models import Recipe, build, goal
+from elbowroom.sweeps import Swept, _names, choose
+from elbowroom.training import History
+
+TABLE = np.random.default_rng(0).normal(size=(80, 3))
+WORDS = {"widths": [8], "latents": 2, "epochs": 2, "batch_size": 16}
+QUIET = {"draws": 4, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return er.load_data(TABLE, name="made")
+
+
+def alone(data, **words) -> er.VAE:
+    """The member with these words, built and trained by itself."""
+    recipe = Recipe().where(**WORDS).where(**words)
+    vae = build(recipe, data)
+    er.fit(vae, data, goal(recipe), seed=recipe.seed, progress=False, **recipe.training)
+    return vae
+
+
+AXES = [
+    {"beta": [0.1, 2.0]},
+    {"latents": [1, 3], "beta": [0.5, 1.0]},
+    {"likelihood": ["normal", {"kind": "student-t", "df": 3.0}]},
+    {"seed": [0, 5]},
+    {"lr": np.array([1e-2, 1e-4])},
+    {"widths": [[4], [8, 8]]},
+    {},
+]
+
+
+@pytest.mark.parametrize("axes", AXES, ids=lambda axes: "-".join(axes) or "none")
+def test_every_member_is_the_model_trained_alone(data, axes) -> None:
+    swept = er.sweep(WORDS, data, axes, **QUIET)
+    assert len(swept) == math.prod(len(values) for values in axes.values())
+    for one in swept:
+        expected = alone(data, **one.settings).state_dict()
+        found = one.vae.state_dict()
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-7)
+    if axes:  # something was changed
+        first, last = (one.iwae.mean for one in (swept[0], swept[-1]))
+        assert first != last
+
+
+def test_labels_and_names(data) -> None:
+    swept = er.sweep(WORDS, data, {"latents": [1, 2], "beta": [0.3]}, **QUIET)
+    assert [one.label for one in swept] == ["d = 1, β = 0.3", "d = 2, β = 0.3"]
+    assert [one.name for one in swept] == ["latents-1_beta-0.3", "latents-2_beta-0.3"]
+    assert swept[1].settings == {"latents": 2, "beta": 0.3}
+    (only,) = er.sweep(WORDS, data, {}, **QUIET)
+    assert (only.name, only.label, only.settings) == ("model", "the only one", {})
+
+
+def test_names_are_safe_and_different() -> None:
+    names = _names([{"prior": "../Mine"}, {"prior": ".. mine"}, {"prior": {"kind": "x" * 200}}, {"prior": "a/b\n"}])
+    assert len({name.lower() for name in names}) == 4
+    assert all(name and len(name) < 90 and not set(name) & set("/\\\n \"'") for name in names)
+    assert all(name.strip(".") == name for name in names)
+
+
+def test_a_ready_model_varies_in_its_training(data) -> None:
+    vae = build(WORDS, data)
+    swept = er.sweep(vae, data, {"beta": [0.1, 2.0]}, epochs=2, batch_size=16, **QUIET)
+    words = er.sweep(WORDS, data, {"beta": [0.1, 2.0]}, **QUIET)
+    assert [one.iwae.mean for one in swept] == [one.iwae.mean for one in words]
+    with pytest.raises(er.InputError, match="A ready model can vary in its training alone, not in d = 3"):
+        er.sweep(vae, data, {"latents": [3]}, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        ({"beta": [1.0, 1]}, "all distinct"),
+        ({"beta": []}, "at least one"),
+        ({"prior": "standard-normal"}, "must be a list"),
+        ({"beta": 1.0}, "must be a list"),
+        ({"lr": np.array([0.1, 0.1])}, "all distinct"),
+        ({"betta": [1.0]}, "no word 'betta'"),
+        ({"beta": [1.0, -1.0]}, "cannot be negative"),
+        ({"likelihood": ["normal", "bernoulli"]}, "density of binary data"),
+    ],
+)
+def test_axes_that_mean_nothing_are_refused_before_anything_is_trained(data, tmp_path, axes, said) -> None:
+    with pytest.raises(er.InputError, match=said):
+        er.sweep(WORDS, data, axes, runs=tmp_path / "runs", **QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_goes_on_and_grows(data, tmp_path) -> None:
+    runs = tmp_path / "runs"
+    straight = er.sweep(WORDS, data, {"beta": [0.1, 1.0, 3.0], "latents": [1, 2]}, **QUIET)
+    er.sweep(WORDS, data, {"beta": [0.1], "latents": [1, 2]}, runs=runs, **QUIET)
+    (runs / "beta-0.1_latents-2" / "summary.json").unlink()  # as if it had been stopped there
+    resumed = er.sweep(WORDS, data, {"beta": [0.1, 1.0, 3.0], "latents": [1, 2]}, runs=runs, resume=True, **QUIET)
+    assert [one.name for one in resumed] == [one.name for one in straight]
+    for one, other in zip(resumed, straight, strict=True):
+        np.testing.assert_allclose(one.iwae.values, other.iwae.values, rtol=1e-5)
+    assert sorted(path.name for path in runs.iterdir()) == sorted(["sweep.json", *(one.name for one in straight)])
+    for words, axes in ((WORDS | {"widths": [9]}, ["beta", "latents"]), (WORDS, ["beta"])):
+        with pytest.raises(er.InputError, match="holds runs of another recipe or other axes"):
+            er.sweep(words, data, {name: [1] for name in axes}, runs=runs, resume=True, **QUIET)
+
+
+def test_the_folder_says_the_recipe(data, tmp_path) -> None:
+    er.sweep(WORDS, data, {"beta": [1.0]}, runs=tmp_path, **QUIET)
+    said = json.loads((tmp_path / "sweep.json").read_text())
+    assert Recipe(**said["recipe"]) == Recipe().where(**WORDS)
+
+
+VAE = build(WORDS, er.load_data(TABLE))
+
+
+def measured(name: str, bound: float, quantity: str = "log p(x)") -> Swept:
+    iwae = er.Estimate.of([bound, bound], quantity=quantity, estimator="IWAE-4", direction="lower")
+    return Swept(name, name, {}, VAE, History([]), iwae, iwae, iwae, iwae, 1, 1.0)
+
+
+def test_the_best_bound_is_chosen_and_of_equals_the_first() -> None:
+    lost, first, second, low = (measured(*pair) for pair in zip("abcd", (math.nan, -3.0, -3.0, -9.0), strict=True))
+    assert choose([lost, low, first, second]) is first
+    assert choose([second, first]) is second
+    assert choose([measured("up", math.inf), low]) is low
+    with pytest.raises(er.InputError, match="No model of the sweep has a finite bound"):
+        choose([lost])
+    with pytest.raises(er.InputError, match="bound different things, a score and log p"):
+        choose([first, measured("e", -1.0, "a score")])
