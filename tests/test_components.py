@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "SparsePrecisionNormal": {"event": (1, 2, 2)},
     "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
     "Mixture": {"components": 3},
-    "Vamp": {"encoder": lambda: posteriors.DiagonalNormal(mlp([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
+    "Vamp": {"posterior": lambda: posteriors.DiagonalNormal(mlp([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
     "Mixed": {"families": [likelihoods.Normal(None, 3, scale="feature"), likelihoods.Bernoulli(None, 1)]},
 }
 

@@ -125,12 +125,12 @@ class Mixture(Component):
 class Vamp(Component):
     """The VampPrior: the mean of q(z | u) over learned pseudo-inputs u, q being the model's own posterior block.
 
-    The encoder is shared, not copied: it is trained through both, and is one network after save and load.
+    The posterior is shared, not copied: it is trained through both, and is one network after save and load.
 
     Parameters
     ----------
-    encoder : Component
-        The posterior block itself, which reads "x" alone; its draws are numbers.
+    posterior : Component
+        The model's posterior block itself, which reads "x" alone; its draws are numbers.
     inputs : int or sequence of int
         Shape of one x, as preprocessed.
     pseudo_inputs : int
@@ -148,22 +148,22 @@ class Vamp(Component):
     torch.Size([4, 5])
     """
 
-    def __init__(self, encoder: Component, inputs: int | Sequence[int], pseudo_inputs: int = 100) -> None:
-        super().__init__(encoder.event)
-        if encoder.given != ("x",) or encoder.classes > 1:
+    def __init__(self, posterior: Component, inputs: int | Sequence[int], pseudo_inputs: int = 100) -> None:
+        super().__init__(posterior.event)
+        if posterior.given != ("x",) or posterior.classes > 1:
             raise InputError(
-                f"A VampPrior calls its encoder on pseudo-inputs, so that must read 'x' alone and draw numbers; this "
-                f"{type(encoder).__name__} reads {', '.join(encoder.given)}."
+                f"A VampPrior calls the posterior on pseudo-inputs, so that must read 'x' alone and draw numbers; this "
+                f"{type(posterior).__name__} reads {', '.join(posterior.given)}."
             )
         if pseudo_inputs < 1:
             raise InputError(f"pseudo_inputs must be 1 or more; got {pseudo_inputs}.")
-        self.encoder = encoder
+        self.posterior = posterior
         self.pseudo_inputs = nn.Parameter(torch.rand(1, pseudo_inputs, *as_event(inputs, "A pseudo-input")))
 
     def forward(self, given: Given) -> Distribution:
         """p with batch shape [1]."""
         weights = self.pseudo_inputs.new_zeros(1, self.pseudo_inputs.shape[1])
-        each = self.encoder({"x": self.pseudo_inputs})
+        each = self.posterior({"x": self.pseudo_inputs})
         return MixtureSameFamily(TorchCategorical(logits=weights, validate_args=False), each, validate_args=False)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:

@@ -86,7 +86,7 @@ class _Builder:
     @property
     def _latent(self) -> dict[str, Any]:
         """What prior and posterior may ask for by name."""
-        return {"event": self.latents, "classes": self.latents}
+        return {"event": self.latents, "classes": self.latents, "inputs": self.data.event}
 
     def _posterior(self) -> Component:
         kind, options = split("posterior", self.recipe.posterior)
