@@ -1,0 +1,123 @@
+"""What every prior, posterior, objective and procedure can do, found in the registry and named nowhere here.
+
+Trained, stacked or one by one with the same result, resumed bit for bit, saved and loaded, measured, drawn from,
+studied and shown on a page: a new class is held to all of it by being handed on by its room.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import elbowroom as er
+from elbowroom.models import Recipe, build, goal, known_words
+from elbowroom.models.words import classes_of
+
+PARTS = ("prior", "posterior", "objective")
+KINDS = [(part, kind) for part in PARTS for kind in sorted(classes_of(part))]
+every = pytest.mark.parametrize(("part", "kind"), KINDS)
+
+ROWS = np.random.default_rng(0).normal(size=(80, 4)) @ np.random.default_rng(1).normal(size=(4, 4))
+DATA = er.load_data(ROWS.astype(np.float32), name="rows")
+
+
+def words(part: str, kind: str) -> Recipe:
+    """The least recipe with this kind; an option that is asked for is 2, and a partner is found where one is needed."""
+    said = []
+    partners = {"prior": "posterior", "posterior": "prior"}.get(part)
+    for other in [{}, *({partners: word} for word in (known_words()[partners] if partners else []))]:
+        word: dict[str, object] = {"kind": kind}
+        for _ in range(3):
+            recipe = Recipe(latents=3, widths=(8,)).where(**{part: word}, **other)
+            try:
+                build(recipe, DATA)
+                goal(recipe)
+                return recipe
+            except er.InputError as error:
+                said.append(str(error))
+                missing = re.search(r"needs (\w+), which the data do not tell", said[-1])
+                if not missing:
+                    break
+                word = {**word, missing[1]: 2}
+    raise AssertionError(said)
+
+
+def trained(recipe: Recipe, epochs: int, run: Path | None = None, resume: bool = False) -> er.VAE:
+    vae = build(recipe, DATA)
+    er.fit(vae, DATA, goal(recipe), epochs=epochs, batch_size=16, run=run, resume=resume, select="last", progress=False)
+    return vae
+
+
+def same(one: er.VAE, other: er.VAE) -> None:
+    ours, theirs = one.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert not different, different
+
+
+@every
+def test_it_resumes_to_the_bit_and_comes_back_from_its_file(part: str, kind: str, tmp_path: Path) -> None:
+    recipe = words(part, kind)
+    whole = trained(recipe, 3)
+    trained(recipe, 1, tmp_path / "run")
+    again = trained(recipe, 3, tmp_path / "run", resume=True)
+    same(whole, again)
+    loaded = er.load_model(er.save_model(whole, tmp_path / "m.vae"))
+    same(whole, loaded)
+    read, history = er.training.read_run(tmp_path / "run")
+    same(whole, read)
+    assert len(history.rows) == 3
+    assert {"rate", "distortion"} <= set(history.rows[-1]["validation"])
+
+
+@every
+def test_stacked_it_trains_as_it_would_alone(part: str, kind: str) -> None:
+    recipes = [words(part, kind).where(seed=seed) for seed in (0, 1)]
+    vaes = [build(recipe, DATA) for recipe in recipes]
+    goals = [goal(recipe) for recipe in recipes]
+    er.fit_stacked(vaes, DATA, goals, epochs=2, batch_size=16, select="last", progress=False)
+    for recipe, vae in zip(recipes, vaes, strict=True):
+        alone = trained(recipe, 2)
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(vae.state_dict()[name], value, rtol=2e-4, atol=2e-5, msg=name)
+
+
+@every
+def test_it_is_measured_and_drawn_from(part: str, kind: str) -> None:
+    vae = trained(words(part, kind), 5)
+    rate, distortion, elbo = er.evidence.rate_distortion(vae, DATA.test, draws=64)
+    assert elbo.mean == pytest.approx(-rate.mean - distortion.mean, rel=1e-5)
+    iwae = er.evidence.iwae(vae, DATA.test, draws=256)
+    assert iwae.mean > elbo.mean - 3 * elbo.se_mc
+    few = DATA.test[:4]
+    if vae.posterior["z"].classes > 1:
+        with pytest.raises(er.CapabilityError, match=r"^[^\n]+\.$"):
+            er.evidence.ais(vae, few)
+    else:
+        many = er.evidence.iwae(vae, few, draws=4096)
+        ais = er.evidence.ais(vae, few, temperatures=100, chains=16, start="prior")
+        sure = (many.ess > 100) & (ais.ess > 8)
+        error = np.sqrt(many.mc_variance + ais.mc_variance)[sure]
+        assert (np.abs(ais.values - many.values)[sure] < 0.2 + 5 * error).all()
+    naive = er.evidence.prior_sampling(vae, DATA.test[:4], draws=4096)
+    assert np.isfinite(naive.values).all()
+    assert torch.equal(vae.sample(20, seed=3), vae.sample(20, seed=3))
+    assert vae.sample(20, seed=3).isfinite().all()
+    assert vae.reconstruct(DATA.test).isfinite().all()
+    assert all(code.shape[0] == len(DATA.test) for code in vae.encode(DATA.test).values())
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_study_sweeps_over_them_to_a_page(part: str, tmp_path: Path) -> None:
+    recipes = [words(part, kind) for kind in sorted(classes_of(part))]
+    plain = [r for r in recipes if r.posterior == Recipe().posterior or part == "posterior"]
+    plain = [r for r in plain if r.prior == Recipe().prior or part == "prior"]
+    axis = [getattr(recipe, part) for recipe in plain]
+    assert len(axis) > 1
+    common = {"latents": 3, "widths": (8,)}
+    done = er.study(DATA, tmp_path, recipe=common, axes={part: axis}, epochs=3, draws=20, annealed=2, progress=False)
+    page = done.page.read_text(encoding="utf-8")
+    for word in axis:
+        assert (word if isinstance(word, str) else word["kind"]) in page
