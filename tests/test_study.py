@@ -109,6 +109,22 @@ def test_a_resumed_study_is_the_study(done, digits, monkeypatch) -> None:
     assert before["evidence"][0]["estimate"]["values"] == after["evidence"][0]["estimate"]["values"]
 
 
+def test_a_study_of_another_recipe_is_not_resumed(done, digits) -> None:
+    with pytest.raises(er.InputError, match="holds runs of another recipe or other axes"):
+        er.study(digits, done.page.parent, resume=True, **SMALL | {"recipe": {"latents": 3}})
+
+
+def test_only_a_plane_of_standard_normals_gets_a_grid_of_quantiles(digits) -> None:
+    from elbowroom.studies.pictures import _has_grid
+
+    classes = {"prior": "categorical-prior", "posterior": "categorical-posterior", "latents": 2}
+    assert [_has_grid(er.models.build(words, digits)) for words in ({"latents": 2}, {"latents": 3}, classes)] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def test_pictures_are_the_first_of_a_seeded_draw(done, digits) -> None:
     from safetensors.torch import load_file
 

@@ -158,6 +158,10 @@ def _label_spots(
             (-13, 17, "end"),
             (-13, -9, "end"),
             (18, 4, "start"),
+            (13, -24, "start"),
+            (13, 32, "start"),
+            (-13, -24, "end"),
+            (-13, 32, "end"),
         ):
             x1 = a + sx - (wide if anchor == "end" else 0)
             box = (x1, b + sy - 11, x1 + wide, b + sy + 3)
