@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from elbowroom.training.engines import Adam, _advance
+from elbowroom.training.adam import Adam, advance
 
 
 def test_a_step_has_the_bits_of_torchs_fused_adam():
@@ -21,7 +21,7 @@ def test_a_step_has_the_bits_of_torchs_fused_adam():
             hidden = nets[0](x)
             # The second layer joins at the third step; the last is never used.
             (nets[1](hidden) if step >= 2 else hidden).square().sum().backward()
-        _advance(optimizers[0])
+        advance(optimizers[0])
         optimizers[1].step()
         for group in (optimizers[0].param_groups[0], optimizers[1].param_groups[0]):
             group["lr"] *= 0.9

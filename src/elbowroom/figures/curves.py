@@ -106,8 +106,9 @@ def _limits(series: Sequence[np.ndarray]) -> tuple[float, float]:
 
 def _rising(history: Sequence[Mapping[str, Any]]) -> float | None:
     """The last epoch before β reached its final value; None where it never changed."""
-    final = history[-1]["beta"]
-    return max((float(h["epoch"]) for h in history if h["beta"] != final), default=None)
+    weights = [h["train"].get("beta", h.get("beta")) for h in history]
+    rising = [float(h["epoch"]) for h, beta in zip(history, weights, strict=True) if beta != weights[-1]]
+    return max(rising, default=None)
 
 
 def _about(history: Sequence[Mapping[str, Any]], best: int) -> str:

@@ -45,6 +45,7 @@ class Terms:
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
         self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
+        self._kls: dict[tuple[str, KL], PerDraw] = {}  # training asks twice: for the loss and for the log
 
     @cached_property
     def log_prior(self) -> dict[str, PerDraw]:
@@ -82,6 +83,19 @@ class Terms:
 
         Raises CapabilityError for how="closed" where there is no closed form.
         """
+        if (block, how) not in self._kls:
+            self._kls[block, how] = self._kl(block, how)
+        return self._kls[block, how]
+
+    def rate(self, how: KL = "auto") -> PerDraw:
+        """Sum of the KL of all blocks, [draws or 1, batch]."""
+        blocks = iter(self.z)
+        total = self.kl(next(blocks), how)
+        for name in blocks:
+            total = total + self.kl(name, how)
+        return total
+
+    def _kl(self, block: str, how: KL) -> PerDraw:
         if how != "sampled":
             elements = self.elementwise_kl(block)
             if elements is not None:
@@ -92,14 +106,6 @@ class Terms:
                     f"{type(self.p[block]).__name__}, or observed, or conditioned on later draws): use kl='sampled'."
                 )
         return self.log_posterior[block] - self.log_prior[block]
-
-    def rate(self, how: KL = "auto") -> PerDraw:
-        """Sum of the KL of all blocks, [draws or 1, batch]."""
-        blocks = iter(self.z)
-        total = self.kl(next(blocks), how)
-        for name in blocks:
-            total = total + self.kl(name, how)
-        return total
 
     @cached_property
     def _log_prior(self) -> dict[str, Tensor]:
