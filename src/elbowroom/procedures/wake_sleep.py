@@ -26,37 +26,26 @@ class WakeSleep(Procedure):
     Dreams are drawn on the scale that likelihood and posterior see, at the batch's context. They come from the run's
     noise where the likelihood can be drawn from noise; where it cannot, models are trained one by one.
 
-    Parameters
-    ----------
-    draws : int, default 1
-        Draws of z per example in wake, and dreams per example in sleep.
-
     Source: Hinton, Dayan, Frey, Neal, "The wake-sleep algorithm for unsupervised neural networks", 1995.
 
     >>> [phase.parts for _, phase in WakeSleep().items()]
     [('prior', 'likelihood'), ('posterior',)]
     """
 
-    def __init__(self, draws: int = 1) -> None:
-        wake, sleep = Phase(_Wake(draws), ("prior", "likelihood")), Phase(_Sleep(draws), ("posterior",))
-        super().__init__({"wake": wake, "sleep": sleep})
+    def __init__(self) -> None:
+        super().__init__({"wake": Phase(_Wake(), ("prior", "likelihood")), "sleep": Phase(_Sleep(), ("posterior",))})
 
 
 class _Wake(Objective):
-    def __init__(self, draws: int) -> None:
-        super().__init__()
-        self.draws = draws
-
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         terms = vae(batch, noise)
-        log_joint = sum(terms.log_prior.values(), terms.log_likelihood)
-        return Loss(-log_joint.mean(), terms)
+        return Loss(-sum(terms.log_prior.values(), terms.log_likelihood).mean(), terms)
 
     def kept_by(self, means: Mapping[str, float]) -> float:
         return means["rate"] + means["distortion"]
 
 
-class _Sleep(_Wake):
+class _Sleep(Objective):
     def noise_shapes(self, vae: VAE) -> dict[str, tuple[int, ...]]:
         parts = {**vae.prior, "x": vae.likelihood}
         return {f"sleep.{name}": part.noise_shape for name, part in parts.items()}
@@ -76,5 +65,6 @@ def _dreamed(distribution: Distribution, noise: Tensor) -> Tensor:
     try:
         return draw(distribution, noise)[0]
     except CapabilityError:
-        seed = int(1e9 * noise.flatten()[0].abs())
-        return simulate(distribution.expand(noise.shape[:2]), Generator(noise.device).manual_seed(seed))
+        full = noise.shape[:2] == distribution.batch_shape
+        seeded = Generator(noise.device).manual_seed(int(1e9 * noise.flatten()[0].abs()))
+        return simulate(distribution if full else distribution.expand(noise.shape[:2]), seeded)

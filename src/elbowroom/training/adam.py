@@ -1,4 +1,4 @@
-"""The optimizer: its settings, one step of it, and its state by name."""
+"""The optimizer's settings."""
 
 import math
 from collections.abc import Sequence
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam as adam_update
 
 from elbowroom.numerics import InputError
 
-__all__ = ["Adam", "advance"]
+__all__ = ["Adam"]
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,3 @@ class Adam:
     def over(self, parameters: Sequence[Tensor]) -> torch.optim.Adam:
         """The fused optimizer over these parameters."""
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, fused=True)
-
-
-def advance(optimizer: torch.optim.Optimizer) -> None:
-    """One step of fused Adam, with the bits of `optimizer.step()` but not the bookkeeping, a third of its time."""
-    group = optimizer.param_groups[0]
-    parameters = [p for p in group["params"] if p.grad is not None]
-    states = [optimizer.state[p] for p in parameters]
-    if not all(states):  # the first step of a parameter makes its state
-        optimizer.step()
-        return
-    averages, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
-    settings = {name: group[name] for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize", "fused")}
-    beta1, beta2 = group["betas"]
-    with torch.no_grad():
-        gradients = [p.grad for p in parameters]
-        adam_update(parameters, gradients, averages, squares, [], steps, beta1=beta1, beta2=beta2, **settings)

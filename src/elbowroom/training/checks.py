@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,7 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
         ) from error
 
 
-def _check_loss(loss: Loss, objective: Objective) -> None:
+def _check_loss(loss: Any, objective: Objective) -> None:
     what = type(objective).__name__
     if not isinstance(loss, Loss) or not isinstance(loss.total, Tensor) or loss.total.numel() != 1:
         raise InputError(f"{what} is to return a Loss whose total is one number; it returned a {_kind(loss)}.")

@@ -13,7 +13,7 @@ from elbowroom.numerics import Batch, Noise
 from elbowroom.objectives import Loss
 from elbowroom.procedures import Phase
 
-from .adam import Adam, advance
+from .adam import Adam
 from .step import TrainingStep
 
 __all__ = ["Adam", "Alone", "Engine", "Record", "Stacked"]
@@ -140,7 +140,7 @@ class Alone(Engine):
         loss.total.backward(inputs=parameters)
         if moves.adam.clip is not None:
             torch.nn.utils.clip_grad_norm_(parameters, moves.adam.clip)
-        advance(moves.optimizer)
+        moves.optimizer.step()
         self.write(phase, loss.moved)
         return dict(loss.record)
 
@@ -167,6 +167,11 @@ class Stacked(Engine):
             copy.deepcopy(steps[0]), adam, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
         )
         self.names = _first_names(self.step)
+        self.places = [  # a module in two places is filled once: torch's own tying leaves its tensors behind there
+            f"{prefix}.{name}" if prefix else name
+            for prefix, part in self.step.named_modules()
+            for name, _ in [*part.named_parameters("", False, False), *part.named_buffers("", False, False)]
+        ]
         lanes = (0, 0, 0, None, None, None)
         self._losses = {phase: vmap(partial(self._loss, phase), in_dims=lanes) for phase in learned}
         self._gradients = {
@@ -176,7 +181,9 @@ class Stacked(Engine):
     def _loss(
         self, phase: str, learned: Record, fixed: Record, buffers: Record, batch: Batch, noise: Noise, clock: Tensor
     ) -> tuple[Tensor, tuple[Record, Record]]:
-        loss: Loss = functional_call(self.step, (learned, fixed, buffers), (batch, noise, clock, phase))
+        values = {**learned, **fixed, **buffers}
+        placed = {name: values[self.names[name]] for name in self.places}
+        loss: Loss = functional_call(self.step, placed, (batch, noise, clock, phase), tie_weights=False)
         return loss.total, (dict(loss.record), dict(loss.moved))
 
     def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
@@ -188,8 +195,8 @@ class Stacked(Engine):
         if moves.adam.clip is not None:
             gradients = _clipped(gradients, moves.adam.clip)
         for name, parameter in moves.parameters.items():
-            parameter.grad = gradients[name]
-        advance(moves.optimizer)
+            parameter.grad = gradients[name].contiguous()  # fused Adam reads memory in the parameter's own order
+        moves.optimizer.step()
         self.write(phase, moved)
         return record
 

@@ -11,7 +11,7 @@ import torch
 
 from elbowroom.data import Dataset
 from elbowroom.likelihoods import Normal, leak
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, Noise
 from elbowroom.objectives import Elbo, Objective
 from elbowroom.procedures import Phase, Procedure
 from elbowroom.runs import recipe_of
@@ -192,6 +192,7 @@ class Plan:
     """One call of fit: what is trained on what, checked before anything is written; `begin`, then `train`."""
 
     folders: list[RunFolder | None]
+    noise: Noise  # of the validation examples, keyed by (seed, example)
     checkpoints: list[Checkpoint]
 
     def __init__(self, steps: Sequence[TrainingStep], data: Dataset, adam: Adam, settings: Settings) -> None:
@@ -255,8 +256,8 @@ class Plan:
         vae, engine = steps[0].vae, self._engine(steps, fabric)
         where = (vae.context_names, vae.device, vae.dtype)
         training, validation = Split(self.data.train, *where), Split(self.data.validation, *where)
-        noise = steps[0].keyed_noise(settings.draws, self.data.validation.index, settings.seed)
-        loop = Loop(engine, steps[0].draw_noise, training, validation, noise, members, settings)
+        self.noise = steps[0].keyed_noise(settings.draws, self.data.validation.index, settings.seed)
+        loop = Loop(engine, steps[0].draw_noise, training, validation, self.noise, members, settings)
         if self.checkpoints:
             try:
                 loop.restore(self.checkpoints)
@@ -325,7 +326,8 @@ class Plan:
         """What the likelihood says of itself on the first validation examples."""
         split = Split(self.data.validation[:1_000], vae.context_names, vae.device, vae.dtype)
         batch = split.batch(torch.arange(len(split), device=vae.device))
-        p_x = vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed), lay_out=False).p_x
+        noise = {name: v[:1_000] if name == "x" else v[:1, :1_000] for name, v in self.noise.items()}
+        p_x = vae(batch, noise, lay_out=False).p_x
         remarks = vae.likelihood.remarks(p_x)
         share = leak(p_x, vae.preprocess.support(self.data.support))
         if share is not None and share > _WORTH_SAYING:
