@@ -30,7 +30,7 @@ class Geco(Objective):
         The largest distortion, −E log p(x | z), in nats per example.
     speed : float, default 0.01
         Largest change of log λ in a step.
-    memory : float, default 0.99
+    memory : float, default 0.9
         Share of the moving average that a step keeps.
     penalty : float, default 1000
         Largest λ, and what a nat of violation costs when epochs are compared.
@@ -53,7 +53,7 @@ class Geco(Objective):
     violation: Tensor
 
     def __init__(
-        self, tolerance: float, speed: float = 0.01, memory: float = 0.99, penalty: float = 1e3, draws: int = 1
+        self, tolerance: float, speed: float = 0.01, memory: float = 0.9, penalty: float = 1e3, draws: int = 1
     ) -> None:
         super().__init__()
         if not (math.isfinite(tolerance) and 0 < speed <= 1 and 0 <= memory < 1 and 1 < penalty < math.inf):
