@@ -186,8 +186,8 @@ def test_three_stacked_steps_are_those_of_each_alone(case):
     generator = torch.Generator().manual_seed(0)
     for i in range(3):
         noise = alone[0].step.vae.draw_noise(1, len(batch), generator)
-        together = stack.update(batch, noise, torch.tensor(float(i)), 1.0)["objective"]
-        one_by_one = [engine.update(batch, noise, torch.tensor(float(i)), 1.0)["objective"] for engine in alone]
+        together = stack.update(batch, noise, torch.tensor(float(i)))["objective"]
+        one_by_one = [engine.update(batch, noise, torch.tensor(float(i)))["objective"] for engine in alone]
         torch.testing.assert_close(together, torch.stack(one_by_one), rtol=1e-5, atol=1e-5)
     for member, engine in enumerate(alone):
         torch.testing.assert_close(stack.state(member), engine.state(0), rtol=1e-4, atol=1e-5)

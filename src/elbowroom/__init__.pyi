@@ -11,6 +11,7 @@ from . import objectives as objectives
 from . import posteriors as posteriors
 from . import preprocess as preprocess
 from . import priors as priors
+from . import procedures as procedures
 from . import remedies as remedies
 from . import studies as studies
 from . import training as training

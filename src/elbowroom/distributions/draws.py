@@ -18,6 +18,7 @@ from torch.distributions import (
     Poisson,
     TransformedDistribution,
 )
+from torch.nn.functional import softplus
 
 from elbowroom.numerics import CapabilityError
 
@@ -168,3 +169,11 @@ def _(distribution: MixtureSameFamily, generator: Generator) -> Tensor:
     axis = len(distribution.batch_shape)
     which = which.view(*which.shape, *[1] * (values.dim() - which.dim()))
     return values.take_along_dim(which, axis).squeeze(axis)
+
+
+@draw.register
+def _(distribution: Bernoulli, noise: Tensor) -> Draw:
+    if distribution.logits.requires_grad and torch.is_grad_enabled():
+        raise CapabilityError("The draw of a 0 or 1 carries no gradient: draw under torch.no_grad(), or simulate.")
+    value = (torch.special.log_ndtr(noise) < -softplus(-distribution.logits)).to(noise.dtype)
+    return value, partial(distribution.log_prob, value)

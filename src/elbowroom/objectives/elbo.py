@@ -17,11 +17,26 @@ __all__ = ["Elbo"]
 
 @described("elbo")
 class Elbo(Objective):
-    """Distortion + β · rate, the negative ELBO at β = 1.
+    """Distortion + β · rate, the negative ELBO at β = 1; with another β it is no bound on log p(x).
 
-    beta: weight of the rate; with β ≠ 1 the objective is no bound on log p(x). warmup: optimizer steps over which the
-    weight rises linearly from 0 to β. kl: "closed", "sampled" (log q − log p of the draws) or "auto", closed where it
-    can be. draws: per example and step.
+    Logged beside rate and distortion: "beta", the weight used. An epoch is kept by the objective itself.
+
+    Parameters
+    ----------
+    beta : float, default 1
+        Weight of the rate.
+    warmup : int, default 0
+        Optimizer steps over which the weight rises linearly from 0 to β.
+    kl : {"auto", "closed", "sampled"}, default "auto"
+        The rate in closed form, by log q − log p of the draws, or closed where it can be.
+    draws : int, default 1
+        Draws of z per example and step.
+
+    Raises
+    ------
+    InputError
+        For a number that none of these can be.
+
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014; Higgins et al., "β-VAE", 2017; Bowman et al.,
     "Generating sentences from a continuous space", 2016.
 
@@ -49,11 +64,7 @@ class Elbo(Objective):
         return self.beta * (step / self.schedule_steps).clamp(max=1.0)
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
-        """Record: objective, rate, distortion, beta (the weight used)."""
-        terms = vae(batch, noise)
-        rate = terms.rate(self.kl).mean()
-        distortion = -terms.log_likelihood.mean()
-        weight = self.weight(step)
-        total = distortion + weight * rate
-        record = {"objective": total, "rate": rate, "distortion": distortion, "beta": weight}
-        return Loss(total, {name: value.detach() for name, value in record.items()})
+        """The loss on one batch at one step (a float scalar)."""
+        terms, weight = vae(batch, noise), self.weight(step)
+        total = weight * terms.rate(self.kl).mean() - terms.log_likelihood.mean()
+        return Loss(total, terms, {"beta": weight})

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from elbowroom.data import Dataset
-from elbowroom.numerics import InputError
+from elbowroom.numerics import Batch, InputError, Noise
+from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
 from elbowroom.vae.model import evaluating
 
@@ -14,7 +17,9 @@ from .loop import Settings, Split, steps_per_epoch
 from .selection import SELECT, fixed_normal
 from .step import TrainingStep
 
-__all__ = ["check", "reason"]
+__all__ = ["check", "reason", "two_examples"]
+
+_LOGGED = ("objective", "rate", "distortion", "elbo")
 
 
 def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> None:
@@ -28,6 +33,7 @@ def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> N
     _check_schedule(settings, len(data.train))
     for step in steps:
         _check_data(step.vae, data)
+        _check_parts(step)
         if settings.select == "calibrated" and not fixed_normal(step.vae):
             raise InputError(
                 "select='calibrated' is for a Normal likelihood with a fixed scale, and this model's is not: use "
@@ -75,24 +81,79 @@ def _check_data(vae: VAE, data: Dataset) -> None:
             )
 
 
-@torch.no_grad()
+def _check_parts(step: TrainingStep) -> None:
+    names = [name for name, _ in step.named_modules()]
+    for name, phase in step.procedure.items():
+        for part in phase.parts:
+            if step.prefix(name, part)[:-1] not in names:
+                raise InputError(
+                    f"The phase {name!r} moves {part!r}, which this model does not have: name parts of it, as in "
+                    f"'prior', 'likelihood' or 'posterior.{next(iter(step.vae.posterior))}'."
+                )
+        if not step.moved_by(name):
+            raise InputError(
+                f"The phase {name!r} moves {', '.join(phase.parts)}, where there is no parameter to learn: give it "
+                f"others, or leave it out."
+            )
+
+
+def two_examples(step: TrainingStep, data: Dataset, draws: int, seed: int) -> tuple[Batch, Noise]:
+    """The first two training examples and their noise, to try things on."""
+    vae, few = step.vae, data.train[:2]
+    split = Split(few, vae.context_names, vae.device, vae.dtype)
+    return split.batch(torch.arange(len(split), device=vae.device)), step.keyed_noise(draws, few.index, seed)
+
+
 def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> None:
     """One pass in evaluation mode, so that networks of a wrong size are found here and not in a run begun."""
-    vae = step.vae
-    split = Split(data.train[:2], vae.context_names, vae.device, vae.dtype)
-    batch = split.batch(torch.arange(len(split), device=vae.device))
-    noise = vae.keyed_noise(settings.draws, data.train[:2].index, settings.seed)
+    batch, noise = two_examples(step, data, settings.draws, settings.seed)
     try:
         with evaluating(step):
-            step(batch, noise, torch.tensor(torch.inf))
-        check_readings(vae, batch, settings.seed)
+            for name, phase in step.procedure.items():
+                loss = phase.objective(step.vae, batch, noise, torch.tensor(torch.inf))
+                _check_loss(loss, phase.objective)
+                _check_gradient(loss, name, step)
+                with torch.no_grad():
+                    step(batch, noise, torch.tensor(torch.inf), name)
+        check_readings(step.vae, batch, settings.seed)
     except InputError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
         raise InputError(
-            f"The model cannot take examples of shape {tuple(split.x.shape[1:])} ({reason(error)}): check the sizes of "
+            f"The model cannot take examples of shape {tuple(batch.x.shape[1:])} ({reason(error)}): check the sizes of "
             f"its networks."
         ) from error
+
+
+def _check_loss(loss: Any, objective: Objective) -> None:
+    what = type(objective).__name__
+    if not isinstance(loss, Loss) or not isinstance(loss.total, Tensor) or loss.total.numel() != 1:
+        raise InputError(f"{what} is to return a Loss whose total is one number; it returned a {_kind(loss)}.")
+    for name, value in loss.record.items():
+        if name in _LOGGED or "." in name:
+            raise InputError(f"{what} logs {name!r}, which is logged already or has a dot: choose another name.")
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise InputError(f"{what} logs {name!r} as a {_kind(value)}: log tensors of one number each.")
+    buffers = dict(objective.named_buffers())
+    for name, value in loss.moved.items():
+        if name not in buffers or buffers[name].shape != value.shape:
+            raise InputError(f"{what} moves {name!r}, which is no buffer of its own of that shape: register it.")
+
+
+def _check_gradient(loss: Loss, phase: str, step: TrainingStep) -> None:
+    parameters = list(step.moved_by(phase).values())
+    found = torch.autograd.grad(loss.total, parameters, allow_unused=True) if loss.total.requires_grad else ()
+    if all(gradient is None for gradient in found):
+        objective = type(step.procedure[phase].objective).__name__
+        raise InputError(
+            f"{objective} does not depend on {', '.join(step.procedure[phase].parts)}, which the phase {phase!r} "
+            f"moves by it: give the phase other parts."
+        )
+
+
+def _kind(value: object) -> str:
+    shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+    return f"{type(value).__name__}{shape}"
 
 
 def reason(error: Exception) -> str:

@@ -1,263 +1,238 @@
-"""Engines: how an update is made. One model alone, many stacked as one, or one wrapped by Lightning Fabric."""
+"""Engines: how a step is made. One model alone, or many stacked as one."""
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
-from torch.optim.adam import adam as adam_update
 
-from elbowroom.numerics import Batch, InputError, Noise
+from elbowroom.numerics import Batch, Noise
+from elbowroom.objectives import Loss
+from elbowroom.procedures import Phase
 
+from .adam import Adam
 from .step import TrainingStep
 
-__all__ = ["Adam", "Alone", "Engine", "Stacked"]
+__all__ = ["Adam", "Alone", "Engine", "Record", "Stacked"]
 
 Record = dict[str, Tensor]
 
-
-@dataclass(frozen=True)
-class Adam:
-    """Settings of the optimizer. clip: largest norm of a model's gradient; None does not clip.
-
-    lr_final: where the learning rate ends, falling by the same factor every epoch; None keeps it.
-    """
-
-    lr: float = 1e-3
-    lr_final: float | None = None
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("lr", self.lr), ("lr_final", self.lr_final), ("clip", self.clip)):
-            if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{name} must be a positive number; got {value}.")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"betas of Adam are two numbers from 0 to below 1; got {self.betas}.")
-
-    def rate_at(self, epoch: int, epochs: int) -> float:
-        """The learning rate of an epoch (from 1): `lr` in the first, `lr_final` in the last.
-
-        >>> [round(Adam(1e-3, 1e-5).rate_at(epoch, 3), 6) for epoch in (1, 2, 3)]
-        [0.001, 0.0001, 1e-05]
-        """
-        if self.lr_final is None or epochs == 1:
-            return self.lr
-        return float(self.lr * (self.lr_final / self.lr) ** ((epoch - 1) / (epochs - 1)))
-
-    def over(self, parameters: Sequence[Tensor]) -> torch.optim.Adam:
-        """The fused optimizer over these parameters."""
-        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, fused=True)
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-@runtime_checkable
-class Engine(Protocol):
-    """Updates one or more members; records have one leading dimension of members, or none where there is one."""
+@dataclass
+class Moves:
+    """What one phase moves: parameters by name, and their optimizer."""
 
-    members: int
+    parameters: Record
     adam: Adam
     optimizer: torch.optim.Optimizer
 
-    def update(self, batch: Batch, noise: Noise, step: Tensor, share: float) -> Record:
-        """One optimizer step; the batch means before it, [members] each.
 
-        share: of this process in the batch, times the number of processes: 1 where all have equally many examples.
-        """
-        ...
+class Engine:
+    """Updates one or more members; what it logs has a leading dimension of members, or none where there is one.
 
-    def over_processes(self, totals: Record) -> Record:
-        """Sums over all processes."""
-        ...
+    A subclass makes one step of one phase (`move`), evaluates one, and knows where its tensors are; the order of the
+    steps is the procedure's.
+    """
+
+    members: int
+    buffers: Record
+
+    def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Record]) -> None:
+        self.step = step
+        self.moves: dict[str, Moves] = {}
+        for name, phase in step.procedure.items():
+            own = _settings(phase, adam)
+            self.moves[name] = Moves(parameters[name], own, own.over(list(parameters[name].values())))
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        """Set the learning rates of an epoch (from 1)."""
+        for moves in self.moves.values():
+            for group in moves.optimizer.param_groups:
+                group["lr"] = moves.adam.rate_at(epoch, epochs)
+
+    def update(self, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+        """One update as the procedure orders it; batch means before each of its steps, [members] each."""
+        return self.step.procedure.update(self, batch, noise, clock)
+
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+        """One optimizer step of a phase; the batch means before it, [members] each."""
+        raise NotImplementedError
 
     def evaluate(self, batch: Batch, noise: Noise) -> Record:
-        """Batch means after every schedule has ended, without gradient, [members] each."""
-        ...
-
-    def state(self, member: int) -> dict[str, Tensor]:
-        """Parameters and buffers of the member's model, by name."""
-        ...
-
-    def optimizer_state(self, member: int) -> dict[str, Tensor]:
-        """The optimizer's state for the member: "exp_avg.<name>", "exp_avg_sq.<name>", "step"."""
-        ...
-
-    def restore(self, states: Sequence[Mapping[str, Tensor]], optimizers: Sequence[Mapping[str, Tensor]]) -> None:
-        """Continue from states that `state` and `optimizer_state` gave, one of each per member."""
-        ...
-
-
-class Alone:
-    """One model, a plain loop; `fabric` wraps the step and the optimizer where it is given."""
-
-    def __init__(self, step: TrainingStep, adam: Adam, fabric: Any = None) -> None:
-        self.members, self.step, self.adam, self.fabric = 1, step, adam, fabric
-        self.parameters = {name: p for name, p in step.named_parameters() if p.requires_grad}
-        self.optimizer: torch.optim.Optimizer = adam.over(list(self.parameters.values()))
-        self.wrapped: Any = step
-        if fabric is not None:
-            self.wrapped, self.optimizer = fabric.setup(step, self.optimizer)
-            self.parameters = {name: p for name, p in step.named_parameters() if p.requires_grad}
-
-    def update(self, batch: Batch, noise: Noise, step: Tensor, share: float) -> Record:
-        """One optimizer step."""
-        loss = self.wrapped(batch, noise, step)
-        for parameter in self.parameters.values():
-            parameter.grad = None
-        if self.fabric is None:
-            loss.total.backward()
-        else:
-            self.fabric.backward(loss.total * share)
-        if self.adam.clip is not None:
-            self._clip(self.adam.clip)
-        if self.fabric is None:
-            _advance(self.optimizer)
-        else:
-            self.optimizer.step()
-        return loss.record
-
-    def _clip(self, most: float) -> None:
-        if self.fabric is None:
-            torch.nn.utils.clip_grad_norm_(self.parameters.values(), most)
-        else:  # gradients of half precision are scaled, and only Fabric knows by how much
-            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=most, error_if_nonfinite=False)
-
-    def over_processes(self, totals: Record) -> Record:
-        """Sums over the processes of Fabric."""
-        if self.fabric is None or self.fabric.world_size == 1:
-            return totals
-        return {name: self.fabric.all_reduce(value, reduce_op="sum") for name, value in totals.items()}
-
-    @torch.no_grad()
-    def evaluate(self, batch: Batch, noise: Noise) -> Record:
-        """The record after the schedule, in evaluation mode."""
+        """Batch means of all phases after their schedules, in evaluation mode without gradient, [members] each."""
+        record: Record = {}
         self.step.eval()
-        record = self.step(batch, noise, torch.tensor(torch.inf)).record
+        with torch.no_grad():
+            for phase in self.moves:
+                record |= self._evaluate(phase, batch, noise, torch.tensor(torch.inf))
         self.step.train()
-        return {name: value[None] for name, value in record.items()}
+        return record
 
-    def state(self, member: int) -> dict[str, Tensor]:
-        """Copies of the model's parameters and buffers."""
-        return {name: value.detach().cpu().clone() for name, value in self.step.vae.state_dict().items()}
+    def summed(self, totals: Record) -> Record:
+        """Sums over all processes: these, where there is one."""
+        return totals
 
-    def optimizer_state(self, member: int) -> dict[str, Tensor]:
-        """Copies of Adam's moments by parameter name."""
-        found: dict[str, Tensor] = {}
-        for name, parameter in self.parameters.items():
-            moments = self.optimizer.state.get(parameter)
-            if moments:
-                found[f"exp_avg.{name}"] = moments["exp_avg"].detach().cpu().clone()
-                found[f"exp_avg_sq.{name}"] = moments["exp_avg_sq"].detach().cpu().clone()
-                found["step"] = moments["step"].detach().cpu().clone()
+    def write(self, phase: str, moved: Mapping[str, Tensor]) -> None:
+        """Give the buffers of a phase's objective their new values."""
+        for name, value in moved.items():
+            self.buffers[self.step.prefix(phase, "objective") + name].copy_(value.detach())
+
+    def state(self, member: int) -> Record:
+        """Copies of parameters and buffers of the member's model and objectives, by name."""
+        raise NotImplementedError
+
+    def optimizer_state(self, member: int) -> Record:
+        """Copies of the member's moments: "PHASE.exp_avg.NAME", "PHASE.exp_avg_sq.NAME", "PHASE.step"."""
+        found: Record = {}
+        for phase, moves in self.moves.items():
+            for name, parameter in moves.parameters.items():
+                state = moves.optimizer.state.get(parameter)
+                if state:
+                    found |= {f"{phase}.{key}.{name}": self._one(state[key], member) for key in _MOMENTS}
+                    found[f"{phase}.step.{name}"] = state["step"].detach().cpu().clone()
         return found
 
-    def restore(self, states: Sequence[Mapping[str, Tensor]], optimizers: Sequence[Mapping[str, Tensor]]) -> None:
-        """Continue where a checkpoint stopped."""
-        self.step.vae.load_state_dict(states[0])
-        for name, parameter in self.parameters.items():
-            if "step" in optimizers[0]:
-                self.optimizer.state[parameter] = _moments(optimizers[0], name, parameter)
+    def restore(self, states: Sequence[Record], optimizers: Sequence[Record]) -> None:
+        """Continue from states that `state` and `optimizer_state` gave, one of each per member."""
+        self._load(states)
+        for phase, moves in self.moves.items():
+            for name, parameter in moves.parameters.items():
+                if f"{phase}.step.{name}" in optimizers[0]:
+                    state = {key: self._all([one[f"{phase}.{key}.{name}"] for one in optimizers]) for key in _MOMENTS}
+                    state["step"] = optimizers[0][f"{phase}.step.{name}"]
+                    moves.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in state.items()}
+
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+        raise NotImplementedError
+
+    def _load(self, states: Sequence[Record]) -> None:
+        raise NotImplementedError
+
+    def _one(self, tensor: Tensor, member: int) -> Tensor:
+        """A copy of a member's part of a tensor."""
+        return tensor.detach().cpu().clone()
+
+    def _all(self, tensors: Sequence[Tensor]) -> Tensor:
+        """One tensor of the members' parts."""
+        return tensors[0]
 
 
-class Stacked:
+class Alone(Engine):
+    """One model, a plain loop."""
+
+    members = 1
+
+    def __init__(self, step: TrainingStep, adam: Adam) -> None:
+        super().__init__(step, adam, {name: dict(step.moved_by(name)) for name in step.procedure.phases})
+        self.buffers = dict(step.named_buffers())
+
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+        """One optimizer step."""
+        moves, loss = self.moves[phase], self.step(batch, noise, clock, phase)
+        parameters = list(moves.parameters.values())
+        for parameter in parameters:
+            parameter.grad = None
+        loss.total.backward(inputs=parameters)
+        if moves.adam.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, moves.adam.clip)
+        moves.optimizer.step()
+        self.write(phase, loss.moved)
+        return dict(loss.record)
+
+    def state(self, member: int) -> Record:
+        """Copies of the step's parameters and buffers."""
+        return {name: value.detach().cpu().clone() for name, value in self.step.state_dict().items()}
+
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+        return {name: value[None] for name, value in self.step(batch, noise, clock, phase).record.items()}
+
+    def _load(self, states: Sequence[Record]) -> None:
+        self.step.load_state_dict(states[0])
+
+
+class Stacked(Engine):
     """Many models of one structure, trained as one by `vmap`: each gets the noise, and the bits, it would get alone."""
 
     def __init__(self, steps: Sequence[TrainingStep], adam: Adam) -> None:
-        self.members, self.adam = len(steps), adam
+        self.members = len(steps)
         parameters, self.buffers = stack_module_state(list(steps))
-        learned = {name for name, p in steps[0].named_parameters() if p.requires_grad}
-        self.fixed = {name: p.detach() for name, p in parameters.items() if name not in learned}
-        self.learned = {name: p.detach().requires_grad_() for name, p in parameters.items() if name in learned}
-        self.optimizer: torch.optim.Optimizer = adam.over(list(self.learned.values()))
-        self.skeleton = copy.deepcopy(steps[0])
+        self.parameters = {name: p.detach() for name, p in parameters.items()}
+        learned = {phase: steps[0].moved_by(phase) for phase in steps[0].procedure.phases}
+        super().__init__(
+            copy.deepcopy(steps[0]), adam, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
+        )
+        self.names = _first_names(self.step)
+        self.places = [  # a module in two places is filled once: torch's own tying leaves its tensors behind there
+            f"{prefix}.{name}" if prefix else name
+            for prefix, part in self.step.named_modules()
+            for name, _ in [*part.named_parameters("", False, False), *part.named_buffers("", False, False)]
+        ]
         lanes = (0, 0, 0, None, None, None)
-        self._gradients = vmap(grad_and_value(self._loss, has_aux=True), in_dims=lanes)
-        self._losses = vmap(self._loss, in_dims=lanes)
+        self._losses = {phase: vmap(partial(self._loss, phase), in_dims=lanes) for phase in learned}
+        self._gradients = {
+            phase: vmap(grad_and_value(partial(self._loss, phase), has_aux=True), in_dims=lanes) for phase in learned
+        }
 
     def _loss(
-        self, learned: Record, fixed: Record, buffers: Record, batch: Batch, noise: Noise, step: Tensor
-    ) -> tuple[Tensor, Record]:
-        loss = functional_call(self.skeleton, (learned, fixed, buffers), (batch, noise, step))
-        return loss.total, loss.record
+        self, phase: str, learned: Record, fixed: Record, buffers: Record, batch: Batch, noise: Noise, clock: Tensor
+    ) -> tuple[Tensor, tuple[Record, Record]]:
+        values = {**learned, **fixed, **buffers}
+        placed = {name: values[self.names[name]] for name in self.places}
+        loss: Loss = functional_call(self.step, placed, (batch, noise, clock, phase), tie_weights=False)
+        return loss.total, (dict(loss.record), dict(loss.moved))
 
-    def over_processes(self, totals: Record) -> Record:
-        """The sums themselves: a stack trains in one process."""
-        return totals
-
-    def update(self, batch: Batch, noise: Noise, step: Tensor, share: float) -> Record:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
         """One optimizer step of every member."""
-        gradients, (_, record) = self._gradients(self.learned, self.fixed, self.buffers, batch, noise, step)
-        if self.adam.clip is not None:
-            gradients = _clipped(gradients, self.adam.clip)
-        for name, parameter in self.learned.items():
-            parameter.grad = gradients[name]
-        _advance(self.optimizer)
+        moves = self.moves[phase]
+        fixed = {name: p for name, p in self.parameters.items() if name not in moves.parameters}
+        results = self._gradients[phase](moves.parameters, fixed, self.buffers, batch, noise, clock)
+        gradients, (_, (record, moved)) = results
+        if moves.adam.clip is not None:
+            gradients = _clipped(gradients, moves.adam.clip)
+        for name, parameter in moves.parameters.items():
+            parameter.grad = gradients[name].contiguous()  # fused Adam reads memory in the parameter's own order
+        moves.optimizer.step()
+        self.write(phase, moved)
         return record
 
-    @torch.no_grad()
-    def evaluate(self, batch: Batch, noise: Noise) -> Record:
-        """The record of every member after its schedule."""
-        self.skeleton.eval()
-        end = torch.tensor(torch.inf)
-        record = self._losses(self.learned, self.fixed, self.buffers, batch, noise, end)[1]
-        self.skeleton.train()
-        return record
-
-    def state(self, member: int) -> dict[str, Tensor]:
+    def state(self, member: int) -> Record:
         """Copies of one member's parameters and buffers, under the names they have alone."""
-        everything = {**self.learned, **self.fixed, **self.buffers}
-        names = self.skeleton.vae.state_dict().keys()
-        return {name: everything[f"vae.{name}"][member].detach().cpu().clone() for name in names}
+        everything = {**self.parameters, **self.buffers}
+        return {name: self._one(everything[self.names[name]], member) for name in self.step.state_dict()}
 
-    def optimizer_state(self, member: int) -> dict[str, Tensor]:
-        """One member's slice of Adam's moments."""
-        found: dict[str, Tensor] = {}
-        for name, parameter in self.learned.items():
-            moments = self.optimizer.state.get(parameter)
-            if moments:
-                found[f"exp_avg.{name}"] = moments["exp_avg"][member].detach().cpu().clone()
-                found[f"exp_avg_sq.{name}"] = moments["exp_avg_sq"][member].detach().cpu().clone()
-                found["step"] = moments["step"].detach().cpu().clone()
-        return found
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+        record: Record = self._losses[phase](self.parameters, {}, self.buffers, batch, noise, clock)[1][0]
+        return record
 
-    def restore(self, states: Sequence[Mapping[str, Tensor]], optimizers: Sequence[Mapping[str, Tensor]]) -> None:
-        """Continue where the members' checkpoints stopped."""
-        stored = {**self.learned, **self.fixed, **self.buffers}
+    def _load(self, states: Sequence[Record]) -> None:
+        everything = {**self.parameters, **self.buffers}
         with torch.no_grad():
             for name in states[0]:
-                stored[f"vae.{name}"].copy_(torch.stack([state[name] for state in states]))
-        for name, parameter in self.learned.items():
-            if "step" in optimizers[0]:
-                keys = (f"exp_avg.{name}", f"exp_avg_sq.{name}")
-                stacked = {key: torch.stack([optimizer[key] for optimizer in optimizers]) for key in keys}
-                self.optimizer.state[parameter] = _moments({**stacked, "step": optimizers[0]["step"]}, name, parameter)
+                everything[self.names[name]].copy_(torch.stack([state[name] for state in states]))
+
+    def _one(self, tensor: Tensor, member: int) -> Tensor:
+        return tensor[member].detach().cpu().clone()
+
+    def _all(self, tensors: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(tensors))
 
 
-def _advance(optimizer: torch.optim.Optimizer) -> None:
-    """One step of fused Adam, with the bits of `optimizer.step()` but not the bookkeeping, a third of its time."""
-    group = optimizer.param_groups[0]
-    parameters = [p for p in group["params"] if p.grad is not None]
-    states = [optimizer.state[p] for p in parameters]
-    if not all(states):  # the first step of a parameter makes its state
-        optimizer.step()
-        return
-    averages, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
-    settings = {name: group[name] for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize", "fused")}
-    beta1, beta2 = group["betas"]
-    with torch.no_grad():
-        gradients = [p.grad for p in parameters]
-        adam_update(parameters, gradients, averages, squares, [], steps, beta1=beta1, beta2=beta2, **settings)
+def _settings(phase: Phase, adam: Adam) -> Adam:
+    """The phase's own settings, and those of `fit` where it has none."""
+    own = {field.name: getattr(phase, field.name) for field in fields(adam)}
+    return replace(adam, **{name: value for name, value in own.items() if value is not None})
 
 
-def _moments(state: Mapping[str, Tensor], name: str, like: Tensor) -> dict[str, Tensor]:
-    return {
-        "step": state["step"].clone().to(like.device),
-        "exp_avg": state[f"exp_avg.{name}"].to(like.device, copy=True),
-        "exp_avg_sq": state[f"exp_avg_sq.{name}"].to(like.device, copy=True),
-    }
+def _first_names(step: TrainingStep) -> dict[str, str]:
+    """For every name of a parameter or buffer the first under which the same stands."""
+    every = [*step.named_parameters(remove_duplicate=False), *step.named_buffers(remove_duplicate=False)]
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(tensor), name) for name, tensor in every}
 
 
 def _clipped(gradients: Record, most: float) -> Record:

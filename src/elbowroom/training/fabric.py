@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load, save
+from torch import Tensor
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import Batch, InputError, Noise
 
+from .adam import Adam
 from .checks import reason
+from .engines import Alone, Record
 from .history import History
+from .step import TrainingStep
 
 if TYPE_CHECKING:
     from .fitting import Plan
@@ -32,6 +36,11 @@ def train_with_fabric(
     smallest = min(plan.settings.batch_size, len(plan.data.train))
     if not 1 <= processes <= smallest:
         raise InputError(f"processes must be from 1 to the {smallest} examples of a batch; got {processes}.")
+    if processes > 1 and not plan.is_plain():
+        raise InputError(
+            "Several processes share the batches of one objective that moves no buffer of its own; for this procedure "
+            "leave processes at 1."
+        )
     strategy = "auto" if processes == 1 else ("ddp_spawn" if device == "cpu" else "ddp")
     try:
         fabric = Fabric(accelerator=device, devices=processes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
@@ -40,17 +49,52 @@ def train_with_fabric(
             f"Lightning Fabric cannot train on {processes} × {device!r} in {precision!r} ({reason(error)}): choose "
             f"others, or leave them out for one process on the CPU."
         ) from error
-    vae = plan.steps[0].vae
+    step = plan.steps[0]
     plan.begin([run], resume, writes=fabric.global_rank == 0)
     outcome = _work(fabric, plan) if processes == 1 else fabric.launch(_work, plan)  # type: ignore[arg-type]
     if isinstance(outcome, InputError):
         raise outcome
     history, state = outcome
     tensors = load(state)
-    vae.to(next((tensors[name].dtype for name, _ in vae.named_parameters()), None))
-    vae.load_state_dict(tensors)
-    vae.eval()
+    step.vae.to(next((tensors[f"vae.{name}"].dtype for name, _ in step.vae.named_parameters()), None))
+    step.load_state_dict(tensors)
+    step.eval()
     return history
+
+
+class Wrapped(Alone):
+    """One model whose step and optimizers Fabric has wrapped; each process works on its share of every batch."""
+
+    def __init__(self, step: TrainingStep, adam: Adam, fabric: Any) -> None:
+        super().__init__(step, adam)
+        self.fabric = fabric
+        self.wrapped, *optimizers = fabric.setup(step, *(moves.optimizer for moves in self.moves.values()))
+        for moves, optimizer in zip(self.moves.values(), optimizers, strict=True):
+            moves.optimizer = optimizer
+
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+        """One optimizer step; what it logs is this process's part of the sums over all."""
+        moves, fabric, whole = self.moves[phase], self.fabric, len(batch)
+        if fabric.world_size > 1:
+            mine = slice(fabric.global_rank, None, fabric.world_size)
+            batch = batch.rows(mine)
+            noise = {name: value[mine] if name == "x" else value[:, mine] for name, value in noise.items()}
+        share = len(batch) / whole
+        loss = self.wrapped(batch, noise, clock, phase)
+        for parameter in self.step.parameters():
+            parameter.grad = None
+        fabric.backward(loss.total * (share * fabric.world_size))  # gradients are averaged over the processes
+        if moves.adam.clip is not None:  # gradients of half precision are scaled, and only Fabric knows by how much
+            fabric.clip_gradients(self.wrapped, moves.optimizer, max_norm=moves.adam.clip, error_if_nonfinite=False)
+        moves.optimizer.step()
+        self.write(phase, loss.moved)
+        return {name: value * share for name, value in loss.record.items()}
+
+    def summed(self, totals: Record) -> Record:
+        """Sums over all processes."""
+        if self.fabric.world_size == 1:
+            return totals
+        return {name: self.fabric.all_reduce(value, reduce_op="sum") for name, value in totals.items()}
 
 
 def _work(fabric: Any, plan: Plan) -> tuple[History, bytes] | InputError:
@@ -61,4 +105,4 @@ def _work(fabric: Any, plan: Plan) -> tuple[History, bytes] | InputError:
         history = plan.train(fabric)[0]
     except InputError as error:
         return error
-    return history, save({name: tensor.cpu().contiguous() for name, tensor in step.vae.state_dict().items()})
+    return history, save({name: tensor.cpu().clone().contiguous() for name, tensor in step.state_dict().items()})

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ import torch
 
 from elbowroom.data import Dataset
 from elbowroom.likelihoods import Normal, leak
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, Noise
 from elbowroom.objectives import Elbo, Objective
+from elbowroom.procedures import Phase, Procedure
 from elbowroom.runs import recipe_of
 from elbowroom.vae import VAE
 from elbowroom.vae.files import model_recipe
+from elbowroom.vae.model import evaluating
 
-from .checks import check, reason
+from .checks import check, reason, two_examples
 from .engines import Adam, Alone, Engine, Stacked
 from .folder import Checkpoint, RunFolder
-from .groups import groups
+from .groups import groups, reason_alone
 from .history import History
 from .loop import Loop, Member, Settings, Split
 from .selection import Select, values_by
@@ -34,7 +37,7 @@ _WORTH_SAYING = 0.001
 def fit(
     vae: VAE,
     data: Dataset,
-    objective: Objective | None = None,
+    objective: Objective | Procedure | None = None,
     *,
     epochs: int = 100,
     batch_size: int = 100,
@@ -54,15 +57,49 @@ def fit(
 ) -> History:
     """Train `vae` in place on data.train; it ends with the parameters of the epoch that validation chose.
 
-    objective: default Elbo(). lr, lr_final, betas, clip: of fused Adam; the learning rate falls to lr_final by the same
-    factor every epoch (None: it stays); clip is the largest norm of the gradient, None for no clipping. patience:
-    epochs without a better validation value before training stops; None trains all epochs. select: "objective" goes by
-    the validation value of what is trained, after its schedule; "calibrated" by the bound at the best noise scale (a
-    Normal likelihood with a fixed scale), the scale taken from the training data; "last" keeps the last epoch. seed: of
-    shuffling and noise; the same seed gives the same bits on the same machine. run: a folder for recipe, history,
-    checkpoint and the kept model; resume=True continues it bit for bit. device, processes, precision: through Lightning
-    Fabric, which is not even loaded for one process on the CPU.
-    Raises InputError where data, likelihood and settings do not fit together, or no epoch has a finite value.
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    data : Dataset
+        As `er.load_data` gives it.
+    objective : Objective or Procedure, default Elbo()
+        What is minimised, or who is updated when. What it learns or moves itself ends at the chosen epoch too.
+    epochs : int, default 100
+        Passes over the training data.
+    batch_size : int, default 100
+        Examples per update.
+    lr, lr_final, betas : float, float or None, (float, float), default 1e-3, None, (0.9, 0.999)
+        Of fused Adam, for phases without settings of their own; the learning rate falls to lr_final by the same factor
+        every epoch, or stays.
+    clip : float or None, default None
+        Largest norm of the gradient of a step.
+    patience : int or None, default None
+        Epochs without a better validation value before training stops.
+    select : {"objective", "calibrated", "last"}, default "objective"
+        "objective" keeps an epoch by the validation value of what is trained, after its schedule (each objective says
+        which); "calibrated" by the bound at the best noise scale (a Normal likelihood with a fixed scale), the scale
+        taken from the training data; "last" keeps the last.
+    seed : int, default 0
+        Of shuffling and noise; the same seed gives the same bits on the same machine.
+    run : str, Path or None, default None
+        A folder for recipe, history, checkpoint and the kept model.
+    resume : bool, default False
+        Continue the run in the folder, bit for bit.
+    device, processes, precision : str, int, str, default "cpu", 1, "32-true"
+        Through Lightning Fabric, which is not even loaded for one process on the CPU.
+    progress : bool, default True
+        Show how far it is.
+
+    Returns
+    -------
+    History
+        Rows per epoch, the epoch kept, and notes.
+
+    Raises
+    ------
+    InputError
+        Where data, model, objective and settings do not fit together, or no epoch has a finite value.
 
     >>> import elbowroom as er
     >>> digits = er.load_data("digits")
@@ -71,9 +108,11 @@ def fit(
     >>> er.fit(vae, digits, epochs=2, progress=False).best_epoch
     2
     """
-    objective = objective or Elbo()
-    settings = Settings(epochs, batch_size, seed, patience, select, objective.draws, objective.schedule_steps, progress)
-    plan = Plan([TrainingStep(vae, objective)], data, Adam(lr, lr_final, betas, clip), settings)
+    step = TrainingStep(vae, objective or Elbo())
+    settings = Settings(
+        epochs, batch_size, seed, patience, select, step.procedure.draws, step.procedure.schedule_steps, progress
+    )
+    plan = Plan([step], data, Adam(lr, lr_final, betas, clip), settings)
     if device == "cpu" and processes == 1 and precision == "32-true":
         plan.begin([run], resume)
         return plan.train()[0]
@@ -85,7 +124,7 @@ def fit(
 def fit_stacked(
     vaes: Sequence[VAE],
     data: Dataset,
-    objectives: Sequence[Objective],
+    objectives: Sequence[Objective | Procedure],
     *,
     epochs: int = 100,
     batch_size: int = 100,
@@ -102,9 +141,31 @@ def fit_stacked(
 ) -> list[History]:
     """Train several models as one; each ends as `fit` with the same arguments would leave it.
 
-    vaes, objectives, runs: one of each per member. Members that are alike but for their numbers (parameters, β) are
-    stacked; those that are not, or that cannot be (batch norm, dropout), are trained one by one. Other arguments and
-    errors: see `fit`.
+    Members that are alike but for their numbers (parameters, β) are stacked; those that are not, or that cannot be,
+    are trained one by one, and `training.why_alone` says why.
+
+    Parameters
+    ----------
+    vaes : sequence of VAE
+        The members.
+    data : Dataset
+        For all of them.
+    objectives : sequence of Objective or Procedure
+        One per member.
+    runs : sequence of str or Path, or None, default None
+        A run folder per member.
+    epochs, batch_size, lr, lr_final, betas, clip, patience, select, seed, resume, progress
+        As for `fit`.
+
+    Returns
+    -------
+    list of History
+        One per member.
+
+    Raises
+    ------
+    InputError
+        As `fit` does, or where the sequences differ in length.
     """
     folders = [None] * len(vaes) if runs is None else list(runs)
     if not vaes or not len(vaes) == len(objectives) == len(folders):
@@ -115,8 +176,8 @@ def fit_stacked(
     adam = Adam(lr, lr_final, betas, clip)
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, objectives, strict=True)]
     plans = []
-    for group in groups(steps):
-        first = objectives[group[0]]
+    for group in groups(steps, partial(reason_alone, data=data)):
+        first = steps[group[0]].procedure
         settings = Settings(epochs, batch_size, seed, patience, select, first.draws, first.schedule_steps, progress)
         plans.append((group, Plan([steps[i] for i in group], data, adam, settings)))
     histories: dict[int, History] = {}
@@ -131,6 +192,7 @@ class Plan:
     """One call of fit: what is trained on what, checked before anything is written; `begin`, then `train`."""
 
     folders: list[RunFolder | None]
+    noise: Noise  # of the validation examples, keyed by (seed, example)
     checkpoints: list[Checkpoint]
 
     def __init__(self, steps: Sequence[TrainingStep], data: Dataset, adam: Adam, settings: Settings) -> None:
@@ -165,10 +227,14 @@ class Plan:
             settings = replace(settings, rank=fabric.global_rank, ranks=fabric.world_size)
         folders = self.folders if settings.rank == 0 else [None] * len(self.steps)
         notes: list[list[str]] = [[] if self.checkpoints else self._settle(step.vae) for step in self.steps]
-        value = values_by(settings.select, self.steps[0].vae, self.data, settings.seed)
-        members = [Member(value, f, n, settings) for f, n in zip(folders, notes, strict=True)]
+        members = [
+            Member(
+                values_by(settings.select, step.vae, step.procedure, self.data, settings.seed), folder, noted, settings
+            )
+            for step, folder, noted in zip(self.steps, folders, notes, strict=True)
+        ]
         self._loop(members, settings, fabric).run()
-        kept = [self._finish(step.vae, member) for step, member in zip(self.steps, members, strict=True)]
+        kept = [self._finish(step, member) for step, member in zip(self.steps, members, strict=True)]
         if not all(kept):
             which = "Training" if len(kept) == 1 else f"Training of {kept.count(False)} of {len(kept)} stacked models"
             raise InputError(
@@ -177,14 +243,21 @@ class Plan:
             )
         return [member.history for member in members]
 
+    def is_plain(self) -> bool:
+        """Whether there is one phase, whose objective moves no buffer."""
+        step = self.steps[0]
+        batch, noise = two_examples(step, self.data, self.settings.draws, self.settings.seed)
+        with torch.no_grad(), evaluating(step):
+            moved = step(batch, noise, torch.tensor(torch.inf)).moved
+        return len(step.procedure.phases) == 1 and not moved
+
     def _loop(self, members: list[Member], settings: Settings, fabric: Any) -> Loop:
         steps = [step.train() for step in self.steps]
-        engine: Engine = Stacked(steps, self.adam) if len(steps) > 1 else Alone(steps[0], self.adam, fabric)
-        vae = self.steps[0].vae
+        vae, engine = steps[0].vae, self._engine(steps, fabric)
         where = (vae.context_names, vae.device, vae.dtype)
         training, validation = Split(self.data.train, *where), Split(self.data.validation, *where)
-        noise = vae.keyed_noise(settings.draws, self.data.validation.index, settings.seed)
-        loop = Loop(engine, vae.draw_noise, training, validation, noise, members, settings)
+        self.noise = steps[0].keyed_noise(settings.draws, self.data.validation.index, settings.seed)
+        loop = Loop(engine, steps[0].draw_noise, training, validation, self.noise, members, settings)
         if self.checkpoints:
             try:
                 loop.restore(self.checkpoints)
@@ -194,9 +267,18 @@ class Plan:
                 ) from error
         return loop
 
-    def _finish(self, vae: VAE, member: Member) -> bool:
-        """Give the model its best state and write it; False where there is none."""
-        history, folder = member.history, member.folder
+    def _engine(self, steps: list[TrainingStep], fabric: Any) -> Engine:
+        if len(steps) > 1:
+            return Stacked(steps, self.adam)
+        if fabric is None:
+            return Alone(steps[0], self.adam)
+        from .fabric import Wrapped
+
+        return Wrapped(steps[0], self.adam, fabric)
+
+    def _finish(self, step: TrainingStep, member: Member) -> bool:
+        """Give the model and its objectives their best state and write the model; False where there is none."""
+        vae, history, folder = step.vae, member.history, member.folder
         if not member.best_state:
             if folder is not None:
                 folder.abandon()
@@ -205,8 +287,8 @@ class Plan:
             history.notes.append(
                 f"The objective was no longer finite at epoch {len(history.rows)}; epoch {history.best_epoch} was kept."
             )
-        vae.load_state_dict(member.best_state)
-        vae.eval()
+        step.load_state_dict(member.best_state)
+        step.eval()
         self._pool(vae)
         history.notes += self._remarks(vae)
         if folder is not None:
@@ -222,7 +304,7 @@ class Plan:
         return [
             {
                 "model": model_recipe(step.vae),
-                "objective": recipe_of(step.objective),
+                "objective": _recipe(step.procedure),
                 "training": settings,
                 "data": self.data.record(),
             }
@@ -244,7 +326,8 @@ class Plan:
         """What the likelihood says of itself on the first validation examples."""
         split = Split(self.data.validation[:1_000], vae.context_names, vae.device, vae.dtype)
         batch = split.batch(torch.arange(len(split), device=vae.device))
-        p_x = vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed), lay_out=False).p_x
+        noise = {name: v[:1_000] if name == "x" else v[:1, :1_000] for name, v in self.noise.items()}
+        p_x = vae(batch, noise, lay_out=False).p_x
         remarks = vae.likelihood.remarks(p_x)
         share = leak(p_x, vae.preprocess.support(self.data.support))
         if share is not None and share > _WORTH_SAYING:
@@ -262,3 +345,11 @@ class Plan:
             for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
                 batch = split.batch(rows)
                 vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
+
+
+def _recipe(procedure: Procedure) -> Any:
+    """The procedure in plain values; that of the objective where it is nothing more."""
+    objective = procedure[procedure.main].objective
+    alone = Procedure({"objective": Phase(objective)})
+    plain = type(procedure) is Procedure and recipe_of(procedure) == recipe_of(alone)
+    return recipe_of(objective if plain else procedure)

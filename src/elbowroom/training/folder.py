@@ -20,8 +20,10 @@ from .history import History
 
 __all__ = ["FORMAT", "Checkpoint", "RunFolder", "read_run"]
 
-FORMAT = 1
-"""Version of the run folder; another version is refused in words."""
+FORMAT = 2
+"""Version of the run folder: in 1 a checkpoint held the model alone, and "beta" stood beside "train" in a row."""
+
+_READ = (1, 2)
 
 
 @dataclass
@@ -66,6 +68,11 @@ class RunFolder:
                 f"{self.path} holds a run already: say resume=True to continue it, or name another folder."
             )
         before = read_recipe(self.path)
+        if before["version"] != FORMAT:
+            raise InputError(
+                f"{self.path} was begun by an older elbowroom (version {before['version']}), whose checkpoint is not "
+                f"the whole run: read it with read_run, or train again in another folder."
+            )
         different = [key for key in recipe if _plain(recipe[key]) != before.get(key)]
         if different:
             raise InputError(f"{self.path} holds another run (its {different[0]} differs): name another folder.")
@@ -127,9 +134,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{kept} is not YAML any more: restore it, or train again.") from error
     version = recipe.get("version") if isinstance(recipe, dict) else None
-    if version != FORMAT:
+    if version not in _READ:
         raise InputError(
-            f"{path} is a run of version {version!r}, and this elbowroom reads version {FORMAT}: use the elbowroom "
+            f"{path} is a run of version {version!r}, and this elbowroom reads versions 1 and 2: use the elbowroom "
             f"that wrote it, or train again."
         )
     return dict(recipe)

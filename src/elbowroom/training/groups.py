@@ -1,46 +1,97 @@
-"""Which members of a stack can be trained as one."""
+"""Which members of a stack can be trained as one, and why not the others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
+from elbowroom.data import Dataset
 from elbowroom.networks import stackable
+from elbowroom.objectives import Objective
+from elbowroom.procedures import Procedure
+from elbowroom.vae import VAE
 
-__all__ = ["groups"]
+from .adam import Adam
+from .checks import reason, two_examples
+from .engines import Stacked
+from .step import TrainingStep
+
+__all__ = ["groups", "reason_alone", "why_alone"]
 
 
-def groups(steps: Sequence[nn.Module]) -> list[list[int]]:
+def groups(steps: Sequence[nn.Module], reason: Callable[[Any], str | None] = lambda step: None) -> list[list[int]]:
     """Positions of the steps, those together that differ in nothing but the values of parameters and buffers.
 
-    What cannot be stacked stands alone.
+    Those for which `reason` has one stand alone.
 
-    >>> groups([nn.Linear(2, 2), nn.Linear(2, 3), nn.Linear(2, 2), nn.BatchNorm1d(2), nn.BatchNorm1d(2)])
+    >>> lone = lambda step: "running statistics" if isinstance(step, nn.BatchNorm1d) else None
+    >>> groups([nn.Linear(2, 2), nn.Linear(2, 3), nn.Linear(2, 2), nn.BatchNorm1d(2), nn.BatchNorm1d(2)], lone)
     [[0, 2], [1], [3], [4]]
     """
     found: list[tuple[Any, list[int]]] = []
     for position, step in enumerate(steps):
-        structure = _structure(step) if stackable(step) and not _shares(step) else position
+        structure = _structure(step)
         for other, members in found:
             if other == structure:
                 members.append(position)
                 break
         else:
             found.append((structure, [position]))
-    return [members for _, members in found]
+    together = [members if len(members) == 1 or reason(steps[members[0]]) is None else None for _, members in found]
+    alone = [[[position] for position in members] for _, members in found]
+    return sorted(g for group, each in zip(together, alone, strict=True) for g in ([group] if group else each))
 
 
-def _shares(module: nn.Module) -> bool:
-    """Whether one parameter stands under two names, which a stack would tear apart."""
-    return len(list(module.named_parameters())) < len(list(module.named_parameters(remove_duplicate=False)))
+def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str | None:
+    """Why models like this one are trained one by one in `fit_stacked`, in a sentence; None where they are stacked.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    objective : Objective or Procedure
+        What it is to be trained by.
+    data : Dataset
+        What it is to be trained on.
+
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> encoder = nn.Sequential(nn.Linear(64, 4), nn.Dropout(0.1))
+    >>> vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(encoder, 2),
+    ...              er.likelihoods.Normal(er.networks.mlp([2, 64]), 64), preprocess=digits.preprocess)
+    >>> print(why_alone(vae, er.objectives.Elbo(), digits))
+    vae.posterior.z.network.1, a Dropout, draws noise of its own or keeps running statistics.
+    """
+    return reason_alone(TrainingStep(vae, objective), data)
+
+
+def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
+    """The same for a step: what a layer is known for, or what a stack of one says to two examples."""
+    for name, layer in step.named_modules():
+        if not list(layer.children()) and not stackable(layer):
+            return f"{name}, a {type(layer).__name__}, draws noise of its own or keeps running statistics."
+    batch, noise = two_examples(step, data, step.procedure.draws, seed=0)
+    try:
+        with torch.random.fork_rng([]):
+            Stacked([step], Adam()).evaluate(batch, noise)
+    except (RuntimeError, ValueError, TypeError) as error:
+        return f"It cannot run under torch.func.vmap: {reason(error)}."
+    return None
 
 
 def _structure(module: nn.Module) -> list[Any]:
     """All that makes two modules compute the same function of their parameters and buffers."""
     tensors = [*module.named_parameters(), *module.named_buffers()]
     shapes = [(name, t.shape, t.dtype, t.requires_grad) for name, t in tensors]
-    return [shapes, *((name, type(part), _attributes(part)) for name, part in module.named_modules())]
+    return [shapes, _places(module), *((name, type(part), _attributes(part)) for name, part in module.named_modules())]
+
+
+def _places(module: nn.Module) -> list[int]:
+    """Which parameters stand under several names, and which names these are."""
+    order: dict[int, int] = {}
+    return [order.setdefault(id(p), len(order)) for _, p in module.named_parameters(remove_duplicate=False)]
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:

@@ -10,8 +10,18 @@ __all__ = ["History"]
 class History:
     """Rows per epoch (nats per example), the epoch whose parameters were kept, and what a person should know.
 
-    rows: {"epoch", "step", "beta", "seconds", "train": {...}, "validation": {...}}, where train and validation hold
-    "objective" (what is minimised), "rate" and "distortion"; selected by: "objective", "calibrated" or "last".
+    Attributes
+    ----------
+    rows : list of dict
+        {"epoch", "step", "seconds", "train": {...}, "validation": {...}}, where train and validation hold "objective"
+        (what is minimised), "rate", "distortion" and what the objective logs, as "beta" of `Elbo`; phases of a
+        procedure after the first have their name before theirs, as in "sleep.objective".
+    best_epoch : int
+        The epoch whose parameters were kept; 0 before there is one.
+    selected_by : {"objective", "calibrated", "last"}
+        How it was chosen.
+    notes : list of str
+        What a person should know.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)

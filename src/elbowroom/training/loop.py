@@ -147,19 +147,15 @@ class Loop:
         self._write()
 
     def _train(self) -> Record:
-        """One pass over the training data; means over its examples of the record, [members]."""
+        """One pass over the training data; means over its examples of what is logged, [members]."""
         settings, engine, totals = self.settings, self.engine, Record()
-        for group in engine.optimizer.param_groups:
-            group["lr"] = engine.adam.rate_at(self.epoch, settings.epochs)
+        engine.begin(self.epoch, settings.epochs)
         with _randomness(settings, self.epoch, self.training.x.device):
             for rows, clock in zip(_batches(len(self.training), settings, self.generator), self._clock(), strict=False):
                 noise = self.draw_noise(settings.draws, len(rows), self.generator)
-                mine, noise = _share(rows, noise, settings)
-                share = len(mine) * settings.ranks / len(rows)
-                record = engine.update(self.training.batch(mine), noise, clock, share)
+                _add(totals, engine.update(self.training.batch(rows), noise, clock), len(rows))
                 self.step += 1
-                _add(totals, record, len(mine))
-        return {name: (value / len(self.training)).reshape(-1) for name, value in engine.over_processes(totals).items()}
+        return {name: (value / len(self.training)).reshape(-1) for name, value in engine.summed(totals).items()}
 
     def _clock(self) -> Tensor:
         """The numbers of the epoch's steps, as objectives want them."""
@@ -181,9 +177,7 @@ class Loop:
             if member.stopped:
                 continue
             train, validation = ({name: float(v[i]) for name, v in part.items()} for part in (trained, checked))
-            beta = train.pop("beta", 1.0)
-            validation.pop("beta", None)
-            row = {"epoch": self.epoch, "step": self.step, "beta": beta, "seconds": self.seconds}
+            row = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds}
             member.see({**row, "train": train, "validation": validation}, lambda i=i: self.engine.state(i))  # type: ignore[misc]
 
     def _write(self) -> None:
@@ -229,14 +223,6 @@ def _randomness(settings: Settings, epoch: int, device: torch.device) -> Iterato
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(hash((settings.seed, epoch, settings.rank)))
         yield
-
-
-def _share(rows: Tensor, noise: Noise, settings: Settings) -> tuple[Tensor, Noise]:
-    """This process's share of a batch and of its noise."""
-    if settings.ranks == 1:
-        return rows, noise
-    mine = slice(settings.rank, None, settings.ranks)
-    return rows[mine], {name: value[mine] if name == "x" else value[:, mine] for name, value in noise.items()}
 
 
 def _add(totals: Record, means: Record, examples: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.likelihoods import Normal
+from elbowroom.procedures import Procedure
 from elbowroom.vae import VAE
 
 __all__ = ["SELECT", "Select", "Values", "fixed_normal", "values_by"]
@@ -20,11 +21,11 @@ Values = Callable[[dict[str, float], dict[str, float]], float]
 """(train row, validation row) → the number by which epochs are chosen; smaller is better."""
 
 
-def values_by(select: Select, vae: VAE, data: Dataset, seed: int) -> Values:
+def values_by(select: Select, vae: VAE, procedure: Procedure, data: Dataset, seed: int) -> Values:
     """The number epochs are chosen by, from their rows."""
     if select == "calibrated":
         return _calibrated(vae, data, seed)
-    return lambda _, validation: validation["objective"]
+    return lambda _, validation: procedure.kept_by(validation)
 
 
 def fixed_normal(vae: VAE) -> bool:

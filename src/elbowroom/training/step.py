@@ -1,22 +1,85 @@
-"""The one module that is wrapped, compiled, stacked or distributed."""
+"""The one module that is wrapped, stacked or distributed."""
 
-from torch import Tensor, nn
+import torch
+from torch import Generator, Tensor, nn
 
-from elbowroom.numerics import Batch, Noise
+from elbowroom.numerics import Batch, Noise, keyed_normal
 from elbowroom.objectives import Loss, Objective
+from elbowroom.procedures import Phase, Procedure
 from elbowroom.vae import VAE
+from elbowroom.vae.terms import Terms
 
 __all__ = ["TrainingStep"]
 
+_STREAM = 8_192  # of keyed noise: what objectives want beside the model's
+
 
 class TrainingStep(nn.Module):
-    """A model and its objective: forward(batch, noise, step) → Loss."""
+    """A model and its procedure: forward(batch, noise, step, phase) → Loss, complete for the log.
 
-    def __init__(self, vae: VAE, objective: Objective) -> None:
+    Its state holds the model and all objectives. An objective alone becomes a procedure of one phase.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    objective : Objective or Procedure
+        What it is trained by.
+    """
+
+    def __init__(self, vae: VAE, objective: Objective | Procedure) -> None:
         super().__init__()
-        self.vae, self.objective = vae, objective
+        self.vae = vae
+        self.procedure = objective if isinstance(objective, Procedure) else Procedure({"objective": Phase(objective)})
 
-    def forward(self, batch: Batch, noise: Noise, step: Tensor) -> Loss:
-        """The loss of the model on a batch."""
-        loss: Loss = self.objective(self.vae, batch, noise, step)
-        return loss
+    def forward(self, batch: Batch, noise: Noise, step: Tensor, phase: str | None = None) -> Loss:
+        """A phase's loss on a batch; the record is all that is logged, detached. phase: None is the main one.
+
+        The main phase logs "objective", "rate" and "distortion" beside the objective's record; another phase has its
+        name before everything.
+        """
+        phase = phase or self.procedure.main
+        objective = self.procedure[phase].objective
+        if objective.draws < self.procedure.draws:
+            noise = {name: value if name == "x" else value[: objective.draws] for name, value in noise.items()}
+        loss: Loss = objective(self.vae, batch, noise, step)
+        record = {"objective": loss.total.detach(), **{name: value.detach() for name, value in loss.record.items()}}
+        if phase == self.procedure.main:
+            record |= self._rate_and_distortion(loss.terms, batch, noise)
+        else:
+            record = {f"{phase}.{name}": value for name, value in record.items()}
+        return Loss(loss.total, None, record, loss.moved)
+
+    def moved_by(self, phase: str) -> dict[str, nn.Parameter]:
+        """The parameters that a phase moves, by name; one that stands in several places has the first as its name."""
+        prefixes = tuple(self.prefix(phase, part) for part in self.procedure[phase].parts)
+        every = self.named_parameters(remove_duplicate=False)
+        found = {id(parameter) for name, parameter in every if f"{name}.".startswith(prefixes)}
+        return {name: p for name, p in self.named_parameters() if p.requires_grad and id(p) in found}
+
+    def prefix(self, phase: str, part: str) -> str:
+        """How the names of a part's parameters begin."""
+        if part == "objective":
+            return f"procedure.phases.{phase}.objective."
+        return "vae." if part == "vae" else f"vae.{part}."
+
+    def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
+        """Fresh noise for an update: the model's, then what the objectives want beside it."""
+        noise = self.vae.draw_noise(draws, batch, generator)
+        device, dtype = generator.device, self.vae.dtype
+        for name, shape in self.procedure.noise_shapes(self.vae).items():
+            noise[name] = torch.randn(draws, batch, *shape, generator=generator, device=device, dtype=dtype)
+        return noise
+
+    def keyed_noise(self, draws: int, index: Tensor, seed: int) -> Noise:
+        """The same by (seed, example) alone."""
+        noise = self.vae.keyed_noise(draws, index, seed)
+        for own, (name, shape) in enumerate(self.procedure.noise_shapes(self.vae).items(), _STREAM):
+            normals = keyed_normal(shape, draws, index, seed, stream=own)
+            noise[name] = normals.to(self.vae.device, self.vae.dtype)
+        return noise
+
+    @torch.no_grad()
+    def _rate_and_distortion(self, terms: Terms | None, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        terms = self.vae(batch, noise) if terms is None else terms
+        return {"rate": terms.rate().mean(), "distortion": -terms.log_likelihood.mean()}

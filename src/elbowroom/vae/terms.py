@@ -50,6 +50,7 @@ class Terms:
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
         self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
+        self._kls: dict[tuple[str, KL], PerDraw] = {}  # training asks twice: for the loss and for the log
 
     @cached_property
     def log_prior(self) -> dict[str, PerDraw]:
@@ -87,6 +88,19 @@ class Terms:
 
         Raises CapabilityError for how="closed" where there is no closed form.
         """
+        if (block, how) not in self._kls:
+            self._kls[block, how] = self._kl(block, how)
+        return self._kls[block, how]
+
+    def rate(self, how: KL = "auto") -> PerDraw:
+        """Sum of the KL of all blocks, [draws or 1, batch]."""
+        blocks = iter(self.z)
+        total = self.kl(next(blocks), how)
+        for name in blocks:
+            total = total + self.kl(name, how)
+        return total
+
+    def _kl(self, block: str, how: KL) -> PerDraw:
         if how == "sticking-the-landing":
             return self._landed(block) - self.log_prior[block]
         if how != "sampled":
@@ -108,14 +122,6 @@ class Terms:
                 f"keep: use kl='auto'."
             )
         return self._layout.mean(detached(self.q[block]).log_prob(self.z[block]))
-
-    def rate(self, how: KL = "auto") -> PerDraw:
-        """Sum of the KL of all blocks, [draws or 1, batch]."""
-        blocks = iter(self.z)
-        total = self.kl(next(blocks), how)
-        for name in blocks:
-            total = total + self.kl(name, how)
-        return total
 
     @cached_property
     def _log_prior(self) -> dict[str, Tensor]:

@@ -1,0 +1,46 @@
+"""The optimizer's settings."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from elbowroom.numerics import InputError
+
+__all__ = ["Adam"]
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Settings of the optimizer. clip: largest norm of a model's gradient; None does not clip.
+
+    lr_final: where the learning rate ends, falling by the same factor every epoch; None keeps it.
+    """
+
+    lr: float = 1e-3
+    lr_final: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("lr", self.lr), ("lr_final", self.lr_final), ("clip", self.clip)):
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"{name} must be a positive number; got {value}.")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas of Adam are two numbers from 0 to below 1; got {self.betas}.")
+
+    def rate_at(self, epoch: int, epochs: int) -> float:
+        """The learning rate of an epoch (from 1): `lr` in the first, `lr_final` in the last.
+
+        >>> [round(Adam(1e-3, 1e-5).rate_at(epoch, 3), 6) for epoch in (1, 2, 3)]
+        [0.001, 0.0001, 1e-05]
+        """
+        if self.lr_final is None or epochs == 1:
+            return self.lr
+        return float(self.lr * (self.lr_final / self.lr) ** ((epoch - 1) / (epochs - 1)))
+
+    def over(self, parameters: Sequence[Tensor]) -> torch.optim.Adam:
+        """The fused optimizer over these parameters."""
+        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, fused=True)
