@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from elbowroom.networks import mlp
 from elbowroom.numerics import InputError, derived_seed
 
 from .words import SETTINGS, Word, classes_of, made, split, takes
@@ -118,13 +119,16 @@ def as_recipe(words: Recipe | Mapping[str, Any]) -> Recipe:
 def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
     """The objective, or the procedure, that a recipe is trained by; what it learns itself begins by the recipe's seed.
 
+    A critic of z is an mlp of the recipe's widths.
+
     >>> goal({"beta": 0.5}).beta
     tensor(0.5000)
     """
     recipe = as_recipe(recipe)
     with torch.random.fork_rng([]):
         torch.manual_seed(derived_seed(recipe.seed, 1))
-        return made("objective", *split("objective", recipe.objective), {})
+        critic = mlp([recipe.latents, *recipe.widths, 1])
+        return made("objective", *split("objective", recipe.objective), {"critic": critic})
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from elbowroom import likelihoods, networks, objectives, posteriors, priors, runs, training
+from elbowroom import likelihoods, networks, objectives, posteriors, priors, procedures, runs, training
 from elbowroom.networks.presets import PRESETS
 from elbowroom.numerics import InputError
 
@@ -31,10 +31,11 @@ def classes_of(part: str) -> dict[str, type]:
         "posterior": (posteriors,),
         "likelihood": (likelihoods,),
         "network": (networks,),
-        "objective": (objectives,),
+        "objective": (objectives, procedures),
     }
     found = {kind: cls for room in rooms[part] for kind, cls in _described(room).items()}
-    return {kind: cls for kind, cls in found.items() if part != "network" or "network" not in takes(cls)}
+    others = {"network": {"network"}, "objective": {"phases", "objective"}}.get(part, set())  # made of what words make
+    return {kind: cls for kind, cls in found.items() if not others & set(takes(cls))}
 
 
 def known_words() -> dict[str, list[str]]:

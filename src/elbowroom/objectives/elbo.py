@@ -1,6 +1,7 @@
 """The evidence lower bound and its β-weighted form."""
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -27,8 +28,9 @@ class Elbo(Objective):
         Weight of the rate.
     warmup : int, default 0
         Optimizer steps over which the weight rises linearly from 0 to β.
-    kl : {"auto", "closed", "sampled"}, default "auto"
-        The rate in closed form, by log q − log p of the draws, or closed where it can be.
+    kl : {"auto", "closed", "sampled", "sticking-the-landing"}, default "auto"
+        The rate in closed form, by log q − log p of the draws, closed where it can be; or the draws with a gradient
+        through z alone, which is less noisy where q is nearly p(z | x).
     draws : int, default 1
         Draws of z per example and step.
 
@@ -52,8 +54,8 @@ class Elbo(Objective):
             raise InputError(f"beta weighs a divergence: it must be finite and cannot be negative; got {beta}.")
         if draws < 1 or warmup < 0:
             raise InputError(f"Elbo needs draws of 1 or more and a warm-up of 0 or more; got {draws} and {warmup}.")
-        if kl not in ("auto", "closed", "sampled"):
-            raise InputError(f"kl must be 'auto', 'closed' or 'sampled'; got {kl!r}.")
+        if kl not in get_args(KL):
+            raise InputError(f"kl must be one of {', '.join(map(repr, get_args(KL)))}; got {kl!r}.")
         self.register_buffer("beta", torch.tensor(float(beta)))
         self.kl, self.draws, self.schedule_steps = kl, draws, warmup
 
