@@ -2,7 +2,8 @@
 """Maps from the user's scale to the network's, with log-Jacobians: log p(x) stays on the user's scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,17 @@ class Preprocess(nn.Module):
     estimand: str = _PLAIN
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """y [batch, *event] and log |dy/dx| [batch] in nats, for x [batch, *event] and uniforms like x."""
+        """y [batch, *event] and log |dy/dx| [batch] in nats, for x [batch, *event] and uniforms like x.
+
+        Both in the type of x where that is floating; steps that shift or scale compute in 64 bits, whatever it is.
+        """
         raise NotImplementedError
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Back to the user's scale (onto the grid, where there is one); y [..., *event]."""
+        """Back to the user's scale (onto the grid, where there is one); y [..., *event].
+
+        In 64 bits where the map shifts or scales by numbers of its own: the user's scale may need them.
+        """
         raise NotImplementedError
 
     def support(self, before: Support) -> Support:
@@ -84,10 +91,11 @@ class Affine(Preprocess):
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = _floating(x)
-        return x * self.scale + self.shift, _constant(_size(x) * math.log(abs(self.scale)), x)
+        y = (x.double() * self.scale + self.shift).to(x.dtype)
+        return y, _constant(_size(x) * math.log(abs(self.scale)), x)
 
     def inverse(self, y: Tensor) -> Tensor:
-        return (y - self.shift) / self.scale
+        return (y.double() - self.shift) / self.scale
 
     def support(self, before: Support) -> Support:
         return before if (self.scale, self.shift) == (1, 0) else Support("real")
@@ -100,6 +108,9 @@ class Affine(Preprocess):
 class Standardise(Preprocess):
     """y = (x − mean) / std per element of the event, settled by `fit`; constant elements keep scale 1.
 
+    mean and std stay in 64 bits, whatever the model computes in: 5,411,000.1 less its mean is a number of its own
+    there, and none in 32 bits.
+
     >>> scaler = Standardise((2,)).fit(torch.tensor([[0.0, 5.0], [4.0, 5.0]]))
     >>> scaler(torch.tensor([[4.0, 5.0]]))[0].tolist()
     [[1.0, 0.0]]
@@ -110,27 +121,32 @@ class Standardise(Preprocess):
 
     def __init__(self, event: Sequence[int]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(tuple(event)))
-        self.register_buffer("std", torch.ones(tuple(event)))
+        self.register_buffer("mean", torch.zeros(tuple(event), dtype=torch.float64))
+        self.register_buffer("std", torch.ones(tuple(event), dtype=torch.float64))
 
-    def fit(self, x: Tensor) -> "Standardise":
-        """Take mean and standard deviation (divisor n) from training data x [n, *event]."""
-        if tuple(x.shape[1:]) != tuple(self.mean.shape) or not len(x):
-            raise InputError(f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(x.shape)}.")
-        values = x.to(torch.float64)
-        std = values.std(dim=0, correction=0)
-        constant = values.amax(dim=0) == values.amin(dim=0)
-        self.mean.copy_(values.mean(dim=0))
-        self.std.copy_(torch.where(constant, 1.0, std))
+    def fit(self, x: Tensor | Iterable[Tensor]) -> "Standardise":
+        """Take mean and standard deviation (divisor n) from training data x [n, *event], whole or in pieces.
+
+        NaN is a missing cell and left out.
+        """
+        moments = _Moments(self.mean)
+        for piece in [x] if isinstance(x, Tensor) else x:
+            if tuple(piece.shape[1:]) != tuple(self.mean.shape) or not len(piece):
+                raise InputError(
+                    f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(piece.shape)}."
+                )
+            moments.add(piece)
+        self.mean.copy_(moments.mean)
+        self.std.copy_(moments.std())
         return self
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = _floating(x)
-        std = self.std.to(x.dtype)
-        return (x - self.mean.to(x.dtype)) / std, -std.log().sum().expand(x.shape[0])
+        y = ((x - self.mean) / self.std).to(x.dtype)
+        return y, -self.std.log().sum().to(x.dtype).expand(x.shape[0])
 
     def inverse(self, y: Tensor) -> Tensor:
-        return y * self.std.to(y.dtype) + self.mean.to(y.dtype)
+        return y * self.std + self.mean
 
     def support(self, before: Support) -> Support:
         return Support("real")
@@ -138,6 +154,42 @@ class Standardise(Preprocess):
     def step_after(self, before: float | None) -> float | None:
         """The finest step of any element."""
         return None if before is None else before / float(self.std.max())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Goes where the model goes, but keeps its 64 bits when the model is made to compute in fewer."""
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, kept in before.items():
+            moved = self._buffers[name]
+            self._buffers[name] = kept if kept is None or moved is None else kept.to(moved.device)
+        return self
+
+
+class _Moments:
+    """Means and squares about them, of pieces that are added one by one (Chan, Golub & LeVeque, 1983)."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.count, self.mean, self.squares = (torch.zeros_like(like) for _ in range(3))
+        self.low, self.high = torch.full_like(like, math.inf), torch.full_like(like, -math.inf)
+
+    def add(self, x: Tensor) -> None:
+        """Take in x [n, *event]; NaN is left out."""
+        values = x.to(self.mean)
+        seen = ~values.isnan()
+        n = seen.sum(0)
+        mean = torch.where(seen, values, 0.0).sum(0) / n.clamp_min(1)
+        squares = torch.where(seen, values - mean, 0.0).square().sum(0)
+        total = (self.count + n).clamp_min(1)
+        apart = mean - self.mean
+        self.squares += squares + apart.square() * self.count * n / total
+        self.mean += apart * n / total
+        self.count += n
+        self.low = torch.minimum(self.low, torch.where(seen, values, math.inf).amin(0))
+        self.high = torch.maximum(self.high, torch.where(seen, values, -math.inf).amax(0))
+
+    def std(self) -> Tensor:
+        """Standard deviations (divisor n); 1 where there is one value alone, or none."""
+        return torch.where(self.high > self.low, (self.squares / self.count.clamp_min(1)).sqrt(), 1.0)
 
 
 @described("logit")
@@ -201,8 +253,9 @@ class Dequantise(Preprocess):
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = _floating(x)
         # Rounding must not carry x + u into the next cell, here or in the affine step that may follow.
-        edge = 4 * self.levels * torch.finfo(x.dtype).eps
-        u = _uniforms(noise, x, "Dequantise").clamp(edge, 1 - edge)
+        u = _uniforms(noise, x, "Dequantise")
+        edge = 4 * self.levels * max(torch.finfo(kind.dtype).eps for kind in (x, noise) if kind is not None)
+        u = u.clamp(edge, 1 - edge)
         return (x + u) / self.levels, _constant(-_size(x) * math.log(self.levels), x)
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -351,7 +404,10 @@ class Columns(Preprocess):
 
 
 def _floating(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    """Floats as they are; whole numbers in the default type, but in 64 bits where 32 could merge them."""
+    if x.is_floating_point():
+        return x
+    return x.to(torch.float64 if x.dtype in (torch.int32, torch.int64) else torch.get_default_dtype())
 
 
 def _size(x: Tensor) -> int:

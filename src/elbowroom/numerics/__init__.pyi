@@ -13,5 +13,6 @@ from .estimate import Estimate as Estimate
 from .noise import derived_seed as derived_seed
 from .noise import keyed_normal as keyed_normal
 from .noise import keyed_uniform as keyed_uniform
+from .support import Limits as Limits
 from .support import Support as Support
 from .support import infer_support as infer_support

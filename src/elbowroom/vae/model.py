@@ -138,7 +138,7 @@ class VAE(nn.Module):
             name: value.to(device, dtype if value.is_floating_point() else None).unsqueeze(0)
             for name, value in batch.context.items()
         }
-        return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian
+        return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian.to(dtype)
 
     def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
         """Fresh noise for a training step, from one generator."""
