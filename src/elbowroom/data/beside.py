@@ -103,7 +103,7 @@ def _asked(context: Context) -> Mapping[str, Any]:
 def _plain(values: Any) -> NDArray[Any]:
     """An array; None, where a masked array masks, of objects."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        return np.asarray(np.ma.filled(values.astype(object), None))  # type: ignore[no-untyped-call]
+        return np.asarray(np.ma.filled(values.astype(object), None))
     return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 

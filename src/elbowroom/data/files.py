@@ -66,7 +66,7 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
             arrays = {"x": sparse.load_npz(path)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise _unreadable(path, error) from error
-    keys = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
+    keys: list[str] = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
     key = keys[0] if keys else ""
     if key not in ("x", "data", "images") and len(arrays) != 1:
         held = ", ".join(map(repr, arrays)) or "nothing"

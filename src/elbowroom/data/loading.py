@@ -209,7 +209,7 @@ def _array_of(source: Any, gaps: bool) -> Any:
             'load it with missing="mask", or fill them in.'
         )
     floats = source if source.dtype.kind == "f" else source.astype(np.float64)
-    return np.ma.filled(floats, np.nan)  # type: ignore[no-untyped-call]
+    return np.ma.filled(floats, np.nan)
 
 
 def _means_named(source: str) -> bool:

@@ -13,7 +13,7 @@ from .values import blocks
 __all__ = ["Scan", "scan"]
 
 _EXACT = 2.0**53  # from here on floats of 64 bits merge whole numbers
-_BEYOND = float(np.finfo(np.float32).max)
+_BEYOND = np.float64(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["Dense", "Mapped", "Sparse", "Values", "blocks", "is_sparse", "values_of"]
 
-_CELLS_AT_ONCE = 2**22
+_CELLS_AT_ONCE = 2**20
 _MOST_ROWS_AT_ONCE = 1_000
 _WIDE = (torch.float64, torch.int64, torch.int32)
 
