@@ -256,3 +256,19 @@ def test_columns_are_their_steps_side_by_side():
         step(x[:, :4])
     with pytest.raises(InputError, match="a size of 1 or more for every step"):
         Columns([Identity()], [1, 2])
+
+
+@pytest.mark.parametrize("name", [*MAPS, "binarise", "columns"])
+def test_cells_that_are_missing_have_no_part_in_the_log_jacobian(name):
+    made = {"binarise": lambda: Binarise(17, EVENT), "columns": lambda: Columns([Affine(2.0), Logit(0.1)], [1, 2])}
+    step = {**MAPS, **made}[name]()
+    x, noise = data(step)
+    seen = torch.rand(x.shape, generator=torch.Generator().manual_seed(5)) < 0.6
+    y, log_jacobian = step(x, noise, seen)
+    whole, log_whole = step(x, noise)
+    assert torch.equal(y, whole)
+    slopes = step.cells(x, noise)[1].expand_as(y)
+    torch.testing.assert_close(slopes.flatten(1).sum(1), log_whole)
+    torch.testing.assert_close(torch.where(seen, slopes, 0.0).flatten(1).sum(1), log_jacobian)
+    everything = torch.ones_like(seen)
+    torch.testing.assert_close(step(x, noise, everything)[1], log_whole)

@@ -17,7 +17,7 @@ _PLAIN = "log p(x)"
 
 
 class Preprocess(nn.Module):
-    """A map y = f(x) with log |dy/dx|; the base is what a step is unless it says otherwise.
+    """A map y = f(x) with log |dy/dx|, cell by cell; the base is what a step is unless it says otherwise.
 
     noise_shape: None for a deterministic map, else the shape of the uniforms it wants per example; step: the
     grid's step after the map, where the map itself makes one; invertible: whether `inverse` gives x back;
@@ -29,11 +29,18 @@ class Preprocess(nn.Module):
     invertible: bool = True
     estimand: str = _PLAIN
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, noise: Tensor | None = None, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """y [batch, *event] and log |dy/dx| [batch] in nats, for x [batch, *event] and uniforms like x.
 
-        Both in the type of x where that is floating; steps that shift or scale compute in 64 bits, whatever it is.
+        seen: [batch, *event], False where a cell is missing, which then has no part in log |dy/dx|. Both come in the
+        type of x where that is floating; steps that shift or scale compute in 64 bits, whatever it is.
         """
+        x = _floating(x)
+        y, log_slope = self.cells(x, noise)
+        return y, _summed(log_slope, y, seen)
+
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """y and log |dy/dx| of every cell, for floating x; the second of any shape that broadcasts to y's."""
         raise NotImplementedError
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -64,8 +71,7 @@ class Identity(Preprocess):
     def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x, _constant(0.0, x)
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -89,10 +95,8 @@ class Affine(Preprocess):
             raise InputError(f"Affine needs a finite scale other than 0 and a finite shift; got {scale}, {shift}.")
         self.scale, self.shift = scale, shift
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
-        y = (x.double() * self.scale + self.shift).to(x.dtype)
-        return y, _constant(_size(x) * math.log(abs(self.scale)), x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return (x.double() * self.scale + self.shift).to(x.dtype), _constant(math.log(abs(self.scale)), x)
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y.double() - self.shift) / self.scale
@@ -140,10 +144,8 @@ class Standardise(Preprocess):
         self.std.copy_(moments.std())
         return self
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
-        y = ((x - self.mean) / self.std).to(x.dtype)
-        return y, -self.std.log().sum().to(x.dtype).expand(x.shape[0])
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return ((x - self.mean) / self.std).to(x.dtype), -self.std.log()
 
     def inverse(self, y: Tensor) -> Tensor:
         return y * self.std + self.mean
@@ -208,13 +210,11 @@ class Logit(Preprocess):
             raise InputError(f"Logit needs alpha between 0 and 0.5, so that 0 and 1 stay finite; got {alpha}.")
         self.alpha = alpha
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         # α + (1 − 2α)(1 − x) is 1 − s without the cancellation near x = 1.
         log_s = (self.alpha + (1 - 2 * self.alpha) * x).log()
         log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
-        log_slope = math.log1p(-2 * self.alpha) - log_s - log_rest
-        return log_s - log_rest, log_slope.flatten(1).sum(1)
+        return log_s - log_rest, math.log1p(-2 * self.alpha) - log_s - log_rest
 
     def inverse(self, y: Tensor) -> Tensor:
         return ((y.sigmoid() - self.alpha) / (1 - 2 * self.alpha)).clamp(0, 1)
@@ -250,13 +250,12 @@ class Dequantise(Preprocess):
             raise InputError(f"Dequantise needs at least 2 levels; got {levels}.")
         self.levels, self.noise_shape, self.step = levels, tuple(event), 1.0 / levels
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         # Rounding must not carry x + u into the next cell, here or in the affine step that may follow.
         u = _uniforms(noise, x, "Dequantise")
         edge = 4 * self.levels * max(torch.finfo(kind.dtype).eps for kind in (x, noise) if kind is not None)
         u = u.clamp(edge, 1 - edge)
-        return (x + u) / self.levels, _constant(-_size(x) * math.log(self.levels), x)
+        return (x + u) / self.levels, _constant(-math.log(self.levels), x)
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y * self.levels).floor().clamp(0, self.levels - 1)
@@ -287,8 +286,7 @@ class Binarise(Preprocess):
             raise InputError(f"Binarise needs at least 2 levels; got {levels}.")
         self.levels, self.noise_shape = levels, tuple(event)
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         on = _uniforms(noise, x, "Binarise") * (self.levels - 1) < x
         return on.to(x.dtype), _constant(0.0, x)
 
@@ -335,12 +333,11 @@ class Chain(Preprocess):
             before = part.step_after(before)
         return before
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        y = _floating(x)
-        total = _constant(0.0, y)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, total = x, _constant(0.0, x)
         for part in self._parts():
-            y, log_jacobian = part(y, noise if part.noise_shape is not None else None)
-            total = total + log_jacobian
+            y, log_slope = part.cells(y, noise if part.noise_shape is not None else None)
+            total = total + log_slope
         return y, total
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -385,12 +382,11 @@ class Columns(Preprocess):
             raise InputError(f"Columns was made for {sum(self.sizes)} columns; got data {tuple(x.shape)}.")
         return list(zip(self.steps, x.split(self.sizes, -1), strict=True))  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         noises = [None] * len(self.sizes) if noise is None else noise.split(self.sizes, -1)
         pairs = zip(self.split(x), noises, strict=True)
-        parts = [step(part, None if step.noise_shape is None else u) for (step, part), u in pairs]
-        return torch.cat([y for y, _ in parts], -1), sum((j for _, j in parts), _constant(0.0, x))
+        parts = [step.cells(part, None if step.noise_shape is None else u) for (step, part), u in pairs]
+        return torch.cat([y for y, _ in parts], -1), torch.cat([slope.expand_as(y) for y, slope in parts], -1)
 
     def inverse(self, y: Tensor) -> Tensor:
         return torch.cat([step.inverse(part) for step, part in self.split(y)], -1)
@@ -410,13 +406,18 @@ def _floating(x: Tensor) -> Tensor:
     return x.to(torch.float64 if x.dtype in (torch.int32, torch.int64) else torch.get_default_dtype())
 
 
-def _size(x: Tensor) -> int:
-    return math.prod(x.shape[1:])
-
-
 def _constant(value: float, x: Tensor) -> Tensor:
-    """The same number for every example, [batch]."""
-    return torch.full((x.shape[0],), value, dtype=x.dtype, device=x.device)
+    """The same number for every cell."""
+    return torch.full((), value, dtype=torch.float64, device=x.device)
+
+
+def _summed(cells: Tensor, y: Tensor, seen: Tensor | None) -> Tensor:
+    """The sum over the cells that are seen, [batch], of what broadcasts to y [batch, *event]."""
+    if seen is not None:
+        cells = torch.where(seen, cells, 0.0)
+    if cells.dim() < y.dim():
+        return cells.expand(y.shape[1:]).sum().to(y.dtype).expand(y.shape[0])
+    return cells.flatten(1).sum(1).to(y.dtype)
 
 
 def _uniforms(noise: Tensor | None, x: Tensor, who: str) -> Tensor:

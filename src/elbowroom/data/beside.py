@@ -103,7 +103,7 @@ def _asked(context: Context) -> Mapping[str, Any]:
 def _plain(values: Any) -> NDArray[Any]:
     """An array; None, where a masked array masks, of objects."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        return np.asarray(np.ma.filled(values.astype(object), None))
+        return np.where(np.ma.getmaskarray(values), np.array(None), np.asarray(values))
     return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 
@@ -125,6 +125,8 @@ def _rows(what: str, array: NDArray[Any], n: int) -> NDArray[Any]:
 def _encoded(what: str, values: Any, n: int) -> tuple[Tensor, list[str] | None]:
     """Numbers [n, ...], a column as [n, 1]; or words one-hot, and the words."""
     array = _rows(what, _plain(values), n)
+    if array.dtype.kind not in "buifOUS":
+        raise InputError(f"{what} holds {array.dtype} values: give numbers or words.")
     cells = floats_or_words(array) if array.ndim == 1 and array.dtype.kind not in "buif" else array
     if cells.dtype.kind in "buif":
         return _numbers(what, cells[:, None] if cells.ndim == 1 else cells), None
@@ -136,9 +138,11 @@ def _encoded(what: str, values: Any, n: int) -> tuple[Tensor, list[str] | None]:
 def _numbers(what: str, array: NDArray[Any]) -> Tensor:
     """Floats [n, ...], NaN for what is missing."""
     try:
-        return torch.from_numpy(np.array(array, dtype=np.float32))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} holds {array.dtype} values of shape {array.shape}: give numbers.") from error
+        if array.dtype.kind in "buifO":
+            return torch.from_numpy(np.array(array, dtype=np.float32))
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{what} holds {array.dtype} values of shape {array.shape}: give numbers.")
 
 
 def _classes(what: str, array: NDArray[Any]) -> tuple[Tensor, list[str]]:
