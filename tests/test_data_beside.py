@@ -207,3 +207,22 @@ def test_observed_classes_change_what_is_learned_as_a_plain_loop_says():
         torch.testing.assert_close(plain.state_dict(), states[name], rtol=1e-4, atol=1e-5)
     assert max((states["with"][k] - states["without"][k]).abs().max() for k in states["with"]) > 1e-2
     assert abs(losses["with"][0] - losses["without"][0]) > 1e-2
+
+
+def test_labels_of_a_table_keep_the_order_of_their_numbers(tmp_path):
+    """Codes are part of the hash: numbers are sorted as numbers, the words of a file as words."""
+    table = pd.DataFrame({"a": np.arange(N) / 7, "kind": np.where(np.arange(N) % 2 == 0, 10, 2)})
+    assert load_data(table, labels="kind").label_names == ["2", "10"]
+    table["kind"] = table["kind"].astype("Int64")
+    assert load_data(table, labels="kind").label_names == ["2", "10"]
+    table.to_csv(tmp_path / "t.csv", index=False)
+    both = load_data(tmp_path / "t.csv", labels="kind", context="kind")
+    assert both.label_names == ["10", "2"]
+    assert everything(both, "kind").unique().tolist() == [2.0, 10.0]
+    assert load_data(table.astype({"kind": str}), context="kind").beside_classes == {"kind": ["10", "2"]}
+
+
+def test_a_name_that_two_columns_share_is_refused():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=["a", "c", "c"])
+    with pytest.raises(er.InputError, match="two columns named 'c'"):
+        load_data(table, context="c")

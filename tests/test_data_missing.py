@@ -79,7 +79,7 @@ def test_a_masked_array_that_masks_nothing_is_plain():
 def test_words_may_be_missing_too(tmp_path):
     frame = pd.DataFrame({"a": np.arange(N) / 7, "colour": ["red", "blue", None] * (N // 3)})
     frame.loc[4, "a"] = np.nan
-    with pytest.raises(er.InputError, match="not numbers: 'colour'"):
+    with pytest.raises(er.InputError, match="no value in row 2, column 'colour': fill it in, or"):
         load_data(frame)
     frame.to_csv(tmp_path / "t.csv", index=False)
     for source in (frame, tmp_path / "t.csv"):

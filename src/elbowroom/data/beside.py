@@ -127,7 +127,7 @@ def _encoded(what: str, values: Any, n: int) -> tuple[Tensor, list[str] | None]:
     array = _rows(what, _plain(values), n)
     if array.dtype.kind not in "buifOUS":
         raise InputError(f"{what} holds {array.dtype} values: give numbers or words.")
-    cells = floats_or_words(array) if array.ndim == 1 and array.dtype.kind not in "buif" else array
+    cells = floats_or_words(array, parse=False) if array.ndim == 1 and array.dtype.kind not in "buif" else array
     if cells.dtype.kind in "buif":
         return _numbers(what, cells[:, None] if cells.ndim == 1 else cells), None
     if array.dtype.kind == "O" and not all(isinstance(cell, str) or cell is None for cell in cells.ravel()):
@@ -147,7 +147,7 @@ def _numbers(what: str, array: NDArray[Any]) -> Tensor:
 
 def _classes(what: str, array: NDArray[Any]) -> tuple[Tensor, list[str]]:
     """One-hot [n, classes], rows of NaN for what is missing, and the names; whole numbers are codes from 0."""
-    cells = array if array.dtype.kind in "buif" else floats_or_words(array)
+    cells = array if array.dtype.kind in "buif" else floats_or_words(array, parse=False)
     gaps = _gaps(cells)
     if cells.dtype.kind in "buif":
         gaps = gaps | (cells == -1)

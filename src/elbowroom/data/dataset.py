@@ -76,7 +76,7 @@ class Examples:
     def rows(self, positions: Tensor | slice) -> Batch:
         """The examples at these positions, as a batch; no others are read."""
         if not isinstance(positions, slice):
-            positions = torch.arange(len(self))[positions]
+            positions = torch.arange(len(self))[positions.cpu()]
         x, seen = filled(self.values.take(positions), self.fill)
         beside = self._beside(positions)
         if seen is not None:
@@ -112,7 +112,8 @@ class Dataset:
     """Data in three parts, where they lie, and the map from their scale to the network's.
 
     event: shape of one example; image_shape: (H, W) or (C, H, W) where the examples are images; columns: names of a
-    table's columns; label_names: one per class; sha256: hash of x and labels; official: the parts that the data's
+    table's columns; label_names: one per class; sha256: hash of x, the labels and what else comes with
+    x; official: the parts that the data's
     makers fixed; split_seed: what drew the others; notes: what a person should know about the data (constant
     columns, repeated rows); classes: of columns that came in words, the words in the order of their codes;
     beside_classes: the same of contexts and observed blocks, whose one-hot columns are in this order.

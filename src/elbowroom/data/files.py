@@ -102,13 +102,14 @@ def _read_csv(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
                 raise InputError(f"{path.name!r} has no column {name!r} for the {use}; it has {', '.join(columns)}.")
         used = [i for i, name in enumerate(columns) if name not in wanted]
         x, classes = _csv_values(path, columns, used, int(header), gaps)
-        taken = {name: _csv_column(path, columns.index(name), int(header)) for name in wanted}
+        texts = {name: _csv_column(path, columns.index(name), int(header)) for name in wanted}
     except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
+    taken = {name: floats_or_words(texts[name]) for name in beside}
     raw = Raw(x, columns=[columns[i] for i in used] if header else None, classes=classes, taken=taken)
     if classes and any(is_number(cell) for cell in first):
         raw.notes.append(f"The first line was taken for the names of the columns: {', '.join(columns)}.")
-    return raw, taken[labels] if isinstance(labels, str) else labels
+    return raw, texts[labels] if isinstance(labels, str) else labels
 
 
 def _csv_column(path: Path, place: int, skip: int) -> NDArray[Any]:

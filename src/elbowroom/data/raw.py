@@ -89,7 +89,9 @@ def from_frame(
         if name not in frame.columns:
             use = "labels" if name not in beside else "context or observed"
             raise InputError(f"{what} has no column {name!r} for the {use}; it has {_named(frame.columns)}.")
-    taken = {name: frame[name].astype(object).to_numpy() for name in wanted}
+        if list(frame.columns).count(name) > 1:
+            raise InputError(f"{what} has two columns named {name!r}: give each a name of its own.")
+    taken = {name: _cells(frame[name]) for name in wanted}
     frame = frame.drop(columns=wanted)
     columns = [str(c) for c in frame.columns]
     x, classes = columns_of(columns, [_cells(frame.iloc[:, i]) for i in range(len(columns))], what, gaps)
@@ -104,14 +106,16 @@ def _cells(column: Any) -> NDArray[Any]:
     if getattr(column.dtype, "kind", "O") in "buif":
         gaps = column.isna().any()
         return np.asarray(column.to_numpy("float64", na_value=np.nan) if gaps else column.to_numpy())
-    return floats_or_words(column.astype(object))
+    return floats_or_words(column.astype(object), parse=False)
 
 
-def floats_or_words(cells: Iterable[Any]) -> NDArray[Any]:
-    """Floats, NaN for what is missing, where all cells are numbers or read as such; else the cells as they are."""
+def floats_or_words(cells: Iterable[Any], parse: bool = True) -> NDArray[Any]:
+    """Floats, NaN for what is missing, where all cells are numbers (or, to `parse`, read as such); else as they are."""
     cells = list(cells)
     gaps = [absent(cell) for cell in cells]
     try:
+        if not parse and any(isinstance(cell, str) for cell in cells):
+            raise TypeError
         numbers = [np.nan if gap else float(cell) for cell, gap in zip(cells, gaps, strict=True)]
     except (TypeError, ValueError):
         words = np.empty(len(gaps), dtype=object)
@@ -124,7 +128,9 @@ def absent(cell: Any) -> bool:
     """Whether a cell says that there is no value: None, NaN, pandas' NA and NaT, or an empty or "nan" text."""
     if isinstance(cell, str):
         return cell.strip().lower() in ("", "nan")
-    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or bool(cell != cell)
+    if isinstance(cell, float | np.floating):
+        return bool(np.isnan(cell))
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType")
 
 
 def columns_of(
@@ -137,10 +143,16 @@ def columns_of(
     repeat), and for classes where two columns have one name.
     """
     pairs = list(zip(names, cells, strict=True))
-    bad = [name for name, values in pairs if values.dtype.kind == "O" and not _are_classes(values, gaps)]
+    words = {name: values for name, values in pairs if values.dtype.kind == "O"}
+    for name, values in words.items():
+        hole = next((row for row, value in enumerate(values) if value is None), None)
+        if hole is not None and not gaps:
+            where = f"row {hole}, column {name!r}"
+            raise InputError(f'{what} has no value in {where}: fill it in, or load it with missing="mask".')
+    bad = [name for name, values in words.items() if not _are_classes(_known(values))]
     if bad:
         raise InputError(_not_numbers(bad, what))
-    classes = {name: sorted(set(_known(values))) for name, values in pairs if values.dtype.kind == "O"}
+    classes = {name: sorted(set(_known(values))) for name, values in words.items()}
     twice = [name for name in names if names.count(name) > 1] if classes else []
     if twice:
         raise InputError(f"{what} has two columns named {twice[0]!r}: give each a name of its own.")
@@ -157,15 +169,12 @@ def _known(values: NDArray[Any]) -> list[Any]:
     return [value for value in values if value is not None]
 
 
-def _are_classes(values: NDArray[Any], gaps: bool) -> bool:
+def _are_classes(values: list[Any]) -> bool:
     """Whether these are words alone, not too many different ones, and each twice or more on average."""
-    known = _known(values)
-    if len(known) < (1 if gaps else len(values)):
+    if not values or not all(isinstance(value, str) and not is_number(value) for value in values):
         return False
-    if not all(isinstance(value, str) and not is_number(value) for value in known):
-        return False
-    different = len(set(known))
-    return different <= min(_MOST_WORDS, len(known) / 2)
+    different = len(set(values))
+    return different <= min(_MOST_WORDS, len(values) / 2)
 
 
 def is_number(cell: str) -> bool:

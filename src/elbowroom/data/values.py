@@ -87,8 +87,9 @@ class Dense(Values):
         return Dense(self.tensor.index_select(0, rows), self.wide)
 
     def to(self, device: torch.device) -> Values:
-        """A copy on the device, where it is not there."""
-        return Dense(self.tensor.to(device), self.wide)
+        """The same numbers there, as floats already where these are smaller than the type in which they came."""
+        smaller = self.dtype.itemsize < self.tensor.dtype.itemsize
+        return Dense(self.tensor.to(device, self.dtype if smaller else None), self.wide)
 
     def pieces(self) -> Iterator[Tensor]:
         """All rows at once."""
