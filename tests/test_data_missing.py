@@ -76,6 +76,15 @@ def test_a_masked_array_that_masks_nothing_is_plain():
     assert load_data(np.ma.masked_array(x)).sha256 == load_data(x).sha256
 
 
+def test_rows_of_masked_arrays_and_examples_that_mask_are_no_plain_data():
+    x = np.ma.masked_array(np.arange(12.0).reshape(6, 2), np.arange(12).reshape(6, 2) == 3)
+    with pytest.raises(er.InputError, match="masks 1 cells"):
+        load_data(list(x))
+    assert load_data(list(x), missing="mask").sha256 == load_data(x, missing="mask").sha256
+    with pytest.raises(er.InputError, match="are masked"):
+        er.numerics.as_rows(x)
+
+
 def test_words_may_be_missing_too(tmp_path):
     frame = pd.DataFrame({"a": np.arange(N) / 7, "colour": ["red", "blue", None] * (N // 3)})
     frame.loc[4, "a"] = np.nan

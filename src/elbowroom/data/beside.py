@@ -1,6 +1,7 @@
 """What comes with x: labels, context that a model may read, and latents that are known for some examples."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,54 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-from .raw import absent, floats_or_words
+from .raw import Raw, absent, floats_or_words
 
-__all__ = ["contexts_of", "encode_labels", "names_in", "observed_of"]
+__all__ = ["Beside", "beside_of", "names_in"]
 
 _MOST_CLASSES = 2_000
 
 Context = str | Sequence[str] | Mapping[str, Any] | None
 Observed = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What comes with x [n, ...]: class codes, contexts, observed blocks, and the words that one-hot columns mean."""
+
+    codes: NDArray[np.int64] | None
+    label_names: list[str] | None
+    context: dict[str, Tensor]
+    observed: dict[str, tuple[Tensor, Tensor]]
+    words: dict[str, list[str]]
+
+    def of(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """The part of these rows, as Examples takes it."""
+        return {
+            "labels": None if self.codes is None else torch.from_numpy(self.codes[rows]),
+            "context": {name: value[rows] for name, value in self.context.items()},
+            "observed": {name: (value[rows], mask[rows]) for name, (value, mask) in self.observed.items()},
+        }
+
+    def hashed(self) -> dict[str, tuple[Tensor, ...]]:
+        """What a hash of the data covers beside x and the codes."""
+        contexts = {f"context {name}": (value,) for name, value in self.context.items() if name != "label"}
+        return contexts | {f"observed {name}": pair for name, pair in self.observed.items()}
+
+
+def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps: bool) -> Beside:
+    """What comes with the raw data; gaps: whether cells of x may be missing."""
+    n = raw.x.shape[0]
+    codes, label_names = (None, None) if labels is None else _encode_labels(labels, n, raw.label_names)
+    contexts, words = _contexts_of(context, raw.taken, n)
+    taken = ["x"] + ["label"] * (codes is not None) + ["seen"] * gaps
+    for name in contexts:
+        if name in taken:
+            raise InputError(f"A context cannot be called {name!r}, which these data have already: give another name.")
+    if codes is not None and label_names is not None:
+        one_hot = torch.nn.functional.one_hot(torch.from_numpy(codes), len(label_names))
+        contexts = {"label": one_hot.to(torch.float32), **contexts}
+    blocks, classes = _observed_of(observed, raw.taken, n)
+    return Beside(codes, label_names, contexts, blocks, words | classes)
 
 
 def names_in(context: Context, observed: Observed) -> list[str]:
@@ -26,7 +67,7 @@ def names_in(context: Context, observed: Observed) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple[NDArray[np.int64], list[str]]:
+def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple[NDArray[np.int64], list[str]]:
     """Class codes [n] and the classes' names: of any labels in sorted order, or of codes into given `names`.
 
     Raises InputError for what is no class, and for missing labels.
@@ -56,7 +97,7 @@ def encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple[
     return codes.astype(np.int64), [str(label) for label in classes]
 
 
-def contexts_of(
+def _contexts_of(
     context: Context, taken: Mapping[str, NDArray[Any]], n: int
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Contexts name → [n, ...] in 32-bit floats, and, of those that came in words (one-hot), the words."""
@@ -71,7 +112,7 @@ def contexts_of(
     return found, words
 
 
-def observed_of(
+def _observed_of(
     observed: Observed, taken: Mapping[str, NDArray[Any]], n: int
 ) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, list[str]]]:
     """Latent blocks → (value [n, ...], mask [n] of where it is known), and, of blocks of classes, their names.
@@ -156,7 +197,7 @@ def _classes(what: str, array: NDArray[Any]) -> tuple[Tensor, list[str]]:
             raise InputError(f"{what} has one number per example, so a class 0, 1, …; give real numbers as [n, d].")
         codes, names = known.astype(np.int64), [str(i) for i in range(int(known.max(initial=-1)) + 1)]
     else:
-        codes, names = encode_labels(cells[~gaps].astype(str), int((~gaps).sum()))
+        codes, names = _encode_labels(cells[~gaps].astype(str), int((~gaps).sum()))
     if not 2 <= len(names) <= _MOST_CLASSES:
         raise InputError(f"{what} knows {len(names):,} classes; give from 2 to {_MOST_CLASSES:,}.")
     value = torch.full((len(array), len(names)), torch.nan)

@@ -14,7 +14,7 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform
 from elbowroom.preprocess import Preprocess
 
-from .beside import contexts_of, encode_labels, names_in, observed_of
+from .beside import beside_of, names_in
 from .choices import choose_preprocess, fill_for, state_support, support_with_words
 from .dataset import Dataset, Examples
 from .files import read_path
@@ -99,17 +99,14 @@ def load_data(
     """
     if missing not in (None, "mask"):
         raise InputError(f'missing= is "mask", or None for data without gaps; got {missing!r}.')
-    names, gaps = names_in(context, observed), missing is not None
-    raw, labels, title, origin = _read(source, labels, names, gaps)
+    gaps = missing is not None
+    raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
     known = NAMED.get(title) if isinstance(source, str) else None
     scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
-    n, found = raw.x.shape[0], _support(raw, scanned.limits, support)
-    codes, label_names = (None, None) if labels is None else encode_labels(labels, n, raw.label_names)
-    contexts, context_words = contexts_of(context, raw.taken, n)
-    blocks, block_words = observed_of(observed, raw.taken, n)
-    _check_names(contexts, labels is not None, gaps)
+    found = _support(raw, scanned.limits, support)
+    beside = beside_of(raw, labels, context, observed, gaps)
     defaults = (known.validation, known.test) if known else (0.1, 0.2)
-    parts = _split(n, raw.official, (validation, test), defaults, seed)
+    parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = list(raw.notes)
     if preprocess == "binarise-fixed":
@@ -117,21 +114,10 @@ def load_data(
         scanned = scan(raw.x, raw.columns, raw.official[1])
         notes.append(f"Binarised once, with seed {seed}: the data are now these zeros and ones.")
         preprocess = "none"
-    hashed = {name: (value,) for name, value in contexts.items()} | blocks
-    rows, digest = fingerprints(raw.x, scanned.wide, codes, hashed)
+    rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
     notes += notes_on(raw.x, scanned, raw.columns, found, rows, parts.train, parts.test, raw.official[1])
-    if codes is not None and label_names is not None:
-        one_hot = torch.nn.functional.one_hot(torch.from_numpy(codes), len(label_names))
-        contexts = {"label": one_hot.to(torch.float32), **contexts}
     train, held, tested = (
-        Examples(
-            values_of(raw.x, which, event, scanned.wide),
-            torch.from_numpy(which.astype(np.int64)),
-            None if codes is None else torch.from_numpy(codes[which]),
-            {name: value[which] for name, value in contexts.items()},
-            digest,
-            {name: (value[which], mask[which]) for name, (value, mask) in blocks.items()},
-        )
+        Examples(values_of(raw.x, which, event, scanned.wide), torch.from_numpy(which), data=digest, **beside.of(which))
         for which in (parts.train, parts.validation, parts.test)
     )
     chosen = choose_preprocess(preprocess, found, train.values, seed)
@@ -147,14 +133,14 @@ def load_data(
         event=event,
         image_shape=image_shape,
         columns=raw.columns,
-        label_names=label_names,
+        label_names=beside.label_names,
         source=origin,
         sha256=digest,
         split_seed=seed,
         official=tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n),
         notes=notes,
         classes=raw.classes,
-        beside_classes=context_words | block_words,
+        beside_classes=beside.words,
     )
 
 
@@ -165,14 +151,6 @@ def _support(raw: Raw, limits: Limits, stated: str | Support | Sequence[str | Su
     if stated is None and raw.support is None and raw.x.dtype == np.uint8 and limits.high >= 128:
         return Support("grid", 256)
     return state_support(raw.x, limits, stated if stated is not None else raw.support or infer_support(limits))
-
-
-def _check_names(contexts: dict[str, Tensor], labelled: bool, gaps: bool) -> None:
-    """InputError for a context that would stand in the place of another."""
-    taken = ["x"] + ["label"] * labelled + ["seen"] * gaps
-    twice = [name for name in contexts if name in taken]
-    if twice:
-        raise InputError(f"A context cannot be called {twice[0]!r}, which these data have already: give another name.")
 
 
 def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any, str, str]:
@@ -201,6 +179,8 @@ def _array_of(source: Any, gaps: bool) -> Any:
             raise InputError("The tensor is sparse: give a scipy.sparse matrix, which is densified by batch.")
         source = source.detach().cpu()
         return (source.float() if source.dtype == torch.bfloat16 else source).numpy()
+    if isinstance(source, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in source):
+        source = np.ma.stack(source)
     if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
         return source
     if not gaps:
