@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 import elbowroom as er
@@ -226,3 +227,31 @@ def test_a_name_that_two_columns_share_is_refused():
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=["a", "c", "c"])
     with pytest.raises(er.InputError, match="two columns named 'c'"):
         load_data(table, context="c")
+
+
+def test_models_stacked_on_observed_classes_learn_what_each_learns_alone():
+    y = np.arange(120) % 3
+    x = np.eye(3)[y] * 4 + np.random.default_rng(0).normal(size=(120, 3))
+    data = load_data(x, observed={"y": np.where(np.arange(120) % 2 == 0, y, -1)}, preprocess="none")
+    alone, first, second = m2(), m2(), m2()
+    er.fit(alone, data, epochs=2, progress=False)
+    er.fit_stacked(
+        [first, second], data, [er.objectives.Elbo(), er.objectives.Elbo(beta=2.0)], epochs=2, progress=False
+    )
+    torch.testing.assert_close(first.state_dict(), alone.state_dict())
+
+
+def test_the_likelihood_of_an_observed_class_is_what_evidence_reports():
+    """With y known, log p(x, y) of a model without z is the prior plus the density of that class."""
+    x, y = np.random.default_rng(0).normal(size=(N, 3)), np.arange(N) % 3
+    data = load_data(x, observed={"y": y}, preprocess="none")
+    torch.manual_seed(0)
+    vae = er.VAE(
+        {"y": er.priors.Categorical(3)},
+        {"y": er.posteriors.Categorical(mlp([3, 3]), 3)},
+        er.likelihoods.Normal(nn.Linear(3, 3), 3, 1.0, given=("y",)),
+    )
+    rows = data.test.index.numpy()
+    mean = vae.likelihood.network(torch.eye(3)[y[rows]]).detach().numpy()
+    exact = stats.norm(mean, 1.0).logpdf(x[rows]).sum(1) - np.log(3)
+    np.testing.assert_allclose(er.evidence.elbo(vae, data.test, draws=1).values, exact, rtol=1e-5)
