@@ -84,7 +84,7 @@ def test_a_frame_and_a_file_are_the_same_data(mixed) -> None:
     [
         (people(4).assign(colour=["a", "1", "a", "1"]), "not numbers: 'colour'"),
         (people(6).assign(colour=list("abcdef")), "not numbers: 'colour'"),
-        (people(4).assign(colour=["a", None, "a", "b"]), "not numbers: 'colour'"),
+        (people(4).assign(colour=["a", None, "a", "b"]), "no value in row 1, column 'colour'"),
         (people(4).assign(colour=list("aabb")).set_axis(["a", "a", "b", "c"], axis=1), "two columns named 'a'"),
     ],
 )
