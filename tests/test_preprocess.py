@@ -101,7 +101,7 @@ def test_recipe_and_state_rebuild_the_same_map(name):
 def test_integers_become_the_default_dtype():
     y, log_jacobian = Dequantise(256, (2,))(torch.tensor([[0, 255]], dtype=torch.uint8), torch.rand(1, 2))
     assert y.dtype == log_jacobian.dtype == torch.float32
-    assert Identity()(torch.tensor([[1]]))[0].dtype == torch.float32
+    assert Identity()(torch.tensor([[2**24 + 1]]))[0].tolist() == [[2**24 + 1]]
 
 
 def log_density(step: Preprocess, x: Tensor, noise: Tensor | None, family: torch.distributions.Distribution) -> Tensor:
@@ -170,7 +170,7 @@ def test_dequantising_and_flooring_is_the_identity_on_the_grid(levels, fraction,
     chain = Chain([step, Affine(2.0, -1.0)]) if symmetric else step
     x = torch.tensor([[round(fraction * (levels - 1))]], dtype=dtype)
     y, _ = chain(x, torch.tensor([[u]], dtype=dtype))
-    assert torch.equal(chain.inverse(y), x)
+    assert torch.equal(chain.inverse(y).to(dtype), x)
 
 
 def test_standardise_is_scikit_learns_standard_scaler():
@@ -256,3 +256,19 @@ def test_columns_are_their_steps_side_by_side():
         step(x[:, :4])
     with pytest.raises(InputError, match="a size of 1 or more for every step"):
         Columns([Identity()], [1, 2])
+
+
+@pytest.mark.parametrize("name", [*MAPS, "binarise", "columns"])
+def test_cells_that_are_missing_have_no_part_in_the_log_jacobian(name):
+    made = {"binarise": lambda: Binarise(17, EVENT), "columns": lambda: Columns([Affine(2.0), Logit(0.1)], [1, 2])}
+    step = {**MAPS, **made}[name]()
+    x, noise = data(step)
+    seen = torch.rand(x.shape, generator=torch.Generator().manual_seed(5)) < 0.6
+    y, log_jacobian = step(x, noise, seen)
+    whole, log_whole = step(x, noise)
+    assert torch.equal(y, whole)
+    slopes = step.cells(x, noise)[1].expand_as(y)
+    torch.testing.assert_close(slopes.flatten(1).sum(1), log_whole)
+    torch.testing.assert_close(torch.where(seen, slopes, 0.0).flatten(1).sum(1), log_jacobian)
+    everything = torch.ones_like(seen)
+    torch.testing.assert_close(step(x, noise, everything)[1], log_whole)

@@ -2,7 +2,8 @@
 """Maps from the user's scale to the network's, with log-Jacobians: log p(x) stays on the user's scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ _PLAIN = "log p(x)"
 
 
 class Preprocess(nn.Module):
-    """A map y = f(x) with log |dy/dx|; the base is what a step is unless it says otherwise.
+    """A map y = f(x) with log |dy/dx|, cell by cell; the base is what a step is unless it says otherwise.
 
     noise_shape: None for a deterministic map, else the shape of the uniforms it wants per example; step: the
     grid's step after the map, where the map itself makes one; invertible: whether `inverse` gives x back;
@@ -28,12 +29,25 @@ class Preprocess(nn.Module):
     invertible: bool = True
     estimand: str = _PLAIN
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """y [batch, *event] and log |dy/dx| [batch] in nats, for x [batch, *event] and uniforms like x."""
+    def forward(self, x: Tensor, noise: Tensor | None = None, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """y [batch, *event] and log |dy/dx| [batch] in nats, for x [batch, *event] and uniforms like x.
+
+        seen: [batch, *event], False where a cell is missing, which then has no part in log |dy/dx|. Both come in the
+        type of x where that is floating; steps that shift or scale compute in 64 bits, whatever it is.
+        """
+        x = _floating(x)
+        y, log_slope = self.cells(x, noise)
+        return y, _summed(log_slope, y, seen)
+
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """y and log |dy/dx| of every cell, for floating x; the second of any shape that broadcasts to y's."""
         raise NotImplementedError
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Back to the user's scale (onto the grid, where there is one); y [..., *event]."""
+        """Back to the user's scale (onto the grid, where there is one); y [..., *event].
+
+        In 64 bits where the map shifts or scales by numbers of its own: the user's scale may need them.
+        """
         raise NotImplementedError
 
     def support(self, before: Support) -> Support:
@@ -57,8 +71,7 @@ class Identity(Preprocess):
     def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x, _constant(0.0, x)
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -82,12 +95,11 @@ class Affine(Preprocess):
             raise InputError(f"Affine needs a finite scale other than 0 and a finite shift; got {scale}, {shift}.")
         self.scale, self.shift = scale, shift
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
-        return x * self.scale + self.shift, _constant(_size(x) * math.log(abs(self.scale)), x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return (x.double() * self.scale + self.shift).to(x.dtype), _constant(math.log(abs(self.scale)), x)
 
     def inverse(self, y: Tensor) -> Tensor:
-        return (y - self.shift) / self.scale
+        return (y.double() - self.shift) / self.scale
 
     def support(self, before: Support) -> Support:
         return before if (self.scale, self.shift) == (1, 0) else Support("real")
@@ -100,6 +112,9 @@ class Affine(Preprocess):
 class Standardise(Preprocess):
     """y = (x − mean) / std per element of the event, settled by `fit`; constant elements keep scale 1.
 
+    mean and std stay in 64 bits, whatever the model computes in: 5,411,000.1 less its mean is a number of its own
+    there, and none in 32 bits.
+
     >>> scaler = Standardise((2,)).fit(torch.tensor([[0.0, 5.0], [4.0, 5.0]]))
     >>> scaler(torch.tensor([[4.0, 5.0]]))[0].tolist()
     [[1.0, 0.0]]
@@ -110,27 +125,30 @@ class Standardise(Preprocess):
 
     def __init__(self, event: Sequence[int]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(tuple(event)))
-        self.register_buffer("std", torch.ones(tuple(event)))
+        self.register_buffer("mean", torch.zeros(tuple(event), dtype=torch.float64))
+        self.register_buffer("std", torch.ones(tuple(event), dtype=torch.float64))
 
-    def fit(self, x: Tensor) -> "Standardise":
-        """Take mean and standard deviation (divisor n) from training data x [n, *event]."""
-        if tuple(x.shape[1:]) != tuple(self.mean.shape) or not len(x):
-            raise InputError(f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(x.shape)}.")
-        values = x.to(torch.float64)
-        std = values.std(dim=0, correction=0)
-        constant = values.amax(dim=0) == values.amin(dim=0)
-        self.mean.copy_(values.mean(dim=0))
-        self.std.copy_(torch.where(constant, 1.0, std))
+    def fit(self, x: Tensor | Iterable[Tensor]) -> "Standardise":
+        """Take mean and standard deviation (divisor n) from training data x [n, *event], whole or in pieces.
+
+        NaN is a missing cell and left out.
+        """
+        moments = _Moments(self.mean)
+        for piece in [x] if isinstance(x, Tensor) else x:
+            if tuple(piece.shape[1:]) != tuple(self.mean.shape) or not len(piece):
+                raise InputError(
+                    f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(piece.shape)}."
+                )
+            moments.add(piece)
+        self.mean.copy_(moments.mean)
+        self.std.copy_(moments.std())
         return self
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
-        std = self.std.to(x.dtype)
-        return (x - self.mean.to(x.dtype)) / std, -std.log().sum().expand(x.shape[0])
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return ((x - self.mean) / self.std).to(x.dtype), -self.std.log()
 
     def inverse(self, y: Tensor) -> Tensor:
-        return y * self.std.to(y.dtype) + self.mean.to(y.dtype)
+        return y * self.std + self.mean
 
     def support(self, before: Support) -> Support:
         return Support("real")
@@ -138,6 +156,42 @@ class Standardise(Preprocess):
     def step_after(self, before: float | None) -> float | None:
         """The finest step of any element."""
         return None if before is None else before / float(self.std.max())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Goes where the model goes, but keeps its 64 bits when the model is made to compute in fewer."""
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, kept in before.items():
+            moved = self._buffers[name]
+            self._buffers[name] = kept if kept is None or moved is None else kept.to(moved.device)
+        return self
+
+
+class _Moments:
+    """Means and squares about them, of pieces that are added one by one (Chan, Golub & LeVeque, 1983)."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.count, self.mean, self.squares = (torch.zeros_like(like) for _ in range(3))
+        self.low, self.high = torch.full_like(like, math.inf), torch.full_like(like, -math.inf)
+
+    def add(self, x: Tensor) -> None:
+        """Take in x [n, *event]; NaN is left out."""
+        values = x.to(self.mean)
+        seen = ~values.isnan()
+        n = seen.sum(0)
+        mean = torch.where(seen, values, 0.0).sum(0) / n.clamp_min(1)
+        squares = torch.where(seen, values - mean, 0.0).square().sum(0)
+        total = (self.count + n).clamp_min(1)
+        apart = mean - self.mean
+        self.squares += squares + apart.square() * self.count * n / total
+        self.mean += apart * n / total
+        self.count += n
+        self.low = torch.minimum(self.low, torch.where(seen, values, math.inf).amin(0))
+        self.high = torch.maximum(self.high, torch.where(seen, values, -math.inf).amax(0))
+
+    def std(self) -> Tensor:
+        """Standard deviations (divisor n); 1 where there is one value alone, or none."""
+        return torch.where(self.high > self.low, (self.squares / self.count.clamp_min(1)).sqrt(), 1.0)
 
 
 @described("logit")
@@ -156,13 +210,11 @@ class Logit(Preprocess):
             raise InputError(f"Logit needs alpha between 0 and 0.5, so that 0 and 1 stay finite; got {alpha}.")
         self.alpha = alpha
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         # α + (1 − 2α)(1 − x) is 1 − s without the cancellation near x = 1.
         log_s = (self.alpha + (1 - 2 * self.alpha) * x).log()
         log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
-        log_slope = math.log1p(-2 * self.alpha) - log_s - log_rest
-        return log_s - log_rest, log_slope.flatten(1).sum(1)
+        return log_s - log_rest, math.log1p(-2 * self.alpha) - log_s - log_rest
 
     def inverse(self, y: Tensor) -> Tensor:
         return ((y.sigmoid() - self.alpha) / (1 - 2 * self.alpha)).clamp(0, 1)
@@ -198,12 +250,12 @@ class Dequantise(Preprocess):
             raise InputError(f"Dequantise needs at least 2 levels; got {levels}.")
         self.levels, self.noise_shape, self.step = levels, tuple(event), 1.0 / levels
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         # Rounding must not carry x + u into the next cell, here or in the affine step that may follow.
-        edge = 4 * self.levels * torch.finfo(x.dtype).eps
-        u = _uniforms(noise, x, "Dequantise").clamp(edge, 1 - edge)
-        return (x + u) / self.levels, _constant(-_size(x) * math.log(self.levels), x)
+        u = _uniforms(noise, x, "Dequantise")
+        edge = 4 * self.levels * max(torch.finfo(kind.dtype).eps for kind in (x, noise) if kind is not None)
+        u = u.clamp(edge, 1 - edge)
+        return (x + u) / self.levels, _constant(-math.log(self.levels), x)
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y * self.levels).floor().clamp(0, self.levels - 1)
@@ -234,8 +286,7 @@ class Binarise(Preprocess):
             raise InputError(f"Binarise needs at least 2 levels; got {levels}.")
         self.levels, self.noise_shape = levels, tuple(event)
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         on = _uniforms(noise, x, "Binarise") * (self.levels - 1) < x
         return on.to(x.dtype), _constant(0.0, x)
 
@@ -282,12 +333,11 @@ class Chain(Preprocess):
             before = part.step_after(before)
         return before
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        y = _floating(x)
-        total = _constant(0.0, y)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, total = x, _constant(0.0, x)
         for part in self._parts():
-            y, log_jacobian = part(y, noise if part.noise_shape is not None else None)
-            total = total + log_jacobian
+            y, log_slope = part.cells(y, noise if part.noise_shape is not None else None)
+            total = total + log_slope
         return y, total
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -332,12 +382,11 @@ class Columns(Preprocess):
             raise InputError(f"Columns was made for {sum(self.sizes)} columns; got data {tuple(x.shape)}.")
         return list(zip(self.steps, x.split(self.sizes, -1), strict=True))  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = _floating(x)
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         noises = [None] * len(self.sizes) if noise is None else noise.split(self.sizes, -1)
         pairs = zip(self.split(x), noises, strict=True)
-        parts = [step(part, None if step.noise_shape is None else u) for (step, part), u in pairs]
-        return torch.cat([y for y, _ in parts], -1), sum((j for _, j in parts), _constant(0.0, x))
+        parts = [step.cells(part, None if step.noise_shape is None else u) for (step, part), u in pairs]
+        return torch.cat([y for y, _ in parts], -1), torch.cat([slope.expand_as(y) for y, slope in parts], -1)
 
     def inverse(self, y: Tensor) -> Tensor:
         return torch.cat([step.inverse(part) for step, part in self.split(y)], -1)
@@ -351,16 +400,24 @@ class Columns(Preprocess):
 
 
 def _floating(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
-
-
-def _size(x: Tensor) -> int:
-    return math.prod(x.shape[1:])
+    """Floats as they are; whole numbers in the default type, but in 64 bits where 32 could merge them."""
+    if x.is_floating_point():
+        return x
+    return x.to(torch.float64 if x.dtype in (torch.int32, torch.int64) else torch.get_default_dtype())
 
 
 def _constant(value: float, x: Tensor) -> Tensor:
-    """The same number for every example, [batch]."""
-    return torch.full((x.shape[0],), value, dtype=x.dtype, device=x.device)
+    """The same number for every cell."""
+    return torch.full((), value, dtype=torch.float64, device=x.device)
+
+
+def _summed(cells: Tensor, y: Tensor, seen: Tensor | None) -> Tensor:
+    """The sum over the cells that are seen, [batch], of what broadcasts to y [batch, *event]."""
+    if seen is not None:
+        cells = torch.where(seen, cells, 0.0)
+    if cells.dim() < y.dim():
+        return cells.expand(y.shape[1:]).sum().to(y.dtype).expand(y.shape[0])
+    return cells.flatten(1).sum(1).to(y.dtype)
 
 
 def _uniforms(noise: Tensor | None, x: Tensor, who: str) -> Tensor:

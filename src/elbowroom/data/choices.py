@@ -1,41 +1,47 @@
 """The two choices a data set needs: its support and its preprocessing."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Support, infer_support
+from elbowroom.numerics import InputError, Limits, Support, infer_support
 from elbowroom.preprocess import Affine, Binarise, Chain, Columns, Dequantise, Identity, Preprocess, Standardise
 
-__all__ = ["choose_preprocess", "state_support", "support_with_words"]
+from .values import Values, is_sparse
+
+__all__ = ["choose_preprocess", "fill_for", "state_support", "support_with_words"]
 
 _KINDS = ("binary", "unit", "grid", "real", "counts", "categorical", "mixed")
 _WORDS = ("auto", "dequantise", "dequantise-symmetric", "binarise", "binarise-fixed", "standardise", "none")
 
 
-def state_support(x: NDArray, stated: str | Support | Sequence[str | Support]) -> Support:
-    """The stated support, where it holds the data; a bare "grid" or "categorical" takes its levels from them.
+def state_support(x: Any, limits: Limits, stated: str | Support | Sequence[str | Support]) -> Support:
+    """The stated support, where it holds the data x; a bare "grid" or "categorical" takes its levels from them.
 
-    "mixed" infers the support of each column of a table; a sequence states them.
+    limits: of x. "mixed" infers the support of each column of a table; a sequence states them.
     """
     if isinstance(stated, Support) and stated.kind == "mixed":
         stated = stated.columns
     if stated == "mixed" or not isinstance(stated, str | Support):
         return _of_columns(x, None if isinstance(stated, str) else stated)
+    return _holding(limits, stated)
+
+
+def _holding(limits: Limits, stated: str | Support) -> Support:
+    """The stated support; InputError where it does not hold what has these limits."""
+    low, high = limits.low, limits.high
     if isinstance(stated, str):
         if stated not in _KINDS:
             raise InputError(f"There is no support {stated!r}; known are {', '.join(_KINDS)}.")
         needs = stated in ("grid", "categorical")
-        levels = max(2, math.floor(float(x.max())) + 1) if needs else None
-        stated = Support(stated, levels)  # type: ignore[arg-type]
-    low, high = float(x.min()), float(x.max())
+        stated = Support(stated, max(2, math.floor(high) + 1) if needs else None)  # type: ignore[arg-type]
     top = {"binary": 1.0, "unit": 1.0, "grid": (stated.levels or 0) - 1.0, "categorical": (stated.levels or 0) - 1.0}
     inside = stated.kind == "real" or (low >= 0 and high <= top.get(stated.kind, math.inf))
-    whole = stated.kind in ("real", "unit") or bool((x == np.round(x)).all())
+    whole = stated.kind in ("real", "unit") or limits.whole
     if not (inside and whole):
         raise InputError(
             f"The data do not lie in the stated support, {stated}: they reach from {low:g} to {high:g}"
@@ -45,7 +51,8 @@ def state_support(x: NDArray, stated: str | Support | Sequence[str | Support]) -
 
 
 def support_with_words(
-    x: NDArray,
+    x: Any,
+    limits: Limits,
     stated: str | Support | Sequence[str | Support] | None,
     columns: list[str],
     classes: dict[str, list[str]],
@@ -56,44 +63,62 @@ def support_with_words(
     """
     words = [Support("categorical", max(2, len(classes[c]))) if c in classes else None for c in columns]
     if stated is None or stated == "mixed":
-        found = [one or infer_support(column) for one, column in zip(words, x.T, strict=True)]
+        found = [one or infer_support(column) for one, column in zip(words, _columns(x), strict=True)]
     else:
-        found = list(state_support(x, stated).columns) or [state_support(x, stated)] * len(columns)
+        whole = state_support(x, limits, stated)
+        found = list(whole.columns) or [whole] * len(columns)
     for name, word, one in zip(columns, words, found, strict=True):
         if word and one.kind != "categorical":
             raise InputError(f"Column {name!r} holds words, so its support is 'categorical'; got {one.kind!r}.")
     return Support("mixed", columns=tuple(word or one for word, one in zip(words, found, strict=True)))
 
 
-def _of_columns(x: NDArray, stated: Sequence[str | Support] | None) -> Support:
-    if x.ndim != 2 or (stated is not None and len(stated) != x.shape[1]):
+def _of_columns(x: Any, stated: Sequence[str | Support] | None) -> Support:
+    if len(x.shape) != 2 or (stated is not None and len(stated) != x.shape[1]):
         raise InputError(f"A mixed support has one support per column of a table; got data {x.shape} and {stated}.")
-    found = [infer_support(column) for column in x.T] if stated is None else stated
-    return Support("mixed", columns=tuple(state_support(c, one) for c, one in zip(x.T, found, strict=True)))
+    limits = [Limits.of(column) for column in _columns(x)]
+    found = [infer_support(one) for one in limits] if stated is None else stated
+    return Support("mixed", columns=tuple(_holding(one, kind) for one, kind in zip(limits, found, strict=True)))
 
 
-def choose_preprocess(word: str | Preprocess, support: Support, train: Tensor, seed: int) -> Preprocess:
+def _columns(x: Any) -> Iterator[NDArray[Any]]:
+    """The columns of a table one by one, a sparse one densified by column."""
+    if not is_sparse(x):
+        return iter(x.T)
+    by_column = x.tocsc()
+    return (by_column[:, [i]].toarray().ravel() for i in range(x.shape[1]))
+
+
+def choose_preprocess(word: str | Preprocess, support: Support, train: Values, seed: int) -> Preprocess:
     """The map that a word means for data of this support; what it learns, it learns from `train` alone."""
     if isinstance(word, Preprocess):
         word.support(support)
         return word
     if word not in _WORDS:
         raise InputError(f"There is no preprocessing {word!r}; known are {', '.join(_WORDS)}, or a Preprocess module.")
-    event = tuple(train.shape[1:])
     if word == "auto" and support.kind == "mixed":
         steps: list[Preprocess] = [Standardise((n,)) if s.kind == "real" else Identity() for s, n in support.groups]
         columns = Columns(steps, [n for _, n in support.groups])
-        for step, part in columns.split(train):
+        for i, step in enumerate(steps):
             if isinstance(step, Standardise):
-                step.fit(part)
+                step.fit(columns.split(piece)[i][1] for piece in train.pieces())
         return columns
     if word == "auto":
         word = {"grid": "dequantise", "real": "standardise"}.get(support.kind, "none")
-    chosen = _made(word, support, event)
+    chosen = _made(word, support, train.event)
     chosen.support(support)
-    for step, x in _before_standardise(chosen, train, seed):
-        step.fit(x)
+    _settle(chosen, train, seed)
     return chosen
+
+
+def fill_for(chosen: Preprocess, event: tuple[int, ...]) -> Tensor:
+    """What stands in x where a cell is missing, [*event]: the mean, where the map takes one away, else 0."""
+    if isinstance(chosen, Standardise):
+        return chosen.mean.clone()
+    if isinstance(chosen, Columns):
+        steps = zip(chosen.steps, chosen.sizes, strict=True)
+        return torch.cat([fill_for(step, (size,)) for step, size in steps])  # type: ignore[arg-type]
+    return torch.zeros(event, dtype=torch.float64)
 
 
 def _made(word: str, support: Support, event: tuple[int, ...]) -> Preprocess:
@@ -115,14 +140,10 @@ def _made(word: str, support: Support, event: tuple[int, ...]) -> Preprocess:
     return Identity()
 
 
-def _before_standardise(chosen: Preprocess, train: Tensor, seed: int) -> list[tuple[Standardise, Tensor]]:
-    """The standardising step of the map, where there is one, with the data as they reach it."""
+def _settle(chosen: Preprocess, train: Values, seed: int) -> None:
+    """Fit the standardising step of the map, where there is one, to the data as they reach it."""
     if isinstance(chosen, Standardise):
-        return [(chosen, train)]
-    if not isinstance(chosen, Chain):
-        return []
-    first, last = chosen.steps[0], chosen.steps[-1]
-    if not isinstance(last, Standardise):
-        return []
-    uniforms = torch.rand(train.shape, generator=torch.Generator().manual_seed(seed))
-    return [(last, first(train, uniforms)[0])]
+        chosen.fit(train.pieces())
+    elif isinstance(chosen, Chain) and isinstance(chosen.steps[-1], Standardise):
+        first, generator = chosen.steps[0], torch.Generator().manual_seed(seed)
+        chosen.steps[-1].fit(first(x, torch.rand(x.shape, generator=generator))[0] for x in train.pieces())

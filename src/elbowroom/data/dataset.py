@@ -10,49 +10,101 @@ from elbowroom.numerics import Batch, Support
 from elbowroom.preprocess import Preprocess
 from elbowroom.runs import recipe_of
 
-__all__ = ["Dataset", "Examples", "describe"]
+from .values import Dense, Values
+
+__all__ = ["Dataset", "Examples", "describe", "filled"]
 
 
-@dataclass(slots=True, repr=False)
 class Examples:
-    """Rows of a data set, on the user's scale.
+    """Rows of a data set, on the user's scale, served by rows.
 
-    x: [n, *event]; index: [n] int64, the row's place in the whole data set; labels: [n] int64 class codes, or None;
-    context: name -> [n, ...], with the one-hot "label" [n, classes] where there are labels; data: hash of the whole
-    data set, so that estimates of the same data know each other.
+    Parameters
+    ----------
+    x
+        Values [n, *event] that rows are read from, or a tensor of them, in its own type.
+    index
+        The row's place in the whole data set, [n] int64.
+    labels
+        Class codes [n] int64, or None.
+    context
+        Name → [n, ...], with the one-hot "label" [n, classes] where there are labels.
+    data
+        Hash of the whole data set, so that estimates of the same data know each other.
+    observed
+        Latent block → (value [n, ...], mask [n]), for blocks that are known for some examples.
+    fill
+        Where cells may be missing (NaN in x), what stands there in a batch, [*event]; None where none may.
 
     >>> part = Examples(torch.eye(3), torch.tensor([7, 3, 5]))[1:]
-    >>> len(part), part.index.tolist(), part.batch().x[0].tolist()
-    (2, [3, 5], [0.0, 1.0, 0.0])
+    >>> len(part), part.index.tolist(), part.rows(slice(0, 1)).x.tolist()
+    (2, [3, 5], [[0.0, 1.0, 0.0]])
     """
 
-    x: Tensor
-    index: Tensor
-    labels: Tensor | None = None
-    context: dict[str, Tensor] = field(default_factory=dict)
-    data: str = ""
+    def __init__(
+        self,
+        x: Tensor | Values,
+        index: Tensor,
+        labels: Tensor | None = None,
+        context: dict[str, Tensor] | None = None,
+        data: str = "",
+        observed: dict[str, tuple[Tensor, Tensor]] | None = None,
+        fill: Tensor | None = None,
+    ) -> None:
+        self.values = Dense(x) if isinstance(x, Tensor) else x
+        self.index, self.labels, self.data, self.fill = index, labels, data, fill
+        self.context, self.observed = dict(context or {}), dict(observed or {})
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.values)
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return self.values.event
+
+    @property
+    def x(self) -> Tensor:
+        """All of x, [n, *event], in memory."""
+        return self.batch().x
 
     def __getitem__(self, key: Any) -> "Examples":
         """Some of the examples: a number, slice, list of numbers, mask or tensor of either."""
-        rows = torch.arange(len(self))
-        rows = rows[key] if isinstance(key, slice) else rows[_positions(key)]
-        labels = None if self.labels is None else self.labels[rows]
-        context = {name: value[rows] for name, value in self.context.items()}
-        return Examples(self.x[rows], self.index[rows], labels, context, self.data)
+        every = torch.arange(len(self))
+        rows = every[key] if isinstance(key, slice) else every[_positions(key)]
+        return Examples(self.values.chosen(rows), **self._beside(rows), data=self.data, fill=self.fill)
 
     def rows(self, positions: Tensor | slice) -> Batch:
-        """The examples at these positions, as a batch."""
-        return self.batch().rows(positions)
+        """The examples at these positions, as a batch; no others are read."""
+        if not isinstance(positions, slice):
+            positions = torch.arange(len(self))[positions.cpu()]
+        x, seen = filled(self.values.take(positions), self.fill)
+        beside = self._beside(positions)
+        if seen is not None:
+            beside["context"]["seen"] = seen.to(torch.get_default_dtype())
+        return Batch(x, **beside, seen=seen)
 
     def batch(self) -> Batch:
         """All of the examples as one batch."""
-        return Batch(self.x, self.index, dict(self.context), labels=self.labels)
+        return self.rows(slice(None))
+
+    def _beside(self, rows: Tensor | slice) -> dict[str, Any]:
+        return {
+            "index": self.index[rows],
+            "labels": None if self.labels is None else self.labels[rows],
+            "context": {name: value[rows] for name, value in self.context.items()},
+            "observed": {name: (value[rows], mask[rows]) for name, (value, mask) in self.observed.items()},
+        }
 
     def __repr__(self) -> str:
-        return f"Examples({len(self):,} of event {tuple(self.x.shape[1:])})"
+        return f"Examples({len(self):,} of event {self.event})"
+
+
+def filled(x: Tensor, fill: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """x with `fill` [*event] where a cell is missing (NaN), and where none is; as they are where fill is None."""
+    if fill is None:
+        return x, None
+    seen = ~x.isnan()
+    return torch.where(seen, x, fill.to(x)), seen
 
 
 @dataclass(repr=False)
@@ -60,9 +112,11 @@ class Dataset:
     """Data in three parts, where they lie, and the map from their scale to the network's.
 
     event: shape of one example; image_shape: (H, W) or (C, H, W) where the examples are images; columns: names of a
-    table's columns; label_names: one per class; sha256: hash of x and labels; official: the parts that the data's
+    table's columns; label_names: one per class; sha256: hash of x, the labels and what else comes with
+    x; official: the parts that the data's
     makers fixed; split_seed: what drew the others; notes: what a person should know about the data (constant
-    columns, repeated rows); classes: of columns that came in words, the words in the order of their codes.
+    columns, repeated rows); classes: of columns that came in words, the words in the order of their codes;
+    beside_classes: the same of contexts and observed blocks, whose one-hot columns are in this order.
     """
 
     name: str
@@ -81,6 +135,7 @@ class Dataset:
     official: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
+    beside_classes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def levels(self) -> int | None:
@@ -93,7 +148,16 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def record(self) -> dict[str, Any]:
-        """Plain values that say which data these are: for the recipe of a run."""
+        """Plain values that say which data these are: for the recipe of a run.
+
+        What only some data have (context beside the labels, observed blocks, missing cells) is named where it is there.
+        """
+        train = self.train
+        beside = {
+            "context": {name: list(value.shape[1:]) for name, value in train.context.items() if name != "label"},
+            "observed": {name: list(value.shape[1:]) for name, (value, _) in train.observed.items()},
+            "missing": None if train.fill is None else "mask",
+        }
         return {
             "name": self.name,
             "source": self.source,
@@ -107,6 +171,7 @@ class Dataset:
             "label_names": self.label_names,
             "preprocess": recipe_of(self.preprocess),
             "notes": list(self.notes),
+            **{name: value for name, value in beside.items() if value},
         }
 
     def __str__(self) -> str:
@@ -131,6 +196,7 @@ def describe(dataset: Dataset) -> str:
     if dataset.columns:
         lines.append(f"  columns     {_shortened(dataset.columns)}")
     lines += [f"  classes     {name}: {_shortened(words)}" for name, words in dataset.classes.items()]
+    lines += [f"  {line}" for line in _beside_words(dataset)]
     lines += [f"  sha256      {dataset.sha256}", f"  source      {dataset.source}"]
     lines += [f"  note        {note}" for note in dataset.notes]
     return "\n".join(lines)
@@ -148,6 +214,22 @@ def _event_words(dataset: Dataset) -> str:
     if dataset.image_shape is None:
         return f"{values:,} columns"
     return f"images {'×'.join(map(str, dataset.image_shape))} ({values:,} values, event {dataset.event})"
+
+
+def _beside_words(dataset: Dataset) -> list[str]:
+    """A line for each context and each block that is known for some examples."""
+    lines = []
+    for kind, found in (("context ", dataset.train.context), ("observed", dataset.train.observed)):
+        for name, value in found.items():
+            if name == "label":
+                continue
+            words = dataset.beside_classes.get(name)
+            what = _shortened(words) if words else "numbers"
+            known = ""
+            if isinstance(value, tuple):
+                known = f"; known for {sum(int(p.observed[name][1].sum()) for p in dataset.parts.values()):,}"
+            lines.append(f"{kind}    {name}: {what}{known}")
+    return lines
 
 
 def _map_words(recipe: Any) -> str:

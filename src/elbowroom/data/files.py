@@ -2,7 +2,7 @@
 
 import csv
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,27 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
-from .raw import Raw, columns_of, from_array, from_frame, is_number
+from .raw import Raw, columns_of, floats_or_words, from_array, from_frame, is_number
 
 __all__ = ["ENDINGS", "read_path"]
 
+_MAPPED_FROM = 2**28  # bytes of a .npy from which it is read by rows, in place
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
-def read_path(path: Path, labels: Any) -> tuple[Raw, Any]:
-    """Raw data of a file or folder, and the labels: the source's own, or what `labels` says instead."""
+def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = False) -> tuple[Raw, Any]:
+    """Raw data of a file or folder, and the labels: the source's own, or what `labels` says instead.
+
+    beside: names of columns (of arrays in a .npz) that are taken out of x as well. gaps: whether cells may be missing.
+    """
     if not path.exists():
         raise InputError(f"There is no file or folder {str(path)!r}.")
     if path.is_dir():
+        _no_columns(path, labels, beside)
         return _read_images(path, labels)
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder.")
-    return ENDINGS[path.suffix.lower()](path, labels)
+    return ENDINGS[path.suffix.lower()](path, labels, beside, gaps)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -34,43 +39,56 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{str(path)!r} cannot be read ({reason}): it may be cut short or of another format.")
 
 
-def _no_label_column(path: Path, labels: Any) -> None:
+def _no_columns(path: Path, labels: Any, beside: Sequence[str]) -> None:
     if isinstance(labels, str):
         raise InputError(f"{path.name!r} has no columns by name, so labels={labels!r} means nothing: give an array.")
+    if beside:
+        raise InputError(f"{path.name!r} has no columns by name, so {beside[0]!r} means nothing: give an array.")
 
 
-def _read_npy(path: Path, labels: Any) -> tuple[Raw, Any]:
-    _no_label_column(path, labels)
+def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
+    _no_columns(path, labels, beside)
     try:
-        array = np.load(path, allow_pickle=False)
+        mapped = path.stat().st_size >= _MAPPED_FROM
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from error
     return from_array(array, repr(path.name)), labels
 
 
-def _read_npz(path: Path, labels: Any) -> tuple[Raw, Any]:
+def _read_npz(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays: dict[str, Any] = {name: file[name] for name in file.files}
+        if {"format", "shape", "data"} <= set(arrays):
+            from scipy import sparse
+
+            arrays = {"x": sparse.load_npz(path)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise _unreadable(path, error) from error
-    key = next((k for k in ("x", "data", "images") if k in arrays), None)
-    if key is None:
-        if len(arrays) != 1:
-            held = ", ".join(map(repr, arrays)) or "nothing"
-            raise InputError(f"{path.name!r} holds {held}: name the data 'x', 'data' or 'images'.")
-        key = next(iter(arrays))
+    keys: list[str] = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
+    key = keys[0] if keys else ""
+    if key not in ("x", "data", "images") and len(arrays) != 1:
+        held = ", ".join(map(repr, arrays)) or "nothing"
+        raise InputError(f"{path.name!r} holds {held}: name the data 'x', 'data' or 'images'.")
     if isinstance(labels, str):
-        if labels not in arrays:
-            raise InputError(f"{path.name!r} holds no array {labels!r} for the labels; it holds {', '.join(arrays)}.")
-        labels = arrays[labels]
+        labels = _array_of(path, arrays, labels, "labels")
     elif labels is None:
-        labels = next((arrays[k] for k in ("y", "labels") if k in arrays), None)
-    return from_array(arrays[key], f"{key!r} in {path.name!r}"), labels
+        labels = next((arrays[k] for k in ("y", "labels") if k in arrays and k not in beside), None)
+    raw = from_array(arrays[key], f"{key!r} in {path.name!r}")
+    raw.taken = {name: _array_of(path, arrays, name, "context or observed") for name in beside}
+    return raw, labels
 
 
-def _read_csv(path: Path, labels: Any) -> tuple[Raw, Any]:
+def _array_of(path: Path, arrays: dict[str, Any], name: str, use: str) -> Any:
+    if name not in arrays:
+        raise InputError(f"{path.name!r} holds no array {name!r} for the {use}; it holds {', '.join(arrays)}.")
+    return arrays[name]
+
+
+def _read_csv(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
     """A table with or without a line of column names; quotes as in RFC 4180."""
+    wanted = [*beside, labels] if isinstance(labels, str) else list(beside)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = next(csv.reader(file), [])
@@ -78,23 +96,28 @@ def _read_csv(path: Path, labels: Any) -> tuple[Raw, Any]:
             raise InputError(f"{path.name!r} is empty; give at least two rows.")
         header = not all(is_number(cell) for cell in first)
         columns = [cell.strip() for cell in first] if header else [f"column {i + 1}" for i in range(len(first))]
-        if isinstance(labels, str) and labels not in columns:
-            raise InputError(f"{path.name!r} has no column {labels!r} for the labels; it has {', '.join(columns)}.")
-        skip = columns.index(labels) if isinstance(labels, str) else None
-        used = [i for i in range(len(columns)) if i != skip]
-        x, classes = _csv_values(path, columns, used, int(header))
-        if skip is not None:
-            labels = [row[skip] for row in _csv_rows(path, int(header))]
+        for name in wanted:
+            if name not in columns:
+                use = "context or observed" if name in beside else "labels"
+                raise InputError(f"{path.name!r} has no column {name!r} for the {use}; it has {', '.join(columns)}.")
+        used = [i for i, name in enumerate(columns) if name not in wanted]
+        x, classes = _csv_values(path, columns, used, int(header), gaps)
+        texts = {name: _csv_column(path, columns.index(name), int(header)) for name in wanted}
     except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
-    raw = Raw(x, columns=[columns[i] for i in used] if header else None, classes=classes)
+    taken = {name: floats_or_words(texts[name]) for name in beside}
+    raw = Raw(x, columns=[columns[i] for i in used] if header else None, classes=classes, taken=taken)
     if classes and any(is_number(cell) for cell in first):
         raw.notes.append(f"The first line was taken for the names of the columns: {', '.join(columns)}.")
-    return raw, labels
+    return raw, texts[labels] if isinstance(labels, str) else labels
+
+
+def _csv_column(path: Path, place: int, skip: int) -> NDArray[Any]:
+    return np.array([row[place] for row in _csv_rows(path, skip)], dtype=object)
 
 
 def _csv_values(
-    path: Path, columns: list[str], used: list[int], skip: int
+    path: Path, columns: list[str], used: list[int], skip: int, gaps: bool
 ) -> tuple[NDArray[Any], dict[str, list[str]]]:
     if not any(True for _ in _csv_rows(path, skip)):
         raise InputError(f"{path.name!r} has a line of names but no rows; give at least two.")
@@ -102,12 +125,12 @@ def _csv_values(
         with path.open(encoding="utf-8-sig") as file:
             x = np.loadtxt(file, delimiter=",", skiprows=skip, ndmin=2, comments=None, quotechar='"')
     except ValueError:
-        return _csv_slowly(path, columns, used, skip)
+        return _csv_slowly(path, columns, used, skip, gaps)
     return x[:, used], {}
 
 
 def _csv_slowly(
-    path: Path, columns: list[str], used: list[int], skip: int
+    path: Path, columns: list[str], used: list[int], skip: int, gaps: bool
 ) -> tuple[NDArray[Any], dict[str, list[str]]]:
     """Numbers, and classes where a column holds words; InputError that names what is wrong."""
     rows = []
@@ -115,18 +138,14 @@ def _csv_slowly(
         if len(row) != len(columns):
             raise InputError(f"{path.name!r} is ragged: line {number} has {len(row)} cells, not {len(columns)}.")
         empty = [i for i in used if not row[i].strip()]
-        if empty:
-            raise InputError(f"{path.name!r} has no value in line {number}, column {columns[empty[0]]!r}: fill it in.")
+        if empty and not gaps:
+            raise InputError(
+                f"{path.name!r} has no value in line {number}, column {columns[empty[0]]!r}: fill it in, or load the "
+                'table with missing="mask".'
+            )
         rows.append([row[i].strip() for i in used])
-    cells = [_floats_or_words(column) for column in zip(*rows, strict=True)]
-    return columns_of([columns[i] for i in used], cells, repr(path.name))
-
-
-def _floats_or_words(column: tuple[str, ...]) -> NDArray[Any]:
-    try:
-        return np.array([float(cell) for cell in column])
-    except ValueError:
-        return np.array(column, dtype=object)
+    cells = [floats_or_words(column) for column in zip(*rows, strict=True)]
+    return columns_of([columns[i] for i in used], cells, repr(path.name), gaps)
 
 
 def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
@@ -136,7 +155,7 @@ def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
                 yield row
 
 
-def _read_parquet(path: Path, labels: Any) -> tuple[Raw, Any]:
+def _read_parquet(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
     try:
         import pandas
         import pyarrow
@@ -146,12 +165,11 @@ def _read_parquet(path: Path, labels: Any) -> tuple[Raw, Any]:
         frame = pandas.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise _unreadable(path, error) from error
-    return from_frame(frame, labels, repr(path.name))
+    return from_frame(frame, labels, beside, repr(path.name), gaps)
 
 
 def _read_images(folder: Path, labels: Any) -> tuple[Raw, Any]:
     """Images of one size; subfolders, where there are any, are the labels."""
-    _no_label_column(folder, labels)
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file())
     if not paths:
         raise InputError(f"The folder {str(folder)!r} holds no images ({', '.join(sorted(_IMAGES))}).")

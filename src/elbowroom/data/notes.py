@@ -1,34 +1,51 @@
 """What a person should know about the data, said and not refused."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from elbowroom.numerics import Support
 
+from .scan import Scan
+from .values import blocks
+
 __all__ = ["fingerprints", "notes_on"]
 
-_CHUNK = 4096
 _LOOK = 200_000
 
 
-def fingerprints(x: NDArray[Any], codes: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], str]:
-    """A number per row, equal for equal rows, and the sha256 of all of x (as 32-bit floats) and the labels."""
-    digest = hashlib.sha256(f"{len(x)} examples of {x[0].size}".encode())
-    rows = np.empty(len(x), np.int64)
-    for start in range(0, len(x), _CHUNK):
-        chunk = np.ascontiguousarray(x[start : start + _CHUNK], dtype="<f4").reshape(-1, x[0].size) + np.float32(0)
+def fingerprints(
+    x: Any, wide: bool, codes: NDArray[np.int64] | None, beside: Mapping[str, Sequence[Tensor]]
+) -> tuple[NDArray[np.int64], str]:
+    """A number per row, equal for equal rows, and the sha256 of all of x, the labels and what else comes with them.
+
+    x is hashed as 32-bit floats where they hold every value, else (wide) as 64-bit ones.
+    """
+    size = int(np.prod(x.shape[1:]))
+    digest = hashlib.sha256(f"{x.shape[0]} examples of {size}".encode())
+    rows = np.empty(x.shape[0], np.int64)
+    kind = np.dtype("<f8" if wide else "<f4")
+    for start, block in blocks(x):
+        chunk = np.ascontiguousarray(block, dtype=kind) + kind.type(0)
+        chunk[np.isnan(chunk)] = np.nan
         digest.update(chunk.tobytes())
         rows[start : start + len(chunk)] = [hash(row.tobytes()) for row in chunk]
     if codes is not None:
         digest.update(codes.astype("<i8").tobytes())
+    for name, tensors in sorted(beside.items()):
+        digest.update(name.encode())
+        for tensor in tensors:
+            digest.update(tensor.numpy().astype("<f4").tobytes())
     return rows, digest.hexdigest()
 
 
 def notes_on(
-    x: NDArray[Any],
+    x: Any,
+    scanned: Scan,
     columns: list[str] | None,
     support: Support,
     rows: NDArray[np.int64],
@@ -36,14 +53,17 @@ def notes_on(
     test: NDArray[np.int64],
     official_test: int,
 ) -> list[str]:
-    """Notes on constant columns, repeated rows, and values that lie on a grid though their support is continuous."""
-    learned = x[: len(x) - official_test].reshape(len(x) - official_test, -1)
+    """Notes on missing cells, constant columns, repeated rows, and continuous values that lie on a grid."""
     notes = []
-    constant = np.flatnonzero(learned.min(axis=0) == learned.max(axis=0))
+    if scanned.gaps:
+        cells = int(np.prod(x.shape))
+        notes.append(f"Missing cells: {scanned.gaps:,} of {cells:,} ({scanned.gaps / cells:.1%}).")
+    constant = np.flatnonzero(scanned.constant)
     if constant.size:
         names = [columns[i] if columns else str(i) for i in constant[:8]]
         more = ", …" if constant.size > 8 else ""
-        notes.append(f"Columns that never change: {constant.size} of {learned.shape[1]:,} ({', '.join(names)}{more}).")
+        every = len(scanned.constant)
+        notes.append(f"Columns that never change: {constant.size} of {every:,} ({', '.join(names)}{more}).")
     repeated = len(rows) - len(np.unique(rows))
     if repeated:
         notes.append(f"Rows that repeat an earlier one: {repeated:,} of {len(rows):,}.")
@@ -51,13 +71,17 @@ def notes_on(
     if leaked:
         notes.append(f"Test rows that also stand in train: {leaked:,} of {len(test):,}.")
     if support.kind in ("unit", "real"):
-        notes += _hidden_grid(learned)
+        notes += _hidden_grid(x[: x.shape[0] - official_test])
     return notes
 
 
-def _hidden_grid(x: NDArray[Any]) -> list[str]:
+def _hidden_grid(x: Any) -> list[str]:
     """A note where continuous values repeat so much that they must lie on a grid, such as grey levels over 255."""
-    values = x.ravel()[:_LOOK]
+    values = np.empty(0)
+    for _, block in blocks(x):
+        values = np.concatenate([values, block[block == block]])[:_LOOK]
+        if values.size == _LOOK:
+            break
     distinct = np.unique(values)
     if not 2 < distinct.size <= min(257, values.size // 10):
         return []

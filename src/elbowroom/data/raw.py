@@ -1,6 +1,6 @@
 """Data as a source gives them, before support, split and preprocessing; and what may be in them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
+from .values import is_sparse
+
 __all__ = [
     "Raw",
+    "absent",
     "as_numbers",
-    "check_finite",
     "columns_of",
-    "encode_labels",
+    "floats_or_words",
     "from_array",
     "from_frame",
     "is_number",
 ]
 
-_MOST_CLASSES = 2_000
 _MOST_WORDS = 256
 
 
@@ -28,11 +29,12 @@ _MOST_WORDS = 256
 class Raw:
     """What a source holds: x [n, D] for a table, [n, H, W] or [n, C, H, W] for images; labels of any kind.
 
-    official: how many of the last rows are the official validation and test parts, in this order. classes: of the
-    columns that came in words, the words in the order of their codes in x.
+    x: an array, a memory-mapped one or a CSR matrix; NaN where a cell is missing. official: how many of the last rows
+    are the official validation and test parts, in this order. classes: of the columns that came in words, the words in
+    the order of their codes in x. taken: columns that were asked for by name beside x, as they came.
     """
 
-    x: NDArray[Any]
+    x: Any
     labels: Any = None
     label_names: list[str] | None = None
     columns: list[str] | None = None
@@ -40,12 +42,13 @@ class Raw:
     official: tuple[int, int] = (0, 0)
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
+    taken: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def as_numbers(values: Any, what: str) -> NDArray[Any]:
     """An array of numbers or booleans; InputError for ragged rows and anything else."""
     try:
-        array = np.asarray(values)
+        array = values if isinstance(values, np.memmap) else np.asarray(values)
     except ValueError as error:
         raise InputError(f"{what} is ragged: every row needs the same number of values.") from error
     if array.dtype.kind not in "buif":
@@ -54,7 +57,14 @@ def as_numbers(values: Any, what: str) -> NDArray[Any]:
 
 
 def from_array(values: Any, what: str = "The array") -> Raw:
-    """Raw data of an array: [n, D] is a table, [n, H, W], [n, C, H, W] and [n, H, W, C] are images."""
+    """Raw data of an array: [n, D] is a table, [n, H, W], [n, C, H, W] and [n, H, W, C] are images.
+
+    Memory-mapped arrays are not read, sparse matrices [n, D] not densified.
+    """
+    if is_sparse(values):
+        if values.ndim != 2 or values.dtype.kind not in "buif":
+            raise InputError(f"{what} is sparse, of shape {values.shape} and type {values.dtype}: give [n, columns].")
+        return Raw(values.tocsr())
     x = as_numbers(values, what)
     if x.ndim == 1:
         raise InputError(f"{what} has shape {x.shape}: one row per example is needed; one column? use x[:, None].")
@@ -64,52 +74,104 @@ def from_array(values: Any, what: str = "The array") -> Raw:
     if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
         raw.x = x.transpose(0, 3, 1, 2)
         raw.notes.append("The channels came last; they now come first.")
-    if x.dtype == np.uint8 and x.size and int(x.max()) >= 128:
-        raw.support = Support("grid", 256)
     return raw
 
 
-def from_frame(frame: Any, labels: Any, what: str = "The table") -> tuple[Raw, Any]:
-    """Raw data of a pandas DataFrame, and its labels: a column's name in `labels` takes that column out."""
-    if isinstance(labels, str):
-        if labels not in frame.columns:
-            raise InputError(f"{what} has no column {labels!r} for the labels; it has {_named(frame.columns)}.")
-        labels, frame = frame[labels].to_numpy(), frame.drop(columns=labels)
+def from_frame(
+    frame: Any, labels: Any, beside: Sequence[str] = (), what: str = "The table", gaps: bool = False
+) -> tuple[Raw, Any]:
+    """Raw data of a pandas DataFrame, and its labels: a column's name in `labels` takes that column out.
+
+    beside: names of columns that are taken out as well. gaps: whether words may be missing.
+    """
+    wanted = [*beside, labels] if isinstance(labels, str) else list(beside)
+    for name in wanted:
+        if name not in frame.columns:
+            use = "labels" if name not in beside else "context or observed"
+            raise InputError(f"{what} has no column {name!r} for the {use}; it has {_named(frame.columns)}.")
+        if list(frame.columns).count(name) > 1:
+            raise InputError(f"{what} has two columns named {name!r}: give each a name of its own.")
+    taken = {name: _cells(frame[name]) for name in wanted}
+    frame = frame.drop(columns=wanted)
     columns = [str(c) for c in frame.columns]
-    x, classes = columns_of(columns, [_cells(frame.iloc[:, i]) for i in range(len(columns))], what)
-    return Raw(x if columns else np.empty((len(frame), 0)), columns=columns, classes=classes), labels
+    x, classes = columns_of(columns, [_cells(frame.iloc[:, i]) for i in range(len(columns))], what, gaps)
+    x = x if columns else np.empty((len(frame), 0))
+    return Raw(x, columns=columns, classes=classes, taken=taken), taken[labels] if isinstance(labels, str) else labels
 
 
 def _cells(column: Any) -> NDArray[Any]:
-    """A column of a DataFrame: floats, or its words as they are."""
+    """A column of a DataFrame: numbers in their own type, or its words as they are."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "buif":
+        return np.asarray(column.to_numpy())
     if getattr(column.dtype, "kind", "O") in "buif":
-        return column.to_numpy(dtype="float64", na_value=np.nan)
-    return column.astype(object).to_numpy()
+        gaps = column.isna().any()
+        return np.asarray(column.to_numpy("float64", na_value=np.nan) if gaps else column.to_numpy())
+    return floats_or_words(column.astype(object), parse=False)
+
+
+def floats_or_words(cells: Iterable[Any], parse: bool = True) -> NDArray[Any]:
+    """Floats, NaN for what is missing, where all cells are numbers (or, to `parse`, read as such); else as they are."""
+    cells = list(cells)
+    gaps = [absent(cell) for cell in cells]
+    try:
+        if not parse and any(isinstance(cell, str) for cell in cells):
+            raise TypeError
+        numbers = [np.nan if gap else float(cell) for cell, gap in zip(cells, gaps, strict=True)]
+    except (TypeError, ValueError):
+        words = np.empty(len(gaps), dtype=object)
+        words[:] = [None if gap else cell for cell, gap in zip(cells, gaps, strict=True)]
+        return words
+    return np.array(numbers)
+
+
+def absent(cell: Any) -> bool:
+    """Whether a cell says that there is no value: None, NaN, pandas' NA and NaT, or an empty or "nan" text."""
+    if isinstance(cell, str):
+        return cell.strip().lower() in ("", "nan")
+    if isinstance(cell, float | np.floating):
+        return bool(np.isnan(cell))
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType")
 
 
 def columns_of(
-    names: list[str], cells: Sequence[NDArray[Any]], what: str
-) -> tuple[NDArray[np.float64], dict[str, list[str]]]:
+    names: list[str], cells: Sequence[NDArray[Any]], what: str, gaps: bool = False
+) -> tuple[NDArray[Any], dict[str, list[str]]]:
     """Numbers [n, columns] and, of the columns of words, the words that their codes mean, in sorted order.
 
-    cells: of every column, floats or words. Raises InputError for columns that are neither numbers nor classes (numbers
-    among words, empty cells, words that hardly repeat), and for classes where two columns have one name.
+    cells: of every column, numbers or words. gaps: whether words may be missing (None), which become NaN. Raises
+    InputError for columns that are neither numbers nor classes (numbers among words, empty cells, words that hardly
+    repeat), and for classes where two columns have one name.
     """
     pairs = list(zip(names, cells, strict=True))
-    bad = [name for name, values in pairs if values.dtype.kind == "O" and not _are_classes(values)]
+    words = {name: values for name, values in pairs if values.dtype.kind == "O"}
+    for name, values in words.items():
+        hole = next((row for row, value in enumerate(values) if value is None), None)
+        if hole is not None and not gaps:
+            where = f"row {hole}, column {name!r}"
+            raise InputError(f'{what} has no value in {where}: fill it in, or load it with missing="mask".')
+    bad = [name for name, values in words.items() if not _are_classes(_known(values))]
     if bad:
         raise InputError(_not_numbers(bad, what))
-    classes = {name: sorted(set(values)) for name, values in pairs if values.dtype.kind == "O"}
+    classes = {name: sorted(set(_known(values))) for name, values in words.items()}
     twice = [name for name in names if names.count(name) > 1] if classes else []
     if twice:
         raise InputError(f"{what} has two columns named {twice[0]!r}: give each a name of its own.")
-    x = [np.searchsorted(classes[name], values.astype(str)) if name in classes else values for name, values in pairs]
-    return np.stack(x, axis=1).astype(np.float64) if x else np.empty((0, 0)), classes
+    x = [_codes(values, classes[name]) if name in classes else values for name, values in pairs]
+    return np.stack(x, axis=1) if x else np.empty((0, 0)), classes
 
 
-def _are_classes(values: NDArray[Any]) -> bool:
+def _codes(values: NDArray[Any], words: list[str]) -> NDArray[np.float64]:
+    places = {word: float(place) for place, word in enumerate(words)}
+    return np.array([np.nan if value is None else places[value] for value in values])
+
+
+def _known(values: NDArray[Any]) -> list[Any]:
+    return [value for value in values if value is not None]
+
+
+def _are_classes(values: list[Any]) -> bool:
     """Whether these are words alone, not too many different ones, and each twice or more on average."""
-    if not all(isinstance(value, str) and value.strip() and not is_number(value) for value in values):
+    if not values or not all(isinstance(value, str) and not is_number(value) for value in values):
         return False
     different = len(set(values))
     return different <= min(_MOST_WORDS, len(values) / 2)
@@ -130,46 +192,6 @@ def _not_numbers(columns: Any, what: str) -> str:
         f"{what} has columns that are not numbers: {_named(columns)}; a column of classes holds words alone, at most "
         f"{_MOST_WORDS} different ones and each twice or more on average: drop or encode these, or name one as labels."
     )
-
-
-def check_finite(x: NDArray[Any], columns: list[str] | None) -> None:
-    """InputError for an empty array, fewer than two examples, or NaN and infinity, naming the first place."""
-    if x.size == 0:
-        raise InputError(f"The data are empty (shape {x.shape}); give at least two examples of one value or more.")
-    if len(x) < 2:
-        raise InputError("The data hold one example; give at least two, of which a model can learn.")
-    if x.dtype.kind != "f":
-        return
-    bad = ~np.isfinite(x)
-    if bad.any():
-        row, *place = (int(i) for i in np.argwhere(bad)[0])
-        column = repr(columns[place[0]]) if columns else place[0] if len(place) == 1 else tuple(place)
-        where = f"first in row {row}, column {column}" if len(place) == 1 else f"first in example {row}, at {column}"
-        raise InputError(
-            f"The data hold {int(bad.sum()):,} values that are NaN, infinite or beyond 32-bit floats, {where}: "
-            "drop those rows or fill them in."
-        )
-
-
-def encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple[NDArray[np.int64], list[str]]:
-    """Class codes [n] and the classes' names: of any labels in sorted order, or of codes into given `names`."""
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or len(array) != n:
-        raise InputError(f"The labels have shape {array.shape} for {n:,} examples: give one label per example.")
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all() or not (array == np.round(array)).all():
-            raise InputError("The labels hold NaN or fractions: labels are classes; leave out what is none.")
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "buiUS":
-        array = array.astype(str)
-    if names is not None:
-        return array.astype(np.int64), names
-    classes, codes = np.unique(array, return_inverse=True)
-    if len(classes) > _MOST_CLASSES:
-        raise InputError(f"The labels have {len(classes):,} distinct values; labels are classes, so leave these out.")
-    return codes.astype(np.int64), [str(label) for label in classes]
 
 
 def _named(columns: Any, most: int = 8) -> str:

@@ -14,5 +14,6 @@ from .noise import derived_seed as derived_seed
 from .noise import keyed_generators as keyed_generators
 from .noise import keyed_normal as keyed_normal
 from .noise import keyed_uniform as keyed_uniform
+from .support import Limits as Limits
 from .support import Support as Support
 from .support import infer_support as infer_support

@@ -81,6 +81,8 @@ def as_rows(examples: Any) -> Rows:
         return examples
     if all(hasattr(examples, part) for part in ("train", "validation", "test")):
         raise InputError("A data set has three parts: say which one is meant, as in data.test.")
+    if np.ma.is_masked(examples):
+        raise InputError("Some cells of these examples are masked: load them with load_data(..., missing='mask').")
     if isinstance(examples, Tensor):
         x = examples
     else:

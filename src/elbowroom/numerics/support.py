@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .errors import InputError
 
-__all__ = ["Kind", "Support", "infer_support"]
+__all__ = ["Kind", "Limits", "Support", "infer_support"]
 
 Kind = Literal["binary", "unit", "grid", "real", "counts", "categorical", "mixed"]
 
@@ -56,20 +56,48 @@ class Support:
         return words[self.kind]
 
 
-def infer_support(values: ArrayLike, max_levels: int = 256) -> Support:
-    """The narrowest support that holds `values` (any shape): binary, grid, counts, unit or real.
+@dataclass(frozen=True)
+class Limits:
+    """From where to where numbers reach, and whether all of them are whole.
 
-    Whole numbers from 0 that use at most `max_levels` levels are a grid; a longer or sparse range is counts.
+    >>> Limits.of([0.0, 2.5, float("nan")]).joined(Limits.of([7]))
+    Limits(low=0.0, high=7.0, whole=False)
+    """
+
+    low: float
+    high: float
+    whole: bool
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> "Limits":
+        """The limits of an array of any shape; NaN is a missing value and left out.
+
+        Raises InputError where there are no values.
+        """
+        array = np.asarray(values)
+        floats = array.dtype.kind not in "bui"
+        low, high = (float(f.reduce(array, axis=None)) if array.size else np.nan for f in (np.fmin, np.fmax))
+        if np.isnan(low):
+            raise InputError("The data are empty; give at least two examples.")
+        return cls(low, high, not floats or bool(((array == np.round(array)) | np.isnan(array)).all()))
+
+    def joined(self, other: "Limits") -> "Limits":
+        """The limits of both together."""
+        return Limits(min(self.low, other.low), max(self.high, other.high), self.whole and other.whole)
+
+
+def infer_support(values: ArrayLike | Limits, max_levels: int = 256) -> Support:
+    """The narrowest support that holds `values` (any shape, or their limits): binary, grid, counts, unit or real.
+
+    Whole numbers from 0 that use at most `max_levels` levels are a grid; a longer or sparse range is counts. NaN is a
+    missing value and left out.
 
     >>> str(infer_support([[0.0, 16.0], [3.0, 4.0]]))
     'integer grid 0…16'
     """
-    array = np.asarray(values)
-    if array.size == 0:
-        raise InputError("The data are empty; give at least two examples.")
-    low, high = float(array.min()), float(array.max())
-    whole = array.dtype.kind in "bui" or bool(np.all(array == np.round(array)))
-    if whole and low >= 0:
+    limits = values if isinstance(values, Limits) else Limits.of(values)
+    low, high = limits.low, limits.high
+    if limits.whole and low >= 0:
         if high <= 1:
             return Support("binary")
         return Support("grid", int(high) + 1) if high < max_levels else Support("counts")

@@ -13,8 +13,9 @@ from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
 from elbowroom.vae.model import evaluating
 
-from .loop import Settings, Split, steps_per_epoch
+from .loop import Settings, steps_per_epoch
 from .selection import SELECT, fixed_normal
+from .split import Split
 from .step import TrainingStep
 
 __all__ = ["check", "reason", "two_examples"]
@@ -64,7 +65,7 @@ def _check_schedule(settings: Settings, n: int) -> None:
 
 def _check_data(vae: VAE, data: Dataset) -> None:
     vae.likelihood.check(vae.preprocess.support(data.support))
-    event = tuple(data.train.x.shape[1:])
+    event, first = data.train.event, data.train.rows(slice(0, 1))
     if vae.likelihood.event != event:
         way_out = (
             "load the data with flat=True or flat=False"
@@ -73,12 +74,17 @@ def _check_data(vae: VAE, data: Dataset) -> None:
         )
         raise InputError(f"The likelihood is over {vae.likelihood.event} and examples have shape {event}: {way_out}.")
     for name in vae.context_names:
-        if name not in data.train.context:
-            there = ", ".join(data.train.context) or "none"
+        if name not in first.context:
+            there = ", ".join(first.context) or "none"
             raise InputError(
                 f"The model reads the context {name!r}, which the data lack (they have: {there}): give labels to "
                 f"load_data, or add it to each part's context."
             )
+    if first.seen is not None and "seen" not in vae.likelihood.given:
+        raise InputError(
+            f"{data.name!r} has missing cells, and this likelihood would score what they are filled with: take one "
+            f"that reads which are seen, as likelihoods.Mixed(..., seen='seen') does, or fill them in yourself."
+        )
 
 
 def _check_parts(step: TrainingStep) -> None:

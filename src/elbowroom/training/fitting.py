@@ -24,8 +24,9 @@ from .engines import Adam, Alone, Engine, Stacked
 from .folder import Checkpoint, RunFolder
 from .groups import groups, reason_alone
 from .history import History
-from .loop import Loop, Member, Settings, Split
+from .loop import Loop, Member, Settings
 from .selection import Select, values_by
+from .split import Split
 from .step import TrainingStep
 
 __all__ = ["fit", "fit_stacked"]
@@ -315,8 +316,12 @@ class Plan:
     def _settle(self, vae: VAE) -> list[str]:
         """Let the components take from the training data what was left to them."""
         train_set = self.data.train
-        x = train_set.x.to(vae.device, vae.dtype)
-        y, _ = vae.preprocess(x, vae.keyed_noise(0, train_set.index, 0).get("x"))
+        if not train_set.values.in_memory and len(train_set) > _ROWS_AT_ONCE:
+            train_set = train_set[torch.linspace(0, len(train_set) - 1, _ROWS_AT_ONCE).long()]
+        batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
+        y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
+        if batch.seen is not None:
+            y = y.masked_fill(~batch.seen, torch.nan)
         step = vae.preprocess.step
         parts = [vae.likelihood, *vae.prior.values(), *vae.posterior.values()]
         return [note for part in parts for note in part.settle(y, step, vae.latents)]

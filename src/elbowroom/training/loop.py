@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from elbowroom.data import Examples
-from elbowroom.numerics import Batch, Noise
+from elbowroom.numerics import Noise
 from elbowroom.runs import Progress
 
 from .engines import Engine, Record
 from .folder import Checkpoint, RunFolder
 from .history import History
 from .selection import Select, Values
+from .split import Split
 
-__all__ = ["Loop", "Member", "Settings", "Split", "steps_per_epoch"]
+__all__ = ["Loop", "Member", "Settings", "steps_per_epoch"]
 
 _ROWS_AT_ONCE = 1_000
 _CHECKPOINT_EVERY = 30.0
@@ -42,23 +42,6 @@ class Settings:
     progress: bool = True
     rank: int = 0
     ranks: int = 1
-
-
-class Split:
-    """Examples on the training device, served by rows."""
-
-    def __init__(self, examples: Examples, names: Sequence[str], device: torch.device, dtype: torch.dtype) -> None:
-        self.x = examples.x.to(device, dtype)
-        self.index = examples.index.to(device)
-        self.context = {name: examples.context[name].to(device, dtype) for name in names}
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def batch(self, rows: Tensor) -> Batch:
-        """The examples at these rows."""
-        context = {name: value.index_select(0, rows) for name, value in self.context.items()}
-        return Batch(self.x.index_select(0, rows), self.index.index_select(0, rows), context)
 
 
 class Member:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.likelihoods import Normal
@@ -16,6 +15,8 @@ __all__ = ["SELECT", "Select", "Values", "fixed_normal", "values_by"]
 
 Select = Literal["objective", "calibrated", "last"]
 SELECT = ("objective", "calibrated", "last")
+
+_ROWS_AT_ONCE = 1_000
 
 Values = Callable[[dict[str, float], dict[str, float]], float]
 """(train row, validation row) → the number by which epochs are chosen; smaller is better."""
@@ -54,6 +55,9 @@ def _calibrated(vae: VAE, data: Dataset, seed: int) -> Values:
 
 @torch.no_grad()
 def _mean_log_jacobian(vae: VAE, examples: Examples, seed: int) -> float:
-    noise = vae.keyed_noise(0, examples.index, seed).get("x")
-    jacobian: Tensor = vae.preprocess(examples.x.to(vae.device, vae.dtype), noise)[1]
-    return jacobian.double().mean().item()
+    total = 0.0
+    for start in range(0, len(examples), _ROWS_AT_ONCE):
+        batch = examples.rows(slice(start, start + _ROWS_AT_ONCE))
+        _, log_jacobian = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
+        total += log_jacobian.double().sum().item()
+    return total / len(examples)

@@ -142,12 +142,13 @@ class VAE(nn.Module):
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
         """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch]."""
         device, dtype = self.device, self.dtype
-        y, log_jacobian = self.preprocess(batch.x.to(device), noise.get("x"))
+        seen = () if batch.seen is None else (batch.seen.to(device),)
+        y, log_jacobian = self.preprocess(batch.x.to(device), noise.get("x"), *seen)
         context = {
             name: value.to(device, dtype if value.is_floating_point() else None).unsqueeze(0)
             for name, value in batch.context.items()
         }
-        return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian
+        return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian.to(dtype)
 
     def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
         """Fresh noise for a training step, from one generator."""

@@ -1,0 +1,205 @@
+"""What comes with x: labels, context that a model may read, and latents that are known for some examples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom.numerics import InputError
+
+from .raw import Raw, absent, floats_or_words
+
+__all__ = ["Beside", "beside_of", "names_in"]
+
+_MOST_CLASSES = 2_000
+
+Context = str | Sequence[str] | Mapping[str, Any] | None
+Observed = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What comes with x [n, ...]: class codes, contexts, observed blocks, and the words that one-hot columns mean."""
+
+    codes: NDArray[np.int64] | None
+    label_names: list[str] | None
+    context: dict[str, Tensor]
+    observed: dict[str, tuple[Tensor, Tensor]]
+    words: dict[str, list[str]]
+
+    def of(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """The part of these rows, as Examples takes it."""
+        return {
+            "labels": None if self.codes is None else torch.from_numpy(self.codes[rows]),
+            "context": {name: value[rows] for name, value in self.context.items()},
+            "observed": {name: (value[rows], mask[rows]) for name, (value, mask) in self.observed.items()},
+        }
+
+    def hashed(self) -> dict[str, tuple[Tensor, ...]]:
+        """What a hash of the data covers beside x and the codes."""
+        contexts = {f"context {name}": (value,) for name, value in self.context.items() if name != "label"}
+        return contexts | {f"observed {name}": pair for name, pair in self.observed.items()}
+
+
+def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps: bool) -> Beside:
+    """What comes with the raw data; gaps: whether cells of x may be missing."""
+    n = raw.x.shape[0]
+    codes, label_names = (None, None) if labels is None else _encode_labels(labels, n, raw.label_names)
+    contexts, words = _contexts_of(context, raw.taken, n)
+    taken = ["x"] + ["label"] * (codes is not None) + ["seen"] * gaps
+    for name in contexts:
+        if name in taken:
+            raise InputError(f"A context cannot be called {name!r}, which these data have already: give another name.")
+    if codes is not None and label_names is not None:
+        one_hot = torch.nn.functional.one_hot(torch.from_numpy(codes), len(label_names))
+        contexts = {"label": one_hot.to(torch.float32), **contexts}
+    blocks, classes = _observed_of(observed, raw.taken, n)
+    return Beside(codes, label_names, contexts, blocks, words | classes)
+
+
+def names_in(context: Context, observed: Observed) -> list[str]:
+    """Names of the columns that are to be taken out of the source."""
+    named = [value for value in (*_asked(context).values(), *(observed or {}).values()) if isinstance(value, str)]
+    return list(dict.fromkeys(named))
+
+
+def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple[NDArray[np.int64], list[str]]:
+    """Class codes [n] and the classes' names: of any labels in sorted order, or of codes into given `names`.
+
+    Raises InputError for what is no class, and for missing labels.
+    """
+    array = _plain(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or len(array) != n:
+        raise InputError(f"The labels have shape {array.shape} for {n:,} examples: give one label per example.")
+    gaps = _gaps(array)
+    if gaps.any():
+        raise InputError(
+            f"{int(gaps.sum()):,} of the {n:,} labels are missing: labels are known for every example; what is known "
+            "for some of them is a latent block, given by observed={block: array}."
+        )
+    if array.dtype.kind == "f":
+        if not (array == np.round(array)).all():
+            raise InputError("The labels hold fractions: labels are classes; leave out what is none.")
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "buiUS":
+        array = array.astype(str)
+    if names is not None:
+        return array.astype(np.int64), names
+    classes, codes = np.unique(array, return_inverse=True)
+    if len(classes) > _MOST_CLASSES:
+        raise InputError(f"The labels have {len(classes):,} distinct values; labels are classes, so leave these out.")
+    return codes.astype(np.int64), [str(label) for label in classes]
+
+
+def _contexts_of(
+    context: Context, taken: Mapping[str, NDArray[Any]], n: int
+) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """Contexts name → [n, ...] in 32-bit floats, and, of those that came in words (one-hot), the words."""
+    found, words = {}, {}
+    for name, given in _asked(context).items():
+        value, classes = _encoded(f"The context {name!r}", taken[given] if isinstance(given, str) else given, n)
+        if isinstance(classes, list):
+            words[name] = classes
+        if bool(value.isnan().any()):
+            raise InputError(f"The context {name!r} has missing values: fill them in, or drop those rows.")
+        found[name] = value
+    return found, words
+
+
+def _observed_of(
+    observed: Observed, taken: Mapping[str, NDArray[Any]], n: int
+) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, list[str]]]:
+    """Latent blocks → (value [n, ...], mask [n] of where it is known), and, of blocks of classes, their names.
+
+    One number or word per example is a class, −1, None and NaN one that is not known; [n, d] are real numbers, a row of
+    NaN one that is not known.
+    """
+    found, words = {}, {}
+    for name, given in (observed or {}).items():
+        what = f"observed[{name!r}]"
+        array = _plain(taken[given] if isinstance(given, str) else given)
+        if array.ndim == 1:
+            value, words[name] = _classes(what, _rows(what, array, n))
+        else:
+            value = _numbers(what, _rows(what, array, n))
+        gaps = value.isnan().flatten(1)
+        if bool((gaps.any(1) & ~gaps.all(1)).any()):
+            raise InputError(f"{what} has rows that are known in part: a block is known whole or not at all.")
+        found[name] = (value.nan_to_num(0.0), ~gaps.any(1))
+    return found, words
+
+
+def _asked(context: Context) -> Mapping[str, Any]:
+    if isinstance(context, str):
+        return {context: context}
+    return context if isinstance(context, Mapping) else {name: name for name in context or ()}
+
+
+def _plain(values: Any) -> NDArray[Any]:
+    """An array; None, where a masked array masks, of objects."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        return np.where(np.ma.getmaskarray(values), np.array(None), np.asarray(values))
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+
+
+def _gaps(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which cells say that there is no value."""
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind in "buiS":
+        return np.zeros(array.shape, bool)
+    return np.array([absent(cell) for cell in array.ravel()], bool).reshape(array.shape)
+
+
+def _rows(what: str, array: NDArray[Any], n: int) -> NDArray[Any]:
+    if array.ndim == 0 or len(array) != n:
+        raise InputError(f"{what} has shape {array.shape} for {n:,} examples: give one row per example.")
+    return array
+
+
+def _encoded(what: str, values: Any, n: int) -> tuple[Tensor, list[str] | None]:
+    """Numbers [n, ...], a column as [n, 1]; or words one-hot, and the words."""
+    array = _rows(what, _plain(values), n)
+    if array.dtype.kind not in "buifOUS":
+        raise InputError(f"{what} holds {array.dtype} values: give numbers or words.")
+    cells = floats_or_words(array, parse=False) if array.ndim == 1 and array.dtype.kind not in "buif" else array
+    if cells.dtype.kind in "buif":
+        return _numbers(what, cells[:, None] if cells.ndim == 1 else cells), None
+    if array.dtype.kind == "O" and not all(isinstance(cell, str) or cell is None for cell in cells.ravel()):
+        raise InputError(f"{what} holds neither numbers nor words alone: encode it first.")
+    return _classes(what, array)
+
+
+def _numbers(what: str, array: NDArray[Any]) -> Tensor:
+    """Floats [n, ...], NaN for what is missing."""
+    try:
+        if array.dtype.kind in "buifO":
+            return torch.from_numpy(np.array(array, dtype=np.float32))
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{what} holds {array.dtype} values of shape {array.shape}: give numbers.")
+
+
+def _classes(what: str, array: NDArray[Any]) -> tuple[Tensor, list[str]]:
+    """One-hot [n, classes], rows of NaN for what is missing, and the names; whole numbers are codes from 0."""
+    cells = array if array.dtype.kind in "buif" else floats_or_words(array, parse=False)
+    gaps = _gaps(cells)
+    if cells.dtype.kind in "buif":
+        gaps = gaps | (cells == -1)
+        known = cells[~gaps].astype(np.float64)
+        if (known < 0).any() or (known != np.round(known)).any():
+            raise InputError(f"{what} has one number per example, so a class 0, 1, …; give real numbers as [n, d].")
+        codes, names = known.astype(np.int64), [str(i) for i in range(int(known.max(initial=-1)) + 1)]
+    else:
+        codes, names = _encode_labels(cells[~gaps].astype(str), int((~gaps).sum()))
+    if not 2 <= len(names) <= _MOST_CLASSES:
+        raise InputError(f"{what} knows {len(names):,} classes; give from 2 to {_MOST_CLASSES:,}.")
+    value = torch.full((len(array), len(names)), torch.nan)
+    value[torch.from_numpy(~gaps)] = torch.nn.functional.one_hot(torch.from_numpy(codes), len(names)).float()
+    return value, names

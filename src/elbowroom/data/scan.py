@@ -1,0 +1,84 @@
+"""One pass over all values before anything is made of them: what they are, and what may not be among them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbowroom.numerics import InputError, Limits
+
+from .values import blocks
+
+__all__ = ["Scan", "scan"]
+
+_EXACT = 2.0**53  # from here on floats of 64 bits merge whole numbers
+_BEYOND = np.float64(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a pass over the data found.
+
+    wide: whether floats of 32 bits would change a value; constant: [values of an example], whether a value is the same
+    in all rows before the official test part; gaps: how many cells are missing.
+    """
+
+    limits: Limits
+    wide: bool
+    constant: NDArray[np.bool_]
+    gaps: int
+
+
+def scan(x: Any, columns: list[str] | None = None, official_test: int = 0, may_miss: bool = False) -> Scan:
+    """Look at every value once; InputError for too few, and for NaN (unless cells may be missing) and infinity."""
+    size = int(np.prod(x.shape))
+    if size == 0:
+        raise InputError(f"The data are empty (shape {x.shape}); give at least two examples of one value or more.")
+    if x.shape[0] < 2:
+        raise InputError("The data hold one example; give at least two, of which a model can learn.")
+    bad, first, gaps, wide = 0, (0, 0), 0, False
+    found: list[Limits] = []
+    low, high = np.full(size // x.shape[0], np.inf), np.full(size // x.shape[0], -np.inf)
+    for start, block in blocks(x):
+        missing = block != block
+        wrong = (np.abs(block) > _BEYOND) if may_miss else missing | (np.abs(block) > _BEYOND)
+        if block.dtype.kind == "f" and wrong.any():
+            row, place = np.argwhere(wrong)[0]
+            first = first if bad else (start + int(row), int(place))
+            bad += int(wrong.sum())
+        gaps += int(missing.sum())
+        if not missing.all():
+            found.append(Limits.of(block))
+        wide = wide or not bool(((_in_32_bits(block) == block) | missing).all())
+        learned = block[: max(x.shape[0] - official_test - start, 0)]
+        if len(learned):
+            low, high = np.fmin(low, np.fmin.reduce(learned)), np.fmax(high, np.fmax.reduce(learned))
+    if bad:
+        raise InputError(_not_finite(x.shape, columns, bad, *first))
+    if not found:
+        raise InputError("Every cell of the data is missing; give at least two examples with values.")
+    limits = found[0]
+    for one in found[1:]:
+        limits = limits.joined(one)
+    if x.dtype.kind in "iu" and max(-limits.low, limits.high) > _EXACT:
+        raise InputError("The data hold whole numbers beyond 2^53, which floats merge: take an offset away from them.")
+    return Scan(limits, wide, low == high, gaps)
+
+
+def _in_32_bits(block: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return block.astype(np.float32).astype(np.float64)
+
+
+def _not_finite(shape: tuple[int, ...], columns: list[str] | None, bad: int, row: int, place: int) -> str:
+    if len(shape) == 2:
+        where = f"first in row {row}, column {columns[place]!r}" if columns else f"first in row {row}, column {place}"
+        also = ', or load them with missing="mask"'
+    else:
+        at = tuple(int(i) for i in np.unravel_index(place, shape[1:]))
+        where, also = f"first in example {row}, at {at}", ""
+    return (
+        f"The data hold {bad:,} values that are NaN, infinite or beyond 32-bit floats, {where}: drop those rows or "
+        f"fill them in{also}."
+    )

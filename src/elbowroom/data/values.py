@@ -1,0 +1,183 @@
+"""What stands behind a part of a data set: a tensor, a memory-mapped array or a sparse matrix, all read by rows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["Dense", "Mapped", "Sparse", "Values", "blocks", "is_sparse", "values_of"]
+
+_CELLS_AT_ONCE = 2**20
+_MOST_ROWS_AT_ONCE = 1_000
+_WIDE = (torch.float64, torch.int64, torch.int32)
+
+
+class Values:
+    """Rows of numbers as they came, handed on as floats: of 64 bits where `wide`, else of 32, which then hold them.
+
+    event: shape of one example; device: where the rows are handed on to; in_memory: whether all rows are at hand as
+    numbers. Missing cells are NaN.
+    """
+
+    wide: bool
+    event: tuple[int, ...]
+    device: torch.device = torch.device("cpu")
+    in_memory: bool = False
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, *event]."""
+        return (len(self), *self.event)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type that holds every value."""
+        return torch.float64 if self.wide else torch.float32
+
+    def take(self, rows: Tensor | slice) -> Tensor:
+        """The rows at these positions, from 0 to len − 1, as floats [rows, *event]."""
+        raise NotImplementedError
+
+    def chosen(self, rows: Tensor) -> "Values":
+        """Some of the rows, behind the same interface; nothing is read where it need not be."""
+        raise NotImplementedError
+
+    def to(self, device: torch.device) -> "Values":
+        """The same, handing its rows on to this device."""
+        raise NotImplementedError
+
+    def pieces(self) -> Iterator[Tensor]:
+        """All rows in turn, as many at once as memory should hold."""
+        step = _rows_at_once(self.event)
+        return (self.take(slice(start, start + step)) for start in range(0, len(self), step))
+
+
+class Dense(Values):
+    """Numbers in memory, in their own type: bytes stay bytes until a batch is taken.
+
+    wide: found from the numbers where it is not stated.
+
+    >>> values = Dense(torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8))
+    >>> values.take(torch.tensor([1])), values.tensor.dtype
+    (tensor([[3., 4.]]), torch.uint8)
+    """
+
+    in_memory = True
+
+    def __init__(self, tensor: Tensor, wide: bool | None = None) -> None:
+        self.tensor, self.event, self.device = tensor, tuple(tensor.shape[1:]), tensor.device
+        self.wide = _needs_64_bits(tensor) if wide is None else wide
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def take(self, rows: Tensor | slice) -> Tensor:
+        """The rows at these positions; a slice of floats is a view."""
+        some = self.tensor[rows] if isinstance(rows, slice) else self.tensor.index_select(0, rows)
+        return some.to(self.dtype)
+
+    def chosen(self, rows: Tensor) -> Values:
+        """A copy of these rows."""
+        return Dense(self.tensor.index_select(0, rows), self.wide)
+
+    def to(self, device: torch.device) -> Values:
+        """The same numbers there, as floats already where these are smaller than the type in which they came."""
+        smaller = self.dtype.itemsize < self.tensor.dtype.itemsize
+        return Dense(self.tensor.to(device, self.dtype if smaller else None), self.wide)
+
+    def pieces(self) -> Iterator[Tensor]:
+        """All rows at once."""
+        yield self.take(slice(None))
+
+
+class _Elsewhere(Values):
+    """Rows that become numbers in memory only as they are taken."""
+
+    def __init__(self, source: Any, places: NDArray[np.int64], event: tuple[int, ...], wide: bool) -> None:
+        self.source, self.places, self.event, self.wide = source, places, event, wide
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def take(self, rows: Tensor | slice) -> Tensor:
+        """The rows at these positions, and no others, read into memory."""
+        places = self.places[rows if isinstance(rows, slice) else rows.numpy(force=True)]
+        some = np.ascontiguousarray(self._read(places), dtype=np.float64 if self.wide else np.float32)
+        return torch.from_numpy(some.reshape(len(places), *self.event)).to(self.device)
+
+    def chosen(self, rows: Tensor) -> Values:
+        """The same source, at fewer places."""
+        return self._at(self.places[rows.numpy(force=True)], self.device)
+
+    def to(self, device: torch.device) -> Values:
+        """The same source, its batches handed on to the device."""
+        return self._at(self.places, device)
+
+    def _at(self, places: NDArray[np.int64], device: torch.device) -> Values:
+        same = type(self)(self.source, places, self.event, self.wide)
+        same.device = device
+        return same
+
+    def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        raise NotImplementedError
+
+
+class Mapped(_Elsewhere):
+    """Rows of a memory-mapped array [n, ...], which is never read whole."""
+
+    def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        return np.asarray(self.source[places])
+
+
+class Sparse(_Elsewhere):
+    """Rows of a sparse matrix in rows (CSR), densified as they are taken."""
+
+    def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        dense: NDArray[Any] = self.source[places].toarray()
+        return dense
+
+
+def values_of(x: Any, rows: NDArray[np.int64], event: tuple[int, ...], wide: bool) -> Values:
+    """The values of these rows of an array, memory-mapped array or CSR matrix x, each an example of this shape."""
+    if is_sparse(x):
+        return Sparse(x, rows, event, wide)
+    if isinstance(x, np.memmap):
+        return Mapped(x, rows, event, wide)
+    return Dense(torch.from_numpy(_for_torch(x[rows]).reshape(len(rows), *event)), wide)
+
+
+def blocks(x: Any) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Rows of an array or CSR matrix in turn, as [rows, values of an example], each block with its first row."""
+    step = _rows_at_once(x.shape[1:])
+    for start in range(0, x.shape[0], step):
+        some = x[start : start + step]
+        dense = some.toarray() if is_sparse(x) else np.asarray(some)
+        yield start, dense.reshape(len(dense), -1)
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether this is one of SciPy's sparse matrices."""
+    return hasattr(x, "tocsr") and hasattr(x, "nnz")
+
+
+def _rows_at_once(event: tuple[int, ...]) -> int:
+    return min(max(_CELLS_AT_ONCE // max(int(np.prod(event)), 1), 1), _MOST_ROWS_AT_ONCE)
+
+
+def _for_torch(x: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers, in the machine's own byte order and in a type that torch computes with."""
+    wider: Any = {"u2": np.int32, "u4": np.int64, "u8": np.int64}.get(x.dtype.str[1:])
+    if wider is None:
+        wider = np.float64 if x.dtype.kind == "f" and x.dtype.itemsize > 8 else x.dtype.newbyteorder("=")
+    return np.ascontiguousarray(x, dtype=wider)
+
+
+def _needs_64_bits(x: Tensor) -> bool:
+    """Whether floats of 32 bits would change a value."""
+    return x.dtype in _WIDE and not bool(((x.to(torch.float32).to(x.dtype) == x) | (x != x)).all())

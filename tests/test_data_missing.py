@@ -1,0 +1,143 @@
+"""Cells that are missing: refused in plain data, and a mask where they are asked for."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from torch import nn
+
+import elbowroom as er
+from elbowroom.data import load_data
+from elbowroom.likelihoods import Mixed, Normal
+from elbowroom.networks import mlp
+
+N = 60
+
+
+def holes(n: int = N) -> tuple[np.ndarray, np.ndarray]:
+    """A table of real numbers with a third of the cells missing, and which are seen."""
+    rng = np.random.default_rng(0)
+    x, seen = rng.normal(3.0, 2.0, (n, 3)), rng.random((n, 3)) < 0.67
+    return np.where(seen, x, np.nan), seen
+
+
+def forms(x: np.ndarray, folder) -> dict[str, object]:
+    np.save(folder / "x.npy", x)
+    pd.DataFrame(x, columns=["a", "b", "c"]).to_csv(folder / "x.csv", index=False)
+    return {
+        "array": x,
+        "masked": np.ma.masked_array(np.where(np.isnan(x), -9999.0, x), np.isnan(x)),
+        "frame": pd.DataFrame(x),
+        "mapped": np.load(folder / "x.npy", mmap_mode="r"),
+        "sparse": sparse.csr_array(x),
+        "csv": folder / "x.csv",
+        "tensor": torch.from_numpy(x),
+    }
+
+
+@pytest.mark.parametrize("form", ["array", "masked", "frame", "mapped", "sparse", "csv", "tensor"])
+def test_missing_cells_become_a_mask_and_statistics_are_of_those_seen(tmp_path, form):
+    x, seen = holes()
+    source = forms(x, tmp_path)[form]
+    with pytest.raises(er.InputError, match='missing="mask"'):
+        load_data(source)
+    data = load_data(source, missing="mask")
+    assert data.sha256 == load_data(x, missing="mask").sha256
+    assert data.support == er.Support("real")
+    for part in data.parts.values():
+        batch = part.rows(torch.arange(len(part)))
+        rows = batch.index.numpy()
+        np.testing.assert_array_equal(batch.seen, seen[rows])
+        np.testing.assert_array_equal(batch.context["seen"], seen[rows])
+        np.testing.assert_array_equal(batch.x.numpy()[seen[rows]], x[rows][seen[rows]])
+        y, _ = data.preprocess(batch.x)
+        assert not y[~batch.seen].any()
+        torch.testing.assert_close(part[2:4].batch().x, batch.x[2:4])
+    train = x[data.train.index.numpy()]
+    np.testing.assert_allclose(data.preprocess.mean, np.nanmean(train, 0), rtol=1e-12)
+    np.testing.assert_allclose(data.preprocess.std, np.nanstd(train, 0), rtol=1e-12)
+    assert data.notes[0] == f"Missing cells: {(~seen).sum():,} of {seen.size:,} ({(~seen).mean():.1%})."
+    assert data.record()["missing"] == "mask"
+
+
+def test_whole_numbers_with_gaps_keep_their_support(tmp_path):
+    x = np.random.default_rng(0).integers(0, 2, (N, 4))
+    masked = np.ma.masked_array(np.where(x > 5, -9999, x), np.random.default_rng(1).random((N, 4)) < 0.2)
+    data = load_data(masked, missing="mask")
+    assert data.support == er.Support("binary")
+    assert set(data.train.x.unique().tolist()) == {0.0, 1.0}
+    assert not data.train.x[~data.train.batch().seen].any()
+
+
+def test_a_masked_array_that_masks_nothing_is_plain():
+    x, _ = holes()
+    x = np.nan_to_num(x)
+    assert load_data(np.ma.masked_array(x)).sha256 == load_data(x).sha256
+
+
+def test_rows_of_masked_arrays_and_examples_that_mask_are_no_plain_data():
+    x = np.ma.masked_array(np.arange(12.0).reshape(6, 2), np.arange(12).reshape(6, 2) == 3)
+    with pytest.raises(er.InputError, match="masks 1 cells"):
+        load_data(list(x))
+    assert load_data(list(x), missing="mask").sha256 == load_data(x, missing="mask").sha256
+    with pytest.raises(er.InputError, match="are masked"):
+        er.numerics.as_rows(x)
+
+
+def test_words_may_be_missing_too(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(N) / 7, "colour": ["red", "blue", None] * (N // 3)})
+    frame.loc[4, "a"] = np.nan
+    with pytest.raises(er.InputError, match="no value in row 2, column 'colour': fill it in, or"):
+        load_data(frame)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for source in (frame, tmp_path / "t.csv"):
+        data = load_data(source, missing="mask")
+        assert data.classes == {"colour": ["blue", "red"]}
+        assert data.support.columns == (er.Support("real"), er.Support("categorical", 2))
+        batch, rows = data.train.batch(), data.train.index
+        assert torch.equal(batch.seen[:, 1], rows % 3 != 2)
+        assert torch.equal(batch.x[:, 1], (rows % 3 == 0).to(batch.x))
+        assert torch.equal(batch.seen[:, 0], rows != 4)
+
+
+def model(data: er.data.Dataset, seen: str | None = "seen") -> er.VAE:
+    torch.manual_seed(0)
+    return er.VAE(
+        er.priors.StandardNormal(1),
+        er.posteriors.DiagonalNormal(mlp([3, 4, 2]), 1),
+        Mixed(nn.Linear(1, 3), [Normal(None, 3, 1.0)], seen=seen),
+        data.preprocess,
+    )
+
+
+def test_a_model_that_reads_which_cells_are_seen_trains_and_no_other():
+    x, _ = holes()
+    data = load_data(x, missing="mask", support="mixed")
+    with pytest.raises(er.InputError, match=r"has missing cells.*seen='seen'") as caught:
+        er.fit(model(data, None), data, epochs=1, progress=False)
+    assert "\n" not in str(caught.value)
+    vae = model(data)
+    history = er.fit(vae, data, epochs=2, select="last", progress=False)
+    assert np.isfinite(history.rows[-1]["validation"]["objective"])
+
+
+def test_what_stands_in_a_missing_cell_is_not_scored():
+    x, _ = holes()
+    data = load_data(x, missing="mask", support="mixed")
+    vae = model(data).eval()
+    batch = data.test.batch()
+    noise = vae.keyed_noise(2, batch.index, 0)
+    with torch.no_grad():
+        terms = vae(batch, noise)
+        y, mean = vae.given(batch, noise)[0]["x"], vae.likelihood.network(terms.z["z"])
+    cells = torch.distributions.Normal(mean, 1.0).log_prob(y) - data.preprocess.steps[0].std.log().float()
+    expected = torch.where(batch.seen, cells, 0.0).sum(-1)
+    torch.testing.assert_close(terms.log_likelihood, expected)
+
+
+def test_nothing_but_gaps_is_refused():
+    with pytest.raises(er.InputError, match="Every cell of the data is missing"):
+        load_data(np.full((9, 2), np.nan), missing="mask")
+    with pytest.raises(er.InputError, match="1 values that are NaN, infinite"):
+        load_data(np.where(np.eye(9) > 0, np.nan, [[np.inf]] + [[1.0]] * 8)[:, 8:], missing="mask")
