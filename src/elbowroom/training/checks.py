@@ -77,8 +77,8 @@ def _check_data(vae: VAE, data: Dataset) -> None:
         if name not in first.context:
             there = ", ".join(first.context) or "none"
             raise InputError(
-                f"The model reads the context {name!r}, which the data lack (they have: {there}): give labels to "
-                f"load_data, or add it to each part's context."
+                f"The model reads the context {name!r}, which the data lack (they have: {there}): give labels or "
+                f"context= to load_data."
             )
     if first.seen is not None and "seen" not in vae.likelihood.given:
         raise InputError(
