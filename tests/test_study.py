@@ -110,7 +110,7 @@ def test_a_resumed_study_is_the_study(done, digits, monkeypatch) -> None:
 
 
 def test_a_study_of_another_recipe_is_not_resumed(done, digits) -> None:
-    with pytest.raises(er.InputError, match="holds runs of another recipe or other axes"):
+    with pytest.raises(er.InputError, match="holds runs of another recipe, other axes or other data"):
         er.study(digits, done.page.parent, resume=True, **SMALL | {"recipe": {"latents": 3}})
 
 

@@ -111,8 +111,10 @@ def test_a_sweep_goes_on_and_grows(data, tmp_path) -> None:
         np.testing.assert_allclose(one.iwae.values, other.iwae.values, rtol=1e-5)
     assert sorted(path.name for path in runs.iterdir()) == sorted(["sweep.json", *(one.name for one in straight)])
     for words, axes in ((WORDS | {"widths": [9]}, ["beta", "latents"]), (WORDS, ["beta"])):
-        with pytest.raises(er.InputError, match="holds runs of another recipe or other axes"):
+        with pytest.raises(er.InputError, match="holds runs of another recipe, other axes or other data"):
             er.sweep(words, data, {name: [1] for name in axes}, runs=runs, resume=True, **QUIET)
+    with pytest.raises(er.InputError, match="other data"):
+        er.sweep(WORDS, er.load_data(2 * TABLE), {"beta": [1], "latents": [1]}, runs=runs, resume=True, **QUIET)
 
 
 def test_the_folder_says_the_recipe(data, tmp_path) -> None:

@@ -61,8 +61,11 @@ class _Member:
 
     def state(self, resume: bool) -> str:
         """Whether its run is "finished", "begun" or "new"."""
-        marks = {"finished": "summary.json", "begun": "recipe.yaml"} if resume and self.folder else {}
-        return next((word for word, file in marks.items() if (Path(str(self.folder)) / file).exists()), "new")
+        if not resume or self.folder is None:
+            return "new"
+        if (self.folder / "summary.json").exists():
+            return "finished"
+        return "begun" if (self.folder / "recipe.yaml").exists() else "new"
 
     @property
     def training(self) -> dict[str, Any]:
@@ -107,10 +110,21 @@ def sweep(
     settings
         Of `fit`, where the recipe does not say otherwise: epochs, batch_size, lr, ….
 
+    Returns
+    -------
+    list of Swept
+        One per combination, the last axis changing fastest.
+
     Raises
     ------
     InputError
         For axes that are none, for another sweep in the folder, and as `models.build` and `fit` do.
+
+    >>> from elbowroom import load_data
+    >>> words = {"latents": 2, "widths": [8], "epochs": 1}
+    >>> swept = sweep(words, load_data("digits"), {"beta": [0.1, 1.0]}, draws=2, progress=False)
+    >>> [one.label for one in swept], choose(swept).label
+    (['β = 0.1', 'β = 1'], 'β = 0.1')
     """
     ready = isinstance(recipe, VAE)
     common = models.Recipe(seed=seed) if ready else as_recipe(recipe)  # type: ignore[arg-type]
@@ -118,7 +132,7 @@ def sweep(
     members = _members(common, recipe if isinstance(recipe, VAE) else None, data, axes, runs)
     if runs is not None:
         what = common.to_dict() | ({"model": model_recipe(recipe)} if isinstance(recipe, VAE) else {})
-        _say_what_is_swept(Path(runs), {"axes": list(axes), "recipe": what})
+        _say_what_is_swept(Path(runs), {"axes": list(axes), "recipe": what, "data": data.sha256})
     together: dict[str, list[_Member]] = {}
     for one in members:
         together.setdefault(f"{one.state(resume)} {json.dumps(one.training)}", []).append(one)
@@ -196,7 +210,7 @@ def _say_what_is_swept(runs: Path, what: Mapping[str, Any]) -> None:
     """Keep what the runs have in common, so that another sweep is not taken for this one when it is resumed."""
     path, said = runs / "sweep.json", json.loads(json.dumps(plain(what)))
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != said:
-        raise InputError(f"{runs} holds runs of another recipe or other axes: name another folder.")
+        raise InputError(f"{runs} holds runs of another recipe, other axes or other data: name another folder.")
     runs.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(said, indent=1))
 

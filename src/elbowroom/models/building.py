@@ -40,6 +40,11 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
     data
         Their event, support and preprocessing; of the examples themselves nothing is read.
 
+    Returns
+    -------
+    VAE
+        Untrained, with the data's preprocessing; what is left to the data is settled by `fit`.
+
     Raises
     ------
     InputError
