@@ -166,7 +166,7 @@ print(json.dumps(said))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     said = json.loads(done.stdout)
     assert said["select"] == "select must be 'objective', 'calibrated' or 'last'; got 'bound'."
-    assert said["kl"] == "kl must be 'auto', 'closed' or 'sampled'; got 'exact'."
+    assert said["kl"] == "kl must be one of 'auto', 'closed', 'sampled', 'sticking-the-landing'; got 'exact'."
     assert said["mode"] == "mode must be 'ancestral', 'mean' or 'offset'; got 'mode'."
     assert said["array"] == "fit takes a Dataset, not a ndarray: make one with er.load_data(...)."
     assert said["spread"] == "spread must be 'softplus' or 'exp'; got 'variance'."

@@ -141,3 +141,21 @@ def test_nothing_but_gaps_is_refused():
         load_data(np.full((9, 2), np.nan), missing="mask")
     with pytest.raises(er.InputError, match="1 values that are NaN, infinite"):
         load_data(np.where(np.eye(9) > 0, np.nan, [[np.inf]] + [[1.0]] * 8)[:, 8:], missing="mask")
+
+
+def test_evidence_of_gaps_needs_a_likelihood_that_leaves_them_out_and_says_what_it_scores():
+    data = er.load_data(holes()[0], missing="mask")
+    full = er.load_data(np.random.default_rng(3).normal(size=(60, 3)))
+    complete = model(full, seen=None)
+    er.fit(complete, full, epochs=1, progress=False)
+    with pytest.raises(er.InputError, match=r"missing cells, which this Mixed likelihood cannot leave out"):
+        er.evidence.elbo(complete, data.test)
+    with pytest.raises(er.InputError, match=r"the classics of a study score complete rows alone"):
+        er.study(data)
+    scored = er.evidence.elbo(model(data), data.test, draws=4)
+    assert scored.quantity == "log p(x_seen)"
+    nothing = er.Batch(
+        torch.zeros(2, 3, dtype=torch.float64), torch.arange(2), {"seen": torch.zeros(2, 3)}, seen=torch.zeros(2, 3) > 0
+    )
+    likelihood = model(data)(nothing, model(data).keyed_noise(1, torch.arange(2), 0)).log_likelihood
+    assert torch.equal(likelihood, torch.zeros(1, 2))  # an empty row says nothing, so it costs nothing

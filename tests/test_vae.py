@@ -381,7 +381,7 @@ def test_sticking_the_landing_has_the_value_and_expected_gradient_of_the_sampled
         found[how] = value, torch.stack(each), mean
     torch.testing.assert_close(found["sampled"][0], found["sticking-the-landing"][0])
     assert found["sticking-the-landing"][1].abs().max() < 1e-8
-    assert found["sampled"][1].std(0).min() > 0.5
+    assert found["sampled"][1].std(0).min() > 0.3
     assert found["sampled"][2].abs().max() < 5 / math.sqrt(20_000)
 
 

@@ -14,7 +14,12 @@ _LEAST = 2  # examples of a part, so that means over it have an error
 
 
 def check_parts(data: Dataset) -> None:
-    """Raise InputError where a part is too small to train on, choose by or measure on."""
+    """Raise InputError where a part is too small to train on, choose by or measure on, or has missing cells."""
+    if data.train.fill is not None:
+        raise InputError(
+            f"{data.name!r} has missing cells, and the classics of a study score complete rows alone: train with er.fit "
+            f"and measure with er.evidence, or load complete rows."
+        )
     for name, part in data.parts.items():
         if len(part) < _LEAST:
             raise InputError(

@@ -84,12 +84,17 @@ class VAE(nn.Module):
 
     @property
     def quantity(self) -> str:
-        """What the model's bounds are bounds on, in symbols: log p(x), or log p(x | label) where p reads a context."""
+        """What the model's bounds are bounds on, in symbols.
+
+        log p(x); log p(x | label) where p reads a context; log p(x_seen) where p leaves missing cells out.
+        """
         if getattr(self.likelihood, "unnormalised", False):
             return "an unnormalised score of x"
         read = dict.fromkeys(name for part in (*self.prior.values(), self.likelihood) for name in part.given)
-        context = ", ".join(name for name in read if name not in self.prior)
+        context = ", ".join(name for name in read if name not in self.prior and name != "seen")
         estimand = self.preprocess.estimand
+        if "seen" in read:
+            estimand = estimand.replace("x)", "x_seen)")
         return f"{estimand.removesuffix(')')} | {context})" if context else estimand
 
     def __str__(self) -> str:
@@ -133,6 +138,11 @@ class VAE(nn.Module):
             raise InputError(
                 f"The examples have shape {tuple(first.x.shape[1:])} each and the model is over "
                 f"{self.likelihood.event}: give examples like those it was made for."
+            )
+        if first.seen is not None and "seen" not in self.likelihood.given:
+            raise InputError(
+                f"The examples have missing cells, which this {type(self.likelihood).__name__} likelihood cannot leave "
+                f"out: take likelihoods.Mixed(..., seen='seen'), or give complete examples."
             )
         missing = [name for name in self.context_names if name not in first.context]
         if missing:
