@@ -18,6 +18,7 @@ from elbowroom.evidence import (
     prior_sampling,
     rate_distortion,
 )
+from elbowroom.evidence.target import subject_of
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
 
 D, LATENTS, N = 5, 2, 6
@@ -145,7 +146,8 @@ def test_passes_stay_within_their_memory() -> None:
     assert sum(rows) == 40 * 500
     with passes.Bytes() as made, torch.inference_mode():
         part = er.Batch(examples.x[:1], examples.index[:1])
-        passes._kept(passes.from_posterior(vae, lambda terms: (terms.log_weight,), 0), part, max(rows), 0)
+        one_pass = passes.from_posterior(subject_of(vae, part), lambda terms: (terms.log_weight,), 0)
+        passes._kept(one_pass, part, max(rows), 0)
     assert made.total <= 200_000
     assert all(draws % 64 == 0 for draws, _ in seen[2:-1] if draws not in (500, 500 % max(rows)))
 

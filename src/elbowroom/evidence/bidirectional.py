@@ -1,6 +1,7 @@
 """Annealing from both ends: bounds on log p(x) of simulated examples, and how like them the real ones are."""
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +11,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, Estimate, InputError, derived_seed
+from elbowroom.numerics import Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Target
+from elbowroom.vae import VAE
 
 from .annealing import (
     Start,
@@ -23,14 +24,15 @@ from .annealing import (
     lower_bound,
     measured_runs,
     path_from,
-    target_of,
 )
 from .passes import MEMORY, Memory
 from .schedules import Schedule
+from .streams import BACKWARDS, SIMULATION
+from .target import Subject, Target, capability, subject_of
 
 __all__ = ["Bidirectional", "SimulatedAgainstReal", "Trace", "bdmc", "simulated_against_real"]
 
-_SIMULATION, _BACKWARDS = 0xB1D, 0xBAC  # what is drawn with a seed of its own
+_AT_ONCE = 1024  # examples that are simulated, and held, at a time; numbers depend on it
 
 
 @dataclass(frozen=True)
@@ -147,18 +149,19 @@ def bdmc(
     """
     began = time.monotonic()
     check_settings("bdmc", temperatures, chains, leapfrog)
-    target, exact = _simulated(_measured(model, examples, seed), seed)
-    back = derived_seed(seed, _BACKWARDS)
-    first, ups, downs = 0, [], []
+    target, back = _measured(model, examples, seed).target(seed), derived_seed(seed, BACKWARDS)
+    ups, downs = [], []
     with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
-        for part, plan, run in measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
-            size = len(part.index)
-            ups.append(run.outcome)
-            z = exact[:, first : first + size].repeat(chains, 1, 1)
-            kicks = kicks_for(part, chains, back, temperatures - 1)
-            downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).outcome)
-            first += size
-            bar.advance(size)
+        for drawn, exact in _simulated(target, seed, "bdmc"):
+            first = 0
+            for part, plan, run in measured_runs(drawn, start, schedule, temperatures, chains, leapfrog, seed, memory):
+                size = len(part.index)
+                ups.append(run.outcome)
+                z = exact[:, first : first + size].repeat(chains, 1, 1)
+                kicks = kicks_for(part, z, back, temperatures - 1)
+                downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).outcome)
+                first += size
+                bar.advance(size)
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
     return Bidirectional(
         lower_bound(target, ups, name, budget), _turned(lower_bound(target, downs, f"{name}, backwards", budget))
@@ -194,18 +197,20 @@ def simulated_against_real(
     check_settings("simulated_against_real", temperatures, chains, leapfrog)
     if chains < 2:
         raise InputError("The variance over chains needs chains=2 or more; got 1.")
-    target = _measured(model, examples, seed)
+    target = _measured(model, examples, seed).target(seed)
     with Progress("real and simulated", 2 * len(target.index), progress) as bar:
 
-        def trace(target: Target) -> Trace:
+        def trace(targets: Iterable[Target]) -> Trace:
             pieces: list[tuple[Tensor, ...]] = []
-            runs = measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory)
-            for part, plan, run in runs:
-                pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
-                bar.advance(len(part.index))
+            for target in targets:
+                runs = measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory)
+                for part, plan, run in runs:
+                    pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
+                    bar.advance(len(part.index))
             return Trace(*(torch.cat(piece, -1).double().cpu().numpy() for piece in zip(*pieces, strict=True)))
 
-        return SimulatedAgainstReal(trace(target), trace(_simulated(target, seed)[0]))
+        drawn = (drawn for drawn, _ in _simulated(target, seed, "simulated_against_real"))
+        return SimulatedAgainstReal(trace([target]), trace(drawn))
 
 
 def _turned(found: Estimate) -> Estimate:
@@ -214,11 +219,11 @@ def _turned(found: Estimate) -> Estimate:
     return replace(found, values=-found.values, mc_variance=unknown, direction="upper", ess=None)
 
 
-def _measured(model: VAE | Target, examples: Any, seed: int) -> Target:
-    """The target of the examples; of as many of the model's own where only their number is given."""
+def _measured(model: VAE | Target, examples: Any, seed: int) -> Subject:
+    """The subject with these examples; with as many of the model's own where only their number is given."""
     if not isinstance(examples, int):
-        return target_of(model, examples, seed)[0]
-    if isinstance(model, Target):
+        return subject_of(model, examples)
+    if not isinstance(model, VAE):
         raise InputError("A Target has its examples already; give a VAE to simulate another number of them.")
     if model.context_names:
         raise InputError(
@@ -227,11 +232,14 @@ def _measured(model: VAE | Target, examples: Any, seed: int) -> Target:
         )
     if examples < 1:
         raise InputError(f"There is nothing to simulate; got {examples} examples.")
-    return model.target(Batch(model.sample(examples, seed=seed), torch.arange(examples)), seed)
+    return subject_of(model, model.sample(examples, seed=seed))
 
 
-def _simulated(target: Target, seed: int) -> tuple[Target, Float[Tensor, "1 batch dim"]]:
-    """The same model at examples of its own, and the z they came from."""
+def _simulated(target: Target, seed: int, caller: str) -> Iterator[tuple[Target, Float[Tensor, "1 batch dim"]]]:
+    """The same model at examples of its own, some at a time, and the z they came from."""
     if len(target.index) < 2:
         raise InputError("A gap has no error from one simulated example; take two or more.")
-    return target.simulate(torch.Generator(target.device).manual_seed(derived_seed(seed, _SIMULATION)))
+    place = target.rows(slice(0, 1)).draw_prior(1, seed)
+    generator = torch.Generator(place.device).manual_seed(derived_seed(seed, SIMULATION))
+    for first in range(0, len(target.index), _AT_ONCE):
+        yield capability(target.rows(slice(first, first + _AT_ONCE)), "simulate", caller)(generator)

@@ -11,7 +11,8 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
 
-from .passes import MEMORY, Memory, checked, from_posterior, measured
+from .passes import MEMORY, Memory, Sampled, checked, from_posterior, measured
+from .target import Target
 
 __all__ = ["RateDistortion", "elbo", "rate_distortion"]
 
@@ -25,8 +26,8 @@ class RateDistortion(NamedTuple):
 
 
 def elbo(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 1,
     seed: int = 0,
@@ -49,12 +50,12 @@ def elbo(
     >>> bound.direction, bound.budget.draws, len(bound)
     ('lower', 8, 3)
     """
-    return rate_distortion(vae, examples, draws=draws, seed=seed, memory=memory, kl=kl, progress=progress).elbo
+    return rate_distortion(model, examples, draws=draws, seed=seed, memory=memory, kl=kl, progress=progress).elbo
 
 
 def rate_distortion(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 1,
     seed: int = 0,
@@ -69,15 +70,15 @@ def rate_distortion(
     if kl not in ("auto", "closed", "sampled"):
         raise InputError(f"kl must be 'auto', 'closed' or 'sampled'; got {kl!r}.")
 
-    def measure(terms: Terms) -> tuple[Tensor, Tensor]:
+    def measure(terms: Terms | Sampled) -> tuple[Tensor, Tensor]:
         return terms.rate(kl), terms.log_likelihood
 
     start = time.monotonic()
-    batch, data = checked(vae, examples, draws)
+    subject = checked(model, examples, draws)
     means: list[list[Tensor]] = [[], [], []]
     variances: list[list[Tensor]] = [[], [], []]
-    with Progress("ELBO", len(batch), progress) as bar:
-        passes = measured(vae, batch, from_posterior(vae, measure, seed), draws, memory, bar)
+    with Progress("ELBO", len(subject), progress) as bar:
+        passes = measured(subject, from_posterior(subject, measure, seed), draws, memory, bar)
         for rate, log_likelihood in passes:
             for kind, term in enumerate((rate, -log_likelihood, log_likelihood - rate)):
                 mean, variance = _mean(term)
@@ -89,18 +90,18 @@ def rate_distortion(
         return Estimate.of(
             torch.cat(means[kind]),
             torch.cat(variances[kind]),
-            batch.index.cpu(),
+            subject.index.cpu(),
             quantity=quantity,
             estimator=f"{estimator} with {count(draws, 'draw')}",
             direction=direction,
             budget=budget,
-            data=data,
+            data=subject.data,
         )
 
     return RateDistortion(
         estimate(0, "rate KL(q(z | x) ‖ p(z))", "mean", "unbiased"),
         estimate(1, "distortion −E log p(x | z)", "mean", "unbiased"),
-        estimate(2, vae.quantity, "ELBO", "lower"),
+        estimate(2, subject.quantity, "ELBO", "lower"),
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from elbowroom.distributions import require
 from elbowroom.numerics import Budget, Direction, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Target
+from elbowroom.vae import VAE
 
 from .annealing import (
     PILOT_CHAINS,
@@ -28,17 +28,17 @@ from .annealing import (
     kicks_for,
     pilot,
     pilot_kicks,
-    target_of,
 )
 from .passes import MEMORY, Memory
 from .schedules import Pilot, Plan
+from .streams import CURVE_PILOT
+from .target import Target, capability, subject_of
 
 __all__ = ["Distortion", "RateDistortionCurve", "rate_distortion_curve"]
 
 Distortion = Literal["negative log-likelihood", "squared error"] | Callable[[Tensor, Tensor], Tensor]
 """A word, or x̂ [chains, batch, *event] and x [1, batch, *event] → distortions [chains, batch], differentiable in x̂."""
 
-_PILOT_SEED = 0xD157
 _LOWEST = 100.0  # temperatures begin about this many times below the first beta
 
 
@@ -98,11 +98,11 @@ def rate_distortion_curve(
     wanted = torch.tensor(list(betas), dtype=torch.float64)
     if not len(wanted) or not (wanted > 0).all() or not (wanted.diff() > 0).all() or not wanted.isfinite().all():
         raise InputError(f"betas must be positive numbers, ascending; got {list(betas)}.")
-    target, data = target_of(model, examples, seed)
-    found = []
+    subject = subject_of(model, examples)
+    target, found = subject.target(seed), []
     with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), progress) as bar:
         for part in in_groups(target, lambda part: _path(part, distortion), chains, memory):
-            found.append(_along(part, distortion, wanted.to(part.device), temperatures, chains, leapfrog, seed))
+            found.append(_along(part, distortion, wanted, temperatures, chains, leapfrog, seed))
             bar.advance(len(part.index))
     (rates, rate_variances, means, mean_variances), divergent = (torch.cat(c, -1) for c in zip(*found, strict=True))
     budget = Budget(chains, seed, time.monotonic() - began)
@@ -117,7 +117,7 @@ def rate_distortion_curve(
             estimator=f"annealing over {temperatures:,} temperatures, {count(chains, 'chain')}",
             direction=direction,
             budget=budget,
-            data=data,
+            data=subject.data,
             unit=unit,
             divergent=divergent,
         )
@@ -134,9 +134,10 @@ def _along(
     part: Target, distortion: Distortion, betas: Tensor, temperatures: int, chains: int, leapfrog: int, seed: int
 ) -> tuple[Float[Tensor, "4 betas batch"], Float[Tensor, "batch"]]:
     """Rate and its variance, distortion and its variance, at every beta of one run; and its divergent share."""
-    path = _path(part, distortion)
+    path, z = _path(part, distortion), draw_start(part, "prior", chains, seed)
+    betas = betas.to(z.device)
     plan = _plan(part, path, betas, temperatures, leapfrog, seed)
-    found = torch.full((4, len(betas), len(part.index)), torch.nan, dtype=torch.float64, device=part.device)
+    found = torch.full((4, len(betas), len(part.index)), torch.nan, dtype=torch.float64, device=z.device)
 
     def note(moment: Moment) -> None:
         here = moment.beta == betas[:, None]
@@ -144,8 +145,7 @@ def _along(
             numbers = _rate_and_distortion(moment.log_weights, -moment.state.terms[1].double(), moment.beta)
             torch.where(here, numbers[:, None], found, out=found)
 
-    kicks = kicks_for(part, chains, seed, len(plan.step_sizes))
-    run = anneal(path, draw_start(part, "prior", chains, seed), plan, kicks, note)
+    run = anneal(path, z, plan, kicks_for(part, z, seed, len(plan.step_sizes)), note)
     return found.cpu(), run.divergent.cpu()
 
 
@@ -175,16 +175,16 @@ def _rate_and_distortion(
 
 def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: int, seed: int) -> Plan:
     """Temperatures at equal steps in conditional ESS by a pilot on other noise, and the wanted betas among them."""
-    other = derived_seed(seed, _PILOT_SEED)
+    other = derived_seed(seed, CURVE_PILOT)
     top = betas[-1]
     bend = torch.log1p(_LOWEST * top / betas[0])  # even in β below betas[0] / 100, even in log β above
 
     def spaced(even: Tensor) -> Tensor:
         return top * torch.expm1(bend * even) / torch.expm1(bend)
 
-    even = torch.linspace(0, 1, max(temperatures // 5, 50) + 1, dtype=torch.float64, device=part.device)
-    kicks = kicks_for(part, PILOT_CHAINS, other, pilot_kicks(len(even)))
-    found = pilot(path, draw_start(part, "prior", PILOT_CHAINS, other), spaced(even), kicks, leapfrog)
+    even = torch.linspace(0, 1, max(temperatures // 5, 50) + 1, dtype=torch.float64, device=top.device)
+    z = draw_start(part, "prior", PILOT_CHAINS, other)
+    found = pilot(path, z, spaced(even), kicks_for(part, z, other, pilot_kicks(len(even))), leapfrog)
     per_step = found.spread * (bend * (bend * even).exp()).unsqueeze(-1)
     steps = Pilot(even, found.step_sizes, per_step).equal_steps(temperatures)
     between = betas[:-1, None].expand(-1, steps.shape[1])
@@ -202,7 +202,7 @@ def _distortion(target: Target, z: Tensor, distortion: Distortion) -> Tensor:
     """d(x, z), [chains, batch]."""
     if distortion == "negative log-likelihood":
         return -target.log_likelihood(z)
-    p_x, x = target.decoded(z)
+    p_x, x = capability(target, "decoded", "rate_distortion_curve")(z)
     require(p_x, "mean")
     if distortion == "squared error":
         return (x - p_x.mean).square().flatten(2).sum(-1)

@@ -12,13 +12,15 @@ from torch.distributions import MultivariateNormal
 
 from elbowroom.numerics import Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Target
+from elbowroom.vae import VAE
 
 from . import hmc
-from .annealing import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks, target_of
+from .annealing import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks
 from .importance import log_mean_exp
 from .mixing import effective_draws, split_rhat
 from .passes import MEMORY, Memory, as_bytes
+from .streams import RECIPROCAL_PILOT
+from .target import Target, subject_of
 
 __all__ = ["Density", "reciprocal_sampling"]
 
@@ -65,7 +67,8 @@ def reciprocal_sampling(
     """
     began = time.monotonic()
     steps = _steps(draws, chains, warm_up, leapfrog)
-    target, data = target_of(model, examples, seed)
+    subject = subject_of(model, examples)
+    target = subject.target(seed)
     fit = _fit(density, target.dim, steps * chains // 2)
     found = []
     with Progress("reciprocal sampling", len(target.index), progress) as bar:
@@ -80,12 +83,12 @@ def reciprocal_sampling(
         values,
         variance,
         target.index.cpu(),
-        quantity=target.quantity,
+        quantity=subject.quantity,
         estimator=_name(density, steps * chains // 2, chains, int((~(rhat < _MIXED)).sum())),
         direction="none",
         budget=Budget(steps * chains // 2, seed, time.monotonic() - began),
         ess=ess,
-        data=data,
+        data=subject.data,
     )
 
 
@@ -111,13 +114,13 @@ def _posterior_chain(
     target: Target, chains: int, warm_up: int, leapfrog: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """z [chains, n, dim] and log p(x, z) [chains, n], float64, transition by transition after the warm-up, for ever."""
-    other = derived_seed(seed, 0xD)
+    other = derived_seed(seed, RECIPROCAL_PILOT)
     path, betas = path_from(target, "prior"), torch.ones(_PILOT_POINTS, dtype=torch.float64)  # at β = 1: p(x, z)
-    kicks = kicks_for(target, chains, other, pilot_kicks(_PILOT_POINTS))
-    sizes = pilot(path, draw_start(target, "posterior", chains, other), betas, kicks, leapfrog).step_sizes
+    z = draw_start(target, "posterior", chains, other)
+    sizes = pilot(path, z, betas, kicks_for(target, z, other, pilot_kicks(_PILOT_POINTS)), leapfrog).step_sizes
     size = sizes[_PILOT_POINTS // 2 :].log().mean(0).exp()
     state = hmc.init(path.terms, draw_start(target, "posterior", chains, seed))
-    for step, kick in enumerate(kicks_for(target, chains, seed, 2**20)):
+    for step, kick in enumerate(kicks_for(target, z, seed, 2**20)):
         state, _ = hmc.step(path.terms, state, kick, size, leapfrog)
         if step >= warm_up:
             yield state.z.double(), hmc.weighted(state.terms, None)

@@ -17,15 +17,15 @@ from elbowroom.vae import VAE
 
 from .importance import log_mean_exp, pareto_shape
 from .passes import MEMORY, Memory, Pass, checked, from_posterior, measured
+from .streams import PRIOR
+from .target import Subject, Target
 
 __all__ = ["IwaeCurve", "iwae", "iwae_curve", "prior_sampling"]
 
-_PRIOR_STREAM = 1024  # of keyed noise; the posterior's blocks have those from 0
-
 
 def iwae(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 500,
     seed: int = 0,
@@ -46,7 +46,7 @@ def iwae(
     >>> iwae(vae, torch.zeros(3, 2), draws=64).estimator
     'IWAE-64'
     """
-    return _log_means(vae, examples, _by_iwae(vae, seed), (draws,), "IWAE-{}".format, seed, memory, progress)[0]
+    return _log_means(model, examples, _by_iwae, (draws,), "IWAE-{}".format, seed, memory, progress)[0]
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class IwaeCurve:
 
 
 def iwae_curve(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int | Sequence[int] = 5000,
     seed: int = 0,
@@ -95,13 +95,13 @@ def iwae_curve(
     (1, 4, 10, 25, 100, 250, 1000)
     """
     sizes = _dividing(draws) if isinstance(draws, Sequence) else _steps(draws)
-    estimates = _log_means(vae, examples, _by_iwae(vae, seed), sizes, "IWAE-{}".format, seed, memory, progress)
+    estimates = _log_means(model, examples, _by_iwae, sizes, "IWAE-{}".format, seed, memory, progress)
     return IwaeCurve(sizes, estimates)
 
 
 def prior_sampling(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 500,
     seed: int = 0,
@@ -120,14 +120,14 @@ def prior_sampling(
     >>> prior_sampling(vae, torch.zeros(3, 2), draws=64).estimator
     'prior sampling, 64 draws'
     """
-    one_pass = _from_prior(vae, seed)
-    return _log_means(vae, examples, one_pass, (draws,), "prior sampling, {:,} draws".format, seed, memory, progress)[0]
+    name = "prior sampling, {:,} draws".format
+    return _log_means(model, examples, _from_prior, (draws,), name, seed, memory, progress)[0]
 
 
 def _log_means(
-    vae: VAE,
+    model: VAE | Target,
     examples: Any,
-    one_pass: Pass,
+    passes: Callable[[Subject, int], Pass],
     sizes: tuple[int, ...],
     name: Callable[[int], str],
     seed: int,
@@ -137,11 +137,11 @@ def _log_means(
     """Estimates of the bound by the mean of log-means of `size` draws, for each size that divides the last."""
     start = time.monotonic()
     draws = sizes[-1]
-    batch, data = checked(vae, examples, draws)
+    subject = checked(model, examples, draws)
     found: list[list[tuple[Tensor, ...]]] = [[] for _ in sizes]
     khat = []
-    with Progress(name(draws), len(batch), progress) as bar:
-        for (log_weight,) in measured(vae, batch, one_pass, draws, memory, bar):
+    with Progress(name(draws), len(subject), progress) as bar:
+        for (log_weight,) in measured(subject, passes(subject, seed), draws, memory, bar):
             for size, pieces in zip(sizes, found, strict=True):
                 pieces.append(_mean_of_blocks(log_weight, size))
             khat.append(pareto_shape(log_weight))
@@ -153,14 +153,14 @@ def _log_means(
             Estimate.of(
                 value,
                 variance,
-                batch.index.cpu(),
-                quantity=vae.quantity,
+                subject.index.cpu(),
+                quantity=subject.quantity,
                 estimator=name(size) + (f", mean of {draws // size:,} blocks" if size < draws else ""),
                 direction="lower",
                 budget=budget,
                 ess=ess if size == draws else None,
                 khat=torch.cat(khat) if size == draws else None,
-                data=data,
+                data=subject.data,
             )
         )
     return tuple(estimates)
@@ -175,16 +175,19 @@ def _mean_of_blocks(log_weight: Tensor, size: int) -> tuple[Tensor, ...]:
     return values.mean(0), values.var(0) / blocks, torch.full_like(values[0], torch.nan)
 
 
-def _by_iwae(vae: VAE, seed: int) -> Pass:
-    return from_posterior(vae, lambda terms: (terms.log_weight,), seed)
+def _by_iwae(subject: Subject, seed: int) -> Pass:
+    return from_posterior(subject, lambda terms: (terms.log_weight,), seed)
 
 
-def _from_prior(vae: VAE, seed: int) -> Pass:
+def _from_prior(subject: Subject, seed: int) -> Pass:
     """Passes that draw from p(z); an observed block keeps its value, whose log p is then part of the weight."""
+    vae = subject.vae
+    if vae is None:
+        return lambda part, draws, first: (part.log_likelihood(part.draw_prior(draws, seed, first)),)
 
     def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
         given, total = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-        given = vae.keyed_prior(given, draws, batch.index, seed, first, _PRIOR_STREAM, batch.observed)
+        given = vae.keyed_prior(given, draws, batch.index, seed, first, PRIOR, batch.observed)
         for name, block in vae.prior.items():
             if name in batch.observed:
                 _, mask = batch.observed[name]

@@ -26,7 +26,7 @@ from elbowroom.numerics import (
 from elbowroom.preprocess import Identity, Preprocess
 
 from .layout import Layout
-from .target import Target
+from .target import VAETarget
 from .terms import Terms
 
 __all__ = ["VAE", "evaluating"]
@@ -179,9 +179,9 @@ class VAE(nn.Module):
         noise = self._keyed(self.prior, draws, index, seed, first_draw, stream)
         return self.from_prior(given, noise, observed or {})
 
-    def target(self, batch: Batch, seed: int = 0) -> Target:
+    def target(self, examples: Any, seed: int = 0) -> VAETarget:
         """The unnormalised posterior of each example, frozen: what samplers and AIS are run on."""
-        return Target(self, batch, seed)
+        return VAETarget(self, self.examples(examples), seed)
 
     @torch.no_grad()
     def sample(
