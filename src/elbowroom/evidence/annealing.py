@@ -345,9 +345,9 @@ def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, me
 
 def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int) -> int:
     """All that one evaluation with its gradient makes, and what the chains keep and draw, in bytes."""
-    first = target.rows(slice(0, 1))
-    z = torch.zeros_like(first.draw_prior(chains, 0))
     with Bytes() as made:
+        first = target.rows(slice(0, 1))
+        z = torch.zeros_like(first.draw_prior(chains, 0))
         hmc.init(path_of(first).terms, z)
     return made.total + z.nbytes * _COPIES + 4 * hmc.DRAW_BLOCK * chains * (target.dim + 2)
 
