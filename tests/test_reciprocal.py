@@ -103,7 +103,7 @@ def test_chains_that_have_not_mixed_say_so() -> None:
     found = reciprocal_sampling(
         near_posterior_vae(), batch(2), draws=32, chains=8, warm_up=0, leapfrog=1, seed=3
     ).estimator
-    assert "split R-hat above 1.1 on 2 examples" in found
+    assert "R-hat above 1.1 on 2 examples" in found
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -17,7 +17,7 @@ from elbowroom.vae import VAE
 from . import hmc
 from .annealing import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks
 from .importance import log_mean_exp
-from .mixing import effective_draws, split_rhat
+from .mixing import effective_draws, rhat
 from .passes import MEMORY, Memory, as_bytes
 from .streams import RECIPROCAL_PILOT
 from .target import Target, subject_of
@@ -27,7 +27,7 @@ __all__ = ["Density", "reciprocal_sampling"]
 Density = Literal["normal", "kernel"]
 
 _PILOT_POINTS = 20
-_MIXED = 1.1  # greatest split R-hat of chains that may be said to have mixed
+_MIXED = 1.1  # greatest R-hat of chains that may be said to have mixed
 
 
 def reciprocal_sampling(
@@ -51,7 +51,7 @@ def reciprocal_sampling(
     that covariance and Scott's bandwidth, which a few dimensions already make too wide. Were the draws exact, the mean
     would be unbiased for 1 / p(x) and the estimate, in expectation, an upper bound on log p(x); chains are near the
     posterior only as far as they have mixed, and one that stays in a part of it lowers the estimate, so it is no bound
-    (direction "none"). Examples whose greatest split R-hat is above 1.1 are counted in `estimator`. The Monte-Carlo
+    (direction "none"). Examples whose greatest R-hat is above 1.1 are counted in `estimator`. The Monte-Carlo
     variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It misses what rare draws in
     the tails of q̂ would add, which are what makes this unreliable as dimensions grow. Other arguments and errors as for
     `ais`; InputError where there are fewer draws than q̂ has parameters.
@@ -78,13 +78,13 @@ def reciprocal_sampling(
             log_q = fit(z[:, : chains // 2])(z[:, chains // 2 :])
             found.append([t.cpu() for t in (*_reciprocal(log_q - log_joint[:, chains // 2 :]), _worst_rhat(z))])
             bar.advance(len(part.index))
-    values, variance, ess, rhat = (torch.cat(column) for column in zip(*found, strict=True))
+    values, variance, ess, worst = (torch.cat(column) for column in zip(*found, strict=True))
     return Estimate.of(
         values,
         variance,
         target.index.cpu(),
         quantity=subject.quantity,
-        estimator=_name(density, steps * chains // 2, chains, int((~(rhat < _MIXED)).sum())),
+        estimator=_name(density, steps * chains // 2, chains, int((~(worst < _MIXED)).sum())),
         direction="none",
         budget=Budget(steps * chains // 2, seed, time.monotonic() - began),
         ess=ess,
@@ -107,7 +107,7 @@ def _reciprocal(log_ratio: Float[Tensor, "steps chains n"]) -> _Reciprocal:
 
 
 def _worst_rhat(z: Float[Tensor, "steps chains n dim"]) -> Float[Tensor, "n"]:
-    return split_rhat(z).amax(-1)
+    return rhat(z).amax(-1)
 
 
 def _posterior_chain(
@@ -212,4 +212,4 @@ def _name(density: Density, draws: int, chains: int, unmixed: int) -> str:
     if not unmixed:
         return name
     which = "1 example" if unmixed == 1 else f"{unmixed:,} examples"
-    return f"{name}; split R-hat above {_MIXED} on {which}: chains have not mixed"
+    return f"{name}; R-hat above {_MIXED} on {which}: chains have not mixed"
