@@ -14,6 +14,7 @@ from .distortion import rate_distortion_curve as rate_distortion_curve
 from .mixing import effective_draws as effective_draws
 from .mixing import rhat as rhat
 from .reciprocal import reciprocal_sampling as reciprocal_sampling
+from .registry import ESTIMATORS as ESTIMATORS
 from .target import Target as Target
 from .weighted import IwaeCurve as IwaeCurve
 from .weighted import iwae as iwae

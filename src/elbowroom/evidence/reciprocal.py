@@ -27,7 +27,6 @@ __all__ = ["Density", "reciprocal_sampling"]
 Density = Literal["normal", "kernel"]
 
 _PILOT_POINTS = 20
-_MIXED = 1.1  # greatest R-hat of chains that may be said to have mixed
 
 
 def reciprocal_sampling(
@@ -51,7 +50,7 @@ def reciprocal_sampling(
     that covariance and Scott's bandwidth, which a few dimensions already make too wide. Were the draws exact, the mean
     would be unbiased for 1 / p(x) and the estimate, in expectation, an upper bound on log p(x); chains are near the
     posterior only as far as they have mixed, and one that stays in a part of it lowers the estimate, so it is no bound
-    (direction "none"). Examples whose greatest R-hat is above 1.1 are counted in `estimator`. The Monte-Carlo
+    (direction "none"). The printed line counts examples whose greatest R-hat, `rhat`, is above 1.1. The Monte-Carlo
     variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It misses what rare draws in
     the tails of q̂ would add, which are what makes this unreliable as dimensions grow. Other arguments and errors as for
     `ais`; InputError where there are fewer draws than q̂ has parameters.
@@ -69,8 +68,8 @@ def reciprocal_sampling(
     steps = _steps(draws, chains, warm_up, leapfrog)
     subject = subject_of(model, examples)
     target = subject.target(seed)
-    fit = _fit(density, target.dim, steps * chains // 2)
-    found = []
+    kept, found = steps * chains // 2, []
+    fit = _fit(density, target.dim, kept)
     with Progress("reciprocal sampling", len(target.index), progress) as bar:
         for part in _groups(target, steps * chains, chains, density, memory):
             chain = _posterior_chain(part, chains, warm_up, leapfrog, seed)
@@ -84,10 +83,11 @@ def reciprocal_sampling(
         variance,
         target.index.cpu(),
         quantity=subject.quantity,
-        estimator=_name(density, steps * chains // 2, chains, int((~(worst < _MIXED)).sum())),
+        estimator=f"reciprocal sampling with a {density} density, {kept:,} draws of {chains // 2} chains",
         direction="none",
-        budget=Budget(steps * chains // 2, seed, time.monotonic() - began),
+        budget=Budget(kept, seed, time.monotonic() - began),
         ess=ess,
+        rhat=worst,
         data=subject.data,
     )
 
@@ -205,11 +205,3 @@ def _steps(draws: int, chains: int, warm_up: int, leapfrog: int) -> int:
     if leapfrog < 1 or warm_up < 0:
         raise InputError(f"leapfrog must be 1 or more and warm_up 0 or more; got {leapfrog} and {warm_up}.")
     return math.ceil(2 * draws / chains)
-
-
-def _name(density: Density, draws: int, chains: int, unmixed: int) -> str:
-    name = f"reciprocal sampling with a {density} density, {draws:,} draws of {chains // 2} chains"
-    if not unmixed:
-        return name
-    which = "1 example" if unmixed == 1 else f"{unmixed:,} examples"
-    return f"{name}; R-hat above {_MIXED} on {which}: chains have not mixed"
