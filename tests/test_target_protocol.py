@@ -290,6 +290,10 @@ def test_what_is_neither_is_told_what_it_lacks() -> None:
         target_module.subject_of(Less())
     with pytest.raises(InputError, match=r"VAE with examples or of a Target, and this Linear has no index"):
         target_module.subject_of(nn.Linear(2, 2), table())
+    listed = made(ByHand)
+    listed.index = [1, 2]
+    with pytest.raises(InputError, match="index is one whole number per example"):
+        target_module.subject_of(listed)
     with pytest.raises(InputError, match="no examples; give at least one"):
         target_module.subject_of(made(n=0))
 
@@ -309,3 +313,20 @@ def test_shapes_that_would_broadcast_are_refused(member: str, wrong) -> None:
     kind = type("Wrong", (ByHand,), {member: lambda self, *given: wrong(getattr(ByHand, member)(self, *given))})
     with pytest.raises(InputError, match=r"A target.s .* of 3 draws at one example has shape"):
         target_module.subject_of(kind(target.x, target.index))
+
+
+def test_draws_that_are_not_keyed_are_refused() -> None:
+    """Passes continue a run of draws: one that began again would count the same draws twice, unnoticed."""
+
+    class Again(ByHand):
+        def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Tensor:
+            return super().draw_prior(draws, seed)
+
+    class Unkeyed(ByHand):
+        def draw_posterior(self, draws: int, seed: int, first_draw: int = 0) -> tuple[Tensor, Tensor]:
+            z = torch.randn(draws, len(self.x), LATENTS, dtype=F64)
+            return z, self.log_posterior(z)
+
+    for kind, member in ((Again, "draw_posterior"), (Unkeyed, "draw_posterior")):
+        with pytest.raises(InputError, match=rf"{member} gives another third draw .*keyed_normal"):
+            target_module.subject_of(made(kind))

@@ -16,7 +16,7 @@ from . import hmc
 from .hmc import Kick
 from .importance import log_mean_exp
 from .passes import MEMORY, Bytes, Memory, as_bytes, keep_freed_memory
-from .schedules import Pilot, Plan, Schedule, fixed_schedule
+from .schedules import Pilot, Plan, Schedule, check_settings, fixed_schedule
 from .streams import PILOT
 from .target import Target, subject_of
 
@@ -31,7 +31,6 @@ __all__ = [
     "ais_name",
     "anneal",
     "annealing",
-    "check_settings",
     "draw_start",
     "frozen_plan",
     "in_groups",
@@ -72,17 +71,49 @@ def ais(
 ) -> Estimate:
     """log p(x) per example by annealed importance sampling with Hamiltonian transitions, in nats.
 
-    Each of `chains` begins at a draw of q(z | x) (start="posterior") or p(z) ("prior") and is taken over
-    `temperatures` steps to the posterior; a transition makes `leapfrog` gradient evaluations. exp of the estimate is
-    unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes, and an "adaptive"
-    schedule, come from a pilot run on other noise and are frozen before the measured one. The Monte-Carlo variance is
-    the jackknife's over chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %; where their effective
-    sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x) ten or more times
-    narrower than the posterior, chains may not reach its width in time: the estimate is then far too low, and only a
-    comparison with start="prior" shows it. Where more than 5 % of an example's transitions diverge, the printed line
-    says that too. model: a VAE with its examples, or a Target that has its own. memory: a bound on the tensors of one
-    pass; it changes no number beyond rounding. Noise is keyed by (seed, example). Raises InputError for settings that
-    mean nothing, CapabilityError for latents or likelihoods without gradients.
+    exp of the estimate is unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes,
+    and an "adaptive" schedule, come from a pilot run on other noise and are frozen before the measured one. The
+    Monte-Carlo variance is the jackknife's over chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %;
+    where their effective sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x)
+    ten or more times narrower than the posterior, chains may not reach its width in time: the estimate is then far too
+    low, and only a comparison with start="prior" shows it. Where more than 5 % of an example's transitions diverge, the
+    printed line says that too.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    temperatures : int, default 500
+        Steps from the first density to the last.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    start : str, default "posterior"
+        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
+    schedule : str, default "sigmoid"
+        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower", with `ess` and `divergent`.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        For latents or likelihoods that have no gradient, or are discrete, constrained or partly known.
+
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis
     of decoder-based generative models", 2017.
 
@@ -359,15 +390,3 @@ def _on_grid(log_size: Tensor) -> Tensor:
 
 def _geometric(beta: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - beta, beta
-
-
-def check_settings(caller: str, temperatures: int, chains: int, leapfrog: int) -> None:
-    """Refuse settings with which no annealing means anything."""
-    if temperatures < 2:
-        raise InputError(
-            f"evidence.{caller} needs temperatures=2 or more, and hundreds to mean much; got {temperatures}."
-        )
-    if chains < 1:
-        raise InputError(f"evidence.{caller} needs chains=1 or more; got {chains}.")
-    if leapfrog < 1:
-        raise InputError(f"A transition needs leapfrog=1 step or more; got {leapfrog}.")

@@ -19,14 +19,13 @@ from .annealing import (
     Start,
     ais_name,
     anneal,
-    check_settings,
     kicks_for,
     lower_bound,
     measured_runs,
     path_from,
 )
 from .passes import MEMORY, Memory
-from .schedules import Schedule
+from .schedules import Schedule, check_settings
 from .streams import BACKWARDS, SIMULATION
 from .target import Subject, Target, capability, subject_of
 
@@ -133,10 +132,44 @@ def bdmc(
     Every x is drawn from the model with its z, an exact draw of p(z | x). AIS upwards bounds log p(x) from below in
     expectation; AIS downwards from that z, over the same temperatures with the same step sizes, is unbiased for
     1 / p(x) and so bounds it from above. The gap holds for simulated examples only; `simulated_against_real` says how
-    far it carries over. examples: how many to simulate, or examples whose context they are to have and whose number.
-    Simulated x are on the scale that the likelihood sees, and log p(x) is their density there. Step sizes come from a
-    pilot, which never sees the exact z, and are frozen. Other arguments and errors as for `ais`; fewer than two
-    examples raise InputError.
+    far it carries over. Simulated x are on the scale that the likelihood sees, and log p(x) is their density there.
+    Step sizes come from a pilot, which never sees the exact z, and are frozen.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: those whose context the simulated ones are to have and whose number; or only their number.
+    temperatures : int, default 500
+        Steps from the first density to the last.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    start : str, default "posterior"
+        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
+    schedule : str, default "sigmoid"
+        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Bidirectional
+        Two Estimates [n], directions "lower" and "upper".
+
+    Raises
+    ------
+    InputError
+        As for `ais`, and for fewer than two examples.
+    CapabilityError
+        As for `ais`, and for a Target without `simulate`.
+
     Source: Grosse, Ghahramani, Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo", 2015.
 
     >>> from elbowroom import likelihoods, posteriors, priors
@@ -183,8 +216,43 @@ def simulated_against_real(
 ) -> SimulatedAgainstReal:
     """Variance of the log-weights and acceptance per temperature of AIS on examples and on as many simulated ones.
 
-    The simulated examples are those of `bdmc` and have the examples' context. Arguments and errors as for `ais`; one
-    chain, which has no variance, raises InputError.
+    The simulated examples are those of `bdmc` and have the examples' context.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    temperatures : int, default 500
+        Steps from the first density to the last.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    start : str, default "posterior"
+        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
+    schedule : str, default "sigmoid"
+        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    SimulatedAgainstReal
+        A Trace of each.
+
+    Raises
+    ------
+    InputError
+        As for `bdmc`, and for one chain, which has no variance.
+    CapabilityError
+        As for `bdmc`.
+
     Source: Grosse, Ancha, Roy, "Measuring the reliability of MCMC inference with bidirectional Monte Carlo", 2016.
 
     >>> from elbowroom import likelihoods, posteriors, priors

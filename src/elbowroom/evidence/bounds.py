@@ -37,10 +37,36 @@ def elbo(
 ) -> Estimate:
     """The evidence lower bound E_q[log p(x, z) − log q(z | x)] per example, in nats.
 
-    draws: per example; from one draw the Monte-Carlo variance is unknown (NaN), and the printed line gives the total
-    error. kl: "closed", "sampled" or "auto", closed where it can be. memory: bytes or "1 GiB", a bound on what one
-    pass holds (see `benchmarks/evidence_memory.py`); it changes no number beyond rounding. Noise is keyed by (seed,
-    example). Raises InputError where there is nothing to measure or the memory does not hold one example.
+    From one draw the Monte-Carlo variance is unknown (NaN), and the printed line gives the total error. What a pass
+    holds is in `benchmarks/evidence_memory.py`.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 1
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+    kl : str, default "auto"
+        "closed", "sampled" or "auto": closed where it can be. A Target's is sampled.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower".
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
@@ -63,7 +89,36 @@ def rate_distortion(
     kl: KL = "auto",
     progress: bool = False,
 ) -> RateDistortion:
-    """Rate, distortion and ELBO per example from the same draws, in nats; arguments as for `elbo`.
+    """Rate, distortion and ELBO per example from the same draws, in nats.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 1
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+    kl : str, default "auto"
+        "closed", "sampled" or "auto": closed where it can be. A Target's is sampled.
+
+    Returns
+    -------
+    RateDistortion
+        Three Estimates [n]; rate and distortion are unbiased.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        For kl="closed" where there is no closed form.
 
     Source: Alemi et al., "Fixing a broken ELBO", 2018.
     """

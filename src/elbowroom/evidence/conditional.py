@@ -45,8 +45,35 @@ def conditional_log_likelihood(
 
     How well the latents of x explain it, and which of its elements they do not: a score of anomalies, not a bound on
     log p(x), as it leaves out what the latents themselves cost. Per example alone, and for any likelihood, it is
-    −`rate_distortion(...).distortion`. Other arguments and errors as for `elbo`; CapabilityError where features depend
-    on one another given z, or preprocessing mixes them, so that log p(x | z) is no sum over features.
+    −`rate_distortion(...).distortion`. A Target's features are on the scale of its `decoded`.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 64
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    ConditionalLogLikelihood
+        An Estimate [n], and per feature [n, *event] values and their variances.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        Where features depend on one another given z, or preprocessing mixes them, so that log p(x | z) is no sum over
+        features; for a Target without `decoded`.
 
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),

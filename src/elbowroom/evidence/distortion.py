@@ -22,7 +22,6 @@ from .annealing import (
     Moment,
     Path,
     anneal,
-    check_settings,
     draw_start,
     in_groups,
     kicks_for,
@@ -30,7 +29,7 @@ from .annealing import (
     pilot_kicks,
 )
 from .passes import MEMORY, Memory
-from .schedules import Pilot, Plan
+from .schedules import Pilot, Plan, check_settings
 from .streams import CURVE_PILOT
 from .target import Target, capability, subject_of
 
@@ -78,11 +77,44 @@ def rate_distortion_curve(
     One annealing run goes from p(z) towards p(z) exp(−β d(x, z)), and on its way notes at each of `betas` the rate
     −log Z_β − β D of the chains, resampled by their weights, with D their mean distortion. Whatever the encoder, no
     code with this prior and decoder needs more; at any number of temperatures the pair lies, in expectation, on or
-    above the true curve, and many bring it down. distortion: "negative log-likelihood" (−log p(x | z) in nats, so that
-    β = 1 gives −log p(x) as rate + distortion), "squared error" (summed over x) or a function of decoded means and x,
-    these two on the scale that the likelihood sees. temperatures: in all, spread by a pilot at equal steps in
-    conditional effective sample size, with the betas between them. Monte-Carlo variances are the jackknife's over
-    chains. Other arguments and errors as for `ais`; betas must be positive and ascending, else InputError.
+    above the true curve, and many bring it down. Monte-Carlo variances are the jackknife's over chains.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    betas : sequence of float
+        Positive and ascending.
+    distortion : str or callable, default "negative log-likelihood"
+        −log p(x | z) in nats, so that β = 1 gives −log p(x) as rate + distortion; "squared error", summed over x; or a
+        function of decoded means and x, these two on the scale that the likelihood sees.
+    temperatures : int, default 500
+        In all, spread by a pilot at equal steps in conditional effective sample size, with the betas between them.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    RateDistortionCurve
+        At each beta a rate (an upper bound) and a distortion (unbiased), Estimates [n].
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        As for `ais`; for means of a Target without `decoded`.
+
     Source: Huang, Makhzani, Cao, Grosse, "Evaluating lossy compression rates of deep generative models", 2020.
 
     >>> from elbowroom import likelihoods, posteriors, priors

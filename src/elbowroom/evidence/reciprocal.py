@@ -44,16 +44,50 @@ def reciprocal_sampling(
 ) -> Estimate:
     """log p(x) per example as −log of the mean of q̂(z) / p(x, z) over draws z of the posterior, in nats.
 
-    Hamiltonian chains start at draws of q(z | x), with step sizes that a pilot on other noise found and froze. After
-    `warm_up` transitions, one half of the chains gives `draws` draws that the density q̂ is fitted to, the other half
-    `draws` fresh ones that the mean is over. density: "normal", with the full covariance; "kernel", a normal kernel of
-    that covariance and Scott's bandwidth, which a few dimensions already make too wide. Were the draws exact, the mean
-    would be unbiased for 1 / p(x) and the estimate, in expectation, an upper bound on log p(x); chains are near the
-    posterior only as far as they have mixed, and one that stays in a part of it lowers the estimate, so it is no bound
-    (direction "none"). The printed line counts examples whose greatest R-hat, `rhat`, is above 1.1. The Monte-Carlo
-    variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It misses what rare draws in
-    the tails of q̂ would add, which are what makes this unreliable as dimensions grow. Other arguments and errors as for
-    `ais`; InputError where there are fewer draws than q̂ has parameters.
+    Hamiltonian chains start at draws of q(z | x), with step sizes that a pilot on other noise found and froze. One half
+    of the chains gives `draws` draws that the density q̂ is fitted to, the other half `draws` fresh ones that the mean
+    is over. Were the draws exact, the mean would be unbiased for 1 / p(x) and the estimate, in expectation, an upper bound
+    on log p(x); chains are near the posterior only as far as they have mixed, and one that stays in a part of it lowers
+    the estimate, so it is no bound. The printed line counts examples whose greatest R-hat is above 1.1. The Monte-Carlo
+    variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It misses what rare draws in the
+    tails of q̂ would add, which are what makes this unreliable as dimensions grow.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 1,000
+        Per example, of each half of the chains.
+    chains : int, default 32
+        Per example; even, and 4 or more.
+    warm_up : int, default 100
+        Transitions before any draw is kept.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    density : str, default "normal"
+        "normal", with the full covariance; "kernel", a normal kernel of that covariance and Scott's bandwidth, which a
+        few dimensions already make too wide.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "none", with `ess` and `rhat`.
+
+    Raises
+    ------
+    InputError
+        As for `ais`, and where there are fewer draws than q̂ has parameters.
+    CapabilityError
+        For latents or likelihoods that have no gradient, or are discrete, constrained or partly known.
+
     Source: Gelfand & Dey, "Bayesian model choice: asymptotics and exact calculations", 1994; Kingma & Welling,
     "Auto-Encoding Variational Bayes", 2014, appendix D.
 

@@ -138,6 +138,8 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
         )
     if examples is not None:
         raise InputError("A Target has its examples already; give a VAE to measure others.")
+    if not isinstance(model.index, Tensor) or model.index.dim() != 1:
+        raise InputError("A target's index is one whole number per example, in a tensor [batch]; it keys their noise.")
     if not len(model.index):
         raise InputError("There are no examples; give at least one.")
     _try_out(model)
@@ -164,6 +166,8 @@ def _try_out(target: Target) -> None:
     _check_shape("draw_posterior's log q", log_q, each, (1, 1))
     for name in ("log_prior", "log_likelihood", "log_posterior"):
         _check_shape(name, getattr(first, name)(z), each, (1, 1))
+    _check_keyed("draw_posterior", z, first.draw_posterior(1, 0, 2)[0])
+    _check_keyed("draw_prior", first.draw_prior(3, 0), first.draw_prior(1, 0, 2))
 
 
 def _check_shape(name: str, found: Tensor, *allowed: tuple[int, ...]) -> None:
@@ -171,4 +175,12 @@ def _check_shape(name: str, found: Tensor, *allowed: tuple[int, ...]) -> None:
         raise InputError(
             f"A target's {name} of 3 draws at one example has shape {tuple(found.shape)} and needs {allowed[0]}: see "
             f"evidence.Target."
+        )
+
+
+def _check_keyed(name: str, run: Tensor, last: Tensor) -> None:
+    if not torch.allclose(run[2:], last, rtol=1e-3, atol=1e-6):
+        raise InputError(
+            f"A target's {name} gives another third draw when it is asked for alone (first_draw=2): draws are to "
+            f"depend on (seed, example, draw) alone, as numerics.keyed_normal makes them."
         )

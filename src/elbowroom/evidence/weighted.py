@@ -36,8 +36,33 @@ def iwae(
 
     In expectation a lower bound on log p(x) that grows with K. The Monte-Carlo variance is that of this bound, by the
     jackknife (see `evidence.importance.log_mean_exp`). `khat` above 0.7 says that q(z | x) misses where p(z | x) lies,
-    so that the bound may lie far below log p(x); the printed line counts such examples. Other arguments and errors as
-    for `elbo`.
+    so that the bound may lie far below log p(x); the printed line counts such examples.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 500
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower", with `ess` and `khat`.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+
     Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
@@ -83,9 +108,34 @@ def iwae_curve(
     """The IWAE-K bound per example, in nats, for growing K from one set of draws.
 
     Each K takes the mean over the disjoint blocks of K draws, so that every number is unbiased for its own bound, and
-    all see the same draws. draws: how many, K then going up in steps of about √10; or the K themselves, each dividing
-    the greatest. The Monte-Carlo variance is that of the mean of blocks where there are several, else the jackknife's
-    as for `iwae`. Other arguments and errors as for `elbo`.
+    all see the same draws. The Monte-Carlo variance is that of the mean of blocks where there are several, else the
+    jackknife's as for `iwae`.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int or sequence of int, default 5,000
+        How many, K then going up in steps of about √10; or the K themselves, each dividing the greatest.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    IwaeCurve
+        An Estimate for each K.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+
     Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
@@ -112,7 +162,32 @@ def prior_sampling(
 
     In expectation a lower bound on log p(x), and a poor one beyond a few latent dimensions: draws from the prior then
     hardly ever meet the posterior, which `khat` above 0.7 and a small `ess` say. Every example has draws of its own.
-    Any prior will do whose blocks can be drawn from noise. Other arguments and errors as for `elbo`.
+    Any prior will do whose blocks can be drawn from noise.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 500
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower", with `ess` and `khat`.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
