@@ -44,13 +44,13 @@ def reciprocal_sampling(
 ) -> Estimate:
     """log p(x) per example as −log of the mean of q̂(z) / p(x, z) over draws z of the posterior, in nats.
 
-    Hamiltonian chains start at draws of q(z | x), with step sizes that a pilot on other noise found and froze. One half
-    of the chains gives `draws` draws that the density q̂ is fitted to, the other half `draws` fresh ones that the mean
-    is over. Were the draws exact, the mean would be unbiased for 1 / p(x) and the estimate, in expectation, an upper bound
-    on log p(x); chains are near the posterior only as far as they have mixed, and one that stays in a part of it lowers
-    the estimate, so it is no bound. The printed line counts examples whose greatest R-hat is above 1.1. The Monte-Carlo
-    variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It misses what rare draws in the
-    tails of q̂ would add, which are what makes this unreliable as dimensions grow.
+    Hamiltonian chains start at draws of q(z | x), with step sizes that a pilot on other noise found and froze. One
+    half of the chains gives `draws` draws that the density q̂ is fitted to, the other half `draws` fresh ones that
+    the mean is over. Were the draws exact, the mean would be unbiased for 1 / p(x) and the estimate, in expectation,
+    an upper bound on log p(x); chains are near the posterior only as far as they have mixed, and one that stays in a
+    part of it lowers the estimate, so it is no bound. The printed line counts examples whose greatest R-hat is above
+    1.1. The Monte-Carlo variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It
+    misses what rare draws in the tails of q̂ would add, which are what makes this unreliable as dimensions grow.
 
     Parameters
     ----------
