@@ -59,8 +59,8 @@ def measured(examples: int, rounds: int) -> dict[str, Any]:
     )
     target = vae.target(er.Batch(torch.bernoulli(torch.full((examples, 784), 0.2)), torch.arange(examples)))
     target = next(annealing.in_groups(target, lambda part: annealing.path_from(part, "posterior"), CHAINS, "1 GiB"))
-    path, kicks = annealing.path_from(target, "posterior"), list(annealing.kicks_for(target, CHAINS, 0, TRANSITIONS))
-    state = hmc.init(path.terms, annealing.draw_start(target, "posterior", CHAINS, 0))
+    path, z = annealing.path_from(target, "posterior"), annealing.draw_start(target, "posterior", CHAINS, 0)
+    kicks, state = list(annealing.kicks_for(target, z, 0, TRANSITIONS)), hmc.init(path.terms, z)
     coefficients = path.coefficients(torch.full((examples,), 0.5))
 
     def ais() -> None:

@@ -75,7 +75,7 @@ def main() -> None:
     torch.set_num_threads(1)
     ais = peer_from(arguments.peer)
     vae, _ = read_run(arguments.run)
-    target, z = _simulated(_measured(vae, POINTS, SEED), SEED)
+    target, z = next(_simulated(_measured(vae, POINTS, SEED).target(SEED), SEED, "bdmc"))
     x, decoder = target.decoded(z)[1][0], Decoder(vae)
 
     began = time.process_time()

@@ -96,7 +96,8 @@ def test_weights_are_unbiased_for_the_evidence(start: str, schedule: str) -> Non
     batch = repeated(points(1).x, runs)
     exact, target = LinearVAE(vae).log_prob(batch), vae.target(batch)
     plan = annealing.frozen_plan(target, start, schedule, 6, 2, 0)
-    z, kicks = annealing.draw_start(target, start, 64, 0), annealing.kicks_for(target, 64, 0, 5)
+    z = annealing.draw_start(target, start, 64, 0)
+    kicks = annealing.kicks_for(target, z, 0, 5)
     log_weights = annealing.anneal(annealing.path_from(target, start), z, plan, kicks).log_weights - exact
     means = log_weights.exp().mean(0).numpy()
     assert abs(means.mean() - 1) < 4 * means.std() / math.sqrt(runs)
@@ -121,7 +122,7 @@ def test_downwards_weights_are_unbiased_for_one_over_the_evidence() -> None:
     plan = annealing.frozen_plan(target, "prior", "sigmoid", 10, 2, seed=0)
     torch.manual_seed(0)
     z = model.posterior(batch).sample((64,))
-    kicks = annealing.kicks_for(target, 64, 5, 9)
+    kicks = annealing.kicks_for(target, z, 5, 9)
     found = annealing.anneal(annealing.path_from(target, "prior"), z, plan.reversed(), kicks)
     weights = (found.log_weights + model.log_prob(batch)).exp()
     means = weights.mean(0).numpy()
@@ -211,7 +212,8 @@ def test_measured_chains_know_nothing_of_each_other() -> None:
         annealing.path_from(target, "posterior"),
         annealing.frozen_plan(target, "posterior", "sigmoid", 30, 3, 0),
     )
-    z, kicks = annealing.draw_start(target, "posterior", 6, 0), list(annealing.kicks_for(target, 6, 0, 29))
+    z = annealing.draw_start(target, "posterior", 6, 0)
+    kicks = list(annealing.kicks_for(target, z, 0, 29))
     whole = annealing.anneal(path, z, plan, kicks)
     alone = annealing.anneal(path, z[2:3], plan, [hmc.Kick(*(part[2:3] for part in kick)) for kick in kicks])
     torch.testing.assert_close(alone.log_weights, whole.log_weights[2:3])
@@ -223,7 +225,7 @@ def test_the_moments_add_up_to_the_run() -> None:
     target = small_vae().target(points(3))
     path, plan = annealing.path_from(target, "prior"), annealing.frozen_plan(target, "prior", "linear", 12, 2, 0)
     z, seen = annealing.draw_start(target, "prior", 5, 0), []
-    found = annealing.anneal(path, z, plan, annealing.kicks_for(target, 5, 0, 11), seen.append)
+    found = annealing.anneal(path, z, plan, annealing.kicks_for(target, z, 0, 11), seen.append)
     assert len(seen) == 12
     torch.testing.assert_close(sum(m.increments for m in seen), found.log_weights)
     torch.testing.assert_close(torch.stack([m.increments.var(0) for m in seen]), found.increment_variance)
@@ -252,7 +254,8 @@ def test_transitions_that_diverge_are_said() -> None:
     batch, settings = points(4, 1), {"temperatures": 20, "chains": 8, "leapfrog": 3}
     target, seen = vae.target(batch), []
     plan = annealing.frozen_plan(target, "prior", "sigmoid", 20, 3, 0)
-    z, kicks = annealing.draw_start(target, "prior", 8, 0), annealing.kicks_for(target, 8, 0, 19)
+    z = annealing.draw_start(target, "prior", 8, 0)
+    kicks = annealing.kicks_for(target, z, 0, 19)
     annealing.anneal(annealing.path_from(target, "prior"), z, plan, kicks, seen.append)
     share = torch.stack([m.diagnostics.divergent.double() for m in seen[:-1]]).mean((0, 1))
     assert share.min() > 0.05
@@ -279,8 +282,8 @@ def test_adaptive_steps_lose_the_same_at_every_temperature() -> None:
     variances = {}
     for schedule in ("linear", "sigmoid", "adaptive"):
         plan = annealing.frozen_plan(target, "prior", schedule, 60, 2, 0)
-        kicks = annealing.kicks_for(target, 64, 0, 59)
         path, z = annealing.path_from(target, "prior"), annealing.draw_start(target, "prior", 64, 0)
+        kicks = annealing.kicks_for(target, z, 0, 59)
         variances[schedule] = annealing.anneal(path, z, plan, kicks).increment_variance
     parts = variances["adaptive"].unfold(0, 15, 15).mean(-1)
     assert (parts.amax(0) / parts.amin(0)).max() < 4
@@ -292,8 +295,8 @@ def test_the_pilots_step_sizes_serve_the_measured_run() -> None:
     """At every temperature the measured acceptance is near what the pilot aimed at."""
     target = pca_vae(20).target(er.Batch(digits(4), torch.arange(4)))
     plan = annealing.frozen_plan(target, "prior", "sigmoid", 50, 3, 0)
-    kicks = annealing.kicks_for(target, 64, 0, 49)
     path, z = annealing.path_from(target, "prior"), annealing.draw_start(target, "prior", 64, 0)
+    kicks = annealing.kicks_for(target, z, 0, 49)
     acceptance = annealing.anneal(path, z, plan, kicks).acceptance.unfold(0, 10, 10).mean(-1)
     assert acceptance.min() > 0.55
     assert acceptance.max() < 0.85
@@ -421,7 +424,8 @@ def test_stated_intervals_cover_their_own_estimand() -> None:
     runs, chains = 4000, 64
     plan = annealing.frozen_plan(target, "posterior", "sigmoid", 12, 2, seed=0)
     z = annealing.draw_start(target, "posterior", runs * chains, seed=0)
-    path, kicks = annealing.path_from(target, "posterior"), annealing.kicks_for(target, runs * chains, 0, 11)
+    path = annealing.path_from(target, "posterior")
+    kicks = annealing.kicks_for(target, z, 0, 11)
     log_weights = annealing.anneal(path, z, plan, kicks).log_weights.view(chains, runs)
     value, variance, _ = (t.numpy() for t in log_mean_exp(log_weights))
     hits = int((np.abs(value - value.mean()) < 1.96 * np.sqrt(variance)).sum())

@@ -42,7 +42,7 @@ def linear(
 
 def simulated(vae: er.VAE, examples: er.Batch | int, seed: int = 0) -> er.Batch:
     """The examples that bdmc simulates."""
-    target, _ = bidirectional._simulated(bidirectional._measured(vae, examples, seed), seed)
+    target, _ = next(bidirectional._simulated(bidirectional._measured(vae, examples, seed).target(seed), seed, "bdmc"))
     context = {name: value[0] for name, value in target._given.items() if name != "x"}
     return er.Batch(target._given["x"][0], target.index, context)
 
@@ -76,7 +76,7 @@ def test_backwards_weights_are_unbiased_for_one_over_the_evidence() -> None:
     z = model.posterior(batch).sample((1,)).repeat(3, 1, 1)
     for start in ("prior", "posterior"):
         plan = annealing.frozen_plan(target, start, "sigmoid", 8, 3, seed=0)
-        kicks = annealing.kicks_for(target, 3, 5, 7)
+        kicks = annealing.kicks_for(target, z, 5, 7)
         run = annealing.anneal(annealing.path_from(target, start), z, plan.reversed(), kicks)
         weights = (log_mean_exp(run.log_weights).value + model.log_prob(batch)).exp().numpy()
         assert abs(weights.mean() - 1) < 4 * weights.std() / math.sqrt(runs)
@@ -189,7 +189,7 @@ def test_the_trace_is_that_of_the_measured_run() -> None:
     found, target = simulated_against_real(vae, batch, **settings, memory=40_000), vae.target(batch)
     plan = annealing.frozen_plan(target, "posterior", "sigmoid", 12, 3, 0)
     path, z = annealing.path_from(target, "posterior"), annealing.draw_start(target, "posterior", 3, 0)
-    run = annealing.anneal(path, z, plan, annealing.kicks_for(target, 3, 0, 11))
+    run = annealing.anneal(path, z, plan, annealing.kicks_for(target, z, 0, 11))
     np.testing.assert_allclose(found.real.betas, plan.betas)
     np.testing.assert_allclose(found.real.acceptance, run.acceptance, rtol=1e-9)
     np.testing.assert_allclose(found.real.increment_variance, run.increment_variance, rtol=1e-7)

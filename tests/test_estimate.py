@@ -141,6 +141,7 @@ def test_round_trip_through_json() -> None:
         ess=[9.0, 8.0],
         khat=[0.5, math.nan],
         divergent=[0.25, 0.0],
+        rhat=[1.0, math.nan],
         data="abc",
         budget=Budget(10, 7, 0.5),
     )

@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest, truncnorm
+from scipy.stats import kstest, norm, rankdata, truncnorm
 from torch import Tensor
 
 import elbowroom as er
-from elbowroom.evidence import effective_draws, hmc, split_rhat
+from elbowroom.evidence import effective_draws, hmc, rhat
 
 F64 = torch.float64
 MEAN = torch.tensor([1.0, -2.0, 0.5], dtype=F64)
@@ -212,37 +212,45 @@ def plain_rhat(draws: np.ndarray) -> float:
     return math.sqrt(((half - 1) / half * within + between / half) / within)
 
 
-def plain_effective_draws(draws: np.ndarray) -> float:
+def ranked_rhat(draws: np.ndarray) -> float:
+    """The greater of the plain one of normal scores, and of those of distances from the median."""
     half = len(draws) // 2
-    halves = [draws[part, chain] for chain in range(draws.shape[1]) for part in (slice(None, half), slice(-half, None))]
-    within = np.mean([np.var(h, ddof=1) for h in halves])
-    pooled = (half - 1) / half * within + np.var([h.mean() for h in halves], ddof=1)
+    halves = np.concatenate([draws[:half], draws[-half:]], 1)
 
-    def correlation(lag: int) -> float:
-        products = [np.sum((h[lag:] - h.mean()) * (h[: half - lag] - h.mean())) / half for h in halves]
-        return 1 - (within - float(np.mean(products))) / pooled if lag else 1.0
+    def of_scores(values: np.ndarray) -> float:
+        ranks = rankdata(values).reshape(values.shape)
+        chains = norm.ppf((ranks - 3 / 8) / (values.size + 1 / 4))
+        within = chains.var(0, ddof=1).mean()
+        return math.sqrt(((half - 1) / half * within + chains.mean(0).var(ddof=1)) / within)
 
-    total, least, lag = 0.0, math.inf, 0
-    while lag + 1 < half:
-        pair = correlation(lag) + correlation(lag + 1)
-        if pair <= 0:
-            break
-        least = min(least, pair)
-        total, lag = total + least, lag + 2
-    size = half * len(halves)
-    return size / max(2 * total - 1, 1 / math.log10(size))
+    return max(of_scores(halves), of_scores(np.abs(halves - np.median(halves))))
+
+
+def test_a_chain_that_is_wider_than_the_others_has_not_mixed() -> None:
+    """Its mean is theirs, so the plain R-hat does not see it."""
+    draws = np.random.default_rng(0).normal(size=(1000, 4)) * [1.0, 1.0, 1.0, 5.0]
+    assert plain_rhat(draws) < 1.001
+    assert rhat(torch.as_tensor(draws)).item() == pytest.approx(ranked_rhat(draws), rel=1e-10)
+    assert 1.2 < ranked_rhat(draws) < 1.3
+
+
+def test_what_no_rhat_can_be_of_is_nan() -> None:
+    draws = torch.randn(8, 4, 3, generator=torch.Generator().manual_seed(0))
+    draws[:, :, 1] = 2.0
+    draws[3, 2, 2] = torch.nan
+    assert rhat(draws).isnan().tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("length", [5, 40, 301])
-def test_mixing_against_plain_loops(length: int) -> None:
+def test_rhat_is_that_of_normal_scores(length: int) -> None:
     generator = np.random.default_rng(0)
     draws = generator.normal(size=(length, 3, 2)).cumsum(0) * [0.1, 1.0] + generator.normal(size=(length, 3, 2))
     tensor = torch.as_tensor(draws)
-    np.testing.assert_allclose(split_rhat(tensor), [plain_rhat(draws[..., k]) for k in range(2)], rtol=1e-10)
-    expected = [plain_effective_draws(draws[..., k]) for k in range(2)]
-    np.testing.assert_allclose(effective_draws(tensor), expected, rtol=1e-8)
+    np.testing.assert_allclose(rhat(tensor), [ranked_rhat(draws[..., k]) for k in range(2)], rtol=1e-10)
     with pytest.raises(er.InputError, match="4 or more"):
-        split_rhat(tensor[:3])
+        rhat(tensor[:3])
+    with pytest.raises(er.InputError, match="One chain cannot be compared"):
+        rhat(tensor[:, :1])
 
 
 @pytest.mark.parametrize("memory", [-0.4, 0.0, 0.8])
@@ -256,4 +264,4 @@ def test_effective_draws_of_an_autoregression(memory: float) -> None:
         draws.append(memory * draws[-1] + row)
     found = effective_draws(torch.stack(draws)).item()
     assert found == pytest.approx(n * chains * (1 - memory) / (1 + memory), rel=0.1)
-    assert split_rhat(torch.stack(draws)).item() == pytest.approx(1.0, abs=0.01)
+    assert rhat(torch.stack(draws)).item() == pytest.approx(1.0, abs=0.01)

@@ -35,27 +35,27 @@ def examples(n: int = 5) -> er.Batch:
     return er.Batch(x, torch.arange(n) + 3, {"age": torch.randn(n, 1, generator=generator, dtype=F64)})
 
 
-def test_the_start_density_of_its_own_draws_is_theirs() -> None:
+def test_the_posterior_density_of_its_own_draws_is_theirs() -> None:
     vae, batch = hierarchical(), examples()
     target = vae.target(batch)
-    z, log_q = target.start(target.start_noise(3, seed=2))
-    torch.testing.assert_close(target.log_start(z), log_q)
+    z, log_q = target.draw_posterior(3, seed=2)
+    torch.testing.assert_close(target.log_posterior(z), log_q)
     terms = vae(batch, vae.keyed_noise(3, batch.index, 2))
     torch.testing.assert_close(z, torch.cat([terms.z["top"], terms.z["z"]], -1))  # in the prior's order
     torch.testing.assert_close(log_q, sum(terms.log_posterior.values()))
 
 
-def test_the_start_density_has_the_gradient_of_finite_differences() -> None:
+def test_the_posterior_density_has_the_gradient_of_finite_differences() -> None:
     target = hierarchical().target(examples())
     z = torch.randn(2, 5, 3, dtype=F64).requires_grad_()
-    assert torch.autograd.gradcheck(target.log_start, z)
+    assert torch.autograd.gradcheck(target.log_posterior, z)
 
 
 def test_some_rows_are_the_same_model_at_these_rows() -> None:
     target = hierarchical().target(examples())
     some, z = target.rows(slice(1, 3)), torch.randn(2, 5, 3, dtype=F64)
     assert some.index.tolist() == [4, 5]
-    for name in ("log_prior", "log_likelihood", "log_start"):
+    for name in ("log_prior", "log_likelihood", "log_posterior"):
         torch.testing.assert_close(getattr(some, name)(z[:, 1:3]), getattr(target, name)(z)[:, 1:3])
     torch.testing.assert_close(some.draw_prior(4, 0), target.draw_prior(4, 0)[:, 1:3])
 
@@ -88,9 +88,8 @@ def test_a_simulated_target_starts_from_what_was_simulated() -> None:
     assert z.shape == (1, 5, 3)
     simulated = er.Batch(other._given["x"][0], torch.arange(5) + 3, examples().context)
     again = vae.target(simulated)
-    noise = again.start_noise(4, seed=0)
-    torch.testing.assert_close(other.start(noise), again.start(noise))
-    torch.testing.assert_close(other.log_start(z), again.log_start(z))
+    torch.testing.assert_close(other.draw_posterior(4, 0), again.draw_posterior(4, 0))
+    torch.testing.assert_close(other.log_posterior(z), again.log_posterior(z))
     torch.testing.assert_close(other.log_likelihood(z), again.log_likelihood(z))
 
 

@@ -311,7 +311,7 @@ def test_stacked_is_one_by_one(make: object) -> None:
 def test_target_is_the_joint_density_of_a_frozen_copy() -> None:
     vae, examples = hierarchical(top_down=False), points()
     target = vae.target(examples)
-    z, log_q = target.start(vae.keyed_noise(3, examples.index, 0))
+    z, log_q = target.draw_posterior(3, seed=0)
     with torch.no_grad():
         terms = vae(examples, vae.keyed_noise(3, examples.index, 0))
     torch.testing.assert_close(target.log_prior(z) + target.log_likelihood(z) - log_q, terms.log_weight)

@@ -1,3 +1,4 @@
+from . import adapters as adapters
 from . import data as data
 from . import evidence as evidence
 from . import exact as exact

@@ -1,15 +1,19 @@
 """The command line: parse, call, print."""
 
+import functools
+import inspect
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from elbowroom.evidence.registry import ESTIMATORS, SETTINGS
 
 __all__ = ["main"]
 
@@ -236,51 +240,59 @@ def fit(
     print(run)
 
 
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for every setting of a registered estimator; the command gets those that were given as `settings`."""
+    names = dict.fromkeys(name for entry in ESTIMATORS.values() for name in entry.settings)
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        settings = {name: given.pop(name) for name in names}
+        command(**given, settings={name: value for name, value in settings.items() if value not in (None, [])})
+
+    own = [one for one in inspect.signature(command).parameters.values() if one.name != "settings"]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name))
+        for name in names
+    ]
+    with_options.__signature__ = inspect.Signature(own + options)  # type: ignore[attr-defined]
+    return with_options
+
+
+def _option(setting: str) -> Any:
+    """An option of the type of the setting's defaults, which its help says."""
+    users: dict[str, list[str]] = {}
+    for name, entry in ESTIMATORS.items():
+        if setting in entry.settings:
+            default = entry.settings[setting]
+            kind = list[type(default[0])] if isinstance(default, list) else type(default)  # type: ignore[misc]
+            text = ", ".join(map(str, default)) if isinstance(default, list) else str(default)
+            users.setdefault(text, []).append(name)
+    defaults = "; ".join(f"{text} for {', '.join(names)}" for text, names in users.items())
+    return Annotated[kind | None, typer.Option(help=f"{SETTINGS.get(setting, setting)} (by default {defaults}).")]
+
+
 @app.command()
+@_with_settings
 @_resumable()
 def evidence(
     run: Run,
-    estimator: Annotated[str, typer.Option(help="elbo, iwae, iwae-curve, prior, ais or bdmc.")] = "iwae",
-    draws: Annotated[int | None, typer.Option(help="Per example, 1,000 by default: elbo, iwae, prior.")] = None,
-    temperatures: Annotated[int | None, typer.Option(help="Annealing steps, 500 by default: ais, bdmc.")] = None,
-    chains: Annotated[int | None, typer.Option(help="Annealed side by side, 16 by default: ais, bdmc.")] = None,
-    leapfrog: Annotated[int | None, typer.Option(help="Gradients per transition, 10 by default: ais, bdmc.")] = None,
-    start: Annotated[str | None, typer.Option(help="posterior (default) or prior: ais, bdmc.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="sigmoid (default), linear or adaptive: ais, bdmc.")] = None,
+    estimator: Annotated[str, typer.Option(help=f"{', '.join(ESTIMATORS)}.")] = "iwae",
     points: Annotated[int | None, typer.Option(help="How many examples of the part; all by default.")] = None,
     part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     source: Annotated[str | None, typer.Option(help="The data, where the run's recipe does not name them.")] = None,
     memory: Annotated[str, typer.Option(help="Bound on what a pass holds.")] = "1 GiB",
     seed: Annotated[int, typer.Option(help="Of the evidence noise.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was interrupted.")] = False,
+    settings: Any = None,
 ) -> None:
-    """log p(x) of a trained run, with both errors; also written to RUN/evidence.json."""
-    from elbowroom.evidence import Bidirectional
+    """log p(x) of a trained run, or what else an estimator measures, with both errors; also in RUN/evidence.json."""
     from elbowroom.studies import evidence_file, measure_run
 
-    given: dict[str, Any] = {
-        "draws": draws,
-        "temperatures": temperatures,
-        "chains": chains,
-        "leapfrog": leapfrog,
-        "start": start,
-        "schedule": schedule,
-    }
-    found = measure_run(
-        run,
-        estimator,
-        part=part,
-        points=points,
-        source=source,
-        seed=seed,
-        memory=memory,
-        resume=resume,
-        **{name: value for name, value in given.items() if value is not None},
-    )
-    for estimate in found:
-        print(estimate)
-    if estimator == "bdmc":
-        print(Bidirectional(*found))
+    where: dict[str, Any] = {"part": part, "points": points, "source": source, "memory": memory}
+    found = measure_run(run, estimator, **where, seed=seed, resume=resume, **settings)
+    together = ESTIMATORS[estimator].together(found)
+    for line in (*found, together) if together else found:
+        print(line)
     print(evidence_file(run))
 
 

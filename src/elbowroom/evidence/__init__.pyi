@@ -12,8 +12,10 @@ from .conditional import conditional_log_likelihood as conditional_log_likelihoo
 from .distortion import RateDistortionCurve as RateDistortionCurve
 from .distortion import rate_distortion_curve as rate_distortion_curve
 from .mixing import effective_draws as effective_draws
-from .mixing import split_rhat as split_rhat
+from .mixing import rhat as rhat
 from .reciprocal import reciprocal_sampling as reciprocal_sampling
+from .registry import ESTIMATORS as ESTIMATORS
+from .target import Target as Target
 from .weighted import IwaeCurve as IwaeCurve
 from .weighted import iwae as iwae
 from .weighted import iwae_curve as iwae_curve

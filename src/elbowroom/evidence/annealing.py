@@ -10,13 +10,15 @@ from torch import Tensor
 
 from elbowroom.numerics import Budget, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Target
+from elbowroom.vae import VAE
 
 from . import hmc
 from .hmc import Kick
 from .importance import log_mean_exp
-from .passes import MEMORY, Bytes, Memory, as_bytes, checked, keep_freed_memory
-from .schedules import Pilot, Plan, Schedule, fixed_schedule
+from .passes import MEMORY, Bytes, Memory, as_bytes, keep_freed_memory
+from .schedules import Pilot, Plan, Schedule, check_settings, fixed_schedule
+from .streams import PILOT
+from .target import Target, subject_of
 
 __all__ = [
     "PILOT_CHAINS",
@@ -29,7 +31,6 @@ __all__ = [
     "ais_name",
     "anneal",
     "annealing",
-    "check_settings",
     "draw_start",
     "frozen_plan",
     "in_groups",
@@ -39,7 +40,6 @@ __all__ = [
     "path_from",
     "pilot",
     "pilot_kicks",
-    "target_of",
     "upwards",
 ]
 
@@ -71,17 +71,49 @@ def ais(
 ) -> Estimate:
     """log p(x) per example by annealed importance sampling with Hamiltonian transitions, in nats.
 
-    Each of `chains` begins at a draw of q(z | x) (start="posterior") or p(z) ("prior") and is taken over
-    `temperatures` steps to the posterior; a transition makes `leapfrog` gradient evaluations. exp of the estimate is
-    unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes, and an "adaptive"
-    schedule, come from a pilot run on other noise and are frozen before the measured one. The Monte-Carlo variance is
-    the jackknife's over chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %; where their effective
-    sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x) ten or more times
-    narrower than the posterior, chains may not reach its width in time: the estimate is then far too low, and only a
-    comparison with start="prior" shows it. Where more than 5 % of an example's transitions diverge, the printed line
-    says that too. model: a VAE with its examples, or a Target that has its own. memory: a bound on the tensors of one
-    pass; it changes no number beyond rounding. Noise is keyed by (seed, example). Raises InputError for settings that
-    mean nothing, CapabilityError for latents or likelihoods without gradients.
+    exp of the estimate is unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes,
+    and an "adaptive" schedule, come from a pilot run on other noise and are frozen before the measured one. The
+    Monte-Carlo variance is the jackknife's over chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %;
+    where their effective sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x)
+    ten or more times narrower than the posterior, chains may not reach its width in time: the estimate is then far too
+    low, and only a comparison with start="prior" shows it. Where more than 5 % of an example's transitions diverge, the
+    printed line says that too.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    temperatures : int, default 500
+        Steps from the first density to the last.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    start : str, default "posterior"
+        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
+    schedule : str, default "sigmoid"
+        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower", with `ess` and `divergent`.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        For latents or likelihoods that have no gradient, or are discrete, constrained or partly known.
+
     Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis
     of decoder-based generative models", 2017.
 
@@ -94,14 +126,14 @@ def ais(
     """
     began = time.monotonic()
     check_settings("ais", temperatures, chains, leapfrog)
-    target, data = target_of(model, examples, seed)
-    found = []
+    subject = subject_of(model, examples)
+    target, found = subject.target(seed), []
     with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
         for part, _, run in measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
             found.append(run.outcome)
             bar.advance(len(part.index))
     name = ais_name(temperatures, start, chains)
-    return lower_bound(target, found, name, Budget(chains, seed, time.monotonic() - began), data)
+    return lower_bound(target, found, name, Budget(chains, seed, time.monotonic() - began), subject.data)
 
 
 class Path(NamedTuple):
@@ -161,7 +193,7 @@ def path_from(target: Target, start: Start) -> Path:
     if start == "prior":
         return Path(lambda z: (target.log_prior(z), target.log_likelihood(z)), lambda b: (torch.ones_like(b), b))
     if start == "posterior":
-        return Path(lambda z: (target.log_start(z), target.log_prior(z) + target.log_likelihood(z)), _geometric)
+        return Path(lambda z: (target.log_posterior(z), target.log_prior(z) + target.log_likelihood(z)), _geometric)
     raise InputError(f"start must be 'posterior' or 'prior'; got {start!r}.")
 
 
@@ -222,8 +254,8 @@ def measured_runs(
 
 def upwards(target: Target, plan: Plan, start: Start, chains: int, seed: int) -> Annealed:
     """The measured run from exact draws of the start to the posterior."""
-    kicks = kicks_for(target, chains, seed, len(plan.step_sizes))
-    return anneal(path_from(target, start), draw_start(target, start, chains, seed), plan, kicks)
+    z = draw_start(target, start, chains, seed)
+    return anneal(path_from(target, start), z, plan, kicks_for(target, z, seed, len(plan.step_sizes)))
 
 
 def ais_name(temperatures: int, start: Start, chains: int) -> str:
@@ -241,7 +273,7 @@ def lower_bound(
         values,
         variance,
         target.index.cpu(),
-        quantity=target.quantity,
+        quantity=getattr(target, "quantity", "log p(x)"),
         estimator=estimator,
         direction="lower",
         budget=budget,
@@ -253,13 +285,12 @@ def lower_bound(
 
 def frozen_plan(target: Target, start: Start, schedule: Schedule, temperatures: int, leapfrog: int, seed: int) -> Plan:
     """The plan of a measured run: betas by the schedule, step sizes by a pilot on noise that no measured run takes."""
-    other = derived_seed(seed, 0xA15)
-    rough = fixed_schedule(schedule, max(temperatures // 5, 50))
-    kicks = kicks_for(target, PILOT_CHAINS, other, pilot_kicks(len(rough)))
-    found = pilot(path_from(target, start), draw_start(target, start, PILOT_CHAINS, other), rough, kicks, leapfrog)
+    other = derived_seed(seed, PILOT)
+    rough, z = fixed_schedule(schedule, max(temperatures // 5, 50)), draw_start(target, start, PILOT_CHAINS, other)
+    found = pilot(path_from(target, start), z, rough, kicks_for(target, z, other, pilot_kicks(len(rough))), leapfrog)
     if schedule == "adaptive":
         return found.plan(found.equal_steps(temperatures), leapfrog)
-    betas = fixed_schedule(schedule, temperatures).to(target.device)
+    betas = fixed_schedule(schedule, temperatures).to(z.device)
     return found.plan(betas.unsqueeze(-1).expand(-1, len(target.index)), leapfrog)
 
 
@@ -268,13 +299,12 @@ def draw_start(target: Target, start: Start, chains: int, seed: int) -> Float[Te
     if start == "prior":
         return target.draw_prior(chains, seed)
     with torch.no_grad():
-        return target.start(target.start_noise(chains, seed))[0]
+        return target.draw_posterior(chains, seed)[0]
 
 
-def kicks_for(target: Target, chains: int, seed: int, steps: int) -> Iterator[Kick]:
-    """The noise of `steps` transitions of a target's chains, keyed by (seed, example, chain, step)."""
-    like = torch.empty(0, dtype=target.dtype, device=target.device)
-    return hmc.keyed_kicks(chains=chains, dim=target.dim, index=target.index, seed=seed, steps=steps, like=like)
+def kicks_for(target: Target, z: Float[Tensor, "chains batch dim"], seed: int, steps: int) -> Iterator[Kick]:
+    """The noise of `steps` transitions of chains that begin at z, keyed by (seed, example, chain, step)."""
+    return hmc.keyed_kicks(chains=len(z), dim=target.dim, index=target.index, seed=seed, steps=steps, like=z)
 
 
 def pilot(
@@ -346,9 +376,10 @@ def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, me
 
 def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int) -> int:
     """All that one evaluation with its gradient makes, and what the chains keep and draw, in bytes."""
-    z = torch.zeros(chains, 1, target.dim, dtype=target.dtype, device=target.device)
     with Bytes() as made:
-        hmc.init(path_of(target.rows(slice(0, 1))).terms, z)
+        first = target.rows(slice(0, 1))
+        z = torch.zeros_like(first.draw_prior(chains, 0))
+        hmc.init(path_of(first).terms, z)
     return made.total + z.nbytes * _COPIES + 4 * hmc.DRAW_BLOCK * chains * (target.dim + 2)
 
 
@@ -359,27 +390,3 @@ def _on_grid(log_size: Tensor) -> Tensor:
 
 def _geometric(beta: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - beta, beta
-
-
-def target_of(model: VAE | Target, examples: Any, seed: int) -> tuple[Target, str | None]:
-    """The target, and the hash of its data."""
-    if isinstance(model, Target):
-        if examples is not None:
-            raise InputError("A Target has its examples already; give a VAE to measure others.")
-        return model, None
-    if examples is None:
-        raise InputError("There are no examples to measure; give them beside the VAE.")
-    batch, data = checked(model, examples, draws=1)
-    return model.target(batch, seed), data
-
-
-def check_settings(caller: str, temperatures: int, chains: int, leapfrog: int) -> None:
-    """Refuse settings with which no annealing means anything."""
-    if temperatures < 2:
-        raise InputError(
-            f"evidence.{caller} needs temperatures=2 or more, and hundreds to mean much; got {temperatures}."
-        )
-    if chains < 1:
-        raise InputError(f"evidence.{caller} needs chains=1 or more; got {chains}.")
-    if leapfrog < 1:
-        raise InputError(f"A transition needs leapfrog=1 step or more; got {leapfrog}.")

@@ -1,6 +1,7 @@
 """Annealing from both ends: bounds on log p(x) of simulated examples, and how like them the real ones are."""
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,27 +11,27 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Budget, Estimate, InputError, derived_seed
+from elbowroom.numerics import Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Target
+from elbowroom.vae import VAE
 
 from .annealing import (
     Start,
     ais_name,
     anneal,
-    check_settings,
     kicks_for,
     lower_bound,
     measured_runs,
     path_from,
-    target_of,
 )
 from .passes import MEMORY, Memory
-from .schedules import Schedule
+from .schedules import Schedule, check_settings
+from .streams import BACKWARDS, SIMULATION
+from .target import Subject, Target, capability, subject_of
 
 __all__ = ["Bidirectional", "SimulatedAgainstReal", "Trace", "bdmc", "simulated_against_real"]
 
-_SIMULATION, _BACKWARDS = 0xB1D, 0xBAC  # what is drawn with a seed of its own
+_AT_ONCE = 1024  # examples that are simulated, and held, at a time; numbers depend on it
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,44 @@ def bdmc(
     Every x is drawn from the model with its z, an exact draw of p(z | x). AIS upwards bounds log p(x) from below in
     expectation; AIS downwards from that z, over the same temperatures with the same step sizes, is unbiased for
     1 / p(x) and so bounds it from above. The gap holds for simulated examples only; `simulated_against_real` says how
-    far it carries over. examples: how many to simulate, or examples whose context they are to have and whose number.
-    Simulated x are on the scale that the likelihood sees, and log p(x) is their density there. Step sizes come from a
-    pilot, which never sees the exact z, and are frozen. Other arguments and errors as for `ais`; fewer than two
-    examples raise InputError.
+    far it carries over. Simulated x are on the scale that the likelihood sees, and log p(x) is their density there.
+    Step sizes come from a pilot, which never sees the exact z, and are frozen.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: those whose context the simulated ones are to have and whose number; or only their number.
+    temperatures : int, default 500
+        Steps from the first density to the last.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    start : str, default "posterior"
+        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
+    schedule : str, default "sigmoid"
+        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Bidirectional
+        Two Estimates [n], directions "lower" and "upper".
+
+    Raises
+    ------
+    InputError
+        As for `ais`, and for fewer than two examples.
+    CapabilityError
+        As for `ais`, and for a Target without `simulate`.
+
     Source: Grosse, Ghahramani, Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo", 2015.
 
     >>> from elbowroom import likelihoods, posteriors, priors
@@ -147,18 +182,19 @@ def bdmc(
     """
     began = time.monotonic()
     check_settings("bdmc", temperatures, chains, leapfrog)
-    target, exact = _simulated(_measured(model, examples, seed), seed)
-    back = derived_seed(seed, _BACKWARDS)
-    first, ups, downs = 0, [], []
+    target, back = _measured(model, examples, seed).target(seed), derived_seed(seed, BACKWARDS)
+    ups, downs = [], []
     with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
-        for part, plan, run in measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
-            size = len(part.index)
-            ups.append(run.outcome)
-            z = exact[:, first : first + size].repeat(chains, 1, 1)
-            kicks = kicks_for(part, chains, back, temperatures - 1)
-            downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).outcome)
-            first += size
-            bar.advance(size)
+        for drawn, exact in _simulated(target, seed, "bdmc"):
+            first = 0
+            for part, plan, run in measured_runs(drawn, start, schedule, temperatures, chains, leapfrog, seed, memory):
+                size = len(part.index)
+                ups.append(run.outcome)
+                z = exact[:, first : first + size].repeat(chains, 1, 1)
+                kicks = kicks_for(part, z, back, temperatures - 1)
+                downs.append(anneal(path_from(part, start), z, plan.reversed(), kicks).outcome)
+                first += size
+                bar.advance(size)
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
     return Bidirectional(
         lower_bound(target, ups, name, budget), _turned(lower_bound(target, downs, f"{name}, backwards", budget))
@@ -180,8 +216,43 @@ def simulated_against_real(
 ) -> SimulatedAgainstReal:
     """Variance of the log-weights and acceptance per temperature of AIS on examples and on as many simulated ones.
 
-    The simulated examples are those of `bdmc` and have the examples' context. Arguments and errors as for `ais`; one
-    chain, which has no variance, raises InputError.
+    The simulated examples are those of `bdmc` and have the examples' context.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    temperatures : int, default 500
+        Steps from the first density to the last.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    start : str, default "posterior"
+        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
+    schedule : str, default "sigmoid"
+        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    SimulatedAgainstReal
+        A Trace of each.
+
+    Raises
+    ------
+    InputError
+        As for `bdmc`, and for one chain, which has no variance.
+    CapabilityError
+        As for `bdmc`.
+
     Source: Grosse, Ancha, Roy, "Measuring the reliability of MCMC inference with bidirectional Monte Carlo", 2016.
 
     >>> from elbowroom import likelihoods, posteriors, priors
@@ -194,18 +265,20 @@ def simulated_against_real(
     check_settings("simulated_against_real", temperatures, chains, leapfrog)
     if chains < 2:
         raise InputError("The variance over chains needs chains=2 or more; got 1.")
-    target = _measured(model, examples, seed)
+    target = _measured(model, examples, seed).target(seed)
     with Progress("real and simulated", 2 * len(target.index), progress) as bar:
 
-        def trace(target: Target) -> Trace:
+        def trace(targets: Iterable[Target]) -> Trace:
             pieces: list[tuple[Tensor, ...]] = []
-            runs = measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory)
-            for part, plan, run in runs:
-                pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
-                bar.advance(len(part.index))
+            for target in targets:
+                runs = measured_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory)
+                for part, plan, run in runs:
+                    pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
+                    bar.advance(len(part.index))
             return Trace(*(torch.cat(piece, -1).double().cpu().numpy() for piece in zip(*pieces, strict=True)))
 
-        return SimulatedAgainstReal(trace(target), trace(_simulated(target, seed)[0]))
+        drawn = (drawn for drawn, _ in _simulated(target, seed, "simulated_against_real"))
+        return SimulatedAgainstReal(trace([target]), trace(drawn))
 
 
 def _turned(found: Estimate) -> Estimate:
@@ -214,11 +287,11 @@ def _turned(found: Estimate) -> Estimate:
     return replace(found, values=-found.values, mc_variance=unknown, direction="upper", ess=None)
 
 
-def _measured(model: VAE | Target, examples: Any, seed: int) -> Target:
-    """The target of the examples; of as many of the model's own where only their number is given."""
+def _measured(model: VAE | Target, examples: Any, seed: int) -> Subject:
+    """The subject with these examples; with as many of the model's own where only their number is given."""
     if not isinstance(examples, int):
-        return target_of(model, examples, seed)[0]
-    if isinstance(model, Target):
+        return subject_of(model, examples)
+    if not isinstance(model, VAE):
         raise InputError("A Target has its examples already; give a VAE to simulate another number of them.")
     if model.context_names:
         raise InputError(
@@ -227,11 +300,14 @@ def _measured(model: VAE | Target, examples: Any, seed: int) -> Target:
         )
     if examples < 1:
         raise InputError(f"There is nothing to simulate; got {examples} examples.")
-    return model.target(Batch(model.sample(examples, seed=seed), torch.arange(examples)), seed)
+    return subject_of(model, model.sample(examples, seed=seed))
 
 
-def _simulated(target: Target, seed: int) -> tuple[Target, Float[Tensor, "1 batch dim"]]:
-    """The same model at examples of its own, and the z they came from."""
+def _simulated(target: Target, seed: int, caller: str) -> Iterator[tuple[Target, Float[Tensor, "1 batch dim"]]]:
+    """The same model at examples of its own, some at a time, and the z they came from."""
     if len(target.index) < 2:
         raise InputError("A gap has no error from one simulated example; take two or more.")
-    return target.simulate(torch.Generator(target.device).manual_seed(derived_seed(seed, _SIMULATION)))
+    place = target.rows(slice(0, 1)).draw_prior(1, seed)
+    generator = torch.Generator(place.device).manual_seed(derived_seed(seed, SIMULATION))
+    for first in range(0, len(target.index), _AT_ONCE):
+        yield capability(target.rows(slice(first, first + _AT_ONCE)), "simulate", caller)(generator)

@@ -11,7 +11,8 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
 
-from .passes import MEMORY, Memory, checked, from_posterior, measured
+from .passes import MEMORY, Memory, Sampled, checked, from_posterior, measured
+from .target import Target
 
 __all__ = ["RateDistortion", "elbo", "rate_distortion"]
 
@@ -25,8 +26,8 @@ class RateDistortion(NamedTuple):
 
 
 def elbo(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 1,
     seed: int = 0,
@@ -36,10 +37,36 @@ def elbo(
 ) -> Estimate:
     """The evidence lower bound E_q[log p(x, z) − log q(z | x)] per example, in nats.
 
-    draws: per example; from one draw the Monte-Carlo variance is unknown (NaN), and the printed line gives the total
-    error. kl: "closed", "sampled" or "auto", closed where it can be. memory: bytes or "1 GiB", a bound on what one
-    pass holds (see `benchmarks/evidence_memory.py`); it changes no number beyond rounding. Noise is keyed by (seed,
-    example). Raises InputError where there is nothing to measure or the memory does not hold one example.
+    From one draw the Monte-Carlo variance is unknown (NaN), and the printed line gives the total error. What a pass
+    holds is in `benchmarks/evidence_memory.py`.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 1
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+    kl : str, default "auto"
+        "closed", "sampled" or "auto": closed where it can be. A Target's is sampled.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower".
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
@@ -49,12 +76,12 @@ def elbo(
     >>> bound.direction, bound.budget.draws, len(bound)
     ('lower', 8, 3)
     """
-    return rate_distortion(vae, examples, draws=draws, seed=seed, memory=memory, kl=kl, progress=progress).elbo
+    return rate_distortion(model, examples, draws=draws, seed=seed, memory=memory, kl=kl, progress=progress).elbo
 
 
 def rate_distortion(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 1,
     seed: int = 0,
@@ -62,22 +89,51 @@ def rate_distortion(
     kl: KL = "auto",
     progress: bool = False,
 ) -> RateDistortion:
-    """Rate, distortion and ELBO per example from the same draws, in nats; arguments as for `elbo`.
+    """Rate, distortion and ELBO per example from the same draws, in nats.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 1
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+    kl : str, default "auto"
+        "closed", "sampled" or "auto": closed where it can be. A Target's is sampled.
+
+    Returns
+    -------
+    RateDistortion
+        Three Estimates [n]; rate and distortion are unbiased.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        For kl="closed" where there is no closed form.
 
     Source: Alemi et al., "Fixing a broken ELBO", 2018.
     """
     if kl not in ("auto", "closed", "sampled"):
         raise InputError(f"kl must be 'auto', 'closed' or 'sampled'; got {kl!r}.")
 
-    def measure(terms: Terms) -> tuple[Tensor, Tensor]:
+    def measure(terms: Terms | Sampled) -> tuple[Tensor, Tensor]:
         return terms.rate(kl), terms.log_likelihood
 
     start = time.monotonic()
-    batch, data = checked(vae, examples, draws)
+    subject = checked(model, examples, draws)
     means: list[list[Tensor]] = [[], [], []]
     variances: list[list[Tensor]] = [[], [], []]
-    with Progress("ELBO", len(batch), progress) as bar:
-        passes = measured(vae, batch, from_posterior(vae, measure, seed), draws, memory, bar)
+    with Progress("ELBO", len(subject), progress) as bar:
+        passes = measured(subject, from_posterior(subject, measure, seed), draws, memory, bar)
         for rate, log_likelihood in passes:
             for kind, term in enumerate((rate, -log_likelihood, log_likelihood - rate)):
                 mean, variance = _mean(term)
@@ -89,18 +145,18 @@ def rate_distortion(
         return Estimate.of(
             torch.cat(means[kind]),
             torch.cat(variances[kind]),
-            batch.index.cpu(),
+            subject.index.cpu(),
             quantity=quantity,
             estimator=f"{estimator} with {count(draws, 'draw')}",
             direction=direction,
             budget=budget,
-            data=data,
+            data=subject.data,
         )
 
     return RateDistortion(
         estimate(0, "rate KL(q(z | x) ‖ p(z))", "mean", "unbiased"),
         estimate(1, "distortion −E log p(x | z)", "mean", "unbiased"),
-        estimate(2, vae.quantity, "ELBO", "lower"),
+        estimate(2, subject.quantity, "ELBO", "lower"),
     )
 
 

@@ -15,7 +15,8 @@ from elbowroom.runs import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.model import evaluating
 
-from .passes import MEMORY, Memory, as_bytes, checked, plan
+from .passes import MEMORY, Memory, Pass, as_bytes, checked, passing, plan
+from .target import Subject, Target, capability
 
 __all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
 
@@ -32,8 +33,8 @@ class ConditionalLogLikelihood(NamedTuple):
 
 
 def conditional_log_likelihood(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 64,
     seed: int = 0,
@@ -44,8 +45,35 @@ def conditional_log_likelihood(
 
     How well the latents of x explain it, and which of its elements they do not: a score of anomalies, not a bound on
     log p(x), as it leaves out what the latents themselves cost. Per example alone, and for any likelihood, it is
-    −`rate_distortion(...).distortion`. Other arguments and errors as for `elbo`; CapabilityError where features depend
-    on one another given z, or preprocessing mixes them, so that log p(x | z) is no sum over features.
+    −`rate_distortion(...).distortion`. A Target's features are on the scale of its `decoded`.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 64
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    ConditionalLogLikelihood
+        An Estimate [n], and per feature [n, *event] values and their variances.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        Where features depend on one another given z, or preprocessing mixes them, so that log p(x | z) is no sum over
+        features; for a Target without `decoded`.
 
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
@@ -55,34 +83,34 @@ def conditional_log_likelihood(
     ((3, 2), True)
     """
     start = time.monotonic()
-    batch, data = checked(vae, examples, draws)
-    found = []
-    with Progress("log p(x | z)", len(batch), progress) as bar, evaluating(vae):
-        with torch.inference_mode():
-            at_once, chunk = plan(batch, lambda *part: (_by_feature(vae, seed, *part),), draws, as_bytes(memory))
-        for first in range(0, len(batch), at_once):
-            part = batch.rows(slice(first, first + at_once))
+    subject = checked(model, examples, draws)
+    one_pass, found = _by_feature(subject, seed), []
+    with Progress("log p(x | z)", len(subject), progress) as bar:
+        with passing(subject):
+            at_once, chunk = plan(subject.parts, one_pass, draws, as_bytes(memory))
+        for first in range(0, len(subject), at_once):
+            part: Any = subject.parts.rows(slice(first, first + at_once))
             features, totals = _Moments(), _Moments()
             for done in range(0, draws, chunk):
-                with torch.inference_mode():
-                    elements = _by_feature(vae, seed, part, min(chunk, draws - done), done)
+                with passing(subject):
+                    (elements,) = one_pass(part, min(chunk, draws - done), done)
                 features.add(elements)
                 totals.add(elements.flatten(2).sum(-1))
-            slope = _log_slope(vae, part, seed)
+            slope = _log_slope(subject.vae, part, seed) if subject.vae else torch.zeros_like(features.mean)
             found.append(
                 (features.mean + slope, features.variance, totals.mean + slope.flatten(1).sum(1), totals.variance)
             )
-            bar.advance(len(part))
+            bar.advance(len(part.index))
     per_feature, mc_variance, values, variance = (torch.cat(column).numpy() for column in zip(*found, strict=True))
     per_example = Estimate.of(
         values,
         variance,
-        batch.index.cpu(),
+        subject.index.cpu(),
         quantity="E log p(x | z)",
         estimator=f"mean with {count(draws, 'draw')}",
         direction="unbiased",
         budget=Budget(draws, seed, time.monotonic() - start),
-        data=data,
+        data=subject.data,
     )
     return ConditionalLogLikelihood(per_example, per_feature, mc_variance)
 
@@ -110,11 +138,21 @@ class _Moments:
         return self.squares / (self.count * (self.count - 1))
 
 
-def _by_feature(vae: VAE, seed: int, batch: Batch, draws: int, first: int) -> Tensor:
-    """log p(y | z) of preprocessed features [draws, batch, *event], float64."""
-    terms = vae(batch, vae.keyed_noise(draws, batch.index, seed, first), lay_out=False)
-    elements = _elementwise(terms.p_x, terms.y).double()
-    return elements.expand(draws, *elements.shape[1:])
+def _by_feature(subject: Subject, seed: int) -> Pass:
+    """Passes that give log p(y | z) of preprocessed features [draws, batch, *event], float64."""
+    vae = subject.vae
+
+    def one_pass(part: Any, draws: int, first: int) -> tuple[Tensor]:
+        if vae is None:
+            decoded = capability(part, "decoded", "conditional_log_likelihood")
+            p_x, y = decoded(part.draw_posterior(draws, seed, first)[0])
+        else:
+            terms = vae(part, vae.keyed_noise(draws, part.index, seed, first), lay_out=False)
+            p_x, y = terms.p_x, terms.y
+        elements = _elementwise(p_x, y).double()
+        return (elements.expand(draws, *elements.shape[1:]),)
+
+    return one_pass
 
 
 def _elementwise(p_x: Distribution, y: Tensor) -> Tensor:
@@ -136,7 +174,8 @@ def _log_slope(vae: VAE, batch: Batch, seed: int) -> Tensor:
     """log |dy/dx| of every element of x [batch, *event], float64, on the CPU."""
     x = batch.x.to(vae.device)
     x = (x if x.is_floating_point() else x.to(vae.dtype)).clone().requires_grad_()
-    y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"))
+    with evaluating(vae):
+        y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"))
     if not bool(log_jacobian.any()):
         return torch.zeros(x.shape, dtype=torch.float64)
     (slope,) = torch.autograd.grad(y.sum(), x)

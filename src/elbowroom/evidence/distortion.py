@@ -15,30 +15,29 @@ from torch import Tensor
 from elbowroom.distributions import require
 from elbowroom.numerics import Budget, Direction, Estimate, InputError, count, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Target
+from elbowroom.vae import VAE
 
 from .annealing import (
     PILOT_CHAINS,
     Moment,
     Path,
     anneal,
-    check_settings,
     draw_start,
     in_groups,
     kicks_for,
     pilot,
     pilot_kicks,
-    target_of,
 )
 from .passes import MEMORY, Memory
-from .schedules import Pilot, Plan
+from .schedules import Pilot, Plan, check_settings
+from .streams import CURVE_PILOT
+from .target import Target, capability, subject_of
 
 __all__ = ["Distortion", "RateDistortionCurve", "rate_distortion_curve"]
 
 Distortion = Literal["negative log-likelihood", "squared error"] | Callable[[Tensor, Tensor], Tensor]
 """A word, or x̂ [chains, batch, *event] and x [1, batch, *event] → distortions [chains, batch], differentiable in x̂."""
 
-_PILOT_SEED = 0xD157
 _LOWEST = 100.0  # temperatures begin about this many times below the first beta
 
 
@@ -78,11 +77,44 @@ def rate_distortion_curve(
     One annealing run goes from p(z) towards p(z) exp(−β d(x, z)), and on its way notes at each of `betas` the rate
     −log Z_β − β D of the chains, resampled by their weights, with D their mean distortion. Whatever the encoder, no
     code with this prior and decoder needs more; at any number of temperatures the pair lies, in expectation, on or
-    above the true curve, and many bring it down. distortion: "negative log-likelihood" (−log p(x | z) in nats, so that
-    β = 1 gives −log p(x) as rate + distortion), "squared error" (summed over x) or a function of decoded means and x,
-    these two on the scale that the likelihood sees. temperatures: in all, spread by a pilot at equal steps in
-    conditional effective sample size, with the betas between them. Monte-Carlo variances are the jackknife's over
-    chains. Other arguments and errors as for `ais`; betas must be positive and ascending, else InputError.
+    above the true curve, and many bring it down. Monte-Carlo variances are the jackknife's over chains.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    betas : sequence of float
+        Positive and ascending.
+    distortion : str or callable, default "negative log-likelihood"
+        −log p(x | z) in nats, so that β = 1 gives −log p(x) as rate + distortion; "squared error", summed over x; or a
+        function of decoded means and x, these two on the scale that the likelihood sees.
+    temperatures : int, default 500
+        In all, spread by a pilot at equal steps in conditional effective sample size, with the betas between them.
+    chains : int, default 16
+        Per example, side by side.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    RateDistortionCurve
+        At each beta a rate (an upper bound) and a distortion (unbiased), Estimates [n].
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        As for `ais`; for means of a Target without `decoded`.
+
     Source: Huang, Makhzani, Cao, Grosse, "Evaluating lossy compression rates of deep generative models", 2020.
 
     >>> from elbowroom import likelihoods, posteriors, priors
@@ -98,11 +130,11 @@ def rate_distortion_curve(
     wanted = torch.tensor(list(betas), dtype=torch.float64)
     if not len(wanted) or not (wanted > 0).all() or not (wanted.diff() > 0).all() or not wanted.isfinite().all():
         raise InputError(f"betas must be positive numbers, ascending; got {list(betas)}.")
-    target, data = target_of(model, examples, seed)
-    found = []
+    subject = subject_of(model, examples)
+    target, found = subject.target(seed), []
     with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), progress) as bar:
         for part in in_groups(target, lambda part: _path(part, distortion), chains, memory):
-            found.append(_along(part, distortion, wanted.to(part.device), temperatures, chains, leapfrog, seed))
+            found.append(_along(part, distortion, wanted, temperatures, chains, leapfrog, seed))
             bar.advance(len(part.index))
     (rates, rate_variances, means, mean_variances), divergent = (torch.cat(c, -1) for c in zip(*found, strict=True))
     budget = Budget(chains, seed, time.monotonic() - began)
@@ -117,7 +149,7 @@ def rate_distortion_curve(
             estimator=f"annealing over {temperatures:,} temperatures, {count(chains, 'chain')}",
             direction=direction,
             budget=budget,
-            data=data,
+            data=subject.data,
             unit=unit,
             divergent=divergent,
         )
@@ -134,9 +166,10 @@ def _along(
     part: Target, distortion: Distortion, betas: Tensor, temperatures: int, chains: int, leapfrog: int, seed: int
 ) -> tuple[Float[Tensor, "4 betas batch"], Float[Tensor, "batch"]]:
     """Rate and its variance, distortion and its variance, at every beta of one run; and its divergent share."""
-    path = _path(part, distortion)
+    path, z = _path(part, distortion), draw_start(part, "prior", chains, seed)
+    betas = betas.to(z.device)
     plan = _plan(part, path, betas, temperatures, leapfrog, seed)
-    found = torch.full((4, len(betas), len(part.index)), torch.nan, dtype=torch.float64, device=part.device)
+    found = torch.full((4, len(betas), len(part.index)), torch.nan, dtype=torch.float64, device=z.device)
 
     def note(moment: Moment) -> None:
         here = moment.beta == betas[:, None]
@@ -144,8 +177,7 @@ def _along(
             numbers = _rate_and_distortion(moment.log_weights, -moment.state.terms[1].double(), moment.beta)
             torch.where(here, numbers[:, None], found, out=found)
 
-    kicks = kicks_for(part, chains, seed, len(plan.step_sizes))
-    run = anneal(path, draw_start(part, "prior", chains, seed), plan, kicks, note)
+    run = anneal(path, z, plan, kicks_for(part, z, seed, len(plan.step_sizes)), note)
     return found.cpu(), run.divergent.cpu()
 
 
@@ -175,16 +207,16 @@ def _rate_and_distortion(
 
 def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: int, seed: int) -> Plan:
     """Temperatures at equal steps in conditional ESS by a pilot on other noise, and the wanted betas among them."""
-    other = derived_seed(seed, _PILOT_SEED)
+    other = derived_seed(seed, CURVE_PILOT)
     top = betas[-1]
     bend = torch.log1p(_LOWEST * top / betas[0])  # even in β below betas[0] / 100, even in log β above
 
     def spaced(even: Tensor) -> Tensor:
         return top * torch.expm1(bend * even) / torch.expm1(bend)
 
-    even = torch.linspace(0, 1, max(temperatures // 5, 50) + 1, dtype=torch.float64, device=part.device)
-    kicks = kicks_for(part, PILOT_CHAINS, other, pilot_kicks(len(even)))
-    found = pilot(path, draw_start(part, "prior", PILOT_CHAINS, other), spaced(even), kicks, leapfrog)
+    even = torch.linspace(0, 1, max(temperatures // 5, 50) + 1, dtype=torch.float64, device=top.device)
+    z = draw_start(part, "prior", PILOT_CHAINS, other)
+    found = pilot(path, z, spaced(even), kicks_for(part, z, other, pilot_kicks(len(even))), leapfrog)
     per_step = found.spread * (bend * (bend * even).exp()).unsqueeze(-1)
     steps = Pilot(even, found.step_sizes, per_step).equal_steps(temperatures)
     between = betas[:-1, None].expand(-1, steps.shape[1])
@@ -202,7 +234,7 @@ def _distortion(target: Target, z: Tensor, distortion: Distortion) -> Tensor:
     """d(x, z), [chains, batch]."""
     if distortion == "negative log-likelihood":
         return -target.log_likelihood(z)
-    p_x, x = target.decoded(z)
+    p_x, x = capability(target, "decoded", "rate_distortion_curve")(z)
     require(p_x, "mean")
     if distortion == "squared error":
         return (x - p_x.mean).square().flatten(2).sum(-1)

@@ -11,13 +11,14 @@ from torch import Tensor
 from elbowroom.numerics import CapabilityError, keyed_normal
 from elbowroom.numerics.noise import DRAW_BLOCK
 
+from .streams import KICKS
+
 __all__ = ["Diagnostics", "Kick", "LogDensity", "State", "init", "keyed_kicks", "step", "weighted"]
 
 LogDensity = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
 """z [chains, batch, dim] → log-density [chains, batch], or the terms of one, to be weighed by coefficients."""
 
 _DIVERGED = 1000.0  # nats of energy error, Stan's limit
-_STREAM = 4096  # of keyed noise; starts have those from 0
 
 
 class State(NamedTuple):
@@ -114,7 +115,7 @@ def keyed_kicks(
     """
     for first in range(0, steps, DRAW_BLOCK):
         count = min(DRAW_BLOCK, steps - first)
-        block = keyed_normal((chains, dim + 2), count, index, seed, first, _STREAM)
+        block = keyed_normal((chains, dim + 2), count, index, seed, first, KICKS)
         block = block if like is None else block.to(like)
         for noise in block:
             rows = noise.transpose(0, 1)

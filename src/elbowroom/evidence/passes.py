@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,11 +10,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from elbowroom.numerics import Batch, InputError
+from elbowroom.numerics import Batch, CapabilityError, InputError, Rows
 from elbowroom.numerics.noise import DRAW_BLOCK
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Terms, check_readings
+from elbowroom.vae import Terms
 from elbowroom.vae.model import evaluating
+from elbowroom.vae.terms import KL
+
+from .target import Subject, Target, subject_of
 
 __all__ = [
     "MEMORY",
@@ -21,11 +25,13 @@ __all__ = [
     "Measure",
     "Memory",
     "Pass",
+    "Sampled",
     "as_bytes",
     "checked",
     "from_posterior",
     "keep_freed_memory",
     "measured",
+    "passing",
     "plan",
 ]
 
@@ -35,11 +41,11 @@ Memory = int | str
 MEMORY: Memory = "1 GiB"
 """What a pass may hold where nobody says."""
 
-Measure = Callable[[Terms], tuple[Tensor, ...]]
+Measure = Callable[["Terms | Sampled"], tuple[Tensor, ...]]
 """What is wanted of a pass through the model: tensors [draws or 1, batch], in nats."""
 
-Pass = Callable[[Batch, int, int], tuple[Tensor, ...]]
-"""Examples, how many draws, the first draw → tensors [draws or 1, batch, ...]."""
+Pass = Callable[[Any, int, int], tuple[Tensor, ...]]
+"""A Batch or a Target, how many draws, the first draw → tensors [draws or 1, batch, ...]."""
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _ROWS = 8192  # examples × draws in one pass: enough to spread what a pass costs by itself
@@ -61,49 +67,81 @@ def as_bytes(memory: Memory) -> int:
 
 
 def measured(
-    vae: VAE, batch: Batch, one_pass: Pass, draws: int, memory: Memory, progress: Progress
+    subject: Subject, one_pass: Pass, draws: int, memory: Memory, progress: Progress
 ) -> Iterator[tuple[Tensor, ...]]:
     """What passes give, group of examples by group: each [draws, n], float64 on the CPU.
 
     Noise is keyed, so groups and memory change nothing but rounding. An example's draws stand in one pass where they
-    fit, so that its encoder runs once.
+    fit, so that its encoder runs once. A group's data are read when its turn comes.
     """
     keep_freed_memory()
-    with evaluating(vae), torch.inference_mode():
-        examples, chunk = plan(batch, one_pass, draws, as_bytes(memory))
-        for start in range(0, len(batch), examples):
-            part = batch.rows(slice(start, start + examples))
+    with passing(subject):
+        examples, chunk = plan(subject.parts, one_pass, draws, as_bytes(memory))
+        for start in range(0, len(subject), examples):
+            part = subject.parts.rows(slice(start, start + examples))
             passes = [_kept(one_pass, part, min(chunk, draws - first), first) for first in range(0, draws, chunk)]
             yield tuple(torch.cat(pieces) for pieces in zip(*passes, strict=True))
-            progress.advance(len(part))
+            progress.advance(len(part.index))
 
 
-def from_posterior(vae: VAE, measure: Measure, seed: int) -> Pass:
+@contextmanager
+def passing(subject: Subject) -> Iterator[None]:
+    """Passes without gradients, a VAE in evaluation mode; a Target may keep what it computes for passes with them."""
+    if subject.vae is None:
+        with torch.no_grad():
+            yield
+    else:
+        with evaluating(subject.vae), torch.inference_mode():
+            yield
+
+
+class Sampled:
+    """What `Terms` is to a VAE: the terms of draws z ~ q(z | x) at a target, [draws, batch], in nats."""
+
+    def __init__(self, target: Target, z: Tensor, log_q: Tensor) -> None:
+        self.log_likelihood = target.log_likelihood(z)
+        self._rate = log_q - target.log_prior(z)
+
+    def rate(self, how: KL = "auto") -> Tensor:
+        """log q − log p of the draws: a target has no closed KL."""
+        if how == "closed":
+            raise CapabilityError("The KL of a Target has no closed form: use kl='sampled'.")
+        return self._rate
+
+    @property
+    def log_weight(self) -> Tensor:
+        """log p(x, z) − log q(z | x)."""
+        return self.log_likelihood - self._rate
+
+
+def from_posterior(subject: Subject, measure: Measure, seed: int) -> Pass:
     """Passes that draw from q(z | x)."""
+    vae = subject.vae
 
-    def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
-        return measure(vae(batch, vae.keyed_noise(draws, batch.index, seed, first)))
+    def one_pass(part: Any, draws: int, first: int) -> tuple[Tensor, ...]:
+        if vae is None:
+            return measure(Sampled(part, *part.draw_posterior(draws, seed, first)))
+        return measure(vae(part, vae.keyed_noise(draws, part.index, seed, first)))
 
     return one_pass
 
 
-def checked(vae: VAE, examples: Any, draws: int) -> tuple[Batch, str | None]:
-    """The batch and the hash of its data, where both can be measured."""
+def checked(model: Any, examples: Any, draws: int) -> Subject:
+    """What is to be measured, with draws that can be."""
     if draws < 1:
         raise InputError(f"A bound needs draws=1 or more; got {draws}.")
-    rows = vae.examples(examples)
-    check_readings(vae, rows.rows(slice(0, 4)))
-    return rows.rows(slice(None)), getattr(rows, "data", None) or None
+    return subject_of(model, examples)
 
 
-def _kept(one_pass: Pass, batch: Batch, draws: int, first: int) -> list[Tensor]:
+def _kept(one_pass: Pass, part: Batch | Target, draws: int, first: int) -> list[Tensor]:
     """What a pass gives, each [draws, batch, ...], float64 on the CPU."""
-    return [t.double().cpu().expand(draws, len(batch), *t.shape[2:]) for t in one_pass(batch, draws, first)]
+    found = one_pass(part, draws, first)
+    return [t.double().cpu().expand(draws, len(part.index), *t.shape[2:]) for t in found]
 
 
-def plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
+def plan(parts: Rows | Target, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
     """How many examples, and how many of their draws, go into one pass."""
-    one, two = (_bytes_of(batch, one_pass, count) for count in (1, 2))
+    one, two = (_bytes_of(parts, one_pass, count) for count in (1, 2))
     per_row = max(two - one, 1)
     per_example = max(one - per_row, 0) + _KEPT * draws
     room = (memory - per_example) // _SCRATCH
@@ -118,10 +156,10 @@ def plan(batch: Batch, one_pass: Pass, draws: int, memory: int) -> tuple[int, in
     return max(1, min(_ROWS // draws, memory // (per_example + _SCRATCH * draws * per_row))), draws
 
 
-def _bytes_of(batch: Batch, one_pass: Pass, draws: int) -> int:
+def _bytes_of(parts: Rows | Target, one_pass: Pass, draws: int) -> int:
     """Bytes of all that one example's pass makes: a bound on what it holds at any time."""
     with Bytes() as made:
-        _kept(one_pass, batch.rows(slice(0, 1)), draws, 0)
+        _kept(one_pass, parts.rows(slice(0, 1)), draws, 0)
     return made.total
 
 

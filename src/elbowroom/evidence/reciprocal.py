@@ -12,20 +12,21 @@ from torch.distributions import MultivariateNormal
 
 from elbowroom.numerics import Budget, Estimate, InputError, derived_seed
 from elbowroom.runs import Progress
-from elbowroom.vae import VAE, Target
+from elbowroom.vae import VAE
 
 from . import hmc
-from .annealing import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks, target_of
+from .annealing import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks
 from .importance import log_mean_exp
-from .mixing import effective_draws, split_rhat
+from .mixing import effective_draws, rhat
 from .passes import MEMORY, Memory, as_bytes
+from .streams import RECIPROCAL_PILOT
+from .target import Target, subject_of
 
 __all__ = ["Density", "reciprocal_sampling"]
 
 Density = Literal["normal", "kernel"]
 
 _PILOT_POINTS = 20
-_MIXED = 1.1  # greatest split R-hat of chains that may be said to have mixed
 
 
 def reciprocal_sampling(
@@ -43,16 +44,50 @@ def reciprocal_sampling(
 ) -> Estimate:
     """log p(x) per example as −log of the mean of q̂(z) / p(x, z) over draws z of the posterior, in nats.
 
-    Hamiltonian chains start at draws of q(z | x), with step sizes that a pilot on other noise found and froze. After
-    `warm_up` transitions, one half of the chains gives `draws` draws that the density q̂ is fitted to, the other half
-    `draws` fresh ones that the mean is over. density: "normal", with the full covariance; "kernel", a normal kernel of
-    that covariance and Scott's bandwidth, which a few dimensions already make too wide. Were the draws exact, the mean
-    would be unbiased for 1 / p(x) and the estimate, in expectation, an upper bound on log p(x); chains are near the
-    posterior only as far as they have mixed, and one that stays in a part of it lowers the estimate, so it is no bound
-    (direction "none"). Examples whose greatest split R-hat is above 1.1 are counted in `estimator`. The Monte-Carlo
-    variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It misses what rare draws in
-    the tails of q̂ would add, which are what makes this unreliable as dimensions grow. Other arguments and errors as for
-    `ais`; InputError where there are fewer draws than q̂ has parameters.
+    Hamiltonian chains start at draws of q(z | x), with step sizes that a pilot on other noise found and froze. One
+    half of the chains gives `draws` draws that the density q̂ is fitted to, the other half `draws` fresh ones that
+    the mean is over. Were the draws exact, the mean would be unbiased for 1 / p(x) and the estimate, in expectation,
+    an upper bound on log p(x); chains are near the posterior only as far as they have mixed, and one that stays in a
+    part of it lowers the estimate, so it is no bound. The printed line counts examples whose greatest R-hat is above
+    1.1. The Monte-Carlo variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It
+    misses what rare draws in the tails of q̂ would add, which are what makes this unreliable as dimensions grow.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 1,000
+        Per example, of each half of the chains.
+    chains : int, default 32
+        Per example; even, and 4 or more.
+    warm_up : int, default 100
+        Transitions before any draw is kept.
+    leapfrog : int, default 10
+        Gradient evaluations of a transition.
+    density : str, default "normal"
+        "normal", with the full covariance; "kernel", a normal kernel of that covariance and Scott's bandwidth, which a
+        few dimensions already make too wide.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "none", with `ess` and `rhat`.
+
+    Raises
+    ------
+    InputError
+        As for `ais`, and where there are fewer draws than q̂ has parameters.
+    CapabilityError
+        For latents or likelihoods that have no gradient, or are discrete, constrained or partly known.
+
     Source: Gelfand & Dey, "Bayesian model choice: asymptotics and exact calculations", 1994; Kingma & Welling,
     "Auto-Encoding Variational Bayes", 2014, appendix D.
 
@@ -65,9 +100,10 @@ def reciprocal_sampling(
     """
     began = time.monotonic()
     steps = _steps(draws, chains, warm_up, leapfrog)
-    target, data = target_of(model, examples, seed)
-    fit = _fit(density, target.dim, steps * chains // 2)
-    found = []
+    subject = subject_of(model, examples)
+    target = subject.target(seed)
+    kept, found = steps * chains // 2, []
+    fit = _fit(density, target.dim, kept)
     with Progress("reciprocal sampling", len(target.index), progress) as bar:
         for part in _groups(target, steps * chains, chains, density, memory):
             chain = _posterior_chain(part, chains, warm_up, leapfrog, seed)
@@ -75,17 +111,18 @@ def reciprocal_sampling(
             log_q = fit(z[:, : chains // 2])(z[:, chains // 2 :])
             found.append([t.cpu() for t in (*_reciprocal(log_q - log_joint[:, chains // 2 :]), _worst_rhat(z))])
             bar.advance(len(part.index))
-    values, variance, ess, rhat = (torch.cat(column) for column in zip(*found, strict=True))
+    values, variance, ess, worst = (torch.cat(column) for column in zip(*found, strict=True))
     return Estimate.of(
         values,
         variance,
         target.index.cpu(),
-        quantity=target.quantity,
-        estimator=_name(density, steps * chains // 2, chains, int((~(rhat < _MIXED)).sum())),
+        quantity=subject.quantity,
+        estimator=f"reciprocal sampling with a {density} density, {kept:,} draws of {chains // 2} chains",
         direction="none",
-        budget=Budget(steps * chains // 2, seed, time.monotonic() - began),
+        budget=Budget(kept, seed, time.monotonic() - began),
         ess=ess,
-        data=data,
+        rhat=worst,
+        data=subject.data,
     )
 
 
@@ -104,20 +141,20 @@ def _reciprocal(log_ratio: Float[Tensor, "steps chains n"]) -> _Reciprocal:
 
 
 def _worst_rhat(z: Float[Tensor, "steps chains n dim"]) -> Float[Tensor, "n"]:
-    return split_rhat(z).amax(-1)
+    return rhat(z).amax(-1)
 
 
 def _posterior_chain(
     target: Target, chains: int, warm_up: int, leapfrog: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """z [chains, n, dim] and log p(x, z) [chains, n], float64, transition by transition after the warm-up, for ever."""
-    other = derived_seed(seed, 0xD)
+    other = derived_seed(seed, RECIPROCAL_PILOT)
     path, betas = path_from(target, "prior"), torch.ones(_PILOT_POINTS, dtype=torch.float64)  # at β = 1: p(x, z)
-    kicks = kicks_for(target, chains, other, pilot_kicks(_PILOT_POINTS))
-    sizes = pilot(path, draw_start(target, "posterior", chains, other), betas, kicks, leapfrog).step_sizes
+    z = draw_start(target, "posterior", chains, other)
+    sizes = pilot(path, z, betas, kicks_for(target, z, other, pilot_kicks(_PILOT_POINTS)), leapfrog).step_sizes
     size = sizes[_PILOT_POINTS // 2 :].log().mean(0).exp()
     state = hmc.init(path.terms, draw_start(target, "posterior", chains, seed))
-    for step, kick in enumerate(kicks_for(target, chains, seed, 2**20)):
+    for step, kick in enumerate(kicks_for(target, z, seed, 2**20)):
         state, _ = hmc.step(path.terms, state, kick, size, leapfrog)
         if step >= warm_up:
             yield state.z.double(), hmc.weighted(state.terms, None)
@@ -202,11 +239,3 @@ def _steps(draws: int, chains: int, warm_up: int, leapfrog: int) -> int:
     if leapfrog < 1 or warm_up < 0:
         raise InputError(f"leapfrog must be 1 or more and warm_up 0 or more; got {leapfrog} and {warm_up}.")
     return math.ceil(2 * draws / chains)
-
-
-def _name(density: Density, draws: int, chains: int, unmixed: int) -> str:
-    name = f"reciprocal sampling with a {density} density, {draws:,} draws of {chains // 2} chains"
-    if not unmixed:
-        return name
-    which = "1 example" if unmixed == 1 else f"{unmixed:,} examples"
-    return f"{name}; split R-hat above {_MIXED} on {which}: chains have not mixed"

@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool1d, pad
 
 from elbowroom.numerics import InputError
 
-__all__ = ["Pilot", "Plan", "Schedule", "fixed_schedule"]
+__all__ = ["Pilot", "Plan", "Schedule", "check_settings", "fixed_schedule"]
 
 Schedule = Literal["sigmoid", "linear", "adaptive"]
 
@@ -82,6 +82,18 @@ def fixed_schedule(schedule: Schedule, temperatures: int) -> Float[Tensor, "poin
         return even
     low, high = torch.sigmoid(torch.tensor([-_STEEPNESS, _STEEPNESS], dtype=torch.float64))
     return (torch.sigmoid(_STEEPNESS * (2 * even - 1)) - low) / (high - low)
+
+
+def check_settings(caller: str, temperatures: int, chains: int, leapfrog: int) -> None:
+    """Refuse settings with which no annealing means anything."""
+    if temperatures < 2:
+        raise InputError(
+            f"evidence.{caller} needs temperatures=2 or more, and hundreds to mean much; got {temperatures}."
+        )
+    if chains < 1:
+        raise InputError(f"evidence.{caller} needs chains=1 or more; got {chains}.")
+    if leapfrog < 1:
+        raise InputError(f"A transition needs leapfrog=1 step or more; got {leapfrog}.")
 
 
 def _smooth(values: Tensor) -> Tensor:

@@ -17,15 +17,15 @@ from elbowroom.vae import VAE
 
 from .importance import log_mean_exp, pareto_shape
 from .passes import MEMORY, Memory, Pass, checked, from_posterior, measured
+from .streams import PRIOR
+from .target import Subject, Target
 
 __all__ = ["IwaeCurve", "iwae", "iwae_curve", "prior_sampling"]
 
-_PRIOR_STREAM = 1024  # of keyed noise; the posterior's blocks have those from 0
-
 
 def iwae(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 500,
     seed: int = 0,
@@ -36,8 +36,33 @@ def iwae(
 
     In expectation a lower bound on log p(x) that grows with K. The Monte-Carlo variance is that of this bound, by the
     jackknife (see `evidence.importance.log_mean_exp`). `khat` above 0.7 says that q(z | x) misses where p(z | x) lies,
-    so that the bound may lie far below log p(x); the printed line counts such examples. Other arguments and errors as
-    for `elbo`.
+    so that the bound may lie far below log p(x); the printed line counts such examples.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 500
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower", with `ess` and `khat`.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+
     Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
@@ -46,7 +71,7 @@ def iwae(
     >>> iwae(vae, torch.zeros(3, 2), draws=64).estimator
     'IWAE-64'
     """
-    return _log_means(vae, examples, _by_iwae(vae, seed), (draws,), "IWAE-{}".format, seed, memory, progress)[0]
+    return _log_means(model, examples, _by_iwae, (draws,), "IWAE-{}".format, seed, memory, progress)[0]
 
 
 @dataclass(frozen=True)
@@ -72,8 +97,8 @@ class IwaeCurve:
 
 
 def iwae_curve(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int | Sequence[int] = 5000,
     seed: int = 0,
@@ -83,9 +108,34 @@ def iwae_curve(
     """The IWAE-K bound per example, in nats, for growing K from one set of draws.
 
     Each K takes the mean over the disjoint blocks of K draws, so that every number is unbiased for its own bound, and
-    all see the same draws. draws: how many, K then going up in steps of about √10; or the K themselves, each dividing
-    the greatest. The Monte-Carlo variance is that of the mean of blocks where there are several, else the jackknife's
-    as for `iwae`. Other arguments and errors as for `elbo`.
+    all see the same draws. The Monte-Carlo variance is that of the mean of blocks where there are several, else the
+    jackknife's as for `iwae`.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int or sequence of int, default 5,000
+        How many, K then going up in steps of about √10; or the K themselves, each dividing the greatest.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    IwaeCurve
+        An Estimate for each K.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+
     Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
@@ -95,13 +145,13 @@ def iwae_curve(
     (1, 4, 10, 25, 100, 250, 1000)
     """
     sizes = _dividing(draws) if isinstance(draws, Sequence) else _steps(draws)
-    estimates = _log_means(vae, examples, _by_iwae(vae, seed), sizes, "IWAE-{}".format, seed, memory, progress)
+    estimates = _log_means(model, examples, _by_iwae, sizes, "IWAE-{}".format, seed, memory, progress)
     return IwaeCurve(sizes, estimates)
 
 
 def prior_sampling(
-    vae: VAE,
-    examples: Any,
+    model: VAE | Target,
+    examples: Any = None,
     *,
     draws: int = 500,
     seed: int = 0,
@@ -112,7 +162,32 @@ def prior_sampling(
 
     In expectation a lower bound on log p(x), and a poor one beyond a few latent dimensions: draws from the prior then
     hardly ever meet the posterior, which `khat` above 0.7 and a small `ess` say. Every example has draws of its own.
-    Any prior will do whose blocks can be drawn from noise. Other arguments and errors as for `elbo`.
+    Any prior will do whose blocks can be drawn from noise.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 500
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    Estimate
+        [n], direction "lower", with `ess` and `khat`.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
 
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
@@ -120,14 +195,14 @@ def prior_sampling(
     >>> prior_sampling(vae, torch.zeros(3, 2), draws=64).estimator
     'prior sampling, 64 draws'
     """
-    one_pass = _from_prior(vae, seed)
-    return _log_means(vae, examples, one_pass, (draws,), "prior sampling, {:,} draws".format, seed, memory, progress)[0]
+    name = "prior sampling, {:,} draws".format
+    return _log_means(model, examples, _from_prior, (draws,), name, seed, memory, progress)[0]
 
 
 def _log_means(
-    vae: VAE,
+    model: VAE | Target,
     examples: Any,
-    one_pass: Pass,
+    passes: Callable[[Subject, int], Pass],
     sizes: tuple[int, ...],
     name: Callable[[int], str],
     seed: int,
@@ -137,11 +212,11 @@ def _log_means(
     """Estimates of the bound by the mean of log-means of `size` draws, for each size that divides the last."""
     start = time.monotonic()
     draws = sizes[-1]
-    batch, data = checked(vae, examples, draws)
+    subject = checked(model, examples, draws)
     found: list[list[tuple[Tensor, ...]]] = [[] for _ in sizes]
     khat = []
-    with Progress(name(draws), len(batch), progress) as bar:
-        for (log_weight,) in measured(vae, batch, one_pass, draws, memory, bar):
+    with Progress(name(draws), len(subject), progress) as bar:
+        for (log_weight,) in measured(subject, passes(subject, seed), draws, memory, bar):
             for size, pieces in zip(sizes, found, strict=True):
                 pieces.append(_mean_of_blocks(log_weight, size))
             khat.append(pareto_shape(log_weight))
@@ -153,14 +228,14 @@ def _log_means(
             Estimate.of(
                 value,
                 variance,
-                batch.index.cpu(),
-                quantity=vae.quantity,
+                subject.index.cpu(),
+                quantity=subject.quantity,
                 estimator=name(size) + (f", mean of {draws // size:,} blocks" if size < draws else ""),
                 direction="lower",
                 budget=budget,
                 ess=ess if size == draws else None,
                 khat=torch.cat(khat) if size == draws else None,
-                data=data,
+                data=subject.data,
             )
         )
     return tuple(estimates)
@@ -175,16 +250,19 @@ def _mean_of_blocks(log_weight: Tensor, size: int) -> tuple[Tensor, ...]:
     return values.mean(0), values.var(0) / blocks, torch.full_like(values[0], torch.nan)
 
 
-def _by_iwae(vae: VAE, seed: int) -> Pass:
-    return from_posterior(vae, lambda terms: (terms.log_weight,), seed)
+def _by_iwae(subject: Subject, seed: int) -> Pass:
+    return from_posterior(subject, lambda terms: (terms.log_weight,), seed)
 
 
-def _from_prior(vae: VAE, seed: int) -> Pass:
+def _from_prior(subject: Subject, seed: int) -> Pass:
     """Passes that draw from p(z); an observed block keeps its value, whose log p is then part of the weight."""
+    vae = subject.vae
+    if vae is None:
+        return lambda part, draws, first: (part.log_likelihood(part.draw_prior(draws, seed, first)),)
 
     def one_pass(batch: Batch, draws: int, first: int) -> tuple[Tensor, ...]:
         given, total = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-        given = vae.keyed_prior(given, draws, batch.index, seed, first, _PRIOR_STREAM, batch.observed)
+        given = vae.keyed_prior(given, draws, batch.index, seed, first, PRIOR, batch.observed)
         for name, block in vae.prior.items():
             if name in batch.observed:
                 _, mask = batch.observed[name]

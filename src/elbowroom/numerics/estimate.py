@@ -16,8 +16,9 @@ Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
+_MIXED = 1.1  # greatest R-hat of chains that may be said to have mixed
 _DIVERGED = 0.05  # of the transitions; step sizes that suit most chains let fewer than 2 % diverge
-PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent")
+PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat")
 """Names of the fields of an Estimate that have a number per example, or are None."""
 
 _DIRECTION_WORDS = {
@@ -46,8 +47,9 @@ class Estimate:
     estimated ("log p(x)"); estimator: how ("IWAE-5000"); direction: whether each value is, in expectation, a lower
     or upper bound on the quantity, unbiased or exact ("none" for a difference of bounds); ess, khat: [n], effective
     sample size and Pareto shape (NaN where unknown) of the importance weights, where there are any; divergent: [n],
-    share of the Hamiltonian transitions that left the trajectory they should follow, where there are any; data: hash
-    of the data the examples come from.
+    share of the Hamiltonian transitions that left the trajectory they should follow, where there are any; rhat: [n],
+    the greatest R-hat of an example's chains (NaN where one never moved), where there are any that had to mix; data:
+    hash of the data the examples come from.
 
     >>> e = Estimate.of([-1.0, -3.0], [0.01, 0.01], quantity="log p(x)", estimator="IWAE-10", direction="lower")
     >>> print(e)
@@ -66,6 +68,7 @@ class Estimate:
     data: str | None = None
     unit: str = "nats"
     divergent: NDArray[np.float64] | None = None
+    rhat: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.values.shape, self.mc_variance.shape, self.index.shape}
@@ -88,6 +91,7 @@ class Estimate:
         data: str | None = None,
         unit: str = "nats",
         divergent: ArrayLike | None = None,
+        rhat: ArrayLike | None = None,
     ) -> "Estimate":
         """Build an estimate from array-likes; a scalar `mc_variance` holds for every example."""
         array = np.asarray(values, dtype=np.float64)
@@ -106,6 +110,7 @@ class Estimate:
             data,
             unit,
             None if divergent is None else np.asarray(divergent, dtype=np.float64),
+            None if rhat is None else np.asarray(rhat, dtype=np.float64),
         )
 
     def __len__(self) -> int:
@@ -154,6 +159,11 @@ class Estimate:
         return 0 if self.divergent is None else int((self.divergent > _DIVERGED).sum())
 
     @property
+    def unmixed(self) -> int:
+        """How many examples have an R-hat that is not 1.1 or less: their chains have not met."""
+        return 0 if self.rhat is None else int((~(self.rhat <= _MIXED)).sum())
+
+    @property
     def warnings(self) -> list[str]:
         """What speaks against trusting the numbers, in words; usually nothing."""
         said = []
@@ -165,6 +175,8 @@ class Estimate:
             said.append(
                 f"more than 5 % of transitions diverged on {_examples(self.diverged)}: chains may lag behind there"
             )
+        if self.unmixed:
+            said.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
         return said
 
     @property
@@ -187,8 +199,8 @@ class Estimate:
     def __sub__(self, other: "Estimate") -> "Estimate":
         """Difference over the examples both hold, paired by index. Monte-Carlo variances add.
 
-        Of the two, each example keeps the worse ESS (in units of what its draws ask for), the greater k̂ and the greater
-        share of divergent transitions, so that a difference warns where one of its sides does.
+        Of the two, each example keeps the worse ESS (in units of what its draws ask for), the greater k̂, share of
+        divergent transitions and R-hat, so that a difference warns where one of its sides does.
         """
         if self.data != other.data:
             raise InputError("These estimates come from different data; only estimates of the same data compare.")
@@ -208,6 +220,7 @@ class Estimate:
             data=self.data,
             unit=self.unit,
             divergent=_either(np.fmax, _taken(self.divergent, mine), _taken(other.divergent, theirs)),
+            rhat=_either(np.maximum, _taken(self.rhat, mine), _taken(other.rhat, theirs)),
         )
 
     def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:
@@ -232,7 +245,7 @@ class Estimate:
         """Plain values for JSON, unknown variances as None; `from_dict` reads them back."""
         plain = asdict(self)
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
-        unknown = {name: plain[name] for name in ("mc_variance", "khat") if plain[name] is not None}
+        unknown = {name: plain[name] for name in ("mc_variance", "khat", "rhat") if plain[name] is not None}
         return {**plain, **{name: [None if math.isnan(v) else v for v in values] for name, values in unknown.items()}}
 
     @classmethod

@@ -42,7 +42,10 @@ def evidence_panel(record: Record) -> EvidencePanel | None:
     """Every estimator on one axis; None where the chosen run has no evidence.json, as in older records."""
     notes = [str(note) for note in record.study.get("not_measured", [])]
     notes += _certificates(record.estimates)
-    measured = [kept.estimate for kept in record.estimates if kept.part == "test"]
+    tested = [kept.estimate for kept in record.estimates if kept.part == "test"]
+    evidence = next((e.quantity for e in tested if e.direction == "lower"), None) or (tested and tested[0].quantity)
+    measured = [e for e in tested if e.quantity == evidence]
+    notes += [_other(e) for e in tested if e.quantity != evidence]
     drawable = [e for e in measured if math.isfinite(e.mean) and e.data == measured[-1].data]
     if not drawable:
         return None
@@ -59,6 +62,13 @@ def evidence_panel(record: Record) -> EvidencePanel | None:
     svg = both_widths(figures.ladder, [_rung(e) for e in paired], title=title, contest=False)
     figure = Figure("estimators", title, _HOW, _foot(drawable, len(common)), svg=svg)
     return EvidencePanel(figure, _table(paired, drawable), notes)
+
+
+def _other(e: Estimate) -> str:
+    """An estimate of something else, which no axis shares with log p(x)."""
+    unit = "" if e.quantity.startswith(e.unit) else f" {e.unit}"
+    how = f"{direction_words(e.direction)}, {e.estimator}, {figures.count(len(e), 'test example')}"
+    return "; ".join([f"{e.quantity}: {_number(e)}{unit}, {how}", *e.warnings]) + "."
 
 
 def _certificates(estimates: Sequence[KeptEstimate]) -> list[str]:

@@ -1,4 +1,3 @@
-from .measured import ESTIMATORS as ESTIMATORS
 from .measured import evidence_file as evidence_file
 from .measured import measure_run as measure_run
 from .study import AXES as AXES

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from elbowroom import evidence
 from elbowroom.data import Examples
 from elbowroom.evidence.passes import MEMORY, Memory
 from elbowroom.evidence.records import keep_estimates
+from elbowroom.evidence.registry import Registered, registered
 from elbowroom.evidence.resuming import Partial, measured_in_groups
 from elbowroom.numerics import Estimate, InputError, derived_seed
 from elbowroom.training import read_run
@@ -19,19 +19,7 @@ from elbowroom.vae import VAE
 
 from .trained import run_data, run_folder
 
-__all__ = ["ESTIMATORS", "evidence_file", "measure_run", "shuffled"]
-
-_DRAWS = {"draws": 1_000}
-_ANNEALING = {"temperatures": 500, "chains": 16, "leapfrog": 10, "start": "posterior", "schedule": "sigmoid"}
-ESTIMATORS: Mapping[str, Mapping[str, Any]] = {
-    "elbo": _DRAWS,
-    "iwae": _DRAWS,
-    "iwae-curve": _DRAWS,
-    "prior": _DRAWS,
-    "ais": _ANNEALING,
-    "bdmc": _ANNEALING,
-}
-"""Every estimator's settings, and what they are where they are not given."""
+__all__ = ["evidence_file", "measure_run", "shuffled"]
 
 _PARTS = ("train", "validation", "test")
 _ROWS = {"draws": 2**15, "chains": 2**8}  # of examples × draws or chains in a group: some seconds of work
@@ -51,16 +39,46 @@ def measure_run(
     progress: bool = True,
     **settings: Any,
 ) -> tuple[Estimate, ...]:
-    """Estimates of log p(x) of a run's kept model on a part of its data; added to the run's evidence.json.
+    """Estimates by a registered estimator, of a run's kept model on a part of its data; added to its evidence.json.
 
-    "bdmc" gives two, the bounds on as many examples that the model draws: see `evidence.bdmc`.
-    run: a run folder, or a study's (then its chosen model). estimator: a key of `ESTIMATORS`; settings: some of its
-    settings. points: how many examples, drawn so that fewer are among more; None: all. source: the data, where their
-    name does not find them. resume: go on where a measurement with the same settings was interrupted; the numbers
-    are those of one that was not. Values stand by ascending index. Raises InputError for settings that mean nothing,
-    and where these are not the data of the run; CapabilityError where the estimator cannot measure the model.
+    Parameters
+    ----------
+    run : str or Path
+        A run folder, or a study's (then its chosen model).
+    estimator : str, default "iwae"
+        A key of `evidence.ESTIMATORS`. "bdmc" gives two Estimates, the bounds on as many examples that the model
+        draws; curves give one or more for each of their points.
+    part : str, default "test"
+        "train", "validation" or "test".
+    points : int, optional
+        How many examples, drawn so that fewer are among more; all by default.
+    source : Any, optional
+        The data, where their name does not find them.
+    seed : int, default 0
+        Keys all noise.
+    memory : int or str, default "1 GiB"
+        A bound on what one pass holds.
+    resume : bool, default False
+        Go on where a measurement with the same settings was interrupted; the numbers are those of one that was not.
+    progress : bool, default True
+        Whether a bar or lines on standard error say how far it is.
+    **settings
+        Some of the estimator's settings.
+
+    Returns
+    -------
+    tuple of Estimate
+        Values stand by ascending index.
+
+    Raises
+    ------
+    InputError
+        For settings that mean nothing, and where these are not the data of the run.
+    CapabilityError
+        Where the estimator cannot measure the model.
     """
-    settings = _settings(estimator, settings)
+    entry = registered(estimator)
+    settings = _settings(estimator, entry, settings)
     if part not in _PARTS:
         raise InputError(f"The part is {', '.join(_PARTS[:-1])} or {_PARTS[-1]}; got {part!r}.")
     folder = run_folder(Path(run))
@@ -73,7 +91,7 @@ def measure_run(
         folder / f"evidence-{estimator}.partial.jsonl", {**known, "model": model[:12], "data": data.sha256[:12]}
     )
     found = measured_in_groups(
-        lambda some: _measure(estimator, vae, some, settings, seed, memory),
+        lambda some: _measure(entry, vae, some, settings, seed, memory),
         examples,
         _group(settings),
         partial,
@@ -81,7 +99,7 @@ def measure_run(
         title=estimator,
         progress=progress,
     )
-    where = "simulated" if estimator == "bdmc" else part
+    where = "simulated" if entry.simulates else part
     keep_estimates(folder / "evidence.json", where, found, {**settings, "seed": seed})
     partial.path.unlink(missing_ok=True)
     return found
@@ -100,38 +118,23 @@ def shuffled(examples: Examples, points: int | None = None) -> Examples:
     return examples[torch.randperm(n, generator=torch.Generator().manual_seed(0))[:points]]
 
 
-def _settings(estimator: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    if estimator not in ESTIMATORS:
-        raise InputError(f"There is no estimator {estimator!r}; there are {', '.join(ESTIMATORS)}.")
-    known = ESTIMATORS[estimator]
-    strange = [name for name in given if name not in known]
+def _settings(estimator: str, entry: Registered, given: Mapping[str, Any]) -> dict[str, Any]:
+    strange = [name for name in given if name not in entry.settings]
     if strange:
-        raise InputError(f"{estimator} has no setting {strange[0]!r}; it has {', '.join(known)}.")
-    return {**known, **given}
+        raise InputError(f"{estimator} has no setting {strange[0]!r}; it has {', '.join(entry.settings)}.")
+    return {**entry.settings, **given}
 
 
 def _group(settings: Mapping[str, Any]) -> int:
     """How many examples are measured, and kept, at a time."""
-    return next(max(_LEAST, rows // max(1, settings[name])) for name, rows in _ROWS.items() if name in settings)
+    sizes = (rows // max(1, settings[name]) for name, rows in _ROWS.items() if name in settings)
+    return max(_LEAST, next(sizes, max(_ROWS.values())))
 
 
 def _measure(
-    estimator: str, vae: VAE, examples: Examples, settings: Mapping[str, Any], seed: int, memory: Memory
+    entry: Registered, vae: VAE, examples: Examples, settings: Mapping[str, Any], seed: int, memory: Memory
 ) -> tuple[Estimate, ...]:
-    common = {**settings, "seed": seed, "memory": memory}
-    if estimator == "iwae-curve":
-        return evidence.iwae_curve(vae, examples, **common).estimates
-    if estimator == "bdmc":
-        return _both_ends(evidence.bdmc(vae, examples, **{**common, "seed": _group_seed(examples, seed)}), seed)
-    if estimator == "prior":
-        return (evidence.prior_sampling(vae, examples, **common),)
-    return (getattr(evidence, estimator)(vae, examples, **common),)
-
-
-def _group_seed(examples: Examples, seed: int) -> int:
-    """A seed of the group's own: with one seed, every group would simulate the same examples."""
-    return derived_seed(seed, int(examples.index[0]))
-
-
-def _both_ends(found: evidence.Bidirectional, seed: int) -> tuple[Estimate, ...]:
-    return tuple(replace(one, budget=replace(one.budget, seed=seed)) for one in (found.lower, found.upper))
+    # With one seed, every group would simulate the same examples.
+    own = derived_seed(seed, int(examples.index[0])) if entry.simulates else seed
+    found = entry.estimates(entry.estimator(vae, examples, **settings, seed=own, memory=memory))
+    return tuple(replace(one, budget=replace(one.budget, seed=seed)) for one in found)

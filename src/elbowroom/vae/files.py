@@ -18,7 +18,7 @@ from elbowroom.runs import build, recipe_of, write_atomic
 from .model import VAE
 
 # Kinds register themselves when their modules are imported.
-_ROOMS_WITH_KINDS = ("priors", "posteriors", "likelihoods", "preprocess", "networks")
+_ROOMS_WITH_KINDS = ("priors", "posteriors", "likelihoods", "preprocess", "networks", "adapters")
 _PARTS = ("prior", "posterior", "likelihood", "preprocess")
 
 __all__ = ["FORMAT", "load_model", "model_recipe", "save_model"]

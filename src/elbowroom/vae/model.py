@@ -28,7 +28,7 @@ from elbowroom.preprocess import Identity, Preprocess
 from .description import describe
 from .layout import Layout
 from .simulation import drawn_from_prior, keyed_from_prior
-from .target import Target
+from .target import VAETarget
 from .terms import Terms
 
 __all__ = ["VAE", "evaluating"]
@@ -203,9 +203,9 @@ class VAE(nn.Module):
             self.prior, self.prior_order, given, draws, index, seed, first_draw, stream, observed or {}, self._place
         )
 
-    def target(self, batch: Batch, seed: int = 0) -> Target:
+    def target(self, examples: Any, seed: int = 0) -> VAETarget:
         """The unnormalised posterior of each example, frozen: what samplers and AIS are run on."""
-        return Target(self, batch, seed)
+        return VAETarget(self, self.examples(examples), seed)
 
     @torch.no_grad()
     def sample(

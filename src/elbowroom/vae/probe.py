@@ -13,7 +13,7 @@ from .model import VAE, evaluating
 
 __all__ = ["check_readings"]
 
-_EXAMPLES = 4
+_EXAMPLES = 2
 _FRONTS = 8
 _CLOSE = 1e-5  # of 1 + |log p|: the same computation on the same numbers
 
@@ -30,7 +30,7 @@ def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
     vae : VAE
         Any model; its modes and the random state are left as they were.
     batch : Batch
-        Examples of its data; four are used.
+        Examples of its data; two are used.
     seed : int
         Of the draws of z; default 0.
 

@@ -1,0 +1,126 @@
+"""Models that were made elsewhere, as a VAE: a pair of encoder and decoder modules, and what x is drawn from."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elbowroom import posteriors, priors
+from elbowroom.likelihoods import Bernoulli, Likelihood, Normal
+from elbowroom.numerics import InputError
+from elbowroom.preprocess import Preprocess
+from elbowroom.runs import described
+from elbowroom.vae.model import VAE, evaluating
+
+__all__ = ["from_modules"]
+
+_SIGMAS = "½ Σ(x − x̂)² beside the KL stands for sigma=1, Σ(x − x̂)² for √(1/2), its mean over D elements for √(D/2)"
+
+
+def from_modules(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    likelihood: str | Likelihood = "bernoulli",
+    *,
+    event: int | tuple[int, ...] | None = None,
+    sigma: Any = None,
+    means: bool | None = None,
+    preprocess: Preprocess | None = None,
+) -> VAE:
+    """The VAE of two modules as most people have them, with p(z) = N(0, I) and q(z | x) = N(mu, exp(log_var)).
+
+    The modules are used as they are, weights included. A saved model is loaded with
+    `er.load_model(path, modules={"encoder": encoder, "decoder": decoder})`.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        x [n, *event] → (mu, log_var) [n, latents] each, as a tuple, a mapping in this order (pythae's ModelOutput), or
+        side by side in one tensor [n, 2 · latents].
+    decoder : nn.Module
+        z [n, latents] → what the likelihood reads, with as many numbers per example, in any shape.
+    likelihood : str or Likelihood, default "bernoulli"
+        "bernoulli" (binary cross-entropy), "normal" (squared error), or a likelihood that was made with network=None.
+    event : int or tuple of int, optional
+        The shape of one x; needed for a word.
+    sigma : float or str, optional
+        The scale of a "normal" likelihood, needed there: a number or a word of `likelihoods.Normal`. A loss of half
+        the summed squares beside the KL stands for sigma=1; of the summed squares for √(1/2); of their mean over the
+        D elements of x, as `mse_loss` gives, for √(D/2): most of x is then noise, and the latents collapse.
+    means : bool, optional
+        Whether a "bernoulli" decoder returns means in [0, 1], as after a sigmoid, and not logits. None: whether all
+        that it returns for z far from 0 lies there, which logits would leave.
+    preprocess : Preprocess, optional
+        From the user's x to what the encoder reads and the likelihood is of; None: nothing.
+
+    Returns
+    -------
+    VAE
+        With the modules in it.
+
+    Raises
+    ------
+    InputError
+        Where the modules' outputs do not fit one another, or a word is unknown.
+
+    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
+
+    >>> vae = from_modules(nn.Linear(6, 4), nn.Linear(2, 6), event=6)
+    >>> vae.latents, vae.sample(3).shape
+    (2, torch.Size([3, 6]))
+    """
+    if (sigma is None) == (likelihood == "normal"):
+        raise InputError(f"sigma is the scale of likelihood='normal', needed there and nowhere else: {_SIGMAS}.")
+    if isinstance(likelihood, str):
+        if event is None or likelihood not in ("bernoulli", "normal"):
+            raise InputError(f"likelihood={likelihood!r}: give 'bernoulli' or 'normal' and event=, or a Likelihood.")
+        likelihood = Bernoulli(None, event) if likelihood == "bernoulli" else Normal(None, event, scale=sigma)
+    with torch.no_grad(), evaluating(nn.ModuleList([encoder, decoder])):
+        both = paired(encoder)(next(encoder.parameters(), torch.zeros(())).new_zeros(2, *likelihood.event))
+        far = 100 * torch.randn(1, 64, both.shape[1] // 2, generator=torch.Generator().manual_seed(0)).to(both)
+        in_unit = (decoded(decoder)(far[0]) - 0.5).abs().max() <= 0.5 if means is None else means
+        network = decoded(decoder, isinstance(likelihood, Bernoulli) and bool(in_unit))
+        made = type(likelihood)(**{**vars(likelihood)["arguments"], "network": network})
+        made({"z": far})  # refuses a decoder of another size
+    # The floor of the variance is so low that losses agree, and so high that no logarithm is of 0.
+    q = posteriors.DiagonalNormal(paired(encoder), far.shape[2], spread="exp", floor=1e-8)
+    return VAE(priors.StandardNormal(far.shape[2]), q, made, preprocess)
+
+
+def _rows(out: Any, of: str, count: int) -> tuple[Tensor, ...]:
+    """The one to `count` tensors that a module returned, flattened per example."""
+    found = tuple(out.values()) if isinstance(out, dict) else out if isinstance(out, tuple | list) else (out,)
+    if not 1 <= len(found) <= count:
+        raise InputError(f"The {of} returned {len(found)} tensors, of which {count} at most can be meant.")
+    return tuple(one.flatten(1) for one in found)
+
+
+@described("mean-and-log-variance")
+class paired(nn.Module):
+    """Any encoder as a network of `DiagonalNormal`: the mean and the log of the standard deviation side by side."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, 2 · latents]. Raises InputError for what is no pair."""
+        found = _rows(self.network(x), "encoder", 2)
+        pair = found[0].tensor_split(2, -1) if len(found) == 1 else found
+        if pair[0].shape != pair[-1].shape:
+            raise InputError(f"The encoder returned {[one.shape[1] for one in pair]} numbers for mu and log_var each.")
+        return torch.cat([pair[0], 0.5 * pair[-1]], -1)
+
+
+@described("decoded")
+class decoded(nn.Module):
+    """Any decoder as a network of a likelihood: one row per example, means in [0, 1] as logits."""
+
+    def __init__(self, network: nn.Module, means: bool = False) -> None:
+        super().__init__()
+        self.network, self.means = network, means
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """[n, numbers]. Raises InputError for more than one tensor."""
+        (found,) = _rows(self.network(*inputs), "decoder", 1)
+        return torch.logit(found, torch.finfo(found.dtype).eps) if self.means else found
