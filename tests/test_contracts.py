@@ -121,3 +121,43 @@ def test_a_study_sweeps_over_them_to_a_page(part: str, tmp_path: Path) -> None:
     page = done.page.read_text(encoding="utf-8")
     for word in axis:
         assert (word if isinstance(word, str) else word["kind"]) in page
+
+
+class Encoder(torch.nn.Module):
+    """An encoder as people have it: two heads, a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.mean, self.log_variance = (torch.nn.Linear(a, b) for a, b in ((4, 8), (8, 2), (8, 2)))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = self.hidden(x).relu()
+        return self.mean(hidden), self.log_variance(hidden)
+
+
+def adapted(seed: int = 0) -> er.VAE:
+    torch.manual_seed(seed)
+    return er.adapters.from_modules(Encoder(), torch.nn.Linear(2, 4), "normal", event=4, sigma=1.0)
+
+
+def test_a_plain_pair_of_modules_is_held_to_the_same(tmp_path: Path) -> None:
+    settings = {"batch_size": 16, "select": "last", "progress": False}
+    whole, begun, again = adapted(), adapted(), adapted()
+    er.fit(whole, DATA, epochs=3, **settings)
+    er.fit(begun, DATA, epochs=1, run=tmp_path / "run", **settings)
+    er.fit(again, DATA, epochs=3, run=tmp_path / "run", resume=True, **settings)
+    same(whole, again)
+    own = {"encoder": Encoder(), "decoder": torch.nn.Linear(2, 4)}
+    read, _ = er.training.read_run(tmp_path / "run", own)
+    same(whole, read)
+    with pytest.raises(er.InputError, match=r"modules=\{'encoder': net\}"):
+        er.training.read_run(tmp_path / "run")
+    members = [adapted(seed) for seed in (0, 1)]
+    er.fit_stacked(members, DATA, [er.objectives.Elbo()] * 2, epochs=3, **settings)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(members[0].state_dict()[name], value, rtol=2e-4, atol=2e-5)
+    few = DATA.test[:4]
+    gap = er.evidence.ais(whole, few, temperatures=100) - er.evidence.iwae(whole, few, draws=4096)
+    assert abs(gap.mean) < 0.2 + 5 * gap.se_mc
+    done = er.study(DATA, tmp_path / "s", recipe=whole, axes={"beta": [0.5, 1]}, epochs=2, draws=20, annealed=2)
+    assert "β = 0.5" in done.page.read_text(encoding="utf-8")
