@@ -257,6 +257,19 @@ def test_phases_may_share_parameters(data: er.data.Dataset, tmp_path: Path) -> N
     assert row["second.objective"] == pytest.approx(row["distortion"] + 0.5 * row["rate"], rel=1e-6)
 
 
+@pytest.mark.parametrize("stacked", [False, True])
+def test_phases_may_share_an_objective_and_its_state(data: er.data.Dataset, stacked: bool) -> None:
+    hows = []
+    for _ in range(1 + stacked):
+        one = Tempered()
+        hows.append(Procedure({"first": Phase(one, ("likelihood",)), "second": Phase(one)}))
+    vaes = [model(seed=seed) for seed in range(len(hows))]
+    fit_stacked(vaes, data, hows, epochs=4, batch_size=40, select="last", progress=False)
+    for how in hows:
+        assert how["first"].objective.updates.item() == 2 * 4 * 3
+        assert how["second"].objective.log_weight.item() > 0
+
+
 def test_each_phase_has_its_own_number_of_draws(data: er.data.Dataset) -> None:
     seen: list[int] = []
 

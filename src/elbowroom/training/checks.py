@@ -88,7 +88,7 @@ def _check_data(vae: VAE, data: Dataset) -> None:
 
 
 def _check_parts(step: TrainingStep) -> None:
-    names = [name for name, _ in step.named_modules()]
+    names = [name for name, _ in step.named_modules(remove_duplicate=False)]
     for name, phase in step.procedure.items():
         for part in phase.parts:
             if step.prefix(name, part)[:-1] not in names:

@@ -43,7 +43,7 @@ class Engine:
     buffers: Record
 
     def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Record]) -> None:
-        self.step = step
+        self.step, self.names = step, _first_names(step)
         self.moves: dict[str, Moves] = {}
         for name, phase in step.procedure.items():
             own = _settings(phase, adam)
@@ -80,7 +80,7 @@ class Engine:
     def write(self, phase: str, moved: Mapping[str, Tensor]) -> None:
         """Give the buffers of a phase's objective their new values."""
         for name, value in moved.items():
-            self.buffers[self.step.prefix(phase, "objective") + name].copy_(value.detach())
+            self.buffers[self.names[self.step.prefix(phase, "objective") + name]].copy_(value.detach())
 
     def state(self, member: int) -> Record:
         """Copies of parameters and buffers of the member's model and objectives, by name."""
@@ -166,7 +166,6 @@ class Stacked(Engine):
         super().__init__(
             copy.deepcopy(steps[0]), adam, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
         )
-        self.names = _first_names(self.step)
         self.places = [  # a module in two places is filled once: torch's own tying leaves its tensors behind there
             f"{prefix}.{name}" if prefix else name
             for prefix, part in self.step.named_modules()

@@ -77,7 +77,8 @@ def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
         with torch.random.fork_rng([]):
             Stacked([step], Adam()).evaluate(batch, noise)
     except (RuntimeError, ValueError, TypeError) as error:
-        return f"It cannot run under torch.func.vmap: {reason(error)}."
+        said = reason(error).removeprefix("vmap: ")
+        return f"A stack runs under torch.func.vmap, which cannot branch on data or draw for itself ({said})."
     return None
 
 
