@@ -15,6 +15,7 @@ DRAW_BLOCK = 64
 """Draws come in blocks of this size, each with a generator of its own, so that draws can be had in chunks."""
 
 _WORD = 0xFFFFFFFF
+_LANES = 16  # torch makes normals by so many at once: whole lanes are the same however many follow
 
 
 def _mix(word: int) -> int:
@@ -63,12 +64,14 @@ def keyed_normal(
         inside = slice(start - block * DRAW_BLOCK, stop - block * DRAW_BLOCK)
         into = out[start - first_draw : stop - first_draw]
         in_place = into.shape[:2] == (DRAW_BLOCK, 1)  # one example's whole block lies there as it is drawn
+        used = block_noise.view(-1)[: -(-inside.stop * math.prod(shape) // _LANES) * _LANES]  # the beginning of a block
         for column, key in enumerate(_keys(rows, seed, stream * 65_536 + block)):
             generator.manual_seed(key)
             if in_place:
                 into.normal_(generator=generator)
             else:
-                into[:, column] = block_noise.normal_(generator=generator)[inside]
+                used.normal_(generator=generator)
+                into[:, column] = block_noise[inside]
     return out
 
 
