@@ -1,0 +1,9 @@
+from .base import Identity as Identity
+from .base import Preprocess as Preprocess
+from .composed import Chain as Chain
+from .composed import Columns as Columns
+from .continuous import Affine as Affine
+from .continuous import Logit as Logit
+from .continuous import Standardise as Standardise
+from .grid import Binarise as Binarise
+from .grid import Dequantise as Dequantise
