@@ -86,10 +86,43 @@ def with_skips() -> er.VAE:
     return model(encoder=Calls(skips, "encode"), likelihood=likelihoods.Normal(Calls(skips, "decode"), D, scale=0.5))
 
 
+class Meets(Skips):
+    """The decoder is told the mean of the batch that the encoder saw."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        self.kept = x.detach().mean(0, keepdim=True)
+        return self.encoder(x)
+
+
+def told_by(skips: nn.Module) -> er.VAE:
+    return model(encoder=Calls(skips, "encode"), likelihood=likelihoods.Normal(Calls(skips, "decode"), D, scale=0.5))
+
+
+class Stashes(er.preprocess.Identity):
+    """A map that keeps the x it saw, for a decoder to read."""
+
+    def __init__(self, skips: Skips) -> None:
+        super().__init__()
+        self.skips = [skips]
+
+    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.skips[0].kept = x.detach()
+        return super().cells(x, noise)
+
+
+def stashed() -> er.VAE:
+    skips = Skips()
+    vae = model(likelihood=likelihoods.Normal(Calls(skips, "decode"), D, scale=0.5))
+    vae.preprocess = Stashes(skips)
+    return vae
+
+
 READERS = {
     "undeclared in p(x | z)": lambda: model(likelihood=Reads(mlp([2, 8, D]), D, scale=0.5)),
     "undeclared in p(z)": lambda: model(prior=ReadingPrior(2)),
     "a skip connection": with_skips,
+    "the mean of a batch": lambda: told_by(Meets()),
+    "through preprocessing": stashed,
 }
 
 
@@ -102,6 +135,8 @@ def test_a_hidden_reading_is_found_before_training_and_before_evidence(name: str
     for estimator in (er.evidence.elbo, er.evidence.iwae, er.evidence.ais):
         with pytest.raises(InputError, match=said):
             estimator(READERS[name](), batch())
+    with pytest.raises(InputError, match=said):
+        er.evidence.ais(READERS[name]().target(batch()))
     alike = Batch(batch(1).x.expand(5, -1), torch.arange(5))
     with pytest.raises(InputError, match=said):
         check_readings(READERS[name](), alike)
@@ -197,3 +232,13 @@ def test_a_model_says_what_it_is() -> None:
         "bounds on log p(x), in nats",
     ):
         assert " ".join(words.split()) in " ".join(text.split())
+
+
+def test_a_density_that_answers_by_chance_is_none() -> None:
+    class Always(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout(x, 0.5, training=True)
+
+    vae = model(likelihood=likelihoods.Normal(nn.Sequential(mlp([2, D]), Always()), D, scale=0.1))
+    with pytest.raises(InputError, match="when it is asked twice, so it is no density"):
+        er.evidence.elbo(vae, batch())

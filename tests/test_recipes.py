@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -244,3 +245,47 @@ def test_references_that_lead_nowhere_are_refused(path: str, words: str) -> None
     recipe["posterior"]["b"]["network"] = {"same-as": path}
     with pytest.raises(er.InputError, match=words):
         build({"posterior": recipe["posterior"]})
+
+
+def test_a_model_is_saved_as_it_stands_and_not_as_it_was_made(tmp_path: Path) -> None:
+    vae = plain(er.likelihoods.Normal(mlp([2, 8, 4]), 4, scale=0.3))
+    vae.likelihood.scale = 0.9
+    vae.likelihood.network = mlp([2, 5, 4], activation="tanh")
+    same(vae, er.load_model(er.save_model(vae, tmp_path / "m.vae")))
+
+
+def test_a_subclass_without_a_kind_of_its_own_comes_from_the_user(tmp_path: Path) -> None:
+    class Sharper(er.likelihoods.Normal):
+        def common_scale(self) -> Tensor:
+            return super().common_scale() / 7
+
+    vae = plain(Sharper(mlp([2, 8, 4]), 4, scale=0.3))
+    path = er.save_model(vae, tmp_path / "m.vae")
+    with pytest.raises(er.InputError, match=r"modules=\{'decoder': net\}"):
+        er.load_model(path)
+    same(vae, er.load_model(path, modules={"decoder": Sharper(mlp([2, 8, 4]), 4, scale=0.3)}))
+
+
+def test_a_parameter_that_stands_twice_is_one_after_loading(tmp_path: Path) -> None:
+    vae = plain(er.likelihoods.Normal(mlp([2, 8, 4]), 4, scale=0.3))
+    vae.likelihood.network.layers[-1].bias = vae.posterior["z"].network.layers[-1].bias
+    back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
+    assert back.likelihood.network.layers[-1].bias is back.posterior["z"].network.layers[-1].bias
+    assert sum(p.numel() for p in back.parameters()) == sum(p.numel() for p in vae.parameters())
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    made = er.likelihoods.Normal(mlp([np.int64(2), 8, np.int64(4)]), np.int64(4), scale=np.float64(0.3))
+    vae = plain(made)
+    same(vae, er.load_model(er.save_model(vae, tmp_path / "m.vae")))
+    assert er.priors.StandardNormal(np.int64(2)).event == (2,)
+
+
+@pytest.mark.parametrize("name", ["a.b", "keys", "training", "", "type"])
+def test_names_that_no_block_can_have_are_refused(name: str) -> None:
+    with pytest.raises(er.InputError, match="A latent block cannot be called"):
+        er.VAE(
+            {name: er.priors.StandardNormal(2)},
+            {name: er.posteriors.DiagonalNormal(mlp([4, 4]), 2)},
+            er.likelihoods.Normal(mlp([2, 4]), 4, given=(name,)),
+        )

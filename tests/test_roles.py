@@ -39,9 +39,16 @@ def vae(prior: object = None, posterior: object = None) -> er.VAE:
     ).eval()
 
 
-def two_blocks() -> er.VAE:
+class Rejected(Component):
+    """A prior drawn by rejection, so that how much chance a draw uses up depends on what it is conditioned on."""
+
+    def forward(self, given: Given) -> Distribution:
+        return Independent(Gamma(given["a"].exp(), 1.0), 1)
+
+
+def two_blocks(second: Component | None = None) -> er.VAE:
     return er.VAE(
-        {"a": priors.Mixture(2, 3), "b": Exotic(2, given=("a",))},
+        {"a": priors.Mixture(2, 3), "b": second or Exotic(2, given=("a",))},
         {name: posteriors.DiagonalNormal(mlp([D, 4]), 2) for name in "ab"},
         er.likelihoods.Normal(mlp([4, D]), D, scale=1.0, given=("a", "b")),
     ).eval()
@@ -52,6 +59,7 @@ MODELS = {
     "vamp": lambda: (lambda q: vae(priors.Vamp(q, D, 4), q))(posteriors.DiagonalNormal(mlp([D, 8, 4]), 2)),
     "von Mises": lambda: vae(Exotic(2)),
     "two blocks": two_blocks,
+    "rejection": lambda: two_blocks(Rejected(2, given=("a",))),
 }
 
 

@@ -1,5 +1,6 @@
 """Models that were made elsewhere, as a VAE: a pair of encoder and decoder modules, and what x is drawn from."""
 
+import copy
 from typing import Any
 
 import torch
@@ -80,7 +81,8 @@ def from_modules(
         far = 100 * torch.randn(1, 64, both.shape[1] // 2, generator=torch.Generator().manual_seed(0)).to(both)
         in_unit = (decoded(decoder)(far[0]) - 0.5).abs().max() <= 0.5 if means is None else means
         network = decoded(decoder, isinstance(likelihood, Bernoulli) and bool(in_unit))
-        made = type(likelihood)(**{**vars(likelihood)["arguments"], "network": network})
+        made = copy.deepcopy(likelihood)
+        made.network = network
         made({"z": far})  # refuses a decoder of another size
     # The floor of the variance is so low that losses agree, and so high that no logarithm is of 0.
     q = posteriors.DiagonalNormal(paired(encoder), far.shape[2], spread="exp", floor=1e-8)
@@ -90,6 +92,8 @@ def from_modules(
 def _rows(out: Any, of: str, count: int) -> tuple[Tensor, ...]:
     """The one to `count` tensors that a module returned, flattened per example."""
     found = tuple(out.values()) if isinstance(out, dict) else out if isinstance(out, tuple | list) else (out,)
+    if not all(isinstance(one, Tensor) for one in found):
+        raise InputError(f"The {of} is to return tensors; it returned a {type(out).__name__}.")
     if not 1 <= len(found) <= count:
         raise InputError(f"The {of} returned {len(found)} tensors, of which {count} at most can be meant.")
     return tuple(one.flatten(1) for one in found)

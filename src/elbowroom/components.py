@@ -104,7 +104,17 @@ class Blocks(nn.ModuleDict):
     """Components by the name of the latent block they are over; a lone component is the block "z"."""
 
     def __init__(self, part: Component | Mapping[str, Component]) -> None:
-        super().__init__({"z": part} if isinstance(part, Component) else dict(part))
+        blocks = {"z": part} if isinstance(part, Component) else dict(part)
+        for name in blocks:
+            if (
+                not isinstance(name, str)
+                or not name
+                or "." in name
+                or hasattr(nn.ModuleDict, name)
+                or name == "training"
+            ):
+                raise InputError(f"A latent block cannot be called {name!r}: take a plain word, without a dot.")
+        super().__init__(blocks)
 
     def items(self) -> ItemsView[str, Component]:
         """Names and components, in order."""

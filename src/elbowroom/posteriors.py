@@ -119,7 +119,7 @@ class Flow(Component):
     def __init__(
         self,
         network: nn.Module,
-        event: int,
+        event: int | Sequence[int],
         context: int = 32,
         flow: str | nn.Module = "nsf",
         transforms: int = 3,
@@ -129,11 +129,13 @@ class Flow(Component):
         super().__init__(event, given, network)
         if isinstance(flow, str) and flow not in _FLOWS:
             raise InputError(f"flow must be {' or '.join(map(repr, _FLOWS))}, or a zuko flow; got {flow!r}.")
+        if len(self.event) > 1:
+            raise InputError(f"A flow is over one row of latent dimensions; got event {self.event}.")
         self.context = context
         self.flow: Any = flow
         if isinstance(flow, str):
             kind: Any = getattr(zuko().flows, _FLOWS[flow])
-            self.flow = kind(event, context, transforms=transforms, hidden_features=tuple(hidden), passes=2)
+            self.flow = kind(self.event[0], context, transforms=transforms, hidden_features=tuple(hidden), passes=2)
 
     def forward(self, given: Given) -> Distribution:
         """q with batch shape [draws or 1, batch]."""

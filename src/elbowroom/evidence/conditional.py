@@ -185,4 +185,4 @@ def _log_slope(vae: VAE, batch: Batch, seed: int) -> Tensor:
             f"{type(vae.preprocess).__name__} mixes the features, so log p(x | z) has no share of each on the user's "
             f"scale; per example it is −evidence.rate_distortion(...).distortion."
         )
-    return found
+    return found if batch.seen is None else found.where(batch.seen.cpu(), 0.0)

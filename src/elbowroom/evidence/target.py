@@ -131,7 +131,7 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
             raise InputError("There are no examples to measure; give them beside the VAE.")
         rows = model.examples(examples)
         check_readings(model, rows.rows(slice(0, 2)))
-        return Subject(rows, model, model.quantity, getattr(rows, "data", None) or None)
+        return Subject(rows, model, model.quantity, _hash_of(rows))
     missing = [name for name in _MEMBERS if not hasattr(model, name)]
     if missing:
         raise InputError(
@@ -140,12 +140,18 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
         )
     if examples is not None:
         raise InputError("A Target has its examples already; give a VAE to measure others.")
-    if not isinstance(model.index, Tensor) or model.index.dim() != 1:
+    whole = isinstance(model.index, Tensor) and not model.index.is_floating_point()
+    if not whole or model.index.dim() != 1:
         raise InputError("A target's index is one whole number per example, in a tensor [batch]; it keys their noise.")
     if not len(model.index):
         raise InputError("There are no examples; give at least one.")
     _try_out(model)
     return Subject(model, None, getattr(model, "quantity", "log p(x)"))
+
+
+def _hash_of(rows: Rows) -> str | None:
+    data = getattr(rows, "data", None)
+    return data if isinstance(data, str) and data else None
 
 
 def capability(target: Target, name: str, caller: str) -> Any:
@@ -168,6 +174,12 @@ def _try_out(target: Target) -> None:
     _check_shape("draw_posterior's log q", log_q, each, (1, 1))
     for name in ("log_prior", "log_likelihood", "log_posterior"):
         _check_shape(name, getattr(first, name)(z), each, (1, 1))
+    if not torch.allclose(log_q.expand(each), first.log_posterior(z).expand(each), rtol=1e-3, atol=1e-3):
+        raise InputError(
+            "A target's draw_posterior gives another log q(z | x) for its draws than log_posterior does: one is wrong."
+        )
+    if not torch.equal(first.index, target.index[:1]):
+        raise InputError("A target's rows(slice(0, 1)) has another index than its first example.")
     _check_keyed("draw_posterior", z, first.draw_posterior(1, 0, 2)[0])
     _check_keyed("draw_prior", first.draw_prior(3, 0), first.draw_prior(1, 0, 2))
 

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -13,8 +13,6 @@ from elbowroom.networks import tempered
 from elbowroom.numerics import Given, InputError, Support
 
 __all__ = ["CONTINUOUS", "Likelihood"]
-
-L = TypeVar("L", bound="Likelihood")
 
 CONTINUOUS = ("unit", "real")
 """Kinds of support on which densities mean something."""
@@ -74,7 +72,7 @@ class Likelihood(Component):
         )
         assert inner is not None
         new.network = tempered(inner, before * factor)
-        return remembering(new, network=new.network)
+        return new
 
     def check(self, support: Support) -> None:
         """Raise InputError where data with this support (after preprocessing) are outside the density's own."""
@@ -87,14 +85,6 @@ class Likelihood(Component):
     def _inputs(self, given: Given) -> list[Tensor]:
         super()._inputs(given)
         return [given[name] for name in self._network_reads]
-
-
-def remembering(likelihood: L, **arguments: object) -> L:
-    """The likelihood, whose recipe says these arguments from now on."""
-    if hasattr(likelihood, "arguments"):
-        before: Any = likelihood.arguments
-        object.__setattr__(likelihood, "arguments", {**before, **arguments})
-    return likelihood
 
 
 def refuse(likelihood: Likelihood, holds: str, support: Support, way_out: str) -> InputError:

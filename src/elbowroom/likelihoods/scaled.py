@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from elbowroom.numerics import InputError, Support
 
-from .base import CONTINUOUS, Likelihood, refuse, remembering
+from .base import CONTINUOUS, Likelihood, refuse
 
 __all__ = ["Scale", "Scaled", "pca_residuals"]
 
@@ -123,7 +123,7 @@ class Scaled(Likelihood):
                 new._start_at(torch.full_like(new.offset, scale), above_floor=1e-4)
             return new
         new.scale = scale if self.floor is None else max(scale, self.floor)
-        return remembering(new, scale=new.scale)
+        return new
 
     def state_words(self) -> list[str]:
         """The scale as it stands, and its floor."""

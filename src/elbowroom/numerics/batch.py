@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import InputError
@@ -77,26 +78,33 @@ def as_rows(examples: Any) -> Rows:
     >>> len(as_rows(np.zeros((3, 2))))
     3
     """
-    if isinstance(examples, Rows):
+    frame = hasattr(examples, "iloc")  # whose columns may have any name, "rows" among them
+    if isinstance(examples, Rows) and not frame:
         return examples
-    if all(hasattr(examples, part) for part in ("train", "validation", "test")):
+    if not frame and all(hasattr(examples, part) for part in ("train", "validation", "test")):
         raise InputError("A data set has three parts: say which one is meant, as in data.test.")
-    if np.ma.is_masked(examples):
-        raise InputError("Some cells of these examples are masked: load them with load_data(..., missing='mask').")
-    if isinstance(examples, Tensor):
-        x = examples
-    else:
-        try:
-            values = np.asarray(examples)
-        except ValueError as error:
-            raise InputError("The examples are ragged: every row needs the same number of values.") from error
-        if values.dtype.kind not in "buif":
-            kind = type(examples).__name__
-            raise InputError(f"Examples are rows of numbers; this {kind} holds {values.dtype} values.")
-        x = torch.from_numpy(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="))))
+    x = examples if isinstance(examples, Tensor) else torch.from_numpy(_numbers(examples, frame))
+    if x.layout != torch.strided:
+        raise InputError("Sparse examples are read by rows: load them with load_data from a scipy.sparse matrix.")
     if x.dim() < 2:
         raise InputError(f"Examples have shape {tuple(x.shape)}: give one row per example, as in x[None].")
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise InputError("The examples hold NaN or infinite values: load them with load_data(..., missing='mask').")
     return Batch(x, torch.arange(len(x)))
+
+
+def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
+    """An array of numbers in this machine's order."""
+    if np.ma.is_masked(examples):
+        raise InputError("Some cells of these examples are masked: load them with load_data(..., missing='mask').")
+    try:
+        values = examples.to_numpy(dtype=np.float64, na_value=np.nan) if frame else np.asarray(examples)
+    except (ValueError, TypeError) as error:
+        why = "columns of numbers alone are needed" if frame else "every row needs the same number of values"
+        raise InputError(f"The examples are no table of numbers: {why}.") from error
+    if values.dtype.kind not in "buif":
+        raise InputError(f"Examples are rows of numbers; this {type(examples).__name__} holds {values.dtype} values.")
+    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
 
 
 def as_batch(examples: Any) -> Batch:

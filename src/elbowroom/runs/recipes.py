@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from torch import nn
 
 from elbowroom.numerics import InputError
@@ -27,7 +28,8 @@ class Described(Protocol):
 def described(kind: str) -> Callable[[C], C]:
     """Register a class under `kind` and remember the constructor's arguments, defaults included.
 
-    The arguments must be plain values (numbers, strings, sequences of them), modules, or sequences of modules.
+    The arguments must be plain values (numbers, strings, sequences of them), modules, or sequences of modules; NumPy's
+    numbers become Python's. A subclass that is not registered itself counts as a class of the user's.
     """
 
     def register(cls: C) -> C:
@@ -38,9 +40,9 @@ def described(kind: str) -> Callable[[C], C]:
 
         @functools.wraps(original)
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-            bound = signature.bind(self, *args, **kwargs)
+            bound = signature.bind(self, *map(_own_number, args), **{k: _own_number(v) for k, v in kwargs.items()})
             bound.apply_defaults()
-            original(self, *args, **kwargs)
+            original(*bound.args, **bound.kwargs)
             arguments = dict(list(bound.arguments.items())[1:])
             object.__setattr__(self, "arguments", arguments)
 
@@ -50,6 +52,13 @@ def described(kind: str) -> Callable[[C], C]:
         return cls
 
     return register
+
+
+def _own_number(value: Any) -> Any:
+    """NumPy's numbers as Python's, also within a list or tuple."""
+    if isinstance(value, list | tuple) and any(isinstance(item, np.generic) for item in value):
+        return [_own_number(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def recipe_of(value: Any, name: str | Mapping[str, Any] = "module") -> Any:
@@ -119,11 +128,20 @@ class _Writer:
         return {"module": name}
 
     def _described(self, value: Any, name: str) -> dict[str, Any]:
-        return {"kind": value.kind, **{key: self._plain(each, name, key) for key, each in value.arguments.items()}}
+        now = {key: _as_it_stands(value, key, each) for key, each in value.arguments.items()}
+        return {"kind": value.kind, **{key: self._plain(each, name, key) for key, each in now.items()}}
 
 
 def _is_described(value: Any) -> bool:
-    return hasattr(value, "kind") and hasattr(value, "arguments")
+    return "kind" in vars(type(value)) and hasattr(value, "arguments")
+
+
+def _as_it_stands(value: Any, key: str, argument: Any) -> Any:
+    """An argument as the object holds it now: its network or its scale may have been set since it was made."""
+    held = {**vars(value), **vars(value).get("_modules", {})}.get(key, argument)
+    modules = isinstance(held, nn.Module) and (argument is None or isinstance(argument, nn.Module))
+    numbers = all(isinstance(one, bool | int | float | str) for one in (argument, held))
+    return held if modules or numbers else argument
 
 
 def _parts(node: Any) -> list[tuple[str, Any]]:

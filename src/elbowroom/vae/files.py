@@ -1,6 +1,7 @@
 """A model in one file: weights as safetensors, and a recipe in plain words in the file's header."""
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,8 +67,24 @@ def save_model(vae: VAE, path: str | Path) -> Path:
     recipe = yaml.safe_dump(model_recipe(vae), sort_keys=False)
     # Cloned, because a network that stands in two places is two entries of one memory, which safetensors refuses.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in vae.state_dict().items()}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"recipe": recipe}))
+    metadata = {"recipe": recipe, "tied": json.dumps(_tied(vae))}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
     return path
+
+
+def _tied(vae: VAE) -> list[list[str]]:
+    """Names of the parameters that stand under several, by parameter."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in vae.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return [same for same in names.values() if len(same) > 1]
+
+
+def _tie(vae: VAE, tied: list[list[str]]) -> None:
+    for first, *others in tied:
+        for name in others:
+            module, _, own = name.rpartition(".")
+            setattr(vae.get_submodule(module), own, vae.get_parameter(first))
 
 
 def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None) -> VAE:
@@ -103,6 +120,7 @@ def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None)
             f"{found.get(name, 'absent')} in the file and {shapes.get(name, 'absent')} in the model."
         )
     vae.load_state_dict(tensors)
+    _tie(vae, json.loads(header.get("tied", "[]")))
     return vae.eval()
 
 

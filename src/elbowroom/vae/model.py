@@ -117,7 +117,7 @@ class VAE(nn.Module):
             if name in batch.observed:
                 value, mask = batch.observed[name]
                 seen = mask.view(1, -1, *[1] * (given[name].dim() - 2))
-                given[name] = torch.where(seen, value, given[name])
+                given[name] = torch.where(seen, value.to(given[name]), given[name])
                 log_q[name] = _masked(log_q[name], mask)
                 log_weight = _masked(log_weight, mask, -math.log(block.classes))
             layout.weigh(name, log_weight)
@@ -147,6 +147,12 @@ class VAE(nn.Module):
         missing = [name for name in self.context_names if name not in first.context]
         if missing:
             raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
+        for name, (value, _) in first.observed.items():
+            if name in self.posterior and tuple(value.shape[1:]) != self.posterior[name].event:
+                raise InputError(
+                    f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
+                    f"{self.posterior[name].event}: classes are given one-hot."
+                )
         return rows
 
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
@@ -204,8 +210,15 @@ class VAE(nn.Module):
         )
 
     def target(self, examples: Any, seed: int = 0) -> VAETarget:
-        """The unnormalised posterior of each example, frozen: what samplers and AIS are run on."""
-        return VAETarget(self, self.examples(examples), seed)
+        """The unnormalised posterior of each example, frozen: what samplers and AIS are run on.
+
+        Raises InputError where p(z) or p(x | z) reads x, CapabilityError for blocks that samplers cannot move in.
+        """
+        from .probe import check_readings  # which asks a VAE, and so stands above it
+
+        rows = self.examples(examples)
+        check_readings(self, rows.rows(slice(0, 2)), seed)
+        return VAETarget(self, rows, seed)
 
     @torch.no_grad()
     def sample(
@@ -292,8 +305,15 @@ class VAE(nn.Module):
     def draw_prior(self, n: int, seed: int, context: Given) -> Given:
         """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
         generator = Generator(self.device).manual_seed(seed)
-        given = {name: value.unsqueeze(0) for name, value in context.items()}
+        given = {name: self._context(name, value, n) for name, value in context.items()}
         return drawn_from_prior(self.prior, self.prior_order, given, n, generator, self._place)
+
+    def _context(self, name: str, value: Any, n: int) -> Tensor:
+        """One context, [1, n, ...], where the model is and in its floating type."""
+        tensor = torch.as_tensor(value).to(self.device)
+        if not tensor.dim() or len(tensor) not in (1, n):
+            raise InputError(f"The context {name!r} needs a row for each of {n:,} draws; got {tuple(tensor.shape)}.")
+        return (tensor.to(self.dtype) if tensor.is_floating_point() else tensor).unsqueeze(0)
 
     @cached_property
     def prior_order(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Does anything but q read x? Asked of the functions themselves, as a network can keep what it has seen."""
 
+import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import torch
@@ -23,7 +25,8 @@ def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
     """Ask whether p(z) and p(x | z) stay as they are while the encoder sees another x, z staying the same.
 
     An autoregressive p(x | z) reads the earlier elements of the x that it is asked about; that it reads no later one is
-    shown by changing these, and by gradients that are zero.
+    shown by changing these, and by gradients that are zero. Networks that answer by chance, or by the other examples of
+    a batch, are found on the way.
 
     Parameters
     ----------
@@ -41,22 +44,23 @@ def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
     """
     batch = batch.rows(slice(0, _EXAMPLES))
     with evaluating(vae), torch.random.fork_rng([]):
-        given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-        drawn, p_x = _encoded(vae, given, seed, batch)
-        y = given["x"]
-        before = _densities(vae, drawn, y)
-        other = _another(y, p_x, seed)
-        _encoded(vae, {**given, "x": other}, seed, batch)
-        after = _densities(vae, {**drawn, "x": other}, y)
-        for name, value in before.items():
-            _compare(name, value, after[name])
+        drawn, p_x = _encoded(vae, batch, seed)
+        y, before = drawn["x"], _densities(vae, drawn, drawn["x"])
+        again, _ = _encoded(vae, batch, seed)
+        for name, value in _densities(vae, again, y).items():
+            _compare(name, before[name], value, _BY_CHANCE)
+        for other in _others(vae, batch, p_x, seed):
+            seen, _ = _encoded(vae, other, seed)
+            for name, value in _densities(vae, {**drawn, "x": seen["x"]}, y).items():
+                _compare(name, before[name], value, _READS)
         if isinstance(p_x, Autoregressive):
-            _check_order(p_x, y, other)
+            _check_order(p_x, y, y.roll(1, dims=1) if len(batch) > 1 else seen["x"])
 
 
-def _encoded(vae: VAE, given: Given, seed: int, batch: Batch) -> tuple[Given, Distribution]:
-    """The namespace with z drawn from q, and p(x | z): every network has run on this x."""
-    given, noise = dict(given), vae.keyed_noise(1, batch.index, seed)
+def _encoded(vae: VAE, batch: Batch, seed: int) -> tuple[Given, Distribution]:
+    """The namespace with z drawn from q, and p(x | z): every network has run on these examples."""
+    noise = vae.keyed_noise(1, batch.index, seed)
+    given, _ = vae.given(batch, noise)
     for name, block in vae.posterior.items():
         given[name], _ = draw(block(given), noise[name])
         if name in batch.observed:
@@ -71,24 +75,34 @@ def _densities(vae: VAE, given: Given, y: Tensor) -> dict[str, Tensor]:
     return {**found, "p(x | z)": vae.likelihood(given).log_prob(y)}
 
 
-def _another(y: Tensor, p_x: Distribution, seed: int) -> Tensor:
-    """Another x of the same kind: the other examples', or one that the model draws where all are alike."""
-    other = y.roll(1, dims=1)
-    if not torch.equal(other, y):
-        return other
-    try:
-        return simulate(p_x, torch.Generator(y.device).manual_seed(seed)).to(y)[:1].expand_as(y)
-    except CapabilityError:
-        return other
+def _others(vae: VAE, batch: Batch, p_x: Distribution, seed: int) -> Iterator[Batch]:
+    """The same examples with another x of its kind: one example's for all, then another's; or one that the model draws.
+
+    Not merely in another order, so that a mean over the batch changes too.
+    """
+    rows = [batch.x[:1], batch.x[-1:]]
+    if torch.equal(*rows):
+        with contextlib.suppress(CapabilityError, InputError):
+            y = simulate(p_x, torch.Generator(vae.device).manual_seed(seed))
+            rows = [vae.preprocess.inverse(y[0, :1]).to(batch.x)]
+    for row in rows:
+        yield dataclasses.replace(batch, x=row.expand_as(batch.x))
 
 
-def _compare(name: str, before: Tensor, after: Tensor) -> None:
+_READS = (
+    "{name} changes by {moved:.3g} nats when the encoder sees another x and z stays the same, and only q(z | x) may "
+    "read x (is there a skip connection from the encoder, or a mean over the batch?): give what p may know of x as a "
+    "context, or take likelihoods.Autoregressive for a p(x | z) that reads x in order."
+)
+_BY_CHANCE = (
+    "{name} changes by {moved:.3g} nats when it is asked twice, so it is no density: let its networks draw nothing in "
+    "evaluation mode (dropout that is always on?)."
+)
+
+
+def _compare(name: str, before: Tensor, after: Tensor, said: str) -> None:
     if not torch.allclose(before, after, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
-        raise InputError(
-            f"{name} changes by {(before - after).abs().max().item():.3g} nats when the encoder sees another x and z "
-            f"stays the same, and only q(z | x) may read x (is there a skip connection from the encoder?): give what p "
-            f"may know of x as a context, or take likelihoods.Autoregressive for a p(x | z) that reads x in order."
-        )
+        raise InputError(said.format(name=name, moved=(before - after).abs().max().item()))
 
 
 def _check_order(p_x: Autoregressive, y: Tensor, other: Tensor) -> None:

@@ -51,6 +51,13 @@ def keyed_from_prior(
 
     Block number i takes noise from the stream `stream` + i; like: a tensor of the model's device and floating type.
     """
+    before = first_draw % DRAW_BLOCK
+    if (before or draws % DRAW_BLOCK) and any(set(block.given) & set(prior) for block in prior.values()):
+        # A block that others condition on is drawn whole, so that what is simulated given it is too.
+        whole = -(-(before + draws) // DRAW_BLOCK) * DRAW_BLOCK
+        key = (whole, index, seed, first_draw - before, stream)
+        found = keyed_from_prior(prior, order, given, *key, observed, like)
+        return {name: t[before : before + draws] if name in prior else t for name, t in found.items()}
     given, streams = dict(given), {name: own for own, name in enumerate(prior, stream)}
     for name in order:
         block = prior[name]
@@ -62,7 +69,7 @@ def keyed_from_prior(
             given[name] = _simulated(block, p, given, *key).to(like)
         if name in observed:
             value, mask = observed[name]
-            given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value, given[name])
+            given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value.to(given[name]), given[name])
     return given
 
 
@@ -77,19 +84,15 @@ def _simulated(
         inside = slice(start - number * DRAW_BLOCK, stop - number * DRAW_BLOCK)
         rows = slice(start - first_draw, stop - first_draw)
         for column, generator in enumerate(keyed_generators(index, seed, number, stream)):
-            one = p if not block.given else block(_of_one(given, block.given, column, rows, inside))
+            one = p if not block.given else block(_of_one(given, block.given, column, rows))
             out[rows, column] = simulate(one.expand(torch.Size([DRAW_BLOCK, 1])), generator)[inside, 0].to(out)
     return out
 
 
-def _of_one(given: Given, names: tuple[str, ...], column: int, rows: slice, inside: slice) -> Given:
-    """What a block reads for one example, laid out over a whole block of draws."""
+def _of_one(given: Given, names: tuple[str, ...], column: int, rows: slice) -> Given:
+    """What a block reads for one example and one block of draws."""
     found = {}
     for name in names:
         value = given[name][:, column : column + 1] if given[name].shape[1] > 1 else given[name]
-        if len(value) > 1:
-            whole = value[:1].expand(DRAW_BLOCK, *value.shape[1:]).clone()
-            whole[inside] = value[rows]
-            value = whole
-        found[name] = value
+        found[name] = value[rows] if len(value) > 1 else value
     return found
