@@ -158,11 +158,42 @@ class Three(nn.Module):
         (lambda: from_modules(Pair(), decoder(7), event=D), r"needs 12 numbers per example .* it returned \(7,\)"),
         (lambda: from_modules(Pair(), decoder(), "normal", event=D), "sigma is the scale .* stands for sigma=1"),
         (lambda: from_modules(Pair(), decoder(), event=D, sigma=1.0), "needed there and nowhere else"),
-        (lambda: from_modules(Pair(), decoder()), "give 'bernoulli' or 'normal' and event="),
-        (lambda: from_modules(Pair(), decoder(), "gaussian", event=D), "likelihood='gaussian': give"),
+        (lambda: from_modules(Pair(), decoder()), "needs the shape of one x: say event="),
+        (lambda: from_modules(Pair(), decoder(), "gaussian", event=D), "must be 'bernoulli', 'normal' or a Likelihood"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(make, says: str) -> None:
     with pytest.raises(er.InputError, match=says) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_means_or_logits_are_not_guessed_from_a_constant_and_apply_to_every_logit() -> None:
+    zero = nn.Linear(2, D)
+    nn.init.zeros_(zero.weight)
+    nn.init.zeros_(zero.bias)
+    with pytest.raises(er.InputError, match="one number for every z, so say means="):
+        from_modules(Pair(), zero, event=D)
+    logits = from_modules(Pair(), zero, event=D, means=False)
+    assert logits.likelihood({"z": torch.zeros(1, 1, 2)}).mean.mean().item() == pytest.approx(0.5)
+    squashed = nn.Sequential(nn.Linear(2, D), nn.Sigmoid())
+    vae = from_modules(Pair(), squashed, er.likelihoods.ContinuousBernoulli(None, D))
+    z = torch.randn(1, 5, 2)
+    torch.testing.assert_close(vae.likelihood({"z": z}).base_dist.logits.sigmoid(), squashed(z))
+    with pytest.raises(er.InputError, match="means= is for likelihoods of one logit per element"):
+        from_modules(Pair(), nn.Linear(2, D), "normal", event=D, sigma=1.0, means=True)
+
+
+def test_a_mapping_goes_by_its_names() -> None:
+    class Swapped(Pair):
+        def forward(self, x):
+            mean, log_variance = super().forward(x)
+            return {"log_var": log_variance, "mu": mean}
+
+    torch.manual_seed(0)
+    plain = Pair()
+    swapped = Swapped()
+    swapped.load_state_dict(plain.state_dict())
+    x = torch.rand(4, D)
+    found = [from_modules(one, nn.Linear(2, D), event=D).encode(x)["z"] for one in (plain, swapped)]
+    torch.testing.assert_close(*found)

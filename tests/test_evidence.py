@@ -142,14 +142,14 @@ def test_passes_stay_within_their_memory() -> None:
     seen: list[tuple[int, int]] = []
     vae.likelihood.register_forward_hook(lambda _, __, p: seen.append(tuple(p.batch_shape)))
     iwae(vae, examples, draws=500, memory=200_000)
-    rows = [draws * n for draws, n in seen[10:]]  # after those that ask who reads x, and how large a pass is
+    rows = [draws * n for draws, n in seen[12:]]  # after those that ask who reads x, and how large a pass is
     assert sum(rows) == 40 * 500
     with passes.Bytes() as made, torch.inference_mode():
         part = er.Batch(examples.x[:1], examples.index[:1])
         one_pass = passes.from_posterior(subject_of(vae, part), lambda terms: (terms.log_weight,), 0)
         passes._kept(one_pass, part, max(rows), 0)
     assert made.total <= 200_000
-    assert all(draws % 64 == 0 for draws, _ in seen[10 : 10 + len(rows)] if draws not in (500, 500 % max(rows)))
+    assert all(draws % 64 == 0 for draws, _ in seen[12 : 12 + len(rows)] if draws not in (500, 500 % max(rows)))
 
 
 def test_the_encoder_runs_once_per_example() -> None:
@@ -157,7 +157,7 @@ def test_the_encoder_runs_once_per_example() -> None:
     rows: list[int] = []
     vae.posterior["z"].network.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
     iwae(vae, examples, draws=200)
-    assert sum(rows[6:]) == 9  # after four that ask who reads x, and two that ask how large a pass is
+    assert sum(rows[8:]) == 9  # after six that ask who reads x, and two that ask how large a pass is
 
 
 def test_draws_are_really_used() -> None:
@@ -171,7 +171,7 @@ def test_draws_are_really_used() -> None:
 
     for draws in (1, 2, 150):
         hook = vae.likelihood.network.register_forward_hook(count)
-        seen = -19  # eight passes of two rows ask who reads x; one row, then two, how large a pass is
+        seen = -21  # eight passes of two rows and two of one ask who reads x; one row, then two, how large a pass is
         estimate = iwae(vae, examples, draws=draws)
         hook.remove()
         assert seen == 3 * draws

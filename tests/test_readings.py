@@ -242,3 +242,94 @@ def test_a_density_that_answers_by_chance_is_none() -> None:
     vae = model(likelihood=likelihoods.Normal(nn.Sequential(mlp([2, D]), Always()), D, scale=0.1))
     with pytest.raises(InputError, match="when it is asked twice, so it is no density"):
         er.evidence.elbo(vae, batch())
+
+
+class Means(nn.Module):
+    """A decoder that tells every row the mean of all rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = mlp([4, 8, D])
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.inner(torch.cat([z, z.mean(0, keepdim=True).expand_as(z)], -1))
+
+
+@pytest.mark.parametrize(
+    "vae",
+    [
+        lambda: model(likelihood=likelihoods.Normal(Means(), D, scale=0.5)),
+        lambda: model(
+            encoder=nn.Sequential(nn.Linear(D, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, 4))
+        ),
+    ],
+)
+def test_examples_that_read_one_another_have_no_number_of_their_own(vae) -> None:
+    with pytest.raises(InputError, match=r"one example alone|other examples of its batch"):
+        er.evidence.iwae(vae(), batch(), draws=4)
+
+
+def test_a_gate_that_opens_in_training_is_told_after_it() -> None:
+    class Gated(Skips):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = nn.Parameter(torch.zeros(()))
+
+        def encode(self, x: Tensor) -> Tensor:
+            self.kept = x
+            return self.encoder(x)
+
+        def decode(self, z: Tensor) -> Tensor:
+            kept = self.kept if len(self.kept) == len(z) else torch.zeros(len(z), D)
+            return self.decoder(torch.cat([z, 0 * kept], -1)) + self.gate * kept
+
+    data = er.load_data(batch(60).x.numpy(), preprocess="none")
+    history = er.fit(told_by(Gated()), data, epochs=3, lr=0.1, progress=False)
+    assert any("only q(z | x) may read x" in note for note in history.notes)
+
+
+def test_blocks_in_a_ring_and_of_two_kinds_are_refused() -> None:
+    ring = {
+        "a": posteriors.DiagonalNormal(mlp([2, 4]), 2, given=("b",)),
+        "b": posteriors.DiagonalNormal(mlp([2, 4]), 2, given=("a",)),
+    }
+    both = {name: posteriors.DiagonalNormal(mlp([D, 4]), 2) for name in "ab"}
+    with pytest.raises(InputError, match="read one another in a ring"):
+        er.VAE(ring, both, likelihoods.Normal(mlp([4, D]), D, given=("a", "b")))
+    mixed = model(prior=priors.Categorical(2))
+    with pytest.raises(InputError, match="over classes and its posterior over real numbers"):
+        er.evidence.iwae(mixed, batch())
+
+
+def test_x_outside_the_support_of_the_likelihood_has_no_score() -> None:
+    vae = model(likelihood=likelihoods.Bernoulli(mlp([2, D]), D))
+    with pytest.raises(InputError, match="outside the support of the Bernoulli"):
+        er.evidence.iwae(vae, batch())
+
+
+def test_what_is_observed_stands_in_the_quantity_and_is_a_block_of_the_model() -> None:
+    known = torch.zeros(8, 2), torch.arange(8) < 4
+    some = Batch(batch().x, batch().index, observed={"z": known})
+    assert "log p(x, z)" in str(er.evidence.iwae(model(), some, draws=4))
+    with pytest.raises(InputError, match="'Z' is observed and the model has only z"):
+        er.evidence.iwae(model(), Batch(batch().x, batch().index, observed={"Z": known}))
+    with pytest.raises(InputError, match=r"values of shape \(1,\)"):
+        er.evidence.iwae(model(), Batch(batch().x, batch().index, observed={"z": (known[0][:, :1], known[1])}))
+
+
+def test_a_module_that_keeps_a_tensor_can_be_trained_after_evidence() -> None:
+    class Keeps(nn.Module):
+        table: Tensor | None = None
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = mlp([2, D])
+
+        def forward(self, z: Tensor) -> Tensor:
+            self.table = torch.linspace(0.5, 1.5, D) if self.table is None else self.table
+            return self.inner(z) * self.table
+
+    vae = model(likelihood=likelihoods.Normal(Keeps(), D, scale=0.5))
+    er.evidence.iwae(vae, batch(), draws=4)
+    vae(batch(), vae.draw_noise(1, 8, torch.Generator())).log_likelihood.mean().backward()
+    assert vae.likelihood.network.inner.layers[-1].weight.grad is not None

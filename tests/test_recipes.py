@@ -289,3 +289,8 @@ def test_names_that_no_block_can_have_are_refused(name: str) -> None:
             {name: er.posteriors.DiagonalNormal(mlp([4, 4]), 2)},
             er.likelihoods.Normal(mlp([2, 4]), 4, given=(name,)),
         )
+
+
+def test_the_floating_type_comes_back(tmp_path: Path) -> None:
+    vae = plain().double()
+    assert er.load_model(er.save_model(vae, tmp_path / "m.vae")).dtype == torch.float64

@@ -140,3 +140,21 @@ def test_the_best_bound_is_chosen_and_of_equals_the_first() -> None:
         choose([lost])
     with pytest.raises(er.InputError, match="bound different things, a score and log p"):
         choose([first, measured("e", -1.0, "a score")])
+
+
+def test_a_resumed_sweep_finds_its_own_runs_whatever_their_order(data, tmp_path) -> None:
+    """Names that are cut short, or that a disk cannot tell apart, end in what their settings are."""
+    long = [{"kind": "student-t", "df": 3.0, "floor": floor, "start": 0.123456789} for floor in (0.0100001, 0.0100002)]
+    first = er.sweep(WORDS, data, {"likelihood": long}, runs=tmp_path, **QUIET)
+    again = er.sweep(WORDS, data, {"likelihood": long[::-1]}, runs=tmp_path, resume=True, **QUIET)
+    assert [one.name for one in again] == [one.name for one in first[::-1]]
+    assert [one.vae.likelihood.floor for one in again] == [0.0100002, 0.0100001]
+
+
+def test_nothing_stands_in_a_stack_twice(data, tmp_path) -> None:
+    vae, other = (build({**WORDS, "seed": seed}, data) for seed in (0, 1))
+    goals = [er.objectives.Elbo(), er.objectives.Elbo()]
+    with pytest.raises(er.InputError, match="can stand in a stack once"):
+        er.fit_stacked([vae, vae], data, goals, epochs=1)
+    with pytest.raises(er.InputError, match="can stand in a stack once"):
+        er.fit_stacked([vae, other], data, goals, runs=[tmp_path / "a", tmp_path / "a"], epochs=1)

@@ -330,3 +330,23 @@ def test_draws_that_are_not_keyed_are_refused() -> None:
     for kind, member in ((Again, "draw_posterior"), (Unkeyed, "draw_posterior")):
         with pytest.raises(InputError, match=rf"{member} gives another third draw .*keyed_normal"):
             target_module.subject_of(made(kind))
+
+
+@pytest.mark.parametrize("fault", ["sums over the batch", "always the first", "another log q"])
+def test_targets_that_are_right_at_one_example_alone_are_refused(fault: str) -> None:
+    class Wrong(ByHand):
+        def log_likelihood(self, z: Tensor) -> Tensor:
+            found = super().log_likelihood(z)
+            return found.sum(1, keepdim=True).expand_as(found) if fault == "sums over the batch" else found
+
+        def rows(self, rows: slice) -> "Wrong":
+            index = self.index[rows]
+            return Wrong(self.x[: len(index)] if fault == "always the first" else self.x[rows], index)
+
+        def draw_posterior(self, draws: int, seed: int, first_draw: int = 0) -> tuple[Tensor, Tensor]:
+            z, log_q = super().draw_posterior(draws, seed, first_draw)
+            return z, log_q - 3 if fault == "another log q" else log_q
+
+    words = "log_posterior does: one is wrong" if fault == "another log q" else "of its second example changes"
+    with pytest.raises(InputError, match=words):
+        evidence.iwae(Wrong(table()[:N], torch.arange(N)), draws=5)

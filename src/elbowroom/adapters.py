@@ -70,17 +70,22 @@ def from_modules(
     >>> vae.latents, vae.sample(3).shape
     (2, torch.Size([3, 6]))
     """
+    if isinstance(likelihood, str) and likelihood not in ("bernoulli", "normal"):
+        raise InputError(f"likelihood must be 'bernoulli', 'normal' or a Likelihood; got {likelihood!r}.")
     if (sigma is None) == (likelihood == "normal"):
         raise InputError(f"sigma is the scale of likelihood='normal', needed there and nowhere else: {_SIGMAS}.")
     if isinstance(likelihood, str):
-        if event is None or likelihood not in ("bernoulli", "normal"):
-            raise InputError(f"likelihood={likelihood!r}: give 'bernoulli' or 'normal' and event=, or a Likelihood.")
+        if event is None:
+            raise InputError(f"likelihood={likelihood!r} needs the shape of one x: say event=.")
         likelihood = Bernoulli(None, event) if likelihood == "bernoulli" else Normal(None, event, scale=sigma)
+    if means is not None and not (likelihood.logits and likelihood.parts == 1):
+        raise InputError(f"means= is for likelihoods of one logit per element, not for {type(likelihood).__name__}.")
     with torch.no_grad(), evaluating(nn.ModuleList([encoder, decoder])):
         both = paired(encoder)(next(encoder.parameters(), torch.zeros(())).new_zeros(2, *likelihood.event))
         far = 100 * torch.randn(1, 64, both.shape[1] // 2, generator=torch.Generator().manual_seed(0)).to(both)
-        in_unit = (decoded(decoder)(far[0]) - 0.5).abs().max() <= 0.5 if means is None else means
-        network = decoded(decoder, isinstance(likelihood, Bernoulli) and bool(in_unit))
+        if likelihood.logits and likelihood.parts == 1 and means is None:
+            means = _are_means(decoded(decoder)(far[0]))
+        network = decoded(decoder, bool(means))
         made = copy.deepcopy(likelihood)
         made.network = network
         made({"z": far})  # refuses a decoder of another size
@@ -89,9 +94,18 @@ def from_modules(
     return VAE(priors.StandardNormal(far.shape[2]), q, made, preprocess)
 
 
+def _are_means(found: Tensor) -> bool:
+    """Whether what a decoder returns far from 0 lies in [0, 1]."""
+    if bool((found == found.flatten()[0]).all()):
+        raise InputError("The decoder returns one number for every z, so say means=True (in [0, 1]) or means=False.")
+    return bool((found - 0.5).abs().max() <= 0.5)
+
+
 def _rows(out: Any, of: str, count: int) -> tuple[Tensor, ...]:
     """The one to `count` tensors that a module returned, flattened per example."""
-    found = tuple(out.values()) if isinstance(out, dict) else out if isinstance(out, tuple | list) else (out,)
+    if isinstance(out, dict):  # the log-variance last, by its name
+        out = tuple(out[key] for key in sorted(out, key=lambda key: any(word in str(key) for word in ("var", "cov"))))
+    found = out if isinstance(out, tuple | list) else (out,)
     if not all(isinstance(one, Tensor) for one in found):
         raise InputError(f"The {of} is to return tensors; it returned a {type(out).__name__}.")
     if not 1 <= len(found) <= count:

@@ -119,5 +119,5 @@ def _best_temperature(vae: VAE, examples: Examples, seed: int) -> float:
         scaled = ((tuple(factor * part for part in raw), given, y) for raw, given, y in passes)
         return -sum(likelihood.distribution(raw, given).log_prob(y).sum().item() for raw, given, y in scaled)
 
-    found = minimize_scalar(distortion, bounds=(math.log(0.05), math.log(20.0)), method="bounded")
+    found = minimize_scalar(distortion, bounds=(math.log(1e-3), math.log(1e3)), method="bounded")
     return math.exp(float(found.x))

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
@@ -187,13 +188,21 @@ def _names(combinations: Sequence[Mapping[str, Any]]) -> list[str]:
     >>> _names([{"beta": 0.5, "likelihood": {"kind": "normal", "scale": "shared"}}, {}])
     ['beta-0.5_likelihood-normal-scale-shared', 'model']
     """
-    names: list[str] = []
+    safe = []
     for settings in combinations:
         words = [f"{name}-{text(value)}" for name, value in settings.items()]
-        safe = "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words)[:_LONGEST] or "model"
-        taken = safe.lower() in {name.lower() for name in names}
-        names.append(f"{safe}-{len(names) + 1}" if taken else safe)
-    return names
+        safe.append("_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words) or "model")
+    small = [name.lower()[:_LONGEST] for name in safe]
+    unique = [len(name) <= _LONGEST and small.count(name.lower()) == 1 for name in safe]
+    return [
+        name if alone else f"{name[:_LONGEST]}-{_digest(settings)}"
+        for name, alone, settings in zip(safe, unique, combinations, strict=True)
+    ]
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """Tells settings apart whatever their order in a sweep, so that a resumed one finds its own folders."""
+    return hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bool) -> dict[str, tuple[VAE, History]]:

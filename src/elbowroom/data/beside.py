@@ -180,7 +180,13 @@ def _numbers(what: str, array: NDArray[Any]) -> Tensor:
     """Floats [n, ...], NaN for what is missing."""
     try:
         if array.dtype.kind in "buifO":
-            return torch.from_numpy(np.array(array, dtype=np.float32))
+            wide = np.array(array, dtype=np.float64)
+            small = torch.from_numpy(wide.astype(np.float32))
+            if len(np.unique(small.numpy())) < len(np.unique(wide)):
+                raise InputError(f"{what} has numbers that 32-bit floats merge: shift and scale it first.")
+            return small
+    except InputError:
+        raise
     except (TypeError, ValueError):
         pass
     raise InputError(f"{what} holds {array.dtype} values of shape {array.shape}: give numbers.")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -86,13 +86,9 @@ def measured(
 
 @contextmanager
 def passing(subject: Subject) -> Iterator[None]:
-    """Passes without gradients, a VAE in evaluation mode; a Target may keep what it computes for passes with them."""
-    if subject.vae is None:
-        with torch.no_grad():
-            yield
-    else:
-        with evaluating(subject.vae), torch.inference_mode():
-            yield
+    """Passes without gradients, a VAE in evaluation mode; modules may keep what they compute for passes with them."""
+    with torch.no_grad(), evaluating(nn.Module() if subject.vae is None else subject.vae):
+        yield
 
 
 class Sampled:

@@ -131,7 +131,7 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
             raise InputError("There are no examples to measure; give them beside the VAE.")
         rows = model.examples(examples)
         check_readings(model, rows.rows(slice(0, 2)))
-        return Subject(rows, model, model.quantity, _hash_of(rows))
+        return Subject(rows, model, _quantity(model, rows), _hash_of(rows))
     missing = [name for name in _MEMBERS if not hasattr(model, name)]
     if missing:
         raise InputError(
@@ -146,10 +146,16 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
     if not len(model.index):
         raise InputError("There are no examples; give at least one.")
     _try_out(model)
-    return Subject(model, None, getattr(model, "quantity", "log p(x)"))
+    return Subject(model, None, getattr(model, "quantity", None) or "log p(x)", _hash_of(model))
 
 
-def _hash_of(rows: Rows) -> str | None:
+def _quantity(vae: VAE, rows: Rows) -> str:
+    """What is bounded: log p(x, y) where the block y is known for some examples."""
+    known = ", ".join(rows.rows(slice(0, 1)).observed)
+    return vae.quantity.replace("p(x", f"p(x, {known}", 1) if known else vae.quantity
+
+
+def _hash_of(rows: Rows | Target) -> str | None:
     data = getattr(rows, "data", None)
     return data if isinstance(data, str) and data else None
 
@@ -180,8 +186,24 @@ def _try_out(target: Target) -> None:
         )
     if not torch.equal(first.index, target.index[:1]):
         raise InputError("A target's rows(slice(0, 1)) has another index than its first example.")
+    _check_second(target)
     _check_keyed("draw_posterior", z, first.draw_posterior(1, 0, 2)[0])
     _check_keyed("draw_prior", first.draw_prior(3, 0), first.draw_prior(1, 0, 2))
+
+
+def _check_second(target: Target) -> None:
+    """The second example has the densities that it has beside the first."""
+    if len(target.index) < 2:
+        return
+    both, alone = target.rows(slice(0, 2)), target.rows(slice(1, 2))
+    z = both.draw_posterior(3, 0)[0]
+    for name in ("log_prior", "log_likelihood", "log_posterior"):
+        beside, own = (getattr(part, name)(at) for part, at in ((both, z), (alone, z[:, 1:])))
+        if not torch.allclose(beside.expand(3, -1)[:, -1:], own.expand(3, 1), rtol=1e-3, atol=1e-3, equal_nan=True):
+            raise InputError(
+                f"A target's {name} of its second example changes with the first beside it: each is to be of one "
+                f"example, and rows(slice(1, 2)) is to begin at the second."
+            )
 
 
 def _check_shape(name: str, found: Tensor, *allowed: tuple[int, ...]) -> None:

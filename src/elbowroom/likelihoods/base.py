@@ -65,8 +65,8 @@ class Likelihood(Component):
         return "temperature" if self.logits else None
 
     def at_temperature(self, factor: float) -> "Likelihood":
-        """A copy whose network's logits are multiplied by `factor`; all else as it was."""
-        new = copy.deepcopy(self)
+        """A copy whose network's logits are multiplied by `factor`; all else as it was, the network shared."""
+        new = copy.deepcopy(self, {id(self.network): self.network})
         inner, before = (
             (new.network.network, new.network.factor) if isinstance(new.network, tempered) else (new.network, 1.0)
         )

@@ -114,8 +114,8 @@ class Scaled(Likelihood):
         return "noise scale" if one else None
 
     def at_scale(self, scale: float) -> "Scaled":
-        """A copy at this common scale, or at its floor where that is higher; how it is had stays as it was."""
-        new = copy.deepcopy(self)
+        """A copy at this common scale, or at its floor where that is higher; all else as it was, the network shared."""
+        new = copy.deepcopy(self, {id(self.network): self.network})
         if isinstance(self.scale, str):
             with torch.no_grad():
                 for raw in (p for name, p in new.named_parameters(recurse=False) if name == "raw"):

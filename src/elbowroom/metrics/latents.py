@@ -84,7 +84,9 @@ def _squares(vae: VAE, examples: Any, seed: int) -> Tensor:
         given = vae.at_means(examples, seed)
         p_x = vae.likelihood(given)
         require(p_x, "mean")
-        return (p_x.mean - given["x"])[0].double().square().flatten(1).sum(1)
+        squares = (p_x.mean - given["x"])[0].double().square()
+        seen = as_batch(examples).seen
+        return (squares if seen is None else squares.where(seen.to(squares.device), 0.0)).flatten(1).sum(1)
 
 
 def neighbour_accuracy(

@@ -90,6 +90,8 @@ def variance_budget(
     if over not in ("prior", "posterior"):
         raise InputError(f"over must be 'prior' or 'posterior'; got {over!r}.")
     batch = as_batch(examples)
+    if batch.seen is not None:
+        raise InputError("A variance budget needs complete examples, and these have missing cells.")
     if draws < 2 * _GROUPS or len(batch) < 2:
         raise InputError(f"A variance budget needs 20 draws and 2 examples or more; got {draws} and {len(batch)}.")
     with evaluating(vae):

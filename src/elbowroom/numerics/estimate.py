@@ -204,6 +204,8 @@ class Estimate:
         """
         if self.data != other.data:
             raise InputError("These estimates come from different data; only estimates of the same data compare.")
+        if any(len(np.unique(one.index)) < len(one.index) for one in (self, other)):
+            raise InputError("Examples of one index cannot be told apart, so these estimates cannot be paired.")
         shared, mine, theirs = np.intersect1d(self.index, other.index, return_indices=True)
         if not shared.size:
             raise InputError("These estimates have no example in common, so they cannot be subtracted.")

@@ -53,11 +53,11 @@ def keyed_normal(
     >>> bool((whole[64:, 1:] == part).all())
     True
     """
-    out = torch.empty(draws, len(index), *shape)
+    out = torch.empty(draws, len(index), *shape, dtype=torch.float32)
     generator = torch.Generator()
     rows = index.tolist()
     first, last = first_draw // DRAW_BLOCK, (first_draw + draws - 1) // DRAW_BLOCK
-    block_noise = torch.empty(DRAW_BLOCK, *shape)
+    block_noise = torch.empty(DRAW_BLOCK, *shape, dtype=torch.float32)
     for block in range(first, last + 1):
         start = max(block * DRAW_BLOCK, first_draw)
         stop = min((block + 1) * DRAW_BLOCK, first_draw + draws)
@@ -94,7 +94,7 @@ def keyed_uniform(shape: tuple[int, ...], index: Int64[Tensor, "n"], seed: int) 
     >>> bool((keyed_uniform((3,), index, 1)[1] == keyed_uniform((3,), index[1:], 1)[0]).all())
     True
     """
-    out = torch.empty(len(index), math.prod(shape))
+    out = torch.empty(len(index), math.prod(shape), dtype=torch.float32)
     generator = torch.Generator()
     for row, key in zip(out, _keys(index.tolist(), seed, stream=-1 & _WORD), strict=True):
         generator.manual_seed(key)

@@ -23,6 +23,7 @@ class Geco(Objective):
     far from the constraint λ goes at one pace. It stays within ± log `penalty`. No bound on log p(x): where the
     constraint holds, λ is the slope of the rate–distortion curve, as 1/β is for `Elbo`. An epoch is kept by
     rate + penalty · max(0, distortion − tolerance) on validation, which does not move as λ does. Logged: "multiplier".
+    λ is kept in the objective, so each training takes a Geco of its own.
 
     Parameters
     ----------

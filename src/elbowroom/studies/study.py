@@ -97,7 +97,8 @@ def study(
     words = Recipe() if isinstance(recipe, VAE) else recipe
     axes = axes if axes is not None else {name: values for name, values in AXES.items() if words.trains_by(name)}
     batch_size = words.training.get("batch_size", _BATCH)
-    epochs = epochs or math.ceil(_TRAINING_STEPS / math.ceil(len(data.train) / batch_size))
+    if epochs is None:
+        epochs = math.ceil(_TRAINING_STEPS / math.ceil(len(data.train) / batch_size))
     clock = {"sweep": time.monotonic()}
     settings = {"epochs": epochs, "batch_size": batch_size, "progress": progress}
     swept = sweep(recipe, data, axes, seed=seed, runs=folder / "runs", resume=resume, **settings)

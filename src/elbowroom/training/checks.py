@@ -133,7 +133,7 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
 
 def _check_loss(loss: Any, objective: Objective) -> None:
     what = type(objective).__name__
-    if not isinstance(loss, Loss) or not isinstance(loss.total, Tensor) or loss.total.numel() != 1:
+    if not isinstance(loss, Loss) or not isinstance(loss.total, Tensor) or loss.total.dim():
         raise InputError(f"{what} is to return a Loss whose total is one number; it returned a {_kind(loss)}.")
     for name, value in loss.record.items():
         if name in _LOGGED or "." in name:

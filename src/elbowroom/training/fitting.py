@@ -1,5 +1,6 @@
 """`fit` and `fit_stacked`: check, settle, train, keep the best."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from elbowroom.numerics import InputError, Noise
 from elbowroom.objectives import Elbo, Objective
 from elbowroom.procedures import Phase, Procedure
 from elbowroom.runs import recipe_of
-from elbowroom.vae import VAE
+from elbowroom.vae import VAE, check_readings
 from elbowroom.vae.files import model_recipe
 from elbowroom.vae.model import evaluating
 
@@ -174,8 +175,12 @@ def fit_stacked(
             f"Stacking needs one objective, and one run folder if any, per model; got {len(vaes)} models, "
             f"{len(objectives)} objectives, {len(folders)} folders."
         )
+    given = [folder for folder in folders if folder is not None]
+    if len(set(map(id, vaes))) < len(vaes) or len(set(map(Path, given))) < len(given):
+        raise InputError("A model, and a run folder, can stand in a stack once: give copies, and other folders.")
     adam = Adam(lr, lr_final, betas, clip)
-    steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, objectives, strict=True)]
+    own = [copy.deepcopy(goal) if goal in objectives[:i] else goal for i, goal in enumerate(objectives)]
+    steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
     for group in groups(steps, partial(reason_alone, data=data)):
         first = steps[group[0]].procedure
@@ -291,10 +296,18 @@ class Plan:
         step.load_state_dict(member.best_state)
         step.eval()
         self._pool(vae)
-        history.notes += self._remarks(vae)
+        history.notes += self._remarks(vae) + self._readings(vae)
         if folder is not None:
             folder.finish(vae, history)
         return True
+
+    def _readings(self, vae: VAE) -> list[str]:
+        """Whether anything but q has learned to read x: a gate that was shut at the start may have opened."""
+        try:
+            check_readings(vae, self.data.validation.rows(slice(0, 2)), self.settings.seed)
+        except InputError as error:
+            return [str(error)]
+        return []
 
     def _recipes(self) -> list[dict[str, Any]]:
         """What makes each run what it is; epochs are left out, so that a run can be continued for longer."""
@@ -320,11 +333,11 @@ class Plan:
             train_set = train_set[torch.linspace(0, len(train_set) - 1, _ROWS_AT_ONCE).long()]
         batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
         y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
-        if batch.seen is not None:
-            y = y.masked_fill(~batch.seen, torch.nan)
-        step = vae.preprocess.step
-        parts = [vae.likelihood, *vae.prior.values(), *vae.posterior.values()]
-        return [note for part in parts for note in part.settle(y, step, vae.latents)]
+        cells = y if batch.seen is None else y.masked_fill(~batch.seen, torch.nan)  # the likelihood is of seen ones
+        notes = vae.likelihood.settle(cells, vae.preprocess.step, vae.latents)
+        for part in (*vae.prior.values(), *vae.posterior.values()):
+            notes += part.settle(y, vae.preprocess.step, vae.latents)
+        return notes
 
     @torch.no_grad()
     def _remarks(self, vae: VAE) -> list[str]:

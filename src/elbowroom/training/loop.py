@@ -66,7 +66,7 @@ class Member:
     def see(self, row: dict[str, Any], state: Callable[[], dict[str, Tensor]]) -> None:
         """Take in an epoch; keep its state where it is the best that could be chosen."""
         self.history.rows.append(row)
-        value = self.value(row["train"], row["validation"])
+        value = float(self.value(row["train"], row["validation"]))
         if self.settings.select == "last" and math.isfinite(value):
             value = -row["epoch"]
         if self._settled(row) and math.isfinite(value) and value < self.best_value:
@@ -148,7 +148,8 @@ class Loop:
     def _validate(self) -> Record:
         """Means over all validation examples, weighted by example and not by batch."""
         data, totals = self.validation, Record()
-        for rows in torch.arange(len(data), device=data.x.device).split(_ROWS_AT_ONCE):
+        pieces = -(-len(data) // _ROWS_AT_ONCE)  # of equal sizes: some numbers mean nothing over one example
+        for rows in torch.arange(len(data), device=data.x.device).tensor_split(pieces):
             noise = {name: v[rows] if name == "x" else v[:, rows] for name, v in self.validation_noise.items()}
             record = self.engine.evaluate(data.batch(rows), noise)
             _add(totals, {name: value.double() for name, value in record.items()}, len(rows))

@@ -119,6 +119,8 @@ def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None)
             f"The weights in {path} do not fit its recipe, or the modules given for it: {name} is "
             f"{found.get(name, 'absent')} in the file and {shapes.get(name, 'absent')} in the model."
         )
+    of_parameters = (tensors[name].dtype for name, _ in vae.named_parameters())
+    vae.to(next(of_parameters, vae.dtype))
     vae.load_state_dict(tensors)
     _tie(vae, json.loads(header.get("tied", "[]")))
     return vae.eval()

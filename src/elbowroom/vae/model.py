@@ -147,8 +147,13 @@ class VAE(nn.Module):
         missing = [name for name in self.context_names if name not in first.context]
         if missing:
             raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
+        clash = [name for name in first.context if name == "x" or name in self.prior]
+        if clash:
+            raise InputError(f"A context cannot be called {clash[0]!r}, which is x or a latent block: rename it.")
         for name, (value, _) in first.observed.items():
-            if name in self.posterior and tuple(value.shape[1:]) != self.posterior[name].event:
+            if name not in self.posterior:
+                raise InputError(f"The block {name!r} is observed and the model has only {', '.join(self.posterior)}.")
+            if tuple(value.shape[1:]) != self.posterior[name].event:
                 raise InputError(
                     f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
                     f"{self.posterior[name].event}: classes are given one-hot."
@@ -335,6 +340,7 @@ class VAE(nn.Module):
             raise InputError(
                 f"Prior and posterior name different blocks: {', '.join(self.prior)} and {', '.join(self.posterior)}."
             )
+        self._check_order()
         if "x" in self.prior:
             raise InputError("A latent block cannot be called 'x': that is the observation.")
         for name, block in self.prior.items():
@@ -359,6 +365,16 @@ class VAE(nn.Module):
                 "scale='optimal' is the mean squared error over equally weighted draws, and classes weigh by q: use "
                 "scale='shared' with a posterior over classes."
             )
+
+    def _check_order(self) -> None:
+        """Refuse priors of blocks that read themselves, or each other in a ring."""
+        known: set[str] = set()
+        while len(known) < len(self.prior):
+            waiting = {name for name in self.prior if name not in known}
+            free = {name for name in waiting if not set(self.prior[name].given) & waiting}
+            if not free:
+                raise InputError(f"The priors of {', '.join(sorted(waiting))} read one another in a ring: break it.")
+            known |= free
 
 
 class evaluating:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ __all__ = ["check_readings"]
 _EXAMPLES = 2
 _FRONTS = 8
 _CLOSE = 1e-5  # of 1 + |log p|: the same computation on the same numbers
+_ALONE = 1e-3  # the same numbers by matrix products of other shapes
 
 
 @torch.no_grad()
@@ -45,10 +47,12 @@ def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
     batch = batch.rows(slice(0, _EXAMPLES))
     with evaluating(vae), torch.random.fork_rng([]):
         drawn, p_x = _encoded(vae, batch, seed)
+        _check_kinds(vae, drawn, p_x)
         y, before = drawn["x"], _densities(vae, drawn, drawn["x"])
         again, _ = _encoded(vae, batch, seed)
         for name, value in _densities(vae, again, y).items():
             _compare(name, before[name], value, _BY_CHANCE)
+        _check_alone(vae, batch, seed, before)
         for other in _others(vae, batch, p_x, seed):
             seen, _ = _encoded(vae, other, seed)
             for name, value in _densities(vae, {**drawn, "x": seen["x"]}, y).items():
@@ -73,6 +77,44 @@ def _densities(vae: VAE, given: Given, y: Tensor) -> dict[str, Tensor]:
     """log p of every block and of y under what is given, [1, batch] each."""
     found = {f"p({name})": block(given).log_prob(given[name]) for name, block in vae.prior.items()}
     return {**found, "p(x | z)": vae.likelihood(given).log_prob(y)}
+
+
+def _check_kinds(vae: VAE, drawn: Given, p_x: Distribution) -> None:
+    """Densities and probabilities do not mix: q and p of a block are over the same, and x lies where p(x | z) does."""
+    for name, block in vae.posterior.items():
+        supports: list[Any] = [part(drawn).support for part in (vae.prior[name], block)]
+        both = [bool(support.is_discrete) for support in supports]
+        if both[0] != both[1]:
+            over = ["classes" if discrete else "real numbers" for discrete in both]
+            raise InputError(
+                f"The prior of {name!r} is over {over[0]} and its posterior over {over[1]}: take the same."
+            )
+    with contextlib.suppress(NotImplementedError):
+        support: Any = p_x.support
+        inside = support.check(drawn["x"])
+        if not getattr(vae.likelihood, "unnormalised", False) and not bool(inside.all()):
+            raise InputError(
+                f"Some x lie outside the support of the {type(vae.likelihood).__name__} likelihood: give data of the "
+                f"kind that the model was made for."
+            )
+
+
+def _check_alone(vae: VAE, batch: Batch, seed: int, before: dict[str, Tensor]) -> None:
+    """The first example has the densities that it has beside the second."""
+    try:
+        alone, _ = _encoded(vae, batch.rows(slice(0, 1)), seed)
+        found = _densities(vae, alone, alone["x"])
+    except ValueError as error:  # batch norm without running statistics
+        raise InputError(f"The model cannot take one example alone ({error}): {_KEEP_STATISTICS}.") from error
+    for name, value in found.items():
+        if not torch.allclose(value, before[name][:, :1], rtol=_ALONE, atol=_ALONE, equal_nan=True):
+            raise InputError(
+                f"{name} of an example changes with the other examples of its batch, so that it is no number of its "
+                f"own: {_KEEP_STATISTICS}."
+            )
+
+
+_KEEP_STATISTICS = "let networks look at one example at a time in evaluation mode (batch norm with running statistics)"
 
 
 def _others(vae: VAE, batch: Batch, p_x: Distribution, seed: int) -> Iterator[Batch]:
@@ -110,7 +152,7 @@ def _check_order(p_x: Autoregressive, y: Tensor, other: Tensor) -> None:
     flat, positions = y.flatten(2), torch.cat(list(p_x.fronts))
     if not torch.equal(positions.sort().values, torch.arange(flat.shape[-1], device=positions.device)):
         raise InputError("The fronts of an autoregressive p(x | z) must name every element of x once.")
-    for here, later in _some_fronts(p_x):
+    for here, later in _some_fronts(p_x, (flat != other.flatten(2)).any(1)[0]):
         changed = flat.clone()
         changed[..., later] = other.flatten(2)[..., later]
         before, after = (p_x.conditional(value, None).log_prob(flat)[..., here] for value in (y, changed.view(y.shape)))
@@ -122,11 +164,12 @@ def _check_order(p_x: Autoregressive, y: Tensor, other: Tensor) -> None:
             )
 
 
-def _some_fronts(p_x: Autoregressive) -> Iterator[tuple[Tensor, Tensor]]:
-    """A few fronts, the first and the last among them, each with all positions that are not known there."""
-    last = len(p_x.fronts) - 1
-    for number in sorted({round(i * last / (_FRONTS - 1)) for i in range(_FRONTS)}):
-        yield p_x.fronts[number], torch.cat(list(p_x.fronts[number:]))
+def _some_fronts(p_x: Autoregressive, differ: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """A few fronts where x differs, each with all positions that are not known there."""
+    useful = [number for number, front in enumerate(p_x.fronts) if bool(differ[front].any())]
+    last = len(useful) - 1
+    for place in sorted({round(i * last / (_FRONTS - 1)) for i in range(_FRONTS)} if useful else ()):
+        yield p_x.fronts[useful[place]], torch.cat(list(p_x.fronts[useful[place] :]))
 
 
 @torch.enable_grad()

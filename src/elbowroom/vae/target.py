@@ -38,7 +38,7 @@ class VAETarget:
 
     def __init__(self, vae: "VAE", examples: Rows, seed: int = 0) -> None:
         self.vae = copy.deepcopy(vae).eval().requires_grad_(False)
-        self.index, self.seed = examples.index, seed
+        self.index, self.seed, self.data = examples.index, seed, getattr(examples, "data", None)
         self._examples: Rows | None = examples
         self._fixed: dict[str, Distribution] = {}
         self._sizes = {name: math.prod(block.event) for name, block in self.vae.prior.items()}
