@@ -122,7 +122,7 @@ def test_the_gradient_is_that_of_the_sum_over_classes() -> None:
 
 
 def test_a_trained_vae_over_classes_is_scikit_learns_mixture() -> None:
-    """[A4]: with constant decoders the bound reaches the likelihood of the mixture that EM finds."""
+    """With constant decoders the bound reaches the likelihood of the mixture that EM finds."""
     generator = np.random.default_rng(0)
     centres, spreads = np.array([[0.0, 0.0], [4.0, 1.0], [-1.0, 4.0]]), np.array([[1.0, 0.4], [0.5, 1.2], [0.8, 0.7]])
     which = generator.choice(3, 900, p=[0.5, 0.3, 0.2])

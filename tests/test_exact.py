@@ -65,7 +65,7 @@ def test_log_p_and_posterior_are_those_of_the_joint_gaussian(scale: object) -> N
 
 @pytest.mark.parametrize("scale", [0.7, "shared", "feature"])
 def test_three_forms_of_the_bound_agree(scale: object) -> None:
-    """[A7], [A8]: mean log weight by Gauss–Hermite, reconstruction − KL, and log p − KL to the posterior."""
+    """Mean log weight by Gauss–Hermite, reconstruction − KL, and log p − KL to the posterior."""
     vae, examples = linear_vae(scale=scale), batch()
     model = LinearVAE(vae)
     nodes, weights = np.polynomial.hermite_e.hermegauss(8)  # exact: the integrand is quadratic in the noise

@@ -61,7 +61,7 @@ def ten() -> tuple[Tensor, Tensor]:
 
 
 def test_trained_linear_vae_reaches_the_pca_optimum(ten: tuple[Tensor, Tensor]) -> None:
-    """[C27]: ELBO = exact log-likelihood = scikit-learn's PCA.score, and no gap is left."""
+    """ELBO = exact log-likelihood = scikit-learn's PCA.score, and no gap is left."""
     examples = er.Batch(torch.tensor(DIGITS), torch.arange(len(DIGITS)))
     model = LinearVAE(as_vae(*ten, examples.x.mean(0)))
     elbo, exact = model.elbo(examples).mean(), model.log_prob(examples).mean()
@@ -72,7 +72,7 @@ def test_trained_linear_vae_reaches_the_pca_optimum(ten: tuple[Tensor, Tensor]) 
 
 
 def test_columns_are_scaled_principal_components(ten: tuple[Tensor, Tensor]) -> None:
-    """[C28]: the subspace, orthogonal columns, and their lengths² = eigenvalue − σ²."""
+    """The subspace, orthogonal columns, and their lengths² = eigenvalue − σ²."""
     weights, noise = ten
     basis = torch.linalg.qr(weights).Q
     cosines = torch.linalg.svdvals(basis.T @ VECTORS[:, :10])
@@ -85,14 +85,13 @@ def test_columns_are_scaled_principal_components(ten: tuple[Tensor, Tensor]) -> 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 20, 35, 50])
 def test_learned_noise_is_the_mean_discarded_eigenvalue(d: int) -> None:
-    """[C8]."""
     _, noise = train(COVARIANCE, d, steps=500)
     torch.testing.assert_close(noise, EIGENVALUES[d:].mean(), rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize("used", [0, 1, 3, 6, 10])
 def test_at_a_fixed_noise_the_active_units_are_the_eigenvalues_above_it(used: int) -> None:
-    """[C25]: with ten latents and σ² between two eigenvalues, the units above it are in use and the rest collapse."""
+    """With ten latents and σ² between two eigenvalues, the units above it are in use and the rest collapse."""
     edge = torch.cat([2 * EIGENVALUES[:1], EIGENVALUES])
     noise = float((edge[used] * edge[used + 1]).sqrt())
     weights, _ = train(COVARIANCE, 10, noise, steps=300)
@@ -129,7 +128,7 @@ SPECTRUM = torch.tensor([3.0, 2.0, 1.2, 0.6, 0.3], dtype=torch.float64)
 
 @pytest.mark.parametrize("noise", [0.2, 0.8, 1.5, None])
 def test_hessians_of_log_p_and_elbo_have_the_predicted_signs(noise: float | None) -> None:
-    """[C29]: at each stationary point; the ELBO's Hessian is over decoder, encoder and its variances together."""
+    """At each stationary point; the ELBO's Hessian is over decoder, encoder and its variances together."""
     covariance, points = SPECTRUM.diag(), stationary_points(SPECTRUM, 2, noise)
     assert [point.stable for point in points] == [True] + [False] * (len(points) - 1)
     for point in points:
@@ -169,7 +168,7 @@ def test_learned_noise_adds_no_other_maximum() -> None:
 
 
 def test_a_hundred_random_starts_end_at_one_elbo() -> None:
-    """[C29]: eight columns of digits, three latents, decoder and σ² trained side by side, q at its best throughout."""
+    """Eight columns of digits, three latents, decoder and σ² trained side by side, q at its best throughout."""
     busiest = np.argsort(DIGITS.var(0))[-8:]
     covariance = torch.tensor(np.cov(DIGITS[:, busiest].T, bias=True))
     start = torch.Generator().manual_seed(1)

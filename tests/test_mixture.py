@@ -26,7 +26,7 @@ def test_densities_and_responsibilities_are_sklearns(kind: str) -> None:
 
 
 def test_variance_splits_into_between_and_within() -> None:
-    """[H8]: after an EM step the two add up to the variance of the data, column by column."""
+    """After an EM step the two add up to the variance of the data, column by column."""
     theirs = Sklearns(3, reg_covar=0.0, random_state=0).fit(TABLE)
     mixture = GaussianMixture.from_sklearn(theirs)
     np.testing.assert_allclose(mixture.between + mixture.within, TABLE.var(0), rtol=1e-10)
@@ -59,7 +59,7 @@ class Constants(nn.Module):
 
 
 def test_categorical_vae_with_constant_decoders_is_sklearns_mixture() -> None:
-    """[A4]: prior, decoder and an encoder softmax(A (x, ‖x‖²)), trained by gradient on the enumerated ELBO.
+    """Prior, decoder and an encoder softmax(A (x, ‖x‖²)), trained by gradient on the enumerated ELBO.
 
     The classes stand on the draws axis, one each, weighted by q(z | x).
     """

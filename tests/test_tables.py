@@ -46,7 +46,7 @@ def test_every_quantity_is_that_of_the_joint_written_out() -> None:
 
 
 def test_any_posterior_models_x_perfectly() -> None:
-    """[E1], [E3]–[E6]: with p* and p*(x | z), −ELBO = H for each of 20 q, and p(x) = pop, whatever I(x; z)."""
+    """With p* and p*(x | z), −ELBO = H for each of 20 q, and p(x) = pop, whatever I(x; z)."""
     table = Table.optimal(POP, POSTERIORS)
     torch.testing.assert_close(table.objective(), table.entropy.expand(20), rtol=0, atol=1e-9)
     torch.testing.assert_close(table.log_evidence.exp(), POP.expand(20, N), rtol=0, atol=1e-12)
@@ -56,7 +56,7 @@ def test_any_posterior_models_x_perfectly() -> None:
 
 
 def test_ends_of_the_line_collapsed_and_copied() -> None:
-    """[E7]: one determined z, and z = x, are both optimal; a z that is never used does no harm."""
+    """One determined z, and z = x, are both optimal; a z that is never used does no harm."""
     collapsed, copied = torch.zeros(2, N, M, dtype=torch.float64).unbind()
     collapsed[:, 0] = 1.0
     copied[:, :N] = torch.eye(N)
@@ -67,7 +67,7 @@ def test_ends_of_the_line_collapsed_and_copied() -> None:
 
 
 def test_objective_decomposes_and_the_rate_exceeds_the_information_by_the_prior_gap() -> None:
-    """[S12]: R − I = KL(q(z) ‖ p(z)), so the β-VAE's rate is I at the optimal prior alone."""
+    """R − I = KL(q(z) ‖ p(z)), so the β-VAE's rate is I at the optimal prior alone."""
     table = random_table((5,))
     divergence = [entropy(q, p) for q, p in zip(table.aggregate.numpy(), table.prior.numpy(), strict=True)]
     np.testing.assert_allclose(table.rate - table.information, divergence, atol=1e-12)
@@ -80,7 +80,7 @@ def test_objective_decomposes_and_the_rate_exceeds_the_information_by_the_prior_
 
 
 def test_gradient_descent_finds_the_closed_form() -> None:
-    """[E3], from uniform prior and decoder, at a fixed q."""
+    """From uniform prior and decoder, at a fixed q."""
     q = POSTERIORS[1:9:2]
     flat = torch.ones(4, M, N, dtype=torch.float64) / N
     start = Table(POP, q, flat.sum(-1) / M, flat)
@@ -107,7 +107,7 @@ def test_the_gradient_by_q_vanishes_at_beta_one_alone() -> None:
 
 
 def test_a_weight_beside_one_takes_the_information_to_an_end() -> None:
-    """[D23]: trained by gradient on all three tables, the objective is H + (β − 1) I."""
+    """Trained by gradient on all three tables, the objective is H + (β − 1) I."""
     start = Table.optimal(POP, POSTERIORS[[4, 8, 10, 12]])
     three = Table(POP, *(part.expand(3, *part.shape) for part in (start.posterior, start.prior, start.conditional)))
     beta = torch.tensor([0.99, 1.0, 1.01], dtype=torch.float64)[:, None]
@@ -122,7 +122,7 @@ def test_a_weight_beside_one_takes_the_information_to_an_end() -> None:
 
 
 def test_shared_tables_fit_only_some_posteriors() -> None:
-    """[E2]: a decoder of rank r loses I at r = 0, nothing at r = n − 1, and less with every rank between."""
+    """A decoder of rank r loses I at r = 0, nothing at r = n − 1, and less with every rank between."""
     start = Table.optimal(POP, POSTERIORS[[4, 8, 10, 12]])
     gaps = []
     for rank in range(N):
@@ -137,7 +137,7 @@ def test_shared_tables_fit_only_some_posteriors() -> None:
 
 
 def test_shared_tables_choose_a_posterior_they_can_fit() -> None:
-    """[E2] with q free as well: H is reached again, at another q than the one training began with."""
+    """With q free as well, H is reached again, at another q than the one training began with."""
     start = Table.optimal(POP, POSTERIORS[[10, 12]])
     trained = train_tables(start, rank=1, steps=1500)
     torch.testing.assert_close(trained.objective(), trained.entropy.expand(2), rtol=0, atol=1e-3)

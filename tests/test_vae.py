@@ -229,7 +229,7 @@ def test_classes_without_an_order_have_no_mean_and_the_error_says_what_to_do(mix
 
 
 def test_log_p_is_the_same_on_either_scale() -> None:
-    """[I9]: a model of [−1, 1] with σ twice as wide gives the same log p(x) on the user's [0, 1]."""
+    """A model of [−1, 1] with σ twice as wide gives the same log p(x) on the user's [0, 1]."""
     narrow = linear(scale=0.3)
     wide = linear(scale=0.6)
     with torch.no_grad():
@@ -245,7 +245,6 @@ def test_log_p_is_the_same_on_either_scale() -> None:
 
 
 def test_gradient_of_the_unit_normal_is_that_of_half_the_squared_error() -> None:
-    """[C2]."""
     vae, examples = linear(scale=1.0), points()
     terms = vae(examples, vae.keyed_noise(1, examples.index, 0))
     error = 0.5 * (examples.x - vae.likelihood.network(terms.z["z"][0])).square().sum()
@@ -258,7 +257,7 @@ def test_gradient_of_the_unit_normal_is_that_of_half_the_squared_error() -> None
 
 
 def test_gradient_of_draws_is_unbiased_for_the_exact_gradient() -> None:
-    """[F1]: reparameterised draws, against the closed-form ELBO of a linear-Gaussian model."""
+    """Reparameterised draws, against the closed-form ELBO of a linear-Gaussian model."""
     vae, examples, repeats = linear(), points(3), 300
     encoder, decoder = vae.posterior["z"].network, vae.likelihood.network
     parameters = [encoder.weight, encoder.bias, decoder.weight, decoder.bias]

@@ -43,7 +43,7 @@ def digits():
 
 
 def test_a_latent_is_flagged_as_unused_in_every_model_whose_noise_exceeds_the_first_eigenvalue(digits) -> None:
-    """[C25, E7]: β at σ = 1 is σ², so a scan over σ² is one stack; the theory is of linear models, these are linear."""
+    """β at σ = 1 is σ², so a scan over σ² is one stack; the theory is of linear models, these are linear."""
     eigenvalues = np.linalg.eigvalsh(np.cov(seen(digits, digits.train).T, bias=True))[::-1]
     noises = [3.0 * float(eigenvalues[0])] * 10 + [0.3 * float(eigenvalues[0])] * 10
     vaes = [made(digits, 1, seed=seed) for seed in range(20)]
@@ -55,7 +55,7 @@ def test_a_latent_is_flagged_as_unused_in_every_model_whose_noise_exceeds_the_fi
 
 
 def test_beta_zero_is_an_autoencoder_whose_encoder_is_trained_to_a_point(digits) -> None:
-    """[D31, D32, S4]: a linear one leaves what PCA leaves, and the sd of q falls to nothing beside the means."""
+    """A linear one leaves what PCA leaves, and the sd of q falls to nothing beside the means."""
     model = made(digits, 1)
     batch = digits.test.batch()
     given, _ = model.given(batch, model.keyed_noise(0, batch.index, 0))
@@ -72,7 +72,7 @@ def test_beta_zero_is_an_autoencoder_whose_encoder_is_trained_to_a_point(digits)
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_a_planted_latent_share_is_recovered_by_learned_noise_and_by_calibrating(share: float) -> None:
-    """[C32], linear: every pixel has variance 1, `share` of it from one latent. σ = 1 as it is misses the share."""
+    """Linear: every pixel has variance 1, `share` of it from one latent. σ = 1 as it is misses the share."""
     generator = np.random.default_rng(0)
     weights = generator.normal(size=(1, 8))
     weights *= math.sqrt(share) / np.linalg.norm(weights, axis=0)

@@ -110,7 +110,7 @@ def variance(vae: er.VAE, data: Dataset, cell: Cell) -> dict[str, Any]:
 
 
 def z_spread(vae: er.VAE, data: Dataset) -> dict[str, float]:
-    """Var z of the aggregate posterior, between and within examples, and how units correlate [D30]."""
+    """Var z of the aggregate posterior, between and within examples, and how units correlate."""
     test = data.test[:POINTS].batch()
     vae.eval()
     with torch.no_grad():

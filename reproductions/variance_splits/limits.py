@@ -1,4 +1,4 @@
-"""β = 0 beside a plain autoencoder [D31, D32, S4], and collapsed models, which must be flagged [E7]."""
+"""β = 0 beside a plain autoencoder, and collapsed models, which must be flagged."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Linear VAEs trained by stochastic gradients: the optimum on MNIST [C27], the latent share beside PCA's [C9]."""
+"""Linear VAEs trained by stochastic gradients: the optimum on MNIST, the latent share beside PCA's."""
 
 from typing import Any
 

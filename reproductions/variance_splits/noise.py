@@ -1,4 +1,4 @@
-"""The noise decides what collapses: σ² over training from three starts [C26], collapse against a fixed σ² [C25]."""
+"""The noise decides what collapses: σ² over training from three starts, collapse against a fixed σ²."""
 
 import dataclasses
 import math

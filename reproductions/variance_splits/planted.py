@@ -1,4 +1,4 @@
-"""Data with a planted latent share and a planted σ(z): what each decoder recovers [C32]."""
+"""Data with a planted latent share and a planted σ(z): what each decoder recovers."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How the variance is split, over seeds and starts of σ [C6, B5, C33], and whether two seeds learn one latent [E5]."""
+"""How the variance is split, over seeds and starts of σ, and whether two seeds learn one latent."""
 
 import itertools
 from typing import Any
