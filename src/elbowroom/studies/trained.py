@@ -43,7 +43,7 @@ def run_data(folder: Path, source: Any = None) -> Dataset:
     known = read_recipe(folder)["data"]
     sizes = {name: n for name, n in known["sizes"].items() if name != "train" and name not in known["official"]}
     flat = len(known["event"]) == 1 if known["image_shape"] else None
-    given = known["name"] if source is None else source
+    given = _where(known) if source is None else source
     data = load_data(given, preprocess="none", seed=known["split_seed"], flat=flat, **sizes)
     if data.sha256 != known["sha256"]:
         raise InputError(
@@ -51,6 +51,12 @@ def run_data(folder: Path, source: Any = None) -> Dataset:
             f"{known['sha256'][:12]}…): name the right ones with source=."
         )
     return data
+
+
+def _where(known: dict[str, Any]) -> str:
+    """The file that the data came from, where it is still there; else their name."""
+    path = Path(str(known["source"])).expanduser()
+    return str(path) if path.exists() else str(known["name"])
 
 
 def run_folder(path: Path) -> Path:
