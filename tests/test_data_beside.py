@@ -132,7 +132,7 @@ X = np.random.default_rng(0).normal(size=(N, 3))
         ({"context": {"x": np.arange(N)}}, "cannot be called 'x'"),
         ({"context": {"label": np.arange(N)}, "labels": np.arange(N) % 2}, "cannot be called 'label'"),
         ({"context": {"seen": np.arange(N)}, "missing": "mask"}, "cannot be called 'seen'"),
-        ({"observed": {"y": np.arange(N) / 2}}, r"one number per example, so a class 0, 1, …; give real.*\[n, d\]"),
+        ({"observed": {"y": np.arange(N) / 2}}, r"one number per example, so a class 0, 1, ….*give real.*\[n, d\]"),
         ({"observed": {"y": np.zeros(N)}}, "knows 1 classes"),
         ({"observed": {"y": np.full(N, -1)}}, "knows 0 classes"),
         ({"observed": {"z": np.where(np.eye(N)[:, :2] > 0, np.nan, 1.0)}}, "known in part"),
@@ -255,3 +255,14 @@ def test_the_likelihood_of_an_observed_class_is_what_evidence_reports():
     mean = vae.likelihood.network(torch.eye(3)[y[rows]]).detach().numpy()
     exact = stats.norm(mean, 1.0).logpdf(x[rows]).sum(1) - np.log(3)
     np.testing.assert_allclose(er.evidence.elbo(vae, data.test, draws=1).values, exact, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, 1e10])
+def test_numbers_that_are_no_class_are_refused_before_they_are_counted(bad):
+    x, codes = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3.0
+    codes[4] = bad
+    with pytest.raises(er.InputError, match=r"so a class 0, 1, …, 2,000 at most"):
+        er.load_data(x, observed={"y": codes})
+    if np.isinf(bad):
+        with pytest.raises(er.InputError, match="fractions or infinite values"):
+            er.load_data(x, labels=codes)

@@ -84,8 +84,8 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
             "for some of them is a latent block, given by observed={block: array}."
         )
     if array.dtype.kind == "f":
-        if not (array == np.round(array)).all():
-            raise InputError("The labels hold fractions: labels are classes; leave out what is none.")
+        if not (np.isfinite(array).all() and (array == np.round(array)).all()):
+            raise InputError("The labels hold fractions or infinite values: labels are classes; leave these out.")
         array = array.astype(np.int64)
     if array.dtype.kind not in "buiUS":
         array = array.astype(str)
@@ -199,8 +199,11 @@ def _classes(what: str, array: NDArray[Any]) -> tuple[Tensor, list[str]]:
     if cells.dtype.kind in "buif":
         gaps = gaps | (cells == -1)
         known = cells[~gaps].astype(np.float64)
-        if (known < 0).any() or (known != np.round(known)).any():
-            raise InputError(f"{what} has one number per example, so a class 0, 1, …; give real numbers as [n, d].")
+        if (known < 0).any() or (known != np.round(known)).any() or (known > _MOST_CLASSES).any():
+            raise InputError(
+                f"{what} has one number per example, so a class 0, 1, …, {_MOST_CLASSES:,} at most; give real numbers "
+                f"as [n, d]."
+            )
         codes, names = known.astype(np.int64), [str(i) for i in range(int(known.max(initial=-1)) + 1)]
     else:
         codes, names = _encode_labels(cells[~gaps].astype(str), int((~gaps).sum()))
