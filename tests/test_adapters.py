@@ -44,6 +44,10 @@ class Image(nn.Module):
         return OrderedDict(reconstruction=torch.sigmoid(self.layers(z)).reshape(-1, 1, 3, 4))
 
 
+def bits() -> er.likelihoods.Bernoulli:
+    return er.likelihoods.Bernoulli(None, D)
+
+
 def decoder(numbers: int = D) -> nn.Module:
     return nn.Sequential(nn.Linear(LATENTS, 8), nn.ReLU(), nn.Linear(8, numbers))
 
@@ -62,7 +66,7 @@ def test_the_elbo_is_the_textbooks_loss_with_cross_entropy(form: str) -> None:
     torch.manual_seed(0)
     encoder, x = Pair(form), binary(D)
     logits = decoder()
-    vae = from_modules(encoder, logits, event=D)
+    vae = from_modules(encoder, logits, bits())
     noise = torch.randn(3, N, LATENTS)
     terms = vae(er.Batch(x, torch.arange(N)), {"z": noise})
     encoder.form = "tuple"
@@ -85,7 +89,7 @@ def test_each_squared_error_stands_for_its_sigma(sigma: float, of) -> None:
     """The ELBO is minus the textbook's loss up to the normaliser, D log(σ √2π)."""
     torch.manual_seed(0)
     encoder, mean, x = Pair(), decoder(), torch.randn(N, D)
-    vae = from_modules(encoder, mean, "normal", event=D, sigma=sigma)
+    vae = from_modules(encoder, mean, er.likelihoods.Normal(None, D, scale=sigma))
     noise = torch.randn(3, N, LATENTS)
     terms = vae(er.Batch(x, torch.arange(N)), {"z": noise})
     mu, log_var = encoder(x)
@@ -98,7 +102,7 @@ def test_modules_as_pythae_has_them() -> None:
     """Mappings, images, and means after a sigmoid, which is found out."""
     torch.manual_seed(0)
     encoder, image, x = Pair("mapping"), Image(), binary(1, 3, 4)
-    vae = from_modules(encoder, image, event=(1, 3, 4))
+    vae = from_modules(encoder, image, er.likelihoods.Bernoulli(None, (1, 3, 4)))
     assert vae.likelihood.network.means
     noise = torch.randn(1, N, LATENTS)
     terms = vae(er.Batch(x, torch.arange(N)), {"z": noise})
@@ -106,8 +110,8 @@ def test_modules_as_pythae_has_them() -> None:
     loss = binary_cross_entropy(means, x, reduction="none").flatten(1).sum(-1)
     torch.testing.assert_close(-terms.log_likelihood[0], loss, rtol=1e-5, atol=1e-5)
     assert vae.sample(3).shape == (3, 1, 3, 4)
-    assert not from_modules(Pair(), decoder(), event=D).likelihood.network.means
-    assert from_modules(Pair(), decoder(), event=D, means=True).likelihood.network.means
+    assert not from_modules(Pair(), decoder(), bits()).likelihood.network.means
+    assert from_modules(Pair(), decoder(), bits(), means=True).likelihood.network.means
 
 
 def test_everything_works_on_it(tmp_path) -> None:
@@ -115,7 +119,7 @@ def test_everything_works_on_it(tmp_path) -> None:
     torch.manual_seed(0)
     np.save(tmp_path / "bits.npy", binary(D, n=300).numpy())
     data = er.load_data(tmp_path / "bits.npy", preprocess="none")
-    vae = from_modules(Pair(), decoder(), event=D, preprocess=data.preprocess)
+    vae = from_modules(Pair(), decoder(), bits(), preprocess=data.preprocess)
     er.fit(vae, data, epochs=3, run=tmp_path / "run", progress=False)
     x = data.test[:6]
     exact = log_evidence_by_quadrature(vae, x, nodes=300)
@@ -141,7 +145,7 @@ def test_any_likelihood_that_was_made_without_a_network() -> None:
     assert (vae.likelihood.scale, vae.latents, vae.sample(4).shape) == ("predicted", LATENTS, (4, D))
     counts = from_modules(Pair(), decoder(), er.likelihoods.Poisson(None, D)).double()
     assert counts.sample(3).dtype == torch.float64
-    assert from_modules(Pair().double(), decoder().double(), event=D).dtype == torch.float64
+    assert from_modules(Pair().double(), decoder().double(), bits()).dtype == torch.float64
 
 
 class Three(nn.Module):
@@ -152,14 +156,17 @@ class Three(nn.Module):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: from_modules(Three(), decoder(), event=D), "The encoder returned 3 tensors"),
-        (lambda: from_modules(nn.Linear(D, 5), decoder(), event=D), r"\[3, 2\] numbers for mu and log_var each"),
-        (lambda: from_modules(Pair(), Three(), event=D), "The decoder returned 3 tensors"),
-        (lambda: from_modules(Pair(), decoder(7), event=D), r"needs 12 numbers per example .* it returned \(7,\)"),
-        (lambda: from_modules(Pair(), decoder(), "normal", event=D), "sigma is the scale .* stands for sigma=1"),
-        (lambda: from_modules(Pair(), decoder(), event=D, sigma=1.0), "needed there and nowhere else"),
-        (lambda: from_modules(Pair(), decoder()), "needs the shape of one x: say event="),
-        (lambda: from_modules(Pair(), decoder(), "gaussian", event=D), "must be 'bernoulli', 'normal' or a Likelihood"),
+        (lambda: from_modules(Three(), decoder(), bits()), "The encoder returned Tensor, Tensor, Tensor"),
+        (
+            lambda: from_modules(nn.Linear(D, 5), decoder(), bits()),
+            r"\[3, 2\] numbers for mu and log_var each",
+        ),
+        (lambda: from_modules(Pair(), Three(), bits()), "The decoder returned Tensor, Tensor, Tensor"),
+        (
+            lambda: from_modules(Pair(), decoder(7), bits()),
+            r"needs 12 numbers per example .* it returned \(7,\)",
+        ),
+        (lambda: from_modules(Pair(), decoder(), "gaussian"), "made with network=None.*got 'gaussian'"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(make, says: str) -> None:
@@ -173,15 +180,15 @@ def test_means_or_logits_are_not_guessed_from_a_constant_and_apply_to_every_logi
     nn.init.zeros_(zero.weight)
     nn.init.zeros_(zero.bias)
     with pytest.raises(er.InputError, match="one number for every z, so say means="):
-        from_modules(Pair(), zero, event=D)
-    logits = from_modules(Pair(), zero, event=D, means=False)
+        from_modules(Pair(), zero, bits())
+    logits = from_modules(Pair(), zero, bits(), means=False)
     assert logits.likelihood({"z": torch.zeros(1, 1, 2)}).mean.mean().item() == pytest.approx(0.5)
     squashed = nn.Sequential(nn.Linear(2, D), nn.Sigmoid())
     vae = from_modules(Pair(), squashed, er.likelihoods.ContinuousBernoulli(None, D))
     z = torch.randn(1, 5, 2)
     torch.testing.assert_close(vae.likelihood({"z": z}).base_dist.logits.sigmoid(), squashed(z))
     with pytest.raises(er.InputError, match="means= is for likelihoods of one logit per element"):
-        from_modules(Pair(), nn.Linear(2, D), "normal", event=D, sigma=1.0, means=True)
+        from_modules(Pair(), nn.Linear(2, D), er.likelihoods.Normal(None, D), means=True)
 
 
 def test_a_mapping_goes_by_its_names() -> None:
@@ -195,5 +202,5 @@ def test_a_mapping_goes_by_its_names() -> None:
     swapped = Swapped()
     swapped.load_state_dict(plain.state_dict())
     x = torch.rand(4, D)
-    found = [from_modules(one, nn.Linear(2, D), event=D).encode(x)["z"] for one in (plain, swapped)]
+    found = [from_modules(one, nn.Linear(2, D), bits()).encode(x)["z"] for one in (plain, swapped)]
     torch.testing.assert_close(*found)

@@ -137,7 +137,7 @@ class Encoder(torch.nn.Module):
 
 def adapted(seed: int = 0) -> er.VAE:
     torch.manual_seed(seed)
-    return er.adapters.from_modules(Encoder(), torch.nn.Linear(2, 4), "normal", event=4, sigma=1.0)
+    return er.adapters.from_modules(Encoder(), torch.nn.Linear(2, 4), er.likelihoods.Normal(None, 4, scale=1.0))
 
 
 def test_a_plain_pair_of_modules_is_held_to_the_same(tmp_path: Path) -> None:

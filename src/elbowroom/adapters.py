@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom import posteriors, priors
-from elbowroom.likelihoods import Bernoulli, Likelihood, Normal
+from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import InputError
 from elbowroom.preprocess import Preprocess
 from elbowroom.runs import described
@@ -15,16 +15,12 @@ from elbowroom.vae.model import VAE, evaluating
 
 __all__ = ["from_modules"]
 
-_SIGMAS = "½ Σ(x − x̂)² beside the KL stands for sigma=1, Σ(x − x̂)² for √(1/2), its mean over D elements for √(D/2)"
-
 
 def from_modules(
     encoder: nn.Module,
     decoder: nn.Module,
-    likelihood: str | Likelihood = "bernoulli",
+    likelihood: Any,
     *,
-    event: int | tuple[int, ...] | None = None,
-    sigma: Any = None,
     means: bool | None = None,
     preprocess: Preprocess | None = None,
 ) -> VAE:
@@ -36,21 +32,18 @@ def from_modules(
     Parameters
     ----------
     encoder : nn.Module
-        x [n, *event] → (mu, log_var) [n, latents] each, as a tuple, a mapping in this order (pythae's ModelOutput), or
+        x [n, *event] → (mu, log_var) [n, latents] each, as a tuple, a mapping (pythae's ModelOutput; by its names), or
         side by side in one tensor [n, 2 · latents].
     decoder : nn.Module
         z [n, latents] → what the likelihood reads, with as many numbers per example, in any shape.
-    likelihood : str or Likelihood, default "bernoulli"
-        "bernoulli" (binary cross-entropy), "normal" (squared error), or a likelihood that was made with network=None.
-    event : int or tuple of int, optional
-        The shape of one x; needed for a word.
-    sigma : float or str, optional
-        The scale of a "normal" likelihood, needed there: a number or a word of `likelihoods.Normal`. A loss of half
-        the summed squares beside the KL stands for sigma=1; of the summed squares for √(1/2); of their mean over the
-        D elements of x, as `mse_loss` gives, for √(D/2): most of x is then noise, and the latents collapse.
+    likelihood : Likelihood
+        Made with network=None: `Bernoulli(None, 784)` for a loss of binary cross-entropy, `Normal(None, 784, scale=σ)`
+        for squared error. Half the summed squares beside the KL stand for σ = 1; the summed squares for √(1/2); their
+        mean over the D elements of x, as `mse_loss` gives, for √(D/2): most of x is then noise, and the latents
+        collapse.
     means : bool, optional
-        Whether a "bernoulli" decoder returns means in [0, 1], as after a sigmoid, and not logits. None: whether all
-        that it returns for z far from 0 lies there, which logits would leave.
+        Of a likelihood of one logit per element: whether the decoder returns means in [0, 1], as after a sigmoid, and
+        not logits. None: whether all that it returns for z far from 0 lies there, which logits would leave.
     preprocess : Preprocess, optional
         From the user's x to what the encoder reads and the likelihood is of; None: nothing.
 
@@ -62,32 +55,27 @@ def from_modules(
     Raises
     ------
     InputError
-        Where the modules' outputs do not fit one another, or a word is unknown.
+        Where the modules' outputs do not fit one another.
 
     Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
 
-    >>> vae = from_modules(nn.Linear(6, 4), nn.Linear(2, 6), event=6)
+    >>> from elbowroom.likelihoods import Bernoulli
+    >>> vae = from_modules(nn.Linear(6, 4), nn.Linear(2, 6), Bernoulli(None, 6))
     >>> vae.latents, vae.sample(3).shape
     (2, torch.Size([3, 6]))
     """
-    if isinstance(likelihood, str) and likelihood not in ("bernoulli", "normal"):
-        raise InputError(f"likelihood must be 'bernoulli', 'normal' or a Likelihood; got {likelihood!r}.")
-    if (sigma is None) == (likelihood == "normal"):
-        raise InputError(f"sigma is the scale of likelihood='normal', needed there and nowhere else: {_SIGMAS}.")
-    if isinstance(likelihood, str):
-        if event is None:
-            raise InputError(f"likelihood={likelihood!r} needs the shape of one x: say event=.")
-        likelihood = Bernoulli(None, event) if likelihood == "bernoulli" else Normal(None, event, scale=sigma)
-    if means is not None and not (likelihood.logits and likelihood.parts == 1):
+    if not isinstance(likelihood, Likelihood):
+        raise InputError(f"likelihood is one made with network=None, as Bernoulli(None, 784); got {likelihood!r}.")
+    one_logit = likelihood.logits and likelihood.parts == 1
+    if means is not None and not one_logit:
         raise InputError(f"means= is for likelihoods of one logit per element, not for {type(likelihood).__name__}.")
     with torch.no_grad(), evaluating(nn.ModuleList([encoder, decoder])):
         both = paired(encoder)(next(encoder.parameters(), torch.zeros(())).new_zeros(2, *likelihood.event))
         far = 100 * torch.randn(1, 64, both.shape[1] // 2, generator=torch.Generator().manual_seed(0)).to(both)
-        if likelihood.logits and likelihood.parts == 1 and means is None:
+        if one_logit and means is None:
             means = _are_means(decoded(decoder)(far[0]))
-        network = decoded(decoder, bool(means))
         made = copy.deepcopy(likelihood)
-        made.network = network
+        made.network = decoded(decoder, bool(means))
         made({"z": far})  # refuses a decoder of another size
     # The floor of the variance is so low that losses agree, and so high that no logarithm is of 0.
     q = posteriors.DiagonalNormal(paired(encoder), far.shape[2], spread="exp", floor=1e-8)
@@ -106,10 +94,9 @@ def _rows(out: Any, of: str, count: int) -> tuple[Tensor, ...]:
     if isinstance(out, dict):  # the log-variance last, by its name
         out = tuple(out[key] for key in sorted(out, key=lambda key: any(word in str(key) for word in ("var", "cov"))))
     found = out if isinstance(out, tuple | list) else (out,)
-    if not all(isinstance(one, Tensor) for one in found):
-        raise InputError(f"The {of} is to return tensors; it returned a {type(out).__name__}.")
-    if not 1 <= len(found) <= count:
-        raise InputError(f"The {of} returned {len(found)} tensors, of which {count} at most can be meant.")
+    if not 1 <= len(found) <= count or not all(isinstance(one, Tensor) for one in found):
+        kinds = ", ".join(type(one).__name__ for one in found)
+        raise InputError(f"The {of} returned {kinds or 'nothing'}, of which {count} tensors at most can be meant.")
     return tuple(one.flatten(1) for one in found)
 
 
