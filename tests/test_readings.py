@@ -294,7 +294,7 @@ def test_blocks_in_a_ring_and_of_two_kinds_are_refused() -> None:
         "b": posteriors.DiagonalNormal(mlp([2, 4]), 2, given=("a",)),
     }
     both = {name: posteriors.DiagonalNormal(mlp([D, 4]), 2) for name in "ab"}
-    with pytest.raises(InputError, match="read one another in a ring"):
+    with pytest.raises(InputError, match="read themselves or one another in a ring: break it"):
         er.VAE(ring, both, likelihoods.Normal(mlp([4, D]), D, given=("a", "b")))
     mixed = model(prior=priors.Categorical(2))
     with pytest.raises(InputError, match="over classes and its posterior over real numbers"):

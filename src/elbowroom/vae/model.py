@@ -322,11 +322,15 @@ class VAE(nn.Module):
 
     @cached_property
     def prior_order(self) -> tuple[str, ...]:
-        """Names of the latent blocks, each after those that its prior reads."""
+        """Names of the latent blocks, each after those that its prior reads; InputError where they read in a ring."""
         order: list[str] = []
-        while len(order) < len(self.prior):
-            waiting = [name for name in self.prior if name not in order]
-            order += [name for name in waiting if not set(self.prior[name].given) & set(waiting)]
+        while waiting := [name for name in self.prior if name not in order]:
+            free = [name for name in waiting if not set(self.prior[name].given) & set(waiting)]
+            if not free:
+                raise InputError(
+                    f"The priors of {', '.join(waiting)} read themselves or one another in a ring: break it."
+                )
+            order += free
         return tuple(order)
 
     @cached_property
@@ -340,7 +344,7 @@ class VAE(nn.Module):
             raise InputError(
                 f"Prior and posterior name different blocks: {', '.join(self.prior)} and {', '.join(self.posterior)}."
             )
-        self._check_order()
+        _ = self.prior_order  # refuses a ring
         if "x" in self.prior:
             raise InputError("A latent block cannot be called 'x': that is the observation.")
         for name, block in self.prior.items():
@@ -365,16 +369,6 @@ class VAE(nn.Module):
                 "scale='optimal' is the mean squared error over equally weighted draws, and classes weigh by q: use "
                 "scale='shared' with a posterior over classes."
             )
-
-    def _check_order(self) -> None:
-        """Refuse priors of blocks that read themselves, or each other in a ring."""
-        known: set[str] = set()
-        while len(known) < len(self.prior):
-            waiting = {name for name in self.prior if name not in known}
-            free = {name for name in waiting if not set(self.prior[name].given) & waiting}
-            if not free:
-                raise InputError(f"The priors of {', '.join(sorted(waiting))} read one another in a ring: break it.")
-            known |= free
 
 
 class evaluating:
