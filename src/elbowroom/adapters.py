@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from elbowroom import posteriors, priors
 from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import InputError
-from elbowroom.preprocess import Preprocess
 from elbowroom.runs import described
 from elbowroom.vae.model import VAE, evaluating
 
@@ -17,12 +16,7 @@ __all__ = ["from_modules"]
 
 
 def from_modules(
-    encoder: nn.Module,
-    decoder: nn.Module,
-    likelihood: Any,
-    *,
-    means: bool | None = None,
-    preprocess: Preprocess | None = None,
+    encoder: nn.Module, decoder: nn.Module, likelihood: Any, *, means: bool | None = None, preprocess: Any = None
 ) -> VAE:
     """The VAE of two modules as most people have them, with p(z) = N(0, I) and q(z | x) = N(mu, exp(log_var)).
 
