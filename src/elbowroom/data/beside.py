@@ -179,17 +179,15 @@ def _encoded(what: str, values: Any, n: int) -> tuple[Tensor, list[str] | None]:
 def _numbers(what: str, array: NDArray[Any]) -> Tensor:
     """Floats [n, ...], NaN for what is missing."""
     try:
-        if array.dtype.kind in "buifO":
-            wide = np.array(array, dtype=np.float64)
-            small = torch.from_numpy(wide.astype(np.float32))
-            if len(np.unique(small.numpy())) < len(np.unique(wide)):
-                raise InputError(f"{what} has numbers that 32-bit floats merge: shift and scale it first.")
-            return small
-    except InputError:
-        raise
-    except (TypeError, ValueError):
-        pass
-    raise InputError(f"{what} holds {array.dtype} values of shape {array.shape}: give numbers.")
+        if array.dtype.kind not in "buifO":
+            raise TypeError
+        wide = np.array(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} holds {array.dtype} values of shape {array.shape}: give numbers.") from error
+    small = wide.astype(np.float32)
+    if len(np.unique(small)) < len(np.unique(wide)):
+        raise InputError(f"{what} has numbers that 32-bit floats merge: shift and scale it first.")
+    return torch.from_numpy(small)
 
 
 def _classes(what: str, array: NDArray[Any]) -> tuple[Tensor, list[str]]:

@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.distributions import Distribution
 
 from .capabilities import declare
 from .draws import Draw, draw
@@ -47,22 +47,10 @@ def _register(flow: Any) -> None:
 
     @draw.register(flow)
     def _(distribution: Any, noise: Tensor) -> Draw:
-        before, base_log_density = draw(_standard(distribution.base), noise)
+        before, base_log_density = draw(distribution.base, noise)
         value, log_jacobian = distribution.transform.inv.call_and_ladj(before)
         extra = distribution.reinterpreted
         return value, lambda: base_log_density() - (log_jacobian.flatten(-extra).sum(-1) if extra else log_jacobian)
 
-    flow.support = property(lambda distribution: _support(distribution.transform.domain))
+    flow.support = property(lambda distribution: distribution.transform.domain)
     declare(flow, "draw", "moments", "stack")
-
-
-def _standard(base: Any) -> Distribution:
-    """A flow's base without its checks of values, which raise under vmap."""
-    if not (isinstance(base, Independent) and isinstance(base.base_dist, Normal)):
-        return base
-    normal = base.base_dist
-    return Independent(Normal(normal.loc, normal.scale, validate_args=False), base.reinterpreted_batch_ndims, False)
-
-
-def _support(domain: Any) -> constraints.Constraint:
-    return constraints.independent(domain, 1 - domain.event_dim) if domain.event_dim < 1 else domain

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from elbowroom.numerics import CapabilityError, InputError, Rows
-from elbowroom.vae import VAE, check_readings
+from elbowroom.vae import VAE, VAETarget, check_readings
 
 __all__ = ["Subject", "Target", "capability", "subject_of"]
 
@@ -117,7 +117,7 @@ class Subject:
 
     def target(self, seed: int) -> Target:
         """As a target; seed: of a VAE's stochastic preprocessing."""
-        return cast(Target, self.parts) if self.vae is None else self.vae.target(self.parts, seed)
+        return cast(Target, self.parts) if self.vae is None else VAETarget(self.vae, cast(Rows, self.parts), seed)
 
 
 def subject_of(model: Any, examples: Any = None) -> Subject:
@@ -130,7 +130,7 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
         if examples is None:
             raise InputError("There are no examples to measure; give them beside the VAE.")
         rows = model.examples(examples)
-        check_readings(model, rows.rows(slice(0, 2)))
+        check_readings(model, rows)
         return Subject(rows, model, _quantity(model, rows), _hash_of(rows))
     missing = [name for name in _MEMBERS if not hasattr(model, name)]
     if missing:

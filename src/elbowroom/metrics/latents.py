@@ -80,13 +80,15 @@ def psnr(squared_error: float, dimensions: int, span: float = 1.0) -> float:
 
 @torch.no_grad()
 def _squares(vae: VAE, examples: Any, seed: int) -> Tensor:
+    batch = as_batch(examples)
     with evaluating(vae):
-        given = vae.at_means(examples, seed)
+        given = vae.at_means(batch, seed)
         p_x = vae.likelihood(given)
         require(p_x, "mean")
         squares = (p_x.mean - given["x"])[0].double().square()
-        seen = as_batch(examples).seen
-        return (squares if seen is None else squares.where(seen.to(squares.device), 0.0)).flatten(1).sum(1)
+        if batch.seen is not None:
+            squares = squares.where(batch.seen.to(squares.device), 0.0)
+        return squares.flatten(1).sum(1)
 
 
 def neighbour_accuracy(

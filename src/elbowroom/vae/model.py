@@ -27,7 +27,7 @@ from elbowroom.preprocess import Identity, Preprocess
 
 from .description import describe
 from .layout import Layout
-from .simulation import drawn_from_prior, keyed_from_prior
+from .simulation import drawn_from_prior, keyed_from_prior, where_known
 from .target import VAETarget
 from .terms import Terms
 
@@ -116,8 +116,7 @@ class VAE(nn.Module):
             log_weight = log_q[name]
             if name in batch.observed:
                 value, mask = batch.observed[name]
-                seen = mask.view(1, -1, *[1] * (given[name].dim() - 2))
-                given[name] = torch.where(seen, value.to(given[name]), given[name])
+                given[name] = where_known(given[name], value, mask)
                 log_q[name] = _masked(log_q[name], mask)
                 log_weight = _masked(log_weight, mask, -math.log(block.classes))
             layout.weigh(name, log_weight)
@@ -222,7 +221,7 @@ class VAE(nn.Module):
         from .probe import check_readings  # which asks a VAE, and so stands above it
 
         rows = self.examples(examples)
-        check_readings(self, rows.rows(slice(0, 2)), seed)
+        check_readings(self, rows, seed)
         return VAETarget(self, rows, seed)
 
     @torch.no_grad()

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from elbowroom.distributions import Autoregressive, draw, simulate
-from elbowroom.numerics import Batch, CapabilityError, Given, InputError
+from elbowroom.distributions import Autoregressive, simulate
+from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows
 
 from .model import VAE, evaluating
 
@@ -23,7 +23,7 @@ _ALONE = 1e-3  # the same numbers by matrix products of other shapes
 
 
 @torch.no_grad()
-def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
+def check_readings(vae: VAE, examples: Rows, seed: int = 0) -> None:
     """Ask whether p(z) and p(x | z) stay as they are while the encoder sees another x, z staying the same.
 
     An autoregressive p(x | z) reads the earlier elements of the x that it is asked about; that it reads no later one is
@@ -34,8 +34,8 @@ def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
     ----------
     vae : VAE
         Any model; its modes and the random state are left as they were.
-    batch : Batch
-        Examples of its data; two are used.
+    examples : Rows
+        Examples of its data, as a batch; two are read.
     seed : int
         Of the draws of z; default 0.
 
@@ -44,7 +44,7 @@ def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
     InputError
         Where one of the two densities changes, or the order of an autoregressive one is not kept.
     """
-    batch = batch.rows(slice(0, _EXAMPLES))
+    batch = examples.rows(slice(0, _EXAMPLES))
     with evaluating(vae), torch.random.fork_rng([]):
         drawn, p_x = _encoded(vae, batch, seed)
         _check_kinds(vae, drawn, p_x)
@@ -63,14 +63,8 @@ def check_readings(vae: VAE, batch: Batch, seed: int = 0) -> None:
 
 def _encoded(vae: VAE, batch: Batch, seed: int) -> tuple[Given, Distribution]:
     """The namespace with z drawn from q, and p(x | z): every network has run on these examples."""
-    noise = vae.keyed_noise(1, batch.index, seed)
-    given, _ = vae.given(batch, noise)
-    for name, block in vae.posterior.items():
-        given[name], _ = draw(block(given), noise[name])
-        if name in batch.observed:
-            value, mask = batch.observed[name]
-            given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value.to(given[name]), given[name])
-    return given, vae.likelihood(given)
+    terms = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False)
+    return {**terms.context, **terms.z, "x": terms.y}, terms.p_x
 
 
 def _densities(vae: VAE, given: Given, y: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from elbowroom.distributions import capabilities, draw, simulate
 from elbowroom.numerics import Given, keyed_generators, keyed_normal
 from elbowroom.numerics.noise import DRAW_BLOCK
 
-__all__ = ["drawn_from_prior", "keyed_from_prior"]
+__all__ = ["drawn_from_prior", "keyed_from_prior", "where_known"]
 
 Observed = Mapping[str, tuple[Tensor, Tensor]]
 
@@ -69,8 +69,13 @@ def keyed_from_prior(
             given[name] = _simulated(block, p, given, *key).to(like)
         if name in observed:
             value, mask = observed[name]
-            given[name] = torch.where(mask.view(1, -1, *[1] * len(block.event)), value.to(given[name]), given[name])
+            given[name] = where_known(given[name], value, mask)
     return given
+
+
+def where_known(drawn: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Draws of a block [draws, batch, *event], of the known examples its value [batch, *event]; mask [batch]."""
+    return torch.where(mask.view(1, -1, *[1] * (drawn.dim() - 2)), value.to(drawn), drawn)
 
 
 @torch.no_grad()
