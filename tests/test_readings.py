@@ -333,3 +333,27 @@ def test_a_module_that_keeps_a_tensor_can_be_trained_after_evidence() -> None:
     er.evidence.iwae(vae, batch(), draws=4)
     vae(batch(), vae.draw_noise(1, 8, torch.Generator())).log_likelihood.mean().backward()
     assert vae.likelihood.network.inner.layers[-1].weight.grad is not None
+
+
+def test_what_is_observed_is_checked_before_training_too() -> None:
+    for name, value, words in (("Y", [0, 1] * 30, "'Y' is observed"), ("z", torch.zeros(60, 1).numpy(), "of shape")):
+        data = er.load_data(batch(60).x.numpy(), observed={name: value}, preprocess="none")
+        with pytest.raises(InputError, match=words):
+            er.fit(model(), data, epochs=1, progress=False)
+
+
+def test_a_latent_block_may_have_the_name_of_a_context_and_x_may_not() -> None:
+    """Labelled data always carry the context "label"; a model that infers it draws over it."""
+    torch.manual_seed(0)
+    vae = er.VAE(
+        {"label": priors.Categorical(3), "z": priors.StandardNormal(2)},
+        {
+            "label": posteriors.Categorical(mlp([D, 3]), 3),
+            "z": posteriors.DiagonalNormal(mlp([D + 3, 4]), 2, given=("x", "label")),
+        },
+        likelihoods.Normal(mlp([5, D]), D, scale=0.5, given=("z", "label")),
+    )
+    told = Batch(batch().x, batch().index, {"label": torch.ones(8, 3)})
+    assert er.evidence.elbo(vae, told, draws=4).mean == er.evidence.elbo(vae, batch(), draws=4).mean
+    with pytest.raises(InputError, match="A context cannot be called 'x'"):
+        er.evidence.elbo(vae, Batch(batch().x, batch().index, {"x": batch().x}))

@@ -85,6 +85,7 @@ def _check_data(vae: VAE, data: Dataset) -> None:
             f"{data.name!r} has missing cells, and this likelihood would score what they are filled with: take one "
             f"that reads which are seen, as likelihoods.Mixed(..., seen='seen') does, or fill them in yourself."
         )
+    vae.examples(data.train)
 
 
 def _check_parts(step: TrainingStep) -> None:

@@ -146,9 +146,8 @@ class VAE(nn.Module):
         missing = [name for name in self.context_names if name not in first.context]
         if missing:
             raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
-        clash = [name for name in first.context if name == "x" or name in self.prior]
-        if clash:
-            raise InputError(f"A context cannot be called {clash[0]!r}, which is x or a latent block: rename it.")
+        if "x" in first.context:
+            raise InputError("A context cannot be called 'x': that is the observation.")
         for name, (value, _) in first.observed.items():
             if name not in self.posterior:
                 raise InputError(f"The block {name!r} is observed and the model has only {', '.join(self.posterior)}.")
