@@ -2,7 +2,6 @@
 
 import dataclasses
 import html
-import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from staged import kept_study
 
 import elbowroom as er
 from elbowroom import figures
@@ -18,10 +18,8 @@ from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.pages import report
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
+from elbowroom.studies.measure import _keep_evidence
 from elbowroom.studies.measured import shuffled
-from elbowroom.studies.study import _keep_evidence
-from elbowroom.sweeps import Swept
-from elbowroom.training.history import History
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON = np.random.default_rng(0).normal(-100.0, 20.0, 400)  # what examples differ by, the same for every estimator
@@ -148,7 +146,7 @@ class TestOnThePage:
         assert 'id="estimators"' not in report(folder).read_text(encoding="utf-8")
 
     def test_with_it_there_is(self, folder) -> None:
-        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        study = kept_study(folder)
         hostile = of("<b>IWAE</b>", -9.0, FEW)
         keep_estimates(folder / "runs" / study["chosen"] / "evidence.json", "test", [ELBO, IWAE, AIS, hostile])
         page = report(folder).read_text(encoding="utf-8")
@@ -160,7 +158,7 @@ class TestOnThePage:
             assert one.estimator in words
 
     def test_a_damaged_file_is_refused_in_words(self, folder) -> None:
-        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        study = kept_study(folder)
         (folder / "runs" / study["chosen"] / "evidence.json").write_text("[", encoding="utf-8")
         with pytest.raises(InputError, match="is damaged"):
             report(folder)
@@ -174,9 +172,7 @@ def digits():
 class TestWhatAStudyWrites:
     def kept(self, vae, digits, run: Path, annealed: int) -> tuple[list[str], list[KeptEstimate]]:
         bounds = {"ELBO": er.evidence.elbo(vae, digits.test[:9], draws=4)}
-        bound = bounds["ELBO"]
-        chosen = Swept("one", "the only one", {}, vae, History([]), bound, bound, bound, bound, 1, 1.0)
-        said = _keep_evidence(chosen, bounds, digits, run, annealed, 3, False)
+        said = _keep_evidence(vae, bounds, digits, run, annealed, 3, False)
         return said, read_estimates(run / "evidence.json")
 
     def test_annealing_is_that_of_the_library_on_the_first_of_a_seeded_order(self, digits, tmp_path) -> None:

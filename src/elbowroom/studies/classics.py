@@ -12,13 +12,14 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.exact import fit_latent_classes
 from elbowroom.likelihoods.base import CONTINUOUS
 from elbowroom.numerics import Budget, Estimate, Support, keyed_uniform
+from elbowroom.records import ClassicRecord
 from elbowroom.runs import Progress
 
-__all__ = ["Classic", "as_seen", "classics", "classics_left_out"]
+__all__ = ["as_seen", "classics", "classics_left_out"]
 
 Array = NDArray[np.float64]
 Scores = Callable[[Array], Array]
-Split = tuple[float, float]
+Split = tuple[float, float]  # Var E[x | z], E Var[x | z]
 
 _PLURAL = {
     "binary": "zeros and ones",
@@ -33,20 +34,6 @@ _MOST_ELEMENTS = 2_000_000  # of training rows × columns: beyond, fewer numbers
 
 
 @dataclass(frozen=True)
-class Classic:
-    """A tuned density model: its name, what won on validation, and its exact log p(x) on test (nats).
-
-    split: its variance of x, summed over dimensions of the preprocessed data, as (Var E[x | z], E Var[x | z]), where z
-    is its factors, its component, or the training example that a kernel stands on.
-    """
-
-    name: str
-    setting: str
-    estimate: Estimate
-    split: Split
-
-
-@dataclass(frozen=True)
 class _Fitted:
     scores: Scores
     split: Split
@@ -58,7 +45,7 @@ class _Candidate:
     fit: Callable[[Array], _Fitted]
 
 
-def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classic]:
+def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[ClassicRecord]:
     """Probabilistic PCA, factor analysis, Gaussian mixture and kernel density, on the data as the VAE sees them.
 
     All get the same preprocessing (dequantised with the noise that evidence uses for the same seed) and are scored on
@@ -90,7 +77,7 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
                 budget=budget,
                 data=tested.data,
             )
-            found.append(Classic(name, setting, estimate, fitted.split))
+            found.append(ClassicRecord(name, setting, estimate, *fitted.split))
     return found
 
 

@@ -1,6 +1,5 @@
 """What can be asked of a trained run by its folder: its data and samples."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Dataset, load_data
 from elbowroom.numerics import InputError
+from elbowroom.records import chosen_run
 from elbowroom.training import read_run
 from elbowroom.training.folder import read_recipe
 
@@ -61,9 +61,7 @@ def _where(known: dict[str, Any]) -> str:
 
 def run_folder(path: Path) -> Path:
     """The run itself, where the path is a study's: that of its chosen model."""
-    if (path / "study.json").exists():
-        return path / "runs" / str(json.loads((path / "study.json").read_text(encoding="utf-8"))["chosen"])
-    return path
+    return chosen_run(path) or path
 
 
 def _write_sheet(images: NDArray[np.float32], out: Path, scale: int = 4) -> None:

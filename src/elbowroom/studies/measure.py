@@ -1,0 +1,114 @@
+"""The stage `measure`: the chosen model on test, the pictures, and where the variance of every model goes."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elbowroom import evidence, likelihoods
+from elbowroom.data import Dataset
+from elbowroom.evidence.records import keep_estimates
+from elbowroom.metrics import reconstruction_error
+from elbowroom.numerics import CapabilityError, Estimate, InputError
+from elbowroom.records import ChoiceRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
+from elbowroom.vae import VAE
+
+from .beforehand import no_squares
+from .latents import latent_record
+from .measured import shuffled
+from .pictures import draw_pictures
+from .train import Models, decibels
+from .variance import ink_record, variance_records
+
+__all__ = ["measure"]
+
+_PICTURES = 16
+_ELBO_DRAWS = 64
+_ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 8, "leapfrog": 5}
+
+
+def measure(
+    data: Dataset,
+    models: Models,
+    sweep: SweepRecord,
+    choice: ChoiceRecord,
+    *,
+    draws: int,
+    annealed: int,
+    seed: int,
+    progress: bool,
+) -> EvidenceRecord:
+    """Measure the chosen model on test, and draw the pictures of all models beside the runs.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    models : Models
+        Those of the sweep.
+    sweep, choice : SweepRecord, ChoiceRecord
+        The records of `train` and `choose`.
+    draws : int
+        Of IWAE, per test example.
+    annealed : int
+        Test examples that AIS measures; 0 for none.
+    seed : int
+        Of all noise.
+    progress : bool
+        Whether a line says how far it is.
+
+    Returns
+    -------
+    EvidenceRecord
+        The record of the stage.
+    """
+    vae, run = models[choice.name], models.runs / choice.name
+    bounds = {
+        "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed),
+        f"IWAE-{draws}": evidence.iwae(vae, data.test, draws=draws, seed=seed, progress=progress),
+    }
+    not_measured = _keep_evidence(vae, bounds, data, run, annealed, seed, progress)
+    squares = no_squares(vae, data)
+    record = EvidenceRecord(
+        bounds=bounds,
+        not_measured=tuple(not_measured),
+        latents=latent_record(vae, data),
+        reconstruction=_reconstruction(vae, data, squares),
+        leak=_leak(vae, data),
+        variances=tuple(variance_records(sweep, models, data, seed)),
+        ink=None if squares else ink_record(vae, data, seed),
+        seed=seed,
+        pictured=_PICTURES,
+    )
+    draw_pictures(sweep, models, vae, data, models.runs.parent, _PICTURES, seed)
+    return record
+
+
+def _keep_evidence(
+    vae: VAE, bounds: dict[str, Estimate], data: Dataset, run: Path, annealed: int, seed: int, progress: bool
+) -> list[str]:
+    """Write the run's evidence.json, AIS on some test examples included; what could not be measured, in words."""
+    for bound in bounds.values():
+        keep_estimates(run / "evidence.json", "test", [bound], {"draws": bound.budget.draws, "seed": seed})
+    if not annealed:
+        return []
+    examples = shuffled(data.test, min(annealed, len(data.test)))
+    try:
+        found = evidence.ais(vae, examples, **_ANNEALING, seed=seed, progress=progress)
+    except (CapabilityError, InputError) as error:  # a bound less is no reason to lose the study
+        return [f"AIS was not run: {error}"]
+    keep_estimates(run / "evidence.json", "test", [found], {**_ANNEALING, "seed": seed})
+    return []
+
+
+def _reconstruction(vae: VAE, data: Dataset, no_squares: str | None) -> ReconstructionRecord:
+    squared_error = None if no_squares else reconstruction_error(vae, data.test)
+    return ReconstructionRecord(squared_error, decibels(squared_error, data), len(data.test), no_squares)
+
+
+@torch.no_grad()
+def _leak(vae: VAE, data: Dataset) -> float | None:
+    """Share of the likelihood's mass outside [0, 1], where the data are inside and the family has a cdf."""
+    batch = data.validation[:1_000].batch()
+    p_x = vae(batch, vae.keyed_noise(1, batch.index, 0), lay_out=False).p_x
+    return likelihoods.leak(p_x, data.preprocess.support(data.support))

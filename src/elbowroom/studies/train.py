@@ -1,0 +1,217 @@
+"""The stage `train`: a sweep over the words of a recipe, and its models by name."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors.torch import load_file
+
+from elbowroom.data import Dataset
+from elbowroom.metrics import psnr
+from elbowroom.models import Recipe
+from elbowroom.models.recipe import plain
+from elbowroom.models.words import shown
+from elbowroom.records import ModelRecord, Summary, SweepRecord
+from elbowroom.sweeps import Swept, sweep
+from elbowroom.training import read_run
+from elbowroom.vae import VAE
+from elbowroom.vae.files import model_recipe
+
+from .beforehand import no_squares
+
+__all__ = ["AXES", "Models", "Training", "decibels", "train", "training_of"]
+
+AXES: Mapping[str, Sequence[Any]] = {"beta": (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)}
+"""What a study sweeps over, where its objective has it."""
+
+_STEPS = 5_000
+_BATCH = 100
+_DRAWS = 100  # per validation example, by which a model is chosen
+
+
+class Training(NamedTuple):
+    """What a study trains.
+
+    Attributes
+    ----------
+    recipe : Recipe or VAE
+        What the models have in common.
+    axes : mapping of str to sequence
+        What is swept over.
+    epochs, batch_size : int
+        Of every model whose recipe does not say otherwise.
+    seed : int
+        Of the evidence on validation.
+    """
+
+    recipe: Recipe | VAE
+    axes: Mapping[str, Any]
+    epochs: int
+    batch_size: int
+    seed: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The same in plain values."""
+        ready = isinstance(self.recipe, VAE)
+        what = model_recipe(self.recipe) if isinstance(self.recipe, VAE) else self.recipe.to_dict()
+        said = {**self._asdict(), "recipe": what, "ready": ready, "draws": _DRAWS}
+        return {**said, "axes": {name: plain(values) for name, values in self.axes.items()}}
+
+
+class Models:
+    """The models of a sweep by name: those that were trained just now, others from their run folders.
+
+    Parameters
+    ----------
+    runs : Path
+        Folder of the run folders.
+    ready : VAE, optional
+        The model that all are copies of, but for their weights, where the sweep is of one: modules that no recipe can
+        make stand in it.
+    """
+
+    def __init__(self, runs: Path, ready: VAE | None = None) -> None:
+        self.runs, self._ready = runs, ready
+        self._found: dict[str, VAE] = {}
+
+    def keep(self, swept: Sequence[Swept]) -> None:
+        """Hold models that were just trained."""
+        self._found |= {one.name: one.vae for one in swept}
+
+    def __getitem__(self, name: str) -> VAE:
+        if name not in self._found:
+            self._found[name] = self._read(self.runs / name)
+        return self._found[name]
+
+    def _read(self, run: Path) -> VAE:
+        if self._ready is None:
+            return read_run(run)[0]
+        vae = copy.deepcopy(self._ready)
+        vae.load_state_dict(load_file(run / "model.safetensors"))
+        return vae.eval()
+
+
+def training_of(
+    recipe: Recipe | Mapping[str, Any] | VAE | None,
+    axes: Mapping[str, Any] | None,
+    epochs: int | None,
+    data: Dataset,
+    seed: int,
+) -> Training:
+    """What a study trains, its defaults filled in.
+
+    Parameters
+    ----------
+    recipe : Recipe, mapping or VAE, optional
+        As `sweep` takes it; default the default recipe.
+    axes : mapping of str to sequence, optional
+        Default `AXES`, where the objective has them.
+    epochs : int, optional
+        Default as many as make 5,000 steps.
+    data : Dataset
+        To be trained on.
+    seed : int
+        Of the weights, where `recipe` is no `Recipe`.
+
+    Returns
+    -------
+    Training
+        With nothing left to be filled in.
+    """
+    if not isinstance(recipe, Recipe | VAE):
+        recipe = Recipe(seed=seed).where(**(recipe or {}))
+    words = Recipe() if isinstance(recipe, VAE) else recipe
+    if axes is None:
+        axes = {name: values for name, values in AXES.items() if words.trains_by(name)}
+    batch_size = words.training.get("batch_size", _BATCH)
+    if epochs is None:
+        epochs = math.ceil(_STEPS / math.ceil(len(data.train) / batch_size))
+    return Training(recipe, axes, epochs, batch_size, seed)
+
+
+def train(data: Dataset, training: Training, models: Models, *, resume: bool, progress: bool) -> SweepRecord:
+    """Train a model for every combination on the axes, and measure each on validation.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    training : Training
+        What is trained.
+    models : Models
+        Where the models go.
+    resume : bool
+        Read runs that are finished, and go on with those that were interrupted.
+    progress : bool
+        Whether a line says how far it is.
+
+    Returns
+    -------
+    SweepRecord
+        The record of the stage.
+
+    Raises
+    ------
+    InputError
+        As `sweep` and `fit` do.
+    """
+    swept = sweep(
+        training.recipe,
+        data,
+        training.axes,
+        draws=_DRAWS,
+        seed=training.seed,
+        runs=models.runs,
+        resume=resume,
+        progress=progress,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+    )
+    models.keep(swept)
+    return SweepRecord(tuple(_model_record(one, data) for one in swept))
+
+
+def decibels(squared_error: float | None, data: Dataset) -> float | None:
+    """PSNR of a squared error per example, where the data have a fixed range.
+
+    Parameters
+    ----------
+    squared_error : float, optional
+        On the network's scale.
+    data : Dataset
+        That it is of.
+
+    Returns
+    -------
+    float or None
+        In dB.
+    """
+    if squared_error is None or data.preprocess.support(data.support).kind not in ("unit", "binary"):
+        return None
+    return psnr(squared_error, math.prod(data.event))
+
+
+def _model_record(one: Swept, data: Dataset) -> ModelRecord:
+    squared_error = None if no_squares(one.vae, data) else one.squared_error
+    return ModelRecord(
+        name=one.name,
+        label=one.label,
+        settings=plain(one.settings),
+        axes=shown(one.settings),
+        epochs=len(one.history.rows),
+        best_epoch=one.history.best_epoch,
+        seconds=one.history.seconds,
+        parameters=sum(p.numel() for p in one.vae.parameters()),
+        latents=one.vae.latents,
+        active=one.active,
+        rate=Summary.of(one.rate),
+        distortion=Summary.of(one.distortion),
+        elbo=Summary.of(one.elbo),
+        iwae=Summary.of(one.iwae),
+        squared_error=squared_error,
+        psnr=decibels(squared_error, data),
+        notes=tuple(one.history.notes),
+    )
