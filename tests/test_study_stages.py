@@ -1,4 +1,4 @@
-"""A study in stages: each leaves its record, is read again where nothing changed, and says how to go on where it fails."""
+"""A study in stages: each leaves its record, which is read where nothing changed, and says how to go on after it."""
 
 import importlib
 import json
@@ -158,7 +158,8 @@ def test_until_a_stage_has_been_made_again_the_old_records_stand_together(digits
 
 @pytest.mark.parametrize("error", [er.InputError("No rival came."), er.CapabilityError("No rival came.")])
 def test_a_refusal_keeps_its_type_and_says_how_to_go_on(digits, copy, monkeypatch, error) -> None:
-    stage_file(copy, "contest").unlink()
+    for stage in ("contest", "account"):
+        stage_file(copy, stage).unlink()
     fails(monkeypatch, "contest", error)
     with pytest.raises(type(error)) as caught:
         er.study(digits, copy, resume=True, command="elbowroom study digits --draws 8 --resume", **SMALL)
@@ -168,7 +169,7 @@ def test_a_refusal_keeps_its_type_and_says_how_to_go_on(digits, copy, monkeypatc
     )
     assert caught.value.__cause__ is error
     page = er.report(copy).read_text(encoding="utf-8")
-    assert "the stage contest has not been run" in page
+    assert "the stages contest and account have not been run" in page
 
 
 def test_an_interrupted_stage_says_how_to_go_on(digits, copy, monkeypatch) -> None:

@@ -148,7 +148,7 @@ def keep_stage(folder: Path, kept: Kept[Any]) -> None:
     """
     for path in _stale(folder, kept):
         path.unlink()
-    plain = _adapter(kept.stage).dump_python(kept, mode="json")
+    plain = _adapter(kept.stage).dump_python(kept)  # and not to JSON, where an Estimate would lose its infinities
     write_atomic(stage_file(folder, kept.stage), json.dumps(plain, indent=1))
 
 
