@@ -78,6 +78,7 @@ def records_of(study: Mapping[str, Any]) -> dict[str, Any]:
             },
             official=(),
             kind="grid" if data["levels"] else "real",
+            seen="unit" if data["levels"] else "real",
             classes=classes,
             preprocess={},
         ),

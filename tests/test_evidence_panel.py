@@ -172,7 +172,7 @@ def digits():
 class TestWhatAStudyWrites:
     def kept(self, vae, digits, run: Path, annealed: int) -> tuple[list[str], list[KeptEstimate]]:
         bounds = {"ELBO": er.evidence.elbo(vae, digits.test[:9], draws=4)}
-        said = _keep_evidence(vae, bounds, digits, run, annealed, 3, False)
+        said = _keep_evidence(vae, bounds, digits.test, run, annealed, 3, False)
         return said, read_estimates(run / "evidence.json")
 
     def test_annealing_is_that_of_the_library_on_the_first_of_a_seeded_order(self, digits, tmp_path) -> None:

@@ -185,7 +185,7 @@ def plane(record: Record) -> Figure:
     )
     if len(models) > 1:
         how += f"The model was chosen on validation among {len(models)}."
-    foot = f"{verdicts.examples(chosen.get('n'), 'validation')}; {figures.count(chosen['draws'], 'draw')} per example."
+    foot = f"{verdicts.examples(chosen['n'], 'validation')}; {figures.count(chosen['draws'], 'draw')} per example."
     lost = [m.label for m in models if not math.isfinite(m.rate[0] + m.distortion[0])]
     if lost:
         foot += f" Not drawn, because training diverged: {', '.join(lost)}."

@@ -1,7 +1,7 @@
 """What the stage `load` leaves: which data the study is of."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["DataRecord"]
@@ -25,6 +25,8 @@ class DataRecord:
         What drew the others.
     kind, support : str
         Kind of the support ("grid", "real", …), and the support in words.
+    seen : str
+        Kind of the support that the network sees, after preprocessing.
     levels : int, optional
         Of the grid, or classes, where the support has them.
     event : tuple of int
@@ -55,6 +57,7 @@ class DataRecord:
     split_seed: int
     kind: str
     support: str
+    seen: str
     levels: int | None
     event: tuple[int, ...]
     image_shape: tuple[int, ...] | None
@@ -71,6 +74,11 @@ class DataRecord:
     def dimensions(self) -> int:
         """Elements of one example."""
         return math.prod(self.event)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells data apart in a study: not what they are called, where they lie, or what is noted about them."""
+        return {name: value for name, value in asdict(self).items() if name not in ("name", "source", "notes")}
 
     @property
     def in_bits(self) -> bool:

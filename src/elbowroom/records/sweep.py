@@ -38,6 +38,8 @@ class ModelRecord:
         Of reconstructions on the network's scale; None where it means nothing.
     psnr : float, optional
         In dB; None where the data have no fixed range.
+    why_no_squares : str, optional
+        Why squared errors and variances mean nothing, in a sentence; None where they mean something.
     notes : tuple of str
         What a person should know about the training.
     """
@@ -58,6 +60,7 @@ class ModelRecord:
     iwae: Summary
     squared_error: float | None
     psnr: float | None
+    why_no_squares: str | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -8,7 +8,7 @@ from elbowroom.records import DataRecord
 
 from .beforehand import check_parts
 
-__all__ = ["data_of", "identity", "load"]
+__all__ = ["data_of", "load"]
 
 
 def data_of(source: Dataset | Any, seed: int) -> Dataset:
@@ -59,6 +59,7 @@ def load(data: Dataset) -> DataRecord:
         split_seed=data.split_seed,
         kind=data.support.kind,
         support=known["support"],
+        seen=data.preprocess.support(data.support).kind,
         levels=data.levels,
         event=tuple(data.event),
         image_shape=None if data.image_shape is None else tuple(data.image_shape),
@@ -71,23 +72,6 @@ def load(data: Dataset) -> DataRecord:
         observed={name: tuple(shape) for name, shape in known.get("observed", {}).items()},
         missing=known.get("missing"),
     )
-
-
-def identity(data: Dataset) -> dict[str, Any]:
-    """What tells data apart in a study: not where they lie, and not what is noted about them.
-
-    Parameters
-    ----------
-    data : Dataset
-        Of the study.
-
-    Returns
-    -------
-    dict
-        Plain values.
-    """
-    known = data.record()
-    return {name: value for name, value in known.items() if name not in ("name", "source", "notes")}
 
 
 def _class_names(data: Dataset) -> dict[int, tuple[str, ...]]:

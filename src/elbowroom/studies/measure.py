@@ -1,41 +1,58 @@
 """The stage `measure`: the chosen model on test, the pictures, and where the variance of every model goes."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from elbowroom import evidence, likelihoods
-from elbowroom.data import Dataset
+from elbowroom.data import Dataset, Examples
 from elbowroom.evidence.records import keep_estimates
 from elbowroom.metrics import reconstruction_error
-from elbowroom.numerics import CapabilityError, Estimate, InputError
-from elbowroom.records import ChoiceRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Support
+from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
 from elbowroom.vae import VAE
 
-from .beforehand import no_squares
 from .latents import latent_record
 from .measured import shuffled
 from .pictures import draw_pictures
 from .train import Models, decibels
 from .variance import ink_record, variance_records
 
-__all__ = ["measure"]
+__all__ = ["MeasureBudget", "measure"]
 
 _PICTURES = 16
+_LEAKING = 1_000  # validation examples that say how much of the likelihood lies outside the range of the data
 _ELBO_DRAWS = 64
 _ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 8, "leapfrog": 5}
 
 
+class MeasureBudget(NamedTuple):
+    """How much is measured of the chosen model.
+
+    Attributes
+    ----------
+    draws : int
+        Of IWAE, per test example.
+    annealed : int
+        Test examples that AIS measures; 0 for none.
+    seed : int
+        Of all noise.
+    """
+
+    draws: int
+    annealed: int
+    seed: int
+
+
 def measure(
     data: Dataset,
+    about: DataRecord,
     models: Models,
     sweep: SweepRecord,
     choice: ChoiceRecord,
+    budget: MeasureBudget,
     *,
-    draws: int,
-    annealed: int,
-    seed: int,
     progress: bool,
 ) -> EvidenceRecord:
     """Measure the chosen model on test, and draw the pictures of all models beside the runs.
@@ -44,16 +61,14 @@ def measure(
     ----------
     data : Dataset
         Of the study.
+    about : DataRecord
+        The record of `load`.
     models : Models
         Those of the sweep.
     sweep, choice : SweepRecord, ChoiceRecord
         The records of `train` and `choose`.
-    draws : int
-        Of IWAE, per test example.
-    annealed : int
-        Test examples that AIS measures; 0 for none.
-    seed : int
-        Of all noise.
+    budget : MeasureBudget
+        How much is measured.
     progress : bool
         Whether a line says how far it is.
 
@@ -63,20 +78,21 @@ def measure(
         The record of the stage.
     """
     vae, run = models[choice.name], models.runs / choice.name
+    draws, annealed, seed = budget
     bounds = {
         "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed),
         f"IWAE-{draws}": evidence.iwae(vae, data.test, draws=draws, seed=seed, progress=progress),
     }
-    not_measured = _keep_evidence(vae, bounds, data, run, annealed, seed, progress)
-    squares = no_squares(vae, data)
+    not_measured = _keep_evidence(vae, bounds, data.test, run, annealed, seed, progress)
+    squares = sweep.model(choice.name).why_no_squares
     record = EvidenceRecord(
         bounds=bounds,
         not_measured=tuple(not_measured),
         latents=latent_record(vae, data),
-        reconstruction=_reconstruction(vae, data, squares),
-        leak=_leak(vae, data),
-        variances=tuple(variance_records(sweep, models, data, seed)),
-        ink=None if squares else ink_record(vae, data, seed),
+        reconstruction=_reconstruction(vae, data.test, about, squares),
+        leak=_leak(vae, data.validation[:_LEAKING], data.preprocess.support(data.support)),
+        variances=tuple(variance_records(sweep, models, data.validation, seed)),
+        ink=None if squares else ink_record(vae, data.validation, seed),
         seed=seed,
         pictured=_PICTURES,
     )
@@ -85,14 +101,14 @@ def measure(
 
 
 def _keep_evidence(
-    vae: VAE, bounds: dict[str, Estimate], data: Dataset, run: Path, annealed: int, seed: int, progress: bool
+    vae: VAE, bounds: dict[str, Estimate], test: Examples, run: Path, annealed: int, seed: int, progress: bool
 ) -> list[str]:
     """Write the run's evidence.json, AIS on some test examples included; what could not be measured, in words."""
     for bound in bounds.values():
         keep_estimates(run / "evidence.json", "test", [bound], {"draws": bound.budget.draws, "seed": seed})
     if not annealed:
         return []
-    examples = shuffled(data.test, min(annealed, len(data.test)))
+    examples = shuffled(test, min(annealed, len(test)))
     try:
         found = evidence.ais(vae, examples, **_ANNEALING, seed=seed, progress=progress)
     except (CapabilityError, InputError) as error:  # a bound less is no reason to lose the study
@@ -101,14 +117,14 @@ def _keep_evidence(
     return []
 
 
-def _reconstruction(vae: VAE, data: Dataset, no_squares: str | None) -> ReconstructionRecord:
-    squared_error = None if no_squares else reconstruction_error(vae, data.test)
-    return ReconstructionRecord(squared_error, decibels(squared_error, data), len(data.test), no_squares)
+def _reconstruction(vae: VAE, test: Examples, about: DataRecord, why_none: str | None) -> ReconstructionRecord:
+    squared_error = None if why_none else reconstruction_error(vae, test)
+    return ReconstructionRecord(squared_error, decibels(squared_error, about), len(test), why_none)
 
 
 @torch.no_grad()
-def _leak(vae: VAE, data: Dataset) -> float | None:
+def _leak(vae: VAE, examples: Examples, seen: Support) -> float | None:
     """Share of the likelihood's mass outside [0, 1], where the data are inside and the family has a cdf."""
-    batch = data.validation[:1_000].batch()
+    batch = examples.batch()
     p_x = vae(batch, vae.keyed_noise(1, batch.index, 0), lay_out=False).p_x
-    return likelihoods.leak(p_x, data.preprocess.support(data.support))
+    return likelihoods.leak(p_x, seen)

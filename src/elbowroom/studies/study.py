@@ -15,8 +15,8 @@ from elbowroom.vae import VAE
 from .account import account
 from .choose import choose
 from .contest import contest
-from .load import data_of, identity, load
-from .measure import measure
+from .load import data_of, load
+from .measure import MeasureBudget, measure
 from .stages import Stages
 from .train import Models, train, training_of
 
@@ -117,19 +117,26 @@ def study(
     if draws < 1 or annealed < 0:
         raise InputError(f"draws must be 1 or more and annealed 0 or more; got {draws} and {annealed}.")
     data = data_of(data, seed)
-    training = training_of(recipe, axes, epochs, data, seed)
+    about = load(data)
+    training = training_of(recipe, axes, epochs, about.sizes["train"], seed)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
     command = command or f"elbowroom study {data.name} --folder {folder}"
     stages = Stages(folder, overwrite=overwrite, resume=resume, command=command)
     models = Models(folder / "runs", recipe if isinstance(recipe, VAE) else None)
-    budget = {"draws": draws, "annealed": annealed, "seed": seed}
+    budget = MeasureBudget(draws, annealed, seed)
 
-    about = stages.record("load", lambda: load(data), identity(data))
+    stages.record("load", lambda: about, about.identity)
     swept = stages.record(
-        "train", lambda: train(data, training, models, resume=resume, progress=progress), training.settings
+        "train",
+        lambda: train(data, about, training, models, resume=resume, progress=progress),
+        training.settings,
     )
     choice = stages.record("choose", lambda: choose(swept), {})
-    found = stages.record("measure", lambda: measure(data, models, swept, choice, **budget, progress=progress), budget)
+    found = stages.record(
+        "measure",
+        lambda: measure(data, about, models, swept, choice, budget, progress=progress),
+        budget._asdict(),
+    )
     rivals = stages.record("contest", lambda: contest(data, seed=seed, progress=progress), {"seed": seed})
     last = stages.record("account", lambda: account(about, swept.model(choice.name), found, rivals), {})
     with stages.going_on("page"):

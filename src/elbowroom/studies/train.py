@@ -13,7 +13,7 @@ from elbowroom.metrics import psnr
 from elbowroom.models import Recipe
 from elbowroom.models.recipe import plain
 from elbowroom.models.words import shown
-from elbowroom.records import ModelRecord, Summary, SweepRecord
+from elbowroom.records import DataRecord, ModelRecord, Summary, SweepRecord
 from elbowroom.sweeps import Swept, sweep
 from elbowroom.training import read_run
 from elbowroom.vae import VAE
@@ -98,7 +98,7 @@ def training_of(
     recipe: Recipe | Mapping[str, Any] | VAE | None,
     axes: Mapping[str, Any] | None,
     epochs: int | None,
-    data: Dataset,
+    rows: int,
     seed: int,
 ) -> Training:
     """What a study trains, its defaults filled in.
@@ -111,8 +111,8 @@ def training_of(
         Default `AXES`, where the objective has them.
     epochs : int, optional
         Default as many as make 5,000 steps.
-    data : Dataset
-        To be trained on.
+    rows : int
+        Training examples.
     seed : int
         Of the weights, where `recipe` is no `Recipe`.
 
@@ -128,17 +128,21 @@ def training_of(
         axes = {name: values for name, values in AXES.items() if words.trains_by(name)}
     batch_size = words.training.get("batch_size", _BATCH)
     if epochs is None:
-        epochs = math.ceil(_STEPS / math.ceil(len(data.train) / batch_size))
+        epochs = math.ceil(_STEPS / math.ceil(rows / batch_size))
     return Training(recipe, axes, epochs, batch_size, seed)
 
 
-def train(data: Dataset, training: Training, models: Models, *, resume: bool, progress: bool) -> SweepRecord:
+def train(
+    data: Dataset, about: DataRecord, training: Training, models: Models, *, resume: bool, progress: bool
+) -> SweepRecord:
     """Train a model for every combination on the axes, and measure each on validation.
 
     Parameters
     ----------
     data : Dataset
         Of the study.
+    about : DataRecord
+        The record of `load`.
     training : Training
         What is trained.
     models : Models
@@ -171,31 +175,31 @@ def train(data: Dataset, training: Training, models: Models, *, resume: bool, pr
         batch_size=training.batch_size,
     )
     models.keep(swept)
-    return SweepRecord(tuple(_model_record(one, data) for one in swept))
+    return SweepRecord(tuple(_model_record(one, about, no_squares(one.vae, data)) for one in swept))
 
 
-def decibels(squared_error: float | None, data: Dataset) -> float | None:
+def decibels(squared_error: float | None, about: DataRecord) -> float | None:
     """PSNR of a squared error per example, where the data have a fixed range.
 
     Parameters
     ----------
     squared_error : float, optional
         On the network's scale.
-    data : Dataset
-        That it is of.
+    about : DataRecord
+        The data that it is of.
 
     Returns
     -------
     float or None
         In dB.
     """
-    if squared_error is None or data.preprocess.support(data.support).kind not in ("unit", "binary"):
+    if squared_error is None or about.seen not in ("unit", "binary"):
         return None
-    return psnr(squared_error, math.prod(data.event))
+    return psnr(squared_error, about.dimensions)
 
 
-def _model_record(one: Swept, data: Dataset) -> ModelRecord:
-    squared_error = None if no_squares(one.vae, data) else one.squared_error
+def _model_record(one: Swept, about: DataRecord, why_no_squares: str | None) -> ModelRecord:
+    squared_error = None if why_no_squares else one.squared_error
     return ModelRecord(
         name=one.name,
         label=one.label,
@@ -212,6 +216,7 @@ def _model_record(one: Swept, data: Dataset) -> ModelRecord:
         elbo=Summary.of(one.elbo),
         iwae=Summary.of(one.iwae),
         squared_error=squared_error,
-        psnr=decibels(squared_error, data),
+        psnr=decibels(squared_error, about),
+        why_no_squares=why_no_squares,
         notes=tuple(one.history.notes),
     )

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elbowroom.data import Dataset
+from elbowroom.data import Examples
 from elbowroom.metrics import VarianceBudget, variance_budget
 from elbowroom.numerics import derived_seed
 from elbowroom.records import InkRecord, Number, SweepRecord, VarianceRecord
 from elbowroom.vae import VAE
 
-from .beforehand import no_squares
 from .train import Models
 
 __all__ = ["ink_record", "variance_records", "variance_with_error"]
@@ -22,15 +21,15 @@ _DRAWS = 2_000
 _REPEATS = 10
 
 
-def variance_records(sweep: SweepRecord, models: Models, data: Dataset, seed: int) -> Iterator[VarianceRecord]:
+def variance_records(sweep: SweepRecord, models: Models, examples: Examples, seed: int) -> Iterator[VarianceRecord]:
     """The split of Var x of every model whose squares mean something, z over its aggregate posterior.
 
     Parameters
     ----------
     sweep, models : SweepRecord, Models
         The models.
-    data : Dataset
-        Of the study; its validation examples are taken.
+    examples : Examples
+        For validation.
     seed : int
         Of the draws.
 
@@ -40,9 +39,8 @@ def variance_records(sweep: SweepRecord, models: Models, data: Dataset, seed: in
         On the scale that the networks see.
     """
     for one in sweep.models:
-        vae = models[one.name]
-        if no_squares(vae, data) is None:
-            yield _record(one.name, variance_budget(vae, data.validation, draws=_DRAWS, seed=seed))
+        if one.why_no_squares is None:
+            yield _record(one.name, variance_budget(models[one.name], examples, draws=_DRAWS, seed=seed))
 
 
 def _record(name: str, budget: VarianceBudget) -> VarianceRecord:
@@ -57,15 +55,15 @@ def _record(name: str, budget: VarianceBudget) -> VarianceRecord:
     )
 
 
-def ink_record(vae: VAE, data: Dataset, seed: int) -> InkRecord:
+def ink_record(vae: VAE, examples: Examples, seed: int) -> InkRecord:
     """Variance of the sum of all elements; independent budgets tell how sure its parts are.
 
     Parameters
     ----------
     vae : VAE
         The chosen model.
-    data : Dataset
-        Of the study; its validation examples are taken.
+    examples : Examples
+        For validation.
     seed : int
         Of the draws.
 
@@ -74,17 +72,17 @@ def ink_record(vae: VAE, data: Dataset, seed: int) -> InkRecord:
     InkRecord
         On the scale that the networks see.
     """
-    budgets = [variance_budget(vae, data.validation, draws=_DRAWS, seed=derived_seed(seed, i)) for i in range(_REPEATS)]
+    budgets = [variance_budget(vae, examples, draws=_DRAWS, seed=derived_seed(seed, i)) for i in range(_REPEATS)]
     parts = ("latent", "noise_diagonal", "noise_covariance")
     drawn = np.array([[getattr(budget, f"ink_{part}") for part in parts] for budget in budgets])
     means, errors = drawn.mean(0), drawn.std(0, ddof=1) / math.sqrt(_REPEATS)
     found = {part: Number(float(mean), float(se)) for part, mean, se in zip(parts, means, errors, strict=True)}
-    return InkRecord(data=Number(*_data_ink(vae, data, seed)), **found, draws=_DRAWS * _REPEATS)
+    return InkRecord(data=Number(*_data_ink(vae, examples, seed)), **found, draws=_DRAWS * _REPEATS)
 
 
 @torch.no_grad()
-def _data_ink(vae: VAE, data: Dataset, seed: int) -> tuple[float, float]:
-    batch = data.validation.batch()
+def _data_ink(vae: VAE, examples: Examples, seed: int) -> tuple[float, float]:
+    batch = examples.batch()
     given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
     return variance_with_error(given["x"][0].flatten(1).sum(1).double().cpu().numpy())
 
