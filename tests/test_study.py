@@ -17,7 +17,7 @@ from elbowroom.evidence.resuming import joined
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
 from elbowroom.records import read_study
 from elbowroom.studies import measure_run, sample_run
-from elbowroom.studies.classics import classics
+from elbowroom.studies.contest import classics
 from elbowroom.studies.pictures import _has_grid
 from elbowroom.studies.variance import variance_with_error
 

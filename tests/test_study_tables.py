@@ -9,9 +9,9 @@ import torch
 from scipy import stats
 
 import elbowroom as er
-from elbowroom.studies.beforehand import no_squares
-from elbowroom.studies.classics import classics, classics_left_out
+from elbowroom.studies.contest import classics, classics_left_out
 from elbowroom.studies.latents import comparable
+from elbowroom.studies.train import why_no_squares
 
 SMALL = {
     "recipe": {"latents": 2},
@@ -234,13 +234,14 @@ def test_pictures_have_means_where_columns_have_them(mixed) -> None:
 
 def test_what_has_no_mean_is_known_before_training() -> None:
     data = er.load_data(np.random.default_rng(0).integers(0, 5, (60, 3)), preprocess="none")
-    assert no_squares(er.models.build({"latents": 2}, data), data) is None
+    some, support = data.validation[:2], data.support
+    assert why_no_squares(er.models.build({"latents": 2}, data), support, some) is None
     vae = er.VAE(
         er.priors.StandardNormal(2),
         er.posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),
         er.likelihoods.Categorical(torch.nn.Linear(2, 15), 3, levels=5, ordered=False),
     )
-    assert "has no mean" in (no_squares(vae, data) or "")
+    assert "has no mean" in (why_no_squares(vae, support, some) or "")
 
 
 def test_a_part_too_small_is_refused_before_anything_is_written(tmp_path) -> None:

@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 from elbowroom.data import Dataset, load_data
+from elbowroom.numerics import InputError
 from elbowroom.records import DataRecord
 
-from .beforehand import check_parts
-
 __all__ = ["data_of", "load"]
+
+_LEAST = 2  # examples of a part, so that means over it have an error
 
 
 def data_of(source: Dataset | Any, seed: int) -> Dataset:
@@ -32,7 +33,7 @@ def data_of(source: Dataset | Any, seed: int) -> Dataset:
         As `load_data` does, and where a part is too small or has missing cells.
     """
     data = source if isinstance(source, Dataset) else load_data(source, seed=seed)
-    check_parts(data)
+    _check_parts(data)
     return data
 
 
@@ -85,3 +86,18 @@ def _class_names(data: Dataset) -> dict[int, tuple[str, ...]]:
         for i, (name, one) in enumerate(zip(columns, kinds, strict=True))
         if one.kind == "categorical"
     }
+
+
+def _check_parts(data: Dataset) -> None:
+    """Raise InputError where a part is too small to train on, choose by or measure on, or has missing cells."""
+    if data.train.fill is not None:
+        raise InputError(
+            f"{data.name!r} has missing cells, and the classics of a study score complete rows alone: train with "
+            f"er.fit and measure with er.evidence, or load complete rows."
+        )
+    for name, part in data.parts.items():
+        if len(part) < _LEAST:
+            raise InputError(
+                f"A study needs {_LEAST} {name} examples or more, and {data.name!r} has {len(part)}: load the data "
+                f"with a larger share for that part."
+            )

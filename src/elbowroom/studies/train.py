@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors.torch import load_file
 
-from elbowroom.data import Dataset
+from elbowroom.data import Dataset, Examples
+from elbowroom.distributions import capabilities
 from elbowroom.metrics import psnr
 from elbowroom.models import Recipe
 from elbowroom.models.recipe import plain
 from elbowroom.models.words import shown
+from elbowroom.numerics import Support
 from elbowroom.records import DataRecord, ModelRecord, Summary, SweepRecord
 from elbowroom.sweeps import Swept, sweep
 from elbowroom.training import read_run
 from elbowroom.vae import VAE
 from elbowroom.vae.files import model_recipe
+from elbowroom.vae.model import evaluating
 
-from .beforehand import no_squares
-
-__all__ = ["AXES", "Models", "Training", "decibels", "train", "training_of"]
+__all__ = ["AXES", "Models", "Training", "decibels", "train", "training_of", "why_no_squares"]
 
 AXES: Mapping[str, Sequence[Any]] = {"beta": (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)}
 """What a study sweeps over, where its objective has it."""
@@ -175,7 +177,8 @@ def train(
         batch_size=training.batch_size,
     )
     models.keep(swept)
-    return SweepRecord(tuple(_model_record(one, about, no_squares(one.vae, data)) for one in swept))
+    some = data.validation[:2]
+    return SweepRecord(tuple(_model_record(one, about, why_no_squares(one.vae, data.support, some)) for one in swept))
 
 
 def decibels(squared_error: float | None, about: DataRecord) -> float | None:
@@ -220,3 +223,34 @@ def _model_record(one: Swept, about: DataRecord, why_no_squares: str | None) -> 
         why_no_squares=why_no_squares,
         notes=tuple(one.history.notes),
     )
+
+
+@torch.no_grad()
+def why_no_squares(vae: VAE, support: Support, examples: Examples) -> str | None:
+    """Why squared errors and variances mean nothing of a model.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    support : Support
+        Of the data.
+    examples : Examples
+        Some of the data.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where they mean something.
+    """
+    support, said = vae.preprocess.support(support), "There is no squared error and no split of the variance"
+    if support.kind == "categorical":
+        return f"{said}: the data are classes without an order, which have no mean."
+    if support.kind == "mixed":
+        classes = any(one.kind == "categorical" for one in support.columns)
+        also = ", and classes without an order have no mean" if classes else ""
+        return f"{said}: the columns are of different kinds, whose squares have no unit in common{also}."
+    batch = examples.batch()
+    with evaluating(vae):
+        p_x = vae(batch, vae.keyed_noise(1, batch.index, 0), lay_out=False).p_x
+    return None if "mean" in capabilities(p_x) else f"{said}: the model's p(x | z) has no mean."
