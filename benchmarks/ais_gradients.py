@@ -19,7 +19,8 @@ import torch
 from record import write_record
 
 import elbowroom as er
-from elbowroom.evidence import annealing, hmc
+from elbowroom.evidence import _ais as annealing
+from elbowroom.sampling import hmc
 
 LIMIT = 0.6
 WIDTHS, CHAINS, LEAPFROG, TRANSITIONS = [50, 200, 200, 784], 16, 10, 3

@@ -24,9 +24,9 @@ from record import write_record
 from torch import Tensor
 
 import elbowroom as er
-from elbowroom.evidence.bidirectional import _measured, _simulated
-from elbowroom.evidence.schedules import fixed_schedule
-from elbowroom.training import read_run
+from elbowroom.evidence._bdmc import _measured, _simulated
+from elbowroom.runs import read_run
+from elbowroom.sampling.schedules import fixed_schedule
 
 POINTS, CHAINS, SEED, TRIAL = 16, 16, 0, 10
 

@@ -32,7 +32,7 @@ import elbowroom as er
 from elbowroom.numerics import Batch
 from elbowroom.training.engines import Adam, Alone
 from elbowroom.training.loop import Loop, Settings, Split
-from elbowroom.training.step import TrainingStep
+from elbowroom.training.training_step import TrainingStep
 
 LIMIT = 1.15  # median ratio of step, and of whole fit, to bare
 PIXELS, HIDDEN, LATENTS, BATCH, RATE, FLOOR = 784, 200, 50, 100, 1e-3, 1e-5

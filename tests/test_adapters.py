@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_
 import elbowroom as er
 from elbowroom.adapters import from_modules
 from elbowroom.exact import log_evidence_by_quadrature
-from elbowroom.training import read_run
+from elbowroom.runs import read_run
 
 D, LATENTS, N = 12, 2, 20
 

@@ -10,9 +10,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.evidence import ais, annealing, bdmc, hmc, iwae, rate_distortion_curve, schedules
+from elbowroom.evidence import _ais as annealing
+from elbowroom.evidence import ais, bdmc, iwae, rate_distortion_curve
 from elbowroom.evidence.importance import log_mean_exp
 from elbowroom.exact import LinearVAE, ProbabilisticPCA, log_evidence_by_quadrature
+from elbowroom.sampling import hmc, schedules
 
 F64 = torch.float64
 WORDS = [("prior", "sigmoid"), ("prior", "adaptive"), ("posterior", "linear"), ("posterior", "adaptive")]

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.evidence import ais, annealing, bdmc, bidirectional, simulated_against_real
+from elbowroom.evidence import _ais as annealing
+from elbowroom.evidence import _bdmc as bidirectional
+from elbowroom.evidence import ais, bdmc, simulated_against_real
 from elbowroom.evidence.importance import log_mean_exp
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
 

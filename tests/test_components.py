@@ -20,7 +20,7 @@ from elbowroom import likelihoods, posteriors, priors
 from elbowroom.components import Component
 from elbowroom.distributions import capabilities, draw, simulate
 from elbowroom.networks import mlp
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 EVENT, READS = 4, 3
 ARGUMENTS: dict[str, dict[str, object]] = {

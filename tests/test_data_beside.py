@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import elbowroom as er
 from elbowroom.data import load_data
 from elbowroom.networks import mlp
-from elbowroom.runs import recipe_of
+from elbowroom.recipes import recipe_of
 
 N = 40
 

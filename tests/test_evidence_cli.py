@@ -12,15 +12,13 @@ import pytest
 import torch
 
 import elbowroom as er
-from elbowroom import cli, evidence, likelihoods, networks, posteriors, priors
-from elbowroom.evidence.records import keep_estimates, read_estimates
-from elbowroom.evidence.resuming import Partial, joined, measured_in_groups
+from elbowroom import cli, evidence, likelihoods, networks, posteriors, priors, progress
 from elbowroom.models import build
 from elbowroom.numerics import CapabilityError, Estimate, InputError
-from elbowroom.runs import progress
-from elbowroom.studies import measure_run
-from elbowroom.studies.measured import shuffled
-from elbowroom.training import read_run
+from elbowroom.runs import measure_run, read_run
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.partial_estimates import Partial, joined, measured_in_groups
+from elbowroom.runs.saved_estimates import keep_estimates, read_estimates
 
 AIS = {"temperatures": 4, "chains": 128, "leapfrog": 1, "points": 9}  # three groups
 COMMAND = [word for name, value in AIS.items() for word in (f"--{name}", str(value))]

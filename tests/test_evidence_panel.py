@@ -13,15 +13,15 @@ import pytest
 
 import elbowroom as er
 from elbowroom import figures
-from elbowroom.evidence.records import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.pages import report
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
-from elbowroom.studies.measured import shuffled
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.history import History
+from elbowroom.runs.saved_estimates import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.studies.study import _keep_evidence
 from elbowroom.sweeps import Swept
-from elbowroom.training.history import History
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON = np.random.default_rng(0).normal(-100.0, 20.0, 400)  # what examples differ by, the same for every estimator

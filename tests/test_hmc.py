@@ -10,7 +10,7 @@ from scipy.stats import kstest, norm, rankdata, truncnorm
 from torch import Tensor
 
 import elbowroom as er
-from elbowroom.evidence import effective_draws, hmc, rhat
+from elbowroom.sampling import effective_draws, hmc, rhat
 
 F64 = torch.float64
 MEAN = torch.tensor([1.0, -2.0, 0.5], dtype=F64)

@@ -17,7 +17,7 @@ from elbowroom import VAE, InputError, fit, likelihoods, load_data, load_model, 
 from elbowroom.distributions import capabilities, simulate
 from elbowroom.numerics import Batch, CapabilityError, Support
 from elbowroom.objectives import Elbo
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 from elbowroom.training import TrainingStep
 from elbowroom.training.engines import Adam, Alone, Stacked
 

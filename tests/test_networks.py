@@ -14,7 +14,7 @@ from torch.nn.grad import conv2d_input
 from elbowroom.networks import conv, mlp, preset, residual, stackable
 from elbowroom.networks.layers import side_by_side
 from elbowroom.numerics import InputError
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 IMAGE = (2, 7, 10)
 KINDS = {

@@ -21,7 +21,7 @@ from elbowroom.preprocess import (
     Preprocess,
     Standardise,
 )
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 EVENT = (2, 3)
 

@@ -17,8 +17,9 @@ import elbowroom as er
 from elbowroom.numerics import Batch, Noise
 from elbowroom.objectives import Elbo, Geco, Loss, Objective
 from elbowroom.procedures import Phase, Procedure, WakeSleep
-from elbowroom.runs import build, recipe_of
-from elbowroom.training import History, TrainingStep, fit_stacked, read_run, why_alone
+from elbowroom.recipes import build, recipe_of
+from elbowroom.runs import History, read_run
+from elbowroom.training import TrainingStep, fit_stacked, why_alone
 from elbowroom.training.loop import Loop
 
 D, LATENTS = 6, 3

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import elbowroom as er
 from elbowroom.networks import conv, mlp
-from elbowroom.runs import build, recipe_of
-from elbowroom.vae.files import FORMAT, model_recipe
+from elbowroom.recipes import build, recipe_of
+from elbowroom.vae.model_files import FORMAT, model_recipe
 
 
 class Twice(nn.Module):

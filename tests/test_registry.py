@@ -13,14 +13,13 @@ from torch import nn
 
 import elbowroom as er
 from elbowroom import cli, evidence
-from elbowroom.evidence import registry
-from elbowroom.evidence.records import KeptEstimate, read_estimates
-from elbowroom.evidence.resuming import Partial, joined, measured_in_groups
+from elbowroom.evidence import estimators as registry
 from elbowroom.exact import LinearVAE
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
-from elbowroom.studies import measure_run
-from elbowroom.training import read_run
+from elbowroom.runs import measure_run, read_run
+from elbowroom.runs.partial_estimates import Partial, joined, measured_in_groups
+from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
 FEWER = {"draws": 512, "temperatures": 40, "leapfrog": 3, "chains": 64, "warm_up": 20}  # of what a command costs
 POINTS = 9

@@ -9,7 +9,15 @@ from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
-from elbowroom.metrics import changed_class, frechet_distance, manifolds, precision_recall, small_classifier
+from elbowroom.metrics import (
+    _precision_recall as manifolds,
+)
+from elbowroom.metrics import (
+    changed_class,
+    frechet_distance,
+    precision_recall,
+    small_classifier,
+)
 from elbowroom.numerics import InputError
 
 

@@ -13,7 +13,7 @@ from elbowroom.distributions import MaternField
 from elbowroom.likelihoods import structured
 from elbowroom.networks import stackable
 from elbowroom.numerics import InputError, Support
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 D64 = torch.float64
 

@@ -12,10 +12,10 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
 import elbowroom as er
-from elbowroom.evidence.records import read_estimates
-from elbowroom.evidence.resuming import joined
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
-from elbowroom.studies import measure_run, sample_run
+from elbowroom.runs import measure_run, sample_run
+from elbowroom.runs.partial_estimates import joined
+from elbowroom.runs.saved_estimates import read_estimates
 from elbowroom.studies.classics import classics
 from elbowroom.studies.variance import variance_with_error
 

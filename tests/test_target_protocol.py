@@ -13,7 +13,7 @@ from torch.distributions import Independent, Normal
 
 import elbowroom as er
 from elbowroom import evidence
-from elbowroom.evidence import bidirectional
+from elbowroom.evidence import _bdmc as bidirectional
 from elbowroom.evidence import target as target_module
 from elbowroom.exact import log_evidence_by_quadrature
 from elbowroom.numerics import CapabilityError, InputError, keyed_normal

@@ -18,7 +18,8 @@ from torch import nn
 
 import elbowroom as er
 from elbowroom.objectives import Elbo
-from elbowroom.training import History, fit_stacked, read_run
+from elbowroom.runs import History, read_run
+from elbowroom.training import fit_stacked
 from elbowroom.training.engines import Adam
 from elbowroom.training.loop import Loop
 

@@ -37,7 +37,7 @@ def train(run: Path) -> None:
 
 def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> None:
     """The gap over simulated points."""
-    from elbowroom.training import read_run
+    from elbowroom.runs import read_run
 
     vae, history = read_run(run)
     began, cpu = time.perf_counter(), time.process_time()
@@ -68,7 +68,7 @@ def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> N
 
 def compare(run: Path, record: Path, points: int, settings: dict[str, int]) -> None:
     """The same annealing on test images and on as many simulated ones."""
-    from elbowroom.training import read_run
+    from elbowroom.runs import read_run
 
     vae, _ = read_run(run)
     test = load().test

@@ -38,7 +38,7 @@ def train(run: Path, epochs: int, batch_size: int, activation: str, lr: float) -
 
 def evaluate(run: Path, record: Path, draws: int, points: int) -> None:
     """IWAE with both errors on the test set, or on the first `points` of a seeded order of it."""
-    from elbowroom.training import read_run
+    from elbowroom.runs import read_run
 
     data = er.load_data("mnist", preprocess="binarise", validation=2_000)
     vae, history = read_run(run)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import elbowroom as er
+from elbowroom.atomic import write_atomic
 from elbowroom.exact import ProbabilisticPCA, Table, active_at, linear_elbo, optimal_encoder, train_tables
 
 HERE = Path(__file__).parent
@@ -84,7 +85,7 @@ def main() -> None:
         "shared": shared_tables(start),
         "linear": linear_vae(),
     }
-    er.runs.write_atomic(HERE / "record.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(HERE / "record.json", json.dumps(record, indent=1) + "\n")
     show(record)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from elbowroom import posteriors, priors
 from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import InputError
-from elbowroom.runs import described
-from elbowroom.vae.model import VAE, evaluating
+from elbowroom.recipes import described
+from elbowroom.vae.vae import VAE, evaluating
 
 __all__ = ["from_modules"]
 

@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 from elbowroom.components import Component, at_least_two
 from elbowroom.distributions.flows import zuko
 from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 __all__ = ["Categorical", "DiagonalNormal", "Flow"]
 

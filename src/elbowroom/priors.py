@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from elbowroom.components import Component, as_event, at_least_two
 from elbowroom.distributions.unit_normal import UnitNormal
 from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 __all__ = ["Categorical", "Mixture", "StandardNormal", "Vamp"]
 

@@ -12,10 +12,10 @@ from torch.utils._pytree import tree_leaves
 
 from elbowroom.numerics import Batch, CapabilityError, InputError, Rows
 from elbowroom.numerics.noise import DRAW_BLOCK
-from elbowroom.runs import Progress
+from elbowroom.progress import Progress
 from elbowroom.vae import Terms
-from elbowroom.vae.model import evaluating
 from elbowroom.vae.terms import KL
+from elbowroom.vae.vae import evaluating
 
 from .target import Subject, Target, subject_of
 

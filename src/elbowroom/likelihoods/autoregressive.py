@@ -13,11 +13,11 @@ from torch.distributions import Distribution, Independent
 from torch.nn.functional import one_hot, pad, silu
 
 from elbowroom import distributions
-from elbowroom.distributions.sparse_precision import fronts, later_neighbours
+from elbowroom.distributions.sparse_precision_normal import fronts, later_neighbours
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood
+from .likelihood import Likelihood
 from .structured import image_of
 
 __all__ = ["Autoregressive"]

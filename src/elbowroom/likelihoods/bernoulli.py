@@ -8,11 +8,11 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from elbowroom.distributions.bernoulli import BinaryBernoulli
+from elbowroom.distributions.binary_bernoulli import BinaryBernoulli
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood
+from .likelihood import Likelihood
 
 __all__ = ["Bernoulli"]
 

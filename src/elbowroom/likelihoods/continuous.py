@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 
 from elbowroom.distributions import StudentT as StudentTDistribution
 from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled
 

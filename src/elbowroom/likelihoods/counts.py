@@ -11,9 +11,9 @@ from elbowroom.distributions import NegativeBinomial as NegativeBinomialDistribu
 from elbowroom.distributions import Poisson as PoissonDistribution
 from elbowroom.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood, refuse
+from .likelihood import Likelihood, refuse
 from .links import bounded
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflatedNegativeBinomial"]

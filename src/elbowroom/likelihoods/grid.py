@@ -12,9 +12,9 @@ from elbowroom.distributions import DiscretisedLogistic as DiscretisedLogisticDi
 from elbowroom.distributions import DiscretisedNormal as DiscretisedNormalDistribution
 from elbowroom.distributions import Levels
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood, refuse
+from .likelihood import Likelihood, refuse
 from .scaled import Scale, Scaled
 
 __all__ = ["Categorical", "DiscretisedLogistic", "DiscretisedNormal"]

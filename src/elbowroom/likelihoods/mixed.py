@@ -8,9 +8,9 @@ from torch.distributions import Distribution
 
 from elbowroom.distributions.columns import Columns
 from elbowroom.numerics import Given, InputError, Support, infer_support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood
+from .likelihood import Likelihood
 
 __all__ = ["Mixed"]
 

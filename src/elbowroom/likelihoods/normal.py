@@ -11,7 +11,7 @@ from torch.distributions import Normal as TorchNormal
 
 from elbowroom.distributions import capabilities, require
 from elbowroom.numerics import Given, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled
 

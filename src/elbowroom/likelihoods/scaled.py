@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from elbowroom.numerics import InputError, Support
 
-from .base import CONTINUOUS, Likelihood, refuse
+from .likelihood import CONTINUOUS, Likelihood, refuse
 
 __all__ = ["Scale", "Scaled", "pca_residuals"]
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom import distributions
-from elbowroom.distributions.fields import likeliest_field
-from elbowroom.distributions.sparse_precision import later_neighbours
+from elbowroom.distributions.matern_field import likeliest_field
+from elbowroom.distributions.sparse_precision_normal import later_neighbours
 from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled, pca_residuals
 

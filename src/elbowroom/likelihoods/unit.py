@@ -11,9 +11,9 @@ from elbowroom.distributions import ContinuousBernoulli as ContinuousBernoulliDi
 from elbowroom.distributions import LogitNormal as LogitNormalDistribution
 from elbowroom.distributions import TruncatedNormal as TruncatedNormalDistribution
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood, refuse
+from .likelihood import Likelihood, refuse
 from .links import bounded
 from .scaled import Scale, Scaled, alternatives
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 from .layers import activation_layers, at_least_one, dense_step, norm_layers, side_by_side
 

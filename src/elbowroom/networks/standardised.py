@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 __all__ = ["standardised"]
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 __all__ = ["tempered"]
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import Batch, InputError, Noise
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import KL
 
-from .base import Loss, Objective
+from .objective import Loss, Objective
 
 __all__ = ["Elbo"]
 

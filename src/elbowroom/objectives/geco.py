@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import Batch, InputError, Noise
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
-from .base import Loss, Objective
+from .objective import Loss, Objective
 
 __all__ = ["Geco"]
 

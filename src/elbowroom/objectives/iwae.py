@@ -5,10 +5,10 @@ import math
 from torch import Tensor
 
 from elbowroom.numerics import Batch, InputError, Noise
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
-from .base import Loss, Objective
+from .objective import Loss, Objective
 
 __all__ = ["Iwae"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elbowroom import figures
-from elbowroom.runs import write_atomic
+from elbowroom.atomic import write_atomic
 
 from . import parts, verdicts
 from .estimators import evidence_panel

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.evidence.records import KeptEstimate, read_estimates
 from elbowroom.numerics import Estimate, InputError
+from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
 __all__ = ["VERSION", "Record", "read_record"]
 

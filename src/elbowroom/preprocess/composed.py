@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import PLAIN, Preprocess, constant
+from .preprocess import PLAIN, Preprocess, constant
 
 __all__ = ["Chain", "Columns"]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Preprocess, constant
+from .preprocess import Preprocess, constant
 
 __all__ = ["Affine", "Logit", "Standardise"]
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.exact import fit_latent_classes
-from elbowroom.likelihoods.base import CONTINUOUS
+from elbowroom.likelihoods.likelihood import CONTINUOUS
 from elbowroom.numerics import Budget, Estimate, Support, keyed_uniform
-from elbowroom.runs import Progress
+from elbowroom.progress import Progress
 
 __all__ = ["Classic", "as_seen", "classics", "classics_left_out"]
 

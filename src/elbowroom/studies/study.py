@@ -16,22 +16,22 @@ import torch
 from torch import nn
 
 from elbowroom import evidence, likelihoods, networks
+from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples, load_data
-from elbowroom.evidence.records import keep_estimates
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy, psnr, reconstruction_error
 from elbowroom.models import Recipe
-from elbowroom.models.building import class_counts
+from elbowroom.models._build import class_counts
 from elbowroom.models.words import shown
 from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.pages import report
 from elbowroom.pages.records import VERSION
-from elbowroom.runs import write_atomic
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.saved_estimates import keep_estimates
 from elbowroom.sweeps import Swept, choose, sweep
 from elbowroom.vae import VAE
 
 from .beforehand import check_parts, no_squares
 from .classics import Classic, classics, classics_left_out
-from .measured import shuffled
 from .pictures import draw_pictures
 from .variance import variance_record
 from .verdict import difference_to, verdict

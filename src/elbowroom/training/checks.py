@@ -11,12 +11,12 @@ from elbowroom.data import Dataset
 from elbowroom.numerics import Batch, InputError, Noise
 from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
-from elbowroom.vae.model import evaluating
+from elbowroom.vae.vae import evaluating
 
 from .loop import Settings, steps_per_epoch
 from .selection import SELECT, fixed_normal
 from .split import Split
-from .step import TrainingStep
+from .training_step import TrainingStep
 
 __all__ = ["check", "reason", "two_examples"]
 

@@ -10,15 +10,15 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from elbowroom.numerics import Batch, InputError, Noise
+from elbowroom.runs.history import History
 
 from .adam import Adam
 from .checks import reason
 from .engines import Alone, Record
-from .history import History
-from .step import TrainingStep
+from .training_step import TrainingStep
 
 if TYPE_CHECKING:
-    from .fitting import Plan
+    from ._fit import Plan
 
 __all__ = ["train_with_fabric"]
 

@@ -16,7 +16,7 @@ from elbowroom.vae import VAE
 from .adam import Adam
 from .checks import reason, two_examples
 from .engines import Stacked
-from .step import TrainingStep
+from .training_step import TrainingStep
 
 __all__ = ["groups", "reason_alone", "why_alone"]
 

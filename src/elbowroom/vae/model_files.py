@@ -1,0 +1,133 @@
+"""A model in one file: weights as safetensors, and a recipe in plain words in the file's header."""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from elbowroom.atomic import write_atomic
+from elbowroom.components import Blocks
+from elbowroom.numerics import InputError
+from elbowroom.recipes import build, recipe_of
+
+from .vae import VAE
+
+# Kinds register themselves when their modules are imported.
+_ROOMS_WITH_KINDS = ("priors", "posteriors", "likelihoods", "preprocess", "networks", "adapters")
+_PARTS = ("prior", "posterior", "likelihood", "preprocess")
+
+__all__ = ["FORMAT", "load_model", "model_recipe", "save_model"]
+
+FORMAT = 2
+"""Version of the recipe; version 1 described a module at every place where it stood, and is read too."""
+
+_READ = (1, FORMAT)
+
+
+def model_recipe(vae: VAE) -> dict[str, Any]:
+    """How the model was made, in plain values; the user's own modules are named "encoder", "decoder", or by block."""
+
+    def blocks(part: Blocks, role: str) -> tuple[dict[str, Any], dict[str, str]]:
+        name = "{role}" if len(part) == 1 else "{role}.{block}"
+        return dict(part.items()), {key: name.format(role=role, block=key) for key in part}
+
+    (prior, priors), (posterior, posteriors) = blocks(vae.prior, "prior"), blocks(vae.posterior, "encoder")
+    parts = {"prior": prior, "posterior": posterior, "likelihood": vae.likelihood, "preprocess": vae.preprocess}
+    names = {"prior": priors, "posterior": posteriors, "likelihood": "decoder", "preprocess": "preprocess"}
+    return {"version": FORMAT, **recipe_of(parts, names)}
+
+
+def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> VAE:
+    """The model that `model_recipe` described, with fresh weights."""
+    for room in _ROOMS_WITH_KINDS:
+        _import_all(f"elbowroom.{room}")
+    if not isinstance(recipe, Mapping):
+        raise InputError(f"A model's recipe is a table of its parts; this one is a {type(recipe).__name__}.")
+    if recipe.get("version") not in _READ:
+        raise InputError(
+            f"The recipe is of version {recipe.get('version')!r} and this elbowroom reads versions 1 and {FORMAT}: "
+            f"use the elbowroom that wrote it, or train again."
+        )
+    missing = [name for name in _PARTS if name not in recipe]
+    if missing:
+        raise InputError(f"The recipe lacks the {missing[0]}; save the model again with er.save_model.")
+    parts: dict[str, Any] = build({name: recipe[name] for name in _PARTS}, modules)
+    return VAE(**parts)
+
+
+def save_model(vae: VAE, path: str | Path) -> Path:
+    """Write the model to one file, atomically: safetensors with the recipe (YAML) in its header. Returns the path."""
+    path = Path(path)
+    recipe = yaml.safe_dump(model_recipe(vae), sort_keys=False)
+    # Cloned, because a network that stands in two places is two entries of one memory, which safetensors refuses.
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in vae.state_dict().items()}
+    metadata = {"recipe": recipe, "tied": json.dumps(_tied(vae))}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    return path
+
+
+def _tied(vae: VAE) -> list[list[str]]:
+    """Names of the parameters that stand under several, by parameter."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in vae.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return [same for same in names.values() if len(same) > 1]
+
+
+def _tie(vae: VAE, tied: list[list[str]]) -> None:
+    for first, *others in tied:
+        for name in others:
+            module, _, own = name.rpartition(".")
+            setattr(vae.get_submodule(module), own, vae.get_parameter(first))
+
+
+def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None) -> VAE:
+    """The model that `save_model` wrote, in evaluation mode. `modules`: the user's own networks by name.
+
+    A network that stood in two places stands in two places again, as one.
+
+    Raises InputError for a missing, damaged or foreign file, an unknown version, or a module that was not given.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no model file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged or is no safetensors file ({error}): save the model again.") from error
+    if "recipe" not in header:
+        raise InputError(f"{path} holds weights but no recipe; elbowroom writes models with er.save_model.")
+    try:
+        recipe = yaml.safe_load(header["recipe"])
+    except yaml.YAMLError as error:
+        raise InputError(f"The recipe in {path} is no plain YAML: save the model again.") from error
+    vae = build_model(recipe, modules)
+    shapes = {name: tuple(tensor.shape) for name, tensor in vae.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    different = [name for name in {**shapes, **found} if shapes.get(name) != found.get(name)]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"The weights in {path} do not fit its recipe, or the modules given for it: {name} is "
+            f"{found.get(name, 'absent')} in the file and {shapes.get(name, 'absent')} in the model."
+        )
+    of_parameters = (tensors[name].dtype for name, _ in vae.named_parameters())
+    vae.to(next(of_parameters, vae.dtype))
+    vae.load_state_dict(tensors)
+    _tie(vae, json.loads(header.get("tied", "[]")))
+    return vae.eval()
+
+
+def _import_all(package: str) -> None:
+    module = importlib.import_module(package)
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        importlib.import_module(f"{package}.{found.name}")
