@@ -52,10 +52,10 @@ def seconds(case: Callable[[], object]) -> float:
 def measured(examples: int, rounds: int) -> dict[str, Any]:
     """The share of AIS's time that the products alone would take."""
     torch.manual_seed(0)
-    decoder = er.networks.mlp(WIDTHS, activation="tanh")
+    decoder = er.networks.MLP(WIDTHS, activation="tanh")
     vae = er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation="tanh"), 50),
+        er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation="tanh"), 50),
         er.likelihoods.Bernoulli(decoder, 784),
     )
     target = vae.target(er.Batch(torch.bernoulli(torch.full((examples, 784), 0.2)), torch.arange(examples)))

@@ -51,8 +51,8 @@ def binary_data() -> er.data.Dataset:
 
 def model() -> er.VAE:
     torch.manual_seed(0)
-    encoder = er.networks.mlp([PIXELS, HIDDEN, HIDDEN, 2 * LATENTS])
-    decoder = er.networks.mlp([LATENTS, HIDDEN, HIDDEN, PIXELS])
+    encoder = er.networks.MLP([PIXELS, HIDDEN, HIDDEN, 2 * LATENTS])
+    decoder = er.networks.MLP([LATENTS, HIDDEN, HIDDEN, PIXELS])
     return er.VAE(
         er.priors.StandardNormal(LATENTS),
         er.posteriors.DiagonalNormal(encoder, LATENTS, floor=FLOOR),

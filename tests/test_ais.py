@@ -167,7 +167,7 @@ def test_a_hierarchy_is_annealed_over_all_its_blocks(start: str) -> None:
 @pytest.mark.parametrize(("d", "start", "schedule"), [(1, "prior", "adaptive"), (2, "posterior", "sigmoid")])
 def test_nonlinear_decoders_by_quadrature(d: int, start: str, schedule: str) -> None:
     torch.manual_seed(5)
-    decoder, encoder = er.networks.mlp([d, 16, 6], activation="tanh"), nn.Linear(6, 2 * d)
+    decoder, encoder = er.networks.MLP([d, 16, 6], activation="tanh"), nn.Linear(6, 2 * d)
     with torch.no_grad():
         decoder.layers[0].weight.mul_(3.0)
         decoder.layers[2].weight.mul_(5.0)

@@ -117,7 +117,7 @@ def test_a_hierarchy_with_a_context(start: str) -> None:
 @pytest.mark.parametrize("d", [1, 2])
 def test_counts_by_quadrature(d: int) -> None:
     torch.manual_seed(5)
-    decoder = er.networks.mlp([d, 8, 5], activation="tanh")
+    decoder = er.networks.MLP([d, 8, 5], activation="tanh")
     with torch.no_grad():
         decoder.layers[2].weight.mul_(4.0)
     vae = er.VAE(

@@ -148,7 +148,7 @@ def test_a_plain_pair_of_modules_is_held_to_the_same(tmp_path: Path) -> None:
     er.fit(again, DATA, epochs=3, run=tmp_path / "run", resume=True, **settings)
     same(whole, again)
     own = {"encoder": Encoder(), "decoder": torch.nn.Linear(2, 4)}
-    read, _ = er.runs.read_run(tmp_path / "run", own)
+    read, _ = er.runs.read_run(tmp_path / "run", modules=own)
     same(whole, read)
     with pytest.raises(er.InputError, match=r"modules=\{'encoder': net\}"):
         er.runs.read_run(tmp_path / "run")

@@ -248,7 +248,7 @@ def test_bernoulli_vae_against_quadrature() -> None:
     vae = er.VAE(
         er.priors.StandardNormal(1),
         er.posteriors.DiagonalNormal(nn.Linear(4, 2), 1),
-        er.likelihoods.Bernoulli(er.networks.mlp([1, 16, 4]), 4),
+        er.likelihoods.Bernoulli(er.networks.MLP([1, 16, 4]), 4),
     ).double()
     examples = er.Batch(torch.tensor([[0.0, 1, 1, 0], [1, 1, 1, 1]], dtype=torch.float64), torch.arange(2))
     exact = log_evidence_by_quadrature(vae, examples, nodes=400)

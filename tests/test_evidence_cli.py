@@ -245,8 +245,8 @@ def test_classes_cannot_be_annealed(digits, tmp_path) -> None:
     torch.manual_seed(0)
     vae = er.VAE(
         priors.Categorical(10),
-        posteriors.Categorical(networks.mlp([64, 16, 10]), 10),
-        likelihoods.TruncatedNormal(networks.mlp([10, 16, 64]), 64),
+        posteriors.Categorical(networks.MLP([64, 16, 10]), 10),
+        likelihoods.TruncatedNormal(networks.MLP([10, 16, 64]), 64),
         preprocess=digits.preprocess,
     )
     er.fit(vae, digits, epochs=1, run=tmp_path / "run", progress=False)

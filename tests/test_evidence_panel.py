@@ -190,7 +190,7 @@ class TestWhatAStudyWrites:
         assert np.array_equal(annealed.estimate.index, examples.index)
 
     def test_what_cannot_be_annealed_is_said_and_loses_no_study(self, digits, tmp_path) -> None:
-        encoder, decoder = er.networks.mlp([64, 8, 3]), er.networks.mlp([3, 8, 64])
+        encoder, decoder = er.networks.MLP([64, 8, 3]), er.networks.MLP([3, 8, 64])
         vae = er.VAE(
             er.priors.Categorical(3),
             er.posteriors.Categorical(encoder, 3),

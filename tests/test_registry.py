@@ -43,8 +43,8 @@ def run(data, tmp_path_factory) -> Path:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([5, 4]), 2),
-        er.likelihoods.Normal(er.networks.mlp([2, 5]), 5, scale=0.5),
+        er.posteriors.DiagonalNormal(er.networks.MLP([5, 4]), 2),
+        er.likelihoods.Normal(er.networks.MLP([2, 5]), 5, scale=0.5),
     )
     folder = tmp_path_factory.mktemp("registry") / "run"
     er.fit(vae, data, epochs=30, lr=1e-2, run=folder, progress=False)

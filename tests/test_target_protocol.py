@@ -61,7 +61,7 @@ class ByHand:
         return z, self.log_posterior(z)
 
     def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Tensor:
-        return keyed_normal((LATENTS,), draws, self.index, seed, first_draw).double()
+        return keyed_normal((LATENTS,), draws, self.index, seed, first_draw=first_draw).double()
 
     def rows(self, rows: slice) -> "ByHand":
         return type(self)(self.x[rows], self.index[rows])

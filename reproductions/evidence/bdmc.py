@@ -28,8 +28,8 @@ def train(run: Path) -> None:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation="tanh"), 50),
-        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784], activation="tanh"), 784),
+        er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation="tanh"), 50),
+        er.likelihoods.Bernoulli(er.networks.MLP([50, 200, 200, 784], activation="tanh"), 784),
         preprocess=data.preprocess,
     )
     print(er.fit(vae, data, er.objectives.Elbo(), epochs=10, batch_size=200, lr=1e-3, seed=0, run=run))

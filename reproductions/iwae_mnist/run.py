@@ -21,8 +21,8 @@ def model(data: "er.data.Dataset", activation: str) -> er.VAE:
     torch.manual_seed(0)
     return er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation=activation), 50),
-        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784], activation=activation), 784),
+        er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation=activation), 50),
+        er.likelihoods.Bernoulli(er.networks.MLP([50, 200, 200, 784], activation=activation), 784),
         preprocess=data.preprocess,
     )
 

@@ -31,7 +31,7 @@ class Categorical(Component):
     torch.Size([1, 5])
     """
 
-    def __init__(self, network: nn.Module, classes: int, given: Sequence[str] = ("x",)) -> None:
+    def __init__(self, network: nn.Module, classes: int, *, given: Sequence[str] = ("x",)) -> None:
         super().__init__(at_least_two(classes), given, network)
         self.classes = classes
 
@@ -59,6 +59,7 @@ class DiagonalNormal(Component):
         self,
         network: nn.Module,
         event: int | Sequence[int],
+        *,
         given: Sequence[str] = ("x",),
         spread: Literal["softplus", "exp"] = "softplus",
         floor: float = 1e-5,
@@ -120,6 +121,7 @@ class Flow(Component):
         self,
         network: nn.Module,
         event: int | Sequence[int],
+        *,
         context: int = 32,
         flow: str | nn.Module = "nsf",
         transforms: int = 3,

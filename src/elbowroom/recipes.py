@@ -169,7 +169,7 @@ def _referring(node: Any, path: tuple[str, ...], kept: Mapping[int, tuple[str, .
     return node
 
 
-def build(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> Any:
+def build(recipe: Any, *, modules: Mapping[str, nn.Module] | None = None) -> Any:
     """The object that `recipe_of` described; what is described once is made once, wherever it stands.
 
     Parameters

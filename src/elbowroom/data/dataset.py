@@ -44,6 +44,7 @@ class Examples:
         self,
         x: Tensor | Values,
         index: Tensor,
+        *,
         labels: Tensor | None = None,
         context: dict[str, Tensor] | None = None,
         data: str = "",

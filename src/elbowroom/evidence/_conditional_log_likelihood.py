@@ -13,7 +13,7 @@ from elbowroom.distributions import Columns
 from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, count
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
-from elbowroom.vae.vae import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 from .passes import MEMORY, Memory, Pass, as_bytes, checked, passing, plan
 from .target import Subject, Target, capability

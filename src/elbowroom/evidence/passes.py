@@ -14,8 +14,8 @@ from elbowroom.numerics import Batch, CapabilityError, InputError, Rows
 from elbowroom.numerics.noise import DRAW_BLOCK
 from elbowroom.progress import Progress
 from elbowroom.vae import Terms
+from elbowroom.vae.evaluating import evaluating
 from elbowroom.vae.terms import KL
-from elbowroom.vae.vae import evaluating
 
 from .target import Subject, Target, subject_of
 

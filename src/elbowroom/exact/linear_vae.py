@@ -156,7 +156,7 @@ class StationaryPoint:
 
 
 def stationary_points(
-    eigenvalues: ArrayLike | Tensor, latents: int, noise_variance: float | None = None
+    eigenvalues: ArrayLike | Tensor, latents: int, *, noise_variance: float | None = None
 ) -> list[StationaryPoint]:
     """Every stationary point of pPCA and of the linear VAE with orthogonal columns, the best first.
 
@@ -187,7 +187,7 @@ def stationary_points(
     return sorted((point for point in points if point is not None), key=lambda point: -point.log_prob)
 
 
-def active_at(eigenvalues: ArrayLike | Tensor, noise_variance: float, latents: int | None = None) -> int:
+def active_at(eigenvalues: ArrayLike | Tensor, noise_variance: float, *, latents: int | None = None) -> int:
     """How many latents of the best linear VAE are in use at a fixed σ²: eigenvalues above it, `latents` at most.
 
     Source: Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse", 2019.

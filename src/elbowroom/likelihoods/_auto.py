@@ -32,7 +32,11 @@ _WHY = {
 
 
 def auto(
-    support: Support, event: int | Sequence[int], network_of: Callable[[int], nn.Module], given: Sequence[str] = ("z",)
+    support: Support,
+    event: int | Sequence[int],
+    network_of: Callable[[int], nn.Module],
+    *,
+    given: Sequence[str] = ("z",),
 ) -> tuple[Likelihood, str]:
     """The likelihood for preprocessed data on `support`, and a sentence that says which and why.
 

@@ -40,7 +40,7 @@ class Autoregressive(Likelihood):
     `SparsePrecisionNormal`).
 
     >>> from elbowroom.likelihoods import Bernoulli
-    >>> p = Autoregressive(nn.Linear(2, 64), Bernoulli(None, 64), (8, 8), radius=1)
+    >>> p = Autoregressive(nn.Linear(2, 64), Bernoulli(None, 64), image_shape=(8, 8), radius=1)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([64])
     """
@@ -52,6 +52,7 @@ class Autoregressive(Likelihood):
         self,
         network: nn.Module | None,
         family: Likelihood,
+        *,
         image_shape: Sequence[int] | None = None,
         radius: int = 2,
         hidden: int = 32,
@@ -63,7 +64,7 @@ class Autoregressive(Likelihood):
             )
         if min(radius, hidden) < 1:
             raise InputError(f"radius and hidden must be 1 or more; got {radius} and {hidden}.")
-        super().__init__(family.event, given, network, family.beside)
+        super().__init__(family.event, given=given, network=network, beside=family.beside)
         self.family, self.parts, self.typical = family, family.parts, family.typical
         self.image = image_of(self.event, image_shape, "An Autoregressive likelihood")
         self.radius = radius

@@ -36,10 +36,11 @@ class Bernoulli(Likelihood):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         given: Sequence[str] = ("z",),
         unnormalised: bool = False,
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         self.unnormalised = unnormalised
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:

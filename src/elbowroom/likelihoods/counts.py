@@ -41,7 +41,7 @@ class _Counts(Likelihood):
         size_factor: str | None,
         given: Sequence[str],
     ) -> None:
-        super().__init__(event, given, network, () if size_factor is None else (size_factor,))
+        super().__init__(event, given=given, network=network, beside=() if size_factor is None else (size_factor,))
         self.size_factor = size_factor
         self.register_buffer("base", torch.zeros(self.event))
 
@@ -121,6 +121,7 @@ class Poisson(_Counts):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         size_factor: str | None = None,
         given: Sequence[str] = ("z",),
     ) -> None:
@@ -149,6 +150,7 @@ class NegativeBinomial(_Dispersed):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         dispersion: Dispersion = "feature",
         size_factor: str | None = None,
         given: Sequence[str] = ("z",),
@@ -176,6 +178,7 @@ class ZeroInflatedNegativeBinomial(_Dispersed):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         dispersion: Dispersion = "feature",
         size_factor: str | None = None,
         given: Sequence[str] = ("z",),

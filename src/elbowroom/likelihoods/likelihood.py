@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom.components import Component
-from elbowroom.networks import tempered
+from elbowroom.networks import Tempered
 from elbowroom.numerics import Given, InputError, Support
 
 __all__ = ["CONTINUOUS", "Likelihood"]
@@ -34,6 +34,7 @@ class Likelihood(Component):
     def __init__(
         self,
         event: int | Sequence[int],
+        *,
         given: Sequence[str] = ("z",),
         network: nn.Module | None = None,
         beside: Sequence[str] = (),
@@ -68,10 +69,10 @@ class Likelihood(Component):
         """A copy whose network's logits are multiplied by `factor`; all else as it was, the network shared."""
         new = copy.deepcopy(self, {id(self.network): self.network})
         inner, before = (
-            (new.network.network, new.network.factor) if isinstance(new.network, tempered) else (new.network, 1.0)
+            (new.network.network, new.network.factor) if isinstance(new.network, Tempered) else (new.network, 1.0)
         )
         assert inner is not None
-        new.network = tempered(inner, before * factor)
+        new.network = Tempered(inner, before * factor)
         return new
 
     def check(self, support: Support) -> None:

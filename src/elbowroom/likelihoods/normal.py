@@ -50,6 +50,7 @@ class Normal(Scaled):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         scale: Scale | Literal["optimal"] = "shared",
         floor: float | None = None,
         start: float | None = None,

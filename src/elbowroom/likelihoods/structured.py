@@ -63,6 +63,7 @@ class LowRankNormal(Correlated):
         network: nn.Module | None,
         event: int | Sequence[int],
         rank: int,
+        *,
         factor: Literal["predicted", "shared"] = "predicted",
         scale: Scale = "feature",
         floor: float | None = None,
@@ -112,7 +113,7 @@ class SparsePrecisionNormal(Correlated):
     the same at every pixel. Weights lie in ±2 and begin near 0. image_shape: (C, H, W) or (H, W) where events are flat.
     Source: Dorta, Vicente, Agapito, Campbell & Simpson, "Structured uncertainty prediction networks", 2018.
 
-    >>> p = SparsePrecisionNormal(nn.Linear(2, 6 * 64), 64, (8, 8), radius=1)      # mean, σ and 4 neighbours
+    >>> p = SparsePrecisionNormal(nn.Linear(2, 6 * 64), 64, image_shape=(8, 8), radius=1)   # mean, σ and 4 neighbours
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([64])
     """
@@ -121,6 +122,7 @@ class SparsePrecisionNormal(Correlated):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         image_shape: Sequence[int] | None = None,
         radius: int = 1,
         neighbours: Literal["predicted", "shared"] = "predicted",
@@ -173,7 +175,7 @@ class MaternNormal(Correlated):
     Source: Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
     stochastic partial differential equation approach", 2011.
 
-    >>> p = MaternNormal(nn.Linear(2, 64), 64, (8, 8), scale=0.1)
+    >>> p = MaternNormal(nn.Linear(2, 64), 64, image_shape=(8, 8), scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape, round(p.length_now().item(), 3)
     (torch.Size([64]), 2.0)
     """
@@ -182,6 +184,7 @@ class MaternNormal(Correlated):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         image_shape: Sequence[int] | None = None,
         scale: Scale = "predicted",
         order: Literal[1, 2] = 1,

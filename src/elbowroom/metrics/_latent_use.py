@@ -12,7 +12,7 @@ from torch import Tensor
 from elbowroom.distributions import require
 from elbowroom.numerics import Batch, as_batch
 from elbowroom.vae import VAE
-from elbowroom.vae.vae import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["ACTIVE", "LatentUse", "latent_use", "neighbour_accuracy", "psnr", "reconstruction_error"]
 
@@ -36,7 +36,7 @@ class LatentUse:
 
 
 @torch.no_grad()
-def latent_use(vae: VAE, examples: Any, seed: int = 0) -> LatentUse:
+def latent_use(vae: VAE, examples: Any, *, seed: int = 0) -> LatentUse:
     """KL and activity of every latent unit over the examples.
 
     Source of the activity rule: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
@@ -60,7 +60,7 @@ def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
     return (torch.stack(total).sum(0) / len(batch)).cpu().numpy()
 
 
-def reconstruction_error(vae: VAE, examples: Any, seed: int = 0) -> float:
+def reconstruction_error(vae: VAE, examples: Any, *, seed: int = 0) -> float:
     """Mean over examples of ‖y − ŷ‖², y the preprocessed example and ŷ the decoder's mean at the encoder's mean.
 
     On the network's scale, where the data's grid is dequantised; see `psnr`. Raises CapabilityError where p(x | z) has
@@ -69,7 +69,7 @@ def reconstruction_error(vae: VAE, examples: Any, seed: int = 0) -> float:
     return float(_squares(vae, examples, seed).mean())
 
 
-def psnr(squared_error: float, dimensions: int, span: float = 1.0) -> float:
+def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
     """Peak signal-to-noise ratio in dB of a mean squared error per example, for data that span `span`.
 
     >>> round(psnr(0.64, 64), 2)
@@ -96,6 +96,7 @@ def neighbour_accuracy(
     train_labels: NDArray[np.int64],
     test: NDArray[np.floating],
     test_labels: NDArray[np.int64],
+    *,
     k: int = 5,
 ) -> float:
     """Share of test rows that a k-nearest-neighbour vote over the training rows labels rightly.

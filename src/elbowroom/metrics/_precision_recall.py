@@ -40,7 +40,7 @@ class PrecisionRecall:
         )
 
 
-def precision_recall(features_data: Array, features_samples: Array, k: int = 3) -> PrecisionRecall:
+def precision_recall(features_data: Array, features_samples: Array, *, k: int = 3) -> PrecisionRecall:
     """Precision, recall, density and coverage of the features [n, width] of samples against those of data.
 
     Source: Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models", 2019; Naeem et

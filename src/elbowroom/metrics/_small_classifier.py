@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from elbowroom.networks import conv
+from elbowroom.networks import ConvNet
 from elbowroom.numerics import InputError
 from elbowroom.progress import Progress
 
@@ -29,7 +29,7 @@ class SmallClassifier:
 
     def __init__(self, image: tuple[int, ...], classes: int, centre: float, spread: float) -> None:
         self.image, self.centre, self.spread = image, centre, spread
-        self.body = conv(image, _FEATURES, channels=(16, 32), output="silu")
+        self.body = ConvNet(image, _FEATURES, channels=(16, 32), output="silu")
         self.head = nn.Linear(_FEATURES, classes)
         self.network = nn.Sequential(self.body, self.head)
 

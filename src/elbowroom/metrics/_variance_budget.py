@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from elbowroom.distributions import capabilities, require, simulate
 from elbowroom.numerics import Batch, InputError, as_batch, derived_seed
 from elbowroom.vae import VAE
-from elbowroom.vae.vae import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["VarianceBudget", "variance_budget"]
 

@@ -12,10 +12,10 @@ from elbowroom import likelihoods, networks
 from elbowroom.components import Component
 from elbowroom.data import Dataset
 from elbowroom.likelihoods import Likelihood
-from elbowroom.networks.presets import PRESETS
+from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.vae import VAE
-from elbowroom.vae.vae import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 from .recipe import Recipe, as_recipe
 from .words import Word, classes_of, made, split, takes
@@ -151,7 +151,7 @@ class _Builder:
         if self.support.kind not in _RAW:
             return network
         event = () if self.support.kind == "grid" else self.data.event
-        return networks.standardised(network, event, self.classes if any(self.classes) else ())
+        return networks.Standardised(network, event=event, classes=self.classes if any(self.classes) else ())
 
     def _decoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
         return self._between(reads, numbers, tuple(reversed(self.recipe.widths)))
@@ -177,7 +177,7 @@ class _Builder:
                 f"The encoder of {self.network!r} returns two numbers per latent, and this posterior needs {numbers} "
                 f"for {self.latents} latents: take network='conv'."
             )
-        both = networks.preset(self.network, self.data.event, self.latents, parts, context)
+        both = networks.preset(self.network, image=self.data.event, latents=self.latents, parts=parts, context=context)
         return both[0] if encodes else both[1]
 
     def _size(self, name: str) -> int:

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from elbowroom import likelihoods, networks, objectives, posteriors, priors, procedures, recipes, training
-from elbowroom.networks.presets import PRESETS
+from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import InputError
 
 __all__ = ["SETTINGS", "Word", "classes_of", "known_words", "label", "made", "shown", "split", "takes", "text"]

@@ -10,11 +10,11 @@ from elbowroom.recipes import described
 
 from .layers import activation_layers, at_least_one, dense_step, side_by_side
 
-__all__ = ["mlp"]
+__all__ = ["MLP"]
 
 
 @described("mlp")
-class mlp(nn.Module):
+class MLP(nn.Module):
     """Multilayer perceptron: inputs [N, *event_i], flattened and side by side, to [N, widths[-1]].
 
     widths: from the total size of the inputs, through the hidden layers, to the number of outputs.
@@ -23,13 +23,14 @@ class mlp(nn.Module):
     Raises InputError for a width below 1, an unknown word, or inputs of another size than widths[0].
 
     >>> import torch
-    >>> mlp([64 + 10, 256, 32])(torch.zeros(5, 1, 8, 8), torch.zeros(5, 10)).shape
+    >>> MLP([64 + 10, 256, 32])(torch.zeros(5, 1, 8, 8), torch.zeros(5, 10)).shape
     torch.Size([5, 32])
     """
 
     def __init__(
         self,
         widths: Sequence[int],
+        *,
         activation: str = "silu",
         norm: str | None = None,
         output: str | None = None,

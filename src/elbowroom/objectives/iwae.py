@@ -36,7 +36,7 @@ class Iwae(Objective):
     8
     """
 
-    def __init__(self, draws: int = 5) -> None:
+    def __init__(self, *, draws: int = 5) -> None:
         super().__init__()
         if draws < 1:
             raise InputError(f"Iwae needs draws of 1 or more; got {draws}.")

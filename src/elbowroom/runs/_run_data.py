@@ -39,7 +39,7 @@ def sample_run(
     return out
 
 
-def run_data(folder: Path, source: Any = None) -> Dataset:
+def run_data(folder: Path, *, source: Any = None) -> Dataset:
     """The data a run was trained on, found by name (or given) and checked by their hash."""
     known = read_recipe(folder)["data"]
     sizes = {name: n for name, n in known["sizes"].items() if name != "train" and name not in known["official"]}

@@ -142,7 +142,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return dict(recipe)
 
 
-def read_run(path: str | Path, modules: Mapping[str, torch.nn.Module] | None = None) -> tuple[VAE, History]:
+def read_run(path: str | Path, *, modules: Mapping[str, torch.nn.Module] | None = None) -> tuple[VAE, History]:
     """The kept model and the history of a finished run folder.
 
     Raises InputError where the folder is none, of another version, or the run was not finished.
@@ -157,7 +157,7 @@ def read_run(path: str | Path, modules: Mapping[str, torch.nn.Module] | None = N
         history = History([json.loads(line) for line in lines], **summary)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"The history in {path} is missing or damaged ({error}): train again.") from error
-    return load_model(path / "model.safetensors", modules), history
+    return load_model(path / "model.safetensors", modules=modules), history
 
 
 def _plain(value: Any) -> Any:

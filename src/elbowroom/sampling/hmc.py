@@ -114,7 +114,7 @@ def keyed_kicks(
     """
     for first in range(0, steps, DRAW_BLOCK):
         count = min(DRAW_BLOCK, steps - first)
-        block = keyed_normal((chains, dim + 2), count, index, seed, first, KICKS)
+        block = keyed_normal((chains, dim + 2), count, index, seed, first_draw=first, stream=KICKS)
         block = block if like is None else block.to(like)
         for noise in block:
             rows = noise.transpose(0, 1)

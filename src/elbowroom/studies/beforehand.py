@@ -6,7 +6,7 @@ from elbowroom.data import Dataset
 from elbowroom.distributions import capabilities
 from elbowroom.numerics import InputError
 from elbowroom.vae import VAE
-from elbowroom.vae.vae import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["check_parts", "no_squares"]
 

@@ -15,7 +15,7 @@ from elbowroom.metrics import latent_use
 from elbowroom.priors import StandardNormal
 from elbowroom.sweeps import Swept
 from elbowroom.vae import VAE
-from elbowroom.vae.vae import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["draw_pictures"]
 

@@ -294,8 +294,8 @@ def _neighbours(vae: VAE, data: Dataset, test_codes: Any, k: int = 5, most: int 
     codes = latent_use(vae, train).means
     raw, raw_test = (_comparable(data, part) for part in (train, test))
     return {
-        "z": neighbour_accuracy(codes, labels, test_codes, truth, k),
-        "x": neighbour_accuracy(raw, labels, raw_test, truth, k),
+        "z": neighbour_accuracy(codes, labels, test_codes, truth, k=k),
+        "x": neighbour_accuracy(raw, labels, raw_test, truth, k=k),
         "k": k,
         "n": len(test),
     }
@@ -305,7 +305,9 @@ def _comparable(data: Dataset, examples: Examples) -> Any:
     """Rows for distances: the raw ones; of columns of different kinds, and of classes, what an encoder reads."""
     if data.support.kind not in ("mixed", "categorical"):
         return examples.x.flatten(1).numpy()
-    scaler = networks.standardised(nn.Identity(), data.event, class_counts(data.support, math.prod(data.event)))
+    scaler = networks.Standardised(
+        nn.Identity(), event=data.event, classes=class_counts(data.support, math.prod(data.event))
+    )
     scaler.settle(data.train.x)
     return scaler(examples.x).numpy()
 

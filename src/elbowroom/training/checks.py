@@ -11,7 +11,7 @@ from elbowroom.data import Dataset
 from elbowroom.numerics import Batch, InputError, Noise
 from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
-from elbowroom.vae.vae import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 from .loop import Settings, steps_per_epoch
 from .selection import SELECT, fixed_normal
@@ -122,7 +122,7 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
                 _check_gradient(loss, name, step)
                 with torch.no_grad():
                     step(batch, noise, torch.tensor(torch.inf), name)
-        check_readings(step.vae, batch, settings.seed)
+        check_readings(step.vae, batch, seed=settings.seed)
     except InputError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:

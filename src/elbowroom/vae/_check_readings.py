@@ -12,7 +12,8 @@ from torch.distributions import Distribution
 from elbowroom.distributions import Autoregressive, simulate
 from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows
 
-from .vae import VAE, evaluating
+from .core import VAECore
+from .evaluating import evaluating
 
 __all__ = ["check_readings"]
 
@@ -23,7 +24,7 @@ _ALONE = 1e-3  # the same numbers by matrix products of other shapes
 
 
 @torch.no_grad()
-def check_readings(vae: VAE, examples: Rows, seed: int = 0) -> None:
+def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
     """Ask whether p(z) and p(x | z) stay as they are while the encoder sees another x, z staying the same.
 
     An autoregressive p(x | z) reads the earlier elements of the x that it is asked about; that it reads no later one is
@@ -61,19 +62,19 @@ def check_readings(vae: VAE, examples: Rows, seed: int = 0) -> None:
             _check_order(p_x, y, y.roll(1, dims=1) if len(batch) > 1 else seen["x"])
 
 
-def _encoded(vae: VAE, batch: Batch, seed: int) -> tuple[Given, Distribution]:
+def _encoded(vae: VAECore, batch: Batch, seed: int) -> tuple[Given, Distribution]:
     """The namespace with z drawn from q, and p(x | z): every network has run on these examples."""
     terms = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False)
     return {**terms.context, **terms.z, "x": terms.y}, terms.p_x
 
 
-def _densities(vae: VAE, given: Given, y: Tensor) -> dict[str, Tensor]:
+def _densities(vae: VAECore, given: Given, y: Tensor) -> dict[str, Tensor]:
     """log p of every block and of y under what is given, [1, batch] each."""
     found = {f"p({name})": block(given).log_prob(given[name]) for name, block in vae.prior.items()}
     return {**found, "p(x | z)": vae.likelihood(given).log_prob(y)}
 
 
-def _check_kinds(vae: VAE, drawn: Given, p_x: Distribution) -> None:
+def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution) -> None:
     """Densities and probabilities do not mix: q and p of a block are over the same, and x lies where p(x | z) does."""
     for name, block in vae.posterior.items():
         supports: list[Any] = [part(drawn).support for part in (vae.prior[name], block)]
@@ -93,7 +94,7 @@ def _check_kinds(vae: VAE, drawn: Given, p_x: Distribution) -> None:
             )
 
 
-def _check_alone(vae: VAE, batch: Batch, seed: int, before: dict[str, Tensor]) -> None:
+def _check_alone(vae: VAECore, batch: Batch, seed: int, before: dict[str, Tensor]) -> None:
     """The first example has the densities that it has beside the second."""
     try:
         alone, _ = _encoded(vae, batch.rows(slice(0, 1)), seed)
@@ -111,7 +112,7 @@ def _check_alone(vae: VAE, batch: Batch, seed: int, before: dict[str, Tensor]) -
 _KEEP_STATISTICS = "let networks look at one example at a time in evaluation mode (batch norm with running statistics)"
 
 
-def _others(vae: VAE, batch: Batch, p_x: Distribution, seed: int) -> Iterator[Batch]:
+def _others(vae: VAECore, batch: Batch, p_x: Distribution, seed: int) -> Iterator[Batch]:
     """The same examples with another x of its kind: one example's for all, then another's; or one that the model draws.
 
     Not merely in another order, so that a mean over the batch changes too.

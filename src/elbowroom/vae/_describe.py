@@ -1,21 +1,20 @@
 """A model in words: p(z), q(z | x), p(x | z), and which density of x it is."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from elbowroom.components import Component
 
-if TYPE_CHECKING:
-    from .vae import VAE
+from .core import VAECore
 
 __all__ = ["describe"]
 
 _LEFT_OUT = ("event", "given", "beside")  # said beside the settings
 
 
-def describe(vae: "VAE") -> str:
+def describe(vae: VAECore) -> str:
     """A few lines of text: every component with its event, settings and networks, and what is a bound on what."""
     parameters = sum(p.numel() for p in vae.parameters())
     rows = [(_symbol("p", name, block.given), _component(block)) for name, block in vae.prior.items()]

@@ -58,7 +58,7 @@ def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> 
     missing = [name for name in _PARTS if name not in recipe]
     if missing:
         raise InputError(f"The recipe lacks the {missing[0]}; save the model again with er.save_model.")
-    parts: dict[str, Any] = build({name: recipe[name] for name in _PARTS}, modules)
+    parts: dict[str, Any] = build({name: recipe[name] for name in _PARTS}, modules=modules)
     return VAE(**parts)
 
 
@@ -88,7 +88,7 @@ def _tie(vae: VAE, tied: list[list[str]]) -> None:
             setattr(vae.get_submodule(module), own, vae.get_parameter(first))
 
 
-def load_model(path: str | Path, modules: Mapping[str, nn.Module] | None = None) -> VAE:
+def load_model(path: str | Path, *, modules: Mapping[str, nn.Module] | None = None) -> VAE:
     """The model that `save_model` wrote, in evaluation mode. `modules`: the user's own networks by name.
 
     A network that stood in two places stands in two places again, as one.

@@ -3,7 +3,6 @@
 import copy
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -13,10 +12,8 @@ from torch.distributions import Distribution
 from elbowroom.distributions import draw, on_real_line, simulate
 from elbowroom.numerics import Batch, CapabilityError, Given, Rows
 
+from .core import VAECore
 from .terms import PerDraw
-
-if TYPE_CHECKING:
-    from .vae import VAE
 
 __all__ = ["VAETarget"]
 
@@ -36,7 +33,7 @@ class VAETarget:
         Of the noise of a stochastic preprocessing step, keyed by example.
     """
 
-    def __init__(self, vae: "VAE", examples: Rows, seed: int = 0) -> None:
+    def __init__(self, vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
         self.vae = copy.deepcopy(vae).eval().requires_grad_(False)
         self.index, self.seed, self.data = examples.index, seed, getattr(examples, "data", None)
         self._examples: Rows | None = examples

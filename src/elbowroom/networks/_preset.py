@@ -5,7 +5,7 @@ from typing import Any
 
 from elbowroom.numerics import InputError
 
-from .convolutional import conv
+from .convolutional import ConvNet
 
 __all__ = ["PRESETS", "preset"]
 
@@ -14,8 +14,8 @@ PRESETS = ("conv-2018",)
 
 
 def preset(
-    name: str, image: Sequence[int] = (3, 32, 32), latents: int = 128, parts: int = 1, context: int = 0
-) -> tuple[conv, conv]:
+    name: str, *, image: Sequence[int] = (3, 32, 32), latents: int = 128, parts: int = 1, context: int = 0
+) -> tuple[ConvNet, ConvNet]:
     """Encoder and decoder of a published model: x [N, C, H, W] → [N, 2·latents], z → [N, parts·C, H, W].
 
     "conv-2018": the encoder and generator of Shu, "Density Estimation: Variational Autoencoders", 2018, with
@@ -30,6 +30,6 @@ def preset(
     if name not in PRESETS:
         raise InputError(f"There is no preset {name!r}; there is: {', '.join(PRESETS)}.")
     common: dict[str, Any] = {"context": context, "norm": "batch", "activation": "leaky-relu"}
-    encoder = conv(image, latents, channels=(32, 64, 128), parts=2, dense=1024, kernel=3, **common)
-    decoder = conv(latents, image, channels=(64, 128, 512), parts=parts, kernel=5, output="tanh", **common)
+    encoder = ConvNet(image, latents, channels=(32, 64, 128), parts=2, dense=1024, kernel=3, **common)
+    decoder = ConvNet(latents, image, channels=(64, 128, 512), parts=parts, kernel=5, output="tanh", **common)
     return encoder, decoder
