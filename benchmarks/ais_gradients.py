@@ -61,12 +61,12 @@ def measured(examples: int, rounds: int) -> dict[str, Any]:
     target = vae.target(er.Batch(torch.bernoulli(torch.full((examples, 784), 0.2)), torch.arange(examples)))
     target = next(annealing.in_groups(target, lambda part: annealing.path_from(part, "posterior"), CHAINS, "1 GiB"))
     path, z = annealing.path_from(target, "posterior"), annealing.draw_start(target, "posterior", CHAINS, 0)
-    kicks, state = list(annealing.kicks_for(target, z, 0, TRANSITIONS)), hmc.init(path.terms, z)
+    kicks, state = list(annealing.transition_noise(target, z, 0, TRANSITIONS)), hmc.init(path.log_factors, z)
     coefficients = path.coefficients(torch.full((examples,), 0.5))
 
     def ais() -> None:
         for kick in kicks:
-            hmc.step(path.terms, state, kick, 0.05, LEAPFROG, coefficients)
+            hmc.step(path.log_factors, state, kick, 0.05, LEAPFROG, coefficients)
 
     rows, evaluations = CHAINS * examples, TRANSITIONS * LEAPFROG
     products, shares, times = Products(decoder, rows, evaluations), [], []

@@ -11,7 +11,7 @@ import elbowroom as er
 from elbowroom.data import Examples, load_data
 from elbowroom.networks import MLP
 from elbowroom.preprocess import Affine, Chain, Columns, Identity, Preprocess, Standardise
-from elbowroom.vae.model_files import load_model, save_model
+from elbowroom.vae import load_model, save_model
 
 FAR = 5_411_000.0
 

@@ -17,7 +17,7 @@ from elbowroom.models import build
 from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.runs import measure_run, read_run
 from elbowroom.runs._measure_run import shuffled
-from elbowroom.runs.partial_estimates import Partial, joined, measured_in_groups
+from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
 from elbowroom.runs.saved_estimates import keep_estimates, read_estimates
 
 AIS = {"temperatures": 4, "chains": 128, "leapfrog": 1, "points": 9}  # three groups
@@ -161,7 +161,7 @@ def test_interrupted_before_anything_was_measured(tmp_path) -> None:
 
     partial = Partial(tmp_path / "x.jsonl", {"seed": 0})
     with pytest.raises(KeyboardInterrupt, match="nothing is kept: the same command begins again"):
-        measured_in_groups(never, er.load_data("digits").test, 10, partial)
+        estimate_in_groups(never, er.load_data("digits").test, 10, partial)
     assert not partial.path.exists()
 
 

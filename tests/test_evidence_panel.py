@@ -117,7 +117,7 @@ def test_bounds_from_both_ends_stand_beneath() -> None:
     gap = high.values - low.values
     size = figures.with_error(gap.mean(), gap.std(ddof=1) / math.sqrt(50))
     assert f"50 examples that the model itself drew, {low.estimator}: {size} nats apart" in panel.notes[0]
-    limit = er.evidence.Bidirectional(low, high).gap_limit
+    limit = er.evidence.BdmcBounds(low, high).gap_limit
     assert f"less than {figures.rounded(limit, figures.places(gap.std() / math.sqrt(50)))}." in panel.notes[0]
 
 

@@ -12,7 +12,7 @@ import yaml
 import elbowroom as er
 from elbowroom.models import Recipe, build, goal, known_words
 from elbowroom.models.words import classes_of
-from elbowroom.vae.model_files import model_recipe
+from elbowroom.vae._save_model import model_recipe
 
 rng = np.random.default_rng(0)
 N = 60

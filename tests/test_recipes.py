@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import elbowroom as er
 from elbowroom.networks import MLP, ConvNet
 from elbowroom.recipes import build, recipe_of
-from elbowroom.vae.model_files import FORMAT, model_recipe
+from elbowroom.vae._save_model import FORMAT, model_recipe
 
 
 class Twice(nn.Module):

@@ -18,7 +18,7 @@ from elbowroom.exact import LinearVAE
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
 from elbowroom.runs import measure_run, read_run
-from elbowroom.runs.partial_estimates import Partial, joined, measured_in_groups
+from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
 from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
 FEWER = {"draws": 512, "temperatures": 40, "leapfrog": 3, "chains": 64, "warm_up": 20}  # of what a command costs
@@ -129,8 +129,8 @@ def test_each_goes_on_where_it_was_interrupted(run, data, name, tmp_path) -> Non
 
     partial = Partial(tmp_path / "part.jsonl", {})
     with pytest.raises(KeyboardInterrupt, match="with --resume goes on"):
-        measured_in_groups(measure, data.test[:POINTS], 3, partial)
-    found = measured_in_groups(measure, data.test[:POINTS], 3, partial, resume=True)
+        estimate_in_groups(measure, data.test[:POINTS], 3, partial)
+    found = estimate_in_groups(measure, data.test[:POINTS], 3, partial, resume=True)
     assert calls == [3, 3, 3, 3]
     if not entry.simulates:  # these are other examples in every group
         whole = entry.estimates(entry.estimator(vae, data.test[:POINTS], **settings))

@@ -22,7 +22,7 @@ from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.runs import History, read_run
 from elbowroom.training import fit_stacked
 from elbowroom.vae import VAE
-from elbowroom.vae.model_files import model_recipe
+from elbowroom.vae._save_model import model_recipe
 
 __all__ = ["Swept", "choose", "sweep"]
 

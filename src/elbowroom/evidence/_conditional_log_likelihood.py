@@ -15,7 +15,8 @@ from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
-from .passes import MEMORY, Memory, Pass, as_bytes, checked, passing, plan
+from .memory import MEMORY, Memory, as_bytes
+from .model_passes import Pass, checked, pass_size, passing
 from .target import Subject, Target, capability
 
 __all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
@@ -87,7 +88,7 @@ def conditional_log_likelihood(
     one_pass, found = _by_feature(subject, seed), []
     with Progress("log p(x | z)", len(subject), progress) as bar:
         with passing(subject):
-            at_once, chunk = plan(subject.parts, one_pass, draws, as_bytes(memory))
+            at_once, chunk = pass_size(subject.parts, one_pass, draws, as_bytes(memory))
         for first in range(0, len(subject), at_once):
             part: Any = subject.parts.rows(slice(first, first + at_once))
             features, totals = _Moments(), _Moments()

@@ -1,4 +1,4 @@
-"""Means over draws from the posterior: the ELBO, the rate and the distortion."""
+"""Rate and distortion: the two parts of the ELBO."""
 
 import time
 from typing import Any, NamedTuple
@@ -11,10 +11,11 @@ from elbowroom.progress import Progress
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
 
-from .passes import MEMORY, Memory, Sampled, checked, from_posterior, measured
+from .memory import MEMORY, Memory
+from .model_passes import Sampled, checked, from_posterior, run_passes
 from .target import Target
 
-__all__ = ["RateDistortion", "elbo", "rate_distortion"]
+__all__ = ["RateDistortion", "rate_distortion"]
 
 
 class RateDistortion(NamedTuple):
@@ -23,60 +24,6 @@ class RateDistortion(NamedTuple):
     rate: Estimate
     distortion: Estimate
     elbo: Estimate
-
-
-def elbo(
-    model: VAE | Target,
-    examples: Any = None,
-    *,
-    draws: int = 1,
-    seed: int = 0,
-    memory: Memory = MEMORY,
-    kl: KL = "auto",
-    progress: bool = False,
-) -> Estimate:
-    """The evidence lower bound E_q[log p(x, z) − log q(z | x)] per example, in nats.
-
-    From one draw the Monte-Carlo variance is unknown (NaN), and the printed line gives the total error. What a pass
-    holds is in `benchmarks/evidence_memory.py`.
-
-    Parameters
-    ----------
-    model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
-    draws : int, default 1
-        Per example.
-    seed : int, default 0
-        Keys all noise, by (seed, example).
-    memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
-    progress : bool, default False
-        Whether standard error says how far it is.
-    kl : str, default "auto"
-        "closed", "sampled" or "auto": closed where it can be. A Target's is sampled.
-
-    Returns
-    -------
-    Estimate
-        [n], direction "lower".
-
-    Raises
-    ------
-    InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
-
-    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
-
-    >>> from elbowroom import VAE, likelihoods, posteriors, priors
-    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
-    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> bound = elbo(vae, torch.zeros(3, 2), draws=8)
-    >>> bound.direction, bound.budget.draws, len(bound)
-    ('lower', 8, 3)
-    """
-    return rate_distortion(model, examples, draws=draws, seed=seed, memory=memory, kl=kl, progress=progress).elbo
 
 
 def rate_distortion(
@@ -133,7 +80,7 @@ def rate_distortion(
     means: list[list[Tensor]] = [[], [], []]
     variances: list[list[Tensor]] = [[], [], []]
     with Progress("ELBO", len(subject), progress) as bar:
-        passes = measured(subject, from_posterior(subject, measure, seed), draws, memory, bar)
+        passes = run_passes(subject, from_posterior(subject, measure, seed), draws, memory, bar)
         for rate, log_likelihood in passes:
             for kind, term in enumerate((rate, -log_likelihood, log_likelihood - rate)):
                 mean, variance = _mean(term)

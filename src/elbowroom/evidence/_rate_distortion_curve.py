@@ -16,11 +16,12 @@ from elbowroom.distributions import require
 from elbowroom.numerics import Budget, Direction, Estimate, InputError, count, derived_seed
 from elbowroom.numerics.streams import CURVE_PILOT
 from elbowroom.progress import Progress
-from elbowroom.sampling.schedules import Pilot, Plan, check_settings
+from elbowroom.sampling.annealing import Moment, Path, anneal, pilot, pilot_transitions
+from elbowroom.sampling.schedules import AnnealingPlan, Pilot, check_settings
 from elbowroom.vae import VAE
 
-from ._ais import PILOT_CHAINS, Moment, Path, anneal, draw_start, in_groups, kicks_for, pilot, pilot_kicks
-from .passes import MEMORY, Memory
+from .annealed import PILOT_CHAINS, draw_start, in_groups, transition_noise
+from .memory import MEMORY, Memory
 from .target import Target, capability, subject_of
 
 __all__ = ["Distortion", "RateDistortionCurve", "rate_distortion_curve"]
@@ -164,10 +165,10 @@ def _along(
     def note(moment: Moment) -> None:
         here = moment.beta == betas[:, None]
         if here.any():
-            numbers = _rate_and_distortion(moment.log_weights, -moment.state.terms[1].double(), moment.beta)
+            numbers = _rate_and_distortion(moment.log_weights, -moment.state.log_factors[1].double(), moment.beta)
             torch.where(here, numbers[:, None], found, out=found)
 
-    run = anneal(path, z, plan, kicks_for(part, z, seed, len(plan.step_sizes)), note)
+    run = anneal(path, z, plan, transition_noise(part, z, seed, len(plan.step_sizes)), note)
     return found.cpu(), run.divergent.cpu()
 
 
@@ -195,7 +196,7 @@ def _rate_and_distortion(
     return torch.stack([values, (chains - 1) * without.var(1, correction=0)], 1).flatten(0, 1)
 
 
-def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: int, seed: int) -> Plan:
+def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: int, seed: int) -> AnnealingPlan:
     """Temperatures at equal steps in conditional ESS by a pilot on other noise, and the wanted betas among them."""
     other = derived_seed(seed, CURVE_PILOT)
     top = betas[-1]
@@ -206,8 +207,8 @@ def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: 
 
     even = torch.linspace(0, 1, max(temperatures // 5, 50) + 1, dtype=torch.float64, device=top.device)
     z = draw_start(part, "prior", PILOT_CHAINS, other)
-    found = pilot(path, z, spaced(even), kicks_for(part, z, other, pilot_kicks(len(even))), leapfrog)
-    per_step = found.spread * (bend * (bend * even).exp()).unsqueeze(-1)
+    found = pilot(path, z, spaced(even), transition_noise(part, z, other, pilot_transitions(len(even))), leapfrog)
+    per_step = found.deviation * (bend * (bend * even).exp()).unsqueeze(-1)
     steps = Pilot(even, found.step_sizes, per_step).equal_steps(temperatures)
     between = betas[:-1, None].expand(-1, steps.shape[1])
     grid = torch.cat([spaced(steps).clamp(max=top), between]).sort(0).values

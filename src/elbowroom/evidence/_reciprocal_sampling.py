@@ -14,12 +14,13 @@ from elbowroom.numerics import Budget, Estimate, InputError, derived_seed
 from elbowroom.numerics.streams import RECIPROCAL_PILOT
 from elbowroom.progress import Progress
 from elbowroom.sampling import hmc
+from elbowroom.sampling.annealing import pilot, pilot_transitions
 from elbowroom.sampling.diagnostics import effective_draws, rhat
 from elbowroom.vae import VAE
 
-from ._ais import draw_start, in_groups, kicks_for, path_from, pilot, pilot_kicks
+from .annealed import draw_start, in_groups, path_from, transition_noise
 from .importance import log_mean_exp
-from .passes import MEMORY, Memory, as_bytes
+from .memory import MEMORY, Memory, as_bytes
 from .target import Target, subject_of
 
 __all__ = ["Density", "reciprocal_sampling"]
@@ -151,13 +152,15 @@ def _posterior_chain(
     other = derived_seed(seed, RECIPROCAL_PILOT)
     path, betas = path_from(target, "prior"), torch.ones(_PILOT_POINTS, dtype=torch.float64)  # at β = 1: p(x, z)
     z = draw_start(target, "posterior", chains, other)
-    sizes = pilot(path, z, betas, kicks_for(target, z, other, pilot_kicks(_PILOT_POINTS)), leapfrog).step_sizes
+    sizes = pilot(
+        path, z, betas, transition_noise(target, z, other, pilot_transitions(_PILOT_POINTS)), leapfrog
+    ).step_sizes
     size = sizes[_PILOT_POINTS // 2 :].log().mean(0).exp()
-    state = hmc.init(path.terms, draw_start(target, "posterior", chains, seed))
-    for step, kick in enumerate(kicks_for(target, z, seed, 2**20)):
-        state, _ = hmc.step(path.terms, state, kick, size, leapfrog)
+    state = hmc.init(path.log_factors, draw_start(target, "posterior", chains, seed))
+    for step, noise in enumerate(transition_noise(target, z, seed, 2**20)):
+        state, _ = hmc.step(path.log_factors, state, noise, size, leapfrog)
         if step >= warm_up:
-            yield state.z.double(), hmc.weighted(state.terms, None)
+            yield state.z.double(), hmc.weighted(state.log_factors, None)
 
 
 _Draws = Float[Tensor, "steps chains n dim"]

@@ -88,7 +88,7 @@ ESTIMATORS: Mapping[str, Registered] = {
     "iwae-curve": Registered("iwae_curve", _DRAWS, lambda found: found.estimates),
     "prior": Registered("prior_sampling", _DRAWS),
     "ais": Registered("ais", _ANNEALING),
-    "bdmc": Registered("bdmc", _ANNEALING, lambda found: (found.lower, found.upper), "Bidirectional", simulates=True),
+    "bdmc": Registered("bdmc", _ANNEALING, lambda found: (found.lower, found.upper), "BdmcBounds", simulates=True),
     "reciprocal": Registered("reciprocal_sampling", _POSTERIOR),
     "rate-distortion": Registered("rate_distortion", _DRAWS, tuple),
     "rate-distortion-curve": Registered("rate_distortion_curve", _CURVE, _along),

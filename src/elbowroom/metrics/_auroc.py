@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from elbowroom.numerics import InputError
 
-from .arrays import Measured
+from .score import Score
 
 __all__ = ["auroc"]
 
 
-def auroc(inside: ArrayLike, outside: ArrayLike) -> Measured:
+def auroc(inside: ArrayLike, outside: ArrayLike) -> Score:
     """Area under the ROC curve: P(score of an inside example > that of an outside one) + ½ P(equal).
 
     inside [n], outside [m]: scores that are to be higher inside, such as log p(x) of the kind of data a model was
@@ -28,7 +28,7 @@ def auroc(inside: ArrayLike, outside: ArrayLike) -> Measured:
     above, below = _scores(inside, "inside"), _scores(outside, "outside")
     share_below, share_above = _placements(above, below), 1 - _placements(below, above)
     variance = share_below.var(ddof=1) / len(above) + share_above.var(ddof=1) / len(below)
-    return Measured(float(share_below.mean()), math.sqrt(variance), len(above) + len(below))
+    return Score(float(share_below.mean()), math.sqrt(variance), len(above) + len(below))
 
 
 def _scores(values: ArrayLike, name: str) -> NDArray[np.float64]:

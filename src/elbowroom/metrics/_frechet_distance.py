@@ -10,7 +10,7 @@ from elbowroom.numerics import InputError, derived_seed
 
 from .arrays import Array, as_rows, equal_sizes
 
-__all__ = ["Frechet", "frechet_distance"]
+__all__ = ["FrechetDistance", "frechet_distance"]
 
 _GROUPS = 20
 _HALVINGS = 8
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Frechet:
+class FrechetDistance:
     """Squared Fréchet distance between normals with the means and covariances of two sets of n features.
 
     In squared units of the features. se: standard error, by a jackknife over 20 groups of rows. floor: what two sets
@@ -38,7 +38,7 @@ class Frechet:
         )
 
 
-def frechet_distance(features_data: Array, features_samples: Array, *, seed: int = 0) -> Frechet:
+def frechet_distance(features_data: Array, features_samples: Array, *, seed: int = 0) -> FrechetDistance:
     """‖m − m′‖² + tr(C + C′ − 2 (C C′)^½) of features [n, k] of data and of samples; `seed` draws the halves.
 
     Source: Dowson & Landau, "The Fréchet distance between multivariate normal distributions", 1982; used on features
@@ -57,7 +57,7 @@ def frechet_distance(features_data: Array, features_samples: Array, *, seed: int
     centre = data.mean(0)
     data, samples = data - centre, samples - centre
     left_out = [_distance(*pair) for pair in zip(_without_each_group(data), _without_each_group(samples), strict=True)]
-    return Frechet(
+    return FrechetDistance(
         distance=_distance(_moments(data), _moments(samples)),
         se=math.sqrt((_GROUPS - 1) * float(np.var(left_out))),
         floor=0.5 * float(np.mean([_between_halves(data, derived_seed(seed, i)) for i in range(_HALVINGS)])),

@@ -1,6 +1,5 @@
-"""Figures about a trained model on held-out examples, beside its likelihood."""
+"""What each latent unit does."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.distributions import require
 from elbowroom.numerics import Batch, as_batch
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
-__all__ = ["ACTIVE", "LatentUse", "latent_use", "neighbour_accuracy", "psnr", "reconstruction_error"]
+__all__ = ["ACTIVE", "LatentUse", "latent_use"]
 
 ACTIVE = 0.01
 """A unit is active where the variance over x of its posterior mean is larger (Burda et al. 2016)."""
-
 _ROWS_AT_ONCE = 1_000
 
 
@@ -58,54 +55,3 @@ def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
             return None
         total.append(torch.cat([unit.double().sum((0, 1)).flatten() for unit in units if unit is not None]))
     return (torch.stack(total).sum(0) / len(batch)).cpu().numpy()
-
-
-def reconstruction_error(vae: VAE, examples: Any, *, seed: int = 0) -> float:
-    """Mean over examples of ‖y − ŷ‖², y the preprocessed example and ŷ the decoder's mean at the encoder's mean.
-
-    On the network's scale, where the data's grid is dequantised; see `psnr`. Raises CapabilityError where p(x | z) has
-    no mean, as over classes without an order.
-    """
-    return float(_squares(vae, examples, seed).mean())
-
-
-def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error per example, for data that span `span`.
-
-    >>> round(psnr(0.64, 64), 2)
-    20.0
-    """
-    return 10 * math.log10(span**2 * dimensions / squared_error) if squared_error > 0 else math.inf
-
-
-@torch.no_grad()
-def _squares(vae: VAE, examples: Any, seed: int) -> Tensor:
-    batch = as_batch(examples)
-    with evaluating(vae):
-        given = vae.at_means(batch, seed)
-        p_x = vae.likelihood(given)
-        require(p_x, "mean")
-        squares = (p_x.mean - given["x"])[0].double().square()
-        if batch.seen is not None:
-            squares = squares.where(batch.seen.to(squares.device), 0.0)
-        return squares.flatten(1).sum(1)
-
-
-def neighbour_accuracy(
-    train: NDArray[np.floating],
-    train_labels: NDArray[np.int64],
-    test: NDArray[np.floating],
-    test_labels: NDArray[np.int64],
-    *,
-    k: int = 5,
-) -> float:
-    """Share of test rows that a k-nearest-neighbour vote over the training rows labels rightly.
-
-    >>> rows = np.array([[0.0], [0.1], [5.0], [5.1]])
-    >>> neighbour_accuracy(rows, np.array([0, 0, 1, 1]), np.array([[0.05]]), np.array([0]), k=1)
-    1.0
-    """
-    from sklearn.neighbors import KNeighborsClassifier
-
-    k = min(k, len(train))
-    return float(KNeighborsClassifier(k).fit(train, train_labels).score(test, test_labels))

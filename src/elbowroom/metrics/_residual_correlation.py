@@ -11,7 +11,8 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-from .arrays import Array, Measured, as_images, as_tensor
+from .arrays import Array, as_images, as_tensor
+from .score import Score
 
 __all__ = ["ResidualCorrelation", "residual_correlation", "total_ink"]
 
@@ -94,7 +95,7 @@ def _by_lag(images: Tensor, lags: int) -> Tensor:
     return sums[:, steps % size[0]][:, :, steps % size[1]]
 
 
-def total_ink(x: Array) -> Measured:
+def total_ink(x: Array) -> Score:
     """Variance over images [n, *event] of the sum of their elements, in squared units of x.
 
     Where elements correlate, it differs from the sum of their variances; `variance_budget` splits that of a model.
@@ -108,4 +109,4 @@ def total_ink(x: Array) -> Measured:
     if n < 4:
         raise InputError(f"The variance of the total ink needs 4 images or more; got {n}.")
     variance, fourth = float(ink.var()), float((ink - ink.mean()).pow(4).mean())
-    return Measured(variance, math.sqrt(max(fourth - (n - 3) / (n - 1) * variance**2, 0.0) / n), n)
+    return Score(variance, math.sqrt(max(fourth - (n - 3) / (n - 1) * variance**2, 0.0) / n), n)

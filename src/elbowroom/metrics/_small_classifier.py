@@ -1,4 +1,4 @@
-"""A small convolutional classifier: features to compare images by, and the class a reconstruction is taken for."""
+"""A small convolutional classifier: features to compare images by."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -11,9 +11,9 @@ from elbowroom.networks import ConvNet
 from elbowroom.numerics import InputError
 from elbowroom.progress import Progress
 
-from .arrays import Array, Measured, as_images
+from .arrays import Array, as_images
 
-__all__ = ["SmallClassifier", "changed_class", "small_classifier", "train_small"]
+__all__ = ["SmallClassifier", "small_classifier", "train_small"]
 
 _FEATURES = 64
 _BATCH = 128
@@ -105,16 +105,3 @@ def train_small(
             progress.advance(cross_entropy=loss)
     model.network.load_state_dict(state)
     return model
-
-
-def changed_class(classifier: SmallClassifier, x: Array, reconstructions: Array) -> Measured:
-    """The share of reconstructions [n, *event] that the classifier takes for another class than their originals.
-
-    Raises InputError where there are not as many reconstructions as originals.
-    """
-    if len(x) != len(reconstructions):
-        raise InputError(
-            f"There are {len(reconstructions):,} reconstructions of {len(x):,} images; pass them in pairs."
-        )
-    share = float((classifier.classes(x) != classifier.classes(reconstructions)).double().mean())
-    return Measured(share, (share * (1 - share) / len(x)) ** 0.5, len(x))

@@ -1,11 +1,11 @@
 """Which keyed noise is whose: numbers that keep the uses of one seed apart."""
 
-__all__ = ["BACKWARDS", "CURVE_PILOT", "KICKS", "PILOT", "PRIOR", "RECIPROCAL_PILOT", "SIMULATION"]
+__all__ = ["BACKWARDS", "CURVE_PILOT", "TRANSITIONS", "PILOT", "PRIOR", "RECIPROCAL_PILOT", "SIMULATION"]
 
 # Streams of `keyed_normal` under one seed. Latent blocks have those from 0, one each, for posterior and prior draws.
 PRIOR = 1024
 """`prior_sampling`'s draws, apart from the encoder's of the same seed."""
-KICKS = 4096
+TRANSITIONS = 4096
 """Momenta and acceptances of Hamiltonian transitions."""
 
 # Uses of `derived_seed`: each makes a seed whose streams are independent of all others.

@@ -10,13 +10,13 @@ import torch
 
 from elbowroom.data import Examples
 from elbowroom.evidence.estimators import Registered, registered
-from elbowroom.evidence.passes import MEMORY, Memory
+from elbowroom.evidence.memory import MEMORY, Memory
 from elbowroom.numerics import Estimate, InputError, derived_seed
 from elbowroom.vae import VAE
 
 from . import read_run
 from ._run_data import run_data, run_folder
-from .partial_estimates import Partial, measured_in_groups
+from .partial_estimates import Partial, estimate_in_groups
 from .saved_estimates import keep_estimates
 
 __all__ = ["evidence_file", "measure_run", "shuffled"]
@@ -90,7 +90,7 @@ def measure_run(
     partial = Partial(
         folder / f"evidence-{estimator}.partial.jsonl", {**known, "model": model[:12], "data": data.sha256[:12]}
     )
-    found = measured_in_groups(
+    found = estimate_in_groups(
         lambda some: _measure(entry, vae, some, settings, seed, memory),
         examples,
         _group(settings),

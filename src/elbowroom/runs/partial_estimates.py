@@ -15,7 +15,7 @@ from elbowroom.numerics import Estimate, InputError
 from elbowroom.numerics.estimate import PER_EXAMPLE
 from elbowroom.progress import Progress
 
-__all__ = ["Partial", "joined", "measured_in_groups"]
+__all__ = ["Partial", "joined", "estimate_in_groups"]
 
 
 class Partial:
@@ -69,7 +69,7 @@ class Partial:
                 )
 
 
-def measured_in_groups(
+def estimate_in_groups(
     measure: Callable[[Examples], tuple[Estimate, ...]],
     examples: Examples,
     size: int,

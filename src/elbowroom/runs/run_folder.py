@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -14,15 +13,14 @@ from torch import Tensor
 
 from elbowroom.atomic import append_line, write_atomic
 from elbowroom.numerics import InputError
-from elbowroom.vae import VAE, load_model, save_model
+from elbowroom.vae import VAE, save_model
 
 from .history import History
 
-__all__ = ["FORMAT", "Checkpoint", "RunFolder", "read_run"]
+__all__ = ["Checkpoint", "FORMAT", "RunFolder", "read_recipe"]
 
 FORMAT = 2
 """Version of the run folder: in 1 a checkpoint held the model alone, and "beta" stood beside "train" in a row."""
-
 _READ = (1, 2)
 
 
@@ -140,24 +138,6 @@ def read_recipe(path: Path) -> dict[str, Any]:
             f"that wrote it, or train again."
         )
     return dict(recipe)
-
-
-def read_run(path: str | Path, *, modules: Mapping[str, torch.nn.Module] | None = None) -> tuple[VAE, History]:
-    """The kept model and the history of a finished run folder.
-
-    Raises InputError where the folder is none, of another version, or the run was not finished.
-    """
-    path = Path(path)
-    read_recipe(path)
-    if not (path / "summary.json").exists():
-        raise InputError(f"The run in {path} was not finished: continue it with resume=True.")
-    try:
-        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
-        lines = (path / "history.jsonl").read_text(encoding="utf-8").splitlines()
-        history = History([json.loads(line) for line in lines], **summary)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"The history in {path} is missing or damaged ({error}): train again.") from error
-    return load_model(path / "model.safetensors", modules=modules), history
 
 
 def _plain(value: Any) -> Any:

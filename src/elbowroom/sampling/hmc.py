@@ -10,21 +10,30 @@ from torch import Tensor
 
 from elbowroom.numerics import CapabilityError, keyed_normal
 from elbowroom.numerics.noise import DRAW_BLOCK
-from elbowroom.numerics.streams import KICKS
+from elbowroom.numerics.streams import TRANSITIONS
 
-__all__ = ["Diagnostics", "Kick", "LogDensity", "State", "init", "keyed_kicks", "step", "weighted"]
+__all__ = [
+    "Diagnostics",
+    "TransitionNoise",
+    "LogDensity",
+    "State",
+    "init",
+    "keyed_transition_noise",
+    "step",
+    "weighted",
+]
 
 LogDensity = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
-"""z [chains, batch, dim] → log-density [chains, batch], or the terms of one, to be weighed by coefficients."""
+"""z [chains, batch, dim] → log-density [chains, batch], or logs of its factors, to be weighed by coefficients."""
 
 _DIVERGED = 1000.0  # nats of energy error, Stan's limit
 
 
 class State(NamedTuple):
-    """Where the chains are: z, and the terms of the log-density with their gradients there."""
+    """Where the chains are: z, and the log-density there as a sum of log-factors, with their gradients."""
 
     z: Float[Tensor, "chains batch dim"]
-    terms: tuple[Float[Tensor, "chains batch"], ...]
+    log_factors: tuple[Float[Tensor, "chains batch"], ...]
     gradients: tuple[Float[Tensor, "chains batch dim"], ...]
 
 
@@ -39,7 +48,7 @@ class Diagnostics(NamedTuple):
     divergent: Bool[Tensor, "chains batch"]
 
 
-class Kick(NamedTuple):
+class TransitionNoise(NamedTuple):
     """The noise of one transition: standard-normal momenta, the log of a uniform number on [0, 1], and a stretch.
 
     The step size is multiplied by the stretch, uniform on [1/2, 1]: trajectories of one length would come back to where
@@ -56,50 +65,50 @@ def init(log_density: LogDensity, z: Float[Tensor, "chains batch dim"]) -> State
 
     Raises CapabilityError where the log-density has no gradient in z.
     """
-    z, terms = _evaluated(log_density, z)
-    gradients = tuple(_gradient((term,), z, keep=term is not terms[-1]) for term in terms)
-    values = (term.detach() for term in terms)
+    z, log_factors = _evaluated(log_density, z)
+    gradients = tuple(_gradient((log_factor,), z, keep=log_factor is not log_factors[-1]) for log_factor in log_factors)
+    values = (log_factor.detach() for log_factor in log_factors)
     return State(z.detach(), tuple(torch.where(value.isnan(), -math.inf, value) for value in values), gradients)
 
 
 def step(
     log_density: LogDensity,
     state: State,
-    kick: Kick,
+    noise: TransitionNoise,
     step_size: Tensor | float,
     leapfrog: int,
     coefficients: tuple[Tensor, ...] | None = None,
 ) -> tuple[State, Diagnostics]:
-    """One transition that leaves exp(Σ coefficients · terms) as it is; `leapfrog` evaluations, each with its gradient.
+    """One transition that leaves exp(Σ coefficients · log_factors) as it is, by `leapfrog` evaluations with gradients.
 
     step_size: broadcast to [chains, batch, dim], so it may differ between examples, or between dimensions (which is a
-    diagonal mass matrix). coefficients: one [batch] per term of the log-density; None: all 1. Trajectories that leave
-    the numbers are rejected, and nothing of them stays.
+    diagonal mass matrix). coefficients: one [batch] per log-factor; None: all 1. Trajectories that leave the
+    numbers are rejected, and nothing of them stays.
     Source: Neal, "MCMC using Hamiltonian dynamics", 2011; Mackenzie, "An improved hybrid Monte Carlo method", 1989.
 
     >>> state = init(lambda z: -0.5 * z.square().sum(-1), torch.zeros(4, 1, 2))
-    >>> kick = next(keyed_kicks(chains=4, dim=2, index=torch.tensor([0]), seed=0, steps=1))
-    >>> state, diagnostics = step(lambda z: -0.5 * z.square().sum(-1), state, kick, 0.1, leapfrog=10)
+    >>> noise = next(keyed_transition_noise(chains=4, dim=2, index=torch.tensor([0]), seed=0, steps=1))
+    >>> state, diagnostics = step(lambda z: -0.5 * z.square().sum(-1), state, noise, 0.1, leapfrog=10)
     >>> bool(diagnostics.acceptance.min() > 0.99), bool(diagnostics.divergent.any())
     (True, False)
     """
-    sizes = step_size * kick.stretch.unsqueeze(-1)
-    new, momentum, sound = _trajectory(log_density, state, kick.momentum, sizes, leapfrog, coefficients)
-    before = weighted(state.terms, coefficients) - _kinetic(kick.momentum)
-    after = weighted(new.terms, coefficients) - _kinetic(momentum)
+    sizes = step_size * noise.stretch.unsqueeze(-1)
+    new, momentum, sound = _trajectory(log_density, state, noise.momentum, sizes, leapfrog, coefficients)
+    before = weighted(state.log_factors, coefficients) - _kinetic(noise.momentum)
+    after = weighted(new.log_factors, coefficients) - _kinetic(momentum)
     log_ratio = torch.where(sound & after.isfinite(), after - before, -math.inf)
-    accepted = kick.log_uniform < log_ratio
+    accepted = noise.log_uniform < log_ratio
     return _chosen(accepted, new, state), Diagnostics(log_ratio.clamp(max=0.0).exp(), log_ratio <= -_DIVERGED)
 
 
-def weighted(terms: tuple[Tensor, ...], coefficients: tuple[Tensor, ...] | None) -> Float[Tensor, "chains batch"]:
-    """Σ coefficients · terms in float64; a coefficient of 0 takes its term out, were it infinite."""
+def weighted(log_factors: tuple[Tensor, ...], coefficients: tuple[Tensor, ...] | None) -> Float[Tensor, "chains batch"]:
+    """Σ coefficients · log_factors in float64; a coefficient of 0 takes its log_factor out, were it infinite."""
     if coefficients is None:
-        return torch.stack(terms).double().sum(0)
-    return torch.stack([_times(c.double(), term) for c, term in zip(coefficients, terms, strict=True)]).sum(0)
+        return torch.stack(log_factors).double().sum(0)
+    return torch.stack([_times(c.double(), one) for c, one in zip(coefficients, log_factors, strict=True)]).sum(0)
 
 
-def keyed_kicks(
+def keyed_transition_noise(
     *,
     chains: int,
     dim: int,
@@ -107,19 +116,19 @@ def keyed_kicks(
     seed: int,
     steps: int,
     like: Tensor | None = None,
-) -> Iterator[Kick]:
+) -> Iterator[TransitionNoise]:
     """The noise of `steps` transitions, which depends only on (seed, example, step, chains, dim).
 
     like: a tensor whose device and floating type are taken.
     """
     for first in range(0, steps, DRAW_BLOCK):
         count = min(DRAW_BLOCK, steps - first)
-        block = keyed_normal((chains, dim + 2), count, index, seed, first_draw=first, stream=KICKS)
+        block = keyed_normal((chains, dim + 2), count, index, seed, first_draw=first, stream=TRANSITIONS)
         block = block if like is None else block.to(like)
         for noise in block:
             rows = noise.transpose(0, 1)
             stretch = 0.5 + 0.5 * torch.special.ndtr(rows[..., -2])
-            yield Kick(rows[..., :-2].contiguous(), torch.special.log_ndtr(rows[..., -1]), stretch)
+            yield TransitionNoise(rows[..., :-2].contiguous(), torch.special.log_ndtr(rows[..., -1]), stretch)
 
 
 def _trajectory(
@@ -134,7 +143,7 @@ def _trajectory(
 
     One that did not waits where it began, so that the log-density is never asked about what is no number.
     """
-    sound = torch.ones_like(state.terms[0], dtype=torch.bool)
+    sound = torch.ones_like(state.log_factors[0], dtype=torch.bool)
     momentum = momentum + 0.5 * step_size * _force(state.gradients, coefficients)
     z = state.z
     for left in range(leapfrog, 0, -1):
@@ -149,19 +158,24 @@ def _trajectory(
 
 def _gradient_of_all(log_density: LogDensity, z: Tensor, coefficients: tuple[Tensor, ...] | None) -> Tensor:
     """Σ coefficients · gradients in one backward pass."""
-    z, terms = _evaluated(log_density, z)
+    z, log_factors = _evaluated(log_density, z)
     if coefficients is None:
-        return _gradient(terms, z)
-    used = [(term, c.to(term).expand_as(term)) for term, c in zip(terms, coefficients, strict=True)]
-    return _gradient(tuple(term for term, _ in used), z, tuple(c for _, c in used))
+        return _gradient(log_factors, z)
+    used = [
+        (log_factor, c.to(log_factor).expand_as(log_factor))
+        for log_factor, c in zip(log_factors, coefficients, strict=True)
+    ]
+    return _gradient(tuple(one for one, _ in used), z, tuple(c for _, c in used))
 
 
 def _evaluated(log_density: LogDensity, z: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """z as the leaf of a graph, and the terms there, [chains, batch] each."""
+    """z as the leaf of a graph, and the log_factors there, [chains, batch] each."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         found = log_density(z)
-        return z, tuple(term.expand(z.shape[:2]) for term in (found if isinstance(found, tuple) else (found,)))
+        return z, tuple(
+            log_factor.expand(z.shape[:2]) for log_factor in (found if isinstance(found, tuple) else (found,))
+        )
 
 
 def _force(gradients: tuple[Tensor, ...], coefficients: tuple[Tensor, ...] | None) -> Tensor:
@@ -182,19 +196,19 @@ def _chosen(accepted: Tensor, new: State, old: State) -> State:
     rows = accepted.unsqueeze(-1)
     return State(
         torch.where(rows, new.z, old.z),
-        tuple(torch.where(accepted, a, b) for a, b in zip(new.terms, old.terms, strict=True)),
+        tuple(torch.where(accepted, a, b) for a, b in zip(new.log_factors, old.log_factors, strict=True)),
         tuple(torch.where(rows, a, b) for a, b in zip(new.gradients, old.gradients, strict=True)),
     )
 
 
 def _gradient(
-    terms: tuple[Tensor, ...], z: Tensor, weights: tuple[Tensor, ...] | None = None, keep: bool = False
+    log_factors: tuple[Tensor, ...], z: Tensor, weights: tuple[Tensor, ...] | None = None, keep: bool = False
 ) -> Tensor:
-    if not all(term.requires_grad for term in terms):
+    if not all(log_factor.requires_grad for log_factor in log_factors):
         raise CapabilityError(_NO_GRADIENT)
-    weights = tuple(map(torch.ones_like, terms)) if weights is None else weights
+    weights = tuple(map(torch.ones_like, log_factors)) if weights is None else weights
     try:
-        return torch.autograd.grad(terms, z, weights, retain_graph=keep)[0]
+        return torch.autograd.grad(log_factors, z, weights, retain_graph=keep)[0]
     except NotImplementedError as error:
         raise CapabilityError(_NO_GRADIENT) from error
 

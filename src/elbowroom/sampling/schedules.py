@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool1d, pad
 
 from elbowroom.numerics import InputError
 
-__all__ = ["Pilot", "Plan", "Schedule", "check_settings", "fixed_schedule"]
+__all__ = ["Pilot", "AnnealingPlan", "Schedule", "check_settings", "fixed_schedule"]
 
 Schedule = Literal["sigmoid", "linear", "adaptive"]
 
@@ -17,7 +17,7 @@ _STEEPNESS = 4.0
 _WINDOW = 3  # pilot temperatures to either side that a step size is averaged over
 
 
-class Plan(NamedTuple):
+class AnnealingPlan(NamedTuple):
     """A frozen annealing run: betas from the first density to the last, step sizes between them, leapfrog steps.
 
     Upwards and downwards alike: `reversed` is the same run the other way.
@@ -27,21 +27,21 @@ class Plan(NamedTuple):
     step_sizes: Float[Tensor, "transitions batch dim"]
     leapfrog: int
 
-    def reversed(self) -> "Plan":
+    def reversed(self) -> "AnnealingPlan":
         """The same temperatures and step sizes from the last density to the first."""
-        return Plan(self.betas.flip(0), self.step_sizes.flip(0), self.leapfrog)
+        return AnnealingPlan(self.betas.flip(0), self.step_sizes.flip(0), self.leapfrog)
 
 
 class Pilot(NamedTuple):
     """What a pilot run found at its inverse temperatures `betas` [points], per example.
 
-    step_sizes [points, batch, dim]: with the acceptance that was aimed at; spread [points, batch]: standard deviation
-    over chains of d log f_β / dβ.
+    step_sizes [points, batch, dim]: with the acceptance that was aimed at; deviation [points, batch]: the standard
+    deviation over chains of d log f_β / dβ.
     """
 
     betas: Float[Tensor, "points"]
     step_sizes: Float[Tensor, "points batch dim"]
-    spread: Float[Tensor, "points batch"]
+    deviation: Float[Tensor, "points batch"]
 
     def equal_steps(self, temperatures: int) -> Float[Tensor, "points batch"]:
         """Inverse temperatures of each example at equal steps in conditional effective sample size.
@@ -50,7 +50,7 @@ class Pilot(NamedTuple):
         Source: Zhou, Johansen, Aston, "Toward automatic model comparison: an adaptive sequential Monte Carlo approach",
         2016.
         """
-        density = _smooth(self.spread.double())
+        density = _smooth(self.deviation.double())
         density = density.clamp(min=1e-3 * density.amax(0, keepdim=True).clamp(min=1e-12))
         pieces = (density[1:] + density[:-1]) / 2 * self.betas.double().diff().unsqueeze(-1)
         length = torch.cat([torch.zeros_like(pieces[:1]), pieces.cumsum(0)])
@@ -58,12 +58,12 @@ class Pilot(NamedTuple):
         even = torch.linspace(0, 1, temperatures + 1, dtype=torch.float64, device=length.device)
         return _interpolated(even.expand(len(length), -1), length, self.betas.double().expand(len(length), -1)).T
 
-    def plan(self, betas: Float[Tensor, "steps batch"], leapfrog: int) -> Plan:
+    def plan(self, betas: Float[Tensor, "steps batch"], leapfrog: int) -> AnnealingPlan:
         """A run over `betas` with the pilot's step sizes, averaged over neighbours and frozen."""
         log_steps = _smooth(self.step_sizes.log()).movedim(0, 1)
         where = self.betas.double().expand(len(log_steps), -1)
         step_sizes = _interpolated(betas[1:-1].double().T, where, log_steps).exp().movedim(0, 1)
-        return Plan(betas.double(), step_sizes, leapfrog)
+        return AnnealingPlan(betas.double(), step_sizes, leapfrog)
 
 
 def fixed_schedule(schedule: Schedule, temperatures: int) -> Float[Tensor, "points"]:

@@ -16,8 +16,8 @@ from elbowroom.recipes import recipe_of
 from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
 from elbowroom.vae import VAE, check_readings
+from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.evaluating import evaluating
-from elbowroom.vae.model_files import model_recipe
 
 from .checks import check, reason, two_examples
 from .engines import Adam, Alone, Engine, Stacked

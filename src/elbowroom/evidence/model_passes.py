@@ -1,14 +1,11 @@
 """Passes of a model over examples × draws, each within a memory budget."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from elbowroom.numerics import Batch, CapabilityError, InputError, Rows
 from elbowroom.numerics.noise import DRAW_BLOCK
@@ -17,56 +14,21 @@ from elbowroom.vae import Terms
 from elbowroom.vae.evaluating import evaluating
 from elbowroom.vae.terms import KL
 
+from .memory import Bytes, Memory, as_bytes, keep_freed_memory
 from .target import Subject, Target, subject_of
 
-__all__ = [
-    "MEMORY",
-    "Bytes",
-    "Measure",
-    "Memory",
-    "Pass",
-    "Sampled",
-    "as_bytes",
-    "checked",
-    "from_posterior",
-    "keep_freed_memory",
-    "measured",
-    "passing",
-    "plan",
-]
+__all__ = ["OfTerms", "Pass", "Sampled", "checked", "from_posterior", "run_passes", "passing", "pass_size"]
 
-Memory = int | str
-"""Bytes, or words such as "1 GiB" and "500 MB"."""
-
-MEMORY: Memory = "1 GiB"
-"""What a pass may hold where nobody says."""
-
-Measure = Callable[["Terms | Sampled"], tuple[Tensor, ...]]
+OfTerms = Callable[["Terms | Sampled"], tuple[Tensor, ...]]
 """What is wanted of a pass through the model: tensors [draws or 1, batch], in nats."""
-
 Pass = Callable[[Any, int, int], tuple[Tensor, ...]]
 """A Batch or a Target, how many draws, the first draw → tensors [draws or 1, batch, ...]."""
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _ROWS = 8192  # examples × draws in one pass: enough to spread what a pass costs by itself
 _SCRATCH = 2  # a pass may hold this many times its tensors: convolutions work in scratch space, allocators keep holes
 _KEPT = 128  # bytes per draw of an example after its pass: float64 numbers, kept and at work
 
 
-def as_bytes(memory: Memory) -> int:
-    """A memory budget in bytes.
-
-    >>> as_bytes("1.5 GiB")
-    1610612736
-    """
-    match = re.fullmatch(r"\s*([\d.]+)\s*([kmg]?i?)b?\s*", str(memory).lower())
-    try:
-        return int(float(match[1]) * _UNITS[match[2]])  # type: ignore[index]
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(f"memory must be bytes or words such as '1 GiB'; got {memory!r}.") from error
-
-
-def measured(
+def run_passes(
     subject: Subject, one_pass: Pass, draws: int, memory: Memory, progress: Progress
 ) -> Iterator[tuple[Tensor, ...]]:
     """What passes give, group of examples by group: each [draws, n], float64 on the CPU.
@@ -76,7 +38,7 @@ def measured(
     """
     keep_freed_memory()
     with passing(subject):
-        examples, chunk = plan(subject.parts, one_pass, draws, as_bytes(memory))
+        examples, chunk = pass_size(subject.parts, one_pass, draws, as_bytes(memory))
         for start in range(0, len(subject), examples):
             part = subject.parts.rows(slice(start, start + examples))
             passes = [_kept(one_pass, part, min(chunk, draws - first), first) for first in range(0, draws, chunk)]
@@ -110,7 +72,7 @@ class Sampled:
         return self.log_likelihood - self._rate
 
 
-def from_posterior(subject: Subject, measure: Measure, seed: int) -> Pass:
+def from_posterior(subject: Subject, measure: OfTerms, seed: int) -> Pass:
     """Passes that draw from q(z | x)."""
     vae = subject.vae
 
@@ -135,7 +97,7 @@ def _kept(one_pass: Pass, part: Batch | Target, draws: int, first: int) -> list[
     return [t.double().cpu().expand(draws, len(part.index), *t.shape[2:]) for t in found]
 
 
-def plan(parts: Rows | Target, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
+def pass_size(parts: Rows | Target, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
     """How many examples, and how many of their draws, go into one pass."""
     one, two = (_bytes_of(parts, one_pass, count) for count in (1, 2))
     per_row = max(two - one, 1)
@@ -157,25 +119,3 @@ def _bytes_of(parts: Rows | Target, one_pass: Pass, draws: int) -> int:
     with Bytes() as made:
         _kept(one_pass, parts.rows(slice(0, 1)), draws, 0)
     return made.total
-
-
-class Bytes(TorchDispatchMode):
-    """Adds up the storage of every new tensor."""
-
-    total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        old = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
-        new = {t.untyped_storage() for t in tree_leaves(out) if isinstance(t, Tensor)}
-        self.total += sum(storage.nbytes() for storage in new if storage.data_ptr() not in old)
-        return out
-
-
-def keep_freed_memory() -> None:
-    """Let glibc reuse what a pass frees.
-
-    It does so up to the size of the largest block, of 32 MiB at most, that it has seen freed; the rest it hands back
-    to the system, whose page faults then double the time of elementwise operations.
-    """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
