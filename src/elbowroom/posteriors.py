@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from elbowroom.components import Component, at_least_two
 from elbowroom.distributions.flows import zuko
-from elbowroom.numerics import Given, InputError
+from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
 __all__ = ["Categorical", "DiagonalNormal", "Flow"]
@@ -65,8 +65,7 @@ class DiagonalNormal(Component):
         floor: float = 1e-5,
     ) -> None:
         super().__init__(event, given, network)
-        if spread not in ("softplus", "exp"):
-            raise InputError(f"spread must be 'softplus' or 'exp'; got {spread!r}.")
+        one_of("spread", spread, ("softplus", "exp"))
         if floor < 0:
             raise InputError(f"The floor of a variance cannot be negative; got {floor}.")
         self.spread, self.floor = spread, floor

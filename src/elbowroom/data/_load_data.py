@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform
+from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform, one_of
 from elbowroom.preprocess import Preprocess
 
 from .beside import beside_of, names_in
@@ -97,8 +97,8 @@ def load_data(
     >>> len(digits.train), len(digits.validation), len(digits.test), str(digits.support)
     (1200, 200, 397, 'integer grid 0…16')
     """
-    if missing not in (None, "mask"):
-        raise InputError(f'missing= is "mask", or None for data without gaps; got {missing!r}.')
+    if missing is not None:
+        one_of("missing", missing, ("mask",), otherwise="None for data without gaps")
     gaps = missing is not None
     raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
     known = NAMED.get(title) if isinstance(source, str) else None

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Budget, Direction, Estimate, InputError, count
+from elbowroom.numerics import Budget, Direction, Estimate, count, one_of
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
@@ -69,8 +69,7 @@ def rate_distortion(
 
     Source: Alemi et al., "Fixing a broken ELBO", 2018.
     """
-    if kl not in ("auto", "closed", "sampled"):
-        raise InputError(f"kl must be 'auto', 'closed' or 'sampled'; got {kl!r}.")
+    one_of("kl", kl, ("auto", "closed", "sampled"))
 
     def measure(terms: Terms | Sampled) -> tuple[Tensor, Tensor]:
         return terms.rate(kl), terms.log_likelihood

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import Budget, Direction, Estimate, InputError, count, derived_seed
+from elbowroom.numerics import Budget, Direction, Estimate, InputError, count, derived_seed, one_of
 from elbowroom.numerics.streams import CURVE_PILOT
 from elbowroom.progress import Progress
 from elbowroom.sampling.annealing import Moment, Path, anneal, pilot, pilot_transitions
@@ -229,11 +229,10 @@ def _distortion(target: Target, z: Tensor, distortion: Distortion) -> Tensor:
     require(p_x, "mean")
     if distortion == "squared error":
         return (x - p_x.mean).square().flatten(2).sum(-1)
-    if callable(distortion):
-        return distortion(p_x.mean, x)
-    raise InputError(
-        f"distortion must be 'negative log-likelihood', 'squared error' or a function of x̂ and x; got {distortion!r}."
-    )
+    if not callable(distortion):
+        words = ("negative log-likelihood", "squared error")
+        one_of("distortion", distortion, words, otherwise="a function of x̂ and x")
+    return distortion(p_x.mean, x)
 
 
 def _words(estimate: Estimate) -> str:

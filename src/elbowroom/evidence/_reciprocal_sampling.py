@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from elbowroom.numerics import Budget, Estimate, InputError, derived_seed
+from elbowroom.numerics import Budget, Estimate, InputError, derived_seed, one_of
 from elbowroom.numerics.streams import RECIPROCAL_PILOT
 from elbowroom.progress import Progress
 from elbowroom.sampling import hmc
@@ -170,8 +170,7 @@ _LogDensity = Callable[[_Draws], Float[Tensor, "steps chains n"]]
 def _fit(density: Density, dim: int, draws: int) -> Callable[[_Draws], _LogDensity]:
     """How to fit the density, where there are draws enough for its covariance."""
     kinds = {"normal": _normal, "kernel": _kernel}
-    if density not in kinds:
-        raise InputError(f"density must be 'normal' or 'kernel'; got {density!r}.")
+    one_of("density", density, kinds)
     parameters = dim * (dim + 3) // 2
     if draws < parameters:
         raise InputError(

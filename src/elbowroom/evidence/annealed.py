@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elbowroom.numerics import Budget, Estimate, InputError, count, derived_seed
+from elbowroom.numerics import Budget, Estimate, InputError, count, derived_seed, one_of
 from elbowroom.numerics.streams import PILOT
 from elbowroom.sampling import hmc
 from elbowroom.sampling.annealing import Annealed, Outcome, Path, anneal, pilot, pilot_transitions
@@ -43,11 +43,10 @@ def path_from(target: Target, start: Start) -> Path:
 
     Raises InputError for any other word.
     """
+    one_of("start", start, ("posterior", "prior"))
     if start == "prior":
         return Path(lambda z: (target.log_prior(z), target.log_likelihood(z)), lambda b: (torch.ones_like(b), b))
-    if start == "posterior":
-        return Path(lambda z: (target.log_posterior(z), target.log_prior(z) + target.log_likelihood(z)), _geometric)
-    raise InputError(f"start must be 'posterior' or 'prior'; got {start!r}.")
+    return Path(lambda z: (target.log_posterior(z), target.log_prior(z) + target.log_likelihood(z)), _geometric)
 
 
 def annealed_runs(

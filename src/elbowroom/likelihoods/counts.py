@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent
 from elbowroom.distributions import NegativeBinomial as NegativeBinomialDistribution
 from elbowroom.distributions import Poisson as PoissonDistribution
 from elbowroom.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
-from elbowroom.numerics import Given, InputError, Support
+from elbowroom.numerics import Given, Support, one_of
 from elbowroom.recipes import described
 
 from .likelihood import Likelihood, refuse
@@ -82,8 +82,7 @@ class _Dispersed(_Counts):
         given: Sequence[str],
     ) -> None:
         super().__init__(network, event, size_factor, given)
-        if dispersion not in ("feature", "predicted"):
-            raise InputError(f"dispersion must be 'feature' or 'predicted'; got {dispersion!r}.")
+        one_of("dispersion", dispersion, ("feature", "predicted"))
         self.dispersion = dispersion
         self.parts = type(self).parts + (dispersion == "predicted")
         self.register_buffer("dispersion_base", torch.zeros(self.event))

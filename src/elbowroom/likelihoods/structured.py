@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from elbowroom import distributions
 from elbowroom.distributions.matern_field import likeliest_field
 from elbowroom.distributions.sparse_precision_normal import later_neighbours
-from elbowroom.numerics import Given, InputError
+from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled, pca_residuals
@@ -71,8 +71,7 @@ class LowRankNormal(Correlated):
         given: Sequence[str] = ("z",),
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
-        if factor not in ("predicted", "shared"):
-            raise InputError(f"factor must be 'predicted' or 'shared'; got {factor!r}.")
+        one_of("factor", factor, ("predicted", "shared"))
         if rank < 1:
             raise InputError(f"A LowRankNormal needs a rank of 1 or more; got {rank}.")
         self.rank, self.factor = rank, factor
@@ -132,8 +131,7 @@ class SparsePrecisionNormal(Correlated):
         given: Sequence[str] = ("z",),
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
-        if neighbours not in ("predicted", "shared"):
-            raise InputError(f"neighbours must be 'predicted' or 'shared'; got {neighbours!r}.")
+        one_of("neighbours", neighbours, ("predicted", "shared"))
         if radius < 1:
             raise InputError(f"A SparsePrecisionNormal needs a radius of 1 or more; got {radius}.")
         self.radius, self.neighbours = radius, neighbours
@@ -196,8 +194,7 @@ class MaternNormal(Correlated):
         white: Literal["shared", "predicted"] = "shared",
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
-        if white not in ("shared", "predicted"):
-            raise InputError(f"white must be 'shared' or 'predicted'; got {white!r}.")
+        one_of("white", white, ("shared", "predicted"))
         self.white, self.length = white, length
         self.parts += white == "predicted"
         self.image = image_of(self.event, image_shape, "A MaternNormal")

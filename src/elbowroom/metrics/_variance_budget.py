@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, require, simulate
-from elbowroom.numerics import Batch, InputError, as_batch, derived_seed
+from elbowroom.numerics import Batch, InputError, as_batch, derived_seed, one_of
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
@@ -87,8 +87,7 @@ def variance_budget(
     >>> bool(abs(budget.noise - 2.0) < 1e-6)
     True
     """
-    if over not in ("prior", "posterior"):
-        raise InputError(f"over must be 'prior' or 'posterior'; got {over!r}.")
+    one_of("over", over, ("prior", "posterior"))
     batch = as_batch(examples)
     if batch.seen is not None:
         raise InputError("A variance budget needs complete examples, and these have missing cells.")

@@ -1,4 +1,5 @@
 from ._count import count as count
+from ._one_of import one_of as one_of
 from .batch import Batch as Batch
 from .batch import Given as Given
 from .batch import Noise as Noise

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, pad
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, one_of
 
 __all__ = ["Pilot", "AnnealingPlan", "Schedule", "check_settings", "fixed_schedule"]
 
@@ -75,8 +75,7 @@ def fixed_schedule(schedule: Schedule, temperatures: int) -> Float[Tensor, "poin
     >>> fixed_schedule("sigmoid", 4)
     tensor([0.0000, 0.1050, 0.5000, 0.8950, 1.0000], dtype=torch.float64)
     """
-    if schedule not in ("sigmoid", "linear", "adaptive"):
-        raise InputError(f"schedule must be 'sigmoid', 'linear' or 'adaptive'; got {schedule!r}.")
+    one_of("schedule", schedule, ("sigmoid", "linear", "adaptive"))
     even = torch.linspace(0, 1, temperatures + 1, dtype=torch.float64)
     if schedule == "linear":
         return even

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, draw, require, simulate
-from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed
+from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, one_of
 
 from ._check_readings import check_readings
 from ._describe import describe
@@ -98,8 +98,7 @@ class VAE(VAECore):
         says; "mean" gives the mean of p(x | z), "offset" the mean + `offset` standard deviations of it. context:
         name -> [n, ...]. The same seed draws the same z in every mode.
         """
-        if mode not in ("ancestral", "mean", "offset"):
-            raise InputError(f"mode must be 'ancestral', 'mean' or 'offset'; got {mode!r}.")
+        one_of("mode", mode, ("ancestral", "mean", "offset"))
         with evaluating(self):
             p_x = self.likelihood(self.draw_prior(n, seed, context or {}))
             if mode == "ancestral":
