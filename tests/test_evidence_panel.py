@@ -13,13 +13,13 @@ from staged import kept_study
 
 import elbowroom as er
 from elbowroom import figures
-from elbowroom.evidence.records import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.pages import report
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.saved_estimates import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.studies.measure import _keep_evidence
-from elbowroom.studies.measured import shuffled
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON = np.random.default_rng(0).normal(-100.0, 20.0, 400)  # what examples differ by, the same for every estimator
@@ -115,7 +115,7 @@ def test_bounds_from_both_ends_stand_beneath() -> None:
     gap = high.values - low.values
     size = figures.with_error(gap.mean(), gap.std(ddof=1) / math.sqrt(50))
     assert f"50 examples that the model itself drew, {low.estimator}: {size} nats apart" in panel.notes[0]
-    limit = er.evidence.Bidirectional(low, high).gap_limit
+    limit = er.evidence.BdmcBounds(low, high).gap_limit
     assert f"less than {figures.rounded(limit, figures.places(gap.std() / math.sqrt(50)))}." in panel.notes[0]
 
 
@@ -186,7 +186,7 @@ class TestWhatAStudyWrites:
         assert np.array_equal(annealed.estimate.index, examples.index)
 
     def test_what_cannot_be_annealed_is_said_and_loses_no_study(self, digits, tmp_path) -> None:
-        encoder, decoder = er.networks.mlp([64, 8, 3]), er.networks.mlp([3, 8, 64])
+        encoder, decoder = er.networks.MLP([64, 8, 3]), er.networks.MLP([3, 8, 64])
         vae = er.VAE(
             er.priors.Categorical(3),
             er.posteriors.Categorical(encoder, 3),

@@ -12,11 +12,11 @@ from sklearn.neighbors import KernelDensity
 from staged import few_mixtures
 
 import elbowroom as er
-from elbowroom.evidence.records import read_estimates
-from elbowroom.evidence.resuming import joined
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
 from elbowroom.records import read_study
-from elbowroom.studies import measure_run, sample_run
+from elbowroom.runs import measure_run, sample_run
+from elbowroom.runs.partial_estimates import joined
+from elbowroom.runs.saved_estimates import read_estimates
 from elbowroom.studies.contest import classics
 from elbowroom.studies.pictures import _has_grid
 from elbowroom.studies.variance import variance_with_error

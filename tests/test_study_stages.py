@@ -10,7 +10,7 @@ from staged import few_mixtures
 
 import elbowroom as er
 from elbowroom.records import STAGES, read_stage, read_study, stage_file
-from elbowroom.studies import measure_run, sample_run
+from elbowroom.runs import measure_run, sample_run
 
 SMALL = {
     "recipe": {"latents": 2, "widths": [8]},
@@ -110,7 +110,7 @@ def test_a_study_goes_on_at_the_stage_that_failed(digits, whole, tmp_path, monke
     assert [stage_file(folder, one).read_bytes() for one in before] == kept
     assert [said(folder, one) for one in names] == [said(whole, one) for one in names]
     assert done.sentence == read_study(whole).account.verdict.sentence
-    assert np.array_equal(done.vae.sample(3).numpy(), er.training.read_run(read_study(whole).run)[0].sample(3).numpy())
+    assert np.array_equal(done.vae.sample(3).numpy(), er.runs.read_run(read_study(whole).run)[0].sample(3).numpy())
 
 
 def test_a_finished_study_is_read(digits, copy, runs) -> None:

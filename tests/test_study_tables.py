@@ -129,7 +129,7 @@ def test_the_saved_model_reads_the_same(mixed, tmp_path) -> None:
     data, done, _ = mixed
     again = er.load_model(er.save_model(done.vae, tmp_path / "m.vae"))
     assert torch.equal(again.encode(data.test)["z"], done.vae.encode(data.test)["z"])
-    kept, _ = er.training.read_run(done.page.parent / "runs" / done.chosen.name)
+    kept, _ = er.runs.read_run(done.page.parent / "runs" / done.chosen.name)
     assert torch.equal(kept.encode(data.test)["z"], done.vae.encode(data.test)["z"])
 
 
@@ -254,7 +254,7 @@ def test_a_part_too_small_is_refused_before_anything_is_written(tmp_path) -> Non
 def test_a_run_of_a_table_with_words_is_found_again(mixed) -> None:
     data, done, _ = mixed
     source = done.page.parent.parent / "people.csv"
-    (estimate,) = er.studies.measure_run(done.page.parent, "iwae", draws=16, source=source, progress=False)
+    (estimate,) = er.runs.measure_run(done.page.parent, "iwae", draws=16, source=source, progress=False)
     again = er.evidence.iwae(done.vae, data.test, draws=16)
     assert estimate.mean == pytest.approx(again.mean, rel=1e-5)
 

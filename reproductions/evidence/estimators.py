@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import elbowroom as er
+from elbowroom.atomic import write_atomic
 from elbowroom.evidence import ais, elbo, iwae_curve, prior_sampling, reciprocal_sampling
 from elbowroom.exact import LinearVAE, ProbabilisticPCA, optimal_encoder
 from elbowroom.figures import Series, series_plot
+from elbowroom.progress import Progress
 
 HERE = Path(__file__).parent
 DIMENSIONS = (1, 2, 3, 5, 10, 20, 50)
@@ -109,14 +111,14 @@ def main() -> None:
     rows = digits.preprocess(digits.train.x, noise)[0].double().numpy()
     examples = digits.test[:POINTS]
     record: dict[str, Any] = {"points": POINTS, "shift": SHIFT, "spread": SPREAD, "at": {}}
-    with er.runs.Progress("estimators", len(DIMENSIONS)) as bar:
+    with Progress("estimators", len(DIMENSIONS)) as bar:
         for d in DIMENSIONS:
             vae = model(digits, rows, d)
             record["at"][d] = against_exact(vae, examples)
             bar.advance()
-    er.runs.write_atomic(HERE / "estimators.json", json.dumps(record, indent=1) + "\n")
-    er.runs.write_atomic(HERE / "estimators.svg", errors_figure(record))
-    er.runs.write_atomic(HERE / "gap.svg", gap_figure(record))
+    write_atomic(HERE / "estimators.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(HERE / "estimators.svg", errors_figure(record))
+    write_atomic(HERE / "gap.svg", gap_figure(record))
     show(record)
 
 

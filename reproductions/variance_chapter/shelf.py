@@ -12,7 +12,7 @@ from torch import Tensor
 
 import elbowroom as er
 from elbowroom import figures
-from elbowroom.training import read_run
+from elbowroom.runs import read_run
 
 HERE = Path(__file__).parent
 WIDE = 760

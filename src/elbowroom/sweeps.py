@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from elbowroom import evidence, models
+from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import latent_use, reconstruction_error
 from elbowroom.models.recipe import as_recipe, plain
 from elbowroom.models.words import text
 from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.records import ModelRecord
-from elbowroom.runs import write_atomic
-from elbowroom.training import History, fit_stacked, read_run
+from elbowroom.runs import History, read_run
+from elbowroom.training import fit_stacked
 from elbowroom.vae import VAE
-from elbowroom.vae.files import model_recipe
+from elbowroom.vae._save_model import model_recipe
 
 __all__ = ["Swept", "choose", "sweep"]
 

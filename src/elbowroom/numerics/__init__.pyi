@@ -1,10 +1,11 @@
+from ._count import count as count
+from ._one_of import one_of as one_of
 from .batch import Batch as Batch
 from .batch import Given as Given
 from .batch import Noise as Noise
 from .batch import Rows as Rows
 from .batch import as_batch as as_batch
 from .batch import as_rows as as_rows
-from .counting import count as count
 from .errors import CapabilityError as CapabilityError
 from .errors import InputError as InputError
 from .estimate import Budget as Budget

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom import figures
-from elbowroom.evidence.records import KeptEstimate
 from elbowroom.numerics import Estimate
 from elbowroom.numerics.estimate import PER_EXAMPLE
+from elbowroom.runs.saved_estimates import KeptEstimate
 
 from .parts import Figure, both_widths, direction_words
 from .records import Record

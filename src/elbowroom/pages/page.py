@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from elbowroom import figures
+from elbowroom.atomic import write_atomic
 from elbowroom.numerics import Estimate
 from elbowroom.records import DataRecord, ModelRecord, StudyRecord, Summary, read_study
-from elbowroom.runs import write_atomic
 
 from . import parts, verdicts
 from .estimators import evidence_panel

@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from elbowroom.evidence.records import KeptEstimate, read_estimates
 from elbowroom.numerics import Estimate
 from elbowroom.records import InkRecord, ModelRecord, ReconstructionRecord, StudyRecord, VarianceRecord
+from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
 __all__ = ["Record", "for_panels"]
 

@@ -8,8 +8,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from elbowroom.atomic import write_atomic
 from elbowroom.numerics import InputError
-from elbowroom.runs import write_atomic
 
 from .account import AccountRecord
 from .contest import ContestRecord

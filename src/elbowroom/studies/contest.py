@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from elbowroom.data import Dataset, Examples
-from elbowroom.likelihoods.base import CONTINUOUS
+from elbowroom.likelihoods.likelihood import CONTINUOUS
 from elbowroom.numerics import Budget, Estimate, Support, keyed_uniform
+from elbowroom.progress import Progress
 from elbowroom.records import ClassicRecord, ContestRecord
-from elbowroom.runs import Progress
 
 from .classics import Array, Candidate, Fitted, class_families, families
 

@@ -8,7 +8,7 @@ from torch import nn
 from elbowroom import networks
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy
-from elbowroom.models.building import class_counts
+from elbowroom.models._build import class_counts
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
 
@@ -50,8 +50,8 @@ def _neighbours(vae: VAE, data: Dataset, test_codes: Any) -> NeighbourRecord | N
     labels, truth = train.labels.numpy(), test.labels.numpy()
     raw, raw_test = (comparable(data, part) for part in (train, test))
     return NeighbourRecord(
-        z=neighbour_accuracy(latent_use(vae, train).means, labels, test_codes, truth, _VOTES),
-        x=neighbour_accuracy(raw, labels, raw_test, truth, _VOTES),
+        z=neighbour_accuracy(latent_use(vae, train).means, labels, test_codes, truth, k=_VOTES),
+        x=neighbour_accuracy(raw, labels, raw_test, truth, k=_VOTES),
         k=_VOTES,
         n=len(test),
     )
@@ -74,6 +74,7 @@ def comparable(data: Dataset, examples: Examples) -> Any:
     """
     if data.support.kind not in ("mixed", "categorical"):
         return examples.x.flatten(1).numpy()
-    scaler = networks.standardised(nn.Identity(), data.event, class_counts(data.support, math.prod(data.event)))
+    classes = class_counts(data.support, math.prod(data.event))
+    scaler = networks.Standardised(nn.Identity(), event=data.event, classes=classes)
     scaler.settle(data.train.x)
     return scaler(examples.x).numpy()

@@ -7,14 +7,14 @@ import torch
 
 from elbowroom import evidence, likelihoods
 from elbowroom.data import Dataset, Examples
-from elbowroom.evidence.records import keep_estimates
 from elbowroom.metrics import reconstruction_error
 from elbowroom.numerics import CapabilityError, Estimate, InputError, Support
 from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.saved_estimates import keep_estimates
 from elbowroom.vae import VAE
 
 from .latents import latent_record
-from .measured import shuffled
 from .pictures import draw_pictures
 from .train import Models, decibels
 from .variance import ink_record, variance_records

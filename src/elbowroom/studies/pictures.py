@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import known_mean
 from elbowroom.metrics import latent_use
 from elbowroom.priors import StandardNormal
 from elbowroom.records import SweepRecord
-from elbowroom.runs import write_atomic
 from elbowroom.vae import VAE
-from elbowroom.vae.model import evaluating
+from elbowroom.vae.vae import evaluating
 
 from .train import Models
 

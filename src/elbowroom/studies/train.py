@@ -17,11 +17,11 @@ from elbowroom.models.recipe import plain
 from elbowroom.models.words import shown
 from elbowroom.numerics import Support
 from elbowroom.records import DataRecord, ModelRecord, Summary, SweepRecord
+from elbowroom.runs import read_run
 from elbowroom.sweeps import Swept, sweep
-from elbowroom.training import read_run
 from elbowroom.vae import VAE
-from elbowroom.vae.files import model_recipe
-from elbowroom.vae.model import evaluating
+from elbowroom.vae._save_model import model_recipe
+from elbowroom.vae.vae import evaluating
 
 __all__ = ["AXES", "Models", "Training", "decibels", "train", "training_of", "why_no_squares"]
 
