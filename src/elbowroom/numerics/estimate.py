@@ -16,7 +16,7 @@ Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
-_MIXED = 1.1  # greatest R-hat of chains that may be said to have mixed
+_MIXED = 1.1  # greatest R-hat of chains up to which they count as mixed
 _DIVERGED = 0.05  # of the transitions; step sizes that suit most chains let fewer than 2 % diverge
 PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat")
 """Names of the fields of an Estimate that have a number per example, or are None."""
@@ -166,18 +166,20 @@ class Estimate:
     @property
     def warnings(self) -> list[str]:
         """What speaks against trusting the numbers, in words; usually nothing."""
-        said = []
+        words = []
         if self.collapsed:
-            said.append(f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted")
+            words.append(
+                f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted"
+            )
         if self.missed:
-            said.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
+            words.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
         if self.diverged:
-            said.append(
+            words.append(
                 f"more than 5 % of transitions diverged on {_examples(self.diverged)}: chains may lag behind there"
             )
         if self.unmixed:
-            said.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
-        return said
+            words.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
+        return words
 
     @property
     def _least_ess(self) -> float:
@@ -186,13 +188,13 @@ class Estimate:
     def bits_per_dimension(self, dimensions: int) -> "Estimate":
         """The same estimate as −log2 per dimension (bits); lower is better and the direction turns round."""
         factor = -1.0 / (dimensions * math.log(2.0))
-        turned: dict[Direction, Direction] = {"lower": "upper", "upper": "lower"}
+        opposite: dict[Direction, Direction] = {"lower": "upper", "upper": "lower"}
         return replace(
             self,
             values=self.values * factor,
             mc_variance=self.mc_variance * factor**2,
             quantity=f"−log₂ of {self.quantity} per dimension",
-            direction=turned.get(self.direction, self.direction),
+            direction=opposite.get(self.direction, self.direction),
             unit="bits",
         )
 
@@ -218,11 +220,11 @@ class Estimate:
             direction=_difference_direction(self.direction, other.direction),
             budget=self.budget,
             ess=_either(np.fmin, self._spare_ess(mine, self), other._spare_ess(theirs, self)),
-            khat=_either(np.fmax, _taken(self.khat, mine), _taken(other.khat, theirs)),
+            khat=_either(np.fmax, _at_rows(self.khat, mine), _at_rows(other.khat, theirs)),
             data=self.data,
             unit=self.unit,
-            divergent=_either(np.fmax, _taken(self.divergent, mine), _taken(other.divergent, theirs)),
-            rhat=_either(np.maximum, _taken(self.rhat, mine), _taken(other.rhat, theirs)),
+            divergent=_either(np.fmax, _at_rows(self.divergent, mine), _at_rows(other.divergent, theirs)),
+            rhat=_either(np.maximum, _at_rows(self.rhat, mine), _at_rows(other.rhat, theirs)),
         )
 
     def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:
@@ -234,6 +236,8 @@ class Estimate:
         text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
         text = text.replace("-", "−", int(self.mean < 0))
         return "; ".join([text, *self.warnings])
+
+    __repr__ = __str__
 
     def _errors(self) -> str:
         points = "1 point" if len(self) == 1 else f"{len(self):,} points"
@@ -251,9 +255,9 @@ class Estimate:
         return {**plain, **{name: [None if math.isnan(v) else v for v in values] for name, values in unknown.items()}}
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> "Estimate":
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Estimate":
         """The estimate that `to_dict` wrote."""
-        fields = dict(record)
+        fields = dict(plain)
         budget = Budget(**fields.pop("budget"))
         return cls.of(fields.pop("values"), budget=budget, **fields)
 
@@ -262,7 +266,7 @@ def _examples(count: int) -> str:
     return "1 example" if count == 1 else f"{count:,} examples"
 
 
-def _taken(column: NDArray[np.float64] | None, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+def _at_rows(column: NDArray[np.float64] | None, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
     return None if column is None else column[rows]
 
 
