@@ -105,7 +105,7 @@ def ais(
     check_settings("ais", temperatures, chains, leapfrog)
     subject = subject_of(model, examples)
     target, found = subject.target(seed), []
-    with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
+    with Progress(f"AIS-{temperatures}", len(target.index), show=progress) as bar:
         for part, _, run in annealed_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
             found.append(run.outcome)
             bar.advance(len(part.index))

@@ -151,7 +151,7 @@ def bdmc(
     check_settings("bdmc", temperatures, chains, leapfrog)
     target, back = subject_with(model, examples, seed).target(seed), derived_seed(seed, BACKWARDS)
     ups, downs = [], []
-    with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
+    with Progress(f"BDMC-{temperatures}", len(target.index), show=progress) as bar:
         for drawn, exact in simulated(target, seed, "bdmc"):
             first = 0
             for part, plan, run in annealed_runs(drawn, start, schedule, temperatures, chains, leapfrog, seed, memory):

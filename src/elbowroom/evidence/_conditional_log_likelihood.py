@@ -41,12 +41,10 @@ class ConditionalLogLikelihood(NamedTuple):
     per_feature: NDArray[np.float64]
     mc_variance: NDArray[np.float64]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         means = self.per_feature.mean(0)
         features = f"per feature {list(means.shape)}: means from {means.min():.2f} to {means.max():.2f} nats"
         return f"{self.per_example}\n{features}".replace(" -", " −")
-
-    __repr__ = __str__
 
 
 def conditional_log_likelihood(
@@ -111,7 +109,7 @@ def conditional_log_likelihood(
     start = time.monotonic()
     subject = checked_subject(model, examples, draws)
     one_pass, found = _by_feature(subject, seed), []
-    with Progress("log p(x | z)", len(subject), progress) as bar:
+    with Progress("log p(x | z)", len(subject), show=progress) as bar:
         with without_gradients(subject):
             at_once, chunk = pass_size(subject.parts, one_pass, draws, as_bytes(memory))
         for first in range(0, len(subject), at_once):

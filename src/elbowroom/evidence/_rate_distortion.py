@@ -37,10 +37,8 @@ class RateDistortion(NamedTuple):
     distortion: Estimate
     elbo: Estimate
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(map(str, self))
-
-    __repr__ = __str__
 
 
 def rate_distortion(
@@ -114,7 +112,7 @@ def rate_distortion(
     subject = checked_subject(model, examples, draws)
     means: list[list[Tensor]] = [[], [], []]
     variances: list[list[Tensor]] = [[], [], []]
-    with Progress("ELBO", len(subject), progress) as bar:
+    with Progress("ELBO", len(subject), show=progress) as bar:
         passes = run_passes(subject, from_posterior(subject, measure, seed), draws, memory, bar)
         for rate, log_likelihood in passes:
             for kind, term in enumerate((rate, -log_likelihood, log_likelihood - rate)):

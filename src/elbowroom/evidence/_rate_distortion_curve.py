@@ -147,7 +147,7 @@ def rate_distortion_curve(
         raise InputError(f"betas must be positive numbers, ascending; got {list(betas)}.")
     subject = subject_of(model, examples)
     target, found = subject.target(seed), []
-    with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), progress) as bar:
+    with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), show=progress) as bar:
         for part in in_groups(target, lambda part: _path(part, distortion), chains, memory):
             found.append(_anneal_group(part, distortion, wanted, temperatures, chains, leapfrog, seed))
             bar.advance(len(part.index))

@@ -117,7 +117,7 @@ def reciprocal_sampling(
     target = subject.target(seed)
     kept, found = steps * chains // 2, []
     fit = _fit(density, target.dim, kept)
-    with Progress("reciprocal sampling", len(target.index), progress) as bar:
+    with Progress("reciprocal sampling", len(target.index), show=progress) as bar:
         for part in _groups(target, steps * chains, chains, density, memory):
             chain = _posterior_chain(part, chains, warm_up, leapfrog, seed)
             z, log_joint = (torch.stack(column) for column in zip(*(next(chain) for _ in range(steps)), strict=True))

@@ -168,7 +168,7 @@ def simulated_against_real(
     if chains < 2:
         raise InputError("The variance over chains needs chains=2 or more; got 1.")
     target = subject_with(model, examples, seed).target(seed)
-    with Progress("real and simulated", 2 * len(target.index), progress) as bar:
+    with Progress("real and simulated", 2 * len(target.index), show=progress) as bar:
 
         def trace(targets: Iterable[Target]) -> AnnealingTrace:
             pieces: list[tuple[Tensor, ...]] = []

@@ -62,7 +62,7 @@ def log_means(
     subject = checked_subject(model, examples, draws)
     found: list[list[tuple[Tensor, ...]]] = [[] for _ in sizes]
     khat = []
-    with Progress(name(draws), len(subject), progress) as bar:
+    with Progress(name(draws), len(subject), show=progress) as bar:
         for (log_weight,) in run_passes(subject, passes(subject, seed), draws, memory, bar):
             for size, pieces in zip(sizes, found, strict=True):
                 pieces.append(_mean_of_blocks(log_weight, size))

@@ -76,7 +76,7 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
     else:
         families = _class_families(support.columns or (support,) * train.shape[1], train, seed)
     found = []
-    with Progress("classics", sum(len(candidates) for _, candidates in families), progress) as bar:
+    with Progress("classics", sum(len(candidates) for _, candidates in families), show=progress) as bar:
         for name, candidates in families:
             setting, fitted = _tuned(candidates, train, validation, bar)
             values = fitted.scores(test) + log_jacobian
