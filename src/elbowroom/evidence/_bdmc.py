@@ -93,7 +93,7 @@ def bdmc(
         How many examples to simulate; or examples, whose number (and context, where the model has one) the simulated
         ones have. Required for a VAE; left out for a Target.
     temperatures : int, default 500
-        Annealing steps from the first density to p(x, z), 2 or more. Time grows with them, and the bound closes.
+        Annealing steps from the first density to p(x, z), 2 or more. More of them take longer and tighten the bound.
     chains : int, default 16
         Annealing chains per example, averaged; run in parallel.
     leapfrog : int, default 10

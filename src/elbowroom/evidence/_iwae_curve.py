@@ -125,7 +125,7 @@ def _dividing(draws: Sequence[int]) -> tuple[int, ...]:
 def _steps(draws: int) -> tuple[int, ...]:
     """Divisors of `draws` about √10 apart, 1 and `draws` among them."""
     if draws < 1:
-        return (draws,)  # refused where all draws are checked
+        return (draws,)  # refused with the message that all estimators give
     divisors = [k for k in range(1, draws + 1) if draws % k == 0]
     targets = [draws / 10 ** (i / 2) for i in range(2 * len(str(draws)))]
     return tuple(sorted({min(divisors, key=lambda k: abs(math.log(k / target))) for target in targets} | {1, draws}))

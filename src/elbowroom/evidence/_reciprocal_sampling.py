@@ -160,7 +160,7 @@ def _worst_rhat(z: Float[Tensor, "steps chains n dim"]) -> Float[Tensor, "n"]:
 def _posterior_chain(
     target: Target, chains: int, warm_up: int, leapfrog: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """z [chains, n, dim] and log p(x, z) [chains, n], float64, transition by transition after the warm-up, for ever."""
+    """z [chains, n, dim] and log p(x, z) [chains, n], float64, after each transition past the warm-up, without end."""
     other = derived_seed(seed, RECIPROCAL_PILOT)
     path, betas = path_from(target, "prior"), torch.ones(_PILOT_POINTS, dtype=torch.float64)  # at β = 1: p(x, z)
     z = draw_start(target, "posterior", chains, other)
@@ -180,7 +180,7 @@ _LogDensity = Callable[[_Draws], Float[Tensor, "steps chains n"]]
 
 
 def _fit(density: Density, dim: int, draws: int) -> Callable[[_Draws], _LogDensity]:
-    """How to fit the density, where there are draws enough for its covariance."""
+    """The function that fits the density; refuses fewer draws than its covariance needs."""
     kinds = {"normal": _normal, "kernel": _kernel}
     one_of("density", density, kinds)
     parameters = dim * (dim + 3) // 2
@@ -217,7 +217,7 @@ def _kernel(z: _Draws) -> _LogDensity:
     centres = white(z)
 
     def log_density(z: Tensor) -> Tensor:
-        """Step by step, as every draw looks at every centre."""
+        """Step by step, as every draw is compared with every centre."""
         far = (torch.cdist(white(one[None]), centres).square() for one in z)
         return torch.stack([(-0.5 * d).logsumexp(-1).T for d in far]) - log_scale
 
@@ -247,7 +247,7 @@ def _groups(target: Target, kept: int, chains: int, density: Density, memory: Me
 
 
 def _steps(draws: int, chains: int, warm_up: int, leapfrog: int) -> int:
-    """Transitions of every chain that are kept."""
+    """How many transitions of each chain are kept."""
     if chains < 4 or chains % 2:
         raise InputError(f"One half of the chains is fitted to, so chains must be even and 4 or more; got {chains}.")
     if draws < 2 * chains:

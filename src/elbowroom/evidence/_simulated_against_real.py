@@ -118,7 +118,7 @@ def simulated_against_real(
         The real x, one row per example, [n, *event], on the scale of the data that the VAE was trained on; simulated
         ones have the same context. Required for a VAE; left out for a Target.
     temperatures : int, default 500
-        Annealing steps from the first density to p(x, z), 2 or more. Time grows with them, and the bound closes.
+        Annealing steps from the first density to p(x, z), 2 or more. More of them take longer and tighten the bound.
     chains : int, default 16
         Annealing chains per example, averaged; run in parallel.
     leapfrog : int, default 10

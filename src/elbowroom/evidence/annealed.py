@@ -188,7 +188,7 @@ def lower_bound(
         estimator=estimator,
         direction="lower",
         budget=budget,
-        ess=ess.nan_to_num(0.0),  # no chain of any weight
+        ess=ess.nan_to_num(0.0),  # if every chain has weight 0
         data=data,
         divergent=divergent,
     )

@@ -9,16 +9,16 @@ from elbowroom.numerics import Estimate, InputError
 __all__ = ["ESTIMATORS", "SETTINGS", "Registered", "registered"]
 
 SETTINGS = {
-    "draws": "Per example",
+    "draws": "Draws per example",
     "temperatures": "Annealing steps",
-    "chains": "Side by side",
-    "leapfrog": "Gradients per transition",
-    "start": "From the posterior or the prior",
+    "chains": "Chains per example",
+    "leapfrog": "Leapfrog steps per transition",
+    "start": "Where chains start: posterior or prior",
     "schedule": "How temperatures are spread: sigmoid, linear or adaptive",
-    "warm_up": "Transitions before any is kept",
-    "density": "What is fitted to the draws: normal or kernel",
-    "betas": "Where a curve is noted; give it several times",
-    "distortion": "What is lost: negative log-likelihood or squared error",
+    "warm_up": "Transitions discarded before the first draw",
+    "density": "Density fitted to the draws: normal or kernel",
+    "betas": "Where the curve is evaluated; give it several times",
+    "distortion": "How distortion is measured: negative log-likelihood or squared error",
 }
 """What the settings mean, for the command line's help."""
 
@@ -93,7 +93,7 @@ def _of_this_room(name: str) -> Any:
 
 
 def _curve_estimates(curve: Any) -> tuple[Estimate, ...]:
-    """Rate and distortion at every beta, which their quantity names."""
+    """Rate and distortion at every beta, with the beta in the name of their quantity."""
     rows = zip(curve.betas, curve.rates, curve.distortions, strict=True)
     return tuple(replace(one, quantity=f"{one.quantity} at β = {beta:g}") for beta, *both in rows for one in both)
 

@@ -15,7 +15,7 @@ __all__ = ["Bytes", "MEMORY", "Memory", "as_bytes", "keep_freed_memory"]
 Memory = int | str
 """Bytes, or words such as "1 GiB" and "500 MB"."""
 MEMORY: Memory = "1 GiB"
-"""What a pass may hold where nobody says."""
+"""The default."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 

@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 OfTerms = Callable[["Terms | TargetTerms"], tuple[Tensor, ...]]
-"""What is wanted of a pass through the model: tensors [draws or 1, batch], in nats."""
+"""Takes the terms of draws and returns tensors [draws or 1, batch], in nats."""
 Pass = Callable[[Any, int, int], tuple[Tensor, ...]]
-"""A Batch or a Target, how many draws, the first draw → tensors [draws or 1, batch, ...]."""
+"""Takes a Batch or a Target, a number of draws and the first draw, and returns tensors [draws or 1, batch, ...]."""
 _ROWS = 8192  # examples × draws in one pass: enough to spread what a pass costs by itself
 _SCRATCH = 2  # a pass may hold this many times its tensors: convolutions work in scratch space, allocators keep holes
 _RESULT = 128  # bytes per draw of an example after its pass: its float64 results and copies of them

@@ -22,11 +22,11 @@ _OFFERS = {
 
 @runtime_checkable
 class Target(Protocol):
-    """What the estimators need of a model that is no elbowroom VAE: its densities and draws, at the examples it holds.
+    """What a model of any other kind than VAE needs for the estimators: log-densities and draws, at its examples.
 
-    Any class with these members is one, without inheriting from this; every function of `evidence` takes it in place of
-    a VAE and its examples. z is a flat vector of unconstrained real numbers for each draw and example, [draws, batch,
-    dim]. Densities are their logs in nats, [draws, batch], or [1, batch] if all draws have the same.
+    Any class with these members is a Target, whether or not it inherits from this one, and every function of `evidence`
+    takes it in place of a VAE and its examples. z is a flat vector of unconstrained real numbers for each draw and
+    example, [draws, batch, dim]. Log-densities are in nats, [draws, batch], or [1, batch] if all draws have the same.
 
     Attributes
     ----------
@@ -44,11 +44,9 @@ class Target(Protocol):
     Some estimators need one more member, and say so if it is missing:
 
     - `simulate(generator) -> (Target, z [1, batch, dim])`: as many examples simulated from the model, and the z that
-    they
-      came from; for `bdmc` and `simulated_against_real`.
+      they came from; for `bdmc` and `simulated_against_real`.
     - `decoded(z) -> (Distribution, x [1, batch, *event])`: p(x | z), and the x to evaluate it at; for
-      `conditional_log_likelihood`, and for `rate_distortion_curve` with another distortion than the negative
-      log-likelihood.
+      `conditional_log_likelihood`, and for `rate_distortion_curve` with another distortion than the default.
 
     An optional `quantity` is what the printed line calls log p(x).
 
@@ -199,7 +197,7 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
     missing = [name for name in _MEMBERS if not hasattr(model, name)]
     if missing:
         raise InputError(
-            f"Evidence is measured of a VAE with examples or of a Target, and this {type(model).__name__} has no "
+            f"Estimators take a VAE with examples or a Target, and this {type(model).__name__} has no "
             f"{missing[0]}: see evidence.Target for what it needs."
         )
     if examples is not None:
@@ -214,7 +212,7 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
 
 
 def _quantity(vae: VAE, rows: Rows) -> str:
-    """What is bounded: log p(x, y) where the block y is known for some examples."""
+    """What is estimated: log p(x, y) if the block y is known for some examples."""
     known = ", ".join(rows.rows(slice(0, 1)).observed)
     return vae.quantity.replace("p(x", f"p(x, {known}", 1) if known else vae.quantity
 

@@ -14,9 +14,9 @@ __all__ = ["LatentClasses", "fit_latent_classes"]
 
 Array = NDArray[np.float64]
 
-_FLOOR = 1e-3  # of a normal's variance within a class: as a share of the column's own
+_FLOOR = 1e-3  # least variance of a normal within a class, as a share of the column's own
 _LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-2, 1e3
-_SETTLED = 1e-4  # nats per row
+_SETTLED = 1e-4  # EM ends when a step gains less, nats per row
 
 
 class _Family:
@@ -151,7 +151,7 @@ def _maximise(x: Array, shares: Array, fitters: Sequence[tuple[list[int], _Fitte
 
 
 def _fitters(x: Array, supports: Sequence[Support]) -> list[tuple[list[int], _Fitter]]:
-    """How to fit each family of columns, with what all rows together say of them."""
+    """For each family its columns, and the function that fits it to them."""
     names = [{"counts": "counts", "real": "normal", "unit": "normal"}.get(one.kind, "table") for one in supports]
     columns = {name: [i for i, other in enumerate(names) if other == name] for name in dict.fromkeys(names)}
     made: dict[str, _Fitter] = {}

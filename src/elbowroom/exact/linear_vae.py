@@ -317,7 +317,7 @@ def _descending(eigenvalues: ArrayLike | Tensor) -> np.ndarray:
 def _stationary_point(
     values: np.ndarray, subset: tuple[int, ...], latents: int, noise_variance: float | None
 ) -> StationaryPoint | None:
-    """The point that retains a subset; None where a column would have to be imaginary."""
+    """The point that retains a subset; None if a column of W would be imaginary."""
     kept, discarded = values[list(subset)], np.delete(values, subset)
     noise = float(discarded.mean()) if noise_variance is None else noise_variance
     if noise <= 0 or np.any(kept <= noise):

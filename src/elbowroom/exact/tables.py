@@ -19,7 +19,7 @@ from elbowroom.numerics import InputError
 
 __all__ = ["Table", "train_tables"]
 
-_LEAST = 1e-12  # probability whose logarithm stands in for that of 0 where training starts
+_LEAST = 1e-12  # stands in for probability 0 at the start of training, as 0 has no logarithm
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
-_MIXED = 1.1  # greatest R-hat of chains up to which they count as mixed
-_DIVERGED = 0.05  # of the transitions; step sizes that suit most chains let fewer than 2 % diverge
+_MIXED = 1.1  # greatest R-hat of chains that count as mixed
+_DIVERGED = 0.05  # share of the transitions; step sizes that suit most chains let fewer than 2 % diverge
 PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat")
 """Names of the fields of an Estimate that have a number per example, or are None."""
 

@@ -100,7 +100,7 @@ def keyed_normal(
         stop = min((block + 1) * DRAW_BLOCK, first_draw + draws)
         inside = slice(start - block * DRAW_BLOCK, stop - block * DRAW_BLOCK)
         into = out[start - first_draw : stop - first_draw]
-        in_place = into.shape[:2] == (DRAW_BLOCK, 1)  # one example's whole block lies there as it is drawn
+        in_place = into.shape[:2] == (DRAW_BLOCK, 1)  # a whole block of one example is contiguous there
         used = block_noise.view(-1)[: -(-inside.stop * math.prod(shape) // _LANES) * _LANES]  # the beginning of a block
         for column, key in enumerate(_keys(rows, seed, stream * 65_536 + block)):
             generator.manual_seed(key)

@@ -16,7 +16,7 @@ __all__ = ["Annealed", "Moment", "Outcome", "Path", "anneal", "annealing", "pilo
 _AIM = 0.7  # acceptance aimed at; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
 _WARM_UP = 20
 _TURNS = 2  # transitions of the pilot at every temperature but the first
-_GAIN = 0.4  # of acceptance on the pilot's log step size, after the warm-up
+_GAIN = 0.4  # how strongly acceptance moves the pilot's log step size after the warm-up
 _FORGETTING = 0.2  # weight of the newest variance in the pilot's running one
 _GRAIN = 32.0  # log step sizes are multiples of 1 / 32
 
@@ -231,7 +231,7 @@ def pilot(
 
 
 def _restart_dead(state: hmc.State) -> hmc.State:
-    """The chains, of which any at a point of density zero restarts from the place of another chain."""
+    """The chains, with any at a point of density zero moved to the place of another, as it would never move on."""
     dead = ~torch.stack(state.log_factors).isfinite().all(0)
     if not dead.any():
         return state
