@@ -94,7 +94,7 @@ def rate_distortion_curve(
         summed over x; or a function of decoded means x̂ [chains, batch, *event] and x [1, batch, *event] that gives
         distortions [chains, batch], differentiable in x̂, both on the scale that the likelihood sees.
     temperatures : int, default 500
-        Annealing steps in all, which a pilot run spreads over the betas. More of them take longer and tighten the bound.
+        Annealing steps in all, which a pilot run spreads over the betas. More take longer and tighten the bound.
     chains : int, default 16
         Annealing chains per example; run in parallel.
     leapfrog : int, default 10
@@ -180,7 +180,7 @@ def rate_distortion_curve(
 def _anneal_group(
     part: Target, distortion: Distortion, betas: Tensor, temperatures: int, chains: int, leapfrog: int, seed: int
 ) -> tuple[Float[Tensor, "4 betas batch"], Float[Tensor, "batch"]]:
-    """Rate and its variance, distortion and its variance, at every beta of a run; and its share of divergent transitions."""
+    """Rate and its variance, distortion and its variance, at every beta of a run; its share of divergent transitions."""
     path, z = _path(part, distortion), draw_start(part, "prior", chains, seed)
     betas = betas.to(z.device)
     plan = _plan(part, path, betas, temperatures, leapfrog, seed)
@@ -221,7 +221,7 @@ def _rate_and_distortion(
 
 
 def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: int, seed: int) -> AnnealingPlan:
-    """Temperatures at equal steps in conditional ESS, found by a pilot run on other noise, with the betas among them."""
+    """Temperatures at equal steps in conditional ESS, by a pilot run on other noise, with the betas among them."""
     other = derived_seed(seed, CURVE_PILOT)
     top = betas[-1]
     bend = torch.log1p(_LOWEST * top / betas[0])  # even in β below betas[0] / 100, even in log β above
