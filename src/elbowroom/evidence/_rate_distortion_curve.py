@@ -180,7 +180,7 @@ def rate_distortion_curve(
 def _anneal_group(
     part: Target, distortion: Distortion, betas: Tensor, temperatures: int, chains: int, leapfrog: int, seed: int
 ) -> tuple[Float[Tensor, "4 betas batch"], Float[Tensor, "batch"]]:
-    """Rate and its variance, distortion and its variance, at every beta of a run; its share of divergent transitions."""
+    """Rate and its variance, distortion and its variance, at each beta of a run; its share of divergent transitions."""
     path, z = _path(part, distortion), draw_start(part, "prior", chains, seed)
     betas = betas.to(z.device)
     plan = _plan(part, path, betas, temperatures, leapfrog, seed)
