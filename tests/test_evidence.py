@@ -148,7 +148,7 @@ def test_passes_stay_within_their_memory() -> None:
     with Bytes() as made, torch.inference_mode():
         part = er.Batch(examples.x[:1], examples.index[:1])
         one_pass = model_passes.from_posterior(subject_of(vae, part), lambda terms: (terms.log_weight,), 0)
-        model_passes._kept(one_pass, part, max(rows), 0)
+        model_passes._on_cpu(one_pass, part, max(rows), 0)
     assert made.total <= 200_000
     assert all(draws % 64 == 0 for draws, _ in seen[12 : 12 + len(rows)] if draws not in (500, 500 % max(rows)))
 

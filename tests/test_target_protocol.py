@@ -288,7 +288,7 @@ def test_what_is_neither_is_told_what_it_lacks() -> None:
 
     with pytest.raises(InputError, match=r"this Less has no log_prior: see evidence\.Target"):
         target_module.subject_of(Less())
-    with pytest.raises(InputError, match=r"VAE with examples or of a Target, and this Linear has no index"):
+    with pytest.raises(InputError, match=r"VAE with examples or a Target, and this Linear has no index"):
         target_module.subject_of(nn.Linear(2, 2), table())
     listed = made(ByHand)
     listed.index = [1, 2]

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, never half-written."""
+"""Files that are complete or absent, never half-written."""
 
 import json
 import os
@@ -11,9 +11,22 @@ __all__ = ["append_line", "write_atomic"]
 
 
 def write_atomic(path: Path, content: str | bytes | Callable[[Path], None]) -> None:
-    """Write a file in one step: to a temporary file beside it, flushed to disk, then renamed over it.
+    """Write a file so that it is never half-written: to a temporary file beside it, flushed to disk, then renamed.
 
-    `content` is text, bytes, or a function that writes to the path it is given.
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made if needed.
+    content : str, bytes or callable
+        Text, bytes, or a function that writes to the path it is called with.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomic(Path(folder) / "runs" / "note.txt", "done")
+    ...     (Path(folder) / "runs" / "note.txt").read_text()
+    'done'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -35,8 +48,24 @@ def write_atomic(path: Path, content: str | bytes | Callable[[Path], None]) -> N
         raise
 
 
-def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one JSON object as a line and flush it."""
+def append_line(path: Path, entry: Mapping[str, Any]) -> None:
+    """Append a JSON object to a file as a line, and flush it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    entry : mapping
+        The object.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     append_line(Path(folder) / "log.jsonl", {"epoch": 1})
+    ...     (Path(folder) / "log.jsonl").read_text()
+    '{"epoch": 1}\\n'
+    """
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps(entry) + "\n")
         file.flush()

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, a line now and then elsewhere, nothing for what takes under two seconds."""
+"""Progress on standard error: a bar on a terminal, elsewhere a line every 15 seconds; a bar only after two seconds."""
 
 import sys
 import time
@@ -12,13 +12,24 @@ _LINE_EVERY = 15.0
 
 
 class Progress:
-    """Show how far a task is, on standard error; numbers given to `advance` stand beside the bar.
+    """Show how far a task is, on standard error, while it is open as a context.
 
+    Parameters
+    ----------
+    title : str
+        What the task is called.
+    total : int
+        Number of its steps.
+    show : bool, default True
+        Whether to show anything.
+
+    Examples
+    --------
     >>> with Progress("training", total=3, show=False) as progress:
     ...     progress.advance(rate=12.3)
     """
 
-    def __init__(self, title: str, total: int, show: bool = True) -> None:
+    def __init__(self, title: str, total: int, *, show: bool = True) -> None:
         self.title, self.total, self.show = title, total, show
         self.done = 0
         self._bar: Any = None
@@ -29,7 +40,15 @@ class Progress:
         return self
 
     def advance(self, steps: int = 1, **numbers: float) -> None:
-        """Take `steps` further; `numbers` are shown with their names."""
+        """Count steps as done.
+
+        Parameters
+        ----------
+        steps : int, default 1
+            How many.
+        **numbers : float
+            Shown beside the bar with their names.
+        """
         self.done += steps
         if not self.show:
             return

@@ -1,4 +1,4 @@
-"""Recipes: every part of a model can say, in plain values, how it was made, and be made again from that."""
+"""Recipes: how each part of a model was made, as plain values, and the same part made again from them."""
 
 import functools
 import inspect
@@ -19,17 +19,47 @@ C = TypeVar("C", bound=type)
 
 
 class Described(Protocol):
-    """A class registered with `described`: it remembers its kind and the arguments it was made with."""
+    """An object of a class registered with `described`.
+
+    Attributes
+    ----------
+    kind : str
+        The name that its class is registered under.
+    arguments : dict
+        What it was made with, by name.
+    """
 
     kind: str
     arguments: dict[str, Any]
 
 
 def described(kind: str) -> Callable[[C], C]:
-    """Register a class under `kind` and remember the constructor's arguments, defaults included.
+    """Class decorator: register a class under a name, and let its objects remember what they were made with.
 
-    The arguments must be plain values (numbers, strings, sequences of them), modules, or sequences of modules; NumPy's
-    numbers become Python's. A subclass that is not registered itself counts as a class of the user's.
+    A subclass that is not registered itself is not described.
+
+    Parameters
+    ----------
+    kind : str
+        The name, which recipes hold. It may be registered once only.
+
+    Returns
+    -------
+    callable
+        The decorator. The class's arguments must be plain values (numbers, strings, sequences of them), modules, or
+        sequences of modules; NumPy numbers are stored as Python's, and defaults are included.
+
+    Raises
+    ------
+    ValueError
+        If another class has that name.
+
+    Examples
+    --------
+    >>> from elbowroom import priors
+    >>> prior = priors.StandardNormal(2)      # of a class under @described("standard-normal")
+    >>> prior.kind, prior.arguments
+    ('standard-normal', {'event': 2})
     """
 
     def register(cls: C) -> C:
@@ -62,47 +92,58 @@ def _own_number(value: Any) -> Any:
 
 
 def recipe_of(value: Any, name: str | Mapping[str, Any] = "module") -> Any:
-    """Plain values (for YAML) that describe `value`; each module is described once.
+    """The recipe of a value: plain values, for YAML, from which `build` makes it again.
 
-    A module that stands in several places is described at one of them, the least nested, and the others refer to it:
-    {"same-as": "posterior.z"}, the keys from the top, with dots. A foreign module becomes {"module": name}.
+    A module in several places is described in one of them, the least nested, and the others refer to it by its keys
+    from the top: {"same-as": "posterior.z"}. A module of a class that is not registered becomes {"module": name}.
 
     Parameters
     ----------
     value : Any
-        Described objects, modules, plain values, and tables and sequences of them.
-    name : str or mapping
-        What foreign modules are called; a mapping says it key by key of a table. A second one of that name is called
-        by its argument too, as "encoder.flow".
+        Described objects, modules, plain values, and mappings and sequences of them.
+    name : str or mapping, default "module"
+        Name of modules that are not registered; a mapping gives one for each key of `value`. A second module of the
+        same name also gets the name of its argument, "encoder.flow".
+
+    Returns
+    -------
+    Any
+        Mappings, lists, numbers, strings, booleans and None.
 
     Raises
     ------
     InputError
-        Where an argument is neither plain nor a module.
+        If an argument is neither plain nor a module.
+
+    Examples
+    --------
+    >>> from elbowroom import priors
+    >>> recipe_of(priors.StandardNormal(2))
+    {'kind': 'standard-normal', 'event': 2}
     """
     return _Writer().whole(value, name)
 
 
 class _Writer:
-    """One recipe in the making: the description of every module in it, and the names of the foreign ones."""
+    """Writes one recipe: the description of every module in it, and the names of those not registered."""
 
     def __init__(self) -> None:
         self._of: dict[int, dict[str, Any]] = {}
         self._names: dict[str, nn.Module] = {}
 
     def whole(self, value: Any, name: str | Mapping[str, Any]) -> Any:
-        tree = self._named(value, name)
+        tree = self._by_name(value, name)
         described_here = {id(node) for node in self._of.values()}
-        kept: dict[int, tuple[str, ...]] = {}
+        places: dict[int, tuple[str, ...]] = {}
         for path, node in _nodes(tree):
-            if id(node) in described_here and len(path) < len(kept.get(id(node), (*path, ""))):
-                kept[id(node)] = path
-        return _referring(tree, (), kept)
+            if id(node) in described_here and len(path) < len(places.get(id(node), (*path, ""))):
+                places[id(node)] = path
+        return _with_references(tree, (), places)
 
-    def _named(self, value: Any, name: str | Mapping[str, Any]) -> Any:
+    def _by_name(self, value: Any, name: str | Mapping[str, Any]) -> Any:
         if isinstance(name, str):
             return self._plain(value, name)
-        return {key: self._named(item, name[key]) for key, item in value.items()}
+        return {key: self._by_name(item, name[key]) for key, item in value.items()}
 
     def _plain(self, value: Any, name: str, key: str = "") -> Any:
         if isinstance(value, nn.Module):
@@ -110,7 +151,7 @@ class _Writer:
                 self._of[id(value)] = self._module(value, name, key)
             return self._of[id(value)]
         if _is_described(value):
-            return self._described(value, name)
+            return self._fields(value, name)
         if isinstance(value, Mapping):
             return {key: self._plain(item, name, str(key)) for key, item in value.items()}
         if isinstance(value, tuple | list):
@@ -121,13 +162,13 @@ class _Writer:
 
     def _module(self, module: nn.Module, name: str, key: str) -> dict[str, Any]:
         if _is_described(module):
-            return self._described(module, name)
+            return self._fields(module, name)
         free = (f"{name}{more}" for more in ("", f".{key}", *(f".{i}" for i in range(2, 100))))
         name = next(each for each in free if each not in self._names)
         self._names[name] = module
         return {"module": name}
 
-    def _described(self, value: Any, name: str) -> dict[str, Any]:
+    def _fields(self, value: Any, name: str) -> dict[str, Any]:
         now = {key: _as_it_stands(value, key, each) for key, each in value.arguments.items()}
         return {"kind": value.kind, **{key: self._plain(each, name, key) for key, each in now.items()}}
 
@@ -137,7 +178,7 @@ def _is_described(value: Any) -> bool:
 
 
 def _as_it_stands(value: Any, key: str, argument: Any) -> Any:
-    """An argument as the object holds it now: its network or its scale may have been set since it was made."""
+    """An argument as the object holds it now: its network or scale may have been set after it was made."""
     held = {**vars(value), **vars(value).get("_modules", {})}.get(key, argument)
     modules = isinstance(held, nn.Module) and (argument is None or isinstance(argument, nn.Module))
     numbers = all(isinstance(one, bool | int | float | str) for one in (argument, held))
@@ -145,50 +186,61 @@ def _as_it_stands(value: Any, key: str, argument: Any) -> Any:
 
 
 def _parts(node: Any) -> list[tuple[str, Any]]:
-    """What a table or sequence holds, by key."""
+    """What a mapping or list holds, by key."""
     if isinstance(node, Mapping):
         return [(str(key), item) for key, item in node.items()]
     return [(str(key), item) for key, item in enumerate(node)] if isinstance(node, list) else []
 
 
 def _nodes(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every table and value of a recipe with the keys that lead to it."""
+    """Every mapping and value of a recipe, with the keys that lead to it."""
     yield path, node
     for key, item in _parts(node):
         yield from _nodes(item, (*path, key))
 
 
-def _referring(node: Any, path: tuple[str, ...], kept: Mapping[int, tuple[str, ...]]) -> Any:
-    """The recipe with every module but the kept one replaced by a reference; foreign ones are names already."""
-    if kept.get(id(node), path) != path and "module" not in node:
-        return {_SAME: ".".join(kept[id(node)])}
+def _with_references(node: Any, path: tuple[str, ...], places: Mapping[int, tuple[str, ...]]) -> Any:
+    """The recipe with every description but one of each module replaced by a reference."""
+    if places.get(id(node), path) != path and "module" not in node:
+        return {_SAME: ".".join(places[id(node)])}
     if isinstance(node, Mapping):
-        return {key: _referring(item, (*path, str(key)), kept) for key, item in node.items()}
+        return {key: _with_references(item, (*path, str(key)), places) for key, item in node.items()}
     if isinstance(node, list):
-        return [_referring(item, (*path, str(key)), kept) for key, item in enumerate(node)]
+        return [_with_references(item, (*path, str(key)), places) for key, item in enumerate(node)]
     return node
 
 
 def build(recipe: Any, *, modules: Mapping[str, nn.Module] | None = None) -> Any:
-    """The object that `recipe_of` described; what is described once is made once, wherever it stands.
+    """The object that `recipe_of` described; a module that is referred to is made once.
 
     Parameters
     ----------
     recipe : Any
-        What `recipe_of` gave.
-    modules : mapping of str to nn.Module, optional
-        The foreign modules by their names.
+        The recipe.
+    modules : mapping of str to nn.Module, default None
+        The modules that are not registered, by their names in the recipe.
+
+    Returns
+    -------
+    Any
+        The object.
 
     Raises
     ------
     InputError
         For an unknown kind, a wrong argument, a module that was not given, or a reference that leads nowhere.
+
+    Examples
+    --------
+    >>> from elbowroom import priors
+    >>> build({"kind": "standard-normal", "event": 2})
+    StandardNormal()
     """
     return _Builder(recipe, modules or {}).build(recipe)
 
 
 class _Builder:
-    """One object in the making: what has been built, by the place of its description."""
+    """Builds one object: what has been made, by the place of its description."""
 
     def __init__(self, root: Any, modules: Mapping[str, nn.Module]) -> None:
         self._root, self._modules = root, modules
@@ -204,10 +256,10 @@ class _Builder:
             if id(recipe) in self._open:
                 raise InputError("A part of the recipe refers to itself: save the model again.")
             self._open.add(id(recipe))
-            self._built[id(recipe)] = self._made(recipe)
+            self._built[id(recipe)] = self._make(recipe)
         return self._built[id(recipe)]
 
-    def _made(self, recipe: Mapping[str, Any]) -> Any:
+    def _make(self, recipe: Mapping[str, Any]) -> Any:
         if set(recipe) == {"module"}:
             return self._foreign(recipe["module"])
         if set(recipe) == {_SAME}:

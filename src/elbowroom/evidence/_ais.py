@@ -28,54 +28,71 @@ def ais(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
-    """log p(x) per example by annealed importance sampling with Hamiltonian transitions, in nats.
+    """A lower bound on log p(x) of each example by annealed importance sampling (AIS), in nats.
 
-    exp of the estimate is unbiased for p(x), so the estimate is, in expectation, a lower bound on log p(x). Step sizes,
-    and an "adaptive" schedule, come from a pilot run on other noise and are frozen before the measured one. The
-    Monte-Carlo variance is the jackknife's over chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %;
-    where their effective sample size `ess` is small it is a rough guess, which the printed line says. From a q(z | x)
-    ten or more times narrower than the posterior, chains may not reach its width in time: the estimate is then far too
-    low, and only a comparison with start="prior" shows it. Where more than 5 % of an example's transitions diverge, the
-    printed line says that too.
+    Chains move from q(z | x) or p(z) to the posterior p(z | x) by Hamiltonian Monte Carlo. In expectation the estimate
+    lies below log p(x), and more `temperatures` bring it closer. It fails, without a warning, where q(z | x) is ten or
+    more times narrower than the posterior: chains then do not spread in time, and the estimate is far too low. Compare
+    it with start="prior".
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     temperatures : int, default 500
-        Steps from the first density to the last.
+        Annealing steps from the first density to p(x, z), 2 or more. More of them take longer and tighten the bound.
     chains : int, default 16
-        Per example, side by side.
+        Annealing chains per example, averaged; run in parallel.
     leapfrog : int, default 10
-        Gradient evaluations of a transition.
-    start : str, default "posterior"
-        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
-    schedule : str, default "sigmoid"
-        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+        Leapfrog steps, one gradient of log p(x, z) each, in a Hamiltonian transition.
+    start : {"posterior", "prior"}, default "posterior"
+        Where chains start: from draws of the encoder q(z | x), or of the prior p(z).
+    schedule : {"sigmoid", "linear", "adaptive"}, default "sigmoid"
+        How temperatures are spread from 0 to 1: densely at both ends, evenly, or as a short pilot run finds best for
+        each example.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     Estimate
-        [n], direction "lower", with `ess` and `divergent`.
+        log p(x) of each example [n], in nats, on the scale of `examples`, direction "lower". Its field `ess` is the
+        effective number of chains, `divergent` the share of divergent transitions; printing it warns of examples where
+        either is bad.
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
     CapabilityError
-        For latents or likelihoods that have no gradient, or are discrete, constrained or partly known.
+        If latents are discrete, constrained or observed, or log p(x, z) has no gradient in z.
 
-    Source: Neal, "Annealed importance sampling", 2001; Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis
-    of decoder-based generative models", 2017.
+    See Also
+    --------
+    bdmc : How far this bound is from log p(x), on simulated examples.
 
+    Notes
+    -----
+    exp of the estimate is unbiased for p(x). Step sizes and an "adaptive" schedule come from a pilot run on other noise
+    and are fixed before the run that counts, which keeps it so. The Monte-Carlo variance is the jackknife's over
+    chains: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %; where `ess` is small it is a rough guess.
+
+    References
+    ----------
+    Neal, "Annealed importance sampling" (2001).
+    Wu, Burda, Salakhutdinov & Grosse, "On the quantitative analysis of decoder-based generative models" (2017).
+
+    Examples
+    --------
     >>> import torch
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
@@ -88,7 +105,7 @@ def ais(
     check_settings("ais", temperatures, chains, leapfrog)
     subject = subject_of(model, examples)
     target, found = subject.target(seed), []
-    with Progress(f"AIS-{temperatures}", len(target.index), progress) as bar:
+    with Progress(f"AIS-{temperatures}", len(target.index), show=progress) as bar:
         for part, _, run in annealed_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
             found.append(run.outcome)
             bar.advance(len(part.index))

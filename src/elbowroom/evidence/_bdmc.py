@@ -23,10 +23,18 @@ __all__ = ["BdmcBounds", "bdmc"]
 
 @dataclass(frozen=True)
 class BdmcBounds:
-    """Two bounds on log p(x) of the same simulated examples: `lower` by AIS, `upper` by AIS run backwards.
+    """A lower and an upper bound on log p(x) of the same simulated examples, from `bdmc`.
 
-    The Monte-Carlo variance of `upper` is unknown (NaN): there is one exact posterior draw of each example, and all its
-    chains share it. Between examples everything is independent, so means have honest standard errors.
+    Printed: one line, with the gap between the bounds.
+
+    Parameters
+    ----------
+    lower : Estimate
+        By AIS towards the posterior, [n], in nats.
+    upper : Estimate
+        By AIS backwards from an exact draw of the posterior, [n], in nats. Its Monte-Carlo variance is unknown (NaN),
+        as there is one exact draw per example, which all its chains share. Examples are independent, so the standard
+        error of the mean over examples is right.
     """
 
     lower: Estimate
@@ -34,7 +42,7 @@ class BdmcBounds:
 
     @property
     def gap(self) -> Estimate:
-        """upper − lower per example: in expectation at least what either bound lies away from log p(x)."""
+        """upper − lower per example, in nats: in expectation at least the distance of either bound from log p(x)."""
         return replace(
             self.upper - self.lower,
             quantity=f"the distance from {self.lower.quantity} to either end",
@@ -44,7 +52,7 @@ class BdmcBounds:
 
     @property
     def gap_limit(self) -> float:
-        """The upper end of the one-sided 95 % interval of the mean gap over such examples, in nats."""
+        """Upper end of the one-sided 95 % interval for the mean gap over all such examples, in nats."""
         return self.gap.upper_limit
 
     def __str__(self) -> str:
@@ -55,6 +63,8 @@ class BdmcBounds:
             f"{self.gap_limit:.3f}: mean {quantity} between {between}, {self.lower.estimator}"
         ).replace("gap -", "gap −")
         return "; ".join([words, *gap.warnings])
+
+    __repr__ = __str__
 
 
 def bdmc(
@@ -70,41 +80,43 @@ def bdmc(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> BdmcBounds:
-    """Bidirectional Monte Carlo: lower and upper bounds on log p(x) of examples simulated from the model, in nats.
+    """Lower and upper bounds on log p(x) of examples simulated from the model (bidirectional Monte Carlo), in nats.
 
-    Every x is drawn from the model with its z, an exact draw of p(z | x). AIS upwards bounds log p(x) from below in
-    expectation; AIS downwards from that z, over the same temperatures with the same step sizes, is unbiased for
-    1 / p(x) and so bounds it from above. The gap holds for simulated examples only; `simulated_against_real` says how
-    far it carries over. Simulated x are on the scale that the likelihood sees, and log p(x) is their density there.
-    Step sizes come from a pilot, which never sees the exact z, and are frozen.
+    The gap between the bounds says how far `ais`, with the same settings, can be from log p(x). It holds for simulated
+    examples only; `simulated_against_real` says how far it carries over to real ones.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: those whose context the simulated ones are to have and whose number; or only their number.
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : int, array, tensor, DataFrame, Batch or part of a data set, default None
+        How many examples to simulate; or examples, whose number (and context, where the model has one) the simulated
+        ones have. Required for a VAE; left out for a Target.
     temperatures : int, default 500
-        Steps from the first density to the last.
+        Annealing steps from the first density to p(x, z), 2 or more. More of them take longer and tighten the bound.
     chains : int, default 16
-        Per example, side by side.
+        Annealing chains per example, averaged; run in parallel.
     leapfrog : int, default 10
-        Gradient evaluations of a transition.
-    start : str, default "posterior"
-        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
-    schedule : str, default "sigmoid"
-        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+        Leapfrog steps, one gradient of log p(x, z) each, in a Hamiltonian transition.
+    start : {"posterior", "prior"}, default "posterior"
+        Where chains start: from draws of the encoder q(z | x), or of the prior p(z).
+    schedule : {"sigmoid", "linear", "adaptive"}, default "sigmoid"
+        How temperatures are spread from 0 to 1: densely at both ends, evenly, or as a short pilot run finds best for
+        each example.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     BdmcBounds
-        Two Estimates [n], directions "lower" and "upper".
+        Estimates `lower` and `upper` of log p(x), [n] each, in nats, and their `gap`. Simulated x are on the scale that
+        the likelihood sees (after preprocessing), and log p(x) is their density there.
 
     Raises
     ------
@@ -113,8 +125,19 @@ def bdmc(
     CapabilityError
         As for `ais`, and for a Target without `simulate`.
 
-    Source: Grosse, Ghahramani, Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo", 2015.
+    Notes
+    -----
+    Each x is simulated together with its z, which is an exact draw of the posterior p(z | x). AIS towards the posterior
+    bounds log p(x) from below in expectation. AIS backwards from that z, with the same temperatures and step sizes, is
+    unbiased for 1 / p(x) and so bounds log p(x) from above. Step sizes come from a pilot run, which never sees the
+    exact z, and are then fixed.
 
+    References
+    ----------
+    Grosse, Ghahramani & Adams, "Sandwiching the marginal likelihood using bidirectional Monte Carlo" (2015).
+
+    Examples
+    --------
     >>> import torch
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> _ = torch.manual_seed(0)
@@ -128,7 +151,7 @@ def bdmc(
     check_settings("bdmc", temperatures, chains, leapfrog)
     target, back = subject_with(model, examples, seed).target(seed), derived_seed(seed, BACKWARDS)
     ups, downs = [], []
-    with Progress(f"BDMC-{temperatures}", len(target.index), progress) as bar:
+    with Progress(f"BDMC-{temperatures}", len(target.index), show=progress) as bar:
         for drawn, exact in simulated(target, seed, "bdmc"):
             first = 0
             for part, plan, run in annealed_runs(drawn, start, schedule, temperatures, chains, leapfrog, seed, memory):
@@ -141,11 +164,12 @@ def bdmc(
                 bar.advance(size)
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
     return BdmcBounds(
-        lower_bound(target, ups, name, budget), _turned(lower_bound(target, downs, f"{name}, backwards", budget))
+        lower_bound(target, ups, name, budget),
+        _upper_from_lower(lower_bound(target, downs, f"{name}, backwards", budget)),
     )
 
 
-def _turned(found: Estimate) -> Estimate:
+def _upper_from_lower(found: Estimate) -> Estimate:
     """Upper bounds on log p(x) from lower bounds on log 1 / p(x), whose chains all share one start."""
     unknown = np.full_like(found.values, np.nan)
     return replace(found, values=-found.values, mc_variance=unknown, direction="upper", ess=None)

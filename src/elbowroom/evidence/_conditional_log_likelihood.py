@@ -16,21 +16,35 @@ from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from .memory import MEMORY, Memory, as_bytes
-from .model_passes import Pass, checked, pass_size, passing
+from .model_passes import Pass, checked_subject, pass_size, without_gradients
 from .target import Subject, Target, capability
 
 __all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
 
 
 class ConditionalLogLikelihood(NamedTuple):
-    """E_q log p(x | z): an Estimate per example; per feature [n, *event] with its Monte-Carlo variance, in nats.
+    """Mean log p(x | z) over q(z | x), per example and per feature, from `conditional_log_likelihood`.
 
-    The features of an example add to its value. NaN variances come from one draw.
+    Printed: a line for the examples and one for the features.
+
+    Parameters
+    ----------
+    per_example : Estimate
+        Per example [n], in nats: the sum over its features.
+    per_feature : NDArray[np.float64]
+        Per example and feature [n, *event], in nats.
+    mc_variance : NDArray[np.float64]
+        Monte-Carlo variance of `per_feature`, [n, *event], in nats²; NaN from one draw.
     """
 
     per_example: Estimate
     per_feature: NDArray[np.float64]
     mc_variance: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        means = self.per_feature.mean(0)
+        features = f"per feature {list(means.shape)}: means from {means.min():.2f} to {means.max():.2f} nats"
+        return f"{self.per_example}\n{features}".replace(" -", " −")
 
 
 def conditional_log_likelihood(
@@ -42,40 +56,49 @@ def conditional_log_likelihood(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> ConditionalLogLikelihood:
-    """E_q(z | x) log p(x | z) per example and per feature, on the user's scale, in nats.
+    """How well each example, and each feature of it, is explained by its latents: the mean log p(x | z) over q(z | x).
 
-    How well the latents of x explain it, and which of its elements they do not: a score of anomalies, not a bound on
-    log p(x), as it leaves out what the latents themselves cost. Per example alone, and for any likelihood, it is
-    −`rate_distortion(...).distortion`. A Target's features are on the scale of its `decoded`.
+    A low value marks an example, or a feature, that the decoder does not reproduce: a score of anomalies. It is no
+    bound on log p(x), as it leaves out the rate.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     draws : int, default 64
-        Per example.
+        Draws of z from q(z | x) per example.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     ConditionalLogLikelihood
-        An Estimate [n], and per feature [n, *event] values and their variances.
+        `per_example`, an Estimate [n]; `per_feature`, an array [n, *event], and its `mc_variance`. In nats, on the
+        scale of the data (of a Target: on the scale of its `decoded`).
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
     CapabilityError
-        Where features depend on one another given z, or preprocessing mixes them, so that log p(x | z) is no sum over
-        features; for a Target without `decoded`.
+        If log p(x | z) is no sum over features, as they depend on one another given z or preprocessing mixes them; for
+        a Target without `decoded`.
 
+    See Also
+    --------
+    rate_distortion : Its distortion is minus `per_example`, for any likelihood.
+
+    Examples
+    --------
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
@@ -84,16 +107,16 @@ def conditional_log_likelihood(
     ((3, 2), True)
     """
     start = time.monotonic()
-    subject = checked(model, examples, draws)
+    subject = checked_subject(model, examples, draws)
     one_pass, found = _by_feature(subject, seed), []
-    with Progress("log p(x | z)", len(subject), progress) as bar:
-        with passing(subject):
+    with Progress("log p(x | z)", len(subject), show=progress) as bar:
+        with without_gradients(subject):
             at_once, chunk = pass_size(subject.parts, one_pass, draws, as_bytes(memory))
         for first in range(0, len(subject), at_once):
             part: Any = subject.parts.rows(slice(first, first + at_once))
             features, totals = _Moments(), _Moments()
             for done in range(0, draws, chunk):
-                with passing(subject):
+                with without_gradients(subject):
                     (elements,) = one_pass(part, min(chunk, draws - done), done)
                 features.add(elements)
                 totals.add(elements.flatten(2).sum(-1))

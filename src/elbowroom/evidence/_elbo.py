@@ -23,40 +23,56 @@ def elbo(
     kl: KL = "auto",
     progress: bool = False,
 ) -> Estimate:
-    """The evidence lower bound E_q[log p(x, z) − log q(z | x)] per example, in nats.
+    """The evidence lower bound (ELBO) E_q[log p(x, z) − log q(z | x)] of each example, in nats.
 
-    From one draw the Monte-Carlo variance is unknown (NaN), and the printed line gives the total error. What a pass
-    holds is in `benchmarks/evidence_memory.py`.
+    A lower bound on log p(x): the distance is KL(q(z | x) ‖ p(z | x)), which no number of draws removes; more draws
+    only lower its Monte-Carlo error. From one draw that error cannot be told from the spread of examples, and the
+    printed line gives both together.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     draws : int, default 1
-        Per example.
+        Draws of z from q(z | x) per example, averaged.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
+    kl : {"auto", "closed", "sampled"}, default "auto"
+        How the rate is computed: in closed form, from the draws, or in closed form where there is one. A Target's is
+        always sampled.
     progress : bool, default False
-        Whether standard error says how far it is.
-    kl : str, default "auto"
-        "closed", "sampled" or "auto": closed where it can be. A Target's is sampled.
+        Whether to show progress on standard error.
 
     Returns
     -------
     Estimate
-        [n], direction "lower".
+        The ELBO of each example [n], in nats, on the scale of `examples`, direction "lower".
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
+    CapabilityError
+        For kl="closed" if there is no closed form.
 
-    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
+    See Also
+    --------
+    iwae : A tighter bound.
+    rate_distortion : The two parts of the ELBO.
 
+    References
+    ----------
+    Kingma & Welling, "Auto-encoding variational Bayes" (2014).
+
+    Examples
+    --------
     >>> import torch
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),

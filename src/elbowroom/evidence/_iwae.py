@@ -21,39 +21,56 @@ def iwae(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
-    """The importance-weighted bound log (1/K) Σ_k p(x, z_k) / q(z_k | x) per example, in nats; K = draws.
+    """The importance-weighted bound (IWAE) log (1/K) Σ_k p(x, z_k) / q(z_k | x) of each example, in nats.
 
-    In expectation a lower bound on log p(x) that grows with K. The Monte-Carlo variance is that of this bound, by the
-    jackknife (see `evidence.importance.log_mean_exp`). `khat` above 0.7 says that q(z | x) misses where p(z | x) lies,
-    so that the bound may lie far below log p(x); the printed line counts such examples.
+    A lower bound on log p(x) in expectation, which rises to it as the number of draws K grows. It lies far below where
+    q(z | x) misses much of the posterior p(z | x): `khat` above 0.7 says so, and the printed line counts such examples.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     draws : int, default 500
-        Per example.
+        K, the draws of z from q(z | x) per example.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     Estimate
-        [n], direction "lower", with `ess` and `khat`.
+        The bound of each example [n], in nats, on the scale of `examples`, direction "lower". Its fields `ess` and
+        `khat` are the effective sample size and the Pareto shape of the importance weights.
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
 
-    Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
+    See Also
+    --------
+    iwae_curve : The bound for several K, to see whether it still rises.
+    ais : Tighter where q(z | x) fits the posterior badly.
 
+    Notes
+    -----
+    The Monte-Carlo variance is the jackknife's, and is about this bound (K draws), not about log p(x).
+
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders" (2016).
+    Vehtari, Simpson, Gelman, Yao & Gabry, "Pareto smoothed importance sampling" (2024).
+
+    Examples
+    --------
     >>> import torch
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),

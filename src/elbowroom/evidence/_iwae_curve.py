@@ -20,10 +20,17 @@ __all__ = ["IwaeCurve", "iwae_curve"]
 
 @dataclass(frozen=True)
 class IwaeCurve:
-    """The IWAE-K bound for several K from one set of draws: `draws`, ascending, and an Estimate for each.
+    """The importance-weighted bound for several numbers of draws K, from `iwae_curve`.
 
-    Printed: a line per K. The estimates share their draws, so the true error of a difference of two of them is below
-    what subtracting them says.
+    Printed: a line per K.
+
+    Parameters
+    ----------
+    draws : tuple of int
+        Each K, ascending.
+    estimates : tuple of Estimate
+        The bound at each K, [n], in nats. All use the same draws, so a difference of two of them has a smaller error
+        than subtracting them says.
     """
 
     draws: tuple[int, ...]
@@ -31,13 +38,15 @@ class IwaeCurve:
 
     @property
     def khat(self) -> NDArray[np.float64]:
-        """Pareto shape of each example's importance weights, over all draws, [n]; NaN from fewer than 25."""
+        """Pareto shape of each example's importance weights over all draws, [n]; NaN from fewer than 25 draws."""
         khat = self.estimates[-1].khat
         assert khat is not None
         return khat
 
     def __str__(self) -> str:
         return "\n".join(str(estimate) for estimate in self.estimates)
+
+    __repr__ = __str__
 
 
 def iwae_curve(
@@ -49,39 +58,50 @@ def iwae_curve(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> IwaeCurve:
-    """The IWAE-K bound per example, in nats, for growing K from one set of draws.
+    """The importance-weighted bound on log p(x) for growing numbers of draws K, in nats, from one set of draws.
 
-    Each K takes the mean over the disjoint blocks of K draws, so that every number is unbiased for its own bound, and
-    all see the same draws. The Monte-Carlo variance is that of the mean of blocks where there are several, else the
-    jackknife's as for `iwae`.
+    Where the curve is still rising at its end, log p(x) lies well above it: take more draws, or `ais`.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
-    draws : int or sequence of int, default 5,000
-        How many, K then going up in steps of about √10; or the K themselves, each dividing the greatest.
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
+    draws : int or sequence of int, default 5000
+        Draws of z from q(z | x) per example, K then taking divisors of it about √10 apart; or the K themselves, each of
+        which divides the greatest.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     IwaeCurve
-        An Estimate for each K.
+        `draws`, each K, and `estimates`, the bound at each: Estimates [n], in nats, direction "lower".
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
 
-    Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
+    Notes
+    -----
+    At each K the estimate is the mean over the disjoint blocks of K draws, so it is unbiased for that K's bound. Its
+    Monte-Carlo variance is that of the mean over blocks; from a single block, the jackknife's as for `iwae`.
 
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders" (2016).
+
+    Examples
+    --------
     >>> import torch
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
@@ -105,7 +125,7 @@ def _dividing(draws: Sequence[int]) -> tuple[int, ...]:
 def _steps(draws: int) -> tuple[int, ...]:
     """Divisors of `draws` about √10 apart, 1 and `draws` among them."""
     if draws < 1:
-        return (draws,)  # refused where all draws are checked
+        return (draws,)  # refused with the message that all estimators give
     divisors = [k for k in range(1, draws + 1) if draws % k == 0]
     targets = [draws / 10 ** (i / 2) for i in range(2 * len(str(draws)))]
     return tuple(sorted({min(divisors, key=lambda k: abs(math.log(k / target))) for target in targets} | {1, draws}))

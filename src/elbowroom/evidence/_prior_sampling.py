@@ -25,37 +25,41 @@ def prior_sampling(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
-    """The naive estimate log (1/K) Σ_k p(x | z_k) with z_k ~ p(z), per example, in nats; K = draws.
+    """The plain Monte-Carlo estimate log (1/K) Σ_k p(x | z_k), z_k drawn from the prior p(z), of each example, in nats.
 
-    In expectation a lower bound on log p(x), and a poor one beyond a few latent dimensions: draws from the prior then
-    hardly ever meet the posterior, which `khat` above 0.7 and a small `ess` say. Every example has draws of its own.
-    Any prior will do whose blocks can be drawn from noise.
+    A lower bound on log p(x) in expectation, and a poor one beyond a few latent dimensions, where hardly any draw of
+    the prior explains x: `khat` above 0.7 and a small `ess` say so.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     draws : int, default 500
-        Per example.
+        K, the draws of z from p(z) per example; every example has draws of its own.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     Estimate
-        [n], direction "lower", with `ess` and `khat`.
+        The estimate of each example [n], in nats, direction "lower", with `ess` and `khat` of the weights p(x | z_k).
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
 
+    Examples
+    --------
     >>> import torch
     >>> from elbowroom import VAE, likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),

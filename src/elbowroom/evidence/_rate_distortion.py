@@ -12,18 +12,33 @@ from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
 
 from .memory import MEMORY, Memory
-from .model_passes import Sampled, checked, from_posterior, run_passes
+from .model_passes import TargetTerms, checked_subject, from_posterior, run_passes
 from .target import Target
 
 __all__ = ["RateDistortion", "rate_distortion"]
 
 
 class RateDistortion(NamedTuple):
-    """Rate KL(q(z | x) ‖ p(z)), distortion −E_q log p(x | z), and the ELBO, −rate − distortion, of the same draws."""
+    """Rate, distortion and ELBO of the same draws, from `rate_distortion`; elbo = −rate − distortion.
+
+    Printed: a line for each.
+
+    Parameters
+    ----------
+    rate : Estimate
+        KL(q(z | x) ‖ p(z)) per example [n], in nats.
+    distortion : Estimate
+        −E_q log p(x | z) per example [n], in nats.
+    elbo : Estimate
+        The evidence lower bound per example [n], in nats.
+    """
 
     rate: Estimate
     distortion: Estimate
     elbo: Estimate
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self))
 
 
 def rate_distortion(
@@ -36,49 +51,68 @@ def rate_distortion(
     kl: KL = "auto",
     progress: bool = False,
 ) -> RateDistortion:
-    """Rate, distortion and ELBO per example from the same draws, in nats.
+    """Rate and distortion of each example, the two parts of the ELBO, in nats.
+
+    The rate KL(q(z | x) ‖ p(z)) is what the latents say about x; the distortion −E_q log p(x | z) is what they leave
+    unexplained. A rate near 0 is posterior collapse.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     draws : int, default 1
-        Per example.
+        Draws of z from q(z | x) per example, averaged.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
+    kl : {"auto", "closed", "sampled"}, default "auto"
+        How the rate is computed: in closed form, from the draws, or in closed form where there is one. A Target's is
+        always sampled.
     progress : bool, default False
-        Whether standard error says how far it is.
-    kl : str, default "auto"
-        "closed", "sampled" or "auto": closed where it can be. A Target's is sampled.
+        Whether to show progress on standard error.
 
     Returns
     -------
     RateDistortion
-        Three Estimates [n]; rate and distortion are unbiased.
+        Estimates `rate` and `distortion`, unbiased, and `elbo`, a lower bound on log p(x), of the same draws; [n] each,
+        in nats.
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
     CapabilityError
-        For kl="closed" where there is no closed form.
+        For kl="closed" if there is no closed form.
 
-    Source: Alemi et al., "Fixing a broken ELBO", 2018.
+    References
+    ----------
+    Alemi et al., "Fixing a broken ELBO" (2018).
+
+    Examples
+    --------
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> rate, distortion, bound = rate_distortion(vae, torch.zeros(3, 2), draws=8)
+    >>> rate.direction, bound.direction, bool(abs(bound.mean + rate.mean + distortion.mean) < 1e-6)
+    ('unbiased', 'lower', True)
     """
     one_of("kl", kl, ("auto", "closed", "sampled"))
 
-    def measure(terms: Terms | Sampled) -> tuple[Tensor, Tensor]:
+    def measure(terms: Terms | TargetTerms) -> tuple[Tensor, Tensor]:
         return terms.rate(kl), terms.log_likelihood
 
     start = time.monotonic()
-    subject = checked(model, examples, draws)
+    subject = checked_subject(model, examples, draws)
     means: list[list[Tensor]] = [[], [], []]
     variances: list[list[Tensor]] = [[], [], []]
-    with Progress("ELBO", len(subject), progress) as bar:
+    with Progress("ELBO", len(subject), show=progress) as bar:
         passes = run_passes(subject, from_posterior(subject, measure, seed), draws, memory, bar)
         for rate, log_likelihood in passes:
             for kind, term in enumerate((rate, -log_likelihood, log_likelihood - rate)):

@@ -34,9 +34,18 @@ _LOWEST = 100.0  # temperatures begin about this many times below the first beta
 
 @dataclass(frozen=True)
 class RateDistortionCurve:
-    """Points of the curve: `betas` [n], ascending, and at each the rate (nats) and the distortion, Estimates over x.
+    """An upper bound on the rate at several distortions, from `rate_distortion_curve`.
 
-    Printed: a line per beta. All points come from one run, so errors go up and down together along the curve.
+    Printed: a line per β. All points come from one run, so their errors go up and down together along the curve.
+
+    Parameters
+    ----------
+    betas : NDArray[np.float64]
+        The β of each point, ascending.
+    rates : tuple of Estimate
+        The rate at each β, [n], in nats, direction "upper".
+    distortions : tuple of Estimate
+        The distortion at each β, [n], in the unit of the distortion.
     """
 
     betas: NDArray[np.float64]
@@ -45,9 +54,11 @@ class RateDistortionCurve:
 
     def __str__(self) -> str:
         rows = zip(self.betas, self.rates, self.distortions, strict=True)
-        lines = (f"β {b:.4g}: rate {_words(r)} nats, distortion {_words(d)}" for b, r, d in rows)
+        lines = (f"β {b:.4g}: rate {_mean_and_error(r)} nats, distortion {_mean_and_error(d)}" for b, r, d in rows)
         foot = ["upper bound on the rate function", self.rates[0].estimator, *self.rates[0].warnings]
         return "\n".join([*lines, "; ".join(foot)])
+
+    __repr__ = __str__
 
 
 def rate_distortion_curve(
@@ -63,51 +74,64 @@ def rate_distortion_curve(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> RateDistortionCurve:
-    """An upper bound on the decoder's rate function at its prior: the fewest nats about x that reach a distortion.
+    """The fewest nats about x that any encoder needs to reach a distortion, given prior and decoder: an upper bound.
 
-    One annealing run goes from p(z) towards p(z) exp(−β d(x, z)), and on its way notes at each of `betas` the rate
-    −log Z_β − β D of the chains, resampled by their weights, with D their mean distortion. Whatever the encoder, no
-    code with this prior and decoder needs more; at any number of temperatures the pair lies, in expectation, on or
-    above the true curve, and many bring it down. Monte-Carlo variances are the jackknife's over chains.
+    Unlike `rate_distortion` this does not use the model's own encoder, so it shows what the decoder could do with a
+    better one. In expectation each point lies on or above the true rate–distortion curve, and more `temperatures` bring
+    it down.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     betas : sequence of float
-        Positive and ascending.
-    distortion : str or callable, default "negative log-likelihood"
-        −log p(x | z) in nats, so that β = 1 gives −log p(x) as rate + distortion; "squared error", summed over x; or a
-        function of decoded means and x, these two on the scale that the likelihood sees.
+        Where the curve is evaluated, positive and ascending: at each β it has slope −β (nats per unit of distortion).
+    distortion : {"negative log-likelihood", "squared error"} or callable, default "negative log-likelihood"
+        −log p(x | z) in nats, so that at β = 1 rate + distortion is −log p(x); the squared error of the decoded mean,
+        summed over x; or a function of decoded means x̂ [chains, batch, *event] and x [1, batch, *event] that gives
+        distortions [chains, batch], differentiable in x̂, both on the scale that the likelihood sees.
     temperatures : int, default 500
-        In all, spread by a pilot at equal steps in conditional effective sample size, with the betas between them.
+        Annealing steps in all, which a pilot run spreads over the betas. More take longer and tighten the bound.
     chains : int, default 16
-        Per example, side by side.
+        Annealing chains per example; run in parallel.
     leapfrog : int, default 10
-        Gradient evaluations of a transition.
+        Leapfrog steps, one gradient each, in a Hamiltonian transition.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     RateDistortionCurve
-        At each beta a rate (an upper bound) and a distortion (unbiased), Estimates [n].
+        At each β a rate (an upper bound, in nats) and a distortion (unbiased, in its own unit), Estimates [n].
 
     Raises
     ------
     InputError
-        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+        If there are no examples, a setting is out of range, or `memory` does not hold one example.
     CapabilityError
-        As for `ais`; for means of a Target without `decoded`.
+        As for `ais`; for "squared error" or a function, also if the likelihood has no mean or a Target no `decoded`.
 
-    Source: Huang, Makhzani, Cao, Grosse, "Evaluating lossy compression rates of deep generative models", 2020.
+    Notes
+    -----
+    One annealing run goes from p(z) towards p(z) exp(−β d(x, z)). When it reaches one of `betas`, D is the mean
+    distortion of its chains, weighted by their importance weights, and the rate is −log Z_β − β D. Temperatures are
+    spread at equal steps in conditional effective sample size. Monte-Carlo variances are the jackknife's over chains.
 
+    References
+    ----------
+    Huang, Makhzani, Cao & Grosse, "Evaluating lossy compression rates of deep generative models" (2020).
+
+    Examples
+    --------
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
@@ -123,9 +147,9 @@ def rate_distortion_curve(
         raise InputError(f"betas must be positive numbers, ascending; got {list(betas)}.")
     subject = subject_of(model, examples)
     target, found = subject.target(seed), []
-    with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), progress) as bar:
+    with Progress(f"rate and distortion, {temperatures} temperatures", len(target.index), show=progress) as bar:
         for part in in_groups(target, lambda part: _path(part, distortion), chains, memory):
-            found.append(_along(part, distortion, wanted, temperatures, chains, leapfrog, seed))
+            found.append(_anneal_group(part, distortion, wanted, temperatures, chains, leapfrog, seed))
             bar.advance(len(part.index))
     (rates, rate_variances, means, mean_variances), divergent = (torch.cat(c, -1) for c in zip(*found, strict=True))
     budget = Budget(chains, seed, time.monotonic() - began)
@@ -153,10 +177,10 @@ def rate_distortion_curve(
     )
 
 
-def _along(
+def _anneal_group(
     part: Target, distortion: Distortion, betas: Tensor, temperatures: int, chains: int, leapfrog: int, seed: int
 ) -> tuple[Float[Tensor, "4 betas batch"], Float[Tensor, "batch"]]:
-    """Rate and its variance, distortion and its variance, at every beta of one run; and its divergent share."""
+    """Rate and its variance, distortion and its variance, at each beta of a run; its share of divergent transitions."""
     path, z = _path(part, distortion), draw_start(part, "prior", chains, seed)
     betas = betas.to(z.device)
     plan = _plan(part, path, betas, temperatures, leapfrog, seed)
@@ -177,8 +201,8 @@ def _rate_and_distortion(
 ) -> Float[Tensor, "4 batch"]:
     """Rate and its variance, distortion and its variance, the variances by the jackknife over chains.
 
-    One chain, drawn by its weight, is a draw of z whose Kullback–Leibler divergence from the prior is at most
-    E[−log w̄ − β d]: extend the space by all chains and the way they came, and marginalise.
+    A chain drawn by its weight is a draw of z whose Kullback–Leibler divergence from the prior is at most
+    E[−log w̄ − β d]: augment the space with all chains and their histories, then marginalise.
     """
 
     def both(log_w: Tensor, count: int) -> Tensor:
@@ -197,7 +221,7 @@ def _rate_and_distortion(
 
 
 def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: int, seed: int) -> AnnealingPlan:
-    """Temperatures at equal steps in conditional ESS by a pilot on other noise, and the wanted betas among them."""
+    """Temperatures at equal steps in conditional ESS, by a pilot run on other noise, with the betas among them."""
     other = derived_seed(seed, CURVE_PILOT)
     top = betas[-1]
     bend = torch.log1p(_LOWEST * top / betas[0])  # even in β below betas[0] / 100, even in log β above
@@ -235,5 +259,5 @@ def _distortion(target: Target, z: Tensor, distortion: Distortion) -> Tensor:
     return distortion(p_x.mean, x)
 
 
-def _words(estimate: Estimate) -> str:
+def _mean_and_error(estimate: Estimate) -> str:
     return f"{estimate.mean:.3f} ±{estimate.se_total:.3f}".replace("-", "−")

@@ -43,55 +43,67 @@ def reciprocal_sampling(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Estimate:
-    """log p(x) per example as −log of the mean of q̂(z) / p(x, z) over draws z of the posterior, in nats.
+    """log p(x) of each example from draws of its posterior, as −log of the mean of q̂(z) / p(x, z), in nats.
 
-    Hamiltonian chains start at draws of q(z | x), with step sizes that a pilot on other noise found and froze. One
-    half of the chains gives `draws` draws that the density q̂ is fitted to, the other half `draws` fresh ones that
-    the mean is over. Were the draws exact, the mean would be unbiased for 1 / p(x) and the estimate, in expectation,
-    an upper bound on log p(x); chains are near the posterior only as far as they have mixed, and one that stays in a
-    part of it lowers the estimate, so it is no bound. The printed line counts examples whose greatest R-hat is above
-    1.1. The Monte-Carlo variance is the jackknife's over chains, given q̂; `ess` allows for autocorrelation. It
-    misses what rare draws in the tails of q̂ would add, which are what makes this unreliable as dimensions grow.
+    q̂ is a density fitted to some of the draws, and the mean is over others. With exact draws this would be an upper
+    bound on log p(x) in expectation; with chains it is neither an upper nor a lower bound, as a chain that stays in one
+    part of the posterior lowers it. Reliable in a few latent dimensions only.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
-    draws : int, default 1,000
-        Per example, of each half of the chains.
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
+    draws : int, default 1000
+        Posterior draws per example that the mean is over; as many others are used to fit q̂.
     chains : int, default 32
-        Per example; even, and 4 or more.
+        Hamiltonian chains per example, even and 4 or more: one half gives the draws that q̂ is fitted to, the other
+        half those that the mean is over.
     warm_up : int, default 100
-        Transitions before any draw is kept.
+        Transitions of each chain that are discarded before the first draw.
     leapfrog : int, default 10
-        Gradient evaluations of a transition.
-    density : str, default "normal"
-        "normal", with the full covariance; "kernel", a normal kernel of that covariance and Scott's bandwidth, which a
-        few dimensions already make too wide.
+        Leapfrog steps, one gradient each, in a Hamiltonian transition.
+    density : {"normal", "kernel"}, default "normal"
+        q̂: a normal density with full covariance; or a kernel density of that covariance and Scott's bandwidth, which
+        is already too wide in a few dimensions.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     Estimate
-        [n], direction "none", with `ess` and `rhat`.
+        log p(x) of each example [n], in nats, direction "none". Its field `ess` is the effective number of draws, which
+        allows for autocorrelation; `rhat` the greatest R-hat of the latent dimensions. Printing it counts the examples
+        with an R-hat above 1.1.
 
     Raises
     ------
     InputError
-        As for `ais`, and where there are fewer draws than q̂ has parameters.
+        As for `ais`, and for fewer draws than q̂ has parameters.
     CapabilityError
-        For latents or likelihoods that have no gradient, or are discrete, constrained or partly known.
+        If latents are discrete, constrained or observed, or log p(x, z) has no gradient in z.
 
-    Source: Gelfand & Dey, "Bayesian model choice: asymptotics and exact calculations", 1994; Kingma & Welling,
-    "Auto-Encoding Variational Bayes", 2014, appendix D.
+    Notes
+    -----
+    Chains start at draws of q(z | x), with step sizes that a pilot run on other noise finds. The Monte-Carlo variance
+    is the jackknife's over chains, given q̂. It misses what rare draws in the tails of q̂ would add, which is what
+    makes the estimate unreliable as dimensions grow.
 
+    References
+    ----------
+    Gelfand & Dey, "Bayesian model choice: asymptotics and exact calculations" (1994).
+    Kingma & Welling, "Auto-encoding variational Bayes" (2014), appendix D.
+
+    Examples
+    --------
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
@@ -105,7 +117,7 @@ def reciprocal_sampling(
     target = subject.target(seed)
     kept, found = steps * chains // 2, []
     fit = _fit(density, target.dim, kept)
-    with Progress("reciprocal sampling", len(target.index), progress) as bar:
+    with Progress("reciprocal sampling", len(target.index), show=progress) as bar:
         for part in _groups(target, steps * chains, chains, density, memory):
             chain = _posterior_chain(part, chains, warm_up, leapfrog, seed)
             z, log_joint = (torch.stack(column) for column in zip(*(next(chain) for _ in range(steps)), strict=True))
@@ -148,7 +160,7 @@ def _worst_rhat(z: Float[Tensor, "steps chains n dim"]) -> Float[Tensor, "n"]:
 def _posterior_chain(
     target: Target, chains: int, warm_up: int, leapfrog: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """z [chains, n, dim] and log p(x, z) [chains, n], float64, transition by transition after the warm-up, for ever."""
+    """z [chains, n, dim] and log p(x, z) [chains, n], float64, after each transition past the warm-up, without end."""
     other = derived_seed(seed, RECIPROCAL_PILOT)
     path, betas = path_from(target, "prior"), torch.ones(_PILOT_POINTS, dtype=torch.float64)  # at β = 1: p(x, z)
     z = draw_start(target, "posterior", chains, other)
@@ -168,7 +180,7 @@ _LogDensity = Callable[[_Draws], Float[Tensor, "steps chains n"]]
 
 
 def _fit(density: Density, dim: int, draws: int) -> Callable[[_Draws], _LogDensity]:
-    """How to fit the density, where there are draws enough for its covariance."""
+    """The function that fits the density; refuses fewer draws than its covariance needs."""
     kinds = {"normal": _normal, "kernel": _kernel}
     one_of("density", density, kinds)
     parameters = dim * (dim + 3) // 2
@@ -187,7 +199,9 @@ def _normal(z: _Draws) -> _LogDensity:
 def _kernel(z: _Draws) -> _LogDensity:
     """Normal kernels at the draws, of their covariance times the square of Scott's factor.
 
-    Source: Scott, "Multivariate density estimation", 1992.
+    References
+    ----------
+    Scott, "Multivariate density estimation" (1992).
     """
     whole = _moments(z)
     count, dim = z.shape[0] * z.shape[1], z.shape[-1]
@@ -203,7 +217,7 @@ def _kernel(z: _Draws) -> _LogDensity:
     centres = white(z)
 
     def log_density(z: Tensor) -> Tensor:
-        """Step by step, as every draw looks at every centre."""
+        """Step by step, as every draw is compared with every centre."""
         far = (torch.cdist(white(one[None]), centres).square() for one in z)
         return torch.stack([(-0.5 * d).logsumexp(-1).T for d in far]) - log_scale
 
@@ -233,7 +247,7 @@ def _groups(target: Target, kept: int, chains: int, density: Density, memory: Me
 
 
 def _steps(draws: int, chains: int, warm_up: int, leapfrog: int) -> int:
-    """Transitions of every chain that are kept."""
+    """How many transitions of each chain are kept."""
     if chains < 4 or chains % 2:
         raise InputError(f"One half of the chains is fitted to, so chains must be even and 4 or more; got {chains}.")
     if draws < 2 * chains:

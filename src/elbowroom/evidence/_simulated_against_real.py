@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Estimate, InputError
+from elbowroom.numerics import Estimate, InputError, count
 from elbowroom.progress import Progress
 from elbowroom.sampling.schedules import Schedule, check_settings
 from elbowroom.vae import VAE
@@ -24,11 +24,19 @@ __all__ = ["SimulatedAgainstReal", "AnnealingTrace", "simulated_against_real"]
 
 @dataclass(frozen=True)
 class AnnealingTrace:
-    """How annealing went, per example. In nats².
+    """How annealing went on each of n examples, from `simulated_against_real`.
 
-    betas [temperatures + 1, n]; acceptance [temperatures − 1, n]: mean over chains, at all betas but the first and the
-    last; increment_variance [temperatures, n]: over chains, of what each step adds to the log-weights;
-    log_weight_variance [n]: of the log-weights in the end.
+    Parameters
+    ----------
+    betas : NDArray[np.float64]
+        Inverse temperatures, [temperatures + 1, n].
+    acceptance : NDArray[np.float64]
+        Mean acceptance probability over chains, at all inverse temperatures but the first and the last,
+        [temperatures − 1, n].
+    increment_variance : NDArray[np.float64]
+        Variance over chains of what each step adds to the log-weights, [temperatures, n], in nats².
+    log_weight_variance : NDArray[np.float64]
+        Variance over chains of the final log-weights, [n], in nats².
     """
 
     betas: NDArray[np.float64]
@@ -38,18 +46,34 @@ class AnnealingTrace:
 
     @property
     def shortfall(self) -> Estimate:
-        """½ Var log w per example: about what a single chain's log w lies below log p(x), were log w Gaussian."""
+        """Half the variance of log w, per example: the distance of E log w below log p(x), were log w Gaussian."""
         return Estimate.of(
             self.log_weight_variance / 2, np.nan, quantity="½ Var log w", estimator="annealing", direction="unbiased"
         )
 
+    def __str__(self) -> str:
+        temperatures, points = self.increment_variance.shape
+        return (
+            f"½ Var log w: {self.shortfall.mean:.3f} nats ±{self.shortfall.se_total:.3f} ({count(points, 'point')}), "
+            f"acceptance {self.acceptance.mean():.2f}, {count(temperatures, 'temperature')}"
+        )
+
+    __repr__ = __str__
+
 
 @dataclass(frozen=True)
 class SimulatedAgainstReal:
-    """The same annealing on real examples and on as many simulated ones.
+    """The same annealing on real examples and on as many simulated ones, from `simulated_against_real`.
 
-    Where log-weights vary alike and chains move alike, what `bdmc` certifies on simulated examples is credible on real
-    ones: credible, not a bound.
+    Where both behave alike, the gap of `bdmc` on simulated examples is credible for real ones; it is no bound for them.
+    Printed: one line that compares the two.
+
+    Parameters
+    ----------
+    real : AnnealingTrace
+        Of the examples given.
+    simulated : AnnealingTrace
+        Of the simulated examples.
     """
 
     real: AnnealingTrace
@@ -65,6 +89,8 @@ class SimulatedAgainstReal:
             f"{self.simulated.acceptance.mean():.2f}"
         ).replace("difference -", "difference −")
 
+    __repr__ = __str__
+
 
 def simulated_against_real(
     model: VAE | Target,
@@ -79,37 +105,43 @@ def simulated_against_real(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> SimulatedAgainstReal:
-    """Variance of the log-weights and acceptance per temperature of AIS on examples and on as many simulated ones.
+    """How AIS behaves on real examples beside simulated ones, to judge whether the gap of `bdmc` carries over.
 
-    The simulated examples are those of `bdmc` and have the examples' context.
+    If log-weights vary much more on real examples, or chains are accepted less often, then AIS is worse there than the
+    gap of `bdmc` says.
 
     Parameters
     ----------
     model : VAE or Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+        The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The real x, one row per example, [n, *event], on the scale of the data that the VAE was trained on; simulated
+        ones have the same context. Required for a VAE; left out for a Target.
     temperatures : int, default 500
-        Steps from the first density to the last.
+        Annealing steps from the first density to p(x, z), 2 or more. More of them take longer and tighten the bound.
     chains : int, default 16
-        Per example, side by side.
+        Annealing chains per example, averaged; run in parallel.
     leapfrog : int, default 10
-        Gradient evaluations of a transition.
-    start : str, default "posterior"
-        Where chains begin: draws of q(z | x) ("posterior") or of p(z) ("prior").
-    schedule : str, default "sigmoid"
-        How temperatures are spread: "sigmoid", "linear", or "adaptive", which a pilot finds.
+        Leapfrog steps, one gradient of log p(x, z) each, in a Hamiltonian transition.
+    start : {"posterior", "prior"}, default "posterior"
+        Where chains start: from draws of the encoder q(z | x), or of the prior p(z).
+    schedule : {"sigmoid", "linear", "adaptive"}, default "sigmoid"
+        How temperatures are spread from 0 to 1: densely at both ends, evenly, or as a short pilot run finds best for
+        each example.
     seed : int, default 0
-        Keys all noise, by (seed, example).
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
+        depend on how examples are batched.
     memory : int or str, default "1 GiB"
-        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+        How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
+        beyond rounding.
     progress : bool, default False
-        Whether standard error says how far it is.
+        Whether to show progress on standard error.
 
     Returns
     -------
     SimulatedAgainstReal
-        A AnnealingTrace of each.
+        An AnnealingTrace `real` and one `simulated`: variances of the log-weights (nats²) and acceptance per
+        temperature.
 
     Raises
     ------
@@ -118,20 +150,25 @@ def simulated_against_real(
     CapabilityError
         As for `bdmc`.
 
-    Source: Grosse, Ancha, Roy, "Measuring the reliability of MCMC inference with bidirectional Monte Carlo", 2016.
+    References
+    ----------
+    Grosse, Ancha & Roy, "Measuring the reliability of MCMC inference with bidirectional Monte Carlo" (2016).
 
+    Examples
+    --------
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> found = simulated_against_real(vae, torch.full((4, 2), 9.0), temperatures=20)
-    >>> bool(found.real.shortfall.mean > found.simulated.shortfall.mean)        # 9 is far from what it makes
+    >>> far = torch.full((4, 2), 9.0)        # far from what the model simulates
+    >>> found = simulated_against_real(vae, far, temperatures=20)
+    >>> bool(found.real.shortfall.mean > found.simulated.shortfall.mean)
     True
     """
     check_settings("simulated_against_real", temperatures, chains, leapfrog)
     if chains < 2:
         raise InputError("The variance over chains needs chains=2 or more; got 1.")
     target = subject_with(model, examples, seed).target(seed)
-    with Progress("real and simulated", 2 * len(target.index), progress) as bar:
+    with Progress("real and simulated", 2 * len(target.index), show=progress) as bar:
 
         def trace(targets: Iterable[Target]) -> AnnealingTrace:
             pieces: list[tuple[Tensor, ...]] = []

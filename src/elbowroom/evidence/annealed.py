@@ -29,7 +29,7 @@ __all__ = [
     "lower_bound",
     "annealed_runs",
     "path_from",
-    "upwards",
+    "anneal_to_posterior",
 ]
 
 Start = Literal["posterior", "prior"]
@@ -39,9 +39,24 @@ _COPIES = 16  # states of a chain that a transition may hold at a time
 
 
 def path_from(target: Target, start: Start) -> Path:
-    """From p(z), or from q(z | x), to p(z) p(x | z), along the geometric path.
+    """The geometric path from p(z), or from q(z | x), to p(z) p(x | z).
 
-    Raises InputError for any other word.
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    start : {"posterior", "prior"}
+        Where chains start: q(z | x) or p(z).
+
+    Returns
+    -------
+    Path
+        Log-densities at every inverse temperature, 0 at the start and 1 at p(z) p(x | z).
+
+    Raises
+    ------
+    InputError
+        For any other `start`.
     """
     one_of("start", start, ("posterior", "prior"))
     if start == "prior":
@@ -59,27 +74,110 @@ def annealed_runs(
     seed: int,
     memory: Memory,
 ) -> Iterator[tuple[Target, AnnealingPlan, Annealed]]:
-    """AIS upwards in groups of examples that fit the memory: each group in order, its frozen plan and its run."""
+    """Run AIS towards the posterior on one group after another of examples that fit the memory.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    start : {"posterior", "prior"}
+        Where chains start: q(z | x) or p(z).
+    schedule : {"sigmoid", "linear", "adaptive"}
+        How temperatures are spread.
+    temperatures : int
+        Annealing steps.
+    chains : int
+        Chains per example.
+    leapfrog : int
+        Leapfrog steps of a transition.
+    seed : int
+        Seed of all noise.
+    memory : int or str
+        Bytes, or words such as "1 GiB".
+
+    Yields
+    ------
+    tuple of (Target, AnnealingPlan, Annealed)
+        Each group in order, with its fixed temperatures and step sizes, and its run.
+    """
     for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
         plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-        yield part, plan, upwards(part, plan, start, chains, seed)
+        yield part, plan, anneal_to_posterior(part, plan, start, chains, seed)
 
 
-def upwards(target: Target, plan: AnnealingPlan, start: Start, chains: int, seed: int) -> Annealed:
-    """The measured run from exact draws of the start to the posterior."""
+def anneal_to_posterior(target: Target, plan: AnnealingPlan, start: Start, chains: int, seed: int) -> Annealed:
+    """The annealing run from exact draws of the start to the posterior, with fixed temperatures and step sizes.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    plan : AnnealingPlan
+        Temperatures and step sizes.
+    start : {"posterior", "prior"}
+        Where chains start: q(z | x) or p(z).
+    chains : int
+        Chains per example.
+    seed : int
+        Seed of all noise.
+
+    Returns
+    -------
+    Annealed
+        The run; its log-weights estimate log p(x).
+    """
     z = draw_start(target, start, chains, seed)
     return anneal(path_from(target, start), z, plan, transition_noise(target, z, seed, len(plan.step_sizes)))
 
 
 def ais_name(temperatures: int, start: Start, chains: int) -> str:
-    """What AIS by such settings is called."""
+    """The name of AIS with such settings, for the printed line.
+
+    Parameters
+    ----------
+    temperatures : int
+        Annealing steps.
+    start : {"posterior", "prior"}
+        Where chains start: q(z | x) or p(z).
+    chains : int
+        Chains per example.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Examples
+    --------
+    >>> ais_name(500, "prior", 16)
+    'AIS-500 from the prior, 16 chains'
+    """
     return f"AIS-{temperatures} from the {start}, {count(chains, 'chain')}"
 
 
 def lower_bound(
     target: Target, found: Sequence[Outcome], estimator: str, budget: Budget, data: str | None = None
 ) -> Estimate:
-    """What runs over groups of the target's examples, one after the other, say of the ratio of normalisers."""
+    """Estimate log p(x) from the log-weights of annealing runs over groups of the target's examples.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    found : sequence of Outcome
+        The outcome of each group's run, in order.
+    estimator : str
+        Name of the estimator.
+    budget : Budget
+        What the runs cost.
+    data : str, optional
+        Hash of the data.
+
+    Returns
+    -------
+    Estimate
+        The log of the mean weight of each example, in nats, direction "lower".
+    """
     log_weights, divergent = (torch.cat(column, -1) for column in zip(*found, strict=True))
     values, variance, ess = log_mean_exp(log_weights)
     return Estimate.of(
@@ -90,7 +188,7 @@ def lower_bound(
         estimator=estimator,
         direction="lower",
         budget=budget,
-        ess=ess.nan_to_num(0.0),  # no chain of any weight
+        ess=ess.nan_to_num(0.0),  # if every chain has weight 0
         data=data,
         divergent=divergent,
     )
@@ -99,7 +197,30 @@ def lower_bound(
 def frozen_plan(
     target: Target, start: Start, schedule: Schedule, temperatures: int, leapfrog: int, seed: int
 ) -> AnnealingPlan:
-    """The plan of a measured run: betas by the schedule, step sizes by a pilot on noise that no measured run takes."""
+    """Temperatures and step sizes for a run, found by a pilot run on other noise and then fixed.
+
+    Other noise, as AIS is unbiased only if its settings do not depend on its own draws.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    start : {"posterior", "prior"}
+        Where chains start: q(z | x) or p(z).
+    schedule : {"sigmoid", "linear", "adaptive"}
+        How temperatures are spread.
+    temperatures : int
+        Annealing steps.
+    leapfrog : int
+        Leapfrog steps of a transition.
+    seed : int
+        Seed of all noise.
+
+    Returns
+    -------
+    AnnealingPlan
+        Temperatures by the schedule and step sizes by the pilot, for each example.
+    """
     other = derived_seed(seed, PILOT)
     rough, z = fixed_schedule(schedule, max(temperatures // 5, 50)), draw_start(target, start, PILOT_CHAINS, other)
     found = pilot(
@@ -112,7 +233,24 @@ def frozen_plan(
 
 
 def draw_start(target: Target, start: Start, chains: int, seed: int) -> Float[Tensor, "chains batch dim"]:
-    """Draws of the density that a path starts from, keyed by (seed, example, chain)."""
+    """Exact draws of the density that a path starts from.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    start : {"posterior", "prior"}
+        Where chains start: q(z | x) or p(z).
+    chains : int
+        Chains per example.
+    seed : int
+        Seed of all noise.
+
+    Returns
+    -------
+    Tensor
+        z, [chains, batch, dim]; depends on (seed, example, chain) only.
+    """
     if start == "prior":
         return target.draw_prior(chains, seed)
     with torch.no_grad():
@@ -122,14 +260,50 @@ def draw_start(target: Target, start: Start, chains: int, seed: int) -> Float[Te
 def transition_noise(
     target: Target, z: Float[Tensor, "chains batch dim"], seed: int, steps: int
 ) -> Iterator[TransitionNoise]:
-    """The noise of `steps` transitions of chains that begin at z, keyed by (seed, example, chain, step)."""
+    """Noise of Hamiltonian transitions of chains that start at z.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    z : Tensor
+        Where chains start, [chains, batch, dim].
+    seed : int
+        Seed of all noise.
+    steps : int
+        Number of transitions.
+
+    Returns
+    -------
+    iterator of TransitionNoise
+        The noise of each transition; depends on (seed, example, chain, step) only.
+    """
     return hmc.keyed_transition_noise(chains=len(z), dim=target.dim, index=target.index, seed=seed, steps=steps, like=z)
 
 
 def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, memory: Memory) -> Iterator[Target]:
-    """The target's examples in groups whose chains fit the memory side by side.
+    """Split the target's examples into groups whose chains fit the memory together.
 
-    Raises InputError where one example's chains do not fit.
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    path_of : callable
+        The annealing path of a target.
+    chains : int
+        Chains per example.
+    memory : int or str
+        Bytes, or words such as "1 GiB".
+
+    Yields
+    ------
+    Target
+        Each group, in order.
+
+    Raises
+    ------
+    InputError
+        If the chains of one example do not fit.
     """
     keep_freed_memory()
     room, one = as_bytes(memory), _bytes_per_example(target, path_of, chains)
@@ -144,7 +318,7 @@ def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, me
 
 
 def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int) -> int:
-    """All that one evaluation with its gradient makes, and what the chains keep and draw, in bytes."""
+    """Bytes that one evaluation with its gradient allocates, and that the chains keep and draw."""
     with Bytes() as made:
         first = target.rows(slice(0, 1))
         z = torch.zeros_like(first.draw_prior(chains, 0))

@@ -1,4 +1,4 @@
-"""The estimators by name: what the command line, run folders and pages know of each. A line here is all one needs."""
+"""The estimators by name, for the command line, run folders and pages; a new one needs one line here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,36 +9,37 @@ from elbowroom.numerics import Estimate, InputError
 __all__ = ["ESTIMATORS", "SETTINGS", "Registered", "registered"]
 
 SETTINGS = {
-    "draws": "Per example",
+    "draws": "Draws per example",
     "temperatures": "Annealing steps",
-    "chains": "Side by side",
-    "leapfrog": "Gradients per transition",
-    "start": "From the posterior or the prior",
+    "chains": "Chains per example",
+    "leapfrog": "Leapfrog steps per transition",
+    "start": "Where chains start: posterior or prior",
     "schedule": "How temperatures are spread: sigmoid, linear or adaptive",
-    "warm_up": "Transitions before any is kept",
-    "density": "What is fitted to the draws: normal or kernel",
-    "betas": "Where a curve is noted; give it several times",
-    "distortion": "What is lost: negative log-likelihood or squared error",
+    "warm_up": "Transitions discarded before the first draw",
+    "density": "Density fitted to the draws: normal or kernel",
+    "betas": "Where the curve is evaluated; give it several times",
+    "distortion": "How distortion is measured: negative log-likelihood or squared error",
 }
 """What the settings mean, for the command line's help."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """An estimator as it is registered.
+    """An estimator that the command line, run folders and pages offer.
 
     Parameters
     ----------
     name : str
-        Of the function in `elbowroom.evidence`, which is imported when it is asked for.
+        Name of the function in `elbowroom.evidence`, which is imported on first use.
     settings : mapping
-        Its settings that a command may give, each with its default. By "draws", else "chains", examples are grouped.
-    estimates : callable
-        Its outcome → Estimates.
+        The settings that a command may give, each with its default. Examples are grouped by "draws", or else by
+        "chains".
+    estimates : callable, default the result itself
+        Takes the function's result and returns its Estimates, a tuple.
     outcome : str, optional
-        The class in `elbowroom.evidence` that all of its Estimates together make, and that prints as one.
+        Class in `elbowroom.evidence` that is made of all of the Estimates, if they print as one.
     simulates : bool, default False
-        Whether its Estimates are of examples that the model draws.
+        Whether the Estimates are of examples simulated from the model.
     """
 
     name: str
@@ -49,16 +50,37 @@ class Registered:
 
     @property
     def estimator(self) -> Callable[..., Any]:
-        """The function: a VAE and examples, or a Target, and settings → its outcome."""
+        """The function: takes a VAE and examples, or a Target, and settings."""
         return _of_this_room(self.name)
 
     def together(self, estimates: tuple[Estimate, ...]) -> Any:
-        """Its outcome again, where it is more than its Estimates; else None."""
+        """The function's result made again from its Estimates, if they print as one; else None."""
         return None if self.outcome is None else _of_this_room(self.outcome)(*estimates)
 
 
 def registered(name: str) -> Registered:
-    """The estimator of that name. Raises InputError, which names those that there are."""
+    """Look up an estimator by name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `ESTIMATORS`.
+
+    Returns
+    -------
+    Registered
+        The estimator.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name; the message lists the names.
+
+    Examples
+    --------
+    >>> registered("iwae").settings
+    {'draws': 1000}
+    """
     if name not in ESTIMATORS:
         raise InputError(f"There is no estimator {name!r}; there are {', '.join(ESTIMATORS)}.")
     return ESTIMATORS[name]
@@ -70,8 +92,8 @@ def _of_this_room(name: str) -> Any:
     return getattr(evidence, name)
 
 
-def _along(curve: Any) -> tuple[Estimate, ...]:
-    """Rate and distortion at every beta, which their quantity names."""
+def _curve_estimates(curve: Any) -> tuple[Estimate, ...]:
+    """Rate and distortion at every beta, with the beta in the name of their quantity."""
     rows = zip(curve.betas, curve.rates, curve.distortions, strict=True)
     return tuple(replace(one, quantity=f"{one.quantity} at β = {beta:g}") for beta, *both in rows for one in both)
 
@@ -91,7 +113,7 @@ ESTIMATORS: Mapping[str, Registered] = {
     "bdmc": Registered("bdmc", _ANNEALING, lambda found: (found.lower, found.upper), "BdmcBounds", simulates=True),
     "reciprocal": Registered("reciprocal_sampling", _POSTERIOR),
     "rate-distortion": Registered("rate_distortion", _DRAWS, tuple),
-    "rate-distortion-curve": Registered("rate_distortion_curve", _CURVE, _along),
+    "rate-distortion-curve": Registered("rate_distortion_curve", _CURVE, _curve_estimates),
     "conditional": Registered("conditional_log_likelihood", {"draws": 64}, lambda found: (found.per_example,)),
 }
 """Every estimator that has a name."""

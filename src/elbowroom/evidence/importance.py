@@ -14,7 +14,17 @@ _LEAST = 1e-300  # excesses below it are as good as zero, but have a logarithm
 
 
 class LogMean(NamedTuple):
-    """log of a mean of weights, the Monte-Carlo variance of it (NaN from one draw), the effective sample size; [n]."""
+    """The log of a mean of importance weights, with its error, per example.
+
+    Parameters
+    ----------
+    value : Tensor
+        The log of the mean, [n], in nats.
+    variance : Tensor
+        Its Monte-Carlo variance, [n], in nats²; NaN from one draw.
+    ess : Tensor
+        The effective sample size (Σ w)² / Σ w², [n].
+    """
 
     value: Float[Tensor, "n"]
     variance: Float[Tensor, "n"]
@@ -22,15 +32,32 @@ class LogMean(NamedTuple):
 
 
 def log_mean_exp(log_weights: Float[Tensor, "draws n"]) -> LogMean:
-    """log (1/K) Σ_k w_k per column, for log w [draws, n]; K = draws.
+    """The log of the mean of importance weights, log (1/K) Σ_k w_k, with its Monte-Carlo variance.
 
-    The variance is the jackknife's, (K − 1)/K Σ_k (ℓ_k − ℓ̄)² with ℓ_k the same number without draw k. In expectation
-    it is at least the variance of the log-mean of K − 1 draws (times (K − 1)/K), however few weights dominate: averaged
+    Parameters
+    ----------
+    log_weights : Tensor
+        log w, [draws, n], in nats; K = draws.
+
+    Returns
+    -------
+    LogMean
+        The log-mean, its variance and the effective sample size, [n] each.
+
+    Notes
+    -----
+    The variance is the jackknife's, (K − 1)/K Σ_k (ℓ_k − ℓ̄)² with ℓ_k the log-mean without draw k. In expectation it
+    is at least (K − 1)/K times the variance of the log-mean of K − 1 draws, however few weights dominate. So averaged
     over examples it is honest where the delta method, whose 1/ESS − 1/K never passes 1, is several times too small. For
-    one example with ESS below 10 it remains a rough guess. The expectation that it is about is that of the log-mean
-    of K draws; how far this lies below the log of the expected weight it does not say. ESS = (Σ w)² / Σ w².
-    Source: Efron & Stein, "The jackknife estimate of variance", 1981.
+    one example with ESS below 10 it remains a rough guess. It is the variance around the expected log-mean of K draws;
+    how far that lies below the log of the expected weight it does not say.
 
+    References
+    ----------
+    Efron & Stein, "The jackknife estimate of variance" (1981).
+
+    Examples
+    --------
     >>> value, variance, ess = log_mean_exp(torch.tensor([[0.0], [0.0], [math.log(4.0)]]))
     >>> [round(v.item(), 3) for v in (value, variance, ess)]    # log 2; without one draw: log 2.5, log 2.5, log 1
     [0.693, 0.373, 2.0]
@@ -51,13 +78,31 @@ def log_mean_exp(log_weights: Float[Tensor, "draws n"]) -> LogMean:
 
 
 def pareto_shape(log_weights: Float[Tensor, "draws n"]) -> Float[Tensor, "n"]:
-    """k̂ [n]: the shape of the generalised Pareto distribution that the largest weights of each column follow.
+    """The Pareto shape k̂ of importance weights: how heavy the tail of the largest weights is.
 
-    Weights have finite moments of order below 1/k. Above 0.7 no practical number of draws makes a mean of them
-    reliable: the draws miss where the weight lies. Fitted to the largest min(0.2 K, 3 √K) of K weights and drawn
-    towards 0.5 with the strength of ten of them. NaN where there are fewer than 25 draws, or too many equal weights.
-    Source: Vehtari, Simpson, Gelman, Yao, Gabry, "Pareto smoothed importance sampling", 2024.
+    Above 0.7 no practical number of draws makes a mean of the weights reliable: the draws miss where the weight lies.
 
+    Parameters
+    ----------
+    log_weights : Tensor
+        log w, [draws, n], in nats.
+
+    Returns
+    -------
+    Tensor
+        k̂, [n]; NaN from fewer than 25 draws, or too many equal weights.
+
+    Notes
+    -----
+    The shape of a generalised Pareto distribution, fitted to the largest min(0.2 K, 3 √K) of K weights and shrunk
+    towards 0.5 with the strength of ten of them. Weights have finite moments of order below 1/k.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao & Gabry, "Pareto smoothed importance sampling" (2024).
+
+    Examples
+    --------
     >>> generator = torch.Generator().manual_seed(0)
     >>> exponential = torch.empty(100_000, 1, dtype=torch.float64).exponential_(generator=generator)
     >>> round(pareto_shape(0.9 * exponential).item(), 1)        # exp of it: exactly Pareto with shape 0.9
@@ -77,10 +122,32 @@ def pareto_shape(log_weights: Float[Tensor, "draws n"]) -> Float[Tensor, "n"]:
 
 
 def generalised_pareto(excess: Float[Tensor, "n tail"]) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-    """Shape k and scale σ [n] of the generalised Pareto distribution, from positive samples sorted upwards [n, tail].
+    """Shape and scale of the generalised Pareto distribution fitted to positive samples.
 
-    The posterior mean of k / σ on a grid, under a weakly informative prior that the data set the place of.
-    Source: Zhang & Stephens, "A new and efficient estimation method for the generalized Pareto distribution", 2009.
+    Parameters
+    ----------
+    excess : Tensor
+        Positive samples, ascending, [n, tail].
+
+    Returns
+    -------
+    tuple of Tensor
+        Shape k and scale σ, [n] each.
+
+    Notes
+    -----
+    The posterior mean of k / σ on a grid, under a weakly informative prior located by the data.
+
+    References
+    ----------
+    Zhang & Stephens, "A new and efficient estimation method for the generalized Pareto distribution" (2009).
+
+    Examples
+    --------
+    >>> even = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    >>> k, scale = generalised_pareto(-torch.log1p(-even)[None])      # quantiles of an exponential: k = 0, σ = 1
+    >>> round(k.item(), 1) + 0.0, round(scale.item(), 1)
+    (0.0, 1.0)
     """
     size = excess.shape[1]
     nodes = 30 + int(math.sqrt(size))

@@ -14,7 +14,7 @@ from elbowroom.vae import VAE
 
 from .importance import log_mean_exp, pareto_shape
 from .memory import Memory
-from .model_passes import Pass, checked, from_posterior, run_passes
+from .model_passes import Pass, checked_subject, from_posterior, run_passes
 from .target import Subject, Target
 
 __all__ = ["by_iwae", "log_means"]
@@ -30,13 +30,39 @@ def log_means(
     memory: Memory,
     progress: bool,
 ) -> tuple[Estimate, ...]:
-    """Estimates of the bound by the mean of log-means of `size` draws, for each size that divides the last."""
+    """Estimate log p(x) by logs of mean importance weights, for several numbers of draws from one set of them.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        The model.
+    examples : Any
+        The examples of a VAE; None for a Target.
+    passes : callable
+        Takes a Subject and a seed and returns the pass that gives log-weights.
+    sizes : tuple of int
+        Numbers of draws K, ascending, each of which divides the last. For each, the estimate is the mean over the
+        disjoint blocks of K draws.
+    name : callable
+        The estimator's name at K draws.
+    seed : int
+        Seed of all noise.
+    memory : int or str
+        Bytes, or words such as "1 GiB".
+    progress : bool
+        Whether to show progress on standard error.
+
+    Returns
+    -------
+    tuple of Estimate
+        One for each size, [n], in nats; `ess` and `khat` for the last.
+    """
     start = time.monotonic()
     draws = sizes[-1]
-    subject = checked(model, examples, draws)
+    subject = checked_subject(model, examples, draws)
     found: list[list[tuple[Tensor, ...]]] = [[] for _ in sizes]
     khat = []
-    with Progress(name(draws), len(subject), progress) as bar:
+    with Progress(name(draws), len(subject), show=progress) as bar:
         for (log_weight,) in run_passes(subject, passes(subject, seed), draws, memory, bar):
             for size, pieces in zip(sizes, found, strict=True):
                 pieces.append(_mean_of_blocks(log_weight, size))
@@ -72,5 +98,18 @@ def _mean_of_blocks(log_weight: Tensor, size: int) -> tuple[Tensor, ...]:
 
 
 def by_iwae(subject: Subject, seed: int) -> Pass:
-    """Passes that weigh draws from q(z | x) by p(x, z) / q(z | x)."""
+    """The pass that weighs draws from q(z | x) by p(x, z) / q(z | x).
+
+    Parameters
+    ----------
+    subject : Subject
+        The model and its examples.
+    seed : int
+        Seed of all noise.
+
+    Returns
+    -------
+    callable
+        A pass that gives log-weights [draws, batch].
+    """
     return from_posterior(subject, lambda terms: (terms.log_weight,), seed)

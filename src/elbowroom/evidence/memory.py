@@ -1,4 +1,4 @@
-"""How much memory a pass may take: budgets in words, and counting what a pass makes."""
+"""How much memory a pass may take: budgets in words, and a count of what a pass allocates."""
 
 import re
 from typing import Any
@@ -15,13 +15,30 @@ __all__ = ["Bytes", "MEMORY", "Memory", "as_bytes", "keep_freed_memory"]
 Memory = int | str
 """Bytes, or words such as "1 GiB" and "500 MB"."""
 MEMORY: Memory = "1 GiB"
-"""What a pass may hold where nobody says."""
+"""The default."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
 def as_bytes(memory: Memory) -> int:
     """A memory budget in bytes.
 
+    Parameters
+    ----------
+    memory : int or str
+        Bytes, or words such as "1.5 GiB" or "500 MB".
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+
+    Examples
+    --------
     >>> as_bytes("1.5 GiB")
     1610612736
     """
@@ -33,7 +50,7 @@ def as_bytes(memory: Memory) -> int:
 
 
 class Bytes(TorchDispatchMode):
-    """Adds up the storage of every new tensor."""
+    """Counts the bytes of every new tensor, in `total`, while it is open as a context."""
 
     total = 0
 
@@ -46,9 +63,9 @@ class Bytes(TorchDispatchMode):
 
 
 def keep_freed_memory() -> None:
-    """Let glibc reuse what a pass frees.
+    """Let glibc reuse the memory that a pass frees, as page faults otherwise double the time of elementwise operations.
 
-    It does so up to the size of the largest block, of 32 MiB at most, that it has seen freed; the rest it hands back
-    to the system, whose page faults then double the time of elementwise operations.
+    glibc keeps freed blocks up to the size of the largest it has seen freed (32 MiB at most) and returns larger ones to
+    the system; so one block of nearly that size is allocated and freed.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)

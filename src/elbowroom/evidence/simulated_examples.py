@@ -1,4 +1,4 @@
-"""Examples that the model itself draws, with the z they came from."""
+"""Examples simulated from the model, with the z that each came from."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,27 @@ _AT_ONCE = 1024  # examples that are simulated, and held, at a time; numbers dep
 
 
 def subject_with(model: VAE | Target, examples: Any, seed: int) -> Subject:
-    """The subject with these examples; with as many of the model's own where only their number is given."""
+    """The model with examples; if only their number is given, with examples simulated from the model.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        The model.
+    examples : int or Any
+        How many, or the examples; None for a Target.
+    seed : int
+        Seed of the simulation.
+
+    Returns
+    -------
+    Subject
+        The model and the examples.
+
+    Raises
+    ------
+    InputError
+        For a number of examples of a Target, of a model that reads context, or below 1.
+    """
     if not isinstance(examples, int):
         return subject_of(model, examples)
     if not isinstance(model, VAE):
@@ -35,7 +55,29 @@ def subject_with(model: VAE | Target, examples: Any, seed: int) -> Subject:
 
 
 def simulated(target: Target, seed: int, caller: str) -> Iterator[tuple[Target, Float[Tensor, "1 batch dim"]]]:
-    """The same model at examples of its own, some at a time, and the z they came from."""
+    """Simulate as many examples from the model as the target has, with the z that each came from.
+
+    Parameters
+    ----------
+    target : Target
+        The model at examples, whose number and context the simulated ones have.
+    seed : int
+        Seed of the simulation.
+    caller : str
+        Name of the estimator, for messages.
+
+    Yields
+    ------
+    tuple of (Target, Tensor)
+        The model at some simulated examples, and their z, [1, batch, dim].
+
+    Raises
+    ------
+    InputError
+        For fewer than two examples.
+    CapabilityError
+        For a Target without `simulate`.
+    """
     if len(target.index) < 2:
         raise InputError("A gap has no error from one simulated example; take two or more.")
     place = target.rows(slice(0, 1)).draw_prior(1, seed)

@@ -1,4 +1,4 @@
-"""What evidence is asked of: a VAE with examples, or any object that is a `Target`."""
+"""What the estimators take: a VAE with examples, or any other model as a `Target`."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
@@ -22,25 +22,33 @@ _OFFERS = {
 
 @runtime_checkable
 class Target(Protocol):
-    """A model at fixed examples, over flat unconstrained latents z [draws, batch, dim]: all that evidence asks for.
+    """What a model of any other kind than VAE needs for the estimators: log-densities and draws, at its examples.
 
-    No class has to inherit from it. Log-densities are in nats, [draws, batch] (or [1, batch] where all draws have the
-    same), and have gradients in z where Hamiltonian chains are to follow them. What is drawn depends on
-    (seed, example, draw) alone, as `numerics.keyed_normal` makes it, so that neither memory nor batching changes a
-    number. Floating type and device are those of the draws.
-
-    Some estimators ask for more, by name, and say so where it is missing:
-    `simulate(generator) -> (Target, z [1, batch, dim])`, as many examples drawn from the model, and the z that they
-    came from (`bdmc`, `simulated_against_real`); `decoded(z) -> (Distribution, x [1, batch, *event])`, p(x | z) and
-    what it is evaluated at (`conditional_log_likelihood`, squared error in `rate_distortion_curve`); `quantity`, a
-    word for what log p(x) is of, "log p(x)" where there is none.
+    Any class with these members is a Target, whether or not it inherits from this one, and every function of `evidence`
+    takes it in place of a VAE and its examples. z is a flat vector of unconstrained real numbers for each draw and
+    example, [draws, batch, dim]. Log-densities are in nats, [draws, batch], or [1, batch] if all draws have the same.
 
     Attributes
     ----------
-    index : Int64[Tensor, "batch"]
-        The place of each example in its data set, which keys its noise.
+    index : Tensor
+        The position of each example in its data set, [batch], int64, which seeds its noise.
     dim : int
         Number of latent dimensions.
+
+    Notes
+    -----
+    `draw_posterior` and `draw_prior` must depend on (seed, example, draw) only, as `numerics.keyed_normal` does, so
+    that results do not depend on memory or batches. `ais`, `bdmc` and `reciprocal_sampling` need log-densities with
+    gradients in z. Floating type and device are those of the draws.
+
+    Some estimators need one more member, and say so if it is missing:
+
+    - `simulate(generator) -> (Target, z [1, batch, dim])`: as many examples simulated from the model, and the z that
+      they came from; for `bdmc` and `simulated_against_real`.
+    - `decoded(z) -> (Distribution, x [1, batch, *event])`: p(x | z), and the x to evaluate it at; for
+      `conditional_log_likelihood`, and for `rate_distortion_curve` with another distortion than the default.
+
+    An optional `quantity` is what the printed line calls log p(x).
 
     Examples
     --------
@@ -61,7 +69,7 @@ class Target(Protocol):
     ...     def draw_prior(self, draws, seed, first_draw=0):
     ...         return keyed_normal((1,), draws, self.index, seed, first_draw=first_draw)
     ...     def rows(self, rows): return Sum(self.x[rows], self.index[rows])
-    >>> print(iwae(Sum(torch.tensor([0.0, 2.0]), torch.arange(2)), draws=2))      # log N(x; 0, 2)
+    >>> iwae(Sum(torch.tensor([0.0, 2.0]), torch.arange(2)), draws=2)      # log N(x; 0, 2)
     −1.77 nats ±0.00 (draws) ±0.50 (2 points), lower bound on log p(x), IWAE-2
     """
 
@@ -69,37 +77,76 @@ class Target(Protocol):
     dim: int
 
     def log_prior(self, z: Float[Tensor, "draws batch dim"]) -> Float[Tensor, "_draws batch"]:
-        """log p(z)."""
+        """log p(z) of draws z [draws, batch, dim], in nats, [draws, batch]."""
         ...
 
     def log_likelihood(self, z: Float[Tensor, "draws batch dim"]) -> Float[Tensor, "_draws batch"]:
-        """log p(x | z)."""
+        """log p(x | z) of each example and draws z [draws, batch, dim], in nats, [draws, batch]."""
         ...
 
     def log_posterior(self, z: Float[Tensor, "draws batch dim"]) -> Float[Tensor, "_draws batch"]:
-        """log q(z | x), of any z."""
+        """log q(z | x) of each example and any z [draws, batch, dim], in nats, [draws, batch]."""
         ...
 
     def draw_posterior(
         self, draws: int, seed: int, first_draw: int = 0
     ) -> tuple[Float[Tensor, "draws batch dim"], Float[Tensor, "_draws batch"]]:
-        """z ~ q(z | x) and log q(z | x): draws first_draw, first_draw + 1, … of the run that the seed keys."""
+        """Draws z ~ q(z | x) for each example.
+
+        Parameters
+        ----------
+        draws : int
+            How many.
+        seed : int
+            Seed of the noise.
+        first_draw : int, default 0
+            Number of the first of them: draws 64 to 99 are the same whether asked for alone or with those before.
+
+        Returns
+        -------
+        tuple of Tensor
+            z, [draws, batch, dim], and log q(z | x), [draws, batch], in nats.
+        """
         ...
 
     def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Float[Tensor, "draws batch dim"]:
-        """z ~ p(z), draws of its own for every example: first_draw, first_draw + 1, … of the run that the seed keys."""
+        """Draws z ~ p(z), other ones for each example.
+
+        Parameters
+        ----------
+        draws : int
+            How many.
+        seed : int
+            Seed of the noise.
+        first_draw : int, default 0
+            Number of the first of them, as for `draw_posterior`.
+
+        Returns
+        -------
+        Tensor
+            z, [draws, batch, dim].
+        """
         ...
 
     def rows(self, rows: slice) -> "Target":
-        """The same model at some of the examples."""
+        """The same model at a slice of the examples, in their order."""
         ...
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What an estimator measures: a VAE and its examples, or a Target (then `vae` is None); either serves slices.
+    """A model and its examples, as the estimators use them.
 
-    parts: has `index`, and rows(slice) → a Batch or a Target; nothing holds more of it than the slice at work.
+    Parameters
+    ----------
+    parts : Rows or Target
+        The examples of a VAE, or the Target; `rows(slice)` gives some of them, and only those are read.
+    vae : VAE or None
+        The VAE; None for a Target.
+    quantity : str
+        What is estimated, "log p(x)".
+    data : str, optional
+        Hash of the data.
     """
 
     parts: Rows | Target
@@ -109,22 +156,37 @@ class Subject:
 
     @property
     def index(self) -> Int64[Tensor, "n"]:
-        """The place of every example in its data set."""
+        """The position of every example in its data set, [n]."""
         return self.parts.index
 
     def __len__(self) -> int:
         return len(self.index)
 
     def target(self, seed: int) -> Target:
-        """As a target; seed: of a VAE's stochastic preprocessing."""
+        """The model as a Target; the seed is of a VAE's stochastic preprocessing."""
         return cast(Target, self.parts) if self.vae is None else VAETarget(self.vae, cast(Rows, self.parts), seed=seed)
 
 
 def subject_of(model: Any, examples: Any = None) -> Subject:
-    """A VAE with its examples, or a Target alone, made sure to be one.
+    """Check a model and its examples, and hand them to the estimators as one.
 
-    Raises InputError, in one sentence, for a VAE without examples, one whose p(z) or p(x | z) reads x, a Target with
-    examples, and what is neither.
+    Parameters
+    ----------
+    model : VAE or Target
+        The model.
+    examples : Any, default None
+        The examples of a VAE; None for a Target.
+
+    Returns
+    -------
+    Subject
+        The model and its examples.
+
+    Raises
+    ------
+    InputError
+        For a VAE without examples, or whose p(z) or p(x | z) reads x; a Target with examples, or with a member that
+        gives wrong shapes or numbers; and any other object.
     """
     if isinstance(model, VAE):
         if examples is None:
@@ -135,7 +197,7 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
     missing = [name for name in _MEMBERS if not hasattr(model, name)]
     if missing:
         raise InputError(
-            f"Evidence is measured of a VAE with examples or of a Target, and this {type(model).__name__} has no "
+            f"Estimators take a VAE with examples or a Target, and this {type(model).__name__} has no "
             f"{missing[0]}: see evidence.Target for what it needs."
         )
     if examples is not None:
@@ -150,7 +212,7 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
 
 
 def _quantity(vae: VAE, rows: Rows) -> str:
-    """What is bounded: log p(x, y) where the block y is known for some examples."""
+    """What is estimated: log p(x, y) if the block y is known for some examples."""
     known = ", ".join(rows.rows(slice(0, 1)).observed)
     return vae.quantity.replace("p(x", f"p(x, {known}", 1) if known else vae.quantity
 
@@ -161,7 +223,27 @@ def _hash_of(rows: Rows | Target) -> str | None:
 
 
 def capability(target: Target, name: str, caller: str) -> Any:
-    """What a target may offer beside the Protocol. Raises CapabilityError, in words, where it does not."""
+    """An optional member of a target.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    name : {"simulate", "decoded"}
+        The member.
+    caller : str
+        The estimator that needs it, for the message.
+
+    Returns
+    -------
+    Any
+        The member.
+
+    Raises
+    ------
+    CapabilityError
+        If the target has none.
+    """
     if not hasattr(target, name):
         raise CapabilityError(
             f"evidence.{caller} asks a target for {_OFFERS[name]}, which this {type(target).__name__} does not have: "
@@ -172,7 +254,7 @@ def capability(target: Target, name: str, caller: str) -> Any:
 
 @torch.no_grad()
 def _try_out(target: Target) -> None:
-    """Refuse what would broadcast to wrong numbers, by three draws at the first example."""
+    """Refuse members whose shapes would broadcast to wrong numbers, from three draws at the first example."""
     first, each = target.rows(slice(0, 1)), (3, 1)
     z, log_q = first.draw_posterior(3, 0)
     _check_shape("draw_posterior's z", z, (*each, target.dim))
@@ -192,7 +274,7 @@ def _try_out(target: Target) -> None:
 
 
 def _check_second(target: Target) -> None:
-    """The second example has the densities that it has beside the first."""
+    """Refuse densities of an example that change with the examples beside it."""
     if len(target.index) < 2:
         return
     both, alone = target.rows(slice(0, 2)), target.rows(slice(1, 2))

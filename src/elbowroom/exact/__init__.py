@@ -1,4 +1,4 @@
-"""Models in which every quantity is known: the oracles that everything else is tested against."""
+"""Models in which every quantity is known exactly, which everything else is tested against."""
 
 import lazy_loader
 

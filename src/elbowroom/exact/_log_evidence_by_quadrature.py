@@ -19,35 +19,55 @@ _EXAMPLES, _ROWS = 256, 2**16  # examples, and examples × nodes, at once
 def log_evidence_by_quadrature(
     model: VAE | Target, examples: Any = None, *, nodes: int = 2000, reach: float = 9.0, seed: int = 0
 ) -> Estimate:
-    """log p(x) of a model with one or two latent dimensions and a standard-normal-like prior, in nats.
+    """log p(x) of each example by numerical integration over one or two latent dimensions, in nats.
 
-    The trapezoidal rule over [−reach, reach] per dimension, whose error falls faster than any power of the spacing on
-    smooth integrands that vanish at the ends.
+    Exact up to rounding if the posterior lies within ±`reach` and is wider than the spacing 2 · reach / (nodes − 1);
+    there is no warning if it does not.
 
     Parameters
     ----------
-    model : VAE or evidence.Target
-        A VAE with its examples, or a Target that has its own.
-    examples : anything that has rows, optional
-        Of the VAE.
+    model : VAE or Target
+        The model, of one or two latent dimensions. A VAE needs `examples`; a `Target`, any other model, brings its own.
+    examples : array, tensor, DataFrame, Batch or part of a data set, default None
+        The x to integrate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
+        Required for a VAE; left out for a Target.
     nodes : int, default 2000
-        Per dimension.
+        Evaluations per dimension.
     reach : float, default 9.0
-        How far the nodes go from 0 in every dimension.
+        They are spread evenly over [−reach, reach] in every dimension.
     seed : int, default 0
-        Of a stochastic preprocessing step.
+        Seed of a stochastic preprocessing step, if the VAE has one.
 
     Returns
     -------
     Estimate
-        log p(x) [n], exact.
+        log p(x) of each example [n], in nats, direction "exact".
 
     Raises
     ------
+    InputError
+        If there are no examples.
     CapabilityError
-        For more than two latents.
+        For more than two latent dimensions.
 
-    Source: Trefethen & Weideman, "The exponentially convergent trapezoidal rule", 2014.
+    Notes
+    -----
+    The trapezoidal rule, whose error falls faster than any power of the spacing for smooth integrands that vanish at
+    the ends.
+
+    References
+    ----------
+    Trefethen & Weideman, "The exponentially convergent trapezoidal rule" (2014).
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> vae = VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           er.likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> x = torch.ones(1, 2)
+    >>> found = log_evidence_by_quadrature(vae, x)
+    >>> bool(abs(found.values[0] - er.exact.LinearVAE(vae).log_prob(x)[0]) < 1e-5)
+    True
     """
     subject = subject_of(model, examples)
     target = subject.target(seed)

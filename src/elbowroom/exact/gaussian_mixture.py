@@ -1,4 +1,4 @@
-"""Gaussian mixtures in closed form: the latent-variable model whose latent is one of K."""
+"""Gaussian mixtures in closed form: latent-variable models whose latent is one of K classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,26 @@ __all__ = ["GaussianMixture"]
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
-    """p(z = k) = w_k, p(x | z = k) = N(μ_k, Σ_k): weights [K], means [K, D], covariances [K, D, D]; float64, in nats.
+    """A Gaussian mixture with K components: p(z = k) = w_k and p(x | z = k) = N(μ_k, Σ_k).
 
-    A VAE with a categorical q and a decoder of K constants is this model.
+    A VAE with a categorical posterior and a decoder of K constants is this model. All is float64, in nats.
 
+    Parameters
+    ----------
+    weights : Tensor
+        w, probabilities [K].
+    means : Tensor
+        μ, [K, D].
+    covariances : Tensor
+        Σ, [K, D, D].
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit.
+
+    Examples
+    --------
     >>> double = torch.float64
     >>> two = GaussianMixture(torch.tensor([0.5, 0.5], dtype=double), torch.tensor([[-1.0], [1.0]], dtype=double),
     ...                       torch.ones(2, 1, 1, dtype=double))
@@ -43,7 +59,7 @@ class GaussianMixture:
 
     @classmethod
     def from_sklearn(cls, fitted: Any) -> "GaussianMixture":
-        """The same mixture as a fitted sklearn.mixture.GaussianMixture, whatever its covariance_type."""
+        """The same mixture as a fitted sklearn.mixture.GaussianMixture of any covariance_type."""
         k, size = fitted.means_.shape
         found = np.asarray(fitted.covariances_)
         match fitted.covariance_type:
@@ -73,16 +89,29 @@ class GaussianMixture:
         return self.log_joint(x).softmax(1)
 
     def elbo(self, x: ArrayLike | Tensor, q: Tensor) -> Tensor:
-        """Σ_k q(k | x) (log p(x, k) − log q(k | x)), [n], for any q [n, K]; log p(x) where q is the posterior."""
+        """The ELBO Σ_k q(k | x) (log p(x, k) − log q(k | x)) of each example, in nats; log p(x) if q is the posterior.
+
+        Parameters
+        ----------
+        x : array-like or Tensor
+            Examples, [n, D].
+        q : Tensor
+            Probabilities of the components for each, [n, K].
+
+        Returns
+        -------
+        Tensor
+            [n].
+        """
         return (q * self.log_joint(x) - torch.xlogy(q, q)).sum(1)
 
     @property
     def between(self) -> Tensor:
-        """Var E[x | z] per column, [D]: the latent's part of the variance of x."""
+        """Var E[x | z] per column, [D]: the part of the variance of x that the latent explains."""
         mean = self.weights @ self.means
         return self.weights @ (self.means - mean).square()
 
     @property
     def within(self) -> Tensor:
-        """E Var[x | z] per column, [D]: the noise's part."""
+        """E Var[x | z] per column, [D]: the part of the variance that the latent leaves."""
         return self.weights @ self.covariances.diagonal(dim1=-2, dim2=-1)

@@ -1,4 +1,4 @@
-"""The latent class model: a mixture whose columns are independent within a class, for tables of any kind of column."""
+"""The latent class model: a mixture whose columns are independent within a class, for columns of any kind."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ __all__ = ["LatentClasses", "fit_latent_classes"]
 
 Array = NDArray[np.float64]
 
-_FLOOR = 1e-3  # of a normal's variance within a class: as a share of the column's own
+_FLOOR = 1e-3  # least variance of a normal within a class, as a share of the column's own
 _LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-2, 1e3
-_SETTLED = 1e-4  # nats per row
+_SETTLED = 1e-4  # EM ends when a step gains less, nats per row
 
 
 class _Family:
-    """One family over some columns [n, columns], with its parameters for every class."""
+    """A family of distributions over some columns [n, columns], with its parameters for every class."""
 
     def log_prob(self, x: Array) -> Array:
         """Sum over the columns, [n, classes], nats."""
@@ -31,39 +31,50 @@ class _Family:
         raise NotImplementedError
 
 
-_Maker = Callable[[Array, Array], _Family]  # from rows and their shares [n, classes] in every class
+_Fitter = Callable[[Array, Array], _Family]  # from rows and their shares [n, classes] in every class
 
 
 @dataclass(frozen=True, eq=False)
 class LatentClasses:
-    """p(k) = weights[k], and the columns of x independent given k; float64, in nats.
+    """A latent class model: p(k) = weights[k], with the columns of x independent given the class k.
 
-    groups: per family, its columns and its parameters. Columns on a grid, binary ones and classes have a table of
-    probabilities each, counts a negative binomial, real numbers a normal. One class alone is the independence model.
-    Source: Lazarsfeld & Henry, "Latent structure analysis", 1968.
+    Columns of categories, binary ones and those on a grid have a table of probabilities in each class, counts a
+    negative binomial, real numbers a normal. With one class it is the independence model. All is float64, in nats;
+    fitted by `fit_latent_classes`.
+
+    Parameters
+    ----------
+    weights : Array
+        Probabilities of the classes, [classes].
+    groups : sequence of (list of int, family)
+        For each family of distributions, its columns and its parameters.
+
+    References
+    ----------
+    Lazarsfeld & Henry, "Latent structure analysis" (1968).
     """
 
     weights: Array
     groups: Sequence[tuple[list[int], _Family]]
 
     def log_prob(self, x: Array) -> Array:
-        """log p(x) of rows [n, columns], [n]: of probabilities and densities, as the columns have them."""
+        """log p(x) of rows x [n, columns], [n], in nats: probabilities of discrete columns, densities of real ones."""
         return np.asarray(logsumexp(self._joint(x), axis=1))
 
     def posterior(self, x: Array) -> Array:
-        """p(k | x) of rows [n, columns], [n, classes]."""
+        """p(k | x) of rows x [n, columns], [n, classes]."""
         joint = self._joint(x)
         return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
 
     @property
     def between(self) -> float:
-        """Var E[x | k], summed over columns."""
+        """Var E[x | k], summed over columns: the part of the variance that the class explains."""
         means = np.concatenate([family.moments()[0] for _, family in self.groups], 1)
         return float(self.weights @ np.square(means - self.weights @ means).sum(1))
 
     @property
     def within(self) -> float:
-        """E Var[x | k], summed over columns."""
+        """E Var[x | k], summed over columns: the part of the variance that the class leaves."""
         return float(self.weights @ sum(family.moments()[1].sum(1) for _, family in self.groups))
 
     def _joint(self, x: Array) -> Array:
@@ -73,13 +84,43 @@ class LatentClasses:
 def fit_latent_classes(
     x: Array, supports: Sequence[Support], classes: int, *, seed: int = 0, steps: int = 100
 ) -> LatentClasses:
-    """The latent class model of rows x [n, columns] by EM from k-means, and the independence model for one class.
+    """Fit a latent class model to rows by expectation–maximisation, started by k-means.
 
-    supports: of each column. A table of probabilities within a class starts from that of all rows by the rule of
-    succession, worth one row; a variance has a thousandth of the column's own added; negative binomials have the
-    moments of their rows. Raises InputError for fewer rows than classes and for supports that do not fit the columns.
-    Source of EM: Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977.
+    Parameters
+    ----------
+    x : Array
+        Rows, [n, columns].
+    supports : sequence of Support
+        The support of each column.
+    classes : int
+        Number of classes; 1 gives the independence model.
+    seed : int, default 0
+        Seed of k-means.
+    steps : int, default 100
+        Most steps of the algorithm; it ends when the mean log-likelihood changes by less than 10⁻⁴ nats per row.
 
+    Returns
+    -------
+    LatentClasses
+        The fitted model.
+
+    Raises
+    ------
+    InputError
+        For fewer rows than classes, or another number of supports than of columns.
+
+    Notes
+    -----
+    Estimates are smoothed: a class's table of probabilities has the table of all rows (with one added to each count) as
+    one extra row, and a variance has a thousandth of the column's own added. Negative binomials match the moments of
+    their rows.
+
+    References
+    ----------
+    Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm" (1977).
+
+    Examples
+    --------
     >>> x = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [2.0, 0.0]])
     >>> alone = fit_latent_classes(x, [Support("categorical", 3), Support("binary")], 1)
     >>> np.exp(alone.log_prob(x[:1])).round(4)   # (2 + 1) / (4 + 3) · (2 + 1) / (4 + 2)
@@ -90,12 +131,12 @@ def fit_latent_classes(
             f"Latent classes need a support per column and a row or more per class; got {x.shape[1]} columns, "
             f"{len(supports)} supports, {len(x)} rows and {classes} classes."
         )
-    makers = [(list(columns), maker) for columns, maker in _makers(x, supports)]
+    fitters = [(list(columns), fitter) for columns, fitter in _fitters(x, supports)]
     if classes == 1:
-        return _maximised(x, np.ones((len(x), 1)), makers)
+        return _maximise(x, np.ones((len(x), 1)), fitters)
     shares, last = _start(x, supports, classes, seed), -np.inf
     for _ in range(steps):
-        model = _maximised(x, shares, makers)
+        model = _maximise(x, shares, fitters)
         shares, score = model.posterior(x), float(model.log_prob(x).mean())
         if abs(score - last) < _SETTLED:
             break
@@ -103,17 +144,17 @@ def fit_latent_classes(
     return model
 
 
-def _maximised(x: Array, shares: Array, makers: Sequence[tuple[list[int], _Maker]]) -> LatentClasses:
-    groups = [(columns, maker(x[:, columns], shares)) for columns, maker in makers]
+def _maximise(x: Array, shares: Array, fitters: Sequence[tuple[list[int], _Fitter]]) -> LatentClasses:
+    groups = [(columns, fitter(x[:, columns], shares)) for columns, fitter in fitters]
     weights = shares.sum(0) + 1.0 / shares.shape[1]
     return LatentClasses(weights / weights.sum(), groups)
 
 
-def _makers(x: Array, supports: Sequence[Support]) -> list[tuple[list[int], _Maker]]:
-    """The families of the columns, each with what all rows together say of them."""
+def _fitters(x: Array, supports: Sequence[Support]) -> list[tuple[list[int], _Fitter]]:
+    """For each family its columns, and the function that fits it to them."""
     names = [{"counts": "counts", "real": "normal", "unit": "normal"}.get(one.kind, "table") for one in supports]
     columns = {name: [i for i, other in enumerate(names) if other == name] for name in dict.fromkeys(names)}
-    made: dict[str, _Maker] = {}
+    made: dict[str, _Fitter] = {}
     if "table" in columns:
         made["table"] = _tables(x[:, columns["table"]], [supports[i].levels or 2 for i in columns["table"]])
     if "normal" in columns:
@@ -160,7 +201,7 @@ class _Tables(_Family):
         return mean, square - np.square(mean)
 
 
-def _tables(x: Array, levels: Sequence[int]) -> _Maker:
+def _tables(x: Array, levels: Sequence[int]) -> _Fitter:
     ones = _one_hot(x, levels)
     of_all = (np.asarray(ones.sum(0)).ravel() + 1.0) / (len(x) + np.repeat(levels, levels))
 
@@ -185,7 +226,7 @@ class _Normals(_Family):
         return self.means, self.variances
 
 
-def _normals(x: Array) -> _Maker:
+def _normals(x: Array) -> _Fitter:
     floor = np.maximum(_FLOOR * x.var(0), 1e-12)
 
     def make(x: Array, shares: Array) -> _Family:

@@ -1,4 +1,4 @@
-"""The linear VAE: what is exact of a trained one, and the stationary points of its objective."""
+"""The linear VAE: exact quantities of a trained one, and the stationary points of its objective."""
 
 import math
 from dataclasses import dataclass
@@ -20,12 +20,33 @@ __all__ = ["LinearVAE", "StationaryPoint", "active_at", "linear_elbo", "optimal_
 
 
 class LinearVAE:
-    """What is exact of a VAE with standard-normal prior, linear encoder mean, linear decoder and a Normal likelihood.
+    """Exact log p(x), posterior and ELBO of a VAE with linear networks, standard-normal prior and Normal likelihood.
 
-    It reads an `er.VAE` with one block and nn.Linear networks: encoder D → 2d, decoder d → D with a fixed, shared or
-    per-feature scale. The posterior's spread may depend on x. Everything is float64, in nats, on the user's scale.
-    Raises CapabilityError for any other model.
-    Source: Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse", 2019.
+    All is float64, in nats, on the scale of the data. Methods take examples as the estimators do, [n, *event].
+
+    Parameters
+    ----------
+    vae : VAE
+        A VAE with one block "z" and nn.Linear networks, D → 2d and d → D, whose likelihood has a fixed, shared or
+        per-feature scale. The spread of q(z | x) may depend on x.
+
+    Raises
+    ------
+    CapabilityError
+        For any other VAE.
+
+    References
+    ----------
+    Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse" (2019).
+
+    Examples
+    --------
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> exact = LinearVAE(VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(nn.Linear(2, 2), 1),
+    ...                       likelihoods.Normal(nn.Linear(1, 2), 2)))
+    >>> x = torch.ones(3, 2)
+    >>> torch.allclose(exact.log_prob(x) - exact.elbo(x), exact.gap(x))
+    True
     """
 
     def __init__(self, vae: VAE) -> None:
@@ -46,50 +67,50 @@ class LinearVAE:
         self.dim = self.weights.shape[1]
 
     def log_prob(self, examples: Any) -> Tensor:
-        """log p(x), [n]."""
-        y, log_jacobian = self._preprocessed(examples)
+        """log p(x), [n], in nats."""
+        y, log_jacobian = self._preprocess(examples)
         return low_rank_normal(self.weights, self.mean, self.noise).log_prob(y) + log_jacobian
 
     def posterior(self, examples: Any) -> MultivariateNormal:
-        """p(z | x) with batch shape [n]."""
-        y, _ = self._preprocessed(examples)
+        """The exact posterior p(z | x), with batch shape [n]."""
+        y, _ = self._preprocess(examples)
         precision = torch.eye(self.dim, dtype=torch.float64) + self.weights.T @ (self.weights / self.noise[:, None])
         covariance = torch.linalg.inv(precision)
         mean = (y - self.mean) / self.noise @ self.weights @ covariance
         return MultivariateNormal(mean, (covariance + covariance.T) / 2)
 
     def encoder(self, examples: Any) -> Independent:
-        """q(z | x) with batch shape [n]."""
-        y, _ = self._preprocessed(examples)
+        """The encoder's q(z | x), with batch shape [n]."""
+        y, _ = self._preprocess(examples)
         with torch.no_grad():
             q = self.vae.posterior["z"]({"x": y.to(self.vae.dtype).unsqueeze(0)})
         return Independent(Normal(q.mean[0].double(), q.stddev[0].double()), 1)
 
     def rate(self, examples: Any) -> Tensor:
-        """KL(q(z | x) ‖ p(z)), [n]."""
+        """KL(q(z | x) ‖ p(z)), [n], in nats."""
         q = self.encoder(examples)
         prior = Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean))
         return kl_divergence(q, Independent(prior, 1))
 
     def distortion(self, examples: Any) -> Tensor:
-        """−E_q log p(x | z), [n]: the error at the mean of q, and what the spread of q adds."""
-        y, log_jacobian = self._preprocessed(examples)
+        """−E_q log p(x | z), [n], in nats."""
+        y, log_jacobian = self._preprocess(examples)
         q = self.encoder(examples)
         error = (y - self.mean - q.mean @ self.weights.T).square() + q.variance @ self.weights.T.square()
         normaliser = 0.5 * (2 * math.pi * self.noise).log().sum()
         return 0.5 * (error / self.noise).sum(-1) + normaliser - log_jacobian
 
     def elbo(self, examples: Any) -> Tensor:
-        """E_q[log p(x, z) − log q(z | x)], [n]."""
+        """The ELBO E_q[log p(x, z) − log q(z | x)], [n], in nats."""
         return -self.rate(examples) - self.distortion(examples)
 
     def gap(self, examples: Any) -> Tensor:
-        """KL(q(z | x) ‖ p(z | x)), [n]: log p(x) − ELBO, by a road of its own."""
+        """KL(q(z | x) ‖ p(z | x)), [n], in nats: log p(x) − ELBO, computed without either."""
         q = self.encoder(examples)
         full = MultivariateNormal(q.mean, torch.diag_embed(q.variance))
         return kl_divergence(full, self.posterior(examples))
 
-    def _preprocessed(self, examples: Any, seed: int = 0) -> tuple[Tensor, Tensor]:
+    def _preprocess(self, examples: Any, seed: int = 0) -> tuple[Tensor, Tensor]:
         batch = as_batch(examples)
         with torch.no_grad():
             given, log_jacobian = self.vae.given(batch, self.vae.keyed_noise(0, batch.index, seed))
@@ -99,13 +120,35 @@ class LinearVAE:
 def linear_elbo(
     covariance: Tensor, weights: Tensor, encoder: Tensor, variances: Tensor, noise_variance: Tensor | float
 ) -> Tensor:
-    """Mean ELBO over data of covariance S [D, D] (divisor n), of the linear VAE with the biases that suit it best.
+    """Mean ELBO of a linear VAE on data with a given covariance, at the best biases, in nats.
 
-    p(x | z) = N(W z + μ, σ² I) with weights W [..., D, d] and noise_variance σ² [...]; q(z | x) = N(V (x − μ), diag s)
-    with encoder V [..., d, D] and variances s [..., d]. μ is the mean of the data, where it is optimal. Leading
-    dimensions are models side by side; returns [...]. In nats, differentiable.
-    Source: Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse", 2019.
+    The model is p(x | z) = N(W z + μ, σ² I) and q(z | x) = N(V (x − μ), diag s), with μ the mean of the data, which is
+    its best value. Leading dimensions [...] are models side by side.
 
+    Parameters
+    ----------
+    covariance : Tensor
+        Covariance of the data (divisor n), [D, D].
+    weights : Tensor
+        W, [..., D, d].
+    encoder : Tensor
+        V, [..., d, D].
+    variances : Tensor
+        s, [..., d].
+    noise_variance : Tensor or float
+        σ², [...].
+
+    Returns
+    -------
+    Tensor
+        The mean ELBO per example, [...], in nats; differentiable.
+
+    References
+    ----------
+    Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse" (2019).
+
+    Examples
+    --------
     >>> one = torch.ones(1, 1, dtype=torch.float64)    # λ = 1, σ² = 1/2: W² = λ − σ², V = W / (W² + σ²), s = σ² / λ
     >>> linear_elbo(one, 0.5**0.5 * one, 0.5**0.5 * one, 0.5 * one[0], 0.5)     # log N at variance 1: −½ log 2πe
     tensor(-1.4189, dtype=torch.float64)
@@ -121,11 +164,25 @@ def linear_elbo(
 
 
 def optimal_encoder(weights: Tensor, noise_variance: Tensor | float) -> tuple[Tensor, Tensor]:
-    """The best encoder V [..., d, D] and variances s [..., d] for a decoder of weights W [..., D, d] and σ² [...].
+    """The best encoder of a linear VAE, q(z | x) = N(V (x − μ), diag s), for a given decoder.
 
-    With them the ELBO is log p(x), short of ½ (Σ log M_jj − log det M) for M = WᵀW + σ² I: nothing where the columns of
-    W are orthogonal.
+    With it the ELBO is log p(x) − ½ (Σ log M_jj − log det M), M = WᵀW + σ² I: log p(x) if the columns of W are
+    orthogonal.
 
+    Parameters
+    ----------
+    weights : Tensor
+        W, [..., D, d].
+    noise_variance : Tensor or float
+        σ², [...].
+
+    Returns
+    -------
+    tuple of Tensor
+        V, [..., d, D], and s, [..., d].
+
+    Examples
+    --------
     >>> encoder, variances = optimal_encoder(torch.tensor([[1.0], [1.0]]), 2.0)
     >>> encoder, variances
     (tensor([[0.2500, 0.2500]]), tensor([0.5000]))
@@ -137,11 +194,19 @@ def optimal_encoder(weights: Tensor, noise_variance: Tensor | float) -> tuple[Te
 
 @dataclass(frozen=True)
 class StationaryPoint:
-    """Where the gradient of log p, and of the ELBO with the best q, vanishes: one subset of eigenvectors retained.
+    """A stationary point of log p, and of the ELBO with the best q: W retains a subset of eigenvectors.
 
-    retained: positions of their eigenvalues; noise_variance: σ²; log_prob: mean per example, in nats, equal to the
-    ELBO; curvature: the greatest second derivative, of either, by one element of W towards a discarded eigenvector,
-    −inf where nothing is discarded.
+    Parameters
+    ----------
+    retained : tuple of int
+        Positions of the retained eigenvalues.
+    noise_variance : float
+        σ².
+    log_prob : float
+        Mean log p(x) per example, equal to the ELBO, in nats.
+    curvature : float
+        Greatest second derivative, of either, by an element of W towards a discarded eigenvector; −inf if none is
+        discarded.
     """
 
     retained: tuple[int, ...]
@@ -151,25 +216,50 @@ class StationaryPoint:
 
     @property
     def stable(self) -> bool:
-        """Whether no small step goes up: a maximum, up to rotations of z; otherwise a saddle."""
+        """Whether it is a maximum (up to rotations of z); otherwise it is a saddle."""
         return self.curvature <= 0.0
 
 
 def stationary_points(
     eigenvalues: ArrayLike | Tensor, latents: int, *, noise_variance: float | None = None
 ) -> list[StationaryPoint]:
-    """Every stationary point of pPCA and of the linear VAE with orthogonal columns, the best first.
+    """All stationary points of probabilistic PCA, and of the linear VAE with orthogonal columns of W, the best first.
 
-    eigenvalues [D] of the data's covariance (divisor n). A column of W is √(λ − σ²) times an eigenvector with λ > σ²,
-    or zero; there are `latents` of them. noise_variance: σ² where it is fixed; None: learned, the mean of the
-    discarded eigenvalues. A column of variance v (λ, or σ² where it is zero) turns towards a discarded eigenvector of
-    eigenvalue λ' with second derivative (λ' − v) / (σ² v), of log p and of the ELBO alike, since the columns stay
-    orthogonal. So the only stable point retains the greatest eigenvalues above σ². The ELBO's further stationary points
-    have columns that are not orthogonal, and rise by a rotation of z.
-    Raises InputError where there would be more than 100,000 subsets.
-    Source: Tipping & Bishop, "Probabilistic principal component analysis", 1999, appendix A; Lucas et al., "Don't blame
-    the ELBO! A linear VAE perspective on posterior collapse", 2019.
+    Only one is a maximum: it retains the greatest eigenvalues above σ². The others are saddles.
 
+    Parameters
+    ----------
+    eigenvalues : array-like or Tensor
+        Eigenvalues λ of the data's covariance (divisor n), the greatest first, [D].
+    latents : int
+        Number of latent dimensions, below D.
+    noise_variance : float, default None
+        σ², if it is fixed; None if it is learned, which makes it the mean of the discarded eigenvalues.
+
+    Returns
+    -------
+    list of StationaryPoint
+        By log p, the greatest first.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, or there would be more than 100,000 subsets.
+
+    Notes
+    -----
+    A column of W is √(λ − σ²) times an eigenvector with λ > σ², or zero. A column with variance v (λ, or σ² if it is
+    zero) has second derivative (λ' − v) / (σ² v) towards a discarded eigenvector of eigenvalue λ', of log p and of the
+    ELBO alike, since the columns stay orthogonal. The ELBO's further stationary points have columns that are not
+    orthogonal, and a rotation of z improves on them.
+
+    References
+    ----------
+    Tipping & Bishop, "Probabilistic principal component analysis" (1999), appendix A.
+    Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse" (2019).
+
+    Examples
+    --------
     >>> [(point.retained, point.stable) for point in stationary_points([4.0, 2.0, 0.5], 1, noise_variance=1.0)]
     [((0,), True), ((1,), False), ((), False)]
     """
@@ -188,10 +278,28 @@ def stationary_points(
 
 
 def active_at(eigenvalues: ArrayLike | Tensor, noise_variance: float, *, latents: int | None = None) -> int:
-    """How many latents of the best linear VAE are in use at a fixed σ²: eigenvalues above it, `latents` at most.
+    """How many latents the best linear VAE uses at a fixed σ²: the number of eigenvalues above it.
 
-    Source: Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse", 2019.
+    Parameters
+    ----------
+    eigenvalues : array-like or Tensor
+        Eigenvalues λ of the data's covariance (divisor n), the greatest first, [D].
+    noise_variance : float
+        σ².
+    latents : int, default None
+        Number of latents that the model has; None for no limit.
 
+    Returns
+    -------
+    int
+        Latents in use.
+
+    References
+    ----------
+    Lucas et al., "Don't blame the ELBO! A linear VAE perspective on posterior collapse" (2019).
+
+    Examples
+    --------
     >>> active_at([4.0, 2.0, 0.5], noise_variance=1.0), active_at([4.0, 2.0, 0.5], noise_variance=0.1, latents=2)
     (2, 2)
     """
@@ -209,7 +317,7 @@ def _descending(eigenvalues: ArrayLike | Tensor) -> np.ndarray:
 def _stationary_point(
     values: np.ndarray, subset: tuple[int, ...], latents: int, noise_variance: float | None
 ) -> StationaryPoint | None:
-    """The point that retains a subset; None where a column would have to be imaginary."""
+    """The point that retains a subset; None if a column of W would be imaginary."""
     kept, discarded = values[list(subset)], np.delete(values, subset)
     noise = float(discarded.mean()) if noise_variance is None else noise_variance
     if noise <= 0 or np.any(kept <= noise):

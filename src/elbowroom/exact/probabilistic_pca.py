@@ -16,10 +16,23 @@ __all__ = ["ProbabilisticPCA", "low_rank_normal"]
 
 @dataclass(frozen=True, eq=False)
 class ProbabilisticPCA:
-    """x = W z + μ + noise, z ~ N(0, I_d), noise ~ N(0, σ² I): weights W [D, d], mean μ [D], noise_variance σ²; float64.
+    """Probabilistic PCA: x = W z + μ + noise with z ~ N(0, I_d) and noise ~ N(0, σ² I); float64.
 
-    Source: Tipping & Bishop, "Probabilistic principal component analysis", 1999.
+    Parameters
+    ----------
+    weights : Tensor
+        W, [D, d].
+    mean : Tensor
+        μ, [D].
+    noise_variance : float
+        σ².
 
+    References
+    ----------
+    Tipping & Bishop, "Probabilistic principal component analysis" (1999).
+
+    Examples
+    --------
     >>> model = ProbabilisticPCA.fit([[0.0, 0.0], [2.0, 0.1], [4.0, -0.1], [6.0, 0.0]], d=1)
     >>> round(model.noise_variance, 4)
     0.006
@@ -31,7 +44,25 @@ class ProbabilisticPCA:
 
     @classmethod
     def fit(cls, x: ArrayLike | Tensor, d: int) -> "ProbabilisticPCA":
-        """The model of greatest likelihood given x [n, D], in closed form; the covariance has divisor n − 1."""
+        """The maximum-likelihood fit to examples, in closed form.
+
+        Parameters
+        ----------
+        x : array-like or Tensor
+            Examples, [n, D].
+        d : int
+            Number of latent dimensions, below D.
+
+        Returns
+        -------
+        ProbabilisticPCA
+            The fit; the covariance of the examples has divisor n − 1.
+
+        Raises
+        ------
+        InputError
+            For too few columns or rows.
+        """
         rows = torch.as_tensor(np.asarray(x), dtype=torch.float64)
         if rows.dim() != 2 or not 1 <= d < rows.shape[1] or len(rows) <= d + 1:
             raise InputError(
@@ -50,10 +81,31 @@ class ProbabilisticPCA:
         return low_rank_normal(self.weights, self.mean, torch.full_like(self.mean, self.noise_variance))
 
     def log_prob(self, x: ArrayLike | Tensor) -> Tensor:
-        """log p(x) [n] in nats, for x [n, D]."""
+        """log p(x) of examples x [n, D], [n], in nats."""
         return self.marginal.log_prob(torch.as_tensor(np.asarray(x), dtype=torch.float64))
 
 
 def low_rank_normal(weights: Tensor, mean: Tensor, noise_variance: Tensor) -> MultivariateNormal:
-    """N(mean, W Wᵀ + diag noise_variance)."""
+    """The normal distribution N(mean, W Wᵀ + diag noise_variance).
+
+    Parameters
+    ----------
+    weights : Tensor
+        W, [D, d].
+    mean : Tensor
+        Mean, [D].
+    noise_variance : Tensor
+        Variances on the diagonal, [D].
+
+    Returns
+    -------
+    MultivariateNormal
+        The distribution.
+
+    Examples
+    --------
+    >>> low_rank_normal(torch.ones(2, 1), torch.zeros(2), torch.ones(2)).covariance_matrix
+    tensor([[2., 1.],
+            [1., 2.]])
+    """
     return MultivariateNormal(mean, weights @ weights.T + torch.diag(noise_variance))

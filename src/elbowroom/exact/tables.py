@@ -1,4 +1,4 @@
-"""Discrete VAEs: with finitely many x and z, every quantity is a finite sum.
+"""VAEs in which x and z take finitely many values, so that every quantity is a finite sum.
 
 The best of several models by KL(pop ‖ p) is the best by mean log p, since the two differ by the entropy of pop:
 
@@ -19,23 +19,45 @@ from elbowroom.numerics import InputError
 
 __all__ = ["Table", "train_tables"]
 
-_LEAST = 1e-12  # probability whose logarithm stands in for that of 0 where training starts
+_LEAST = 1e-12  # stands in for probability 0 at the start of training, as 0 has no logarithm
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A VAE over n values of x and m of z, as tables of probabilities; in nats.
+    """A VAE whose x takes n values and whose z takes m, as tables of probabilities.
 
-    pop [n]: of the data; posterior q(z | x) [..., n, m]; prior p(z) [..., m]; conditional p(x | z) [..., m, n].
-    Leading dimensions are models side by side, and of every result too. Rates, distortions and gaps are means over
-    pop. For every table, with H the entropy of pop and I the information,
+    Leading dimensions [...] of the tables, and of every result, are models side by side. Results are in nats; rates,
+    distortions and gaps are means over pop.
+
+    Parameters
+    ----------
+    pop : Tensor
+        The population: probabilities of x, [n].
+    posterior : Tensor
+        q(z | x), [..., n, m].
+    prior : Tensor
+        p(z), [..., m].
+    conditional : Tensor
+        p(x | z), [..., m, n].
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, or a row is not probabilities that add to 1.
+
+    Notes
+    -----
+    For every table, with H the entropy of pop and I the information,
 
         objective(β) = H + (β − 1) I + β · prior_gap + conditional_gap.
 
-    Raises InputError for shapes that do not fit or rows that are not probabilities.
-    Source: McAllester, "Fundamentals of Deep Learning" (lecture slides, VAE non-identifiability), 2020; Alemi et al.,
-    "Fixing a broken ELBO", 2018.
+    References
+    ----------
+    McAllester, "Fundamentals of deep learning" (2020), lecture slides on non-identifiability of VAEs.
+    Alemi et al., "Fixing a broken ELBO" (2018).
 
+    Examples
+    --------
     >>> coin = torch.tensor([0.5, 0.5], dtype=torch.float64)
     >>> copy = Table.optimal(coin, torch.eye(2, dtype=torch.float64))         # z = x
     >>> blind = Table.optimal(coin, torch.full((2, 2), 0.5, dtype=torch.float64))      # z tells nothing
@@ -63,9 +85,19 @@ class Table:
 
     @classmethod
     def optimal(cls, pop: Tensor, posterior: Tensor) -> "Table":
-        """The best prior and decoder for a given q: p*(z) = E q(z | x) and p*(x | z) ∝ pop(x) q(z | x).
+        """The table with the best prior and decoder for a given q: p(z) = E q(z | x) and p(x | z) ∝ pop(x) q(z | x).
 
-        A z that q never takes gets pop for its p*(x | z).
+        Parameters
+        ----------
+        pop : Tensor
+            Probabilities of x, [n].
+        posterior : Tensor
+            q(z | x), [..., n, m].
+
+        Returns
+        -------
+        Table
+            The table; the p(x | z) of a z that q never takes is pop.
         """
         prior = pop @ posterior
         joint = (pop[:, None] * posterior).mT
@@ -75,12 +107,12 @@ class Table:
 
     @property
     def entropy(self) -> Tensor:
-        """H(x) of pop."""
+        """Entropy H(x) of pop, in nats."""
         return -torch.xlogy(self.pop, self.pop).sum()
 
     @property
     def aggregate(self) -> Tensor:
-        """q(z) = E q(z | x), [..., m]."""
+        """The aggregate posterior q(z) = E q(z | x), [..., m]."""
         return self.pop @ self.posterior
 
     @property
@@ -95,7 +127,7 @@ class Table:
 
     @property
     def information(self) -> Tensor:
-        """I(x; z) under pop(x) q(z | x), [...]."""
+        """Mutual information I(x; z) under pop(x) q(z | x), [...]."""
         return self._mean(_divergence(self.posterior, self.aggregate[..., None, :]))
 
     @property
@@ -143,12 +175,31 @@ def train_tables(
     steps: int = 2000,
     lr: float = 0.03,
 ) -> Table:
-    """The tables after `steps` of Adam on their softmax logits, down distortion + β · rate, from `start`.
+    """Train tables by Adam on their logits, to lower distortion + β · rate.
 
-    beta: one, or one per model side by side. rank: the log p(x | z) become, up to their normalisers, c(x) + Σ_r a(z, r)
-    b(x, r), a decoder whose last layer has `rank` inputs shared by every z; None: a free row for every z.
-    fixed_posterior: train prior and decoder only. lr: falls to 0 along a cosine.
+    Parameters
+    ----------
+    start : Table
+        Where training starts.
+    beta : float or Tensor, default 1.0
+        β, one or one for each model side by side.
+    rank : int, default None
+        Inputs of the decoder's last layer, which all z share: log p(x | z) = c(x) + Σ_r a(z, r) b(x, r) up to its
+        normaliser. None for a free row for each z.
+    fixed_posterior : bool, default False
+        Whether to train the prior and the decoder only.
+    steps : int, default 2000
+        Steps of Adam.
+    lr : float, default 0.03
+        Learning rate of the first step, which falls to 0 along a cosine.
 
+    Returns
+    -------
+    Table
+        The trained tables.
+
+    Examples
+    --------
     >>> pop = torch.tensor([0.7, 0.3], dtype=torch.float64)
     >>> q = torch.tensor([[0.8, 0.2], [0.4, 0.6]], dtype=torch.float64)
     >>> trained = train_tables(Table.optimal(pop, q), beta=1.5, steps=200)
@@ -177,7 +228,7 @@ def train_tables(
 
 
 def _decoder_logits(start: Table, rank: int | None) -> list[Tensor]:
-    """The decoder's logits; with a rank: their common part, and the two factors of the nearest matrix of that rank."""
+    """The decoder's logits; with a rank, their common part and the two factors of the nearest matrix of that rank."""
     logits = _logits(start.conditional)
     if rank is None:
         return [logits]

@@ -1,4 +1,4 @@
-"""Tensors with names, noise, numbers with errors: what every other room stands on."""
+"""What all other rooms use: batches of examples, reproducible noise, estimates with errors, and refusals in words."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""One refusal for every option that is a word."""
+"""The same refusal for every option that is a word."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,23 +9,23 @@ __all__ = ["one_of"]
 
 
 def one_of(name: str, value: Any, words: Iterable[Any], *, otherwise: str = "") -> None:
-    """Refuse a value that is none of the words.
+    """Refuse a value that is not one of some words.
 
     Parameters
     ----------
     name : str
-        What the argument is called.
+        Name of the argument, for the message.
     value : Any
-        What was given.
+        Its value.
     words : iterable of str
-        What may be given.
+        The words it may be.
     otherwise : str, default ""
-        What else may be given, as it ends the list.
+        What else it may be, to end the list in the message.
 
     Raises
     ------
     InputError
-        Where `value` is not one of `words`.
+        If `value` is not one of `words`.
 
     Examples
     --------

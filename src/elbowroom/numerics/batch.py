@@ -1,4 +1,4 @@
-"""Examples: the batch, and what serves it by rows."""
+"""Batches of examples, and objects that serve them by rows."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -22,15 +22,18 @@ Noise = dict[str, Tensor]
 
 @runtime_checkable
 class Rows(Protocol):
-    """Examples served by rows: a batch, a part of a data set, or anything that reads from a file or a sparse matrix.
+    """Examples served by rows: a batch, a part of a data set, or a reader of a file or sparse matrix.
 
-    index: [n] int64, the place of each example in the data set, which keys the noise of every evidence estimate.
+    Attributes
+    ----------
+    index : Tensor
+        The position of each example in its data set, [n], int64, which seeds its noise.
     """
 
     index: Tensor
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Number of examples."""
         ...
 
     def rows(self, positions: Tensor | slice) -> "Batch":
@@ -40,13 +43,25 @@ class Rows(Protocol):
 
 @dataclass(slots=True)
 class Batch:
-    """Examples on the user's scale.
+    """Examples on the scale of the data, before any preprocessing of a model's own.
 
-    x: [batch, *event]; index: [batch], the position of each example in the data set, which keys the noise of every
-    evidence estimate; context: name -> [batch, ...]; observed: latent block -> (value [batch, ...], mask [batch]), for
-    blocks that are known for some examples; labels: [batch] class codes, or None; seen: [batch, *event] booleans, False
-    where a cell of x is missing, or None where none is.
+    Parameters
+    ----------
+    x : Tensor
+        The examples, [batch, *event].
+    index : Tensor
+        The position of each in its data set, [batch], int64, which seeds its noise.
+    context : dict, default {}
+        What the model conditions on, by name: [batch, ...].
+    observed : dict, default {}
+        Latent blocks that are known for some examples, by name: (value [batch, ...], mask [batch], True where known).
+    labels : Tensor, default None
+        Class codes, [batch].
+    seen : Tensor, default None
+        [batch, *event], False where a cell of x is missing; None if none is.
 
+    Examples
+    --------
     >>> Batch(torch.eye(3), torch.tensor([7, 3, 5])).rows(slice(1, None)).index
     tensor([3, 5])
     """
@@ -71,10 +86,25 @@ class Batch:
 
 
 def as_rows(examples: Any) -> Rows:
-    """Examples from whatever people hold: rows as they are; an array, tensor, DataFrame or list [n, *event] of numbers.
+    """Examples by rows, from whatever holds them.
 
-    Raises InputError, in one sentence, for what holds no numbers, or for a data set, whose part is to be named.
+    Parameters
+    ----------
+    examples : array, tensor, DataFrame, list, Batch or part of a data set
+        Numbers [n, *event]; a batch and a part of a data set are returned as they are.
 
+    Returns
+    -------
+    Rows
+        The examples.
+
+    Raises
+    ------
+    InputError
+        For values that are not finite numbers, and for a whole data set.
+
+    Examples
+    --------
     >>> len(as_rows(np.zeros((3, 2))))
     3
     """
@@ -94,7 +124,7 @@ def as_rows(examples: Any) -> Rows:
 
 
 def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
-    """An array of numbers in this machine's order."""
+    """The examples as an array of numbers, in this machine's byte order."""
     if np.ma.is_masked(examples):
         raise InputError("Some cells of these examples are masked: load them with load_data(..., missing='mask').")
     try:
@@ -108,6 +138,27 @@ def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
 
 
 def as_batch(examples: Any) -> Batch:
-    """All examples of what `as_rows` takes, as one batch."""
+    """All examples as one batch, from whatever holds them.
+
+    Parameters
+    ----------
+    examples : array, tensor, DataFrame, list, Batch or part of a data set
+        As for `as_rows`.
+
+    Returns
+    -------
+    Batch
+        The examples.
+
+    Raises
+    ------
+    InputError
+        As for `as_rows`.
+
+    Examples
+    --------
+    >>> as_batch([[0.0, 1.0], [2.0, 3.0]]).index
+    tensor([0, 1])
+    """
     rows = as_rows(examples)
     return rows if isinstance(rows, Batch) else rows.rows(slice(None))

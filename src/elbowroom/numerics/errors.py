@@ -1,14 +1,14 @@
-"""Errors a person can act on."""
+"""Errors that say what to do."""
 
 __all__ = ["CapabilityError", "InputError"]
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message names the thing and the way out.
+    """An argument cannot be used; the message names it and says what to do.
 
-    The command line prints it as one sentence and exits with code 2.
+    The command line prints the message and exits with code 2.
     """
 
 
 class CapabilityError(TypeError):
-    """A distribution or model lacks what was asked of it; the message names what would do."""
+    """A distribution or model cannot do what was asked; the message names one that can."""

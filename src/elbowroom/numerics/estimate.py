@@ -1,4 +1,4 @@
-"""A number with its two errors, its direction and what it is a number of."""
+"""Estimates: a number per example, with its errors, its direction, and what it is a number of."""
 
 import math
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
-_MIXED = 1.1  # greatest R-hat of chains that may be said to have mixed
-_DIVERGED = 0.05  # of the transitions; step sizes that suit most chains let fewer than 2 % diverge
+_MIXED = 1.1  # greatest R-hat of chains that count as mixed
+_DIVERGED = 0.05  # share of the transitions; step sizes that suit most chains let fewer than 2 % diverge
 PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat")
 """Names of the fields of an Estimate that have a number per example, or are None."""
 
@@ -32,7 +32,17 @@ _DIRECTION_WORDS = {
 
 @dataclass(frozen=True)
 class Budget:
-    """What an estimate cost: `draws` really used per example, the `seed` that keys them, and seconds."""
+    """What an estimate cost.
+
+    Parameters
+    ----------
+    draws : int
+        Draws per example (chains, for annealing).
+    seed : int
+        Seed of the noise.
+    seconds : float, default 0.0
+        Time taken.
+    """
 
     draws: int
     seed: int
@@ -41,18 +51,45 @@ class Budget:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Per-example values with their Monte-Carlo variances, in nats.
+    """An estimate for each of n examples, with Monte-Carlo variances; printed, their mean with its errors.
 
-    values, mc_variance (NaN where one draw cannot tell), index: [n], float64, float64 and int64; quantity: what is
-    estimated ("log p(x)"); estimator: how ("IWAE-5000"); direction: whether each value is, in expectation, a lower
-    or upper bound on the quantity, unbiased or exact ("none" for a difference of bounds); ess, khat: [n], effective
-    sample size and Pareto shape (NaN where unknown) of the importance weights, where there are any; divergent: [n],
-    share of the Hamiltonian transitions that left the trajectory they should follow, where there are any; rhat: [n],
-    the greatest R-hat of an example's chains (NaN where one never moved), where there are any that had to mix; data:
-    hash of the data the examples come from.
+    The printed line gives the standard error that more draws would remove ("draws") and the one that more examples
+    would ("points"), the direction of the estimate, and a warning if a diagnostic speaks against it.
 
-    >>> e = Estimate.of([-1.0, -3.0], [0.01, 0.01], quantity="log p(x)", estimator="IWAE-10", direction="lower")
-    >>> print(e)
+    Parameters
+    ----------
+    values : NDArray[np.float64]
+        A value for each example, [n], in `unit`.
+    mc_variance : NDArray[np.float64]
+        Its Monte-Carlo variance, [n]; NaN if unknown, as from one draw.
+    index : NDArray[np.int64]
+        The position of each example in its data set, [n], by which estimates are paired.
+    quantity : str
+        What is estimated, "log p(x)".
+    estimator : str
+        By what, "IWAE-5000".
+    direction : {"lower", "upper", "unbiased", "exact", "none"}
+        How a value's expectation relates to the quantity: a lower or upper bound, equal to it ("unbiased"), the
+        quantity itself without error ("exact"), or unknown ("none").
+    budget : Budget
+        Draws, seed and seconds.
+    ess : NDArray[np.float64], default None
+        Effective sample size of the weights of each example, [n].
+    khat : NDArray[np.float64], default None
+        Pareto shape of the importance weights of each example, [n], NaN where unknown; above 0.7 the draws miss where
+        p(z | x) lies.
+    data : str, default None
+        Hash of the data set.
+    unit : str, default "nats"
+        Unit of the values.
+    divergent : NDArray[np.float64], default None
+        Share of the Hamiltonian transitions of each example that diverged, [n].
+    rhat : NDArray[np.float64], default None
+        Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
+
+    Examples
+    --------
+    >>> Estimate.of([-1.0, -3.0], [0.01, 0.01], quantity="log p(x)", estimator="IWAE-10", direction="lower")
     −2.00 nats ±0.07 (draws) ±1.00 (2 points), lower bound on log p(x), IWAE-10
     """
 
@@ -93,7 +130,44 @@ class Estimate:
         divergent: ArrayLike | None = None,
         rhat: ArrayLike | None = None,
     ) -> "Estimate":
-        """Build an estimate from array-likes; a scalar `mc_variance` holds for every example."""
+        """An estimate from array-likes.
+
+        Parameters
+        ----------
+        values : array-like
+            A value for each example, [n].
+        mc_variance : array-like, default 0.0
+            Monte-Carlo variances, [n], or one for all.
+        index : array-like, default None
+            Positions of the examples in their data set, [n]; None for 0, 1, ….
+        quantity : str
+            What is estimated, "log p(x)".
+        estimator : str
+            By what, "IWAE-5000".
+        direction : {"lower", "upper", "unbiased", "exact", "none"}
+            How a value's expectation relates to the quantity: a lower or upper bound, equal to it ("unbiased"), the
+            quantity itself without error ("exact"), or unknown ("none").
+        budget : Budget, default None
+            What it cost; None for nothing.
+        ess : array-like, default None
+            Effective sample size of the weights of each example, [n].
+        khat : array-like, default None
+            Pareto shape of the importance weights of each example, [n], NaN where unknown; above 0.7 the draws miss
+            where p(z | x) lies.
+        data : str, default None
+            Hash of the data set.
+        unit : str, default "nats"
+            Unit of the values.
+        divergent : array-like, default None
+            Share of the Hamiltonian transitions of each example that diverged, [n].
+        rhat : array-like, default None
+            Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
+
+        Returns
+        -------
+        Estimate
+            The estimate.
+        """
         array = np.asarray(values, dtype=np.float64)
         variance = np.broadcast_to(np.asarray(mc_variance, dtype=np.float64), array.shape)
         rows = np.arange(array.size) if index is None else np.asarray(index)
@@ -118,89 +192,91 @@ class Estimate:
 
     @property
     def mean(self) -> float:
-        """Mean over examples, in nats."""
+        """Mean over examples, in `unit`."""
         return float(self.values.mean())
 
     @property
     def se_mc(self) -> float:
-        """Standard error of the mean that more draws would remove."""
+        """Standard error of the mean due to finitely many draws, which more draws would remove."""
         return float(np.sqrt(self.mc_variance.sum())) / len(self)
 
     @property
     def se_total(self) -> float:
-        """Standard error of the mean as an estimate for the whole population: draws and examples together."""
+        """Standard error of the mean as an estimate for the population: draws and examples together."""
         return float(self.values.std(ddof=1) / math.sqrt(len(self))) if len(self) > 1 else math.nan
 
     @property
     def se_points(self) -> float:
-        """Standard error that more examples, but no more draws, would remove."""
+        """Standard error of the mean due to finitely many examples, which more examples would remove."""
         return math.sqrt(max(self.se_total**2 - self.se_mc**2, 0.0)) if len(self) > 1 else math.nan
 
     @property
     def upper_limit(self) -> float:
-        """The upper end of the one-sided 95 % interval of the population's mean (Student's t)."""
+        """Upper end of the one-sided 95 % interval for the population's mean, by Student's t."""
         from scipy.stats import t
 
         return self.mean + float(t.ppf(0.95, len(self) - 1)) * self.se_total
 
     @property
     def collapsed(self) -> int:
-        """How many examples have an effective sample size below 10: their own errors are not to be trusted."""
+        """Number of examples with an effective sample size below 10, whose own errors are unreliable."""
         return 0 if self.ess is None else int((self.ess < self._least_ess).sum())
 
     @property
     def missed(self) -> int:
-        """How many examples have k̂ above 0.7: what was drawn from misses where p(z | x) lies."""
+        """Number of examples with k̂ above 0.7: their draws miss where p(z | x) lies."""
         return 0 if self.khat is None else int((self.khat > _KHAT_MISSES).sum())
 
     @property
     def diverged(self) -> int:
-        """How many examples have more than 5 % divergent transitions, so that chains may lag behind the densities."""
+        """Number of examples with more than 5 % divergent transitions: their chains may lag behind the densities."""
         return 0 if self.divergent is None else int((self.divergent > _DIVERGED).sum())
 
     @property
     def unmixed(self) -> int:
-        """How many examples have an R-hat that is not 1.1 or less: their chains have not met."""
+        """Number of examples without an R-hat of at most 1.1: their chains have not mixed."""
         return 0 if self.rhat is None else int((~(self.rhat <= _MIXED)).sum())
 
     @property
     def warnings(self) -> list[str]:
-        """What speaks against trusting the numbers, in words; usually nothing."""
-        said = []
+        """Reasons not to trust the numbers, in words; usually none."""
+        words = []
         if self.collapsed:
-            said.append(f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted")
+            words.append(
+                f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted"
+            )
         if self.missed:
-            said.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
+            words.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
         if self.diverged:
-            said.append(
+            words.append(
                 f"more than 5 % of transitions diverged on {_examples(self.diverged)}: chains may lag behind there"
             )
         if self.unmixed:
-            said.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
-        return said
+            words.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
+        return words
 
     @property
     def _least_ess(self) -> float:
         return min(_ESS_COLLAPSED, self.budget.draws / 2) or _ESS_COLLAPSED
 
     def bits_per_dimension(self, dimensions: int) -> "Estimate":
-        """The same estimate as −log2 per dimension (bits); lower is better and the direction turns round."""
+        """The same as −log2 per dimension, in bits: lower is better, and a lower bound becomes an upper one."""
         factor = -1.0 / (dimensions * math.log(2.0))
-        turned: dict[Direction, Direction] = {"lower": "upper", "upper": "lower"}
+        opposite: dict[Direction, Direction] = {"lower": "upper", "upper": "lower"}
         return replace(
             self,
             values=self.values * factor,
             mc_variance=self.mc_variance * factor**2,
             quantity=f"−log₂ of {self.quantity} per dimension",
-            direction=turned.get(self.direction, self.direction),
+            direction=opposite.get(self.direction, self.direction),
             unit="bits",
         )
 
     def __sub__(self, other: "Estimate") -> "Estimate":
-        """Difference over the examples both hold, paired by index. Monte-Carlo variances add.
+        """Difference over the examples that both have, paired by index; Monte-Carlo variances add.
 
-        Of the two, each example keeps the worse ESS (in units of what its draws ask for), the greater k̂, share of
-        divergent transitions and R-hat, so that a difference warns where one of its sides does.
+        Each example keeps the worse diagnostics of the two (ESS relative to the draws, k̂, divergences, R-hat), so that
+        a difference warns if one of its sides does.
         """
         if self.data != other.data:
             raise InputError("These estimates come from different data; only estimates of the same data compare.")
@@ -218,15 +294,15 @@ class Estimate:
             direction=_difference_direction(self.direction, other.direction),
             budget=self.budget,
             ess=_either(np.fmin, self._spare_ess(mine, self), other._spare_ess(theirs, self)),
-            khat=_either(np.fmax, _taken(self.khat, mine), _taken(other.khat, theirs)),
+            khat=_either(np.fmax, _at_rows(self.khat, mine), _at_rows(other.khat, theirs)),
             data=self.data,
             unit=self.unit,
-            divergent=_either(np.fmax, _taken(self.divergent, mine), _taken(other.divergent, theirs)),
-            rhat=_either(np.maximum, _taken(self.rhat, mine), _taken(other.rhat, theirs)),
+            divergent=_either(np.fmax, _at_rows(self.divergent, mine), _at_rows(other.divergent, theirs)),
+            rhat=_either(np.maximum, _at_rows(self.rhat, mine), _at_rows(other.rhat, theirs)),
         )
 
     def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:
-        """ESS of some examples, as if it had come from as many draws as that of `scale`."""
+        """ESS of some examples, scaled to as many draws as that of `scale`."""
         return None if self.ess is None else self.ess[rows] / self._least_ess * scale._least_ess
 
     def __str__(self) -> str:
@@ -234,6 +310,8 @@ class Estimate:
         text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
         text = text.replace("-", "−", int(self.mean < 0))
         return "; ".join([text, *self.warnings])
+
+    __repr__ = __str__
 
     def _errors(self) -> str:
         points = "1 point" if len(self) == 1 else f"{len(self):,} points"
@@ -244,16 +322,16 @@ class Estimate:
         return f"±{self.se_mc:.2f} (draws) {spread}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, unknown variances as None; `from_dict` reads them back."""
+        """Plain values for JSON, with None for NaN; `from_dict` reads them."""
         plain = asdict(self)
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in plain.items()}
         unknown = {name: plain[name] for name in ("mc_variance", "khat", "rhat") if plain[name] is not None}
         return {**plain, **{name: [None if math.isnan(v) else v for v in values] for name, values in unknown.items()}}
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> "Estimate":
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Estimate":
         """The estimate that `to_dict` wrote."""
-        fields = dict(record)
+        fields = dict(plain)
         budget = Budget(**fields.pop("budget"))
         return cls.of(fields.pop("values"), budget=budget, **fields)
 
@@ -262,14 +340,14 @@ def _examples(count: int) -> str:
     return "1 example" if count == 1 else f"{count:,} examples"
 
 
-def _taken(column: NDArray[np.float64] | None, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+def _at_rows(column: NDArray[np.float64] | None, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
     return None if column is None else column[rows]
 
 
 def _either(
     worse: np.ufunc, mine: NDArray[np.float64] | None, other: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
-    """The worse of two per example; the other where one is not there."""
+    """The worse of two columns per example; if one is None, the other."""
     if mine is None or other is None:
         return other if mine is None else mine
     return np.asarray(worse(mine, other), dtype=np.float64)

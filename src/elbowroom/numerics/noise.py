@@ -1,4 +1,4 @@
-"""Noise keyed by (seed, example): the same numbers whatever the batch size, order or memory budget."""
+"""Noise that depends on (seed, example) only: the same whatever the batch size, order or memory budget."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -28,25 +28,62 @@ def _mix(word: int) -> int:
 
 
 def _keys(index: Iterable[int], seed: int, stream: int) -> list[int]:
-    """One generator seed per example: distinct for distinct examples, as torch reads only 32 bits of a seed."""
+    """A generator seed for each example, distinct for distinct examples (torch reads 32 bits of a seed only)."""
     salt = derived_seed(seed, stream)
     return [_mix(_mix(i & _WORD) ^ salt) for i in index]
 
 
 @lru_cache(maxsize=4096)
 def derived_seed(seed: int, use: int) -> int:
-    """A seed for another use of the same seed, as good as independent of it."""
+    """Another seed, as good as independent of the first.
+
+    Parameters
+    ----------
+    seed : int
+        The first seed.
+    use : int
+        What it is for: each use gets another seed.
+
+    Returns
+    -------
+    int
+        The other seed.
+
+    Examples
+    --------
+    >>> derived_seed(0, 1) == derived_seed(0, 1), derived_seed(0, 1) == derived_seed(0, 2)
+    (True, False)
+    """
     return int(np.random.SeedSequence([seed, use]).generate_state(1)[0])
 
 
 def keyed_normal(
     shape: tuple[int, ...], draws: int, index: Int64[Tensor, "n"], seed: int, *, first_draw: int = 0, stream: int = 0
 ) -> Float[Tensor, "draws n *shape"]:
-    """Standard normals [draws, len(index), *shape] in float32 that depend only on (seed, example, draw).
+    """Standard normals that depend on (seed, example, draw) only.
 
-    `first_draw` continues a longer run of draws: chunks of it, put together, are the run itself. `stream`
-    separates uses (latent blocks) under one seed.
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the noise of one draw.
+    draws : int
+        Draws per example.
+    index : Tensor
+        The position of each example in its data set, [n], int64.
+    seed : int
+        Seed.
+    first_draw : int, default 0
+        Number of the first draw: runs of draws put together are the same as one long run.
+    stream : int, default 0
+        Another number gives other noise under the same seed, for each latent block.
 
+    Returns
+    -------
+    Tensor
+        [draws, n, *shape], float32, on the CPU.
+
+    Examples
+    --------
     >>> index = torch.tensor([7, 3])
     >>> whole = keyed_normal((2,), 130, index, seed=0)
     >>> part = keyed_normal((2,), 66, index[1:], seed=0, first_draw=64)
@@ -63,7 +100,7 @@ def keyed_normal(
         stop = min((block + 1) * DRAW_BLOCK, first_draw + draws)
         inside = slice(start - block * DRAW_BLOCK, stop - block * DRAW_BLOCK)
         into = out[start - first_draw : stop - first_draw]
-        in_place = into.shape[:2] == (DRAW_BLOCK, 1)  # one example's whole block lies there as it is drawn
+        in_place = into.shape[:2] == (DRAW_BLOCK, 1)  # a whole block of one example is contiguous there
         used = block_noise.view(-1)[: -(-inside.stop * math.prod(shape) // _LANES) * _LANES]  # the beginning of a block
         for column, key in enumerate(_keys(rows, seed, stream * 65_536 + block)):
             generator.manual_seed(key)
@@ -76,11 +113,29 @@ def keyed_normal(
 
 
 def keyed_generators(index: Int64[Tensor, "n"], seed: int, block: int, *, stream: int = 0) -> Iterator[torch.Generator]:
-    """One generator after another, for the block of `DRAW_BLOCK` draws of each example: for what noise cannot draw.
+    """A random generator for each example, for draws that are not made from normals.
 
+    Parameters
+    ----------
+    index : Tensor
+        The position of each example in its data set, [n], int64.
+    seed : int
+        Seed.
+    block : int
+        Which block of `DRAW_BLOCK` draws they are for.
+    stream : int, default 0
+        Another number gives other generators under the same seed.
+
+    Yields
+    ------
+    torch.Generator
+        The generator of an example; depends on (seed, example, block, stream) only.
+
+    Examples
+    --------
     >>> index = torch.tensor([7, 3])
-    >>> [torch.rand((), generator=g).item() for g in keyed_generators(index, 0, 0)][1] == torch.rand(
-    ...     (), generator=next(keyed_generators(index[1:], 0, 0))).item()
+    >>> both = [torch.rand((), generator=g).item() for g in keyed_generators(index, 0, 0)]
+    >>> both[1] == torch.rand((), generator=next(keyed_generators(index[1:], 0, 0))).item()
     True
     """
     for key in _keys(index.tolist(), seed, stream * 65_536 + block):
@@ -88,8 +143,24 @@ def keyed_generators(index: Int64[Tensor, "n"], seed: int, block: int, *, stream
 
 
 def keyed_uniform(shape: tuple[int, ...], index: Int64[Tensor, "n"], seed: int) -> Float[Tensor, "n *shape"]:
-    """Uniforms on [0, 1), [len(index), *shape], that depend only on (seed, example): one draw per example.
+    """Uniforms on [0, 1) that depend on (seed, example) only, one draw for each example.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the noise of one example.
+    index : Tensor
+        The position of each example in its data set, [n], int64.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    Tensor
+        [n, *shape], float32, on the CPU.
+
+    Examples
+    --------
     >>> index = torch.tensor([5, 9])
     >>> bool((keyed_uniform((3,), index, 1)[1] == keyed_uniform((3,), index[1:], 1)[0]).all())
     True

@@ -1,4 +1,4 @@
-"""Which keyed noise is whose: numbers that keep the uses of one seed apart."""
+"""Numbers that keep the noise of different uses of one seed apart."""
 
 __all__ = ["BACKWARDS", "CURVE_PILOT", "TRANSITIONS", "PILOT", "PRIOR", "RECIPROCAL_PILOT", "SIMULATION"]
 

@@ -1,4 +1,4 @@
-"""The support of data: where values can lie, which decides what likelihood makes sense."""
+"""The support of data: which values can occur, which decides what likelihood makes sense."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,10 +16,25 @@ Kind = Literal["binary", "unit", "grid", "real", "counts", "categorical", "mixed
 
 @dataclass(frozen=True)
 class Support:
-    """Where data lie: `kind`, and for a grid 0 … levels − 1 (or categories) the number of levels.
+    """Which values data can take.
 
-    columns: of a "mixed" table, the support of each column.
+    Parameters
+    ----------
+    kind : {"binary", "unit", "grid", "real", "counts", "categorical", "mixed"}
+        0 or 1; the interval [0, 1]; whole numbers 0 … levels − 1; real numbers; whole numbers from 0; category codes 0
+        … levels − 1; or a table whose columns differ.
+    levels : int, default None
+        Number of values of a grid, or of categories.
+    columns : tuple of Support, default ()
+        The support of each column of a mixed table.
 
+    Raises
+    ------
+    InputError
+        If `levels` or `columns` do not fit the kind.
+
+    Examples
+    --------
     >>> str(Support("grid", 17))
     'integer grid 0…16'
     """
@@ -30,7 +45,7 @@ class Support:
 
     @property
     def groups(self) -> list[tuple["Support", int]]:
-        """Runs of neighbouring columns with one support, and how many columns each has."""
+        """Runs of neighbouring columns with the same support, and the number of columns of each."""
         return [(support, len(list(run))) for support, run in groupby(self.columns)]
 
     def __post_init__(self) -> None:
@@ -58,8 +73,19 @@ class Support:
 
 @dataclass(frozen=True)
 class Limits:
-    """From where to where numbers reach, and whether all of them are whole.
+    """The smallest and the greatest of some numbers, and whether all are whole.
 
+    Parameters
+    ----------
+    low : float
+        The smallest.
+    high : float
+        The greatest.
+    whole : bool
+        Whether all are whole numbers.
+
+    Examples
+    --------
     >>> Limits.of([0.0, 2.5, float("nan")]).joined(Limits.of([7]))
     Limits(low=0.0, high=7.0, whole=False)
     """
@@ -70,9 +96,9 @@ class Limits:
 
     @classmethod
     def of(cls, values: ArrayLike) -> "Limits":
-        """The limits of an array of any shape; NaN is a missing value and left out.
+        """The limits of an array of any shape, without its NaN, which are missing values.
 
-        Raises InputError where there are no values.
+        Raises InputError for an array without values.
         """
         array = np.asarray(values)
         floats = array.dtype.kind not in "bui"
@@ -87,11 +113,27 @@ class Limits:
 
 
 def infer_support(values: ArrayLike | Limits, *, max_levels: int = 256) -> Support:
-    """The narrowest support that holds `values` (any shape, or their limits): binary, grid, counts, unit or real.
+    """The narrowest support that holds the values: binary, grid, counts, unit or real.
 
-    Whole numbers from 0 that use at most `max_levels` levels are a grid; a longer or sparse range is counts. NaN is a
-    missing value and left out.
+    Parameters
+    ----------
+    values : array-like or Limits
+        Numbers of any shape, or their limits. NaN, a missing value, is left out.
+    max_levels : int, default 256
+        Whole numbers from 0 are a grid if the greatest is below this, and counts otherwise.
 
+    Returns
+    -------
+    Support
+        The support.
+
+    Raises
+    ------
+    InputError
+        If there are no values.
+
+    Examples
+    --------
     >>> str(infer_support([[0.0, 16.0], [3.0, 4.0]]))
     'integer grid 0…16'
     """

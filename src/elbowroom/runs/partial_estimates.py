@@ -88,7 +88,7 @@ def estimate_in_groups(
     groups = partial.read(resume)
     done = sum(len(group[-1]) for group in groups)
     before = f", {done:,} examples before" if done else ""
-    with Progress(title + before, len(examples) - done, progress) as bar:
+    with Progress(title + before, len(examples) - done, show=progress) as bar:
         try:
             for first, last in pairwise(_edges(len(examples), size)[len(groups) :]):
                 groups.append(measure(examples[first:last]))

@@ -1,4 +1,4 @@
-"""Annealing from a density that can be drawn from to another, by Hamiltonian Monte Carlo, with frozen settings."""
+"""Annealing from a density that can be drawn from to another, by Hamiltonian Monte Carlo with fixed settings."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -13,18 +13,23 @@ from .schedules import AnnealingPlan, Pilot
 
 __all__ = ["Annealed", "Moment", "Outcome", "Path", "anneal", "annealing", "pilot", "pilot_transitions"]
 
-_AIM = 0.7  # acceptance; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
+_AIM = 0.7  # acceptance aimed at; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
 _WARM_UP = 20
-_TURNS = 2  # of the pilot, at every temperature but the first
-_GAIN = 0.4  # of acceptance on the pilot's log step size, after the warm-up
-_FORGETTING = 0.2  # of the pilot's variances, per transition
+_TURNS = 2  # transitions of the pilot at every temperature but the first
+_GAIN = 0.4  # how strongly acceptance moves the pilot's log step size after the warm-up
+_FORGETTING = 0.2  # weight of the newest variance in the pilot's running one
 _GRAIN = 32.0  # log step sizes are multiples of 1 / 32
 
 
 class Path(NamedTuple):
-    """log f_β(z) = Σ coefficients(β) · log_factors(z), linear in β.
+    """Densities between two, by their logs: log f_β(z) = Σ coefficients(β) · log_factors(z), linear in β.
 
-    log_factors: z [chains, batch, dim] → tensors [chains, batch]; coefficients: β [batch] → one [batch] per log_factor.
+    Parameters
+    ----------
+    log_factors : callable
+        Takes z [chains, batch, dim] and returns a tuple of tensors [chains, batch], in nats.
+    coefficients : callable
+        Takes β [batch] and returns a tuple of tensors [batch], one for each log-factor.
     """
 
     log_factors: Callable[[Tensor], tuple[Tensor, ...]]
@@ -32,10 +37,20 @@ class Path(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """An annealing run just after it reached `beta` [batch].
+    """An annealing run just after it reached an inverse temperature β.
 
-    log_weights [chains, batch], float64, up to here; increments [chains, batch]: this step's part of them; state:
-    after the transition that leaves f_β as it is; diagnostics: of that transition, None at the last β, which has none.
+    Parameters
+    ----------
+    beta : Tensor
+        β of each example, [batch].
+    log_weights : Tensor
+        The log-weights up to here, [chains, batch], float64, in nats.
+    increments : Tensor
+        What this step added to them, [chains, batch].
+    state : State
+        The chains, after the transition at β.
+    diagnostics : Diagnostics or None
+        How that transition went; None at the last β, which has none.
     """
 
     beta: Float[Tensor, "batch"]
@@ -46,17 +61,35 @@ class Moment(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What is kept of a run, on the CPU: log-weights, and the share of the transitions that diverged."""
+    """What is kept of an annealing run, on the CPU.
+
+    Parameters
+    ----------
+    log_weights : Tensor
+        The final log-weights, [chains, batch], in nats.
+    divergent : Tensor
+        Share of the transitions that diverged, [batch].
+    """
 
     log_weights: Float[Tensor, "chains batch"]
     divergent: Float[Tensor, "batch"]
 
 
 class Annealed(NamedTuple):
-    """A whole run. log_weights [chains, batch]: exp of them is unbiased for the ratio of normalisers, last to first.
+    """A finished annealing run.
 
-    acceptance [transitions, batch]: mean over chains; increment_variance [temperatures, batch]: of the log-weights'
-    increments over chains (NaN for one chain); divergent [batch]: share of the transitions.
+    Parameters
+    ----------
+    log_weights : Tensor
+        The final log-weights, [chains, batch], in nats: exp of them is unbiased for the ratio of the normalising
+        constants, last density to first.
+    acceptance : Tensor
+        Mean acceptance probability over chains, [transitions, batch].
+    increment_variance : Tensor
+        Variance over chains of what each step adds to the log-weights, [temperatures, batch], in nats²; NaN for one
+        chain.
+    divergent : Tensor
+        Share of the transitions that diverged, [batch].
     """
 
     log_weights: Float[Tensor, "chains batch"]
@@ -66,18 +99,35 @@ class Annealed(NamedTuple):
 
     @property
     def outcome(self) -> Outcome:
-        """What a bound needs of it."""
+        """What a bound needs of the run."""
         return Outcome(self.log_weights.cpu(), self.divergent.cpu())
 
 
 def annealing(
     path: Path, z: Float[Tensor, "chains batch dim"], plan: AnnealingPlan, noise: Iterable[TransitionNoise]
 ) -> Iterator[Moment]:
-    """The run from exact draws z of the plan's first density, moment by moment.
+    """Anneal chains from the first density of a plan to the last, one temperature after another.
 
-    Before each transition the log-weight gains log f_β' − log f_β; there is a transition at every temperature but the
-    first and the last. noise: one for each of them.
-    Source: Neal, "Annealed importance sampling", 2001.
+    Parameters
+    ----------
+    path : Path
+        The densities.
+    z : Tensor
+        Exact draws of the first density, [chains, batch, dim].
+    plan : AnnealingPlan
+        Inverse temperatures and step sizes.
+    noise : iterable of TransitionNoise
+        One for each inverse temperature but the first and the last, where there is a transition.
+
+    Yields
+    ------
+    Moment
+        The run at each inverse temperature but the first. Before each transition the log-weights gain the change of log
+        f_β.
+
+    References
+    ----------
+    Neal, "Annealed importance sampling" (2001).
     """
     state, noise = hmc.init(path.log_factors, z), iter(noise)
     log_weights = torch.zeros_like(state.log_factors[0], dtype=torch.float64)
@@ -100,7 +150,26 @@ def anneal(
     noise: Iterable[TransitionNoise],
     watch: Callable[[Moment], None] = lambda moment: None,
 ) -> Annealed:
-    """The whole run, collected; `watch` sees each moment as it passes. Arguments as for `annealing`."""
+    """Anneal chains from the first density of a plan to the last, and collect the run.
+
+    Parameters
+    ----------
+    path : Path
+        The densities.
+    z : Tensor
+        Exact draws of the first density, [chains, batch, dim].
+    plan : AnnealingPlan
+        Inverse temperatures and step sizes.
+    noise : iterable of TransitionNoise
+        One for each inverse temperature but the first and the last.
+    watch : callable, optional
+        Called with each Moment.
+
+    Returns
+    -------
+    Annealed
+        The finished run.
+    """
     acceptance, variances, divergent = [], [], []
     for moment in annealing(path, z, plan, noise):
         variances.append(moment.increments.var(0) if len(z) > 1 else torch.full_like(moment.beta, torch.nan))
@@ -118,10 +187,28 @@ def pilot(
     noise: Iterator[TransitionNoise],
     leapfrog: int,
 ) -> Pilot:
-    """A run whose step sizes follow each example's chains: their acceptance, and their width in each dimension.
+    """Find step sizes for an annealing run, by a trial run that adapts them to each example's chains.
 
-    It is not to be measured. z: draws of the first density; noise: of `pilot_transitions(len(betas))`
-    transitions, other than any measured run takes.
+    Step sizes follow the acceptance of the chains, and their width in each dimension. As they depend on the draws, the
+    log-weights of this run are not used.
+
+    Parameters
+    ----------
+    path : Path
+        The densities.
+    z : Tensor
+        Exact draws of the first density, [chains, batch, dim].
+    betas : Tensor
+        Inverse temperatures, ascending, [points].
+    noise : iterator of TransitionNoise
+        Noise of `pilot_transitions(len(betas))` transitions, used by no other run.
+    leapfrog : int
+        Leapfrog steps of a transition.
+
+    Returns
+    -------
+    Pilot
+        Step sizes at each inverse temperature.
     """
     state = hmc.init(path.log_factors, z)
     variance = z.var(0)
@@ -137,14 +224,14 @@ def pilot(
             )
             log_size = _on_grid(log_size + gain * (diagnostics.acceptance.mean(0) - _AIM))
             variance = torch.lerp(variance, state.z.var(0), _FORGETTING)
-        state = _living(state)
+        state = _restart_dead(state)
         sizes.append(size)
         deviation.append(hmc.weighted(state.log_factors, slopes).std(0).nan_to_num(0.0))
     return Pilot(betas.to(z.device), torch.stack(sizes), torch.stack(deviation))
 
 
-def _living(state: hmc.State) -> hmc.State:
-    """The chains; one where a density is zero begins again where another chain is, as it would say nothing."""
+def _restart_dead(state: hmc.State) -> hmc.State:
+    """The chains, with any at a point of density zero moved to the place of another, as it would never move on."""
     dead = ~torch.stack(state.log_factors).isfinite().all(0)
     if not dead.any():
         return state
@@ -152,14 +239,32 @@ def _living(state: hmc.State) -> hmc.State:
     living_first, living = dead.int().argsort(dim=0, stable=True), (~dead).sum(0).clamp(min=1)
     source = torch.where(dead, living_first.gather(0, own % living), own)
 
-    def taken(values: Tensor) -> Tensor:
+    def at_source(values: Tensor) -> Tensor:
         return values.gather(0, source.view(*source.shape, *[1] * (values.dim() - 2)).expand_as(values))
 
-    return hmc.State(taken(state.z), tuple(map(taken, state.log_factors)), tuple(map(taken, state.gradients)))
+    return hmc.State(
+        at_source(state.z), tuple(map(at_source, state.log_factors)), tuple(map(at_source, state.gradients))
+    )
 
 
 def pilot_transitions(points: int) -> int:
-    """How many transitions a pilot run over so many temperatures makes."""
+    """The number of transitions of a pilot run.
+
+    Parameters
+    ----------
+    points : int
+        Its number of inverse temperatures.
+
+    Returns
+    -------
+    int
+        Transitions.
+
+    Examples
+    --------
+    >>> pilot_transitions(50)
+    118
+    """
     return _TURNS * (points - 1) + _WARM_UP
 
 

@@ -1,4 +1,4 @@
-"""How well chains have mixed: R-hat and the effective number of draws, as arviz-stats has them."""
+"""How well chains have mixed: R-hat and the effective number of draws, computed by arviz-stats."""
 
 from typing import Any
 
@@ -13,22 +13,33 @@ __all__ = ["effective_draws", "rhat"]
 
 
 def rhat(draws: Float[Tensor, "draws chains *event"]) -> Float[Tensor, "*event"]:
-    """Rank-normalised split R-hat, the greater of bulk and tail, per element; near 1 where the chains have mixed.
+    """R-hat of each element: near 1 if the chains have mixed, above about 1.01 if they have not.
+
+    Rank-normalised and split, the greater of bulk and tail.
 
     Parameters
     ----------
-    draws : Float[Tensor, "draws chains *event"]
-        Four draws or more, of two chains or more. Fewer raise InputError.
+    draws : Tensor
+        [draws, chains, *event]: at least four draws of at least two chains.
 
     Returns
     -------
-    Float[Tensor, "*event"]
-        float64; NaN where an element has one value in all draws, or one that is not finite.
+    Tensor
+        [*event], float64; NaN for an element that has one value in all draws, or a value that is not finite.
 
-    Source: Vehtari, Gelman, Simpson, Carpenter, Bürkner, "Rank-normalization, folding, and localization: an improved
-    R-hat for assessing convergence of MCMC", 2021; computed by arviz-stats.
+    Raises
+    ------
+    InputError
+        For fewer draws or chains.
 
-    >>> wide = torch.tensor([1.0, 1.0, 1.0, 5.0])                # one chain is five times wider: no mean shows it
+    References
+    ----------
+    Vehtari, Gelman, Simpson, Carpenter & Bürkner, "Rank-normalization, folding, and localization: an improved
+    R-hat for assessing convergence of MCMC" (2021).
+
+    Examples
+    --------
+    >>> wide = torch.tensor([1.0, 1.0, 1.0, 5.0])      # one chain is five times wider, with the same mean
     >>> draws = wide * torch.randn(1000, 4, generator=torch.Generator().manual_seed(0))
     >>> round(rhat(draws).item(), 2)
     1.23
@@ -39,21 +50,31 @@ def rhat(draws: Float[Tensor, "draws chains *event"]) -> Float[Tensor, "*event"]
 
 
 def effective_draws(draws: Float[Tensor, "draws chains *event"]) -> Float[Tensor, "*event"]:
-    """Number of independent draws whose mean has the variance that the mean of these has, per element.
+    """How many independent draws would give a mean as precise as that of these autocorrelated ones, per element.
 
     Parameters
     ----------
-    draws : Float[Tensor, "draws chains *event"]
-        Four draws or more. Fewer raise InputError.
+    draws : Tensor
+        [draws, chains, *event]: at least four draws.
 
     Returns
     -------
-    Float[Tensor, "*event"]
-        float64, from autocorrelations over half-chains, cut off by Geyer's initial monotone sequence.
+    Tensor
+        [*event], float64, from autocorrelations over half-chains, cut off by Geyer's initial monotone sequence.
 
-    Source: Geyer, "Practical Markov chain Monte Carlo", 1992; Vehtari et al., "Rank-normalization, folding, and
-    localization: an improved R-hat for assessing convergence of MCMC", 2021; computed by arviz-stats.
+    Raises
+    ------
+    InputError
+        For fewer draws.
 
+    References
+    ----------
+    Geyer, "Practical Markov chain Monte Carlo" (1992).
+    Vehtari, Gelman, Simpson, Carpenter & Bürkner, "Rank-normalization, folding, and localization: an improved
+    R-hat for assessing convergence of MCMC" (2021).
+
+    Examples
+    --------
     >>> effective_draws(torch.randn(1000, 4, generator=torch.Generator().manual_seed(0))).round(decimals=-3)
     tensor(4000., dtype=torch.float64)
     """

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo as a pure pair (init, step), over all chains and examples at once."""
+"""Hamiltonian Monte Carlo as two pure functions, `init` and `step`, over all chains and examples at once."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -30,7 +30,17 @@ _DIVERGED = 1000.0  # nats of energy error, Stan's limit
 
 
 class State(NamedTuple):
-    """Where the chains are: z, and the log-density there as a sum of log-factors, with their gradients."""
+    """Where chains are, with the log-density there as a sum of log-factors.
+
+    Parameters
+    ----------
+    z : Tensor
+        Positions, [chains, batch, dim].
+    log_factors : tuple of Tensor
+        Log-factors of the density at z, [chains, batch] each, in nats.
+    gradients : tuple of Tensor
+        Their gradients in z, [chains, batch, dim] each.
+    """
 
     z: Float[Tensor, "chains batch dim"]
     log_factors: tuple[Float[Tensor, "chains batch"], ...]
@@ -38,10 +48,14 @@ class State(NamedTuple):
 
 
 class Diagnostics(NamedTuple):
-    """How one transition went, [chains, batch] each.
+    """How one transition went.
 
-    acceptance: the probability it had; divergent: whether the trajectory's energy error is above 1,000 nats or no
-    number.
+    Parameters
+    ----------
+    acceptance : Tensor
+        Acceptance probability, [chains, batch].
+    divergent : Tensor
+        Whether the energy error of the trajectory was above 1,000 nats or not finite, [chains, batch].
     """
 
     acceptance: Float[Tensor, "chains batch"]
@@ -49,10 +63,17 @@ class Diagnostics(NamedTuple):
 
 
 class TransitionNoise(NamedTuple):
-    """The noise of one transition: standard-normal momenta, the log of a uniform number on [0, 1], and a stretch.
+    """The noise of one transition.
 
-    The step size is multiplied by the stretch, uniform on [1/2, 1]: trajectories of one length would come back to where
-    they began in every direction whose period it is.
+    Parameters
+    ----------
+    momentum : Tensor
+        Standard normals, [chains, batch, dim].
+    log_uniform : Tensor
+        Log of a uniform number on [0, 1], [chains, batch], to accept by.
+    stretch : Tensor
+        Uniform on [1/2, 1], [chains, batch]: a factor of the step size, as trajectories of one length could return to
+        their start in every direction with that period.
     """
 
     momentum: Float[Tensor, "chains batch dim"]
@@ -61,11 +82,32 @@ class TransitionNoise(NamedTuple):
 
 
 def init(log_density: LogDensity, z: Float[Tensor, "chains batch dim"]) -> State:
-    """The state at z: one evaluation and its gradient. A log-density that is NaN counts as −inf.
+    """The state of chains at z, by one evaluation of the log-density and its gradient.
 
-    Raises CapabilityError where the log-density has no gradient in z.
+    Parameters
+    ----------
+    log_density : callable
+        Takes z [chains, batch, dim] and returns the log-density [chains, batch], or a tuple of its log-factors, in
+        nats. NaN counts as −inf.
+    z : Tensor
+        Positions, [chains, batch, dim].
+
+    Returns
+    -------
+    State
+        Positions, log-factors and gradients.
+
+    Raises
+    ------
+    CapabilityError
+        If the log-density has no gradient in z.
+
+    Examples
+    --------
+    >>> init(lambda z: -0.5 * z.square().sum(-1), torch.ones(1, 1, 2)).log_factors
+    (tensor([[-1.]]),)
     """
-    z, log_factors = _evaluated(log_density, z)
+    z, log_factors = _evaluate(log_density, z)
     gradients = tuple(_gradient((log_factor,), z, keep=log_factor is not log_factors[-1]) for log_factor in log_factors)
     values = (log_factor.detach() for log_factor in log_factors)
     return State(z.detach(), tuple(torch.where(value.isnan(), -math.inf, value) for value in values), gradients)
@@ -79,13 +121,36 @@ def step(
     leapfrog: int,
     coefficients: tuple[Tensor, ...] | None = None,
 ) -> tuple[State, Diagnostics]:
-    """One transition that leaves exp(Σ coefficients · log_factors) as it is, by `leapfrog` evaluations with gradients.
+    """One Hamiltonian transition, which leaves the density exp(Σ coefficients · log_factors) invariant.
 
-    step_size: broadcast to [chains, batch, dim], so it may differ between examples, or between dimensions (which is a
-    diagonal mass matrix). coefficients: one [batch] per log-factor; None: all 1. Trajectories that leave the
-    numbers are rejected, and nothing of them stays.
-    Source: Neal, "MCMC using Hamiltonian dynamics", 2011; Mackenzie, "An improved hybrid Monte Carlo method", 1989.
+    Parameters
+    ----------
+    log_density : callable
+        As for `init`.
+    state : State
+        Where chains are.
+    noise : TransitionNoise
+        Noise of the transition.
+    step_size : Tensor or float
+        Broadcast to [chains, batch, dim]: it may differ between examples, and between dimensions (a diagonal mass
+        matrix).
+    leapfrog : int
+        Leapfrog steps, one gradient each.
+    coefficients : tuple of Tensor, default None
+        One [batch] for each log-factor; None for 1.
 
+    Returns
+    -------
+    tuple of (State, Diagnostics)
+        Where chains are then, and how the transition went. A trajectory with a value that is not finite is rejected.
+
+    References
+    ----------
+    Neal, "MCMC using Hamiltonian dynamics" (2011).
+    Mackenzie, "An improved hybrid Monte Carlo method" (1989).
+
+    Examples
+    --------
     >>> state = init(lambda z: -0.5 * z.square().sum(-1), torch.zeros(4, 1, 2))
     >>> noise = next(keyed_transition_noise(chains=4, dim=2, index=torch.tensor([0]), seed=0, steps=1))
     >>> state, diagnostics = step(lambda z: -0.5 * z.square().sum(-1), state, noise, 0.1, leapfrog=10)
@@ -98,11 +163,30 @@ def step(
     after = weighted(new.log_factors, coefficients) - _kinetic(momentum)
     log_ratio = torch.where(sound & after.isfinite(), after - before, -math.inf)
     accepted = noise.log_uniform < log_ratio
-    return _chosen(accepted, new, state), Diagnostics(log_ratio.clamp(max=0.0).exp(), log_ratio <= -_DIVERGED)
+    return _choose(accepted, new, state), Diagnostics(log_ratio.clamp(max=0.0).exp(), log_ratio <= -_DIVERGED)
 
 
 def weighted(log_factors: tuple[Tensor, ...], coefficients: tuple[Tensor, ...] | None) -> Float[Tensor, "chains batch"]:
-    """Σ coefficients · log_factors in float64; a coefficient of 0 takes its log_factor out, were it infinite."""
+    """The weighted sum of log-factors, Σ coefficients · log_factors.
+
+    Parameters
+    ----------
+    log_factors : tuple of Tensor
+        [chains, batch] each.
+    coefficients : tuple of Tensor or None
+        One [batch] for each log-factor; None for 1. A coefficient of 0 drops its log-factor, even an infinite one.
+
+    Returns
+    -------
+    Tensor
+        [chains, batch], float64.
+
+    Examples
+    --------
+    >>> zero, one = torch.zeros(1), torch.ones(1)
+    >>> weighted((torch.tensor([[-torch.inf]]), torch.tensor([[-2.0]])), (zero, one))
+    tensor([[-2.]], dtype=torch.float64)
+    """
     if coefficients is None:
         return torch.stack(log_factors).double().sum(0)
     return torch.stack([_times(c.double(), one) for c, one in zip(coefficients, log_factors, strict=True)]).sum(0)
@@ -117,9 +201,27 @@ def keyed_transition_noise(
     steps: int,
     like: Tensor | None = None,
 ) -> Iterator[TransitionNoise]:
-    """The noise of `steps` transitions, which depends only on (seed, example, step, chains, dim).
+    """Noise of transitions, which depends on (seed, example, step, chains, dim) only.
 
-    like: a tensor whose device and floating type are taken.
+    Parameters
+    ----------
+    chains : int
+        Chains per example.
+    dim : int
+        Dimensions of z.
+    index : Tensor
+        The position of each example in its data set, [batch].
+    seed : int
+        Seed.
+    steps : int
+        Number of transitions.
+    like : Tensor, optional
+        Whose device and floating type the noise has.
+
+    Yields
+    ------
+    TransitionNoise
+        The noise of one transition.
     """
     for first in range(0, steps, DRAW_BLOCK):
         count = min(DRAW_BLOCK, steps - first)
@@ -139,9 +241,9 @@ def _trajectory(
     leapfrog: int,
     coefficients: tuple[Tensor, ...] | None,
 ) -> tuple[State, Tensor, Tensor]:
-    """Leapfrog steps: the state they end in, its momentum, and which trajectories stayed finite all along.
+    """Leapfrog steps: the state at their end, its momentum, and which trajectories stayed finite throughout.
 
-    One that did not waits where it began, so that the log-density is never asked about what is no number.
+    One that did not is put back to its start, so that the log-density is never evaluated at values that are not finite.
     """
     sound = torch.ones_like(state.log_factors[0], dtype=torch.bool)
     momentum = momentum + 0.5 * step_size * _force(state.gradients, coefficients)
@@ -158,7 +260,7 @@ def _trajectory(
 
 def _gradient_of_all(log_density: LogDensity, z: Tensor, coefficients: tuple[Tensor, ...] | None) -> Tensor:
     """Σ coefficients · gradients in one backward pass."""
-    z, log_factors = _evaluated(log_density, z)
+    z, log_factors = _evaluate(log_density, z)
     if coefficients is None:
         return _gradient(log_factors, z)
     used = [
@@ -168,7 +270,7 @@ def _gradient_of_all(log_density: LogDensity, z: Tensor, coefficients: tuple[Ten
     return _gradient(tuple(one for one, _ in used), z, tuple(c for _, c in used))
 
 
-def _evaluated(log_density: LogDensity, z: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _evaluate(log_density: LogDensity, z: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """z as the leaf of a graph, and the log_factors there, [chains, batch] each."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
@@ -192,7 +294,7 @@ def _kinetic(momentum: Tensor) -> Tensor:
     return 0.5 * momentum.double().square().sum(-1)
 
 
-def _chosen(accepted: Tensor, new: State, old: State) -> State:
+def _choose(accepted: Tensor, new: State, old: State) -> State:
     rows = accepted.unsqueeze(-1)
     return State(
         torch.where(rows, new.z, old.z),

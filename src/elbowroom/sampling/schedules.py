@@ -1,4 +1,4 @@
-"""Temperatures and step sizes of an annealing run: fixed schedules, and what a pilot run finds and freezes."""
+"""Temperatures and step sizes of an annealing run: fixed schedules, and those found by a pilot run."""
 
 from typing import Literal, NamedTuple
 
@@ -18,9 +18,16 @@ _WINDOW = 3  # pilot temperatures to either side that a step size is averaged ov
 
 
 class AnnealingPlan(NamedTuple):
-    """A frozen annealing run: betas from the first density to the last, step sizes between them, leapfrog steps.
+    """The settings of an annealing run, which no longer change.
 
-    Upwards and downwards alike: `reversed` is the same run the other way.
+    Parameters
+    ----------
+    betas : Tensor
+        Inverse temperatures of each example, from the first density to the last, [points, batch].
+    step_sizes : Tensor
+        Step sizes at all of them but the first and the last, [transitions, batch, dim].
+    leapfrog : int
+        Leapfrog steps of a transition.
     """
 
     betas: Float[Tensor, "points batch"]
@@ -28,15 +35,21 @@ class AnnealingPlan(NamedTuple):
     leapfrog: int
 
     def reversed(self) -> "AnnealingPlan":
-        """The same temperatures and step sizes from the last density to the first."""
+        """The same run backwards, from the last density to the first."""
         return AnnealingPlan(self.betas.flip(0), self.step_sizes.flip(0), self.leapfrog)
 
 
 class Pilot(NamedTuple):
-    """What a pilot run found at its inverse temperatures `betas` [points], per example.
+    """What a pilot run found at its inverse temperatures, for each example.
 
-    step_sizes [points, batch, dim]: with the acceptance that was aimed at; deviation [points, batch]: the standard
-    deviation over chains of d log f_β / dβ.
+    Parameters
+    ----------
+    betas : Tensor
+        Its inverse temperatures, [points].
+    step_sizes : Tensor
+        Step sizes with the acceptance aimed at, [points, batch, dim].
+    deviation : Tensor
+        Standard deviation over chains of d log f_β / dβ, [points, batch], in nats.
     """
 
     betas: Float[Tensor, "points"]
@@ -47,8 +60,20 @@ class Pilot(NamedTuple):
         """Inverse temperatures of each example at equal steps in conditional effective sample size.
 
         A small step δ costs δ² Var(d log f_β / dβ) of it, so steps are equal on the scale ∫ sd dβ.
-        Source: Zhou, Johansen, Aston, "Toward automatic model comparison: an adaptive sequential Monte Carlo approach",
-        2016.
+
+        Parameters
+        ----------
+        temperatures : int
+            Number of steps.
+
+        Returns
+        -------
+        Tensor
+            [temperatures + 1, batch], from the pilot's first to its last.
+
+        References
+        ----------
+        Zhou, Johansen & Aston, "Toward automatic model comparison: an adaptive sequential Monte Carlo approach" (2016).
         """
         density = _smooth(self.deviation.double())
         density = density.clamp(min=1e-3 * density.amax(0, keepdim=True).clamp(min=1e-12))
@@ -56,22 +81,55 @@ class Pilot(NamedTuple):
         length = torch.cat([torch.zeros_like(pieces[:1]), pieces.cumsum(0)])
         length = (length / length[-1]).T.contiguous()
         even = torch.linspace(0, 1, temperatures + 1, dtype=torch.float64, device=length.device)
-        return _interpolated(even.expand(len(length), -1), length, self.betas.double().expand(len(length), -1)).T
+        return _interpolate(even.expand(len(length), -1), length, self.betas.double().expand(len(length), -1)).T
 
     def plan(self, betas: Float[Tensor, "steps batch"], leapfrog: int) -> AnnealingPlan:
-        """A run over `betas` with the pilot's step sizes, averaged over neighbours and frozen."""
+        """The plan of a run over other inverse temperatures, with the pilot's step sizes averaged over neighbours.
+
+        Parameters
+        ----------
+        betas : Tensor
+            Inverse temperatures, [steps, batch].
+        leapfrog : int
+            Leapfrog steps of a transition.
+
+        Returns
+        -------
+        AnnealingPlan
+            The plan.
+        """
         log_steps = _smooth(self.step_sizes.log()).movedim(0, 1)
         where = self.betas.double().expand(len(log_steps), -1)
-        step_sizes = _interpolated(betas[1:-1].double().T, where, log_steps).exp().movedim(0, 1)
+        step_sizes = _interpolate(betas[1:-1].double().T, where, log_steps).exp().movedim(0, 1)
         return AnnealingPlan(betas.double(), step_sizes, leapfrog)
 
 
 def fixed_schedule(schedule: Schedule, temperatures: int) -> Float[Tensor, "points"]:
-    """Inverse temperatures 0 = β_0 < … < β_T = 1: evenly spaced, or by a sigmoid that is dense at both ends.
+    """Inverse temperatures 0 = β_0 < … < β_T = 1, evenly spaced or by a sigmoid that is dense at both ends.
 
-    An adaptive schedule begins as a sigmoid. Raises InputError for any other word.
-    Source: Wu, Burda, Salakhutdinov, Grosse, "On the quantitative analysis of decoder-based generative models", 2017.
+    Parameters
+    ----------
+    schedule : {"sigmoid", "linear", "adaptive"}
+        An adaptive schedule starts as a sigmoid.
+    temperatures : int
+        T.
 
+    Returns
+    -------
+    Tensor
+        [T + 1], float64.
+
+    Raises
+    ------
+    InputError
+        For any other word.
+
+    References
+    ----------
+    Wu, Burda, Salakhutdinov & Grosse, "On the quantitative analysis of decoder-based generative models" (2017).
+
+    Examples
+    --------
     >>> fixed_schedule("sigmoid", 4)
     tensor([0.0000, 0.1050, 0.5000, 0.8950, 1.0000], dtype=torch.float64)
     """
@@ -84,7 +142,28 @@ def fixed_schedule(schedule: Schedule, temperatures: int) -> Float[Tensor, "poin
 
 
 def check_settings(caller: str, temperatures: int, chains: int, leapfrog: int) -> None:
-    """Refuse settings with which no annealing means anything."""
+    """Refuse settings with which annealing cannot run.
+
+    Parameters
+    ----------
+    caller : str
+        Name of the estimator, for the message.
+    temperatures : int
+        2 or more.
+    chains : int
+        1 or more.
+    leapfrog : int
+        1 or more.
+
+    Raises
+    ------
+    InputError
+        If one is out of range.
+
+    Examples
+    --------
+    >>> check_settings("ais", temperatures=500, chains=16, leapfrog=10)
+    """
     if temperatures < 2:
         raise InputError(
             f"evidence.{caller} needs temperatures=2 or more, and hundreds to mean much; got {temperatures}."
@@ -102,7 +181,7 @@ def _smooth(values: Tensor) -> Tensor:
     return means.squeeze(1).T.view(values.shape)
 
 
-def _interpolated(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Piecewise linear y(x) at `at` [batch, n], with x [batch, points] ascending and y [batch, points, ...]."""
     right = torch.searchsorted(x.contiguous(), at.contiguous()).clamp(1, x.shape[1] - 1)
     x0, x1 = x.gather(1, right - 1), x.gather(1, right)

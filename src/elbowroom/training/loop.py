@@ -116,7 +116,7 @@ class Loop:
         """Train, validate, keep, write."""
         settings, before = self.settings, self.seconds
         start = last_write = time.monotonic()
-        with Progress("training", settings.epochs, settings.progress) as progress:
+        with Progress("training", settings.epochs, show=settings.progress) as progress:
             progress.advance(self.epoch)
             while self.epoch < settings.epochs and not all(member.stopped for member in self.members):
                 self.epoch += 1
