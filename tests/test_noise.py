@@ -6,7 +6,7 @@ import torch
 from scipy.stats import kstest, uniform
 
 from elbowroom.numerics import keyed_normal, keyed_uniform
-from elbowroom.numerics.noise import DRAW_BLOCK, _keys, _mix
+from elbowroom.numerics.keyed import DRAW_BLOCK, _keys, _mix
 
 
 @pytest.mark.parametrize(("first", "draws"), [(0, 1), (0, 64), (63, 2), (64, 64), (100, 93), (192, 8), (1, 199)])

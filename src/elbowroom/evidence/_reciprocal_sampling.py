@@ -13,9 +13,8 @@ from torch.distributions import MultivariateNormal
 from elbowroom.numerics import Budget, Estimate, InputError, derived_seed, one_of
 from elbowroom.numerics.streams import RECIPROCAL_PILOT
 from elbowroom.progress import Progress
-from elbowroom.sampling import hmc
+from elbowroom.sampling import effective_draws, hmc, rhat
 from elbowroom.sampling.annealing import pilot, pilot_transitions
-from elbowroom.sampling.diagnostics import effective_draws, rhat
 from elbowroom.vae import VAE
 
 from .annealed import draw_start, in_groups, path_from, transition_noise

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import Batch, CapabilityError, InputError, Rows
-from elbowroom.numerics.noise import DRAW_BLOCK
+from elbowroom.numerics.keyed import DRAW_BLOCK
 from elbowroom.progress import Progress
 from elbowroom.vae import Terms
 from elbowroom.vae.evaluating import evaluating

@@ -1,2 +1,2 @@
-from .diagnostics import effective_draws as effective_draws
-from .diagnostics import rhat as rhat
+from ._effective_draws import effective_draws as effective_draws
+from ._rhat import rhat as rhat

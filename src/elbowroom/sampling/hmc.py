@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from elbowroom.numerics import CapabilityError, keyed_normal
-from elbowroom.numerics.noise import DRAW_BLOCK
+from elbowroom.numerics.keyed import DRAW_BLOCK
 from elbowroom.numerics.streams import TRANSITIONS
 
 __all__ = [

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from elbowroom.components import Blocks, Component
 from elbowroom.distributions import capabilities, draw, simulate
 from elbowroom.numerics import Given, keyed_generators, keyed_normal
-from elbowroom.numerics.noise import DRAW_BLOCK
+from elbowroom.numerics.keyed import DRAW_BLOCK
 
 __all__ = ["drawn_from_prior", "keyed_from_prior", "where_known"]
 

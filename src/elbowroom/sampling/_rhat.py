@@ -1,4 +1,4 @@
-"""How well chains have mixed: R-hat and the effective number of draws, computed by arviz-stats."""
+"""How well chains have mixed."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-__all__ = ["effective_draws", "rhat"]
+__all__ = ["by_arviz", "rhat"]
 
 
 def rhat(draws: Float[Tensor, "draws chains *event"]) -> Float[Tensor, "*event"]:
@@ -46,42 +46,10 @@ def rhat(draws: Float[Tensor, "draws chains *event"]) -> Float[Tensor, "*event"]
     """
     if draws.shape[1] < 2:
         raise InputError("One chain cannot be compared with others; give 2 or more.")
-    return _by_arviz("rhat", draws)
+    return by_arviz("rhat", draws)
 
 
-def effective_draws(draws: Float[Tensor, "draws chains *event"]) -> Float[Tensor, "*event"]:
-    """How many independent draws would give a mean as precise as that of these autocorrelated ones, per element.
-
-    Parameters
-    ----------
-    draws : Tensor
-        [draws, chains, *event]: at least four draws.
-
-    Returns
-    -------
-    Tensor
-        [*event], float64, from autocorrelations over half-chains, cut off by Geyer's initial monotone sequence.
-
-    Raises
-    ------
-    InputError
-        For fewer draws.
-
-    References
-    ----------
-    Geyer, "Practical Markov chain Monte Carlo" (1992).
-    Vehtari, Gelman, Simpson, Carpenter & Bürkner, "Rank-normalization, folding, and localization: an improved
-    R-hat for assessing convergence of MCMC" (2021).
-
-    Examples
-    --------
-    >>> effective_draws(torch.randn(1000, 4, generator=torch.Generator().manual_seed(0))).round(decimals=-3)
-    tensor(4000., dtype=torch.float64)
-    """
-    return _by_arviz("ess", draws, method="mean")
-
-
-def _by_arviz(name: str, draws: Tensor, **how: str) -> Tensor:
+def by_arviz(name: str, draws: Tensor, **how: str) -> Tensor:
     """An arviz-stats diagnostic of every element."""
     from arviz_stats.base import array_stats  # here, as it brings most of SciPy along
 

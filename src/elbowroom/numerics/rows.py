@@ -1,0 +1,113 @@
+"""Examples served by rows, from whatever people hold."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .batch import Batch
+from .errors import InputError
+
+__all__ = ["Rows", "as_batch", "as_rows"]
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Examples served by rows: a batch, a part of a data set, or a reader of a file or sparse matrix.
+
+    Attributes
+    ----------
+    index : Tensor
+        The position of each example in its data set, [n], int64, which seeds its noise.
+    """
+
+    index: Tensor
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def rows(self, positions: Tensor | slice) -> "Batch":
+        """The examples at these positions, from 0 to len − 1, in their order."""
+        ...
+
+
+def as_rows(examples: Any) -> Rows:
+    """Examples by rows, from whatever holds them.
+
+    Parameters
+    ----------
+    examples : array, tensor, DataFrame, list, Batch or part of a data set
+        Numbers [n, *event]; a batch and a part of a data set are returned as they are.
+
+    Returns
+    -------
+    Rows
+        The examples.
+
+    Raises
+    ------
+    InputError
+        For values that are not finite numbers, and for a whole data set.
+
+    Examples
+    --------
+    >>> len(as_rows(np.zeros((3, 2))))
+    3
+    """
+    frame = hasattr(examples, "iloc")  # whose columns may have any name, "rows" among them
+    if isinstance(examples, Rows) and not frame:
+        return examples
+    if not frame and all(hasattr(examples, part) for part in ("train", "validation", "test")):
+        raise InputError("A data set has three parts: say which one is meant, as in data.test.")
+    x = examples if isinstance(examples, Tensor) else torch.from_numpy(_numbers(examples, frame))
+    if x.layout != torch.strided:
+        raise InputError("Sparse examples are read by rows: load them with load_data from a scipy.sparse matrix.")
+    if x.dim() < 2:
+        raise InputError(f"Examples have shape {tuple(x.shape)}: give one row per example, as in x[None].")
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise InputError("The examples hold NaN or infinite values: load them with load_data(..., missing='mask').")
+    return Batch(x, torch.arange(len(x)))
+
+
+def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
+    """The examples as an array of numbers, in this machine's byte order."""
+    if np.ma.is_masked(examples):
+        raise InputError("Some cells of these examples are masked: load them with load_data(..., missing='mask').")
+    try:
+        values = examples.to_numpy(dtype=np.float64, na_value=np.nan) if frame else np.asarray(examples)
+    except (ValueError, TypeError) as error:
+        why = "columns of numbers alone are needed" if frame else "every row needs the same number of values"
+        raise InputError(f"The examples are no table of numbers: {why}.") from error
+    if values.dtype.kind not in "buif":
+        raise InputError(f"Examples are rows of numbers; this {type(examples).__name__} holds {values.dtype} values.")
+    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
+
+
+def as_batch(examples: Any) -> Batch:
+    """All examples as one batch, from whatever holds them.
+
+    Parameters
+    ----------
+    examples : array, tensor, DataFrame, list, Batch or part of a data set
+        As for `as_rows`.
+
+    Returns
+    -------
+    Batch
+        The examples.
+
+    Raises
+    ------
+    InputError
+        As for `as_rows`.
+
+    Examples
+    --------
+    >>> as_batch([[0.0, 1.0], [2.0, 3.0]]).index
+    tensor([0, 1])
+    """
+    rows = as_rows(examples)
+    return rows if isinstance(rows, Batch) else rows.rows(slice(None))
