@@ -37,8 +37,8 @@ def step(seed: int = 0, beta: float = 1.0) -> TrainingStep:
         er.likelihoods.Normal(Across(LATENTS, D), D, scale="shared"),
     )
     phases = {
-        "q": Phase(Elbo(beta), ("posterior",), lr=1e-2, clip=0.5),
-        "p": Phase(Elbo(beta), ("likelihood",), clip=1.0),
+        "q": Phase(Elbo(beta), parts=("posterior",), lr=1e-2, clip=0.5),
+        "p": Phase(Elbo(beta), parts=("likelihood",), clip=1.0),
     }
     return TrainingStep(vae.double(), Procedure(phases)).train()
 

@@ -39,7 +39,9 @@ class Component(nn.Module):
 
     classes: int = 1
 
-    def __init__(self, event: int | Sequence[int], given: Sequence[str] = (), network: nn.Module | None = None) -> None:
+    def __init__(
+        self, event: int | Sequence[int], *, given: Sequence[str] = (), network: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.event = as_event(event, type(self).__name__)
         self.noise_shape = self.event

@@ -32,7 +32,7 @@ class Categorical(Component):
     """
 
     def __init__(self, network: nn.Module, classes: int, *, given: Sequence[str] = ("x",)) -> None:
-        super().__init__(at_least_two(classes), given, network)
+        super().__init__(at_least_two(classes), given=given, network=network)
         self.classes = classes
 
     def forward(self, given: Given) -> Distribution:
@@ -64,7 +64,7 @@ class DiagonalNormal(Component):
         spread: Literal["softplus", "exp"] = "softplus",
         floor: float = 1e-5,
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         one_of("spread", spread, ("softplus", "exp"))
         if floor < 0:
             raise InputError(f"The floor of a variance cannot be negative; got {floor}.")
@@ -127,7 +127,7 @@ class Flow(Component):
         hidden: Sequence[int] = (64, 64),
         given: Sequence[str] = ("x",),
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         if isinstance(flow, str) and flow not in _FLOWS:
             raise InputError(f"flow must be {' or '.join(map(repr, _FLOWS))}, or a zuko flow; got {flow!r}.")
         if len(self.event) > 1:

@@ -38,7 +38,7 @@ class Categorical(Component):
         network: nn.Module | None = None,
         given: Sequence[str] = (),
     ) -> None:
-        super().__init__(at_least_two(classes), given, network)
+        super().__init__(at_least_two(classes), given=given, network=network)
         if (network is None) != (not given) or (network is not None and probabilities is not None):
             raise InputError("A Categorical prior has a network that reads what is in `given`, or neither of the two.")
         if probabilities is not None:

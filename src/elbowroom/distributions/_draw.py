@@ -111,14 +111,14 @@ def simulate(distribution: Distribution, generator: Generator) -> Tensor:
     tensor([0., 1.])
     """
     if "draw" not in capabilities(distribution):
-        return _sampled(distribution, generator)
+        return _own_sample(distribution, generator)
     shape = distribution.batch_shape + distribution.event_shape
     noise = torch.randn(shape, generator=generator, device=generator.device)
     return draw(distribution, noise)[0].detach()
 
 
 @torch.no_grad()
-def _sampled(distribution: Distribution, generator: Generator) -> Tensor:
+def _own_sample(distribution: Distribution, generator: Generator) -> Tensor:
     """By the distribution's own `sample`, whose random state comes from the generator and goes back as it was."""
     device = generator.device
     seed = int(torch.randint(2**62, (), generator=generator, device=device))

@@ -48,14 +48,14 @@ class Columns(Distribution):
     @property
     def mean(self) -> Tensor:
         """Means of the columns; CapabilityError where a group has none."""
-        return self._joined("mean")
+        return self._concatenate("mean")
 
     @property
     def variance(self) -> Tensor:
         """Variances of the columns; CapabilityError where a group has none."""
-        return self._joined("variance")
+        return self._concatenate("variance")
 
-    def _joined(self, what: Capability) -> Tensor:
+    def _concatenate(self, what: Capability) -> Tensor:
         for group in self.groups:
             require(group, what)
         parts = [getattr(group, what).expand(*self.batch_shape, -1) for group in self.groups]

@@ -74,11 +74,11 @@ class LowRankNormal(CorrelatedNormal):
         """D + rank numbers: what the best combination of directions leaves, in scales, and that combination."""
         white = residual.flatten(-len(self.event_shape)) / self.scale
         with torch.no_grad():
-            first = self._solved(self._along(white))
+            first = self._solve(self._along(white))
         # Solved once more for what the first solution leaves: exact whatever the first was, hence its missing gradient,
         # and free of the rounding that directions nearly alike bring.
-        weights = first + self._solved(self._along(white - self._combined(first)) - first)
-        left = white - self._combined(weights)
+        weights = first + self._solve(self._along(white - self._combine(first)) - first)
+        left = white - self._combine(weights)
         return torch.cat([left, weights.expand(*left.shape[:-1], self.rank)], -1)
 
     def correlated(self, noise: Tensor) -> Tensor:
@@ -112,8 +112,8 @@ class LowRankNormal(CorrelatedNormal):
     def _along(self, white: Tensor) -> Tensor:
         return (white.unsqueeze(-2) @ self._loadings.mT).squeeze(-2)
 
-    def _combined(self, weights: Tensor) -> Tensor:
+    def _combine(self, weights: Tensor) -> Tensor:
         return (weights.unsqueeze(-2) @ self._loadings).squeeze(-2)
 
-    def _solved(self, along: Tensor) -> Tensor:
+    def _solve(self, along: Tensor) -> Tensor:
         return torch.cholesky_solve(along.double().unsqueeze(-1), self._root).squeeze(-1).to(along.dtype)

@@ -83,13 +83,13 @@ class Autoregressive(Likelihood):
 
         def conditional(value: Tensor, at: Tensor | None) -> Distribution:
             own = numbers if at is None else numbers[:, :, at]
-            parts = (own + self._added(value, own, at)).unbind(-1)
+            parts = (own + self._correction(value, own, at)).unbind(-1)
             return cast(Independent, _some_of(self.family, at).distribution(parts, given)).base_dist
 
         order = _order(self.image, self.radius)
         return distributions.Autoregressive(conditional, order, numbers.shape[:2], torch.Size(self.event), numbers)
 
-    def _added(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
+    def _correction(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
         """What the neighbours add to the numbers [draws, batch, n, parts] of the elements at these positions."""
         flat = (value.flatten(value.dim() - len(self.event)) - self.centre) / self.spread
         near = _neighbours(self.image, self.radius).to(numbers.device)

@@ -32,7 +32,7 @@ class Laplace(Scaled):
     tensor([0.5000, 0.5000, 0.5000])
     """
 
-    spread = math.sqrt(2.0)
+    unit_deviation = math.sqrt(2.0)
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class StudentT(Scaled):
         if isinstance(df, str):
             self.raw_df = nn.Parameter(torch.tensor(_RAW_OF_TWO))
         elif df > 2:
-            self.spread = math.sqrt(df / (df - 2))
+            self.unit_deviation = math.sqrt(df / (df - 2))
 
     def degrees(self) -> Tensor:
         """Degrees of freedom, a scalar."""

@@ -106,7 +106,7 @@ class DiscretisedLogistic(_Discretised):
     (15, torch.Size([3]))
     """
 
-    spread = 1.8137993642342178  # π / √3
+    unit_deviation = 1.8137993642342178  # π / √3
 
     def __init__(
         self,

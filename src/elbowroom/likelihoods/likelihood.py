@@ -39,7 +39,7 @@ class Likelihood(Component):
         network: nn.Module | None = None,
         beside: Sequence[str] = (),
     ) -> None:
-        super().__init__(event, (*given, *beside), network)
+        super().__init__(event, given=(*given, *beside), network=network)
         self._network_reads = tuple(given)
 
     @property

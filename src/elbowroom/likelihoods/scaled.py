@@ -20,7 +20,7 @@ __all__ = ["Scale", "Scaled", "pca_residuals"]
 Scale = float | Literal["shared", "feature", "predicted"]
 """A fixed number; one learned for all; one learned per element; a function of z."""
 
-_FRACTION_OF_SPREAD = 0.01
+_FRACTION_OF_DEVIATION = 0.01
 _AT_FLOOR = 1.01
 _WORTH_SAYING = 0.001
 
@@ -38,7 +38,7 @@ class Scaled(Likelihood):
     floor_value: Tensor
     offset: Tensor
 
-    spread: float = 1.0
+    unit_deviation: float = 1.0
     """Standard deviation of the family at scale 1."""
     symbol: str = "the scale"
     best_scale: Callable[[Tensor], float] | None = None
@@ -91,12 +91,12 @@ class Scaled(Likelihood):
             return []
         flat = y.flatten(1).double().cpu()
         if self.floor is None:
-            floor = step / math.sqrt(12) if step else _FRACTION_OF_SPREAD * flat.std().item()
-            self.floor_value.fill_(max(floor / self.spread, 1e-6))
+            floor = step / math.sqrt(12) if step else _FRACTION_OF_DEVIATION * flat.std().item()
+            self.floor_value.fill_(max(floor / self.unit_deviation, 1e-6))
         if self.start is None:
             residual = (
                 torch.as_tensor(np.sqrt((pca_residuals(flat.numpy(), latents) ** 2).mean(0))).to(self.offset)
-                / self.spread
+                / self.unit_deviation
             )
             whole = self.offset.dim() == 0
             left = residual.square().mean().sqrt() if whole else residual.view(self.event)
@@ -104,8 +104,8 @@ class Scaled(Likelihood):
             left = torch.full_like(self.offset, float(self.start))
         self._start_at(left)
         floor, start = self.floor_value.item(), left.square().mean().sqrt().item()
-        whence = " (what PCA leaves)" if self.start is None else ""
-        return [f"{type(self).__name__}: {self.symbol} starts at {start:.3g}{whence}, floored at {floor:.3g}."]
+        source = " (what PCA leaves)" if self.start is None else ""
+        return [f"{type(self).__name__}: {self.symbol} starts at {start:.3g}{source}, floored at {floor:.3g}."]
 
     @property
     def calibrates(self) -> Literal["noise scale", "temperature"] | None:

@@ -34,7 +34,7 @@ class Preprocess(nn.Module):
         """
         x = _floating(x)
         y, log_slope = self.cells(x, noise)
-        return y, _summed(log_slope, y, seen)
+        return y, _sum_over_cells(log_slope, y, seen)
 
     def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """y and log |dy/dx| of every cell, for floating x; the second of any shape that broadcasts to y's."""
@@ -90,7 +90,7 @@ def constant(value: float, x: Tensor) -> Tensor:
     return torch.full((), value, dtype=torch.float64, device=x.device)
 
 
-def _summed(cells: Tensor, y: Tensor, seen: Tensor | None) -> Tensor:
+def _sum_over_cells(cells: Tensor, y: Tensor, seen: Tensor | None) -> Tensor:
     """The sum over the cells that are seen, [batch], of what broadcasts to y [batch, *event]."""
     if seen is not None:
         cells = torch.where(seen, cells, 0.0)
