@@ -35,11 +35,32 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 @singledispatch
 def draw(distribution: Distribution, noise: Tensor) -> Draw:
-    """The value that standard-normal `noise` [draws, batch, *noise_shape] becomes, and its log-density (nats).
+    """The value that standard-normal noise becomes, and its log-density.
 
-    The value is reparameterised: gradients reach the distribution's parameters. Any family with an `icdf` works
-    through it; raises CapabilityError where there is none.
+    The value is reparameterised: gradients reach the distribution's parameters. Any family with an `icdf` works through
+    it; others are registered with `draw.register`.
 
+    Parameters
+    ----------
+    distribution : Distribution
+        What is drawn from, with batch shape [draws or 1, batch or 1].
+    noise : Tensor
+        Standard normals, [draws, batch, *noise_shape].
+
+    Returns
+    -------
+    value : Tensor
+        [draws, batch, *event].
+    log_density : callable
+        Without arguments; returns the log-density of the value, [draws, batch], in nats.
+
+    Raises
+    ------
+    CapabilityError
+        For a family that cannot be drawn from noise.
+
+    Examples
+    --------
     >>> value, log_density = draw(torch.distributions.Normal(torch.tensor(1.0), 2.0), torch.tensor(0.5))
     >>> value.item(), round(log_density().item(), 3)
     (2.0, -1.737)
@@ -102,11 +123,27 @@ def _(distribution: OneHotCategorical, noise: Tensor) -> Draw:
 
 @singledispatch
 def simulate(distribution: Distribution, generator: Generator) -> Tensor:
-    """A random value of the distribution's full shape, from a generator; carries no gradient.
+    """A random value of a distribution, from a generator; it carries no gradient.
 
-    Any distribution will do that can be drawn from noise, or that has a `sample` of its own. Raises CapabilityError,
-    in words, for one that has neither.
+    Parameters
+    ----------
+    distribution : Distribution
+        Any that can be drawn from noise or has a `sample` of its own.
+    generator : Generator
+        Source of randomness.
 
+    Returns
+    -------
+    Tensor
+        A value of the distribution's full shape, [*batch, *event].
+
+    Raises
+    ------
+    CapabilityError
+        For a distribution that has neither.
+
+    Examples
+    --------
     >>> simulate(torch.distributions.Bernoulli(torch.tensor([0.0, 1.0])), torch.Generator())
     tensor([0., 1.])
     """

@@ -7,10 +7,23 @@ __all__ = ["kl"]
 
 
 def kl(q: Distribution, p: Distribution) -> Tensor | None:
-    """KL(q ‖ p) in nats per element, [draws, batch, *event], or [draws, batch] where q does not factorise.
+    """KL(q ‖ p) in closed form, per element where both distributions factorise.
 
-    None where no closed form is registered with torch.
+    Parameters
+    ----------
+    q : Distribution
+        The posterior.
+    p : Distribution
+        The prior.
 
+    Returns
+    -------
+    Tensor or None
+        In nats: [draws, batch, *event], or [draws, batch] where q does not factorise. None where torch has no closed
+        form.
+
+    Examples
+    --------
     >>> import torch
     >>> from torch.distributions import Normal
     >>> kl(Normal(torch.tensor(1.0), 1.0), Normal(torch.tensor(0.0), 1.0))

@@ -35,13 +35,30 @@ class _Gram(torch.autograd.Function):
 
 
 class LowRankNormal(CorrelatedNormal):
-    """N(mean, diag(scale²) + Σ_k f_k f_kᵀ), with f_k the slices of factor [*batch, rank, *event].
+    """A Gaussian with a low-rank covariance plus a diagonal: Σ = diag(scale²) + Σ_k f_k f_kᵀ.
 
-    mean: [*batch, *event], event of `event_dims` dimensions; scale: broadcasts to it. Costs O(D · rank²), or
-    O(D · rank) where factor and scale are shared by the batch. A draw takes D + rank standard normals.
-    Torch's class of this structure subtracts two large squares, which in float32 loses the density where the scale
-    is small beside the factor; here they are added, and the rank × rank matrix is had in float64.
+    Parameters
+    ----------
+    mean : Tensor
+        [*batch, *event].
+    scale : Tensor
+        Standard deviations of the diagonal part; broadcasts to `mean`.
+    factor : Tensor
+        [*batch, rank, *event], whose slices are the directions f_k.
+    event_dims : int, default 1
+        Number of dimensions of the event.
+    validate_args : bool or None, default None
+        Whether to check values, and at construction that Σ is positive definite; None as torch's default says.
 
+    Notes
+    -----
+    For D elements, a log-density costs O(D · rank²), or O(D · rank) where factor and scale are shared by the batch; a
+    draw takes D + rank standard normals. Torch's class of this structure subtracts two large squares, which in float32
+    loses the density where the scale is small beside the factor; here they are added, and the rank × rank matrix is
+    formed in float64.
+
+    Examples
+    --------
     >>> p = LowRankNormal(torch.zeros(2), torch.tensor(1.0), torch.tensor([[1.0, 1.0]]))
     >>> p.variance.tolist(), round(p.log_prob(torch.zeros(2)).item(), 4)      # Σ = [[2, 1], [1, 2]]
     ([2.0, 2.0], -2.3872)

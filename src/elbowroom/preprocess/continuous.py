@@ -1,5 +1,5 @@
 # ruff: noqa: D102 (methods are documented once, on Preprocess)
-"""Maps of continuous data: shifted, scaled, standardised, from the unit interval to the line."""
+"""Maps of continuous data: shift and scale, standardise, from the unit interval to the real line."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +18,24 @@ __all__ = ["Affine", "Logit", "Standardise"]
 
 @described("affine")
 class Affine(Preprocess):
-    """y = scale · x + shift, with two numbers; log |dy/dx| = D log |scale|.
+    """Shift and scale by two numbers: y = scale · x + shift.
 
+    The log-Jacobian is D log |scale| for D elements.
+
+    Parameters
+    ----------
+    scale : float
+        Finite, not 0.
+    shift : float, default 0.0
+        Finite.
+
+    Raises
+    ------
+    InputError
+        For numbers that are not.
+
+    Examples
+    --------
     >>> Affine(2.0, shift=-1.0)(torch.tensor([[0.0, 1.0]]))[0].tolist()      # [0, 1] to [−1, 1]
     [[-1.0, 1.0]]
     """
@@ -45,11 +61,22 @@ class Affine(Preprocess):
 
 @described("standardise")
 class Standardise(Preprocess):
-    """y = (x − mean) / std per element of the event, settled by `fit`; constant elements keep scale 1.
+    """Standardise every element: y = (x − mean) / std, with mean and std of the training data.
 
-    mean and std stay in 64 bits, whatever the model computes in: 5,411,000.1 less its mean is a number of its own
-    there, and none in 32 bits.
+    `fit` takes them; constant elements keep std 1.
 
+    Parameters
+    ----------
+    event : sequence of int
+        Shape of one x.
+
+    Notes
+    -----
+    mean and std stay in 64 bits, whatever the model computes in: in 32 bits, 5,411,000.1 minus its mean would be
+    rounded to a multiple of 0.5.
+
+    Examples
+    --------
     >>> scaler = Standardise((2,)).fit(torch.tensor([[0.0, 5.0], [4.0, 5.0]]))
     >>> scaler(torch.tensor([[4.0, 5.0]]))[0].tolist()
     [[1.0, 0.0]]
@@ -64,9 +91,22 @@ class Standardise(Preprocess):
         self.register_buffer("std", torch.ones(tuple(event), dtype=torch.float64))
 
     def fit(self, x: Tensor | Iterable[Tensor]) -> "Standardise":
-        """Take mean and standard deviation (divisor n) from training data x [n, *event], whole or in pieces.
+        """Take mean and standard deviation (divisor n) from training data.
 
-        NaN is a missing cell and left out.
+        Parameters
+        ----------
+        x : Tensor or iterable of Tensor
+            [n, *event], whole or in pieces; NaN is a missing cell and left out.
+
+        Returns
+        -------
+        Standardise
+            The map itself.
+
+        Raises
+        ------
+        InputError
+            For data of another shape, or none.
         """
         moments = _Moments(self.mean)
         for piece in [x] if isinstance(x, Tensor) else x:
@@ -131,10 +171,24 @@ class _Moments:
 
 @described("logit")
 class Logit(Preprocess):
-    """y = logit(α + (1 − 2α) x) for x in [0, 1].
+    """From [0, 1] to the real line: y = logit(α + (1 − 2α) x).
 
-    Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017.
+    Parameters
+    ----------
+    alpha : float, default 1e-6
+        α, between 0 and 0.5, which keeps 0 and 1 finite.
 
+    Raises
+    ------
+    InputError
+        For another α.
+
+    References
+    ----------
+    Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP" (2017).
+
+    Examples
+    --------
     >>> Logit(alpha=0.05)(torch.tensor([[0.5]]))[0].tolist()
     [[0.0]]
     """
