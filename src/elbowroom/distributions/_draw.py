@@ -79,7 +79,7 @@ def _(distribution: Normal, noise: Tensor) -> Draw:
 
 @draw.register
 def _(distribution: Laplace, noise: Tensor) -> Draw:
-    # Each tail by its own log-probability: 1 − Φ has no digits left where Φ nears 1.
+    # Each tail by its own log-probability: 1 − Φ loses all digits where Φ is near 1.
     size = -(math.log(2.0) + log_ndtr(-noise.abs()))
     scale = distribution.scale
     return distribution.loc + scale * noise.sign() * size, lambda: -size - (2 * scale).log()
@@ -156,7 +156,7 @@ def simulate(distribution: Distribution, generator: Generator) -> Tensor:
 
 @torch.no_grad()
 def _own_sample(distribution: Distribution, generator: Generator) -> Tensor:
-    """By the distribution's own `sample`, whose random state comes from the generator and goes back as it was."""
+    """A value from the distribution's own `sample`, seeded by the generator; the global random state is restored."""
     device = generator.device
     seed = int(torch.randint(2**62, (), generator=generator, device=device))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

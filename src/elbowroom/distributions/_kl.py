@@ -35,7 +35,7 @@ def kl(q: Distribution, p: Distribution) -> Tensor | None:
         and q.reinterpreted_batch_ndims == p.reinterpreted_batch_ndims
     ):
         q, p = q.base_dist, p.base_dist
-    if isinstance(q, OneHotCategorical) and isinstance(p, OneHotCategorical):  # torch's own does not stack
+    if isinstance(q, OneHotCategorical) and isinstance(p, OneHotCategorical):  # vmap cannot run torch's own
         return (q.probs * (q.logits - p.logits)).sum(-1)
     try:
         return kl_divergence(q, p)

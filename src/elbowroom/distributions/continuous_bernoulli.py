@@ -101,7 +101,7 @@ class ContinuousBernoulli(TorchContinuousBernoulli):
         return torch.where(flat, gentle, torch.where(up, 1 - steep, steep)).clamp(0, 1)
 
     def _regions(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the series serve, and |l| and l², each harmless where the other is used."""
+        """Where the series are used, and |l| and l², each replaced by a safe value where the other is used."""
         near = self.logits.abs() < _SERIES_BELOW
         square = torch.where(near, self.logits, 0.1) ** 2
         return near, torch.where(near, 1.0, self.logits.abs()), square

@@ -48,7 +48,7 @@ def _own_distribution(value: object) -> bool:
 
 
 def _register(flow: Any) -> None:
-    """Register draws, support and capabilities of zuko's flows; once."""
+    """Register draws, support and capabilities of zuko's flows, once."""
     if draw.dispatch(flow) is not draw.dispatch(Distribution):
         return
 

@@ -14,7 +14,7 @@ __all__ = ["LowRankNormal"]
 class _Gram(torch.autograd.Function):
     """A Aᵀ in float64 for A [*batch, rank, D] of any floating type, with the gradient in A's own type.
 
-    The square alone needs the digits: autograd's way, in float64 throughout, takes twice the time and memory.
+    Only the product needs float64: with autograd, float64 throughout, it takes twice the time and memory.
     """
 
     generate_vmap_rule = True
@@ -88,12 +88,12 @@ class LowRankNormal(CorrelatedNormal):
         return 2 * self.scale.log().sum(-1) + small.to(self.scale.dtype)
 
     def whitened(self, residual: Tensor) -> Tensor:
-        """D + rank numbers: what the best combination of directions leaves, in scales, and that combination."""
+        """The residual after the best combination of directions, in units of scale, and its weights."""
         white = residual.flatten(-len(self.event_shape)) / self.scale
         with torch.no_grad():
             first = self._solve(self._along(white))
-        # Solved once more for what the first solution leaves: exact whatever the first was, hence its missing gradient,
-        # and free of the rounding that directions nearly alike bring.
+        # A second solve, for the residual of the first, removes the rounding error of nearly parallel directions. Its
+        # result is exact whatever the first one was, so that one needs no gradient.
         weights = first + self._solve(self._along(white - self._combine(first)) - first)
         left = white - self._combine(weights)
         return torch.cat([left, weights.expand(*left.shape[:-1], self.rank)], -1)
@@ -110,7 +110,7 @@ class LowRankNormal(CorrelatedNormal):
         flat = self.scale.square() + self.factor.square().sum(-2)
         return flat.unflatten(-1, self.event_shape).expand(self.batch_shape + self.event_shape)
 
-    # Lazy, since a draw needs neither; with gradients, whoever asks first.
+    # Computed on first use, as a draw needs neither; always with gradients, whoever uses them first.
     @cached_property
     def _loadings(self) -> Tensor:
         with torch.enable_grad():
@@ -122,7 +122,7 @@ class LowRankNormal(CorrelatedNormal):
         with torch.enable_grad():
             gram: Tensor = _Gram.apply(self._loadings)
             capacitance = gram + torch.eye(self.rank, dtype=gram.dtype, device=gram.device)
-            # The unchecked form: the other one waits for the device at every step. A failure is NaN, for `check`.
+            # cholesky_ex, as cholesky waits for the device at every step; a failure becomes NaN, which `check` finds.
             root, failed = torch.linalg.cholesky_ex(capacitance)
             return torch.where(failed[..., None, None] == 0, root, torch.nan)
 

@@ -189,7 +189,7 @@ def _cosine_basis(side: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _frequencies(height: int, width: int) -> np.ndarray:
-    """Squared frequencies [fold, H, W] of the continuous cosine modes that look alike at the pixels' centres."""
+    """Squared frequencies [fold, H, W] of the continuous cosine modes that agree at the pixels' centres."""
     down, across = (
         (np.pi / side * (np.arange(side) + 2 * side * np.arange(-_FOLDS, _FOLDS + 1)[:, None])) ** 2
         for side in (height, width)

@@ -141,7 +141,7 @@ class SparsePrecisionNormal(CorrelatedNormal):
         return out.flatten(-3)
 
     def correlated(self, noise: Tensor) -> Tensor:
-        """Solve Lᵀ y = noise, from the last pixel back, one front of pixels that do not touch at a time."""
+        """Solve Lᵀ y = noise from the last pixel back, one front of independent pixels at a time."""
         in_order, starts, near_positions = fronts(*self.image_shape[1:], self.radius)
         order, neighbours = torch.from_numpy(in_order), torch.from_numpy(near_positions)
         dims = max(noise.dim() - len(self.event_shape), len(self.batch_shape))
@@ -151,7 +151,9 @@ class SparsePrecisionNormal(CorrelatedNormal):
         leaning = _pixels_first(self._off_diagonals, dims, 2)[order] * inverse.unsqueeze(1)
         channels = self.image_shape[0]
         beside = len(self._offsets) - channels + 1
-        some = own[0] + leaning[0, 0]  # in what is made of it, `vmap` finds the lanes of all of them
+        some = (
+            own[0] + leaning[0, 0]
+        )  # depends on all inputs, so that under `vmap` tensors made like it have the batch dimension
         solved = some.new_zeros(len(order) + 1, *some.shape)
         for here in map(slice, starts, starts[1:]):
             near = solved[neighbours[here]]
@@ -234,9 +236,10 @@ def fronts(height: int, width: int, radius: int) -> tuple[np.ndarray, list[int],
 
 
 def _marginals(deviations: Tensor, leaning: Tensor, band: int, near: list[tuple[list[int], list[int]]]) -> Tensor:
-    """Variances [n, examples] of elements that lean on later ones: y_i = Σ_k leaning[i, :, k] y_near + deviations[i] ε.
+    """Variances [n, examples] of elements that depend on later ones.
 
-    From the last element to the first, with the covariances of the `band` elements before it in a ring.
+    y_i = Σ_k leaning[i, :, k] y_near + deviations[i] ε, from the last element to the first, with the
+    covariances of the `band` elements before it in a ring buffer.
     """
     recent = (deviations[0] + leaning[0, :, 0]).new_zeros(deviations.shape[1], band, band)
     found = []

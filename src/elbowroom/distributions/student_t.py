@@ -34,7 +34,7 @@ class StudentT(TorchStudentT):
     """
 
     def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
-        self._df = df  # as given: a log-gamma per element would be most of the work
+        self._df = df  # not broadcast: a log-gamma per element would be most of the work
         super().__init__(df, loc, scale, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def log_mass(low: Tensor, high: Tensor) -> Tensor:
     >>> round(log_mass(bounds[0], bounds[1]).item(), 3)
     -804.608
     """
-    upper = low + high > 0  # mirrored, the interval reaches further down than up
+    upper = low + high > 0  # mirrored there, so that every interval reaches further down than up
     low, high = torch.where(upper, -high, low), torch.where(upper, -low, high)
     across = high > 0
     below = torch.special.erfcx(-low * _SQRT_HALF)
@@ -93,7 +93,7 @@ def quantile_of_log(y: Tensor) -> Tensor:
         t = (-2 * y).clamp_min(-2 * _ASYMPTOTIC_BELOW)
         far = -(t - torch.log(2 * math.pi * (t - torch.log(2 * math.pi * t)))).sqrt()
         x = torch.where(y > _ASYMPTOTIC_BELOW, near, far)
-        for _ in range(2):  # Newton on log Φ, which is nearly a parabola out there
+        for _ in range(2):  # Newton on log Φ, which is nearly a parabola there
             x = torch.where(y > _ASYMPTOTIC_BELOW, x, x - (log_ndtr(x) - y) * _slope(x))
         slope = _slope(x)
     return x + (y - y.detach()) * slope

@@ -138,7 +138,7 @@ class Autoregressive(Likelihood):
         return self.family.settle(y, step, latents)
 
     def check(self, support: Support) -> None:
-        """What the family is a density of."""
+        """Raise InputError where the family is no density of such data."""
         self.family.check(support)
 
 
@@ -153,7 +153,7 @@ def _some_of(family: Likelihood, at: Tensor | None) -> Likelihood:
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept must serve training too
+@torch.inference_mode(False)  # the cached tensor is used in training too
 def _neighbours(image: tuple[int, ...], radius: int) -> Tensor:
     """Positions [C·H·W, k] of what each element reads; C·H·W where there is none."""
     channels, height, width = image

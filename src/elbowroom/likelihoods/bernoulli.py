@@ -77,7 +77,7 @@ class Bernoulli(Likelihood):
 
 
 class _Bernoullis(Independent):
-    """Independent Bernoullis that sum before they negate: a pass over the data less, or two under gradients."""
+    """Independent Bernoullis that sum before they negate, which saves a pass over the data, or two under gradients."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         if not torch.is_grad_enabled() and isinstance(self.base_dist, BinaryBernoulli):

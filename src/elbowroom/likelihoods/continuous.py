@@ -31,8 +31,9 @@ class Laplace(Scaled):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the location; with scale="predicted" 2
-        numbers per element, the locations of all elements first, then raw scales, where 0 means `start`. None where
-        another likelihood brings the network (`Mixed`, `Autoregressive`).
+        numbers per element, the locations of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     scale : float or {"shared", "feature", "predicted"}, default "shared"
@@ -93,8 +94,9 @@ class StudentT(Scaled):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the location; with scale="predicted" 2
-        numbers per element, the locations of all elements first, then raw scales, where 0 means `start`. None where
-        another likelihood brings the network (`Mixed`, `Autoregressive`).
+        numbers per element, the locations of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     scale : float or {"shared", "feature", "predicted"}, default "shared"
@@ -158,7 +160,7 @@ class StudentT(Scaled):
         return torch.full_like(self.floor_value, self.df)
 
     def best_scale(self, residual: Tensor) -> float:
-        """By the EM algorithm at the degrees of freedom that there are."""
+        """The likeliest scale by the EM algorithm, at the current degrees of freedom."""
         df, square = self.degrees().item(), residual.square()
         variance = square.median()
         for _ in range(_EM_STEPS):

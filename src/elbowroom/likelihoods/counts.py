@@ -53,7 +53,7 @@ class _Counts(Likelihood):
         return log_mean + size.reshape(*size.shape[:2], *[1] * len(self.event)).log()
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Take the mean of each element of the training data y [n, *event]: where the network's number is 0."""
+        """Settle the means where the network's numbers are 0: those of the training data y [n, *event]."""
         mean = y.double().mean(0)
         self.base.copy_(mean.clamp_min(_LEAST_MEAN).log())
         return [
@@ -68,7 +68,7 @@ class _Counts(Likelihood):
 
 
 class _Dispersed(_Counts):
-    """Counts with a dispersion r: variance = mean + mean² / r; log r is smoothly held within ±20."""
+    """Counts with a dispersion r: variance = mean + mean² / r; log r is smoothly bounded to ±20."""
 
     dispersion_base: Tensor
 
@@ -94,7 +94,7 @@ class _Dispersed(_Counts):
         return bounded(self.dispersion_base + number, _MOST_LOG_RATIO)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Start means at those of the training data, dispersions at what their variances give."""
+        """Settle where means and dispersions start: at those of the training data."""
         notes = super().settle(y, step, latents)
         mean, variance = y.double().mean(0), y.double().var(0, correction=0)
         r = mean**2 / (variance - mean).clamp_min(1e-12)

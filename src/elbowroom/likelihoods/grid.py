@@ -26,9 +26,7 @@ _OTHERWISE = "take likelihoods.Normal for continuous data, likelihoods.NegativeB
 class _Discretised(Scaled):
     """A scaled family rounded to the grid.
 
-    The network works on the unit scale: its 0 is level 0 and its 1 is level levels − 1, and so for scale, floor and
-    start. The floor is 0.05 of a step unless it is given: a probability cannot grow without limit, so it serves
-    numerics alone.
+    Network, scale, floor and start are on the unit scale, where 0 is level 0 and 1 is level levels − 1.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class _Discretised(Scaled):
         return super().settle(y / self.top, None, latents)
 
     def check(self, support: Support) -> None:
-        """Levels of a grid only, and no more than there are."""
+        """Levels of a grid only, and no more of them than `levels`."""
         _needs_levels(self, support, ("grid", "binary"))
 
     def _scale_of(self, p_x: Distribution) -> Tensor:
@@ -68,8 +66,9 @@ class DiscretisedNormal(_Discretised):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the location on the unit scale; with
-        scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales, where 0 means
-        `start`. None where another likelihood brings the network (`Mixed`, `Autoregressive`).
+        scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales r of scale = floor
+        + softplus(r + c), with c such that r = 0 gives `start`. None where another likelihood brings the network
+        (`Mixed`, `Autoregressive`).
     event : int or sequence of int
         Shape of one x; a number n stands for (n,).
     levels : int
@@ -132,10 +131,10 @@ class DiscretisedLogistic(_Discretised):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the location on the unit scale; with
-        scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales, where 0 means
-        `start`. With K > 1 components 3 K numbers per element: the K logits, then the K locations, then the K raw
-        scales, each number for all elements before the next. None where another likelihood brings the network (`Mixed`,
-        `Autoregressive`).
+        scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales r of scale = floor
+        + softplus(r + c), with c such that r = 0 gives `start`. With K > 1 components 3 K numbers per element: the K
+        logits, then the K locations, then the K raw scales, each number for all elements before the next. None where
+        another likelihood brings the network (`Mixed`, `Autoregressive`).
     event : int or sequence of int
         Shape of one x; a number n stands for (n,).
     levels : int
@@ -273,7 +272,7 @@ class Categorical(Likelihood):
         return Independent(family, len(self.event), False)
 
     def check(self, support: Support) -> None:
-        """Levels or categories only, and no more than there are."""
+        """Levels or categories only, and no more of them than `levels`."""
         _needs_levels(self, support, ("grid", "binary", "categorical"))
 
 

@@ -126,7 +126,7 @@ class Likelihood(Component):
 
 
 def refuse(likelihood: Likelihood, holds: str, support: Support, way_out: str) -> InputError:
-    """The error for data on which a likelihood is no density."""
+    """The error for data that a likelihood is no density of."""
     return InputError(
         f"A {type(likelihood).__name__} likelihood is {holds}, and these data lie on the {support}: {way_out}."
     )

@@ -95,7 +95,7 @@ class Mixed(Likelihood):
         return notes
 
     def check(self, support: Support) -> None:
-        """Every support: one word does not say where the columns lie, so `settle` looks at each group's data."""
+        """Accept every support here; `settle` checks the data of each group."""
 
     def remarks(self, p_x: Distribution) -> list[str]:
         """What each group says of itself."""

@@ -28,8 +28,8 @@ class Normal(Scaled):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the mean; with scale="predicted" 2 numbers
-        per element, the means of all elements first, then raw scales, where 0 means `start`. None where another
-        likelihood brings the network (`Mixed`, `Autoregressive`).
+        per element, the means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such
+        that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`, `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     scale : float or {"shared", "feature", "predicted", "optimal"}, default "shared"
@@ -140,7 +140,7 @@ class Normal(Scaled):
             self._keep, self.training = keep, training
 
     def _of_batch(self, mean: Tensor, x: Tensor) -> Tensor:
-        """The best σ for a batch, which is taken into the running one; at the optimum it needs no gradient."""
+        """The best σ of a batch, which also updates the running one; at the optimum it needs no gradient."""
         error = (x - mean.detach()).square()
         self.squares.mul_(self._keep).add_(error.sum())
         self.count.mul_(self._keep).add_(error.numel())

@@ -18,7 +18,7 @@ from .likelihood import CONTINUOUS, Likelihood, refuse
 __all__ = ["Scale", "Scaled", "pca_residuals"]
 
 Scale = float | Literal["shared", "feature", "predicted"]
-"""A fixed number; one learned for all; one learned per element; a function of z."""
+"""A fixed number; one learned for all elements; one learned per element; a function of z."""
 
 _FRACTION_OF_DEVIATION = 0.01
 _AT_FLOOR = 1.01
@@ -32,8 +32,9 @@ class Scaled(Likelihood):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the location; with scale="predicted" 2
-        numbers per element, the locations of all elements first, then raw scales, where 0 means `start`. None where
-        another likelihood brings the network (`Mixed`, `Autoregressive`).
+        numbers per element, the locations of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     scale : float or {"shared", "feature", "predicted"}, default "shared"
@@ -114,7 +115,7 @@ class Scaled(Likelihood):
         return torch.full_like(self.floor_value, self.scale)
 
     def positive(self, raw: Tensor) -> Tensor:
-        """The scale that a raw number stands for, floored."""
+        """The scale of a raw number, at least the floor."""
         return self.floor_value + softplus(raw + self.offset)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
@@ -199,7 +200,7 @@ class Scaled(Likelihood):
 
 
 def alternatives(support: Support) -> str:
-    """What fits data of a discrete support."""
+    """What to do instead with data of this support, as the end of a sentence."""
     return {
         "binary": "take likelihoods.Bernoulli",
         "grid": "dequantise them (preprocess='dequantise'), or take likelihoods.DiscretisedLogistic on the raw grid",

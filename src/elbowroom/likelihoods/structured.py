@@ -19,10 +19,10 @@ from .scaled import Scale, Scaled, pca_residuals
 
 __all__ = ["LowRankNormal", "MaternNormal", "SparsePrecisionNormal"]
 
-_FACTOR_TO_SCALE = 0.3  # where it begins
+_FACTOR_TO_SCALE = 0.3  # at the start
 _MOST_LEANING = 2.0
 _MOST_MIXING = 30.0
-_GAIN = 5.0  # of the few numbers that one model has of its own: at the networks' learning rate they would lag behind
+_GAIN = 5.0  # speeds up the few parameters outside networks, which would lag behind at the networks' learning rate
 _SHORTEST, _LONGEST = 0.25, 4.0
 _UNSETTLED = 2.0  # pixels
 _GRID = 40
@@ -53,9 +53,9 @@ class LowRankNormal(Correlated):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns per element 1 number, the mean, or 2 with scale="predicted", the
-        means of all elements first, then raw scales, where 0 means `start`; after these, with factor="predicted",
-        `rank` more, the columns of F one after the other. None where another likelihood brings the network (`Mixed`,
-        `Autoregressive`).
+        means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such that r = 0 gives
+        `start`; after these, with factor="predicted", `rank` more, the columns of F one after the other. None only to
+        ask for `numbers`.
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     rank : int
@@ -122,7 +122,7 @@ class LowRankNormal(Correlated):
         return distributions.LowRankNormal(mean, scale, self.unit * factor, len(self.event), validate_args=False)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Settle floor and start of σ from the training data, and with them where F begins."""
+        """Settle floor and start of σ from the training data, and with them where F starts."""
         notes = super().settle(y, step, latents)
         self._settle_unit()
         return notes
@@ -141,9 +141,9 @@ class SparsePrecisionNormal(Correlated):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns per element 1 number, the mean, or 2 with scale="predicted", the
-        means of all elements first, then raw scales, where 0 means `start`; after these, with neighbours="predicted",
-        one weight per neighbour, each for all elements before the next. None where another likelihood brings the
-        network (`Mixed`, `Autoregressive`).
+        means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such that r = 0 gives
+        `start`; after these, with neighbours="predicted", one weight per neighbour, each for all elements before the
+        next. None only to ask for `numbers`.
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     image_shape : sequence of int or None, default None
@@ -243,9 +243,9 @@ class MaternNormal(Correlated):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns per element 1 number, the mean, or 2 with scale="predicted", the
-        means of all elements first, then raw scales, where 0 means `start`; after these, with white="predicted", one
-        more, whose mean over the image shifts the logit of the white share. None where another likelihood brings the
-        network (`Mixed`, `Autoregressive`).
+        means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such that r = 0 gives
+        `start`; after these, with white="predicted", one more, whose mean over the image shifts the logit of the white
+        share. None only to ask for `numbers`.
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     image_shape : sequence of int or None, default None
@@ -354,7 +354,7 @@ class MaternNormal(Correlated):
         return (low + (high - low) * torch.sigmoid(_GAIN * self.raw_length)).exp()
 
     def nugget_now(self, raw: Tensor | float = 0.0) -> Tensor:
-        """The white share of the field's variance; where it is predicted, at a number of the network."""
+        """The white share of the field's variance; where it is predicted, given a number of the network."""
         return self.nugget_floor + (1 - 2 * self.nugget_floor) * torch.sigmoid(_GAIN * self.raw_nugget + raw)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:

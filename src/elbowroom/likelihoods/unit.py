@@ -117,8 +117,9 @@ class TruncatedNormal(Scaled):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the location, which may lie outside the
-        interval; with scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales,
-        where 0 means `start`. None where another likelihood brings the network (`Mixed`, `Autoregressive`).
+        interval; with scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales r
+        of scale = floor + softplus(r + c), with c such that r = 0 gives `start`. None where another likelihood brings
+        the network (`Mixed`, `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     scale : float or {"shared", "feature", "predicted"}, default "shared"
@@ -200,8 +201,9 @@ class LogitNormal(Scaled):
     ----------
     network : nn.Module or None
         Reads the tensors named in `given` and returns 1 number per element, the mean of logit x; with scale="predicted"
-        2 numbers per element, the means of all elements first, then raw scales, where 0 means `start`. None where
-        another likelihood brings the network (`Mixed`, `Autoregressive`).
+        2 numbers per element, the means of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     scale : float or {"shared", "feature", "predicted"}, default "shared"

@@ -18,7 +18,7 @@ __all__ = ["ConvNet", "ResNet"]
 
 @dataclass(frozen=True)
 class ConvSettings:
-    """What an encoder and its mirror image, a decoder, have in common."""
+    """Settings that an encoder and its mirror image, a decoder, share."""
 
     channels: tuple[int, ...]
     kernel: int
@@ -34,7 +34,7 @@ class ConvSettings:
             raise InputError(f"kernel must be odd, so that every image size can be met; got {self.kernel}.")
 
     def sizes(self, size: int) -> list[int]:
-        """A side of the image before the first step, between steps, and behind the last."""
+        """A side of the image before the first step, between steps, and after the last."""
         sizes = [size]
         for _ in self.channels:
             sizes.append(math.ceil(sizes[-1] / self.stride))
@@ -67,7 +67,7 @@ class Block(nn.Module):
 
 
 class OnFirst(nn.Module):
-    """An activation on the first `size` features or channels; the others pass."""
+    """An activation on the first `size` features or channels; the others are returned as they are."""
 
     def __init__(self, activation: str | None, size: int) -> None:
         super().__init__()

@@ -133,7 +133,7 @@ class Standardise(Preprocess):
         return None if before is None else before / float(self.std.max())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Goes where the model goes, but keeps its 64 bits when the model is made to compute in fewer."""
+        """Follow the model to another device, but keep 64 bits when the model is converted to fewer."""
         before = dict(self._buffers)
         super()._apply(fn, recurse)
         for name, kept in before.items():
@@ -143,14 +143,14 @@ class Standardise(Preprocess):
 
 
 class _Moments:
-    """Means and squares about them, of pieces that are added one by one (Chan, Golub & LeVeque, 1983)."""
+    """Means and sums of squared deviations of data added piece by piece (Chan, Golub & LeVeque, 1983)."""
 
     def __init__(self, like: Tensor) -> None:
         self.count, self.mean, self.squares = (torch.zeros_like(like) for _ in range(3))
         self.low, self.high = torch.full_like(like, math.inf), torch.full_like(like, -math.inf)
 
     def add(self, x: Tensor) -> None:
-        """Take in x [n, *event]; NaN is left out."""
+        """Add x [n, *event]; NaN is left out."""
         values = x.to(self.mean)
         seen = ~values.isnan()
         n = seen.sum(0)
@@ -165,7 +165,7 @@ class _Moments:
         self.high = torch.maximum(self.high, torch.where(seen, values, -math.inf).amax(0))
 
     def std(self) -> Tensor:
-        """Standard deviations (divisor n); 1 where there is one value alone, or none."""
+        """Standard deviations (divisor n); 1 where all values are equal, or there are none."""
         return torch.where(self.high > self.low, (self.squares / self.count.clamp_min(1)).sqrt(), 1.0)
 
 
@@ -200,7 +200,7 @@ class Logit(Preprocess):
         self.alpha = alpha
 
     def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        # α + (1 − 2α)(1 − x) is 1 − s without the cancellation near x = 1.
+        # α + (1 − 2α)(1 − x) is 1 − s without cancellation near x = 1.
         log_s = (self.alpha + (1 - 2 * self.alpha) * x).log()
         log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
         return log_s - log_rest, math.log1p(-2 * self.alpha) - log_s - log_rest

@@ -71,7 +71,7 @@ class _Sleep(Objective):
 
 
 def _draw_from(distribution: Distribution, noise: Tensor) -> Tensor:
-    """A value of the distribution from noise, or, where noise cannot do it, from a generator that it seeds."""
+    """A value drawn from noise or, where the family cannot be, simulated with a generator that the noise seeds."""
     try:
         return draw(distribution, noise)[0]
     except CapabilityError:
