@@ -82,7 +82,7 @@ def test_a_stack_makes_the_steps_and_has_the_state_of_each_alone() -> None:
         together = stack.update(batch, noise, clock)
         each = [engine.update(batch, noise, clock) for engine in alone]
         for name in ("objective", "rate", "distortion", "beta", "p.objective"):
-            torch.testing.assert_close(together[name], torch.stack([record[name] for record in each]))
+            torch.testing.assert_close(together[name], torch.stack([logged[name] for logged in each]))
     for member, engine in enumerate(alone):
         torch.testing.assert_close(stack.state(member), engine.state(0), rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(stack.optimizer_state(member), engine.optimizer_state(0), rtol=1e-10, atol=1e-12)
