@@ -37,8 +37,8 @@ def step(seed: int = 0, beta: float = 1.0) -> TrainingStep:
         er.likelihoods.Normal(Across(LATENTS, D), D, scale="shared"),
     )
     phases = {
-        "q": Phase(Elbo(beta), ("posterior",), lr=1e-2, clip=0.5),
-        "p": Phase(Elbo(beta), ("likelihood",), clip=1.0),
+        "q": Phase(Elbo(beta), parts=("posterior",), lr=1e-2, clip=0.5),
+        "p": Phase(Elbo(beta), parts=("likelihood",), clip=1.0),
     }
     return TrainingStep(vae.double(), Procedure(phases)).train()
 
@@ -82,7 +82,7 @@ def test_a_stack_makes_the_steps_and_has_the_state_of_each_alone() -> None:
         together = stack.update(batch, noise, clock)
         each = [engine.update(batch, noise, clock) for engine in alone]
         for name in ("objective", "rate", "distortion", "beta", "p.objective"):
-            torch.testing.assert_close(together[name], torch.stack([record[name] for record in each]))
+            torch.testing.assert_close(together[name], torch.stack([logged[name] for logged in each]))
     for member, engine in enumerate(alone):
         torch.testing.assert_close(stack.state(member), engine.state(0), rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(stack.optimizer_state(member), engine.optimizer_state(0), rtol=1e-10, atol=1e-12)

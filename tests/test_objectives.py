@@ -31,7 +31,7 @@ def one_example(draws: int, vae: er.VAE) -> tuple[Batch, dict[str, torch.Tensor]
 def test_rate_and_distortion_equal_quadrature_with_scipy() -> None:
     vae = linear_vae()
     batch, noise = one_example(200_000, vae)
-    loss = TrainingStep(vae, Elbo(beta=1.0, kl="closed"))(batch, noise, END).record
+    loss = TrainingStep(vae, Elbo(beta=1.0, kl="closed"))(batch, noise, END).logged
     with torch.no_grad():
         q = vae.posterior["z"]({"x": batch.x[None]})
         mean, std = q.mean.item(), q.stddev.item()
@@ -86,12 +86,13 @@ def test_the_total_is_distortion_plus_weight_times_rate() -> None:
     batch, noise = one_example(7, vae)
     objective = Elbo(beta=3.0, warmup=4)
     for step, weight in ((0.0, 0.0), (2.0, 1.5), (math.inf, 3.0)):
-        total, _, record, moved = TrainingStep(vae, objective)(batch, noise, torch.tensor(step))
-        assert record["beta"].item() == weight
+        loss = TrainingStep(vae, objective)(batch, noise, torch.tensor(step))
+        total, logged, moved = loss.total, loss.logged, loss.moved
+        assert logged["beta"].item() == weight
         assert not moved
-        assert total.item() == pytest.approx((record["distortion"] + weight * record["rate"]).item())
-        assert record["objective"].item() == total.item()
-        assert not record["objective"].requires_grad
+        assert total.item() == pytest.approx((logged["distortion"] + weight * logged["rate"]).item())
+        assert logged["objective"].item() == total.item()
+        assert not logged["objective"].requires_grad
 
 
 def test_beta_one_is_the_negative_bound_of_the_evidence_room() -> None:

@@ -119,7 +119,7 @@ def test_the_multiplier_follows_the_moving_average_of_the_violation() -> None:
         violation = -terms.log_likelihood.mean().item() - objective.tolerance.item()
         total = terms.rate().mean().item() + math.exp(log_multiplier) * violation
         assert loss.total.item() == pytest.approx(total, rel=1e-12)
-        assert loss.record["multiplier"].item() == pytest.approx(math.exp(log_multiplier))
+        assert loss.logged["multiplier"].item() == pytest.approx(math.exp(log_multiplier))
         average = violation if math.isnan(average) else 0.8 * average + 0.2 * violation
         log_multiplier += 0.3 * min(max(average, -1.0), 1.0)
         log_multiplier = min(max(log_multiplier, -math.log(2)), math.log(2))
@@ -205,7 +205,7 @@ def test_sleep_alone_teaches_q_the_exact_posterior() -> None:
     with torch.no_grad():
         vae.posterior["z"].network.weight[1].zero_()  # the exact spread does not depend on x
     sleep = WakeSleep()["sleep"].objective
-    how = Procedure({"sleep": Phase(sleep, ("posterior",))})
+    how = Procedure({"sleep": Phase(sleep, parts=("posterior",))})
     er.fit(vae, data, how, epochs=40, batch_size=100, lr=3e-2, lr_final=1e-3, select="last", progress=False)
     points = Batch(vae.sample(50), torch.arange(50))  # where q was taught
     exact = er.exact.LinearVAE(vae).posterior(points)
@@ -257,7 +257,7 @@ def test_the_critic_finds_the_total_correlation_of_a_normal() -> None:
     rho = 0.8
     vae, data = copying(rho, 8_000)
     how = TotalCorrelation(Quadratic().double(), weight=3.0)
-    critic = Procedure({"vae": Phase(Elbo(), ("likelihood",)), "critic": how["critic"]})
+    critic = Procedure({"vae": Phase(Elbo(), parts=("likelihood",)), "critic": how["critic"]})
     critic["critic"].lr, critic["critic"].betas = 5e-2, (0.9, 0.999)
     er.fit(vae, data, critic, epochs=50, batch_size=1_000, lr=1e-3, lr_final=1e-3, select="last", progress=False)
     batch = data.train.rows(slice(None))
@@ -265,12 +265,12 @@ def test_the_critic_finds_the_total_correlation_of_a_normal() -> None:
     noise = step.keyed_noise(1, batch.index, 0)
     with torch.no_grad():
         z = vae(batch, noise).z["z"][0]
-        record = step(batch, noise, END, "vae").record
+        logged = step(batch, noise, END, "vae").logged
     correlation = np.corrcoef(z.numpy().T)[0, 1]
     exact = -0.5 * math.log(1 - correlation**2)
     # At the optimum the logit is the log ratio; its mean over 8,000 draws is that of their own correlation.
-    assert record["tc"].item() == pytest.approx(exact, abs=0.03)
-    assert record["normal_tc"].item() == pytest.approx(exact, rel=1e-3)
+    assert logged["tc"].item() == pytest.approx(exact, abs=0.03)
+    assert logged["normal_tc"].item() == pytest.approx(exact, rel=1e-3)
 
 
 def test_the_critics_loss_and_the_penalty_are_what_the_source_says() -> None:

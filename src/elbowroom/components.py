@@ -1,4 +1,4 @@
-"""The one kind of component: a module from named tensors to a distribution."""
+"""Components, the parts of a model: modules from named tensors to a distribution."""
 
 import math
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
@@ -15,7 +15,30 @@ __all__ = ["Blocks", "Component", "as_event", "at_least_two"]
 
 
 def as_event(event: int | Sequence[int], what: str) -> tuple[int, ...]:
-    """An event shape from a size or a shape; every entry is at least 1."""
+    """An event shape from a size or a shape.
+
+    Parameters
+    ----------
+    event : int or sequence of int
+        The shape of one draw; a number n stands for (n,).
+    what : str
+        What is checked, as the error names it.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
+
+    Raises
+    ------
+    InputError
+        For an empty shape, or an entry below 1.
+
+    Examples
+    --------
+    >>> as_event(3, "A prior"), as_event([1, 8, 8], "A likelihood")
+    ((3,), (1, 8, 8))
+    """
     shape = (event,) if isinstance(event, int) else tuple(event)
     if not shape or min(shape) < 1:
         raise InputError(f"{what} needs a size of 1 or more; got {event!r}.")
@@ -23,23 +46,76 @@ def as_event(event: int | Sequence[int], what: str) -> tuple[int, ...]:
 
 
 def at_least_two(classes: int) -> int:
-    """A number of classes."""
+    """A number of classes, checked.
+
+    Parameters
+    ----------
+    classes : int
+        The number of classes of a block.
+
+    Returns
+    -------
+    int
+        The same number.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 classes.
+
+    Examples
+    --------
+    >>> at_least_two(10)
+    10
+    """
     if classes < 2:
         raise InputError(f"A Categorical block needs at least 2 classes; got {classes}.")
     return classes
 
 
 class Component(nn.Module):
-    """Named tensors → distribution: prior, posterior block and likelihood alike.
+    """A part of a model, from named tensors to a distribution: a prior, a posterior block or a likelihood.
 
-    event: shape of one draw; noise_shape: shape of the standard-normal noise of one draw; given: the names the
-    network reads, in the order of its arguments; classes: of a posterior block whose classes a pass lays out
-    and sums over; 1 for a block that is drawn.
+    A subclass defines `forward(given)`.
+
+    Parameters
+    ----------
+    event : int or sequence of int
+        Shape of one draw; a number n stands for (n,).
+    given : sequence of str, default ()
+        Names of the tensors that the network reads, in the order of its arguments.
+    network : nn.Module or None, default None
+        From ordinary batches [N, …] of these tensors to numbers [N, …]; None for a component without a network.
+
+    Attributes
+    ----------
+    event : tuple of int
+        Shape of one draw.
+    noise_shape : tuple of int
+        Shape of the standard-normal noise of one draw.
+    classes : int
+        Number of classes of a posterior block over classes, which a pass sums over; 1 for a block that is drawn.
+
+    Raises
+    ------
+    InputError
+        For an empty event, or one with an entry below 1.
+
+    Examples
+    --------
+    >>> from torch.distributions import Independent, Normal
+    >>> class Narrow(Component):
+    ...     def forward(self, given):
+    ...         return Independent(Normal(torch.zeros(1, 1, *self.event), 0.1), 1)
+    >>> Narrow(2)({}).event_shape
+    torch.Size([2])
     """
 
     classes: int = 1
 
-    def __init__(self, event: int | Sequence[int], given: Sequence[str] = (), network: nn.Module | None = None) -> None:
+    def __init__(
+        self, event: int | Sequence[int], *, given: Sequence[str] = (), network: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.event = as_event(event, type(self).__name__)
         self.noise_shape = self.event
@@ -47,23 +123,64 @@ class Component(nn.Module):
         self.network = network
 
     def forward(self, given: Given) -> Distribution:
-        """The distribution given the named tensors, each [draws or 1, batch, *event]."""
+        """The distribution given the named tensors.
+
+        Parameters
+        ----------
+        given : Given
+            Tensors [draws or 1, batch, *event] by name: "x", latent blocks, contexts.
+
+        Returns
+        -------
+        Distribution
+            With batch shape [draws or 1, batch or 1] and the component's event.
+        """
         raise NotImplementedError
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Take from the training data [n, *event] what was left to them; returns notes for the user."""
+        """Take from the training data what was left open, before training.
+
+        Parameters
+        ----------
+        y : Tensor
+            Preprocessed training data, [n, *event].
+        step : float or None
+            Step of the grid that y lies on; None where there is no grid.
+        latents : int
+            Number of latent dimensions of the model.
+
+        Returns
+        -------
+        list of str
+            What was settled, in sentences for the user.
+        """
         if isinstance(self.network, Standardised) and self.given[:1] == ("x",):
             self.network.settle(y)
         return []
 
     def state_words(self) -> list[str]:
-        """What was settled or learned and a person would ask for, in a few words each: a scale, its floor."""
+        """What was settled or learned and a reader would ask for, in a few words each: a scale, its floor."""
         return []
 
     def parameters_from(self, given: Given, parts: int) -> tuple[Tensor, ...]:
-        """Run the network on ordinary batches: `parts` tensors [draws, batch, *event].
+        """The network's output as tensors of the event's shape.
 
-        Raises InputError for a name that is not there or an output of another size.
+        Parameters
+        ----------
+        given : Given
+            Tensors [draws or 1, batch, *event] by name.
+        parts : int
+            Numbers per element; the network returns all elements of the first part, then all of the second, and so on.
+
+        Returns
+        -------
+        tuple of Tensor
+            `parts` tensors [draws, batch, *event].
+
+        Raises
+        ------
+        InputError
+            For a name that is not in `given`, or an output of another size.
         """
         out = self.numbers_from(given, parts * math.prod(self.event))
         if parts == 1:
@@ -71,10 +188,27 @@ class Component(nn.Module):
         return out.view(*out.shape[:2], parts, *self.event).unbind(2)
 
     def numbers_from(self, given: Given, numbers: int) -> Tensor:
-        """Run the network on ordinary batches: [draws, batch, numbers].
+        """The network's output on the named tensors.
 
-        The inputs are broadcast to one [draws, batch], flattened to [N, ...], and the network's output [N, ...] is
-        flattened per example. Raises InputError for a name that is not there or an output of another size.
+        The tensors are broadcast to one [draws, batch] and flattened to [N, …]; the network's output [N, …] is
+        flattened per example.
+
+        Parameters
+        ----------
+        given : Given
+            Tensors [draws or 1, batch, *event] by name.
+        numbers : int
+            Numbers per example that the network is to return.
+
+        Returns
+        -------
+        Tensor
+            [draws, batch, numbers].
+
+        Raises
+        ------
+        InputError
+            For a name that is not in `given`, or an output of another size.
         """
         assert self.network is not None
         inputs = self._inputs(given)
@@ -101,7 +235,23 @@ class Component(nn.Module):
 
 
 class Blocks(nn.ModuleDict):
-    """Components by the name of the latent block they are over; a lone component is the block "z"."""
+    """Components by the name of the latent block they are over.
+
+    Parameters
+    ----------
+    part : Component or Mapping[str, Component]
+        Components by name, in order; a single component is the block "z".
+
+    Raises
+    ------
+    InputError
+        For a name that is empty, has a dot or is an attribute of torch's ModuleDict.
+
+    Examples
+    --------
+    >>> list(Blocks({"top": Component(2), "z": Component(3)}))
+    ['top', 'z']
+    """
 
     def __init__(self, part: Component | Mapping[str, Component]) -> None:
         blocks = {"z": part} if isinstance(part, Component) else dict(part)

@@ -19,12 +19,31 @@ _FLOWS = {"maf": "MAF", "nsf": "NSF"}
 
 @described("categorical-posterior")
 class Categorical(Component):
-    """q(y | x) over classes, y one-hot [classes]: the network returns a logit per class.
+    """q(y | x) over classes; y is one-hot, [classes].
 
-    A pass lays all classes out beside each draw, and every term of `Terms` is a sum over them, weighted by q: exact,
-    and so is its gradient, at the price of as many passes of the decoder.
-    Source: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models", 2014.
+    Classes are not drawn: a pass evaluates the decoder at every class and weights every term by q, which is exact, and
+    so is its gradient, at the cost of `classes` passes of the decoder.
 
+    Parameters
+    ----------
+    network : nn.Module
+        Reads the tensors named in `given` and returns one number per class: its logit.
+    classes : int
+        Number of classes, 2 or more.
+    given : sequence of str, default ("x",)
+        Names of the tensors that the network reads, in the order of its arguments: "x", contexts, earlier blocks.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 classes.
+
+    References
+    ----------
+    Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models" (2014).
+
+    Examples
+    --------
     >>> import torch
     >>> q = Categorical(nn.Linear(3, 4), 4)
     >>> q({"x": torch.zeros(1, 5, 3)}).mean.sum(-1).shape
@@ -32,7 +51,7 @@ class Categorical(Component):
     """
 
     def __init__(self, network: nn.Module, classes: int, *, given: Sequence[str] = ("x",)) -> None:
-        super().__init__(at_least_two(classes), given, network)
+        super().__init__(at_least_two(classes), given=given, network=network)
         self.classes = classes
 
     def forward(self, given: Given) -> Distribution:
@@ -43,12 +62,34 @@ class Categorical(Component):
 
 @described("diagonal-normal")
 class DiagonalNormal(Component):
-    """N(μ(x), diag σ²(x)): the network returns μ and a raw spread, two numbers per element.
+    """The usual Gaussian encoder, q(z | x) = N(μ(x), diag σ²(x)).
 
-    spread: "softplus" makes the *variance* softplus(raw) + floor; "exp" makes it exp(2·raw) + floor, that is, the
-    standard deviation exp(raw) when the floor is 0. floor: of the variance; 0 invites NaN (see
-    `benchmarks/nan_rates.py`).
+    Parameters
+    ----------
+    network : nn.Module
+        Reads the tensors named in `given` and returns 2 numbers per element of the event, the μ of all elements first,
+        then their raw standard deviations, which `spread` makes positive.
+    event : int or sequence of int
+        Shape of one draw; a number n stands for (n,).
+    given : sequence of str, default ("x",)
+        Names of the tensors that the network reads, in the order of its arguments: "x", contexts, earlier blocks.
+    spread : {"softplus", "exp"}, default "softplus"
+        How the raw number becomes the variance σ². "softplus": softplus(raw) + floor. "exp": exp(2 · raw) + floor, so
+        that raw is the logarithm of the standard deviation where the floor is 0.
+    floor : float, default 1e-5
+        Least variance. With 0, training can end in NaN (measured in `benchmarks/nan_rates.py`).
 
+    Raises
+    ------
+    InputError
+        For another word, or a negative floor.
+
+    References
+    ----------
+    Kingma & Welling, "Auto-Encoding Variational Bayes" (2014).
+
+    Examples
+    --------
     >>> import torch
     >>> q = DiagonalNormal(nn.Linear(3, 4), 2)
     >>> q({"x": torch.zeros(1, 5, 3)}).event_shape
@@ -64,7 +105,7 @@ class DiagonalNormal(Component):
         spread: Literal["softplus", "exp"] = "softplus",
         floor: float = 1e-5,
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         one_of("spread", spread, ("softplus", "exp"))
         if floor < 0:
             raise InputError(f"The floor of a variance cannot be negative; got {floor}.")
@@ -73,7 +114,7 @@ class DiagonalNormal(Component):
     def forward(self, given: Given) -> Distribution:
         """q with batch shape [draws or 1, batch]."""
         mean, raw = self.parameters_from(given, 2)
-        raw = raw.contiguous()  # the transcendental functions take a quarter of the time on whole rows
+        raw = raw.contiguous()  # softplus and exp take a quarter of the time on contiguous rows
         variance = (softplus(raw) if self.spread == "softplus" else (2 * raw).exp()) + self.floor
         return Independent(Normal(mean, variance.sqrt(), validate_args=False), len(self.event), False)
 
@@ -82,34 +123,38 @@ class DiagonalNormal(Component):
 class Flow(Component):
     """q(z | x) by a normalizing flow from zuko: a standard normal, transformed as a function of x.
 
-    The KL is sampled, and the mean that `VAE.encode` gives is one over draws, as a flow has neither in closed form.
+    A flow has neither KL nor mean in closed form: the KL is sampled, and `VAE.encode` gives a mean over draws.
 
     Parameters
     ----------
     network : nn.Module
-        Reads `given` and returns `context` numbers per example, which the flow is conditioned on.
-    event : int
-        Number of latent dimensions.
-    context : int
-        How many numbers the network returns.
-    flow : str or nn.Module
-        "nsf" (rational-quadratic splines, the default) or "maf" (affine), both as coupling layers, so that a draw costs
-        what a log-density costs; or a conditional zuko flow of your own.
-    transforms : int
-        Layers of a flow that is named; default 3.
-    hidden : sequence of int
-        Hidden widths of each layer's network; default (64, 64).
-    given : sequence of str
-        Names that the network reads; default ("x",).
+        Reads the tensors named in `given` and returns `context` numbers per example, which the flow is conditioned on.
+    event : int or sequence of int
+        Number of latent dimensions: n or (n,).
+    context : int, default 32
+        Numbers per example that the network returns.
+    flow : str or nn.Module, default "nsf"
+        "nsf" (rational-quadratic splines) or "maf" (affine), both as coupling layers, so that a draw costs what a
+        log-density costs; or a conditional zuko flow of your own.
+    transforms : int, default 3
+        Number of layers of a flow that is named.
+    hidden : sequence of int, default (64, 64)
+        Hidden widths of each layer's network, of a flow that is named.
+    given : sequence of str, default ("x",)
+        Names of the tensors that the network reads, in the order of its arguments: "x", contexts, earlier blocks.
 
     Raises
     ------
     InputError
-        For another word, or a network that returns another number of outputs.
+        For another word, an event that is not one row, or a network that returns another number of outputs.
 
-    Sources: Rezende & Mohamed, "Variational inference with normalizing flows", 2015; Durkan et al., "Neural spline
-    flows", 2019.
+    References
+    ----------
+    Rezende & Mohamed, "Variational inference with normalizing flows" (2015).
+    Durkan et al., "Neural spline flows" (2019).
 
+    Examples
+    --------
     >>> import torch
     >>> q = Flow(nn.Linear(3, 8), 2, context=8)
     >>> q({"x": torch.zeros(1, 5, 3)}).event_shape
@@ -127,7 +172,7 @@ class Flow(Component):
         hidden: Sequence[int] = (64, 64),
         given: Sequence[str] = ("x",),
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         if isinstance(flow, str) and flow not in _FLOWS:
             raise InputError(f"flow must be {' or '.join(map(repr, _FLOWS))}, or a zuko flow; got {flow!r}.")
         if len(self.event) > 1:

@@ -19,11 +19,30 @@ __all__ = ["Categorical", "Mixture", "StandardNormal", "Vamp"]
 
 @described("categorical-prior")
 class Categorical(Component):
-    """p(y) over classes, y one-hot [classes].
+    """p(y) over classes; y is one-hot, [classes].
 
-    probabilities: one per class, fixed; None learns them, beginning at equal ones. With a network, which reads `given`
-    (contexts, earlier blocks) and returns a logit per class, they depend on what it reads.
+    The class probabilities are fixed, learned, or returned by a network.
 
+    Parameters
+    ----------
+    classes : int
+        Number of classes, 2 or more.
+    probabilities : sequence of float or None, default None
+        Fixed positive probabilities, one per class, that add to 1. None learns them, starting at equal ones, or takes
+        them from the network.
+    network : nn.Module or None, default None
+        Reads the tensors named in `given` and returns one number per class: its logit.
+    given : sequence of str, default ()
+        Names of the tensors that the network reads, in the order of its arguments: contexts and earlier blocks. Empty
+        without a network.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 classes, probabilities that do not fit, or a network without `given` or beside probabilities.
+
+    Examples
+    --------
     >>> Categorical(2, probabilities=[0.25, 0.75])({}).mean
     tensor([[[0.2500, 0.7500]]])
     """
@@ -38,7 +57,7 @@ class Categorical(Component):
         network: nn.Module | None = None,
         given: Sequence[str] = (),
     ) -> None:
-        super().__init__(at_least_two(classes), given, network)
+        super().__init__(at_least_two(classes), given=given, network=network)
         if (network is None) != (not given) or (network is not None and probabilities is not None):
             raise InputError("A Categorical prior has a network that reads what is in `given`, or neither of the two.")
         if probabilities is not None:
@@ -63,8 +82,15 @@ def _check_probabilities(probabilities: Sequence[float], classes: int) -> None:
 
 @described("standard-normal")
 class StandardNormal(Component):
-    """N(0, I) over an event.
+    """The standard normal N(0, I) over a latent block.
 
+    Parameters
+    ----------
+    event : int or sequence of int
+        Shape of one draw; a number n stands for (n,).
+
+    Examples
+    --------
     >>> StandardNormal(2)({}).log_prob(torch.zeros(1, 1, 2)).exp()      # 1 / 2π
     tensor([[0.1592]])
     """
@@ -82,26 +108,30 @@ class StandardNormal(Component):
 
 @described("mixture-prior")
 class Mixture(Component):
-    """A learned mixture of Gaussians with diagonal covariances over the latent, weights learned too.
+    """A learned mixture of Gaussians with diagonal covariances and learned weights.
 
-    Its KL from q is sampled, and it is simulated, not drawn from noise: a draw has no gradient.
+    Its KL from q has no closed form and is sampled. Draws of it carry no gradient.
 
     Parameters
     ----------
     event : int or sequence of int
-        Shape of one draw.
-    components : int
-        Number of Gaussians; default 10. Their means begin at draws of N(0, I), their standard deviations at 1.
-    floor : float
-        Least standard deviation of a component; default 0.01. Without one, a component can shrink onto a single code.
+        Shape of one draw; a number n stands for (n,).
+    components : int, default 10
+        Number of Gaussians. Their means start at draws of N(0, I), their standard deviations at 1.
+    floor : float, default 0.01
+        Least standard deviation of a component. Without one, a component can shrink onto a single code.
 
     Raises
     ------
     InputError
         For fewer than one component or a floor that is not positive.
 
-    Source: Dilokthanakul et al., "Deep unsupervised clustering with Gaussian mixture variational autoencoders", 2016.
+    References
+    ----------
+    Dilokthanakul et al., "Deep unsupervised clustering with Gaussian mixture variational autoencoders" (2016).
 
+    Examples
+    --------
     >>> Mixture(2, components=3)({}).log_prob(torch.zeros(4, 5, 2)).shape
     torch.Size([4, 5])
     """
@@ -124,26 +154,30 @@ class Mixture(Component):
 
 @described("vamp-prior")
 class Vamp(Component):
-    """The VampPrior: the mean of q(z | u) over learned pseudo-inputs u, q being the model's own posterior block.
+    """The VampPrior: the mean of q(z | u) over learned pseudo-inputs u, with q the model's own posterior.
 
-    The posterior is shared, not copied: it is trained through both, and is one network after save and load.
+    The posterior is shared, not copied: it is trained through both places and stays one network after save and load.
 
     Parameters
     ----------
     posterior : Component
-        The model's posterior block itself, which reads "x" alone; its draws are numbers.
+        The model's posterior block itself, which reads "x" alone and is not over classes.
     inputs : int or sequence of int
         Shape of one x, as preprocessed.
-    pseudo_inputs : int
-        How many; default 100. `fit` lets them begin at training examples, evenly spread over their order.
+    pseudo_inputs : int, default 100
+        Number of pseudo-inputs. `fit` starts them at training examples, evenly spaced in their order.
 
     Raises
     ------
     InputError
         For a posterior block that reads anything else, or fewer than one pseudo-input.
 
-    Source: Tomczak & Welling, "VAE with a VampPrior", 2018.
+    References
+    ----------
+    Tomczak & Welling, "VAE with a VampPrior" (2018).
 
+    Examples
+    --------
     >>> from elbowroom.posteriors import DiagonalNormal
     >>> Vamp(DiagonalNormal(nn.Linear(3, 4), 2), 3)({}).log_prob(torch.zeros(4, 5, 2)).shape
     torch.Size([4, 5])
@@ -168,7 +202,7 @@ class Vamp(Component):
         return MixtureSameFamily(TorchCategorical(logits=weights, validate_args=False), each, validate_args=False)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Begin at training examples y [n, *event], as preprocessed."""
+        """Start the pseudo-inputs at training examples y [n, *event], as preprocessed."""
         count = self.pseudo_inputs.shape[1]
         with torch.no_grad():
             self.pseudo_inputs.copy_(y[torch.arange(count) * len(y) // count].unsqueeze(0))

@@ -1,4 +1,4 @@
-"""What the house asks of a distribution: a draw from given noise, a simulation, a divergence, its capabilities."""
+"""What models ask of a distribution: a draw from given noise, a simulation, a KL divergence, its capabilities."""
 
 import lazy_loader
 

@@ -35,11 +35,32 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 @singledispatch
 def draw(distribution: Distribution, noise: Tensor) -> Draw:
-    """The value that standard-normal `noise` [draws, batch, *noise_shape] becomes, and its log-density (nats).
+    """The value that standard-normal noise becomes, and its log-density.
 
-    The value is reparameterised: gradients reach the distribution's parameters. Any family with an `icdf` works
-    through it; raises CapabilityError where there is none.
+    The value is reparameterised: gradients reach the distribution's parameters. Any family with an `icdf` works through
+    it; others are registered with `draw.register`.
 
+    Parameters
+    ----------
+    distribution : Distribution
+        What is drawn from, with batch shape [draws or 1, batch or 1].
+    noise : Tensor
+        Standard normals, [draws, batch, *noise_shape].
+
+    Returns
+    -------
+    value : Tensor
+        [draws, batch, *event].
+    log_density : callable
+        Without arguments; returns the log-density of the value, [draws, batch], in nats.
+
+    Raises
+    ------
+    CapabilityError
+        For a family that cannot be drawn from noise.
+
+    Examples
+    --------
     >>> value, log_density = draw(torch.distributions.Normal(torch.tensor(1.0), 2.0), torch.tensor(0.5))
     >>> value.item(), round(log_density().item(), 3)
     (2.0, -1.737)
@@ -58,7 +79,7 @@ def _(distribution: Normal, noise: Tensor) -> Draw:
 
 @draw.register
 def _(distribution: Laplace, noise: Tensor) -> Draw:
-    # Each tail by its own log-probability: 1 − Φ has no digits left where Φ nears 1.
+    # Each tail by its own log-probability: 1 − Φ loses all digits where Φ is near 1.
     size = -(math.log(2.0) + log_ndtr(-noise.abs()))
     scale = distribution.scale
     return distribution.loc + scale * noise.sign() * size, lambda: -size - (2 * scale).log()
@@ -102,24 +123,40 @@ def _(distribution: OneHotCategorical, noise: Tensor) -> Draw:
 
 @singledispatch
 def simulate(distribution: Distribution, generator: Generator) -> Tensor:
-    """A random value of the distribution's full shape, from a generator; carries no gradient.
+    """A random value of a distribution, from a generator; it carries no gradient.
 
-    Any distribution will do that can be drawn from noise, or that has a `sample` of its own. Raises CapabilityError,
-    in words, for one that has neither.
+    Parameters
+    ----------
+    distribution : Distribution
+        Any that can be drawn from noise or has a `sample` of its own.
+    generator : Generator
+        Source of randomness.
 
+    Returns
+    -------
+    Tensor
+        A value of the distribution's full shape, [*batch, *event].
+
+    Raises
+    ------
+    CapabilityError
+        For a distribution that has neither.
+
+    Examples
+    --------
     >>> simulate(torch.distributions.Bernoulli(torch.tensor([0.0, 1.0])), torch.Generator())
     tensor([0., 1.])
     """
     if "draw" not in capabilities(distribution):
-        return _sampled(distribution, generator)
+        return _own_sample(distribution, generator)
     shape = distribution.batch_shape + distribution.event_shape
     noise = torch.randn(shape, generator=generator, device=generator.device)
     return draw(distribution, noise)[0].detach()
 
 
 @torch.no_grad()
-def _sampled(distribution: Distribution, generator: Generator) -> Tensor:
-    """By the distribution's own `sample`, whose random state comes from the generator and goes back as it was."""
+def _own_sample(distribution: Distribution, generator: Generator) -> Tensor:
+    """A value from the distribution's own `sample`, seeded by the generator; the global random state is restored."""
     device = generator.device
     seed = int(torch.randint(2**62, (), generator=generator, device=device))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

@@ -7,10 +7,23 @@ __all__ = ["kl"]
 
 
 def kl(q: Distribution, p: Distribution) -> Tensor | None:
-    """KL(q ‖ p) in nats per element, [draws, batch, *event], or [draws, batch] where q does not factorise.
+    """KL(q ‖ p) in closed form, per element where both distributions factorise.
 
-    None where no closed form is registered with torch.
+    Parameters
+    ----------
+    q : Distribution
+        The posterior.
+    p : Distribution
+        The prior.
 
+    Returns
+    -------
+    Tensor or None
+        In nats: [draws, batch, *event], or [draws, batch] where q does not factorise. None where torch has no closed
+        form.
+
+    Examples
+    --------
     >>> import torch
     >>> from torch.distributions import Normal
     >>> kl(Normal(torch.tensor(1.0), 1.0), Normal(torch.tensor(0.0), 1.0))
@@ -22,7 +35,7 @@ def kl(q: Distribution, p: Distribution) -> Tensor | None:
         and q.reinterpreted_batch_ndims == p.reinterpreted_batch_ndims
     ):
         q, p = q.base_dist, p.base_dist
-    if isinstance(q, OneHotCategorical) and isinstance(p, OneHotCategorical):  # torch's own does not stack
+    if isinstance(q, OneHotCategorical) and isinstance(p, OneHotCategorical):  # vmap cannot run torch's own
         return (q.probs * (q.logits - p.logits)).sum(-1)
     try:
         return kl_divergence(q, p)

@@ -1,4 +1,4 @@
-"""Distributions whose elements are read one after another, each given those that have been."""
+"""Distributions whose elements each depend on the elements before them."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -14,15 +14,27 @@ __all__ = ["Autoregressive"]
 
 
 class Autoregressive(Distribution):
-    """log p(x) = Σ_i log p(x_i | the elements known before i).
+    """A distribution by the chain rule: log p(x) = Σ_i log p(x_i | the elements before i).
 
-    conditional: from a value [..., *event] and the positions [n] of some elements in the flat event (None: all) to
-    their distribution [*batch, n], given what is known before each of them, which alone it may read. fronts: the
-    positions in an order of drawing, in groups whose elements do not read each other. like: a tensor of the dtype and
-    on the device of draws. Exact: a log-density in one evaluation over all elements, a draw in as many as there are
-    fronts. The mean is no finite sum, and is not offered:
-    where elements are numbers, draws estimate it.
+    The log-density takes one evaluation over all elements, a draw one per front. The mean has no closed form; where
+    elements are numbers, draws estimate it.
 
+    Parameters
+    ----------
+    conditional : callable
+        From a value [..., *event] and the positions [n] of some elements in the flat event (None: all) to their
+        distribution [*batch, n]. It may read only the elements that come before each of them.
+    fronts : sequence of Tensor
+        The positions in an order of drawing, in groups whose elements do not depend on each other.
+    batch_shape : Size
+        Shape of a batch.
+    event_shape : Size
+        Shape of one x.
+    like : Tensor
+        A tensor of the type and on the device of draws; its values do not matter.
+
+    Examples
+    --------
     >>> def walk(x, at):                                              # x_1 = x_0 + noise
     ...     before = torch.stack([torch.zeros_like(x[..., 0]), x[..., 0]], -1)
     ...     return torch.distributions.Normal(before if at is None else before[..., at], 1.0)

@@ -1,4 +1,4 @@
-"""The Bernoulli of binary data, whose log-probability is cheap where no gradient is asked for."""
+"""The Bernoulli of binary data, whose log-probability is cheap where no gradient is needed."""
 
 import torch
 from torch import Tensor
@@ -11,11 +11,24 @@ _THRESHOLD = 40.0  # beyond it softplus(v) = v to the last digit of a float64
 
 
 class BinaryBernoulli(Bernoulli):
-    """A Bernoulli that is only asked about the values 0 and 1: log p(x) = −softplus((1 − 2x) · logit).
+    """A Bernoulli for binary data, log p(x) = −softplus((1 − 2x) · logit).
 
-    Right to the last digits of 1 at every logit, in two passes over memory instead of five. Where gradients are asked
-    for, torch's own form stays, whose backward is the cheaper one.
+    Parameters
+    ----------
+    probs : Tensor or None, default None
+        Probabilities of a 1; give these or `logits`.
+    logits : Tensor or None, default None
+        Their logits.
+    validate_args : bool or None, default None
+        Whether torch checks arguments and values.
 
+    Notes
+    -----
+    Exact to rounding at every logit, in two passes over memory instead of five. Where gradients are needed, torch's own
+    form is used, whose backward pass is cheaper.
+
+    Examples
+    --------
     >>> with torch.no_grad():
     ...     BinaryBernoulli(logits=torch.tensor([-1e3, 1e3])).log_prob(torch.tensor([1.0, 1.0])).tolist()
     [-1000.0, -0.0]

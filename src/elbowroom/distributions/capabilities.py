@@ -1,4 +1,4 @@
-"""What a distribution can do: estimators, sampling modes and coders ask for capabilities, not for classes."""
+"""What a distribution can do: estimators, sampling and coding ask for capabilities, not for classes."""
 
 from functools import singledispatch
 from typing import Any, Literal
@@ -27,8 +27,22 @@ drawn from standard-normal noise, with a gradient where draws are numbers."""
 
 @singledispatch
 def capabilities(distribution: Distribution) -> frozenset[Capability]:
-    """The capabilities of a distribution; what a class defines, unless it is registered otherwise.
+    """What a distribution can do.
 
+    By default what its class defines; `declare` registers something else.
+
+    Parameters
+    ----------
+    distribution : Distribution
+        Any distribution.
+
+    Returns
+    -------
+    frozenset of str
+        Some of "mean", "variance", "moments", "cdf", "icdf", "draw", "enumerate", "stack"; see `Capability`.
+
+    Examples
+    --------
     >>> import torch
     >>> "icdf" in capabilities(torch.distributions.Poisson(torch.tensor(2.0)))
     False
@@ -44,7 +58,15 @@ def capabilities(distribution: Distribution) -> frozenset[Capability]:
 
 
 def declare(kind: type[Distribution], *can: Capability) -> None:
-    """Register what every distribution of a class can do."""
+    """Register what every distribution of a class can do.
+
+    Parameters
+    ----------
+    kind : type
+        A class of distributions.
+    *can : str
+        Its capabilities.
+    """
     capabilities.register(kind, lambda _: frozenset(can))
 
 
@@ -69,7 +91,27 @@ def _(distribution: MixtureSameFamily) -> frozenset[Capability]:
 
 
 def require(distribution: Distribution, capability: Capability) -> None:
-    """Raise CapabilityError, in words, where the distribution lacks the capability."""
+    """Raise an error in words where a distribution lacks a capability.
+
+    Parameters
+    ----------
+    distribution : Distribution
+        Any distribution.
+    capability : str
+        One of those that `capabilities` returns.
+
+    Raises
+    ------
+    CapabilityError
+        Where it is lacking.
+
+    Examples
+    --------
+    >>> import torch
+    >>> require(Poisson(torch.tensor(2.0)), "icdf")
+    Traceback (most recent call last):
+    elbowroom.numerics.errors.CapabilityError: Poisson has no icdf; it offers: mean, stack, variance.
+    """
     has = capabilities(distribution)
     if capability not in has:
         for group in getattr(distribution, "groups", ()):
@@ -84,8 +126,23 @@ def require(distribution: Distribution, capability: Capability) -> None:
 def on_real_line(distribution: Distribution) -> bool:
     """Whether every element of a draw may be any real number.
 
-    Raises CapabilityError, in words, where the distribution does not say its support.
+    Parameters
+    ----------
+    distribution : Distribution
+        Any distribution.
 
+    Returns
+    -------
+    bool
+        False for a bounded or discrete support.
+
+    Raises
+    ------
+    CapabilityError
+        Where the distribution does not say its support.
+
+    Examples
+    --------
     >>> import torch
     >>> on_real_line(Normal(torch.zeros(2), 1.0)), on_real_line(Poisson(torch.ones(2)))
     (True, False)
@@ -105,11 +162,27 @@ def on_real_line(distribution: Distribution) -> bool:
 
 @singledispatch
 def detached(distribution: Distribution) -> Distribution:
-    """The same distribution with parameters that pass no gradient on: its log-density still has one in the value.
+    """The same distribution with parameters that pass no gradient on.
 
-    Raises CapabilityError for a distribution whose parameters are not plain tensors of its own (a flow's are inside its
-    network).
+    Its log-density still has a gradient in the value.
 
+    Parameters
+    ----------
+    distribution : Distribution
+        One whose parameters are plain tensors.
+
+    Returns
+    -------
+    Distribution
+        The same distribution at detached parameters.
+
+    Raises
+    ------
+    CapabilityError
+        For a distribution whose parameters are not plain tensors of its own, such as a flow.
+
+    Examples
+    --------
     >>> import torch
     >>> loc = torch.zeros(2, requires_grad=True)
     >>> detached(Normal(loc, torch.ones(2))).loc.requires_grad

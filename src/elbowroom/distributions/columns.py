@@ -13,11 +13,20 @@ __all__ = ["Columns", "known_mean"]
 
 
 class Columns(Distribution):
-    """Independent groups of columns side by side: [*batch, columns].
+    """Independent groups of columns of a table, each with a family of its own; the event is [columns].
 
-    groups: distributions over [columns of the group], in the order of the columns; seen: [*batch, columns] of 1 and 0
-    (a 0 leaves the cell out of log_prob, whatever stands there); typical: per group a value inside its support.
+    Parameters
+    ----------
+    groups : sequence of Distribution
+        Distributions over [columns of the group], in the order of the columns.
+    seen : Tensor or None, default None
+        [*batch, columns] of 1 and 0; a 0 leaves the cell out of the log-density, whatever its value. None: all are
+        seen.
+    typical : sequence of float or None, default None
+        Per group a value inside its support, read in place of the cells left out. None: zeros.
 
+    Examples
+    --------
     >>> from torch.distributions import Bernoulli, Independent, Normal
     >>> p = Columns([Independent(Normal(torch.zeros(2), 1.0), 1), Independent(Bernoulli(logits=torch.zeros(1)), 1)])
     >>> p.event_shape, round(p.log_prob(torch.tensor([0.0, 0.0, 1.0])).item(), 4)
@@ -48,14 +57,14 @@ class Columns(Distribution):
     @property
     def mean(self) -> Tensor:
         """Means of the columns; CapabilityError where a group has none."""
-        return self._joined("mean")
+        return self._concatenate("mean")
 
     @property
     def variance(self) -> Tensor:
         """Variances of the columns; CapabilityError where a group has none."""
-        return self._joined("variance")
+        return self._concatenate("variance")
 
-    def _joined(self, what: Capability) -> Tensor:
+    def _concatenate(self, what: Capability) -> Tensor:
         for group in self.groups:
             require(group, what)
         parts = [getattr(group, what).expand(*self.batch_shape, -1) for group in self.groups]
@@ -74,8 +83,20 @@ def _log_prob(group: Distribution, value: Tensor, seen: Tensor | None, typical: 
 
 
 def known_mean(p: Distribution) -> Tensor:
-    """The mean of p, [*batch, *event]; NaN for the columns, or the whole, that have none (classes without an order).
+    """The mean of a distribution, where it has one.
 
+    Parameters
+    ----------
+    p : Distribution
+        Any distribution.
+
+    Returns
+    -------
+    Tensor
+        [*batch, *event]; NaN in the columns, or everywhere, where there is none (classes without an order).
+
+    Examples
+    --------
     >>> from torch.distributions import Categorical, Independent, Normal
     >>> classes = Independent(Categorical(logits=torch.zeros(1, 3)), 1)
     >>> known_mean(Columns([Independent(Normal(torch.ones(1), 1.0), 1), classes]))

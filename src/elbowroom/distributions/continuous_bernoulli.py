@@ -1,4 +1,4 @@
-"""The continuous Bernoulli, in the form of an exponential family, which holds at every logit."""
+"""The continuous Bernoulli as an exponential family, accurate at every logit."""
 
 import math
 from functools import partial
@@ -18,12 +18,25 @@ _LINEAR_BELOW = 1e-3
 
 
 class ContinuousBernoulli(TorchContinuousBernoulli):
-    """p(x) ∝ exp(logits · x) on [0, 1], of which torch's own form is wrong beyond |logits| = 16.
+    """The continuous Bernoulli, p(x) ∝ exp(logits · x) on [0, 1], accurate at every logit.
 
-    torch clamps the probability to [ε, 1 − ε] in its normaliser but not in the rest: at a logit of 100 its density
-    integrates to 0.16 in float32, and at one of 0.0041 it gives a variance of 0.25 for 0.083.
-    Source: Loaiza-Ganem & Cunningham, "The continuous Bernoulli", 2019.
+    Parameters
+    ----------
+    logits : Tensor
+        The natural parameter of every element.
 
+    Notes
+    -----
+    torch's own form clamps the probability to [ε, 1 − ε] in its normaliser but not in the rest, and is wrong beyond
+    |logits| = 16: at a logit of 100 its density integrates to 0.16 in float32, and at one of 0.0041 it gives a variance
+    of 0.25 instead of 0.083.
+
+    References
+    ----------
+    Loaiza-Ganem & Cunningham, "The continuous Bernoulli" (2019).
+
+    Examples
+    --------
     >>> p = ContinuousBernoulli(logits=torch.tensor([0.0, 100.0]))
     >>> p.log_prob(torch.tensor([0.3, 1.0])).exp()
     tensor([  1.0000, 100.0000])
@@ -88,7 +101,7 @@ class ContinuousBernoulli(TorchContinuousBernoulli):
         return torch.where(flat, gentle, torch.where(up, 1 - steep, steep)).clamp(0, 1)
 
     def _regions(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the series serve, and |l| and l², each harmless where the other is used."""
+        """Where the series are used, and |l| and l², each replaced by a safe value where the other is used."""
         near = self.logits.abs() < _SERIES_BELOW
         square = torch.where(near, self.logits, 0.1) ** 2
         return near, torch.where(near, 1.0, self.logits.abs()), square

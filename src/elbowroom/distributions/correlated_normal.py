@@ -18,11 +18,33 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
 class CorrelatedNormal(Distribution):
-    """N(mean, Σ) over an event [*event], with Σ given by what a subclass does with noise.
+    """Base of Gaussians N(mean, Σ) with correlated elements.
 
-    noise_shape: of the standard normals that one draw takes. `way_out` ends the sentence of the InputError where Σ
-    is not positive definite in the arithmetic at hand; it is checked by `simulate`, and at construction under
-    `validate_args`, not in `log_prob`.
+    A subclass defines Σ by `correlated` (noise to a value), `whitened` (its inverse) and `log_determinant`.
+
+    Parameters
+    ----------
+    mean : Tensor
+        [*batch, *event] or what broadcasts to it.
+    batch_shape : Size
+        Shape of a batch.
+    event_shape : Size
+        Shape of one x.
+    noise_shape : Size
+        Shape of the standard normals that one draw takes.
+    validate_args : bool or None, default None
+        Whether to check values, and at construction that Σ is positive definite; None as torch's default says.
+
+    Attributes
+    ----------
+    way_out : str
+        What to do where Σ is not positive definite in the arithmetic at hand; it ends the sentence of the InputError,
+        which `simulate` raises too, but not `log_prob`.
+
+    Raises
+    ------
+    InputError
+        With validate_args, where Σ is not positive definite in this arithmetic.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
@@ -62,11 +84,11 @@ class CorrelatedNormal(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """[*batch, *event]."""
+        """The mean, [*batch, *event]."""
         return self.loc.expand(self.batch_shape + self.event_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density, [*batch], nats."""
+        """Log-density, [*batch], in nats."""
         if self._validate_args:
             self._validate_sample(value)
         squares = self.whitened(value - self.loc).square().sum(-1)

@@ -35,8 +35,15 @@ class _Counts(Distribution):
 
 
 class Poisson(_Counts):
-    """Poisson by its log-mean.
+    """The Poisson, by its log-mean.
 
+    Parameters
+    ----------
+    log_mean : Tensor
+        Logarithm of the mean count.
+
+    Examples
+    --------
     >>> p = Poisson(torch.tensor(100_000.0).log())
     >>> round(p.log_prob(torch.tensor(100_000.0)).item(), 4)         # torch's own: -6.75 or so
     -6.6754
@@ -59,8 +66,17 @@ class Poisson(_Counts):
 
 
 class NegativeBinomial(_Counts):
-    """Negative binomial by log-mean and log-dispersion: variance = mean + mean² / dispersion.
+    """The negative binomial, by log-mean and log-dispersion: variance = mean + mean² / dispersion.
 
+    Parameters
+    ----------
+    log_mean : Tensor
+        Logarithm of the mean count.
+    log_dispersion : Tensor
+        Logarithm of the dispersion, broadcast with `log_mean`; the Poisson is the limit of a large one.
+
+    Examples
+    --------
     >>> p = NegativeBinomial(torch.tensor(3.0).log(), torch.tensor(2.0).log())
     >>> round(p.mean.item(), 4), round(p.variance.item(), 4)
     (3.0, 7.5)
@@ -87,8 +103,19 @@ class NegativeBinomial(_Counts):
 
 
 class ZeroInflatedNegativeBinomial(_Counts):
-    """0 with probability sigmoid(gate), else negative binomial; log_mean and dispersion are of the latter.
+    """The zero-inflated negative binomial: 0 with probability sigmoid(gate), else negative binomial.
 
+    Parameters
+    ----------
+    log_mean : Tensor
+        Logarithm of the mean of the negative binomial.
+    log_dispersion : Tensor
+        Logarithm of its dispersion.
+    gate : Tensor
+        Logit of the probability of an extra zero. The three are broadcast.
+
+    Examples
+    --------
     >>> p = ZeroInflatedNegativeBinomial(torch.tensor(3.0).log(), torch.tensor(2.0).log(), torch.tensor(0.0))
     >>> round(p.mean.item(), 4), round(p.log_prob(torch.tensor(0.0)).exp().item(), 4)        # 1/2 + 1/2 · 0.16
     (1.5, 0.58)

@@ -73,8 +73,21 @@ class _Discretised(Distribution):
 
 
 class DiscretisedNormal(_Discretised):
-    """N(loc, scale²), both in levels, rounded to the grid 0 … levels − 1. Formed in float64.
+    """A normal rounded to the grid 0 … levels − 1; the first and last level take the tails.
 
+    Formed in float64.
+
+    Parameters
+    ----------
+    loc : Tensor
+        Location, in levels.
+    scale : Tensor
+        Standard deviation before rounding, in levels, broadcast with `loc`.
+    levels : int
+        Number of levels.
+
+    Examples
+    --------
     >>> p = DiscretisedNormal(torch.tensor(3.0), torch.tensor(0.5), 8)
     >>> round(p.log_prob(torch.tensor(3.0)).exp().item(), 4), round(p.log_prob(torch.tensor(7.0)).item(), 2)
     (0.6827, -27.38)
@@ -97,11 +110,27 @@ class DiscretisedNormal(_Discretised):
 
 
 class DiscretisedLogistic(_Discretised):
-    """Logistic(loc, scale), both in levels, rounded to the grid 0 … levels − 1.
+    """A logistic rounded to the grid 0 … levels − 1; the first and last level take the tails.
 
-    With σ the sigmoid, σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)): no difference is taken, in float32 or anywhere.
-    Source: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016.
+    Parameters
+    ----------
+    loc : Tensor
+        Location, in levels.
+    scale : Tensor
+        Scale before rounding, in levels, broadcast with `loc`; the standard deviation is π / √3 of it.
+    levels : int
+        Number of levels.
 
+    Notes
+    -----
+    With σ the sigmoid, σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)): no nearly equal numbers are subtracted.
+
+    References
+    ----------
+    Kingma et al., "Improved variational inference with inverse autoregressive flow" (2016).
+
+    Examples
+    --------
     >>> p = DiscretisedLogistic(torch.tensor(3.0), torch.tensor(0.5), 8)
     >>> sum(p.log_prob(torch.tensor(float(k))).exp().item() for k in range(8))
     1.0...
@@ -126,6 +155,13 @@ class DiscretisedLogistic(_Discretised):
 class Levels(Categorical):
     """A categorical whose classes are the numbers 0 … levels − 1, so that it has a mean.
 
+    Parameters
+    ----------
+    logits : Tensor
+        [*batch, levels].
+
+    Examples
+    --------
     >>> Levels(torch.zeros(5)).mean
     tensor(2.)
     """

@@ -1,4 +1,4 @@
-"""Normalizing flows of zuko, made at home: drawn from noise, with a support, and with nothing changed by the import."""
+"""zuko's normalizing flows, made to fit: drawn from noise, with a support, and with nothing changed by the import."""
 
 import inspect
 from types import ModuleType
@@ -18,6 +18,13 @@ _CHANGED = ("_validate_args", "arg_constraints")  # what importing zuko sets on 
 def zuko() -> ModuleType:
     """The package zuko, imported so that torch goes on checking the arguments of every other distribution.
 
+    Returns
+    -------
+    module
+        The package.
+
+    Examples
+    --------
     >>> from torch.distributions import Distribution, Normal
     >>> zuko().__name__, Distribution._validate_args
     ('zuko', True)
@@ -41,7 +48,7 @@ def _own_distribution(value: object) -> bool:
 
 
 def _register(flow: Any) -> None:
-    """What this house asks of a distribution, for zuko's flows; once."""
+    """Register draws, support and capabilities of zuko's flows, once."""
     if draw.dispatch(flow) is not draw.dispatch(Distribution):
         return
 

@@ -14,7 +14,7 @@ __all__ = ["LowRankNormal"]
 class _Gram(torch.autograd.Function):
     """A Aᵀ in float64 for A [*batch, rank, D] of any floating type, with the gradient in A's own type.
 
-    The square alone needs the digits: autograd's way, in float64 throughout, takes twice the time and memory.
+    Only the product needs float64: with autograd, float64 throughout, it takes twice the time and memory.
     """
 
     generate_vmap_rule = True
@@ -35,13 +35,30 @@ class _Gram(torch.autograd.Function):
 
 
 class LowRankNormal(CorrelatedNormal):
-    """N(mean, diag(scale²) + Σ_k f_k f_kᵀ), with f_k the slices of factor [*batch, rank, *event].
+    """A Gaussian with a low-rank covariance plus a diagonal: Σ = diag(scale²) + Σ_k f_k f_kᵀ.
 
-    mean: [*batch, *event], event of `event_dims` dimensions; scale: broadcasts to it. Costs O(D · rank²), or
-    O(D · rank) where factor and scale are shared by the batch. A draw takes D + rank standard normals.
-    Torch's class of this structure subtracts two large squares, which in float32 loses the density where the scale
-    is small beside the factor; here they are added, and the rank × rank matrix is had in float64.
+    Parameters
+    ----------
+    mean : Tensor
+        [*batch, *event].
+    scale : Tensor
+        Standard deviations of the diagonal part; broadcasts to `mean`.
+    factor : Tensor
+        [*batch, rank, *event], whose slices are the directions f_k.
+    event_dims : int, default 1
+        Number of dimensions of the event.
+    validate_args : bool or None, default None
+        Whether to check values, and at construction that Σ is positive definite; None as torch's default says.
 
+    Notes
+    -----
+    For D elements, a log-density costs O(D · rank²), or O(D · rank) where factor and scale are shared by the batch; a
+    draw takes D + rank standard normals. Torch's class of this structure subtracts two large squares, which in float32
+    loses the density where the scale is small beside the factor; here they are added, and the rank × rank matrix is
+    formed in float64.
+
+    Examples
+    --------
     >>> p = LowRankNormal(torch.zeros(2), torch.tensor(1.0), torch.tensor([[1.0, 1.0]]))
     >>> p.variance.tolist(), round(p.log_prob(torch.zeros(2)).item(), 4)      # Σ = [[2, 1], [1, 2]]
     ([2.0, 2.0], -2.3872)
@@ -71,14 +88,14 @@ class LowRankNormal(CorrelatedNormal):
         return 2 * self.scale.log().sum(-1) + small.to(self.scale.dtype)
 
     def whitened(self, residual: Tensor) -> Tensor:
-        """D + rank numbers: what the best combination of directions leaves, in scales, and that combination."""
+        """The residual after the best combination of directions, in units of scale, and its weights."""
         white = residual.flatten(-len(self.event_shape)) / self.scale
         with torch.no_grad():
-            first = self._solved(self._along(white))
-        # Solved once more for what the first solution leaves: exact whatever the first was, hence its missing gradient,
-        # and free of the rounding that directions nearly alike bring.
-        weights = first + self._solved(self._along(white - self._combined(first)) - first)
-        left = white - self._combined(weights)
+            first = self._solve(self._along(white))
+        # A second solve, for the residual of the first, removes the rounding error of nearly parallel directions. Its
+        # result is exact whatever the first one was, so that one needs no gradient.
+        weights = first + self._solve(self._along(white - self._combine(first)) - first)
+        left = white - self._combine(weights)
         return torch.cat([left, weights.expand(*left.shape[:-1], self.rank)], -1)
 
     def correlated(self, noise: Tensor) -> Tensor:
@@ -93,7 +110,7 @@ class LowRankNormal(CorrelatedNormal):
         flat = self.scale.square() + self.factor.square().sum(-2)
         return flat.unflatten(-1, self.event_shape).expand(self.batch_shape + self.event_shape)
 
-    # Lazy, since a draw needs neither; with gradients, whoever asks first.
+    # Computed on first use, as a draw needs neither; always with gradients, whoever uses them first.
     @cached_property
     def _loadings(self) -> Tensor:
         with torch.enable_grad():
@@ -105,15 +122,15 @@ class LowRankNormal(CorrelatedNormal):
         with torch.enable_grad():
             gram: Tensor = _Gram.apply(self._loadings)
             capacitance = gram + torch.eye(self.rank, dtype=gram.dtype, device=gram.device)
-            # The unchecked form: the other one waits for the device at every step. A failure is NaN, for `check`.
+            # cholesky_ex, as cholesky waits for the device at every step; a failure becomes NaN, which `check` finds.
             root, failed = torch.linalg.cholesky_ex(capacitance)
             return torch.where(failed[..., None, None] == 0, root, torch.nan)
 
     def _along(self, white: Tensor) -> Tensor:
         return (white.unsqueeze(-2) @ self._loadings.mT).squeeze(-2)
 
-    def _combined(self, weights: Tensor) -> Tensor:
+    def _combine(self, weights: Tensor) -> Tensor:
         return (weights.unsqueeze(-2) @ self._loadings).squeeze(-2)
 
-    def _solved(self, along: Tensor) -> Tensor:
+    def _solve(self, along: Tensor) -> Tensor:
         return torch.cholesky_solve(along.double().unsqueeze(-1), self._root).squeeze(-1).to(along.dtype)

@@ -18,21 +18,51 @@ _FOLDS = 1  # aliases of a frequency on either side, of infinitely many: the res
 
 
 class MaternField(CorrelatedNormal):
-    """x = mean + scale ⊙ f over images, f a Matérn field of variance 1 with a white part.
+    """An image as mean + scale ⊙ f, with f a Matérn field of variance 1 that has a white part.
 
-    mean: [*batch, C, H, W]; scale: broadcasts to it, so each pixel may have its own and they may depend on z; length,
-    nugget: [] or [*batch], the length scale in pixels and the share of f's variance that is white. order: 1 or 2, the
-    smoothness ν. mixing: lower triangular [C, C], rows of norm 1: the channels are `mixing` times C independent
-    fields. flat: events are [C·H·W], not [C, H, W].
+    Parameters
+    ----------
+    mean : Tensor
+        [*batch, C, H, W].
+    scale : Tensor
+        Standard deviations; broadcasts to `mean`, so each pixel may have its own.
+    length : Tensor
+        Length scale in pixels, [] or [*batch].
+    nugget : Tensor
+        Share of f's variance that is white, [] or [*batch].
+    image_shape : sequence of int
+        (C, H, W).
+    order : {1, 2}, default 1
+        The smoothness ν.
+    mixing : Tensor or None, default None
+        Lower triangular [C, C] with rows of norm 1: the channels are `mixing` times C independent fields. None: they
+        are independent.
+    flat : bool, default False
+        Whether events are [C·H·W] instead of [C, H, W].
+    validate_args : bool or None, default None
+        Whether to check values, and at construction that Σ is positive definite; None as torch's default says.
+
+    Raises
+    ------
+    InputError
+        For another order, or an image shape that is not (C, H, W).
+
+    Notes
+    -----
     The field solves (κ² − Δ)^{(ν+1)/2} u = white noise on the image's rectangle with reflecting (Neumann) edges, κ =
-    √(2ν) / length, and is read off at the pixels' centres. So its covariance is diagonal under the cosine transform
+    √(2ν) / length, and is evaluated at the pixels' centres. So its covariance is diagonal under the cosine transform
     and, away from the edges, the Matérn covariance of Rasmussen & Williams and scikit-learn's kernel: correlation 0.44
     (ν = 1) or 0.51 (ν = 2) at `length` pixels. The mean over the grid of f's variance is exactly 1. Log-density and
-    draws are exact: one transform of the image each, O(n log n) by a fast transform, here by two matrix products,
-    which are faster at the usual sides.
-    Source: Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
-    stochastic partial differential equation approach", 2011.
+    draws are exact: one transform of the image each, computed by two matrix products, which at the usual sides are
+    faster than a fast transform.
 
+    References
+    ----------
+    Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
+    stochastic partial differential equation approach" (2011).
+
+    Examples
+    --------
     >>> one = torch.tensor(1.0)
     >>> p = MaternField(torch.zeros(1, 8, 8), one, length=2 * one, nugget=0.1 * one, image_shape=(1, 8, 8))
     >>> round(p.variance.mean().item(), 4)
@@ -112,10 +142,28 @@ class MaternField(CorrelatedNormal):
 
 
 def likeliest_field(images: Tensor, lengths: Tensor, nuggets: Tensor, order: int = 1) -> tuple[float, float]:
-    """The length in pixels and the white share, of those given, under which residuals [n, C, H, W] are likeliest.
+    """The length and white share under which residuals are likeliest, of those on a grid.
 
-    Each element is first divided by its root mean square; a field's log-density depends on the images only through the
-    mean squares of their cosine coefficients.
+    Each element is first divided by its root mean square. A field's log-density depends on the images only through the
+    mean squares of their cosine coefficients, so the images are transformed once.
+
+    Parameters
+    ----------
+    images : Tensor
+        Residuals, [n, C, H, W].
+    lengths : Tensor
+        Candidate length scales in pixels.
+    nuggets : Tensor
+        Candidate white shares.
+    order : {1, 2}, default 1
+        The smoothness ν.
+
+    Returns
+    -------
+    length : float
+        In pixels.
+    nugget : float
+        The white share.
     """
     images = images / images.square().mean(0).sqrt().clamp_min(torch.finfo(images.dtype).tiny)
     across, down = (_basis(side, like=images) for side in (images.shape[-1], images.shape[-2]))
@@ -141,7 +189,7 @@ def _cosine_basis(side: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _frequencies(height: int, width: int) -> np.ndarray:
-    """Squared frequencies [fold, H, W] of the continuous cosine modes that look alike at the pixels' centres."""
+    """Squared frequencies [fold, H, W] of the continuous cosine modes that agree at the pixels' centres."""
     down, across = (
         (np.pi / side * (np.arange(side) + 2 * side * np.arange(-_FOLDS, _FOLDS + 1)[:, None])) ** 2
         for side in (height, width)

@@ -14,10 +14,28 @@ _NODES = 128
 def over_interval(
     weight: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, normalise: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Mean and variance under an unnormalised density on [start, end], by Gauss–Legendre with 128 nodes.
+    """Mean and variance under an unnormalised density on an interval, by Gauss–Legendre with 128 nodes.
 
-    normalise=False gives ∫ weight and ∫ t · weight instead.
+    Parameters
+    ----------
+    weight : callable
+        From points to the unnormalised density at them, of the same shape.
+    start : Tensor
+        Lower ends.
+    end : Tensor
+        Upper ends, of the same shape.
+    normalise : bool, default True
+        False returns ∫ weight and ∫ t · weight instead.
 
+    Returns
+    -------
+    mean : Tensor
+        Of the shape of `start`.
+    variance : Tensor
+        Of the same shape.
+
+    Examples
+    --------
     >>> mean, variance = over_interval(torch.ones_like, torch.tensor([0.0]), torch.tensor([1.0]))
     >>> round(mean.item(), 4), round(variance.item(), 4)
     (0.5, 0.0833)

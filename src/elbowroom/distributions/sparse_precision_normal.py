@@ -1,4 +1,4 @@
-"""Gaussians over images whose precision has a sparse Cholesky factor: each pixel is tied to its neighbourhood."""
+"""Gaussians over images whose precision has a sparse Cholesky factor: each pixel depends on its neighbourhood."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,10 +18,23 @@ _NUMBERS_AT_ONCE = 2**24
 
 
 def later_neighbours(radius: int, channels: int) -> list[tuple[int, int, int]]:
-    """Offsets (channel, row, column) of the elements that come after one in raster order and are tied to it.
+    """Offsets of the elements that come after one in raster order and that it depends on.
 
-    The same channel at the 2·radius·(radius + 1) later pixels of the window, then the later channels of the pixel.
+    Parameters
+    ----------
+    radius : int
+        Of the window, in pixels.
+    channels : int
+        Number of channels.
 
+    Returns
+    -------
+    list of tuple of int
+        (channel, row, column): the same channel at the 2 · radius · (radius + 1) later pixels of the window, then the
+        later channels of the pixel.
+
+    Examples
+    --------
     >>> later_neighbours(1, 2)
     [(0, 0, 1), (0, 1, -1), (0, 1, 0), (0, 1, 1), (1, 0, 0)]
     """
@@ -31,18 +44,48 @@ def later_neighbours(radius: int, channels: int) -> list[tuple[int, int, int]]:
 
 
 class SparsePrecisionNormal(CorrelatedNormal):
-    """N(mean, (L Lᵀ)⁻¹) over images, L lower triangular in raster order (channels within a pixel last).
+    """A Gaussian over images with sparse precision L Lᵀ: each pixel depends on its later neighbours.
 
-    mean, log_diagonal: [*batch, C, H, W], the latter log L_ii; off_diagonals: [*batch, k, C, H, W], where entry
-    [n, i] is L_ji of the n-th of the k = `later_neighbours(radius, C)` j of element i; entries whose j is outside
-    the image are not read. flat: events are [C·H·W], not [C, H, W]. So x_i given all later elements is normal with
-    standard deviation 1 / L_ii and mean −Σ_j L_ji (x_j − mean_j) / L_ii away from mean_i. All is exact: the log-density
-    in O(n·k), marginal variances in O(n·k·band) with band the elements of `radius` rows, and a draw, which solves
-    Lᵀ y = noise in W + (radius + 1)(H − 1) steps, each over a front of pixels that do not touch.
-    Source: Dorta, Vicente, Agapito, Campbell & Simpson, "Structured uncertainty prediction networks", 2018.
+    L is lower triangular in raster order (channels within a pixel last). Given all later elements, x_i is normal with
+    standard deviation 1 / L_ii and mean mean_i − Σ_j (L_ji / L_ii) (x_j − mean_j).
 
+    Parameters
+    ----------
+    mean : Tensor
+        [*batch, C, H, W].
+    log_diagonal : Tensor
+        log L_ii, [*batch, C, H, W].
+    off_diagonals : Tensor
+        [*batch, k, C, H, W]; entry [n, i] is L_ji of the n-th of the k = `later_neighbours(radius, C)` j of element i.
+        Entries whose j is outside the image are not read.
+    image_shape : sequence of int
+        (C, H, W).
+    radius : int, default 1
+        Of the window, in pixels.
+    flat : bool, default False
+        Whether events are [C·H·W] instead of [C, H, W].
+    validate_args : bool or None, default None
+        Whether to check values, and at construction that Σ is positive definite; None as torch's default says.
+
+    Raises
+    ------
+    InputError
+        For off-diagonals or an image shape that do not fit.
+
+    Notes
+    -----
+    All is exact: the log-density in O(n·k) for n elements, marginal variances in O(n·k·band) with band the elements of
+    `radius` rows, and a draw, which solves Lᵀ y = noise in W + (radius + 1)(H − 1) steps, each over a front of pixels
+    that do not depend on each other.
+
+    References
+    ----------
+    Dorta, Vicente, Agapito, Campbell & Simpson, "Structured uncertainty prediction networks" (2018).
+
+    Examples
+    --------
     >>> ties = torch.zeros(4, 1, 1, 2)
-    >>> ties[0] = -0.5                                         # each pixel leans on its neighbour to the right
+    >>> ties[0] = -0.5                                         # each pixel depends on its neighbour to the right
     >>> p = SparsePrecisionNormal(torch.zeros(1, 1, 2), torch.zeros(1, 1, 2), ties, (1, 1, 2), 1)
     >>> p.variance.flatten().tolist()                          # x_0 = 0.5 x_1 + noise
     [1.25, 1.0]
@@ -98,7 +141,7 @@ class SparsePrecisionNormal(CorrelatedNormal):
         return out.flatten(-3)
 
     def correlated(self, noise: Tensor) -> Tensor:
-        """Solve Lᵀ y = noise, from the last pixel back, one front of pixels that do not touch at a time."""
+        """Solve Lᵀ y = noise from the last pixel back, one front of independent pixels at a time."""
         in_order, starts, near_positions = fronts(*self.image_shape[1:], self.radius)
         order, neighbours = torch.from_numpy(in_order), torch.from_numpy(near_positions)
         dims = max(noise.dim() - len(self.event_shape), len(self.batch_shape))
@@ -108,7 +151,9 @@ class SparsePrecisionNormal(CorrelatedNormal):
         leaning = _pixels_first(self._off_diagonals, dims, 2)[order] * inverse.unsqueeze(1)
         channels = self.image_shape[0]
         beside = len(self._offsets) - channels + 1
-        some = own[0] + leaning[0, 0]  # in what is made of it, `vmap` finds the lanes of all of them
+        some = (
+            own[0] + leaning[0, 0]
+        )  # depends on all inputs, so that under `vmap` tensors made like it have the batch dimension
         solved = some.new_zeros(len(order) + 1, *some.shape)
         for here in map(slice, starts, starts[1:]):
             near = solved[neighbours[here]]
@@ -157,10 +202,28 @@ def _pixels_first(image: Tensor, dims: int, kept: int) -> Tensor:
 
 @lru_cache(maxsize=16)
 def fronts(height: int, width: int, radius: int) -> tuple[np.ndarray, list[int], np.ndarray]:
-    """Pixels in an order of solving, where each front starts in it, and the positions of each pixel's neighbours.
+    """Pixels in an order of solving, in fronts that do not depend on each other.
 
-    Pixel (y, x) waits for those right of it and below it, within the radius: front (W − 1 − x) + (radius + 1)(H − 1
-    − y) holds pixels that wait for earlier fronts alone. A neighbour outside the image has the last position, H·W.
+    Pixel (y, x) waits for those right of it and below it, within the radius: front (W − 1 − x) + (radius + 1)(H − 1 −
+    y) holds pixels that wait for earlier fronts alone.
+
+    Parameters
+    ----------
+    height : int
+        H, in pixels.
+    width : int
+        W, in pixels.
+    radius : int
+        Of the window, in pixels.
+
+    Returns
+    -------
+    order : np.ndarray
+        Pixels, [H·W], by their place in raster order.
+    starts : list of int
+        Where each front starts in `order`, and its end.
+    near : np.ndarray
+        [H·W, k], the positions in `order` of each pixel's neighbours; H·W for one outside the image.
     """
     y, x = np.divmod(np.arange(height * width), width)
     front = (width - 1 - x) + (radius + 1) * (height - 1 - y)
@@ -173,9 +236,10 @@ def fronts(height: int, width: int, radius: int) -> tuple[np.ndarray, list[int],
 
 
 def _marginals(deviations: Tensor, leaning: Tensor, band: int, near: list[tuple[list[int], list[int]]]) -> Tensor:
-    """Variances [n, examples] of elements that lean on later ones: y_i = Σ_k leaning[i, :, k] y_near + deviations[i] ε.
+    """Variances [n, examples] of elements that depend on later ones.
 
-    From the last element to the first, with the covariances of the `band` elements before it in a ring.
+    y_i = Σ_k leaning[i, :, k] y_near + deviations[i] ε, from the last element to the first, with the
+    covariances of the `band` elements before it in a ring buffer.
     """
     recent = (deviations[0] + leaning[0, :, 0]).new_zeros(deviations.shape[1], band, band)
     found = []

@@ -13,17 +13,28 @@ __all__ = ["StudentT"]
 
 
 class StudentT(TorchStudentT):
-    """torch's StudentT with its log-density formed in float64.
+    """torch's Student's t, with its log-density formed in float64.
 
-    The difference of two log-gammas loses 0.005 nats in float32 at 10⁴ degrees of freedom.
+    The difference of two log-gammas is wrong by 0.005 nats in float32 at 10⁴ degrees of freedom.
 
+    Parameters
+    ----------
+    df : Tensor
+        Degrees of freedom.
+    loc : Tensor
+        Location.
+    scale : Tensor
+        Scale. The three are broadcast.
+
+    Examples
+    --------
     >>> p = StudentT(torch.tensor(1e4), torch.tensor(0.0), torch.tensor(1.0))
     >>> round(p.log_prob(torch.tensor(0.0)).item(), 5)
     -0.91896
     """
 
     def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
-        self._df = df  # as given: a log-gamma per element would be most of the work
+        self._df = df  # not broadcast: a log-gamma per element would be most of the work
         super().__init__(df, loc, scale, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Normal probabilities that hold far in both tails and over narrow intervals."""
+"""Normal probabilities that are accurate far in both tails and over narrow intervals."""
 
 import math
 
@@ -15,6 +15,18 @@ _ASYMPTOTIC_BELOW = -600.0  # where exp(y) nears the least float64
 def log_ndtr(x: Tensor) -> Tensor:
     """log Φ(x), as torch.special.log_ndtr, for which vmap has no rule (PyTorch 2.13).
 
+    Parameters
+    ----------
+    x : Tensor
+        Any real numbers.
+
+    Returns
+    -------
+    Tensor
+        In nats, of the shape of x.
+
+    Examples
+    --------
     >>> log_ndtr(torch.tensor([-100.0, 0.0, 9.0], dtype=torch.float64)).tolist()
     [-5005.524..., -0.693..., -1.128...e-19]
     """
@@ -26,15 +38,27 @@ def log_ndtr(x: Tensor) -> Tensor:
 
 
 def log_mass(low: Tensor, high: Tensor) -> Tensor:
-    """log P(low < N(0, 1) < high) in nats, for finite float64 bounds low < high.
+    """log P(low < N(0, 1) < high), accurate over narrow intervals and in the tails.
 
-    Float64 is part of the method: over a narrow interval the two log-probabilities agree in most of their digits.
+    Parameters
+    ----------
+    low : Tensor
+        Finite lower bounds, in float64: over a narrow interval the two log-probabilities agree in most of their digits.
+    high : Tensor
+        Finite upper bounds, in float64, above `low`.
 
+    Returns
+    -------
+    Tensor
+        In nats, in float64.
+
+    Examples
+    --------
     >>> bounds = torch.tensor([40.0, 41.0], dtype=torch.float64)
     >>> round(log_mass(bounds[0], bounds[1]).item(), 3)
     -804.608
     """
-    upper = low + high > 0  # mirrored, the interval reaches further down than up
+    upper = low + high > 0  # mirrored there, so that every interval reaches further down than up
     low, high = torch.where(upper, -high, low), torch.where(upper, -low, high)
     across = high > 0
     below = torch.special.erfcx(-low * _SQRT_HALF)
@@ -46,8 +70,20 @@ def log_mass(low: Tensor, high: Tensor) -> Tensor:
 
 
 def quantile_of_log(y: Tensor) -> Tensor:
-    """The x with log Φ(x) = y, for float64 y < 0, with its gradient.
+    """The x with log Φ(x) = y, with its gradient.
 
+    Parameters
+    ----------
+    y : Tensor
+        Log-probabilities below 0, in nats, in float64.
+
+    Returns
+    -------
+    Tensor
+        In float64, of the shape of y.
+
+    Examples
+    --------
     >>> y = log_ndtr(torch.tensor([-1e4, -1.0, 3.0], dtype=torch.float64))
     >>> quantile_of_log(y)
     tensor([-1.0000e+04, -1.0000e+00,  3.0000e+00], dtype=torch.float64)
@@ -57,7 +93,7 @@ def quantile_of_log(y: Tensor) -> Tensor:
         t = (-2 * y).clamp_min(-2 * _ASYMPTOTIC_BELOW)
         far = -(t - torch.log(2 * math.pi * (t - torch.log(2 * math.pi * t)))).sqrt()
         x = torch.where(y > _ASYMPTOTIC_BELOW, near, far)
-        for _ in range(2):  # Newton on log Φ, which is nearly a parabola out there
+        for _ in range(2):  # Newton on log Φ, which is nearly a parabola there
             x = torch.where(y > _ASYMPTOTIC_BELOW, x, x - (log_ndtr(x) - y) * _slope(x))
         slope = _slope(x)
     return x + (y - y.detach()) * slope

@@ -1,4 +1,4 @@
-"""The standard normal, spared the divisions by its own parameters."""
+"""The standard normal, without the divisions by its own parameters."""
 
 import math
 from typing import Any
@@ -18,8 +18,13 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 class UnitNormal(Normal):
     """N(0, 1) per element: a Normal that divides by no scale.
 
-    like: a tensor of the shape, floating type and device of one draw; its values do not matter.
+    Parameters
+    ----------
+    like : Tensor
+        A tensor of the shape, floating type and device of one draw; its values do not matter.
 
+    Examples
+    --------
     >>> p = UnitNormal(torch.tensor(3.0))
     >>> p.loc, p.scale
     (tensor(0.), tensor(1.))

@@ -1,4 +1,4 @@
-"""The likelihood that a support asks for."""
+"""The likelihood for data of a given support."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,11 +38,29 @@ def auto(
     *,
     given: Sequence[str] = ("z",),
 ) -> tuple[Likelihood, str]:
-    """The likelihood for preprocessed data on `support`, and a sentence that says which and why.
+    """The default likelihood for data of a given support, and a sentence that says which it is and why.
 
-    network_of: makes the network, told how many numbers per example it is to return. A mixed table gets the
-    likelihood of each run of columns that are alike, in one `Mixed`.
+    Parameters
+    ----------
+    support : Support
+        Where the preprocessed data lie. A mixed table gets a `Mixed`, with a family for each run of columns of one
+        kind.
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    network_of : callable
+        From the number of numbers per example that the network is to return, to the network.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Returns
+    -------
+    likelihood : Likelihood
+        The likelihood with its network.
+    why : str
+        Which family it is and why, in a sentence.
+
+    Examples
+    --------
     >>> likelihood, why = auto(Support("counts"), 5, lambda numbers: nn.Linear(2, numbers))
     >>> why.split(":")[0], likelihood.network.out_features
     ('NegativeBinomial', 5)

@@ -1,4 +1,4 @@
-"""Images whose elements see their neighbours: any family of independent elements, made to depend on those around."""
+"""Images whose pixels depend on their neighbours: any family of independent elements, made autoregressive."""
 
 import copy
 import math
@@ -17,28 +17,56 @@ from elbowroom.distributions.sparse_precision_normal import fronts, later_neighb
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.recipes import described
 
+from .image_shape import image_of
 from .likelihood import Likelihood
-from .structured import image_of
 
 __all__ = ["Autoregressive"]
 
 
 @described("autoregressive")
 class Autoregressive(Likelihood):
-    """p(x | z) = Π_i p(x_i | z, its later neighbours): a family of independent elements, tied to their neighbourhood.
+    """Any family of independent elements, made autoregressive over an image: Π_i p(x_i | z, its later neighbours).
 
-    family: a likelihood without a network (`DiscretisedLogistic(None, 784, levels=256, components=5)`); `network`
-    returns its `numbers` as it would for the family alone. Before the family reads the numbers of an element, a
-    network of one hidden layer, the same at every pixel, adds to them what it makes of these numbers and of the
-    neighbours' values: in raster order, the pixels that come later within `radius`, all channels of them, and the later
-    channels of its own pixel. It begins at zero, where the family's elements are independent. Exact log-probabilities
-    and exact samples, drawn from the last pixel back; no mean in closed form. The more neighbours say, the less is left
-    to z: only what lies beyond the window is its own, so keep the radius small, warm β up (`Elbo(warmup=)`), and look
-    at the rate. image_shape: (C, H, W) or (H, W) where events are flat.
-    Sources: Salimans et al., "PixelCNN++", 2017; Chen et al., "Variational lossy autoencoder", 2017 (why the window is
-    to be small); Dorta et al., "Structured uncertainty prediction networks", 2018 (the Gaussian relative,
-    `SparsePrecisionNormal`).
+    Log-probabilities and samples are exact; samples are drawn from the last pixel back, and there is no mean in closed
+    form. The more the neighbours explain, the less is left to z: keep the radius small, warm β up (`Elbo(warmup=)`),
+    and check the rate.
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns the numbers that the family needs, in its order. None where
+        another likelihood brings the network (`Mixed`, `Autoregressive`).
+    family : Likelihood
+        A likelihood without a network, as in `DiscretisedLogistic(None, 784, levels=256, components=5)`.
+    image_shape : sequence of int or None, default None
+        (C, H, W) or (H, W) where events are flat; None where the event is (C, H, W).
+    radius : int, default 2
+        Of the window of neighbours, in pixels.
+    hidden : int, default 32
+        Width of the hidden layer of the network that reads the neighbours.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Raises
+    ------
+    InputError
+        For a family that has a network, a radius or width below 1, or shapes that are no image.
+
+    Notes
+    -----
+    A network of one hidden layer, the same at every pixel, reads the numbers of an element and the values of its
+    neighbours, and adds its output to these numbers before the family reads them. The neighbours are, in raster order,
+    the pixels that come later within `radius`, all channels of them, and the later channels of the element's own pixel.
+    Its output starts at zero, where the elements are independent.
+
+    References
+    ----------
+    Salimans et al., "PixelCNN++" (2017).
+    Chen et al., "Variational lossy autoencoder" (2017): why the window should be small.
+    Dorta et al., "Structured uncertainty prediction networks" (2018): its Gaussian relative, `SparsePrecisionNormal`.
+
+    Examples
+    --------
     >>> from elbowroom.likelihoods import Bernoulli
     >>> p = Autoregressive(nn.Linear(2, 64), Bernoulli(None, 64), image_shape=(8, 8), radius=1)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
@@ -83,13 +111,13 @@ class Autoregressive(Likelihood):
 
         def conditional(value: Tensor, at: Tensor | None) -> Distribution:
             own = numbers if at is None else numbers[:, :, at]
-            parts = (own + self._added(value, own, at)).unbind(-1)
+            parts = (own + self._correction(value, own, at)).unbind(-1)
             return cast(Independent, _some_of(self.family, at).distribution(parts, given)).base_dist
 
         order = _order(self.image, self.radius)
         return distributions.Autoregressive(conditional, order, numbers.shape[:2], torch.Size(self.event), numbers)
 
-    def _added(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
+    def _correction(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
         """What the neighbours add to the numbers [draws, batch, n, parts] of the elements at these positions."""
         flat = (value.flatten(value.dim() - len(self.event)) - self.centre) / self.spread
         near = _neighbours(self.image, self.radius).to(numbers.device)
@@ -110,7 +138,7 @@ class Autoregressive(Likelihood):
         return self.family.settle(y, step, latents)
 
     def check(self, support: Support) -> None:
-        """What the family is a density of."""
+        """Raise InputError where the family is no density of such data."""
         self.family.check(support)
 
 
@@ -125,7 +153,7 @@ def _some_of(family: Likelihood, at: Tensor | None) -> Likelihood:
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept must serve training too
+@torch.inference_mode(False)  # the cached tensor is used in training too
 def _neighbours(image: tuple[int, ...], radius: int) -> Tensor:
     """Positions [C·H·W, k] of what each element reads; C·H·W where there is none."""
     channels, height, width = image

@@ -19,11 +19,27 @@ __all__ = ["Bernoulli"]
 
 @described("bernoulli")
 class Bernoulli(Likelihood):
-    """Independent Bernoullis: the network returns one logit per element.
+    """Independent Bernoullis, for binary data.
 
-    unnormalised: accept grey levels in [0, 1] all the same; what comes out is then a score, not a log-likelihood
-    (its normaliser is missing; Loaiza-Ganem & Cunningham, "The continuous Bernoulli", 2019).
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the logit of a 1. None where another
+        likelihood brings the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+    unnormalised : bool, default False
+        Accept grey levels in [0, 1] too. The result is then a score and not a log-likelihood, as its normaliser is
+        missing.
 
+    References
+    ----------
+    Loaiza-Ganem & Cunningham, "The continuous Bernoulli" (2019): the missing normaliser.
+
+    Examples
+    --------
     >>> import torch
     >>> p = Bernoulli(nn.Linear(2, 3), 3)
     >>> p({"z": torch.zeros(1, 4, 2)}).batch_shape
@@ -61,7 +77,7 @@ class Bernoulli(Likelihood):
 
 
 class _Bernoullis(Independent):
-    """Independent Bernoullis that sum before they negate: a pass over the data less, or two under gradients."""
+    """Independent Bernoullis that sum before they negate, which saves a pass over the data, or two under gradients."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         if not torch.is_grad_enabled() and isinstance(self.base_dist, BinaryBernoulli):

@@ -25,14 +25,44 @@ _RAW_OF_TWO = math.log(math.expm1(2.0))
 
 @described("laplace")
 class Laplace(Scaled):
-    """Independent Laplace densities: the location minimises the absolute error. For `scale`, see `Scaled`.
+    """Independent Laplace densities, for real data with outliers: the location minimises the absolute error.
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the location; with scale="predicted" 2
+        numbers per element, the locations of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    scale : float or {"shared", "feature", "predicted"}, default "shared"
+        The scale, on the scale of the preprocessed x. A number fixes it; "shared" learns one for all elements;
+        "feature" learns one per element; "predicted" makes it a function of z. The standard deviation is √2 of it.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive.
+
+    Examples
+    --------
     >>> p = Laplace(nn.Linear(2, 3), 3, scale=0.5)
     >>> p({"z": torch.zeros(1, 4, 2)}).variance[0, 0]
     tensor([0.5000, 0.5000, 0.5000])
     """
 
-    spread = math.sqrt(2.0)
+    unit_deviation = math.sqrt(2.0)
 
     def __init__(
         self,
@@ -58,11 +88,46 @@ class Laplace(Scaled):
 
 @described("student-t")
 class StudentT(Scaled):
-    """Independent Student's t: outliers cost logarithmically. For `scale`, see `Scaled`.
+    """Independent Student's t, for real data with outliers, whose cost grows logarithmically.
 
-    df: degrees of freedom, a number, or "shared": one that is learned, above 2 so that there is a variance, and
-    starts at 4. Source: Lange, Little & Taylor, "Robust statistical modeling using the t distribution", 1989.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the location; with scale="predicted" 2
+        numbers per element, the locations of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    scale : float or {"shared", "feature", "predicted"}, default "shared"
+        The scale, on the scale of the preprocessed x. A number fixes it; "shared" learns one for all elements;
+        "feature" learns one per element; "predicted" makes it a function of z. With df > 2 the standard deviation is
+        √(df / (df − 2)) of it.
+    df : float or {"shared"}, default 4.0
+        Degrees of freedom. A number fixes them; "shared" learns one number for all elements, above 2 so that there is a
+        variance, starting at 4.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive, or df that are not.
+
+    References
+    ----------
+    Lange, Little & Taylor, "Robust statistical modeling using the t distribution" (1989).
+
+    Examples
+    --------
     >>> p = StudentT(nn.Linear(2, 3), 3, scale=1.0, df=4.0)
     >>> p({"z": torch.zeros(1, 4, 2)}).variance[0, 0]
     tensor([2., 2., 2.])
@@ -86,7 +151,7 @@ class StudentT(Scaled):
         if isinstance(df, str):
             self.raw_df = nn.Parameter(torch.tensor(_RAW_OF_TWO))
         elif df > 2:
-            self.spread = math.sqrt(df / (df - 2))
+            self.unit_deviation = math.sqrt(df / (df - 2))
 
     def degrees(self) -> Tensor:
         """Degrees of freedom, a scalar."""
@@ -95,7 +160,7 @@ class StudentT(Scaled):
         return torch.full_like(self.floor_value, self.df)
 
     def best_scale(self, residual: Tensor) -> float:
-        """By the EM algorithm at the degrees of freedom that there are."""
+        """The likeliest scale by the EM algorithm, at the current degrees of freedom."""
         df, square = self.degrees().item(), residual.square()
         variance = square.median()
         for _ in range(_EM_STEPS):

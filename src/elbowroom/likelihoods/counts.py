@@ -28,8 +28,7 @@ _LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-2, 1e3
 class _Counts(Likelihood):
     """Counts whose mean is the training mean of the element × exp(the network's number) × the size factor.
 
-    The number is smoothly held within ±20. size_factor: name in the context of one positive number per example (its
-    exposure: library size, reading time), on the scale where the average example has 1; the network does not see it.
+    The number is smoothly bounded to ±20.
     """
 
     base: Tensor
@@ -54,7 +53,7 @@ class _Counts(Likelihood):
         return log_mean + size.reshape(*size.shape[:2], *[1] * len(self.event)).log()
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Take the mean of each element of the training data y [n, *event]: where the network's number is 0."""
+        """Settle the means where the network's numbers are 0: those of the training data y [n, *event]."""
         mean = y.double().mean(0)
         self.base.copy_(mean.clamp_min(_LEAST_MEAN).log())
         return [
@@ -69,7 +68,7 @@ class _Counts(Likelihood):
 
 
 class _Dispersed(_Counts):
-    """Counts with a dispersion r: variance = mean + mean² / r; log r is smoothly held within ±20."""
+    """Counts with a dispersion r: variance = mean + mean² / r; log r is smoothly bounded to ±20."""
 
     dispersion_base: Tensor
 
@@ -95,7 +94,7 @@ class _Dispersed(_Counts):
         return bounded(self.dispersion_base + number, _MOST_LOG_RATIO)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Start means at those of the training data, dispersions at what their variances give."""
+        """Settle where means and dispersions start: at those of the training data."""
         notes = super().settle(y, step, latents)
         mean, variance = y.double().mean(0), y.double().var(0, correction=0)
         r = mean**2 / (variance - mean).clamp_min(1e-12)
@@ -105,11 +104,23 @@ class _Dispersed(_Counts):
 
 @described("poisson")
 class Poisson(_Counts):
-    """Independent Poissons: the network returns log(mean / training mean), one number per element, held within ±20.
+    """Independent Poissons, for counts.
 
-    size_factor: name in the context of one positive number per example, which multiplies the mean; the average
-    example has 1.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, log(mean / training mean), which is
+        smoothly bounded to ±20. None where another likelihood brings the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    size_factor : str or None, default None
+        Name in the context of one positive number per example that multiplies the mean (its exposure: library size,
+        reading time), on the scale where the average example has 1; the network does not read it. None: 1 for all.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Examples
+    --------
     >>> p = Poisson(nn.Linear(2, 3), 3, size_factor="exposure")
     >>> given = {"z": torch.zeros(1, 4, 2), "exposure": torch.ones(1, 4)}
     >>> p(given).event_shape, p.given
@@ -133,13 +144,37 @@ class Poisson(_Counts):
 
 @described("negative-binomial")
 class NegativeBinomial(_Dispersed):
-    """Independent negative binomials: the network returns log(mean / training mean), held within ±20.
+    """Independent negative binomials, for counts whose variance exceeds their mean.
 
-    dispersion: r of variance = mean + mean² / r, "feature" for one learned per element, "predicted" for a second
-    number of the network. size_factor: name in the context of one positive number per example, which multiplies the
-    mean; the average example has 1. Source: Lopez et al., "Deep generative modeling for single-cell
-    transcriptomics", 2018.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, log(mean / training mean), which is
+        smoothly bounded to ±20; with dispersion="predicted" 2 numbers per element, these of all elements first, then
+        log(r / that of the training data). None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    dispersion : {"feature", "predicted"}, default "feature"
+        The r of variance = mean + mean² / r: one learned per element, or a function of z. log r is smoothly bounded to
+        ±20.
+    size_factor : str or None, default None
+        Name in the context of one positive number per example that multiplies the mean (its exposure: library size,
+        reading time), on the scale where the average example has 1; the network does not read it. None: 1 for all.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For another word.
+
+    References
+    ----------
+    Lopez et al., "Deep generative modeling for single-cell transcriptomics" (2018).
+
+    Examples
+    --------
     >>> p = NegativeBinomial(nn.Linear(2, 6), 3, dispersion="predicted")
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([3])
@@ -164,8 +199,37 @@ class NegativeBinomial(_Dispersed):
 
 @described("zero-inflated-negative-binomial")
 class ZeroInflatedNegativeBinomial(_Dispersed):
-    """`NegativeBinomial`, but 0 with a further probability whose logit is the network's last number per element.
+    """Independent negative binomials with extra zeros, for counts with more zeros than a negative binomial has.
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 2 numbers per element: log(mean / training mean) of all elements
+        first, which is smoothly bounded to ±20, then the logits of an extra zero. With dispersion="predicted" 3, with
+        log(r / that of the training data) between the two. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    dispersion : {"feature", "predicted"}, default "feature"
+        The r of variance = mean + mean² / r: one learned per element, or a function of z. log r is smoothly bounded to
+        ±20.
+    size_factor : str or None, default None
+        Name in the context of one positive number per example that multiplies the mean (its exposure: library size,
+        reading time), on the scale where the average example has 1; the network does not read it. None: 1 for all.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Raises
+    ------
+    InputError
+        For another word.
+
+    References
+    ----------
+    Lopez et al., "Deep generative modeling for single-cell transcriptomics" (2018).
+
+    Examples
+    --------
     >>> p = ZeroInflatedNegativeBinomial(nn.Linear(2, 6), 3)
     >>> p.parts, p({"z": torch.zeros(1, 4, 2)}).event_shape
     (2, torch.Size([3]))

@@ -26,9 +26,7 @@ _OTHERWISE = "take likelihoods.Normal for continuous data, likelihoods.NegativeB
 class _Discretised(Scaled):
     """A scaled family rounded to the grid.
 
-    The network works on the unit scale: its 0 is level 0 and its 1 is level levels − 1, and so for scale, floor and
-    start. The floor is 0.05 of a step unless it is given: a probability cannot grow without limit, so it serves
-    numerics alone.
+    Network, scale, floor and start are on the unit scale, where 0 is level 0 and 1 is level levels − 1.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class _Discretised(Scaled):
         return super().settle(y / self.top, None, latents)
 
     def check(self, support: Support) -> None:
-        """Levels of a grid only, and no more than there are."""
+        """Levels of a grid only, and no more of them than `levels`."""
         _needs_levels(self, support, ("grid", "binary"))
 
     def _scale_of(self, p_x: Distribution) -> Tensor:
@@ -59,11 +57,42 @@ class _Discretised(Scaled):
 
 @described("discretised-normal")
 class DiscretisedNormal(_Discretised):
-    """Independent normals rounded to the grid, the first and last level taking the tails; on the unit scale.
+    """Independent normals rounded to an integer grid; gives log P(x) of raw grey levels, without preprocessing.
 
-    levels: of the raw grid. scale, floor, start: on the unit scale, where 1 is level levels − 1; see `Scaled`. To be
-    used without preprocessing; gives log P(x).
+    The first and last level take the tails. The network works on the unit scale, where 0 is level 0 and 1 is level
+    levels − 1.
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the location on the unit scale; with
+        scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales r of scale = floor
+        + softplus(r + c), with c such that r = 0 gives `start`. None where another likelihood brings the network
+        (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x; a number n stands for (n,).
+    levels : int
+        Number of levels of the grid, 2 or more.
+    scale : float or {"shared", "feature", "predicted"}, default "predicted"
+        The scale, on the unit scale, where 1 is level levels − 1. A number fixes it; "shared" learns one for all
+        elements; "feature" learns one per element; "predicted" makes it a function of z.
+    floor : float or None, default None
+        Least scale, on the unit scale, where it is not fixed. None is 0.05 of a grid step: a probability cannot grow
+        without limit, so the floor serves numerical stability alone.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the unit scale. None settles it from the training data, so that the
+        standard deviation is the one that PCA with as many components as latents leaves: a scale that starts too large
+        collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive, or fewer than 2 levels.
+
+    Examples
+    --------
     >>> p = DiscretisedNormal(nn.Linear(2, 3), 3, levels=256, scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).log_prob(torch.tensor([0.0, 128.0, 255.0])).shape
     torch.Size([1, 4])
@@ -93,20 +122,59 @@ class DiscretisedNormal(_Discretised):
 
 @described("discretised-logistic")
 class DiscretisedLogistic(_Discretised):
-    """Independent logistics rounded to the grid, or mixtures of them, on the unit scale.
+    """Independent logistics, or mixtures of them, rounded to an integer grid; gives log P(x) of raw grey levels.
 
-    levels: of the raw grid. components: of the mixture of each element, whose locations start spread over the grid;
-    the network then returns a logit, a location and a raw scale for each (scale="predicted"). scale, floor, start: on
-    the unit scale, where 1 is level levels − 1; see `Scaled`. To be used without preprocessing; gives log P(x).
-    Source: Salimans et al., "PixelCNN++", 2017, without its autoregression over colours: channels are independent
+    To be used without preprocessing. The first and last level take the tails. The network works on the unit scale,
+    where 0 is level 0 and 1 is level levels − 1.
+
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the location on the unit scale; with
+        scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales r of scale = floor
+        + softplus(r + c), with c such that r = 0 gives `start`. With K > 1 components 3 K numbers per element: the K
+        logits, then the K locations, then the K raw scales, each number for all elements before the next. None where
+        another likelihood brings the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x; a number n stands for (n,).
+    levels : int
+        Number of levels of the grid, 2 or more.
+    components : int, default 1
+        Number K of logistics in the mixture of each element. Their locations start evenly spaced over the grid; more
+        than one needs scale="predicted".
+    scale : float or {"shared", "feature", "predicted"}, default "predicted"
+        The scale, on the unit scale, where 1 is level levels − 1. A number fixes it; "shared" learns one for all
+        elements; "feature" learns one per element; "predicted" makes it a function of z. The standard deviation is π /
+        √3 of it.
+    floor : float or None, default None
+        Least scale, on the unit scale, where it is not fixed. None is 0.05 of a grid step: a probability cannot grow
+        without limit, so the floor serves numerical stability alone.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the unit scale. None settles it from the training data, so that the
+        standard deviation is the one that PCA with as many components as latents leaves: a scale that starts too large
+        collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive, fewer than 2 levels or 1 component, or a
+        mixture with another scale than "predicted".
+
+    References
+    ----------
+    Salimans et al., "PixelCNN++" (2017); here without its autoregression over colours, so channels are independent
     given z.
 
+    Examples
+    --------
     >>> p = DiscretisedLogistic(nn.Linear(2, 45), 3, levels=256, components=5)
     >>> p.parts, p({"z": torch.zeros(1, 4, 2)}).event_shape
     (15, torch.Size([3]))
     """
 
-    spread = 1.8137993642342178  # π / √3
+    unit_deviation = 1.8137993642342178  # π / √3
 
     def __init__(
         self,
@@ -154,10 +222,29 @@ class DiscretisedLogistic(_Discretised):
 
 @described("categorical")
 class Categorical(Likelihood):
-    """Independent categoricals over 0 … levels − 1: the network returns a logit per level and element.
+    """Independent categoricals over the levels or classes 0 … levels − 1.
 
-    ordered: the levels are numbers, as grey levels are, and so have a mean; False for classes without an order.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns `levels` numbers per element, its logits: level 0 of all elements
+        first, then level 1, and so on. None where another likelihood brings the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x; a number n stands for (n,).
+    levels : int
+        Number of levels or classes, 2 or more.
+    ordered : bool, default True
+        Whether the levels are numbers, as grey levels are, and so have a mean; False for classes without an order.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For fewer than 2 levels.
+
+    Examples
+    --------
     >>> p = Categorical(nn.Linear(2, 12), 3, levels=4)
     >>> p({"z": torch.zeros(1, 5, 2)}).mean.shape
     torch.Size([1, 5, 3])
@@ -185,7 +272,7 @@ class Categorical(Likelihood):
         return Independent(family, len(self.event), False)
 
     def check(self, support: Support) -> None:
-        """Levels or categories only, and no more than there are."""
+        """Levels or categories only, and no more of them than `levels`."""
         _needs_levels(self, support, ("grid", "binary", "categorical"))
 
 

@@ -19,12 +19,36 @@ CONTINUOUS = ("unit", "real")
 
 
 class Likelihood(Component):
-    """A component over x that knows which data it is a density of.
+    """Base of the likelihoods p(x | z): a component over x that knows which data it is a density of.
 
-    parts: numbers per element that the network returns; network: None where they come from elsewhere (a group of
-    `Mixed`) or are only to be counted; typical: a value inside every support of the family; beside: names that the
-    likelihood itself reads and its network does not; logits: whether the network's numbers are logits, which a
-    temperature may multiply.
+    A subclass defines `distribution` and `check`; its class attributes say what its network returns.
+
+    Parameters
+    ----------
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+    network : nn.Module or None, default None
+        Reads the tensors named in `given` and returns `parts` numbers per element, all elements of the first part
+        before those of the second. None where another likelihood brings the network (`Mixed`, `Autoregressive`).
+    beside : sequence of str, default ()
+        Names that the likelihood itself reads and its network does not.
+
+    Attributes
+    ----------
+    parts : int
+        Numbers per element that the network returns.
+    typical : float
+        A value inside every support of the family.
+    logits : bool
+        Whether the network's numbers are logits, which a temperature may multiply.
+
+    Examples
+    --------
+    >>> from elbowroom.likelihoods import Normal
+    >>> Normal(None, (3, 8, 8), scale="predicted").numbers                # 2 per element
+    384
     """
 
     parts: int = 1
@@ -39,12 +63,12 @@ class Likelihood(Component):
         network: nn.Module | None = None,
         beside: Sequence[str] = (),
     ) -> None:
-        super().__init__(event, (*given, *beside), network)
+        super().__init__(event, given=(*given, *beside), network=network)
         self._network_reads = tuple(given)
 
     @property
     def numbers(self) -> int:
-        """Numbers per example that the network returns: what its last layer is to be sized by."""
+        """Numbers per example that the network is to return: the size of its last layer."""
         return self.parts * math.prod(self.event)
 
     @property
@@ -57,16 +81,29 @@ class Likelihood(Component):
         return self.distribution(self.parameters_from(given, self.parts), given)
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
-        """p(x | z) from the network's `parts` tensors [draws, batch, *event]."""
+        """p(x | z) from the network's output.
+
+        Parameters
+        ----------
+        raw : tuple of Tensor
+            `parts` tensors [draws, batch, *event].
+        given : Given
+            Tensors [draws or 1, batch, *event] by name.
+
+        Returns
+        -------
+        Distribution
+            With batch shape [draws, batch].
+        """
         raise NotImplementedError
 
     @property
     def calibrates(self) -> Literal["noise scale", "temperature"] | None:
-        """The one number by which the noise can be chosen again with the networks as they are, if there is one."""
+        """The one number by which the noise can be re-estimated with the networks as they are, if there is one."""
         return "temperature" if self.logits else None
 
     def at_temperature(self, factor: float) -> "Likelihood":
-        """A copy whose network's logits are multiplied by `factor`; all else as it was, the network shared."""
+        """A copy whose logits are multiplied by `factor`; the network is shared."""
         new = copy.deepcopy(self, {id(self.network): self.network})
         inner, before = (
             (new.network.network, new.network.factor) if isinstance(new.network, Tempered) else (new.network, 1.0)
@@ -89,7 +126,7 @@ class Likelihood(Component):
 
 
 def refuse(likelihood: Likelihood, holds: str, support: Support, way_out: str) -> InputError:
-    """The error for data on which a likelihood is no density."""
+    """The error for data that a likelihood is no density of."""
     return InputError(
         f"A {type(likelihood).__name__} likelihood is {holds}, and these data lie on the {support}: {way_out}."
     )

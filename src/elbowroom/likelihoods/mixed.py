@@ -17,14 +17,33 @@ __all__ = ["Mixed"]
 
 @described("mixed")
 class Mixed(Likelihood):
-    """A family per group of columns, in the order of the columns; log-densities add.
+    """A family per group of columns, for tables whose columns are of different kinds; log-densities add.
 
-    families: likelihoods without a network (`Normal(None, 3, scale="feature")`), each over as many columns as its
-    event says. The one network returns `numbers` numbers per example. seen: name in the context of a mask
-    [batch, columns], 1 where a cell is known; cells that are not are left out, whatever stands in them (fill them
-    with something the encoder can read, not with NaN). Source: Nazábal et al., "Handling incomplete heterogeneous
-    data using VAEs", 2020.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns `numbers` numbers per example: those of the first family in its
+        order, then those of the second, and so on. None only to ask for `numbers`.
+    families : sequence of Likelihood
+        Likelihoods without a network, in the order of the columns, as in `Normal(None, 3, scale="feature")`; each is
+        over as many columns as its event says.
+    seen : str or None, default None
+        Name in the context of a mask [batch, columns], 1 where a cell is known. The others are left out, whatever
+        stands in them; fill them with something the encoder can read, not with NaN. None: all are known.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For no families, or one that is not over columns or has a network.
+
+    References
+    ----------
+    Nazábal et al., "Handling incomplete heterogeneous data using VAEs" (2020).
+
+    Examples
+    --------
     >>> import torch
     >>> from elbowroom.likelihoods import Bernoulli, Categorical, Normal
     >>> families = [Normal(None, 3, scale="predicted"), Bernoulli(None, 2), Categorical(None, 1, levels=4)]
@@ -76,7 +95,7 @@ class Mixed(Likelihood):
         return notes
 
     def check(self, support: Support) -> None:
-        """Every support: one word does not say where the columns lie, so `settle` looks at each group's data."""
+        """Accept every support here; `settle` checks the data of each group."""
 
     def remarks(self, p_x: Distribution) -> list[str]:
         """What each group says of itself."""

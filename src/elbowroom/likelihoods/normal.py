@@ -22,19 +22,48 @@ _WINDOW = 100
 
 @described("normal")
 class Normal(Scaled):
-    """Independent Gaussians: the network returns the mean, and with scale="predicted" a raw scale beside it.
+    """Independent Gaussians, for continuous data.
 
-    scale: a number fixes σ; "shared" learns one σ; "feature" one per element; "predicted" makes it a function of z;
-    "optimal" is the closed form of the best common σ, the root of the mean squared error: in training that of the
-    batch at hand, in evaluation that of the last 100 training batches or so, or of what was last passed through under
-    `pooling`, never of the batch that is evaluated.
-    floor: the least σ, on the scale the network sees; None settles it from the training data: the standard
-    deviation of one grid step's uniform noise (step / √12) where the data are on a grid, else 1 % of the data's
-    standard deviation. start: where σ begins; None settles it at what PCA with as many components as latents
-    leaves, per element: a σ that starts too large collapses the latent before it has shrunk.
-    Source: Lucas et al., "Don't blame the ELBO!", 2019; Rybkin et al., "Simple and effective VAE training with
-    calibrated decoders", 2021.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the mean; with scale="predicted" 2 numbers
+        per element, the means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such
+        that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    scale : float or {"shared", "feature", "predicted", "optimal"}, default "shared"
+        The standard deviation σ, on the scale of the preprocessed x. A number fixes it; "shared" learns one for all
+        elements; "feature" learns one per element; "predicted" makes it a function of z. "optimal" is the best common σ
+        in closed form, the root of the mean squared error.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive.
+
+    Notes
+    -----
+    With scale="optimal", σ is in training that of the batch at hand; in evaluation it is that of about the last 100
+    training batches, or of what was passed through under `pooling`, and never that of the batch that is evaluated.
+
+    References
+    ----------
+    Lucas, Tucker, Grosse & Norouzi, "Don't blame the ELBO!" (2019).
+    Rybkin, Daniilidis & Levine, "Simple and effective VAE training with calibrated decoders" (2021).
+
+    Examples
+    --------
     >>> p = Normal(nn.Linear(2, 3), 3, scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).stddev[0, 0]
     tensor([0.1000, 0.1000, 0.1000])
@@ -82,10 +111,17 @@ class Normal(Scaled):
 
     @contextmanager
     def pooling(self) -> Iterator[None]:
-        """With scale="optimal": σ² becomes the mean squared error over all that is passed through inside.
+        """A context in which σ², with scale="optimal", becomes the mean squared error over all that is passed through.
 
-        Pass the training data, once.
+        Pass the training data once.
 
+        Yields
+        ------
+        None
+            Nothing; σ is set when the context ends.
+
+        Examples
+        --------
         >>> p = Normal(nn.Linear(1, 1), 1, scale="optimal")
         >>> _ = p.network.requires_grad_(False).weight.zero_(), p.network.bias.zero_()
         >>> with p.pooling():
@@ -104,7 +140,7 @@ class Normal(Scaled):
             self._keep, self.training = keep, training
 
     def _of_batch(self, mean: Tensor, x: Tensor) -> Tensor:
-        """The best σ for a batch, which is taken into the running one; at the optimum it needs no gradient."""
+        """The best σ of a batch, which also updates the running one; at the optimum it needs no gradient."""
         error = (x - mean.detach()).square()
         self.squares.mul_(self._keep).add_(error.sum())
         self.count.mul_(self._keep).add_(error.numel())
@@ -118,10 +154,29 @@ class Normal(Scaled):
 
 
 def mass_outside(p_x: Distribution, low: float, high: float) -> float:
-    """Mean probability that an independent family with a cdf puts outside [low, high], per element.
+    """The mean probability that p(x | z) puts outside an interval, per element.
 
-    Raises CapabilityError where the family has no cdf.
+    Parameters
+    ----------
+    p_x : Distribution
+        A distribution with independent elements that has a cdf.
+    low : float
+        Lower end of the interval.
+    high : float
+        Upper end.
 
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    CapabilityError
+        Where the family has no cdf.
+
+    Examples
+    --------
     >>> p = Independent(TorchNormal(torch.zeros(1, 1, 1), 1.0), 1)
     >>> round(mass_outside(p, 0.0, 1.0), 2)
     0.66
@@ -134,6 +189,25 @@ def mass_outside(p_x: Distribution, low: float, high: float) -> float:
 
 
 def leak(p_x: Distribution, support: Support) -> float | None:
-    """`mass_outside` [0, 1] for data inside it; None for other data, and for a family without a cdf."""
+    """The mean probability outside [0, 1], per element, of a likelihood of data inside it.
+
+    Parameters
+    ----------
+    p_x : Distribution
+        A distribution with independent elements.
+    support : Support
+        Where the data lie.
+
+    Returns
+    -------
+    float or None
+        None for data that do not lie in [0, 1], and for a family without a cdf.
+
+    Examples
+    --------
+    >>> p = Independent(TorchNormal(torch.zeros(1, 1, 1), 1.0), 1)
+    >>> round(leak(p, Support("unit")), 2), leak(p, Support("real"))
+    (0.66, None)
+    """
     base = p_x.base_dist if isinstance(p_x, Independent) else p_x
     return mass_outside(p_x, 0.0, 1.0) if support.kind == "unit" and "cdf" in capabilities(base) else None

@@ -1,4 +1,4 @@
-"""Families with a location and a scale, and the ways the scale can be had."""
+"""Families with a location and a scale, and the ways to choose the scale."""
 
 import copy
 import math
@@ -18,27 +18,60 @@ from .likelihood import CONTINUOUS, Likelihood, refuse
 __all__ = ["Scale", "Scaled", "pca_residuals"]
 
 Scale = float | Literal["shared", "feature", "predicted"]
-"""A fixed number; one learned for all; one learned per element; a function of z."""
+"""A fixed number; one learned for all elements; one learned per element; a function of z."""
 
-_FRACTION_OF_SPREAD = 0.01
+_FRACTION_OF_DEVIATION = 0.01
 _AT_FLOOR = 1.01
 _WORTH_SAYING = 0.001
 
 
 class Scaled(Likelihood):
-    """A likelihood with a location and a scale: the network returns the one, and for scale="predicted" the other too.
+    """Base of the likelihoods with a location and a scale.
 
-    scale: a number fixes it; "shared" learns one; "feature" one per element; "predicted" makes it a function of z.
-    floor: the least scale; None settles it from the training data: the spread of one grid step's uniform noise
-    (step / √12) where the data are on a grid, else 1 % of the data's standard deviation. start: where the scale
-    begins; None settles it at what PCA with as many components as latents leaves, per element: a scale that starts
-    too large collapses the latent before it has shrunk.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the location; with scale="predicted" 2
+        numbers per element, the locations of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    scale : float or {"shared", "feature", "predicted"}, default "shared"
+        The scale, on the scale of the preprocessed x. A number fixes it; "shared" learns one for all elements;
+        "feature" learns one per element; "predicted" makes it a function of z.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Attributes
+    ----------
+    unit_deviation : float
+        Standard deviation of the family at scale 1.
+    symbol : str
+        What messages call the scale.
+    ways : tuple of str
+        The words that `scale` may be.
+    best_scale : callable or None
+        Of a family with a closed form: from residuals x − location of any shape to the likeliest common scale.
+
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive.
     """
 
     floor_value: Tensor
     offset: Tensor
 
-    spread: float = 1.0
+    unit_deviation: float = 1.0
     """Standard deviation of the family at scale 1."""
     symbol: str = "the scale"
     best_scale: Callable[[Tensor], float] | None = None
@@ -82,7 +115,7 @@ class Scaled(Likelihood):
         return torch.full_like(self.floor_value, self.scale)
 
     def positive(self, raw: Tensor) -> Tensor:
-        """The scale that a raw number stands for, floored."""
+        """The scale of a raw number, at least the floor."""
         return self.floor_value + softplus(raw + self.offset)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
@@ -91,12 +124,12 @@ class Scaled(Likelihood):
             return []
         flat = y.flatten(1).double().cpu()
         if self.floor is None:
-            floor = step / math.sqrt(12) if step else _FRACTION_OF_SPREAD * flat.std().item()
-            self.floor_value.fill_(max(floor / self.spread, 1e-6))
+            floor = step / math.sqrt(12) if step else _FRACTION_OF_DEVIATION * flat.std().item()
+            self.floor_value.fill_(max(floor / self.unit_deviation, 1e-6))
         if self.start is None:
             residual = (
                 torch.as_tensor(np.sqrt((pca_residuals(flat.numpy(), latents) ** 2).mean(0))).to(self.offset)
-                / self.spread
+                / self.unit_deviation
             )
             whole = self.offset.dim() == 0
             left = residual.square().mean().sqrt() if whole else residual.view(self.event)
@@ -104,17 +137,17 @@ class Scaled(Likelihood):
             left = torch.full_like(self.offset, float(self.start))
         self._start_at(left)
         floor, start = self.floor_value.item(), left.square().mean().sqrt().item()
-        whence = " (what PCA leaves)" if self.start is None else ""
-        return [f"{type(self).__name__}: {self.symbol} starts at {start:.3g}{whence}, floored at {floor:.3g}."]
+        source = " (what PCA leaves)" if self.start is None else ""
+        return [f"{type(self).__name__}: {self.symbol} starts at {start:.3g}{source}, floored at {floor:.3g}."]
 
     @property
     def calibrates(self) -> Literal["noise scale", "temperature"] | None:
-        """The scale, where there is one for all and a closed form for the best."""
+        """ "noise scale" where there is one scale for all and a closed form for the best; else None."""
         one = self.best_scale is not None and self.scale not in ("predicted", "feature")
         return "noise scale" if one else None
 
     def at_scale(self, scale: float) -> "Scaled":
-        """A copy at this common scale, or at its floor where that is higher; all else as it was, the network shared."""
+        """A copy at this common scale, or at its floor where that is higher; the network is shared."""
         new = copy.deepcopy(self, {id(self.network): self.network})
         if isinstance(self.scale, str):
             with torch.no_grad():
@@ -167,7 +200,7 @@ class Scaled(Likelihood):
 
 
 def alternatives(support: Support) -> str:
-    """What fits data of a discrete support."""
+    """What to do instead with data of this support, as the end of a sentence."""
     return {
         "binary": "take likelihoods.Bernoulli",
         "grid": "dequantise them (preprocess='dequantise'), or take likelihoods.DiscretisedLogistic on the raw grid",
@@ -177,7 +210,22 @@ def alternatives(support: Support) -> str:
 
 
 def pca_residuals(flat: np.ndarray, components: int, most: int = 10_000) -> np.ndarray:
-    """What PCA leaves of the first rows of flat [n, columns], in sample."""
+    """What PCA leaves of the first rows, in sample.
+
+    Parameters
+    ----------
+    flat : np.ndarray
+        [n, columns].
+    components : int
+        Number of components.
+    most : int, default 10000
+        How many rows are used.
+
+    Returns
+    -------
+    np.ndarray
+        Residuals [n or most, columns].
+    """
     from sklearn.decomposition import PCA
 
     rows = flat[:most]

@@ -1,4 +1,4 @@
-"""Gaussian likelihoods whose elements are correlated given z: their samples need no smoothing to look right."""
+"""Gaussian likelihoods whose elements are correlated given z, so that samples have realistic noise."""
 
 import math
 from collections.abc import Sequence
@@ -14,23 +14,24 @@ from elbowroom.distributions.sparse_precision_normal import later_neighbours
 from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
+from .image_shape import image_of
 from .scaled import Scale, Scaled, pca_residuals
 
 __all__ = ["LowRankNormal", "MaternNormal", "SparsePrecisionNormal"]
 
-_FACTOR_TO_SCALE = 0.3  # where it begins
+_FACTOR_TO_SCALE = 0.3  # at the start
 _MOST_LEANING = 2.0
 _MOST_MIXING = 30.0
-_GAIN = 5.0  # of the few numbers that one model has of its own: at the networks' learning rate they would lag behind
+_GAIN = 5.0  # speeds up the few parameters outside networks, which would lag behind at the networks' learning rate
 _SHORTEST, _LONGEST = 0.25, 4.0
 _UNSETTLED = 2.0  # pixels
 _GRID = 40
 
 
 class Correlated(Scaled):
-    """A Gaussian with a mean and a scale as `Normal` has them, whose network returns numbers for its ties after these.
+    """A Gaussian whose network returns mean and scale as for `Normal`, and after them numbers for its correlations.
 
-    Says in words where its covariance is not positive definite in the arithmetic at hand.
+    `remarks` says in words where its covariance is not positive definite in the arithmetic at hand.
     """
 
     symbol = "σ"
@@ -46,11 +47,42 @@ class Correlated(Scaled):
 
 @described("low-rank-normal")
 class LowRankNormal(Correlated):
-    """p(x | z) = N(mean(z), diag(σ²) + F Fᵀ), F of `rank` columns: a few directions in which residuals move together.
+    """A Gaussian with covariance diag(σ²) + F Fᵀ: a few directions in which residuals move together.
 
-    factor: "predicted" makes F a function of z (`rank` tensors of the event's shape from the network, after mean and
-    raw scale); "shared" learns one F. scale, floor, start: of the diagonal σ, as in `Normal`. F begins small beside σ.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns per element 1 number, the mean, or 2 with scale="predicted", the
+        means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such that r = 0 gives
+        `start`; after these, with factor="predicted", `rank` more, the columns of F one after the other. None only to
+        ask for `numbers`.
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    rank : int
+        Number of columns of F, 1 or more.
+    factor : {"predicted", "shared"}, default "predicted"
+        Whether F is a function of z or learned, one for all. It starts small beside σ.
+    scale : float or {"shared", "feature", "predicted"}, default "feature"
+        The standard deviation σ of the diagonal part, on the scale of the preprocessed x. A number fixes it; "shared"
+        learns one for all elements; "feature" learns one per element; "predicted" makes it a function of z.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive, or a rank below 1.
+
+    Examples
+    --------
     >>> p = LowRankNormal(nn.Linear(2, 5 * 3), 3, rank=4, scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).batch_shape
     torch.Size([1, 4])
@@ -90,7 +122,7 @@ class LowRankNormal(Correlated):
         return distributions.LowRankNormal(mean, scale, self.unit * factor, len(self.event), validate_args=False)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Settle floor and start of σ from the training data, and with them where F begins."""
+        """Settle floor and start of σ from the training data, and with them where F starts."""
         notes = super().settle(y, step, latents)
         self._settle_unit()
         return notes
@@ -103,15 +135,56 @@ class LowRankNormal(Correlated):
 
 @described("sparse-precision-normal")
 class SparsePrecisionNormal(Correlated):
-    """p(x | z) = N(mean(z), (L Lᵀ)⁻¹) over images, L sparse: each element leans on its later neighbours.
+    """A Gaussian over images with a sparse precision: each pixel depends on its later neighbours.
 
-    With r = x − mean, element i given all later ones (raster order) has mean Σ_n w_in r_n over its neighbours within
-    `radius`, in its own channel, and over the later channels of its pixel, and standard deviation σ_i: `scale`,
-    `floor` and `start` are of this σ. neighbours: "predicted" makes the weights w functions of z (one tensor of the
-    event's shape per neighbour from the network, after mean and raw scale); "shared" learns one stencil per channel,
-    the same at every pixel. Weights lie in ±2 and begin near 0. image_shape: (C, H, W) or (H, W) where events are flat.
-    Source: Dorta, Vicente, Agapito, Campbell & Simpson, "Structured uncertainty prediction networks", 2018.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns per element 1 number, the mean, or 2 with scale="predicted", the
+        means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such that r = 0 gives
+        `start`; after these, with neighbours="predicted", one weight per neighbour, each for all elements before the
+        next. None only to ask for `numbers`.
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    image_shape : sequence of int or None, default None
+        (C, H, W) or (H, W) where events are flat; None where the event is (C, H, W).
+    radius : int, default 1
+        Of the window of neighbours, in pixels.
+    neighbours : {"predicted", "shared"}, default "predicted"
+        Whether the weights of the neighbours are functions of z, or learned: one stencil per channel, the same at every
+        pixel. Weights are smoothly bounded to ±2; learned ones start at 0.
+    scale : float or {"shared", "feature", "predicted"}, default "predicted"
+        The standard deviation σ of an element given all later ones, on the scale of the preprocessed x. A number fixes
+        it; "shared" learns one for all elements; "feature" learns one per element; "predicted" makes it a function of
+        z.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive, a radius below 1, or shapes that are no
+        image.
+
+    Notes
+    -----
+    With r = x − mean, element i given all later ones (raster order) has mean Σ_n w_in r_n, over its later neighbours
+    within `radius` in its own channel and the later channels of its pixel, and standard deviation σ_i.
+
+    References
+    ----------
+    Dorta, Vicente, Agapito, Campbell & Simpson, "Structured uncertainty prediction networks" (2018).
+
+    Examples
+    --------
     >>> p = SparsePrecisionNormal(nn.Linear(2, 6 * 64), 64, image_shape=(8, 8), radius=1)   # mean, σ and 4 neighbours
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([64])
@@ -161,18 +234,63 @@ class SparsePrecisionNormal(Correlated):
 
 @described("matern-normal")
 class MaternNormal(Correlated):
-    """p(x | z): x = mean(z) + σ ⊙ f over images, f a Matérn field with learned length and white share.
+    """A Gaussian over images, x = mean(z) + σ ⊙ f, with f a Matérn field of learned length and white share.
 
-    Few parameters: σ (`scale`, `floor`, `start` as in `Normal`), the length scale in pixels (kept between a quarter of
-    a pixel and four times the longer side), the white share of the variance (never below `nugget_floor`, so that
-    float32 stays positive definite), and for C channels the C (C − 1) / 2 numbers of their correlation. length: where
-    it begins; None begins length and white share where what PCA leaves of the training data is likeliest. white:
-    "shared" learns one share for all images; "predicted" makes it a function of z, the mean over the image of one more
-    tensor of the event's shape from the network. order: the smoothness ν, 1 or 2. image_shape: (C, H, W) or (H, W)
-    where events are flat. In an image, elements that are constant but for dequantisation noise have its share too.
-    Source: Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
-    stochastic partial differential equation approach", 2011.
+    Beside σ it has few parameters: the length scale, the white share of the variance, and for C channels the C (C − 1)
+    / 2 numbers of their correlation.
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns per element 1 number, the mean, or 2 with scale="predicted", the
+        means of all elements first, then raw scales r of scale = floor + softplus(r + c), with c such that r = 0 gives
+        `start`; after these, with white="predicted", one more, whose mean over the image shifts the logit of the white
+        share. None only to ask for `numbers`.
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    image_shape : sequence of int or None, default None
+        (C, H, W) or (H, W) where events are flat; None where the event is (C, H, W).
+    scale : float or {"shared", "feature", "predicted"}, default "predicted"
+        The standard deviation σ, on the scale of the preprocessed x. A number fixes it; "shared" learns one for all
+        elements; "feature" learns one per element; "predicted" makes it a function of z.
+    order : {1, 2}, default 1
+        The smoothness ν of the field.
+    length : float or None, default None
+        Where the length scale starts, in pixels, between a quarter of a pixel and four times the image's longer side,
+        between which it stays. None settles length and white share at those under which what PCA leaves of the training
+        data is likeliest.
+    nugget_floor : float, default 1e-3
+        Least white share, from 1e-6 to 0.5: below, float32 is not positive definite.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+    white : {"shared", "predicted"}, default "shared"
+        Whether the white share is learned, one for all images, or a function of z.
+
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive, an order, length or nugget_floor outside its
+        range, or shapes that are no image.
+
+    Notes
+    -----
+    Elements of an image that are constant but for dequantisation noise get the same white share as the others.
+
+    References
+    ----------
+    Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
+    stochastic partial differential equation approach" (2011).
+
+    Examples
+    --------
     >>> p = MaternNormal(nn.Linear(2, 64), 64, image_shape=(8, 8), scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape, round(p.length_now().item(), 3)
     (torch.Size([64]), 2.0)
@@ -236,7 +354,7 @@ class MaternNormal(Correlated):
         return (low + (high - low) * torch.sigmoid(_GAIN * self.raw_length)).exp()
 
     def nugget_now(self, raw: Tensor | float = 0.0) -> Tensor:
-        """The white share of the field's variance; where it is predicted, at a number of the network."""
+        """The white share of the field's variance; where it is predicted, given a number of the network."""
         return self.nugget_floor + (1 - 2 * self.nugget_floor) * torch.sigmoid(_GAIN * self.raw_nugget + raw)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
@@ -275,15 +393,3 @@ class MaternNormal(Correlated):
         if nugget < 1.05 * self.nugget_floor:
             note += f", at its floor nugget_floor={self.nugget_floor:g}: where a floor binds, log p(x) depends on it"
         return [note + ".", *super().remarks(p_x)]
-
-
-def image_of(event: tuple[int, ...], image_shape: Sequence[int] | None, who: str) -> tuple[int, ...]:
-    """(C, H, W) of an event that is an image or, given its shape, flat."""
-    image = tuple(event if image_shape is None else image_shape)
-    image = (1, *image) if len(image) == 2 and len(event) == 1 else image
-    if len(image) != 3 or event not in (image, (math.prod(image),)):
-        raise InputError(
-            f"{who} is over images: give it an event (C, H, W), or a flat one with its image_shape; got event "
-            f"{event} and image_shape {image_shape}."
-        )
-    return image

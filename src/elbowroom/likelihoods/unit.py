@@ -24,12 +24,27 @@ _MOST_LOG_CONCENTRATION = 9.0
 
 @described("continuous-bernoulli")
 class ContinuousBernoulli(Likelihood):
-    """Independent continuous Bernoullis on [0, 1]: the network returns one logit per element.
+    """Independent continuous Bernoullis on [0, 1]: a Bernoulli on grey levels, with its normaliser.
 
-    What a Bernoulli on grey levels is with its normaliser. Its spread is tied to its mean (at most 1 / √12), so it
-    cannot say that it is sure of a grey level between. Source: Loaiza-Ganem & Cunningham, "The continuous
-    Bernoulli", 2019.
+    Its standard deviation follows from its mean and is at most 1 / √12, so it cannot be certain of a grey level that is
+    neither 0 nor 1.
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, its logit. None where another likelihood
+        brings the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    References
+    ----------
+    Loaiza-Ganem & Cunningham, "The continuous Bernoulli" (2019).
+
+    Examples
+    --------
     >>> p = ContinuousBernoulli(nn.Linear(2, 3), 3)
     >>> p({"z": torch.zeros(1, 4, 2)}).batch_shape
     torch.Size([1, 4])
@@ -51,8 +66,21 @@ class ContinuousBernoulli(Likelihood):
 
 @described("beta")
 class Beta(Likelihood):
-    """Independent Betas on (0, 1): the network returns the logs of both concentrations, smoothly held within ±9.
+    """Independent Betas on (0, 1).
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 2 numbers per element, the logarithms of its concentrations,
+        smoothly bounded to ±9: those at 1 (the exponent of x, plus 1) of all elements first, then those at 0. None
+        where another likelihood brings the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Examples
+    --------
     >>> p = Beta(nn.Linear(2, 6), 3)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([3])
@@ -81,10 +109,44 @@ class Beta(Likelihood):
 
 @described("truncated-normal")
 class TruncatedNormal(Scaled):
-    """Independent normals given that they lie in [low, high]: the network returns the location, which is unbounded.
+    """Independent normals restricted to an interval, for continuous data in it.
 
-    For `scale`, see `Scaled`. With a large scale and a location far outside it nears the continuous Bernoulli.
+    With a large scale and a location far outside the interval it approaches the continuous Bernoulli.
 
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the location, which may lie outside the
+        interval; with scale="predicted" 2 numbers per element, the locations of all elements first, then raw scales r
+        of scale = floor + softplus(r + c), with c such that r = 0 gives `start`. None where another likelihood brings
+        the network (`Mixed`, `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    scale : float or {"shared", "feature", "predicted"}, default "shared"
+        The standard deviation σ before truncation, on the scale of the preprocessed x. A number fixes it; "shared"
+        learns one for all elements; "feature" learns one per element; "predicted" makes it a function of z.
+    low : float, default 0.0
+        Lower end of the interval, on the scale of the preprocessed x.
+    high : float, default 1.0
+        Upper end of the interval, on the scale of the preprocessed x.
+    floor : float or None, default None
+        Least scale, on the scale of the preprocessed x, where it is not fixed. None settles it from the training data,
+        so that the standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are
+        on a grid, else 1 % of the data's.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive, or low that is not below high.
+
+    Examples
+    --------
     >>> p = TruncatedNormal(nn.Linear(2, 3), 3, scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).log_prob(torch.full((3,), 1.5)).tolist()
     [[-inf, -inf, -inf, -inf]]
@@ -133,10 +195,42 @@ class TruncatedNormal(Scaled):
 
 @described("logit-normal")
 class LogitNormal(Scaled):
-    """Independent logit-normals on (0, 1): the network returns the location of logit x.
+    """Independent logit-normals on (0, 1): logit x is normal.
 
-    The scale is that of logit x too; see `Scaled`. Source: Atchison & Shen, "Logistic-normal distributions", 1980.
+    Parameters
+    ----------
+    network : nn.Module or None
+        Reads the tensors named in `given` and returns 1 number per element, the mean of logit x; with scale="predicted"
+        2 numbers per element, the means of all elements first, then raw scales r of scale = floor + softplus(r + c),
+        with c such that r = 0 gives `start`. None where another likelihood brings the network (`Mixed`,
+        `Autoregressive`).
+    event : int or sequence of int
+        Shape of one x, as preprocessed; a number n stands for (n,).
+    scale : float or {"shared", "feature", "predicted"}, default "shared"
+        The standard deviation, on the scale of logit x. A number fixes it; "shared" learns one for all elements;
+        "feature" learns one per element; "predicted" makes it a function of z.
+    floor : float or None, default None
+        Least scale, on the scale of logit x, where it is not fixed. None settles it from the training data, so that the
+        standard deviation is at least that of one grid step's uniform noise (step / √12) where the data are on a grid,
+        else 1 % of that of logit x.
+    start : float or None, default None
+        Where a scale that is not fixed starts, on the scale of logit x. None settles it from the training data, so that
+        the standard deviation of logit x is the one that PCA with as many components as latents leaves: a scale that
+        starts too large collapses the latents before it has shrunk.
+    given : sequence of str, default ("z",)
+        Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For another word, or a scale, floor or start that is not positive.
+
+    References
+    ----------
+    Atchison & Shen, "Logistic-normal distributions" (1980).
+
+    Examples
+    --------
     >>> p = LogitNormal(nn.Linear(2, 3), 3, scale=1.0)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([3])

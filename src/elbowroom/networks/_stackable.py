@@ -8,10 +8,20 @@ __all__ = ["stackable"]
 
 
 def stackable(module: nn.Module) -> bool:
-    """Whether many copies of the module can be trained as one, with the result each would have alone.
+    """Whether many copies of the module can be trained as one, each with the result it would have alone.
 
-    False where a layer keeps running statistics (batch norm) or draws noise of its own (dropout).
+    Parameters
+    ----------
+    module : nn.Module
+        A network, or a whole model.
 
+    Returns
+    -------
+    bool
+        False where a layer keeps running statistics (batch norm) or draws noise of its own (dropout).
+
+    Examples
+    --------
     >>> stackable(nn.Linear(2, 2)), stackable(nn.BatchNorm1d(2)), stackable(nn.GroupNorm(1, 2))
     (True, False, True)
     """

@@ -18,7 +18,7 @@ __all__ = ["ConvNet", "ResNet"]
 
 @dataclass(frozen=True)
 class ConvSettings:
-    """What an encoder and its mirror image, a decoder, have in common."""
+    """Settings that an encoder and its mirror image, a decoder, share."""
 
     channels: tuple[int, ...]
     kernel: int
@@ -34,7 +34,7 @@ class ConvSettings:
             raise InputError(f"kernel must be odd, so that every image size can be met; got {self.kernel}.")
 
     def sizes(self, size: int) -> list[int]:
-        """A side of the image before the first step, between steps, and behind the last."""
+        """A side of the image before the first step, between steps, and after the last."""
         sizes = [size]
         for _ in self.channels:
             sizes.append(math.ceil(sizes[-1] / self.stride))
@@ -67,7 +67,7 @@ class Block(nn.Module):
 
 
 class OnFirst(nn.Module):
-    """An activation on the first `size` features or channels; the others pass."""
+    """An activation on the first `size` features or channels; the others are returned as they are."""
 
     def __init__(self, activation: str | None, size: int) -> None:
         super().__init__()
@@ -192,16 +192,44 @@ def as_image(shape: Sequence[int]) -> tuple[int, ...]:
 class ConvNet(ImageNetwork):
     """Strided convolutions from an image to numbers, or transposed ones from numbers to an image.
 
-    ConvNet((C, H, W), n) maps [N, C, H, W] to [N, parts·n]; ConvNet(n, (C, H, W)) maps [N, n] to [N, parts·C, H,
-    W], the parts one after the other. Any H and W will do: each step divides them by the stride, rounding up,
-    and the way back ends on exactly H × W.
+    ConvNet((C, H, W), n) is an encoder, [N, C, H, W] → [N, parts · n]; ConvNet(n, (C, H, W)) is a decoder, [N, n] → [N,
+    parts · C, H, W]. Any H and W will do: each step divides them by the stride, rounding up, and the decoder ends on
+    exactly H × W.
 
-    channels: of the steps, from the image inwards, in both directions. context: how many numbers further
-    inputs bring (labels, say); they join behind the last convolution, or beside the n numbers. dense: width
-    of a hidden layer between the numbers and the convolutions. kernel: odd. norm: "batch", "group" or None,
-    on all but the last layer. activation: as for `MLP`. output: an activation on the first part only (a mean,
-    so that a predicted scale stays free). Raises InputError for arguments or inputs that do not fit.
+    Parameters
+    ----------
+    inputs : int or sequence of int
+        Shape (C, H, W) of the image that is read, or how many numbers the decoder reads.
+    outputs : int or sequence of int
+        How many numbers the encoder returns, or the shape (C, H, W) of the decoder's image.
+    channels : sequence of int, default (32, 64, 128)
+        Channels of the steps, from the image inwards, in both directions.
+    parts : int, default 1
+        How often the outputs are returned, one part after the other: 2 for mean and raw standard deviation.
+    context : int, default 0
+        Numbers per example that further inputs (labels, say) bring. They join behind the encoder's last convolution, or
+        beside the decoder's numbers.
+    dense : int or None, default None
+        Width of a hidden layer between the numbers and the convolutions; None for no such layer.
+    kernel : int, default 3
+        Side of the kernels in pixels, odd.
+    stride : int, default 2
+        Stride of every step in pixels.
+    norm : {"batch", "group", None}, default None
+        Normalisation after all but the last layer: over the batch with running statistics, over each example in groups
+        of 16 channels, or none.
+    activation : {"silu", "relu", "leaky-relu", "elu", "gelu", "softplus", "tanh", "sigmoid"}, default "silu"
+        Activation after all but the last layer; leaky ReLU has slope 0.2 below zero.
+    output : str or None, default None
+        Activation on the first part of the outputs only: of a mean, say, so that a predicted scale stays free.
 
+    Raises
+    ------
+    InputError
+        For arguments or inputs that do not fit.
+
+    Examples
+    --------
     >>> import torch
     >>> ConvNet((1, 28, 28), 32, context=10)(torch.zeros(5, 1, 28, 28), torch.zeros(5, 10)).shape
     torch.Size([5, 32])
@@ -230,11 +258,49 @@ class ConvNet(ImageNetwork):
 
 @described("residual")
 class ResNet(ImageNetwork):
-    """Like `ConvNet`, with `blocks` residual blocks at every size; its arguments mean the same.
+    """A convolutional network like `ConvNet`, with residual blocks at every size.
 
-    A block adds two convolutions, each behind normalisation and activation, to what comes in: He, Zhang, Ren
-    and Sun, "Identity Mappings in Deep Residual Networks", 2016.
+    A block adds two convolutions, each behind normalisation and activation, to its input.
 
+    Parameters
+    ----------
+    inputs : int or sequence of int
+        Shape (C, H, W) of the image that is read, or how many numbers the decoder reads.
+    outputs : int or sequence of int
+        How many numbers the encoder returns, or the shape (C, H, W) of the decoder's image.
+    channels : sequence of int, default (32, 64, 128)
+        Channels of the steps, from the image inwards, in both directions.
+    blocks : int, default 1
+        Residual blocks at every size.
+    parts : int, default 1
+        How often the outputs are returned, one part after the other: 2 for mean and raw standard deviation.
+    context : int, default 0
+        Numbers per example that further inputs (labels, say) bring. They join behind the encoder's last convolution, or
+        beside the decoder's numbers.
+    dense : int or None, default None
+        Width of a hidden layer between the numbers and the convolutions; None for no such layer.
+    kernel : int, default 3
+        Side of the kernels in pixels, odd.
+    stride : int, default 2
+        Stride of every step in pixels.
+    norm : {"batch", "group", None}, default "group"
+        Normalisation: over the batch with running statistics, over each example in groups of 16 channels, or none.
+    activation : {"silu", "relu", "leaky-relu", "elu", "gelu", "softplus", "tanh", "sigmoid"}, default "silu"
+        Activation after all but the last layer; leaky ReLU has slope 0.2 below zero.
+    output : str or None, default None
+        Activation on the first part of the outputs only: of a mean, say, so that a predicted scale stays free.
+
+    Raises
+    ------
+    InputError
+        For arguments or inputs that do not fit.
+
+    References
+    ----------
+    He, Zhang, Ren & Sun, "Identity mappings in deep residual networks" (2016).
+
+    Examples
+    --------
     >>> import torch
     >>> ResNet((3, 32, 32), 32)(torch.zeros(5, 3, 32, 32)).shape
     torch.Size([5, 32])

@@ -1,4 +1,4 @@
-"""What the networks are made of: activations and normalisations by their words, inputs side by side."""
+"""Building blocks of the networks: activations and normalisations by name, inputs side by side."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,23 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def activation_layers(word: str | None) -> list[nn.Module]:
-    """The activation of that name in a list, empty for None; leaky ReLU has slope 0.2 below zero."""
+    """The activation of a name.
+
+    Parameters
+    ----------
+    word : str or None
+        A name in `ACTIVATIONS`; None for none. Leaky ReLU has slope 0.2 below zero.
+
+    Returns
+    -------
+    list of nn.Module
+        One module, or none.
+
+    Raises
+    ------
+    InputError
+        For another name.
+    """
     if word is None:
         return []
     if word not in ACTIVATIONS:
@@ -31,11 +47,33 @@ def activation_layers(word: str | None) -> list[nn.Module]:
 
 
 def norm_layers(word: str | None, width: int, image: bool = False, channels: int | None = None) -> list[nn.Module]:
-    """The normalisation of that name over `width` features or channels in a list, or an empty list for None.
+    """The normalisation of a name.
 
-    "batch" keeps running statistics; "group" works on each example alone, in groups of 16 channels (one group
-    where 16 does not divide them), as in Wu and He, "Group Normalization", 2018. `channels` is given where
-    flat features are an image still to be reshaped, so that its groups are those of the image.
+    Parameters
+    ----------
+    word : {"batch", "group", None}
+        "batch" keeps running statistics; "group" works on each example alone, in groups of 16 channels, or in one group
+        where 16 does not divide them.
+    width : int
+        Number of features or channels.
+    image : bool, default False
+        Whether they are channels of an image.
+    channels : int or None, default None
+        Channels of the image that flat features are still to be reshaped to, so that the groups are the image's.
+
+    Returns
+    -------
+    list of nn.Module
+        One module, or none.
+
+    Raises
+    ------
+    InputError
+        For another name.
+
+    References
+    ----------
+    Wu & He, "Group normalization" (2018).
     """
     if word is None:
         return []
@@ -50,7 +88,26 @@ def norm_layers(word: str | None, width: int, image: bool = False, channels: int
 def dense_step(
     width: int, wider: int, norm: str | None, activation: str | None, channels: int | None = None
 ) -> list[nn.Module]:
-    """A linear layer, its normalisation and its activation."""
+    """A linear layer, its normalisation and its activation.
+
+    Parameters
+    ----------
+    width : int
+        Number of inputs.
+    wider : int
+        Number of outputs.
+    norm : {"batch", "group", None}
+        Name of the normalisation.
+    activation : str or None
+        Name of the activation.
+    channels : int or None, default None
+        As in `norm_layers`.
+
+    Returns
+    -------
+    list of nn.Module
+        The layers, in order.
+    """
     return [
         nn.Linear(width, wider),
         *norm_layers(norm, wider, channels=channels),
@@ -59,7 +116,27 @@ def dense_step(
 
 
 def side_by_side(inputs: Sequence[Tensor], width: int, name: str) -> Tensor:
-    """The inputs [N, *event_i] flattened and side by side, [N, width]; one flat input passes untouched."""
+    """The inputs, flattened and side by side.
+
+    Parameters
+    ----------
+    inputs : sequence of Tensor
+        [N, *event_i] each.
+    width : int
+        Numbers per example that they should have in all.
+    name : str
+        What has this width, as the error names it.
+
+    Returns
+    -------
+    Tensor
+        [N, width]; a single flat input is returned untouched.
+
+    Raises
+    ------
+    InputError
+        For inputs of another size.
+    """
     flat = [x if x.ndim == 2 else x.flatten(1) for x in inputs]
     joined = flat[0] if len(flat) == 1 else torch.cat(flat, 1)
     if joined.shape[1] != width:
@@ -70,7 +147,25 @@ def side_by_side(inputs: Sequence[Tensor], width: int, name: str) -> Tensor:
 
 
 def at_least_one(values: Sequence[int], name: str) -> tuple[int, ...]:
-    """The values, each a whole number of 1 or more, or an InputError."""
+    """Whole numbers of 1 or more, checked.
+
+    Parameters
+    ----------
+    values : sequence of int
+        The numbers.
+    name : str
+        What they are, as the error names it.
+
+    Returns
+    -------
+    tuple of int
+        The same numbers.
+
+    Raises
+    ------
+    InputError
+        For no numbers, or one that is not whole or below 1.
+    """
     if not values or any(not isinstance(v, int) or v < 1 for v in values):
         raise InputError(f"{name} must be whole numbers of 1 or more; got {tuple(values)}.")
     return tuple(values)

@@ -15,13 +15,29 @@ __all__ = ["MLP"]
 
 @described("mlp")
 class MLP(nn.Module):
-    """Multilayer perceptron: inputs [N, *event_i], flattened and side by side, to [N, widths[-1]].
+    """A multilayer perceptron.
 
-    widths: from the total size of the inputs, through the hidden layers, to the number of outputs.
-    activation: after every hidden layer ("silu", "relu", "leaky-relu", "elu", "gelu", "softplus", "tanh",
-    "sigmoid"). norm: "batch", "group" or None, before each of these. output: an activation on every output.
-    Raises InputError for a width below 1, an unknown word, or inputs of another size than widths[0].
+    It reads one or more inputs [N, *event_i], flattened and side by side, and returns [N, widths[-1]].
 
+    Parameters
+    ----------
+    widths : sequence of int
+        The total size of the inputs, the widths of the hidden layers, and the number of outputs.
+    activation : {"silu", "relu", "leaky-relu", "elu", "gelu", "softplus", "tanh", "sigmoid"}, default "silu"
+        Activation after every hidden layer; leaky ReLU has slope 0.2 below zero.
+    norm : {"batch", "group", None}, default None
+        Normalisation before every activation: over the batch with running statistics, over each example in groups of 16
+        features, or none.
+    output : str or None, default None
+        Activation on every output; None for none.
+
+    Raises
+    ------
+    InputError
+        For a width below 1, an unknown word, or inputs of another size than widths[0].
+
+    Examples
+    --------
     >>> import torch
     >>> MLP([64 + 10, 256, 32])(torch.zeros(5, 1, 8, 8), torch.zeros(5, 10)).shape
     torch.Size([5, 32])

@@ -14,14 +14,29 @@ __all__ = ["Standardised"]
 
 @described("standardised")
 class Standardised(nn.Module):
-    """A network whose first input is read as (x − mean) / std, taken from training data before training.
+    """A network whose first input is read as (x − mean) / std, with mean and std of the training data.
 
-    event: () for one mean and one std of all elements, as for the levels of an image; the event's shape for one of each
-    per element, as for the columns of a table. classes: for columns, how many classes without an order each holds; such
-    a column reaches the network as that many zeros and a one, behind the standardised columns; 0 for a column of
-    numbers. Only what the network reads is changed, and no density: for encoders of raw levels, counts and classes. A
-    posterior block whose first input is "x" settles it. Raises InputError for classes that do not fit the event.
+    Only what the network reads is changed, and no density: it is meant for encoders of raw levels, counts and classes.
+    A posterior block whose first input is "x" settles mean and std before training.
 
+    Parameters
+    ----------
+    network : nn.Module
+        The network; it gets the standardised input and any further inputs as they are.
+    event : sequence of int, default ()
+        () for one mean and std of all elements, as for the levels of an image; the event's shape for one of each per
+        element, as for the columns of a table.
+    classes : sequence of int, default ()
+        For columns: how many classes without an order each holds, 0 for a column of numbers. A column of k classes
+        reaches the network one-hot, as k numbers behind the standardised columns.
+
+    Raises
+    ------
+    InputError
+        For classes that do not fit the event.
+
+    Examples
+    --------
     >>> network = Standardised(nn.Identity())
     >>> network.settle(torch.tensor([[0.0], [4.0]]))
     >>> network(torch.tensor([[4.0]]))
@@ -46,7 +61,7 @@ class Standardised(nn.Module):
         self.register_buffer("std", torch.ones(tuple(event)))
 
     def settle(self, x: Tensor) -> None:
-        """Take mean and std from training data x [n, *event]; what is constant keeps std 1."""
+        """Take mean and std from training data x [n, *event]; constant elements keep std 1."""
         values = x.double() if self.mean.dim() else x.double().reshape(-1)
         std = values.std(0, correction=0)
         self.mean.copy_(values.mean(0))

@@ -9,8 +9,17 @@ __all__ = ["Tempered"]
 
 @described("tempered")
 class Tempered(nn.Module):
-    """A network whose output is multiplied by a number: a temperature on natural parameters.
+    """A network whose output is multiplied by a number: an inverse temperature on logits.
 
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    factor : float
+        What its output is multiplied by.
+
+    Examples
+    --------
     >>> import torch
     >>> Tempered(nn.Identity(), 0.5)(torch.tensor([2.0]))
     tensor([1.])

@@ -18,30 +18,38 @@ __all__ = ["Elbo"]
 
 @described("elbo")
 class Elbo(Objective):
-    """Distortion + β · rate, the negative ELBO at β = 1; with another β it is no bound on log p(x).
+    """Distortion + β · rate: the negative evidence lower bound at β = 1.
 
-    Logged beside rate and distortion: "beta", the weight used. An epoch is kept by the objective itself.
+    With another β it is no bound on log p(x). "beta", the weight used, is logged beside rate and distortion. Epochs are
+    compared by the objective itself.
 
     Parameters
     ----------
-    beta : float, default 1
-        Weight of the rate.
+    beta : float, default 1.0
+        Weight β of the rate, 0 or more.
     warmup : int, default 0
         Optimizer steps over which the weight rises linearly from 0 to β.
     kl : {"auto", "closed", "sampled", "sticking-the-landing"}, default "auto"
-        The rate in closed form, by log q − log p of the draws, closed where it can be; or the draws with a gradient
-        through z alone, which is less noisy where q is nearly p(z | x).
+        How the rate is computed. "closed": in closed form. "sampled": log q − log p at the draws. "auto": in closed
+        form where there is one, else sampled. "sticking-the-landing": sampled, with a gradient through z alone, which
+        is less noisy where q is nearly p(z | x).
     draws : int, default 1
         Draws of z per example and step.
 
     Raises
     ------
     InputError
-        For a number that none of these can be.
+        For an argument outside its range.
 
-    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014; Higgins et al., "β-VAE", 2017; Bowman et al.,
-    "Generating sentences from a continuous space", 2016.
+    References
+    ----------
+    Kingma & Welling, "Auto-Encoding Variational Bayes" (2014).
+    Higgins et al., "β-VAE: Learning basic visual concepts with a constrained variational framework" (2017).
+    Bowman et al., "Generating sentences from a continuous space" (2016): the warm-up.
+    Roeder, Wu & Duvenaud, "Sticking the landing" (2017).
 
+    Examples
+    --------
     >>> Elbo(beta=4.0, warmup=10).weight(torch.tensor(5.0))
     tensor(2.)
     """

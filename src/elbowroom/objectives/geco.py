@@ -17,34 +17,42 @@ __all__ = ["Geco"]
 
 @described("geco")
 class Geco(Objective):
-    """Rate + λ · (distortion − tolerance), where λ grows while the distortion is above the tolerance, and falls below.
+    """Rate + λ · (distortion − tolerance): the least rate at which the distortion stays within a tolerance.
 
-    log λ starts at 0 and moves in every step by `speed` times the violation in nats, a moving average cut to [−1, 1]:
-    far from the constraint λ goes at one pace. It stays within ± log `penalty`. No bound on log p(x): where the
-    constraint holds, λ is the slope of the rate–distortion curve, as 1/β is for `Elbo`. An epoch is kept by
-    rate + penalty · max(0, distortion − tolerance) on validation, which does not move as λ does. Logged: "multiplier".
-    λ is kept in the objective, so each training takes a Geco of its own.
+    The multiplier λ grows while the distortion is above the tolerance and falls while it is below. It is logged as
+    "multiplier" and kept in the objective, so each training takes a Geco of its own. The total is no bound on log p(x).
 
     Parameters
     ----------
     tolerance : float
         The largest distortion, −E log p(x | z), in nats per example.
     speed : float, default 0.01
-        Largest change of log λ in a step.
+        Largest change of log λ in a step, above 0 and at most 1.
     memory : float, default 0.9
-        Share of the moving average that a step keeps.
-    penalty : float, default 1000
-        Largest λ, and what a nat of violation costs when epochs are compared.
+        Share of the moving average of the violation that a step keeps, in [0, 1).
+    penalty : float, default 1000.0
+        Largest λ, and the cost of a nat of violation when epochs are compared; above 1.
     draws : int, default 1
         Draws of z per example and step.
 
     Raises
     ------
     InputError
-        For a number that none of these can be.
+        For an argument outside its range.
 
-    Source: Rezende & Viola, "Taming VAEs", 2018.
+    Notes
+    -----
+    log λ starts at 0 and moves in every step by `speed` times a moving average of distortion − tolerance (nats),
+    clipped to [−1, 1], so that far from the constraint it moves at a constant rate; it stays within ± log `penalty`.
+    Where the constraint holds, λ is the slope of the rate–distortion curve, as 1/β is for `Elbo`. As the total changes
+    with λ, epochs are compared by rate + penalty · max(0, distortion − tolerance) on the validation data.
 
+    References
+    ----------
+    Rezende & Viola, "Taming VAEs" (2018).
+
+    Examples
+    --------
     >>> round(Geco(tolerance=20.0).kept_by({"rate": 3.0, "distortion": 20.5}))
     503
     """

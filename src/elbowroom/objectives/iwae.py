@@ -15,23 +15,27 @@ __all__ = ["Iwae"]
 
 @described("iwae")
 class Iwae(Objective):
-    """−log (1/K) Σ_k p(x, z_k) / q(z_k | x), in nats: the negative of a lower bound on log p(x) that rises with K.
+    """The negative importance-weighted bound, −log (1/K) Σ_k p(x, z_k) / q(z_k | x), in nats.
 
-    Rate and distortion are logged as for every objective; the ELBO they make is looser than what is trained. An epoch
-    is kept by the objective itself.
+    Its negative is a lower bound on log p(x) that rises with K. Rate and distortion are logged as for every objective;
+    the ELBO that they add up to is looser than the bound that is trained. Epochs are compared by the objective itself.
 
     Parameters
     ----------
     draws : int, default 5
-        K, draws of z per example and step; with one draw it is `Elbo(kl="sampled")`.
+        K, the draws of z per example and step; with one draw it is `Elbo(kl="sampled")`.
 
     Raises
     ------
     InputError
         For draws below 1.
 
-    Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", 2016.
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders" (2016).
 
+    Examples
+    --------
     >>> Iwae(draws=8).draws
     8
     """

@@ -1,7 +1,7 @@
 """What every objective is: a module whose numbers are buffers."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -12,55 +12,114 @@ from elbowroom.vae.terms import Terms
 __all__ = ["Loss", "Objective"]
 
 
-class Loss(NamedTuple):
-    """What an objective makes of one batch.
+@dataclass
+class Loss:
+    """What an objective returns for one batch.
 
     Parameters
     ----------
     total : Tensor
-        What is minimised, a scalar, in nats per example.
+        The number that is minimised, a scalar, in nats per example.
     terms : Terms or None, default None
-        Of the objective's own pass on the batch: rate and distortion are logged from them. None costs a pass more.
-    record : Mapping[str, Tensor]
-        Batch means to be logged beside "objective", "rate" and "distortion", scalars under names of their own.
-    moved : Mapping[str, Tensor]
+        The terms of the objective's own pass over the batch, from which rate and distortion are logged. None costs
+        another pass.
+    logged : Mapping[str, Tensor], default {}
+        Batch means to be logged beside "objective", "rate" and "distortion": scalars under names of their own.
+    moved : Mapping[str, Tensor], default {}
         New values of the objective's own buffers, by name; they are written after the update.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Loss(torch.tensor(3.0), logged={"beta": torch.tensor(1.0)}).logged
+    {'beta': tensor(1.)}
     """
 
     total: Tensor
     terms: Terms | None = None
-    record: Mapping[str, Tensor] = {}
-    moved: Mapping[str, Tensor] = {}
+    logged: Mapping[str, Tensor] = field(default_factory=dict)
+    moved: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Objective(nn.Module):
-    """(vae, batch, noise, step) → Loss.
+    """A training objective: from a model and a batch to the loss that is minimised.
 
-    A step of infinity asks for the objective after its schedule. Its parameters are trained beside the model's, and
-    with its buffers they stand in the checkpoint.
+    A subclass defines `forward(vae, batch, noise, step)`, which returns a `Loss`. Its own parameters are trained beside
+    the model's, and they and its buffers are kept in checkpoints.
 
     Attributes
     ----------
     draws : int
         Draws of z per example in a training step.
     schedule_steps : int
-        Steps until every schedule has ended, before which no epoch is chosen and no training stopped.
+        Optimizer steps until every schedule has ended; before that no epoch is chosen and no training stopped.
+
+    Examples
+    --------
+    >>> class Distortion(Objective):
+    ...     def forward(self, vae, batch, noise, step):
+    ...         terms = vae(batch, noise)
+    ...         return Loss(-terms.log_likelihood.mean(), terms)
+    >>> Distortion().draws
+    1
     """
 
     draws: int = 1
     schedule_steps: int = 0
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
-        """The loss on one batch at one step (a float scalar)."""
+        """The loss on one batch.
+
+        Parameters
+        ----------
+        vae : VAE
+            The model.
+        batch : Batch
+            Examples.
+        noise : Noise
+            Standard-normal noise, [draws, batch, …] each, by the name of the block or of the objective's own noise.
+        step : Tensor
+            Optimizer steps before this one, a float scalar; infinity asks for the objective after its schedules.
+
+        Returns
+        -------
+        Loss
+            The total that is minimised, in nats per example, and what is logged.
+        """
         raise NotImplementedError
 
     def noise_shapes(self, vae: VAE) -> dict[str, tuple[int, ...]]:
-        """Shapes per draw and example of standard-normal noise wanted beside the model's, by names with a dot."""
+        """Shapes of the noise that the objective needs beside the model's, per draw and example, by names with a dot.
+
+        Parameters
+        ----------
+        vae : VAE
+            The model.
+
+        Returns
+        -------
+        dict of str to tuple of int
+            A shape for every name; the noise is standard normal.
+        """
         return {}
 
     def kept_by(self, means: Mapping[str, float]) -> float:
-        """The number by which an epoch is kept, smaller is better, from the validation means of what is logged.
+        """The number by which epochs are compared; the epoch with the smallest is kept.
 
-        It must mean the same in every epoch: an objective that itself moves states another number than its total.
+        It must mean the same in every epoch: an objective whose total changes its meaning during training returns
+        another number here.
+
+        Parameters
+        ----------
+        means : Mapping[str, float]
+            Validation means of what is logged, by name.
+
+        Returns
+        -------
+        float
+            Smaller is better.
         """
         return means["objective"]

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 (methods are documented once, on Preprocess)
-"""Maps of maps: one after the other, or each on some of the columns."""
+"""Maps made of maps: one after the other, or each on some of the columns."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,20 @@ __all__ = ["Chain", "Columns"]
 
 @described("chain")
 class Chain(Preprocess):
-    """Steps one after the other; log-Jacobians add. At most one of them may need noise.
+    """Several maps, one after the other; their log-Jacobians add.
 
+    Parameters
+    ----------
+    steps : sequence of Preprocess
+        The maps in their order, at most one of which needs noise.
+
+    Raises
+    ------
+    InputError
+        For no maps, or more than one that needs noise.
+
+    Examples
+    --------
     >>> from elbowroom.preprocess import Affine, Dequantise
     >>> symmetric = Chain([Dequantise(256, (3,)), Affine(2.0, shift=-1.0)])
     >>> symmetric.noise_shape, symmetric.step
@@ -69,10 +81,22 @@ class Chain(Preprocess):
 
 @described("columns")
 class Columns(Preprocess):
-    """A step for each group of neighbouring columns of a table [n, columns]; log-Jacobians add.
+    """A map for each group of neighbouring columns of a table; their log-Jacobians add.
 
-    sizes: how many columns each step takes, in their order.
+    Parameters
+    ----------
+    steps : sequence of Preprocess
+        A map per group, in the order of the columns.
+    sizes : sequence of int
+        How many columns each map takes, in the same order.
 
+    Raises
+    ------
+    InputError
+        For no maps, or sizes that do not fit them.
+
+    Examples
+    --------
     >>> from elbowroom.preprocess import Affine, Identity
     >>> y, log_jacobian = Columns([Affine(2.0), Identity()], [1, 2])(torch.tensor([[3.0, 1.0, 0.0]]))
     >>> y.tolist(), log_jacobian.exp().tolist()

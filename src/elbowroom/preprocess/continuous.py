@@ -1,5 +1,5 @@
 # ruff: noqa: D102 (methods are documented once, on Preprocess)
-"""Maps of continuous data: shifted, scaled, standardised, from the unit interval to the line."""
+"""Maps of continuous data: shift and scale, standardise, from the unit interval to the real line."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +18,24 @@ __all__ = ["Affine", "Logit", "Standardise"]
 
 @described("affine")
 class Affine(Preprocess):
-    """y = scale · x + shift, with two numbers; log |dy/dx| = D log |scale|.
+    """Shift and scale by two numbers: y = scale · x + shift.
 
+    The log-Jacobian is D log |scale| for D elements.
+
+    Parameters
+    ----------
+    scale : float
+        Finite, not 0.
+    shift : float, default 0.0
+        Finite.
+
+    Raises
+    ------
+    InputError
+        For numbers that are not.
+
+    Examples
+    --------
     >>> Affine(2.0, shift=-1.0)(torch.tensor([[0.0, 1.0]]))[0].tolist()      # [0, 1] to [−1, 1]
     [[-1.0, 1.0]]
     """
@@ -45,11 +61,22 @@ class Affine(Preprocess):
 
 @described("standardise")
 class Standardise(Preprocess):
-    """y = (x − mean) / std per element of the event, settled by `fit`; constant elements keep scale 1.
+    """Standardise every element: y = (x − mean) / std, with mean and std of the training data.
 
-    mean and std stay in 64 bits, whatever the model computes in: 5,411,000.1 less its mean is a number of its own
-    there, and none in 32 bits.
+    `fit` takes them; constant elements keep std 1.
 
+    Parameters
+    ----------
+    event : sequence of int
+        Shape of one x.
+
+    Notes
+    -----
+    mean and std stay in 64 bits, whatever the model computes in: in 32 bits, 5,411,000.1 minus its mean would be
+    rounded to a multiple of 0.5.
+
+    Examples
+    --------
     >>> scaler = Standardise((2,)).fit(torch.tensor([[0.0, 5.0], [4.0, 5.0]]))
     >>> scaler(torch.tensor([[4.0, 5.0]]))[0].tolist()
     [[1.0, 0.0]]
@@ -64,9 +91,22 @@ class Standardise(Preprocess):
         self.register_buffer("std", torch.ones(tuple(event), dtype=torch.float64))
 
     def fit(self, x: Tensor | Iterable[Tensor]) -> "Standardise":
-        """Take mean and standard deviation (divisor n) from training data x [n, *event], whole or in pieces.
+        """Take mean and standard deviation (divisor n) from training data.
 
-        NaN is a missing cell and left out.
+        Parameters
+        ----------
+        x : Tensor or iterable of Tensor
+            [n, *event], whole or in pieces; NaN is a missing cell and left out.
+
+        Returns
+        -------
+        Standardise
+            The map itself.
+
+        Raises
+        ------
+        InputError
+            For data of another shape, or none.
         """
         moments = _Moments(self.mean)
         for piece in [x] if isinstance(x, Tensor) else x:
@@ -93,7 +133,7 @@ class Standardise(Preprocess):
         return None if before is None else before / float(self.std.max())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Goes where the model goes, but keeps its 64 bits when the model is made to compute in fewer."""
+        """Follow the model to another device, but keep 64 bits when the model is converted to fewer."""
         before = dict(self._buffers)
         super()._apply(fn, recurse)
         for name, kept in before.items():
@@ -103,14 +143,14 @@ class Standardise(Preprocess):
 
 
 class _Moments:
-    """Means and squares about them, of pieces that are added one by one (Chan, Golub & LeVeque, 1983)."""
+    """Means and sums of squared deviations of data added piece by piece (Chan, Golub & LeVeque, 1983)."""
 
     def __init__(self, like: Tensor) -> None:
         self.count, self.mean, self.squares = (torch.zeros_like(like) for _ in range(3))
         self.low, self.high = torch.full_like(like, math.inf), torch.full_like(like, -math.inf)
 
     def add(self, x: Tensor) -> None:
-        """Take in x [n, *event]; NaN is left out."""
+        """Add x [n, *event]; NaN is left out."""
         values = x.to(self.mean)
         seen = ~values.isnan()
         n = seen.sum(0)
@@ -125,16 +165,30 @@ class _Moments:
         self.high = torch.maximum(self.high, torch.where(seen, values, -math.inf).amax(0))
 
     def std(self) -> Tensor:
-        """Standard deviations (divisor n); 1 where there is one value alone, or none."""
+        """Standard deviations (divisor n); 1 where all values are equal, or there are none."""
         return torch.where(self.high > self.low, (self.squares / self.count.clamp_min(1)).sqrt(), 1.0)
 
 
 @described("logit")
 class Logit(Preprocess):
-    """y = logit(α + (1 − 2α) x) for x in [0, 1].
+    """From [0, 1] to the real line: y = logit(α + (1 − 2α) x).
 
-    Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017.
+    Parameters
+    ----------
+    alpha : float, default 1e-6
+        α, between 0 and 0.5, which keeps 0 and 1 finite.
 
+    Raises
+    ------
+    InputError
+        For another α.
+
+    References
+    ----------
+    Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP" (2017).
+
+    Examples
+    --------
     >>> Logit(alpha=0.05)(torch.tensor([[0.5]]))[0].tolist()
     [[0.0]]
     """
@@ -146,7 +200,7 @@ class Logit(Preprocess):
         self.alpha = alpha
 
     def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        # α + (1 − 2α)(1 − x) is 1 − s without the cancellation near x = 1.
+        # α + (1 − 2α)(1 − x) is 1 − s without cancellation near x = 1.
         log_s = (self.alpha + (1 - 2 * self.alpha) * x).log()
         log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
         return log_s - log_rest, math.log1p(-2 * self.alpha) - log_s - log_rest

@@ -17,11 +17,28 @@ __all__ = ["Binarise", "Dequantise"]
 
 @described("dequantise")
 class Dequantise(Preprocess):
-    """y = (x + u) / levels on [0, 1], u uniform: grid data 0 … levels − 1 get a density that means something.
+    """From a grid 0 … levels − 1 to densities on [0, 1]: y = (x + u) / levels, u uniform.
 
-    E_u[log p(x + u)] is a lower bound on the log-probability of the grid value. Theis, van den Oord, Bethge,
-    "A note on the evaluation of generative models", 2016.
+    On the grid itself a density grows without limit; E_u[log p(x + u)] is a lower bound on the log-probability of x.
 
+    Parameters
+    ----------
+    levels : int
+        Number of levels of the grid, 2 or more.
+    event : sequence of int
+        Shape of one x.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 levels.
+
+    References
+    ----------
+    Theis, van den Oord & Bethge, "A note on the evaluation of generative models" (2016).
+
+    Examples
+    --------
     >>> y, log_jacobian = Dequantise(4, (1,))(torch.tensor([[3.0]]), torch.tensor([[0.5]]))
     >>> y.tolist(), Dequantise(4, (1,)).inverse(y).tolist()
     ([[0.875]], [[3.0]])
@@ -52,12 +69,29 @@ class Dequantise(Preprocess):
 
 @described("binarise")
 class Binarise(Preprocess):
-    """y = 1[u < x / (levels − 1)], drawn afresh each time: grey levels as probabilities of a pixel being on.
+    """Stochastic binarisation: grey levels as probabilities of a pixel being 1, drawn anew each time.
 
-    levels=2 serves data in [0, 1]. There is no inverse: `inverse` lays 0 … 1 on 0 … levels − 1. The model's
-    log-probability is that of the binarised data. Salakhutdinov, Murray, "On the quantitative analysis of
-    deep belief networks", 2008.
+    y = 1[u < x / (levels − 1)], u uniform. The model's log-probability is that of the binarised data. There is no
+    inverse: `inverse` maps 0 and 1 to 0 and levels − 1.
 
+    Parameters
+    ----------
+    levels : int
+        Number of grey levels, 2 or more; 2 also takes data in [0, 1].
+    event : sequence of int
+        Shape of one x.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 levels.
+
+    References
+    ----------
+    Salakhutdinov & Murray, "On the quantitative analysis of deep belief networks" (2008).
+
+    Examples
+    --------
     >>> Binarise(256, (2,))(torch.tensor([[0.0, 255.0]]), torch.tensor([[0.5, 0.5]]))[0].tolist()
     [[0.0, 1.0]]
     """

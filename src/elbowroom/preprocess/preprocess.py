@@ -1,5 +1,5 @@
 # ruff: noqa: D102 (methods are documented once, on Preprocess)
-"""What every map is: y = f(x), with log |dy/dx| cell by cell."""
+"""What every map of the data is: y = f(x), with log |dy/dx| cell by cell."""
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,28 @@ PLAIN = "log p(x)"
 
 
 class Preprocess(nn.Module):
-    """A map y = f(x) with log |dy/dx|, cell by cell; the base is what a step is unless it says otherwise.
+    """A map y = f(x) from the user's scale to the network's, with log |dy/dx| cell by cell.
 
-    noise_shape: None for a deterministic map, else the shape of the uniforms it wants per example; step: the
-    grid's step after the map, where the map itself makes one; invertible: whether `inverse` gives x back;
-    estimand: what log p(y) + log |dy/dx| is a log-density of.
+    A subclass defines `cells`, `inverse` and `support`; its class attributes say what else it is.
+
+    Attributes
+    ----------
+    noise_shape : tuple of int or None
+        Shape of the uniform noise that the map needs per example; None for a deterministic map.
+    step : float or None
+        Step of the grid that y lies on, where the map itself makes one.
+    invertible : bool
+        Whether `inverse` gives x back.
+    estimand : str
+        What log p(y) + log |dy/dx| is the log-density of.
+
+    Examples
+    --------
+    >>> class Negate(Preprocess):
+    ...     def cells(self, x, noise=None):
+    ...         return -x, constant(0.0, x)
+    >>> Negate()(torch.tensor([[1.0, 2.0]]))[0].tolist()
+    [[-1.0, -2.0]]
     """
 
     noise_shape: tuple[int, ...] | None = None
@@ -26,47 +43,116 @@ class Preprocess(nn.Module):
     invertible: bool = True
     estimand: str = PLAIN
 
-    def forward(self, x: Tensor, noise: Tensor | None = None, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """y [batch, *event] and log |dy/dx| [batch] in nats, for x [batch, *event] and uniforms like x.
+    def __init__(self) -> None:
+        super().__init__()
 
-        seen: [batch, *event], False where a cell is missing, which then has no part in log |dy/dx|. Both come in the
-        type of x where that is floating; steps that shift or scale compute in 64 bits, whatever it is.
+    def forward(self, x: Tensor, noise: Tensor | None = None, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Preprocessed data and the log-Jacobian of every example.
+
+        Steps that shift or scale compute in 64 bits, whatever the type of x.
+
+        Parameters
+        ----------
+        x : Tensor
+            [batch, *event], on the user's scale.
+        noise : Tensor or None, default None
+            Uniform noise in [0, 1] of the shape of x, where the map needs it.
+        seen : Tensor or None, default None
+            [batch, *event], False where a cell is missing, which then adds nothing to the log-Jacobian. None: all are
+            seen.
+
+        Returns
+        -------
+        y : Tensor
+            [batch, *event], in the type of x where that is floating.
+        log_jacobian : Tensor
+            log |dy/dx|, [batch], in nats.
         """
         x = _floating(x)
         y, log_slope = self.cells(x, noise)
-        return y, _summed(log_slope, y, seen)
+        return y, _sum_over_cells(log_slope, y, seen)
 
     def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """y and log |dy/dx| of every cell, for floating x; the second of any shape that broadcasts to y's."""
+        """Preprocessed data and the log-slope of every cell.
+
+        Parameters
+        ----------
+        x : Tensor
+            Floating, [batch, *event], on the user's scale.
+        noise : Tensor or None, default None
+            Uniform noise in [0, 1] of the shape of x, where the map needs it.
+
+        Returns
+        -------
+        y : Tensor
+            [batch, *event].
+        log_slope : Tensor
+            log |dy/dx| in nats, of any shape that broadcasts to y's.
+        """
         raise NotImplementedError
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Back to the user's scale (onto the grid, where there is one); y [..., *event].
+        """Back to the user's scale, onto the grid where there is one.
 
-        In 64 bits where the map shifts or scales by numbers of its own: the user's scale may need them.
+        Parameters
+        ----------
+        y : Tensor
+            [..., *event].
+
+        Returns
+        -------
+        Tensor
+            [..., *event], in 64 bits where the map shifts or scales by numbers of its own: the user's scale may need
+            them.
         """
         raise NotImplementedError
 
     def support(self, before: Support) -> Support:
-        """Where y lies when x lies in `before`; InputError where the map cannot take it."""
+        """The support of y.
+
+        Parameters
+        ----------
+        before : Support
+            The support of x.
+
+        Returns
+        -------
+        Support
+            Where y lies.
+
+        Raises
+        ------
+        InputError
+            Where the map cannot take x.
+        """
         raise NotImplementedError
 
     def step_after(self, before: float | None) -> float | None:
-        """The grid's step after this map, given the step before it."""
+        """The step of the grid that y lies on.
+
+        Parameters
+        ----------
+        before : float or None
+            The step of the grid that x lies on; None where there is none.
+
+        Returns
+        -------
+        float or None
+            None where y lies on no grid.
+        """
         return before if self.step is None else self.step
 
 
 @described("identity")
 class Identity(Preprocess):
-    """y = x.
+    """The identity, y = x.
 
+    Examples
+    --------
     >>> y, log_jacobian = Identity()(torch.tensor([[3.0, 4.0]]))
     >>> y.tolist(), log_jacobian.tolist()
     ([[3.0, 4.0]], [0.0])
     """
-
-    def __init__(self) -> None:
-        super().__init__()
 
     def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x, constant(0.0, x)
@@ -86,11 +172,24 @@ def _floating(x: Tensor) -> Tensor:
 
 
 def constant(value: float, x: Tensor) -> Tensor:
-    """The same number for every cell."""
+    """The same log-slope for every cell.
+
+    Parameters
+    ----------
+    value : float
+        The number, in nats.
+    x : Tensor
+        A tensor on the device of the data.
+
+    Returns
+    -------
+    Tensor
+        A float64 scalar on that device.
+    """
     return torch.full((), value, dtype=torch.float64, device=x.device)
 
 
-def _summed(cells: Tensor, y: Tensor, seen: Tensor | None) -> Tensor:
+def _sum_over_cells(cells: Tensor, y: Tensor, seen: Tensor | None) -> Tensor:
     """The sum over the cells that are seen, [batch], of what broadcasts to y [batch, *event]."""
     if seen is not None:
         cells = torch.where(seen, cells, 0.0)

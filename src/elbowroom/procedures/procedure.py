@@ -15,16 +15,33 @@ __all__ = ["Mover", "Phase", "Procedure"]
 
 @runtime_checkable
 class Mover(Protocol):
-    """What a procedure's update is given to make steps with."""
+    """What a procedure's update makes its steps with: the training loop's engine."""
 
     def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> dict[str, Tensor]:
-        """One optimizer step of a phase; the batch means before it."""
+        """One optimizer step of a phase.
+
+        Parameters
+        ----------
+        phase : str
+            Name of the phase.
+        batch : Batch
+            Examples.
+        noise : Noise
+            Standard-normal noise of the model and the objectives, [draws, batch, …] each.
+        clock : Tensor
+            Updates before this one, a float scalar.
+
+        Returns
+        -------
+        dict of str to Tensor
+            The batch means before the step, by name.
+        """
         ...
 
 
 @described("phase")
 class Phase(nn.Module):
-    """An objective, the parameters it moves, and the settings of their optimizer, which is the phase's own.
+    """An objective, the parameters it moves, and the settings of the phase's own optimizer.
 
     Parameters
     ----------
@@ -34,14 +51,22 @@ class Phase(nn.Module):
         What is moved: "vae" (all of the model), a part of it by its name ("prior", "posterior", "likelihood",
         "posterior.z1", …), "objective" (the objective's own parameters). Phases may share parameters; each has
         moments of its own for them.
-    lr, lr_final, betas, clip : optional
-        As in `er.fit`; None takes what `fit` was given.
+    lr : float or None, default None
+        Adam's learning rate at the start; None takes what `fit` was given.
+    lr_final : float or None, default None
+        Adam's learning rate at the end; None takes what `fit` was given.
+    betas : sequence of float or None, default None
+        Adam's decay rates of the first and second moment; None takes what `fit` was given.
+    clip : float or None, default None
+        Largest norm of the gradient; None takes what `fit` was given.
 
     Raises
     ------
     InputError
         For no parts at all.
 
+    Examples
+    --------
     >>> from elbowroom.objectives import Elbo
     >>> Phase(Elbo(), parts=("posterior",), lr=1e-4).parts
     ('posterior',)
@@ -50,8 +75,8 @@ class Phase(nn.Module):
     def __init__(
         self,
         objective: Objective,
-        parts: Sequence[str] = ("vae", "objective"),
         *,
+        parts: Sequence[str] = ("vae", "objective"),
         lr: float | None = None,
         lr_final: float | None = None,
         betas: Sequence[float] | None = None,
@@ -67,25 +92,32 @@ class Phase(nn.Module):
 
 @described("procedure")
 class Procedure(nn.Module):
-    """Who is updated when: an update goes through the phases in their order, once each, on one batch.
+    """Which parts of a model are updated when, and by which objective: one or more phases.
 
-    The first phase is the main one: its "objective" stands in the history beside rate and distortion and says which
-    epoch is kept, while what others log has their name in front, as in "sleep.objective". A subclass may `update` in
-    another way. What it has to remember stands in buffers of its objectives or is read off the clock, so that the
-    model, the objectives and the optimizers are the whole state of a run.
+    An update goes through the phases in their order, once each, on one batch. The first phase is the main one: its
+    "objective" stands in the history beside rate and distortion and says which epoch is kept. What other phases log has
+    their name in front, as in "sleep.objective".
 
     Parameters
     ----------
     phases : Mapping[str, Phase]
-        By names without a dot.
+        The phases, by names without a dot.
 
     Raises
     ------
     InputError
         For no phases, or a name with a dot.
 
+    Notes
+    -----
+    A subclass may define another `update`. What it has to remember stands in buffers of its objectives or follows from
+    the clock, so that the model, the objectives and the optimizers are the whole state of a run.
+
+    Examples
+    --------
     >>> from elbowroom.objectives import Elbo
-    >>> both = Procedure({"encoder": Phase(Elbo(), ("posterior",)), "rest": Phase(Elbo(), ("prior", "likelihood"))})
+    >>> encoder, rest = Phase(Elbo(), parts=("posterior",)), Phase(Elbo(), parts=("prior", "likelihood"))
+    >>> both = Procedure({"encoder": encoder, "rest": rest})
     >>> both.main, both.draws, both.schedule_steps
     ('encoder', 1, 0)
     """
@@ -107,7 +139,7 @@ class Procedure(nn.Module):
         return cast(Phase, self.phases[name])
 
     def update(self, mover: Mover, batch: Batch, noise: Noise, clock: Tensor) -> dict[str, Tensor]:
-        """Make the steps that one batch is for; what is logged, by name.
+        """Make the steps of one batch.
 
         Parameters
         ----------
@@ -116,22 +148,27 @@ class Procedure(nn.Module):
         batch : Batch
             Examples.
         noise : Noise
-            The model's and the objectives', [draws, batch, …].
+            Standard-normal noise of the model and the objectives, [draws, batch, …] each.
         clock : Tensor
             Updates before this one, a float scalar.
+
+        Returns
+        -------
+        dict of str to Tensor
+            What is logged, by name.
         """
-        record: dict[str, Tensor] = {}
+        logged: dict[str, Tensor] = {}
         for name in self.phases:
-            record |= mover.move(name, batch, noise, clock)
-        return record
+            logged |= mover.move(name, batch, noise, clock)
+        return logged
 
     def noise_shapes(self, vae: VAE) -> dict[str, tuple[int, ...]]:
-        """Of standard-normal noise that the objectives want beside the model's, per draw and example, by name."""
+        """Shapes of the noise that the objectives need beside the model's, per draw and example, by name."""
         found: dict[str, tuple[int, ...]] = {}
         for _, phase in self.items():
             found |= phase.objective.noise_shapes(vae)
         return found
 
     def kept_by(self, means: Mapping[str, float]) -> float:
-        """The number by which an epoch is kept, smaller is better, from its validation means: the main objective's."""
+        """The number by which epochs are compared, smaller is better: the main objective's, from validation means."""
         return self[self.main].objective.kept_by(means)

@@ -17,38 +17,48 @@ __all__ = ["TotalCorrelation"]
 
 @described("total-correlation")
 class TotalCorrelation(Procedure):
-    """FactorVAE: negative ELBO + weight · TC of the draws z ~ q(z), where a critic says how far they are from factors.
+    """FactorVAE: the negative ELBO plus a penalty on the total correlation of the aggregate posterior.
 
-    The critic is a network z → logit [n, 1], trained to tell draws of z from draws whose coordinates are permuted over
-    the batch; its mean logit at draws of z estimates TC = KL(q(z) ‖ Π q(z_j)). With the true TC the total is above the
-    negative ELBO, so a bound on log p(x); with a critic's it is none, while the logged rate and distortion make one.
-    The critic moves, so an epoch is kept by rate + distortion + weight · TC of a Normal with the draws' correlations
-    ("normal_tc", shrunk by latents / draws). Logged beside it: "tc" (the critic's) and "critic.objective".
+    A critic is trained in a second phase to tell draws z ~ q(z) from draws whose coordinates are permuted over the
+    batch; its mean logit at draws of z estimates the total correlation TC = KL(q(z) ‖ Π q(z_j)), in nats. Logged: "tc"
+    (the critic's estimate), "normal_tc" (see Notes) and "critic.objective".
 
     Parameters
     ----------
     critic : nn.Module
         From z [n, latents], all blocks side by side, to a logit [n, 1].
     weight : float
-        Weight of the total correlation; 0 trains the plain VAE beside a critic that it does not hear.
+        Weight of the total correlation; 0 trains the plain VAE beside a critic that does not influence it.
     lr : float, default 1e-4
-        Of the critic's own Adam, whose betas are (0.5, 0.9) as in the source; the model's is that of `fit`.
+        Learning rate of the critic's own Adam, whose betas are (0.5, 0.9) as in the paper; the model's is that of
+        `fit`.
 
     Raises
     ------
     InputError
         For a posterior over classes, which are not drawn.
 
-    Source: Kim & Mnih, "Disentangling by factorising", 2018.
+    Notes
+    -----
+    With the true TC the total is above the negative ELBO, so its negative is a lower bound on log p(x); with a critic's
+    estimate it is none, while the logged rate and distortion still make one. As the critic changes during training,
+    epochs are compared by rate + distortion + weight · "normal_tc", the TC of a normal distribution with the draws'
+    correlations (shrunk by latents / draws).
 
+    References
+    ----------
+    Kim & Mnih, "Disentangling by factorising" (2018).
+
+    Examples
+    --------
     >>> procedure = TotalCorrelation(nn.Linear(2, 1), weight=5.0)
     >>> [phase.parts for _, phase in procedure.items()]
     [('vae',), ('objective',)]
     """
 
     def __init__(self, critic: nn.Module, weight: float, *, lr: float = 1e-4) -> None:
-        learner = Phase(_Critic(critic, weight), ("objective",), lr=lr, betas=(0.5, 0.9))
-        super().__init__({"vae": Phase(_Penalised(critic, weight), ("vae",)), "critic": learner})
+        learner = Phase(_Critic(critic, weight), parts=("objective",), lr=lr, betas=(0.5, 0.9))
+        super().__init__({"vae": Phase(_Penalised(critic, weight), parts=("vae",)), "critic": learner})
 
 
 class _Critic(Objective):

@@ -1,4 +1,4 @@
-"""Wake–sleep: the model learns from data, the posterior from the model's dreams."""
+"""Wake–sleep: the model learns from data, the posterior from draws of the model."""
 
 from collections.abc import Mapping
 
@@ -19,21 +19,31 @@ __all__ = ["WakeSleep"]
 
 @described("wake-sleep")
 class WakeSleep(Procedure):
-    """Wake: prior and likelihood by log p(x, z) at z ~ q(z | x). Sleep: q by log q(z | x) of (z, x) from the model.
+    """Wake–sleep: the model learns from data (wake), the posterior from the model's own draws (sleep).
 
-    Wake raises the ELBO (q's entropy is fixed in it); sleep lowers KL(p(z | x) ‖ q(z | x)) over dreamed x, which is no
-    bound on log p(x). So that all epochs have one measure, one is kept by rate + distortion, the negative ELBO.
-    Dreams are drawn on the scale that likelihood and posterior see, at the batch's context. They come from the run's
-    noise where the likelihood can be drawn from noise; where it cannot, models are trained one by one.
+    Wake trains prior and likelihood by log p(x, z) at z ~ q(z | x), which raises the ELBO. Sleep trains q by
+    log q(z | x) at pairs (z, x) drawn from the model, which lowers KL(p(z | x) ‖ q(z | x)) and is no bound on log p(x).
+    Epochs are compared by rate + distortion, the negative ELBO.
 
-    Source: Hinton, Dayan, Frey, Neal, "The wake-sleep algorithm for unsupervised neural networks", 1995.
+    Notes
+    -----
+    The model's draws are on the scale that likelihood and posterior see, at the batch's context. They come from the
+    run's noise where the likelihood can be drawn from noise; where it cannot, several models are trained one by one.
 
+    References
+    ----------
+    Hinton, Dayan, Frey & Neal, "The 'wake-sleep' algorithm for unsupervised neural networks" (1995).
+
+    Examples
+    --------
     >>> [phase.parts for _, phase in WakeSleep().items()]
     [('prior', 'likelihood'), ('posterior',)]
     """
 
     def __init__(self) -> None:
-        super().__init__({"wake": Phase(_Wake(), ("prior", "likelihood")), "sleep": Phase(_Sleep(), ("posterior",))})
+        super().__init__(
+            {"wake": Phase(_Wake(), parts=("prior", "likelihood")), "sleep": Phase(_Sleep(), parts=("posterior",))}
+        )
 
 
 class _Wake(Objective):
@@ -54,14 +64,14 @@ class _Sleep(Objective):
         with torch.no_grad():
             given, _ = vae.given(batch, noise)
             for name in vae.prior_order:
-                given[name] = _dreamed(vae.prior[name](given), noise[f"sleep.{name}"])
-            given["x"] = _dreamed(vae.likelihood(given), noise["sleep.x"])
+                given[name] = _draw_from(vae.prior[name](given), noise[f"sleep.{name}"])
+            given["x"] = _draw_from(vae.likelihood(given), noise["sleep.x"])
         log_q = [block(given).log_prob(given[name]).mean() for name, block in vae.posterior.items()]
         return Loss(-sum(log_q))
 
 
-def _dreamed(distribution: Distribution, noise: Tensor) -> Tensor:
-    """A value of the distribution from noise, or, where noise cannot do it, from a generator that it seeds."""
+def _draw_from(distribution: Distribution, noise: Tensor) -> Tensor:
+    """A value drawn from noise or, where the family cannot be, simulated with a generator that the noise seeds."""
     try:
         return draw(distribution, noise)[0]
     except CapabilityError:

@@ -135,7 +135,7 @@ def _check_loss(loss: Any, objective: Objective) -> None:
     what = type(objective).__name__
     if not isinstance(loss, Loss) or not isinstance(loss.total, Tensor) or loss.total.dim():
         raise InputError(f"{what} is to return a Loss whose total is one number; it returned a {_kind(loss)}.")
-    for name, value in loss.record.items():
+    for name, value in loss.logged.items():
         if name in _LOGGED or "." in name:
             raise InputError(f"{what} logs {name!r}, which is logged already or has a dot: choose another name.")
         if not isinstance(value, Tensor) or value.numel() != 1:

@@ -15,7 +15,7 @@ from elbowroom.progress import Progress
 from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
 
-from .engines import Engine, Record
+from .engines import Engine, Logged
 from .selection import Select, Values
 from .split import Split
 
@@ -129,9 +129,9 @@ class Loop:
                     last_write = time.monotonic()
         self._write()
 
-    def _train(self) -> Record:
+    def _train(self) -> Logged:
         """One pass over the training data; means over its examples of what is logged, [members]."""
-        settings, engine, totals = self.settings, self.engine, Record()
+        settings, engine, totals = self.settings, self.engine, Logged()
         engine.begin(self.epoch, settings.epochs)
         with _randomness(settings, self.epoch, self.training.x.device):
             for rows, clock in zip(_batches(len(self.training), settings, self.generator), self._clock(), strict=False):
@@ -145,17 +145,17 @@ class Loop:
         steps = steps_per_epoch(len(self.training), self.settings.batch_size, self.settings.ranks)
         return torch.arange(self.step, self.step + steps, dtype=torch.float32)
 
-    def _validate(self) -> Record:
+    def _validate(self) -> Logged:
         """Means over all validation examples, weighted by example and not by batch."""
-        data, totals = self.validation, Record()
+        data, totals = self.validation, Logged()
         pieces = -(-len(data) // _ROWS_AT_ONCE)  # of equal sizes: some numbers mean nothing over one example
         for rows in torch.arange(len(data), device=data.x.device).tensor_split(pieces):
             noise = {name: v[rows] if name == "x" else v[:, rows] for name, v in self.validation_noise.items()}
-            record = self.engine.evaluate(data.batch(rows), noise)
-            _add(totals, {name: value.double() for name, value in record.items()}, len(rows))
+            logged = self.engine.evaluate(data.batch(rows), noise)
+            _add(totals, {name: value.double() for name, value in logged.items()}, len(rows))
         return {name: value / len(data) for name, value in totals.items()}
 
-    def _record(self, trained: Record, checked: Record) -> None:
+    def _record(self, trained: Logged, checked: Logged) -> None:
         """A row for every member that has not stopped."""
         for i, member in enumerate(self.members):
             if member.stopped:
@@ -209,7 +209,7 @@ def _randomness(settings: Settings, epoch: int, device: torch.device) -> Iterato
         yield
 
 
-def _add(totals: Record, means: Record, examples: int) -> None:
+def _add(totals: Logged, means: Logged, examples: int) -> None:
     """Add batch means, times the examples they are over."""
     for name, value in means.items():
         if name in totals:

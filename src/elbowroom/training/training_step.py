@@ -33,22 +33,22 @@ class TrainingStep(nn.Module):
         self.procedure = objective if isinstance(objective, Procedure) else Procedure({"objective": Phase(objective)})
 
     def forward(self, batch: Batch, noise: Noise, step: Tensor, phase: str | None = None) -> Loss:
-        """A phase's loss on a batch; the record is all that is logged, detached. phase: None is the main one.
+        """A phase's loss on a batch, whose `logged` is all that is logged, detached. phase: None is the main one.
 
-        The main phase logs "objective", "rate" and "distortion" beside the objective's record; another phase has its
-        name before everything.
+        The main phase logs "objective", "rate" and "distortion" beside what the objective logs; another phase
+        has its name before everything.
         """
         phase = phase or self.procedure.main
         objective = self.procedure[phase].objective
         if objective.draws < self.procedure.draws:
             noise = {name: value if name == "x" else value[: objective.draws] for name, value in noise.items()}
         loss: Loss = objective(self.vae, batch, noise, step)
-        record = {"objective": loss.total.detach(), **{name: value.detach() for name, value in loss.record.items()}}
+        logged = {"objective": loss.total.detach(), **{name: value.detach() for name, value in loss.logged.items()}}
         if phase == self.procedure.main:
-            record |= self._rate_and_distortion(loss.terms, batch, noise)
+            logged |= self._rate_and_distortion(loss.terms, batch, noise)
         else:
-            record = {f"{phase}.{name}": value for name, value in record.items()}
-        return Loss(loss.total, None, record, loss.moved)
+            logged = {f"{phase}.{name}": value for name, value in logged.items()}
+        return Loss(loss.total, None, logged, loss.moved)
 
     def moved_by(self, phase: str) -> dict[str, nn.Parameter]:
         """The parameters that a phase moves, by name; one that stands in several places has the first as its name."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from elbowroom.numerics import Batch, Noise
 
 from .adam import Adam
-from .engines import Alone, Record
+from .engines import Alone, Logged
 from .training_step import TrainingStep
 
 __all__ = ["Wrapped"]
@@ -23,7 +23,7 @@ class Wrapped(Alone):
         for moves, optimizer in zip(self.moves.values(), optimizers, strict=True):
             moves.optimizer = optimizer
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
         """One optimizer step; what it logs is this process's part of the sums over all."""
         moves, fabric, whole = self.moves[phase], self.fabric, len(batch)
         if fabric.world_size > 1:
@@ -39,9 +39,9 @@ class Wrapped(Alone):
             fabric.clip_gradients(self.wrapped, moves.optimizer, max_norm=moves.adam.clip, error_if_nonfinite=False)
         moves.optimizer.step()
         self.write(phase, loss.moved)
-        return {name: value * share for name, value in loss.record.items()}
+        return {name: value * share for name, value in loss.logged.items()}
 
-    def summed(self, totals: Record) -> Record:
+    def summed(self, totals: Logged) -> Logged:
         """Sums over all processes."""
         if self.fabric.world_size == 1:
             return totals
