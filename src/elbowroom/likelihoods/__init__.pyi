@@ -1,4 +1,6 @@
 from ._auto import auto as auto
+from ._leak import leak as leak
+from ._leak import mass_outside as mass_outside
 from .autoregressive import Autoregressive as Autoregressive
 from .bernoulli import Bernoulli as Bernoulli
 from .continuous import Laplace as Laplace
@@ -12,8 +14,6 @@ from .grid import DiscretisedNormal as DiscretisedNormal
 from .likelihood import Likelihood as Likelihood
 from .mixed import Mixed as Mixed
 from .normal import Normal as Normal
-from .normal import leak as leak
-from .normal import mass_outside as mass_outside
 from .structured import LowRankNormal as LowRankNormal
 from .structured import MaternNormal as MaternNormal
 from .structured import SparsePrecisionNormal as SparsePrecisionNormal

@@ -5,7 +5,7 @@ from typing import Any
 
 from elbowroom.numerics import InputError
 
-from .convolutional import ConvNet
+from .conv_net import ConvNet
 
 __all__ = ["PRESETS", "preset"]
 

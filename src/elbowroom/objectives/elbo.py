@@ -11,7 +11,8 @@ from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import KL
 
-from .objective import Loss, Objective
+from .loss import Loss
+from .objective import Objective
 
 __all__ = ["Elbo"]
 

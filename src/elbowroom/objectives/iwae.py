@@ -8,7 +8,8 @@ from elbowroom.numerics import Batch, InputError, Noise
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
-from .objective import Loss, Objective
+from .loss import Loss
+from .objective import Objective
 
 __all__ = ["Iwae"]
 

@@ -1,9 +1,9 @@
-from .composed import Chain as Chain
-from .composed import Columns as Columns
-from .continuous import Affine as Affine
-from .continuous import Logit as Logit
-from .continuous import Standardise as Standardise
-from .grid import Binarise as Binarise
-from .grid import Dequantise as Dequantise
-from .preprocess import Identity as Identity
+from .affine import Affine as Affine
+from .binarise import Binarise as Binarise
+from .chain import Chain as Chain
+from .columns import Columns as Columns
+from .dequantise import Dequantise as Dequantise
+from .identity import Identity as Identity
+from .logit import Logit as Logit
 from .preprocess import Preprocess as Preprocess
+from .standardise import Standardise as Standardise

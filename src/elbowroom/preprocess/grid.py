@@ -1,135 +1,22 @@
-# ruff: noqa: D102 (methods are documented once, on Preprocess)
-"""Maps of data on a grid: dequantised to the unit interval, or binarised."""
+"""What maps of data on a grid share."""
 
-import math
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
 from elbowroom.numerics import InputError, Support
-from elbowroom.recipes import described
 
-from .preprocess import Preprocess, constant
-
-__all__ = ["Binarise", "Dequantise"]
+__all__ = ["on_grid", "uniforms"]
 
 
-@described("dequantise")
-class Dequantise(Preprocess):
-    """From a grid 0 … levels − 1 to densities on [0, 1]: y = (x + u) / levels, u uniform.
-
-    On the grid itself a density grows without limit; E_u[log p(x + u)] is a lower bound on the log-probability of x.
-
-    Parameters
-    ----------
-    levels : int
-        Number of levels of the grid, 2 or more.
-    event : sequence of int
-        Shape of one x.
-
-    Raises
-    ------
-    InputError
-        For fewer than 2 levels.
-
-    References
-    ----------
-    Theis, van den Oord & Bethge, "A note on the evaluation of generative models" (2016).
-
-    Examples
-    --------
-    >>> y, log_jacobian = Dequantise(4, (1,))(torch.tensor([[3.0]]), torch.tensor([[0.5]]))
-    >>> y.tolist(), Dequantise(4, (1,)).inverse(y).tolist()
-    ([[0.875]], [[3.0]])
-    """
-
-    noise_shape: tuple[int, ...]
-    step: float
-
-    def __init__(self, levels: int, event: Sequence[int]) -> None:
-        super().__init__()
-        if levels < 2:
-            raise InputError(f"Dequantise needs at least 2 levels; got {levels}.")
-        self.levels, self.noise_shape, self.step = levels, tuple(event), 1.0 / levels
-
-    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        # Rounding must not carry x + u into the next cell, here or in the affine step that may follow.
-        u = _uniforms(noise, x, "Dequantise")
-        edge = 4 * self.levels * max(torch.finfo(kind.dtype).eps for kind in (x, noise) if kind is not None)
-        u = u.clamp(edge, 1 - edge)
-        return (x + u) / self.levels, constant(-math.log(self.levels), x)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return (y * self.levels).floor().clamp(0, self.levels - 1)
-
-    def support(self, before: Support) -> Support:
-        return _needs_grid(before, self.levels, Support("unit"), "Dequantise")
-
-
-@described("binarise")
-class Binarise(Preprocess):
-    """Stochastic binarisation: grey levels as probabilities of a pixel being 1, drawn anew each time.
-
-    y = 1[u < x / (levels − 1)], u uniform. The model's log-probability is that of the binarised data. There is no
-    inverse: `inverse` maps 0 and 1 to 0 and levels − 1.
-
-    Parameters
-    ----------
-    levels : int
-        Number of grey levels, 2 or more; 2 also takes data in [0, 1].
-    event : sequence of int
-        Shape of one x.
-
-    Raises
-    ------
-    InputError
-        For fewer than 2 levels.
-
-    References
-    ----------
-    Salakhutdinov & Murray, "On the quantitative analysis of deep belief networks" (2008).
-
-    Examples
-    --------
-    >>> Binarise(256, (2,))(torch.tensor([[0.0, 255.0]]), torch.tensor([[0.5, 0.5]]))[0].tolist()
-    [[0.0, 1.0]]
-    """
-
-    noise_shape: tuple[int, ...]
-    invertible = False
-    estimand = "log p(binarised x)"
-
-    def __init__(self, levels: int, event: Sequence[int]) -> None:
-        super().__init__()
-        if levels < 2:
-            raise InputError(f"Binarise needs at least 2 levels; got {levels}.")
-        self.levels, self.noise_shape = levels, tuple(event)
-
-    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        on = _uniforms(noise, x, "Binarise") * (self.levels - 1) < x
-        return on.to(x.dtype), constant(0.0, x)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return y * (self.levels - 1)
-
-    def support(self, before: Support) -> Support:
-        if before.kind == "unit" and self.levels == 2:
-            return Support("binary")
-        return _needs_grid(before, self.levels, Support("binary"), "Binarise")
-
-    def step_after(self, before: float | None) -> float | None:
-        return None
-
-
-def _uniforms(noise: Tensor | None, x: Tensor, who: str) -> Tensor:
+def uniforms(noise: Tensor | None, x: Tensor, who: str) -> Tensor:
+    """The noise, checked: uniforms of the shape of x."""
     if noise is None or noise.shape != x.shape:
         got = "none" if noise is None else tuple(noise.shape)
         raise InputError(f"{who} needs uniform noise of the data's shape {tuple(x.shape)}; got {got}.")
     return noise.to(x.dtype)
 
 
-def _needs_grid(before: Support, levels: int, after: Support, who: str) -> Support:
+def on_grid(before: Support, levels: int, after: Support, who: str) -> Support:
+    """What a step makes of the support `before`: `after`, where that holds no more levels than the step knows."""
     held = 2 if before.kind == "binary" else before.levels if before.kind == "grid" else None
     if held is None or held > levels:
         raise InputError(f"{who} was made for the integer grid 0…{levels - 1}; these data are {before}.")

@@ -1,13 +1,11 @@
-# ruff: noqa: D102 (methods are documented once, on Preprocess)
-"""What every map of the data is: y = f(x), with log |dy/dx| cell by cell."""
+"""What every preprocessing step is."""
 
 import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import Support
-from elbowroom.recipes import described
 
-__all__ = ["PLAIN", "Identity", "Preprocess", "constant"]
+__all__ = ["PLAIN", "Preprocess", "constant"]
 
 PLAIN = "log p(x)"
 """The estimand of a map that changes none."""
@@ -141,27 +139,6 @@ class Preprocess(nn.Module):
             None where y lies on no grid.
         """
         return before if self.step is None else self.step
-
-
-@described("identity")
-class Identity(Preprocess):
-    """The identity, y = x.
-
-    Examples
-    --------
-    >>> y, log_jacobian = Identity()(torch.tensor([[3.0, 4.0]]))
-    >>> y.tolist(), log_jacobian.tolist()
-    ([[3.0, 4.0]], [0.0])
-    """
-
-    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return x, constant(0.0, x)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return y
-
-    def support(self, before: Support) -> Support:
-        return before
 
 
 def _floating(x: Tensor) -> Tensor:

@@ -1,16 +1,17 @@
-"""What every procedure is: phases, and the order in which an update goes through them."""
+"""Who is updated when."""
 
-from collections.abc import ItemsView, Mapping, Sequence
+from collections.abc import ItemsView, Mapping
 from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor, nn
 
 from elbowroom.numerics import Batch, InputError, Noise
-from elbowroom.objectives import Objective
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
-__all__ = ["Mover", "Phase", "Procedure"]
+from .phase import Phase
+
+__all__ = ["Mover", "Procedure"]
 
 
 @runtime_checkable
@@ -37,57 +38,6 @@ class Mover(Protocol):
             The batch means before the step, by name.
         """
         ...
-
-
-@described("phase")
-class Phase(nn.Module):
-    """An objective, the parameters it moves, and the settings of the phase's own optimizer.
-
-    Parameters
-    ----------
-    objective : Objective
-        What is minimised.
-    parts : sequence of str, default ("vae", "objective")
-        What is moved: "vae" (all of the model), a part of it by its name ("prior", "posterior", "likelihood",
-        "posterior.z1", …), "objective" (the objective's own parameters). Phases may share parameters; each has
-        moments of its own for them.
-    lr : float or None, default None
-        Adam's learning rate at the start; None takes what `fit` was given.
-    lr_final : float or None, default None
-        Adam's learning rate at the end; None takes what `fit` was given.
-    betas : sequence of float or None, default None
-        Adam's decay rates of the first and second moment; None takes what `fit` was given.
-    clip : float or None, default None
-        Largest norm of the gradient; None takes what `fit` was given.
-
-    Raises
-    ------
-    InputError
-        For no parts at all.
-
-    Examples
-    --------
-    >>> from elbowroom.objectives import Elbo
-    >>> Phase(Elbo(), parts=("posterior",), lr=1e-4).parts
-    ('posterior',)
-    """
-
-    def __init__(
-        self,
-        objective: Objective,
-        *,
-        parts: Sequence[str] = ("vae", "objective"),
-        lr: float | None = None,
-        lr_final: float | None = None,
-        betas: Sequence[float] | None = None,
-        clip: float | None = None,
-    ) -> None:
-        super().__init__()
-        if not parts or isinstance(parts, str):
-            raise InputError(f"parts names what a phase moves, as in ('prior', 'likelihood'); got {parts!r}.")
-        self.objective, self.parts = objective, tuple(parts)
-        self.lr, self.lr_final, self.clip = lr, lr_final, clip
-        self.betas = None if betas is None else tuple(betas)
 
 
 @described("procedure")

@@ -12,7 +12,8 @@ from elbowroom.objectives import Loss, Objective
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
-from .procedure import Phase, Procedure
+from .phase import Phase
+from .procedure import Procedure
 
 __all__ = ["WakeSleep"]
 

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 (methods are documented once, on Preprocess)
-"""Maps of continuous data: shift and scale, standardise, from the unit interval to the real line."""
+"""Mean 0 and standard deviation 1, from the training data."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,52 +11,9 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
-from .preprocess import Preprocess, constant
+from .preprocess import Preprocess
 
-__all__ = ["Affine", "Logit", "Standardise"]
-
-
-@described("affine")
-class Affine(Preprocess):
-    """Shift and scale by two numbers: y = scale · x + shift.
-
-    The log-Jacobian is D log |scale| for D elements.
-
-    Parameters
-    ----------
-    scale : float
-        Finite, not 0.
-    shift : float, default 0.0
-        Finite.
-
-    Raises
-    ------
-    InputError
-        For numbers that are not.
-
-    Examples
-    --------
-    >>> Affine(2.0, shift=-1.0)(torch.tensor([[0.0, 1.0]]))[0].tolist()      # [0, 1] to [−1, 1]
-    [[-1.0, 1.0]]
-    """
-
-    def __init__(self, scale: float, *, shift: float = 0.0) -> None:
-        super().__init__()
-        if not (math.isfinite(scale) and math.isfinite(shift)) or scale == 0:
-            raise InputError(f"Affine needs a finite scale other than 0 and a finite shift; got {scale}, {shift}.")
-        self.scale, self.shift = scale, shift
-
-    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return (x.double() * self.scale + self.shift).to(x.dtype), constant(math.log(abs(self.scale)), x)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return (y.double() - self.shift) / self.scale
-
-    def support(self, before: Support) -> Support:
-        return before if (self.scale, self.shift) == (1, 0) else Support("real")
-
-    def step_after(self, before: float | None) -> float | None:
-        return None if before is None else before * abs(self.scale)
+__all__ = ["Standardise"]
 
 
 @described("standardise")
@@ -167,52 +124,3 @@ class _Moments:
     def std(self) -> Tensor:
         """Standard deviations (divisor n); 1 where all values are equal, or there are none."""
         return torch.where(self.high > self.low, (self.squares / self.count.clamp_min(1)).sqrt(), 1.0)
-
-
-@described("logit")
-class Logit(Preprocess):
-    """From [0, 1] to the real line: y = logit(α + (1 − 2α) x).
-
-    Parameters
-    ----------
-    alpha : float, default 1e-6
-        α, between 0 and 0.5, which keeps 0 and 1 finite.
-
-    Raises
-    ------
-    InputError
-        For another α.
-
-    References
-    ----------
-    Dinh, Sohl-Dickstein & Bengio, "Density estimation using Real NVP" (2017).
-
-    Examples
-    --------
-    >>> Logit(alpha=0.05)(torch.tensor([[0.5]]))[0].tolist()
-    [[0.0]]
-    """
-
-    def __init__(self, *, alpha: float = 1e-6) -> None:
-        super().__init__()
-        if not 0 < alpha < 0.5:
-            raise InputError(f"Logit needs alpha between 0 and 0.5, so that 0 and 1 stay finite; got {alpha}.")
-        self.alpha = alpha
-
-    def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        # α + (1 − 2α)(1 − x) is 1 − s without cancellation near x = 1.
-        log_s = (self.alpha + (1 - 2 * self.alpha) * x).log()
-        log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
-        return log_s - log_rest, math.log1p(-2 * self.alpha) - log_s - log_rest
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return ((y.sigmoid() - self.alpha) / (1 - 2 * self.alpha)).clamp(0, 1)
-
-    def support(self, before: Support) -> Support:
-        if before.kind not in ("unit", "binary"):
-            raise InputError(f"Logit takes data in [0, 1]; these are {before}. Dequantise or scale them first.")
-        return Support("real")
-
-    def step_after(self, before: float | None) -> float | None:
-        """The step where the map is flattest, at x = 1/2."""
-        return None if before is None else before * 4 * (1 - 2 * self.alpha)
