@@ -44,14 +44,14 @@ def test_logistic_regression_reaches_the_divergence_of_two_normals() -> None:
 def test_no_classifier_exceeds_the_divergence_and_each_comes_near_it(classifier: str) -> None:
     shift = torch.zeros(6, 6)
     shift[2:4, 1:5] = 0.6
-    result = classifier_two_sample(*shifted(3_000, shift), classifier)
+    result = classifier_two_sample(*shifted(3_000, shift), classifier=classifier)
     divergence = jensen_shannon(float(shift.norm()))
     assert 0.7 * divergence < result.log_odds < divergence + 3 * result.se
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_equal_distributions_have_log_odds_nought(classifier: str) -> None:
-    result = classifier_two_sample(*shifted(2_000, torch.zeros(6, 6)), classifier)
+    result = classifier_two_sample(*shifted(2_000, torch.zeros(6, 6)), classifier=classifier)
     assert abs(result.log_odds) <= 3 * result.se
     assert abs(result.accuracy - 0.5) <= 3 * result.accuracy_se
 
@@ -60,7 +60,7 @@ def test_equal_distributions_have_log_odds_nought(classifier: str) -> None:
 def test_copies_stay_with_their_originals_and_cannot_be_told(classifier: str) -> None:
     """p and 1 − p multiply to at most ¼: held-out log-odds of a pair of equal rows are never above 0."""
     digits = torch.as_tensor(load_digits().images[:600])
-    result = classifier_two_sample(digits, digits.clone(), classifier)
+    result = classifier_two_sample(digits, digits.clone(), classifier=classifier)
     assert -0.01 < result.log_odds <= 1e-12
     assert result.accuracy == pytest.approx(0.5)
 
@@ -68,7 +68,7 @@ def test_copies_stay_with_their_originals_and_cannot_be_told(classifier: str) ->
 def test_correlation_alone_shows_to_the_convolutional_network_and_not_to_a_linear_one() -> None:
     white, other = torch.randn(2, 3_000, 8, 8, generator=torch.Generator().manual_seed(1))
     smooth = (other + other.roll(1, 2)) / math.sqrt(2)
-    linear, convolutional = (classifier_two_sample(white, smooth, name) for name in ("logistic", "convolutional"))
+    linear, convolutional = (classifier_two_sample(white, smooth, classifier=name) for name in ("logistic", "convolutional"))
     assert abs(linear.log_odds) <= 3 * linear.se
     assert convolutional.interval[0] > 0.3
 
@@ -101,9 +101,9 @@ def test_the_floor_of_digits_is_small_and_a_seed_fixes_every_number() -> None:
     digits = load_digits()
     order = np.random.default_rng(0).permutation(1_796)
     train, test = digits.data[order[:898]], digits.data[order[898:]]
-    floor = classifier_two_sample(test, train, "convolutional", image_shape=(8, 8), seed=3)
+    floor = classifier_two_sample(test, train, classifier="convolutional", image_shape=(8, 8), seed=3)
     assert abs(floor.log_odds) <= 3 * floor.se
-    assert floor == classifier_two_sample(test, train, "convolutional", image_shape=(8, 8), seed=3)
+    assert floor == classifier_two_sample(test, train, classifier="convolutional", image_shape=(8, 8), seed=3)
 
 
 def test_the_line_says_what_was_measured() -> None:
@@ -124,4 +124,4 @@ def test_the_line_says_what_was_measured() -> None:
 )
 def test_what_cannot_be_tested_is_refused_in_words(data: Tensor, samples: Tensor, classifier: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        classifier_two_sample(data, samples, classifier)
+        classifier_two_sample(data, samples, classifier=classifier)

@@ -40,7 +40,7 @@ def latent_use(vae: VAE, examples: Any, *, seed: int = 0) -> LatentUse:
     """
     batch = as_batch(examples)
     with evaluating(vae):
-        means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed).values()], 1).double().cpu().numpy()
+        means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed=seed).values()], 1).double().cpu().numpy()
         kl = _unit_kl(vae, batch, seed)
     return LatentUse(kl, means.var(0, ddof=1) > ACTIVE, means)
 

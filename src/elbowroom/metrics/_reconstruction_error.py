@@ -36,7 +36,7 @@ def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
 def _squares(vae: VAE, examples: Any, seed: int) -> Tensor:
     batch = as_batch(examples)
     with evaluating(vae):
-        given = vae.at_means(batch, seed)
+        given = vae.at_means(batch, seed=seed)
         p_x = vae.likelihood(given)
         require(p_x, "mean")
         squares = (p_x.mean - given["x"])[0].double().square()

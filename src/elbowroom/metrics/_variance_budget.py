@@ -165,7 +165,7 @@ def _posterior_moments(vae: VAE, batch: Batch, seed: int) -> tuple[Tensor, Tenso
     for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
         part = batch.rows(rows)
         terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
-        blocks = [(*vae.moments(name, q, part.index, seed), terms.z[name]) for name, q in terms.q.items()]
+        blocks = [(*vae.moments(name, q, part.index, seed=seed), terms.z[name]) for name, q in terms.q.items()]
         columns = zip(*blocks, strict=True)
         parts.append([torch.cat([t[0].flatten(1) for t in column], 1).double() for column in columns])
     mean, variance, z = (torch.cat(column) for column in zip(*parts, strict=True))

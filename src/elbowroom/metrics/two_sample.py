@@ -71,8 +71,8 @@ class _Part(NamedTuple):
 def classifier_two_sample(
     data: Array,
     samples: Array,
-    classifier: Literal["logistic", "trees", "convolutional"] = "logistic",
     *,
+    classifier: Literal["logistic", "trees", "convolutional"] = "logistic",
     image_shape: Sequence[int] | None = None,
     seed: int = 0,
 ) -> TwoSample:

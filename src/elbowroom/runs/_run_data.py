@@ -12,13 +12,46 @@ from .run_folder import read_recipe
 __all__ = ["run_data", "run_folder"]
 
 
-def run_data(folder: Path, *, source: Any = None) -> Dataset:
-    """The data a run was trained on, found by name (or given) and checked by their hash."""
-    known = read_recipe(folder)["data"]
+def run_data(folder: str | Path, *, source: Any = None) -> Dataset:
+    """Load the data that a run was trained on, by its recipe, and check that they are the same.
+
+    The preprocessing stands in the run's model; here the data have none.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+    source : Any, optional
+        The data as `load_data` takes them, where the name or path in the recipe does not find them.
+
+    Returns
+    -------
+    Dataset
+        In the same three parts.
+
+    Raises
+    ------
+    InputError
+        Where the data are others, by their sha256.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits", seed=3)
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = er.fit(vae, digits, epochs=1, run=folder + "/run", progress=False)
+    ...     data = run_data(folder + "/run")
+    >>> bool((data.test.index == digits.test.index).all())
+    True
+    """
+    known = read_recipe(Path(folder))["data"]
     sizes = {name: n for name, n in known["sizes"].items() if name != "train" and name not in known["official"]}
     flat = len(known["event"]) == 1 if known["image_shape"] else None
     given = _where(known) if source is None else source
-    data = load_data(given, preprocess="none", seed=known["split_seed"], flat=flat, **sizes)
+    labels = known.get("label_column")
+    data = load_data(given, preprocess="none", labels=labels, seed=known["split_seed"], flat=flat, **sizes)
     if data.sha256 != known["sha256"]:
         raise InputError(
             f"These are not the data that the run in {folder} was trained on ({known['name']}, sha256 "

@@ -151,7 +151,7 @@ def _prepare(folder: Path, overwrite: bool, resume: bool) -> None:
 
 def _data_record(data: Dataset) -> dict[str, Any]:
     return {
-        **data.record(),
+        **data.summary(),
         "levels": data.levels,
         "dimensions": math.prod(data.event),
         "columns": data.columns,

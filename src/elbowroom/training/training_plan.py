@@ -158,7 +158,7 @@ class TrainingPlan:
                 "model": model_recipe(step.vae),
                 "objective": _recipe(step.procedure),
                 "training": settings,
-                "data": self.data.record(),
+                "data": self.data.summary(),
             }
             for step in self.steps
         ]

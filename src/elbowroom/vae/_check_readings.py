@@ -25,25 +25,32 @@ _ALONE = 1e-3  # the same numbers by matrix products of other shapes
 
 @torch.no_grad()
 def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
-    """Ask whether p(z) and p(x | z) stay as they are while the encoder sees another x, z staying the same.
+    """Check that p(z) and p(x | z) do not read x: another x in the encoder and the same z must leave both as they were.
 
-    An autoregressive p(x | z) reads the earlier elements of the x that it is asked about; that it reads no later one is
-    shown by changing these, and by gradients that are zero. Networks that answer by chance, or by the other examples of
-    a batch, are found on the way.
+    An autoregressive p(x | z) reads the earlier elements of x; that it reads no later one is shown by changing these,
+    and by gradients that are zero. Networks that answer at random, or by the other examples of a batch, are found on
+    the way.
 
     Parameters
     ----------
     vae : VAE
         Any model; its modes and the random state are left as they were.
     examples : Rows
-        Examples of its data, as a batch; two are read.
-    seed : int
-        Of the draws of z; default 0.
+        Examples of its data, of which two are read.
+    seed : int, default 0
+        Keys the draws of z.
 
     Raises
     ------
     InputError
         Where one of the two densities changes, or the order of an autoregressive one is not kept.
+
+    Examples
+    --------
+    >>> from elbowroom import VAE, likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),
+    ...           likelihoods.Normal(torch.nn.Linear(2, 3), 3))
+    >>> check_readings(vae, Batch(torch.randn(2, 3), torch.arange(2)))
     """
     batch = examples.rows(slice(0, _EXAMPLES))
     with evaluating(vae), torch.random.fork_rng([]):
