@@ -68,7 +68,9 @@ def test_copies_stay_with_their_originals_and_cannot_be_told(classifier: str) ->
 def test_correlation_alone_shows_to_the_convolutional_network_and_not_to_a_linear_one() -> None:
     white, other = torch.randn(2, 3_000, 8, 8, generator=torch.Generator().manual_seed(1))
     smooth = (other + other.roll(1, 2)) / math.sqrt(2)
-    linear, convolutional = (classifier_two_sample(white, smooth, classifier=name) for name in ("logistic", "convolutional"))
+    linear, convolutional = (
+        classifier_two_sample(white, smooth, classifier=name) for name in ("logistic", "convolutional")
+    )
     assert abs(linear.log_odds) <= 3 * linear.se
     assert convolutional.interval[0] > 0.3
 

@@ -222,7 +222,10 @@ def test_classes_without_an_order_have_no_mean_and_the_error_says_what_to_do(mix
     categorical = er.likelihoods.Categorical(None if mixed else nn.Linear(2, 12), 3, levels=4, ordered=False)
     likelihood = er.likelihoods.Mixed(nn.Linear(2, 12), [categorical]) if mixed else categorical
     vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(nn.Linear(3, 4), 2), likelihood)
-    for asked in (lambda: vae.reconstruct(er.Batch(torch.zeros(2, 3), torch.arange(2))), lambda: vae.sample(2, mode="mean")):
+    for asked in (
+        lambda: vae.reconstruct(er.Batch(torch.zeros(2, 3), torch.arange(2))),
+        lambda: vae.sample(2, mode="mean"),
+    ):
         with pytest.raises(er.CapabilityError, match=r"Categorical has no mean.*probabilities.*mode='ancestral'"):
             asked()
     assert set(vae.sample(50).unique().tolist()) == {0.0, 1.0, 2.0, 3.0}

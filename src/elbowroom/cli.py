@@ -346,7 +346,16 @@ def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) ->
 
 
 def main() -> None:
-    """Run the command line; what cannot be used is one sentence on standard error and exit code 2."""
+    """Run the command line; what cannot be used is one sentence on standard error and exit code 2.
+
+    Examples
+    --------
+    >>> import contextlib
+    >>> from unittest.mock import patch
+    >>> with patch.object(sys, "argv", ["elbowroom", "data", "list"]), contextlib.suppress(SystemExit):
+    ...     main()  # doctest: +ELLIPSIS
+    digits ...
+    """
     # Threads that wait by spinning make a step fifty times slower where another program has one of the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from elbowroom.numerics import CapabilityError, InputError

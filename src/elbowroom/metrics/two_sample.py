@@ -35,12 +35,25 @@ _Logits = Callable[[Tensor], Floats]
 
 @dataclass(frozen=True)
 class TwoSample:
-    """How well one classifier tells samples from data it has not seen.
+    """How well one classifier tells samples from data that it has not seen.
 
-    log_odds: mean log p(right answer) − log ½ in nats, a lower bound on the Jensen–Shannon divergence between the two
-    distributions, which is at most log 2 = 0.693; 0 for a classifier that guesses. accuracy: share of right answers,
-    ½ for one that guesses. n: held-out examples, data and samples together. Standard errors are over these, for the
-    classifier as it was trained.
+    Standard errors are over the held-out examples, for the classifier as it was trained.
+
+    Parameters
+    ----------
+    classifier : str
+        Which one.
+    log_odds : float
+        Mean log p(right answer) − log ½, nats: 0 for a classifier that guesses, log 2 = 0.693 at most. A lower bound on
+        the Jensen–Shannon divergence between the distributions of data and samples.
+    se : float
+        Its standard error.
+    accuracy : float
+        Share of right answers; ½ for a classifier that guesses.
+    accuracy_se : float
+        Its standard error.
+    n : int
+        Held-out examples, data and samples together.
     """
 
     classifier: str
@@ -76,16 +89,42 @@ def classifier_two_sample(
     image_shape: Sequence[int] | None = None,
     seed: int = 0,
 ) -> TwoSample:
-    """Train a fixed classifier to tell samples [n, *event] from data [n, *event]; judge it on rows kept from it.
+    """Train a classifier to tell samples from data, and measure on held-out rows how well it does.
 
-    Both on the data's grid, or the grid alone gives the samples away; data the model was not trained on. The floor is
-    the same with training data for samples. Drawn by `seed`, 60 % of the rows train the classifier and 10 % choose its
-    penalty, stage or epoch and the temperature of its log-odds; 30 % judge it. "logistic": on standardised elements;
-    "trees": gradient-boosted, on 32 principal components and 32 elements; "convolutional": the network of
-    `small_classifier`, for images, or rows and their image_shape (H, W) or (C, H, W). Source: Lopez-Paz & Oquab,
-    "Revisiting classifier two-sample tests", 2017. Raises InputError for unequal sizes, fewer than 100 rows, and for
-    what are no images where these are needed.
+    Both must lie on the data's grid, or the grid alone gives the samples away; take data that the model was not trained
+    on. The value of a perfect model is that of training data in place of the samples.
 
+    Parameters
+    ----------
+    data : array or Tensor
+        [n, *event], n ≥ 100.
+    samples : array or Tensor
+        [n, *event], of the same scale.
+    classifier : {"logistic", "trees", "convolutional"}, default "logistic"
+        "logistic" on standardised elements; "trees", gradient-boosted, on 32 principal components and 32 elements;
+        "convolutional", for images, the network of `small_classifier`.
+    image_shape : sequence of int, optional
+        (H, W) or (C, H, W), where images are given as rows.
+    seed : int, default 0
+        Of the split: 60 % of the rows train the classifier, 10 % choose its penalty, stage or epoch and the temperature
+        of its log-odds, 30 % measure it.
+
+    Returns
+    -------
+    TwoSample
+        Held-out log-odds in nats, and accuracy.
+
+    Raises
+    ------
+    InputError
+        For unequal sizes, fewer than 100 rows, or what are no images where these are needed.
+
+    References
+    ----------
+    Lopez-Paz & Oquab, "Revisiting Classifier Two-Sample Tests" (2017).
+
+    Examples
+    --------
     >>> data, samples = torch.randn(2, 500, 4, generator=torch.Generator().manual_seed(0))
     >>> result = classifier_two_sample(data, samples + 2)
     >>> result.log_odds > 0.6, result.accuracy > 0.95, result.n

@@ -33,10 +33,19 @@ class Moves:
 
 
 class Engine:
-    """Updates one or more members; what it logs has a leading dimension of members, or none where there is one.
+    """Updates one model or several; what it logs has a leading dimension of members, or none where there is one.
 
     A subclass makes one step of one phase (`move`), evaluates one, and knows where its tensors are; the order of the
     steps is the procedure's.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        The step, or one like those that are stacked.
+    adam : Adam
+        Settings of the optimizer, for phases without their own.
+    parameters : mapping of str to dict
+        Phase → the parameters that it moves, by name.
     """
 
     members: int
@@ -123,7 +132,15 @@ class Engine:
 
 
 class Alone(Engine):
-    """One model, a plain loop."""
+    """One model, trained by a plain loop.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        Model and procedure.
+    adam : Adam
+        Settings of the optimizer.
+    """
 
     members = 1
 
@@ -156,7 +173,15 @@ class Alone(Engine):
 
 
 class Stacked(Engine):
-    """Many models of one structure, trained as one by `vmap`: each gets the noise, and the bits, it would get alone."""
+    """Many models of one structure, trained as one by `vmap`: each gets the noise, and the bits, it would get alone.
+
+    Parameters
+    ----------
+    steps : sequence of TrainingStep
+        Alike but for their numbers.
+    adam : Adam
+        Settings of the optimizer.
+    """
 
     def __init__(self, steps: Sequence[TrainingStep], adam: Adam) -> None:
         self.members = len(steps)

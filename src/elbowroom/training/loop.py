@@ -27,9 +27,30 @@ _CHECKPOINT_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What the loop does. Epochs before `schedule_steps` are never chosen and never counted as fruitless.
+    """What the loop does.
 
-    rank, ranks: of this process among those that share every batch.
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training data.
+    batch_size : int
+        Examples per step.
+    seed : int
+        Of shuffling and noise.
+    patience : int or None
+        Epochs without a better validation value before a model stops.
+    select : {"objective", "calibrated", "last"}
+        What the kept epoch is chosen by.
+    draws : int
+        Of z, per example.
+    schedule_steps : int
+        Epochs that end before this step are never chosen and do not spend patience.
+    progress : bool, default True
+        Whether standard error shows how far it is.
+    rank : int, default 0
+        Of this process among those that share every batch.
+    ranks : int, default 1
+        How many these are.
     """
 
     epochs: int
@@ -45,7 +66,19 @@ class Settings:
 
 
 class Member:
-    """What is kept for one model: its history, its best state, and its folder."""
+    """What is kept for one model: its history, its best state, and its folder.
+
+    Parameters
+    ----------
+    value : callable
+        (train row, validation row) → the number by which epochs are chosen; smaller is better.
+    folder : RunFolder or None
+        Where the run is written.
+    notes : list of str
+        What the history says beside its numbers.
+    settings : Settings
+        What the loop does.
+    """
 
     def __init__(self, value: Values, folder: RunFolder | None, notes: list[str], settings: Settings) -> None:
         self.value, self.folder, self.settings = value, folder, settings
@@ -86,7 +119,25 @@ class Member:
 
 
 class Loop:
-    """Trains until the epochs are spent or every member has stopped; fills the members' histories."""
+    """Trains until the epochs are spent or every model has stopped, and fills the models' histories.
+
+    Parameters
+    ----------
+    engine : Engine
+        Makes the steps.
+    draw_noise : callable
+        (draws, batch, generator) → noise of a step.
+    training : Split
+        What is trained on.
+    validation : Split
+        What the epoch is chosen by.
+    validation_noise : dict of Tensor
+        Of all validation examples; the same every epoch.
+    members : sequence of Member
+        One for each model.
+    settings : Settings
+        What the loop does.
+    """
 
     def __init__(
         self,
@@ -185,8 +236,24 @@ class Loop:
 
 
 def steps_per_epoch(n: int, batch_size: int, ranks: int = 1) -> int:
-    """Optimizer steps that one pass over n examples takes.
+    """How many optimizer steps one pass over the examples takes.
 
+    Parameters
+    ----------
+    n : int
+        Examples.
+    batch_size : int
+        Examples per step; a last batch of less than two per process joins the one before it.
+    ranks : int, default 1
+        Processes.
+
+    Returns
+    -------
+    int
+        Steps.
+
+    Examples
+    --------
     >>> steps_per_epoch(300, 100), steps_per_epoch(301, 100), steps_per_epoch(302, 100)
     (3, 3, 4)
     """

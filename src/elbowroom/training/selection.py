@@ -23,7 +23,26 @@ Values = Callable[[dict[str, float], dict[str, float]], float]
 
 
 def values_by(select: Select, vae: VAE, procedure: Procedure, data: Dataset, seed: int) -> Values:
-    """The number epochs are chosen by, from their rows."""
+    """What the kept epoch is chosen by.
+
+    Parameters
+    ----------
+    select : {"objective", "calibrated", "last"}
+        As for `fit`.
+    vae : VAE
+        The model.
+    procedure : Procedure
+        What it is trained by.
+    data : Dataset
+        What it is trained on.
+    seed : int
+        Keys the noise of the preprocessing.
+
+    Returns
+    -------
+    callable
+        (train row, validation row) → a number in nats; smaller is better.
+    """
     if select == "calibrated":
         return _calibrated(vae, data, seed)
     return lambda _, validation: procedure.kept_by(validation)

@@ -14,7 +14,17 @@ __all__ = ["Wrapped"]
 
 
 class Wrapped(Alone):
-    """One model whose step and optimizers Fabric has wrapped; each process works on its share of every batch."""
+    """One model whose step and optimizers Fabric has wrapped; each process works on its share of every batch.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        Model and procedure.
+    adam : Adam
+        Settings of the optimizer.
+    fabric : Fabric
+        Lightning's.
+    """
 
     def __init__(self, step: TrainingStep, adam: Adam, fabric: Any) -> None:
         super().__init__(step, adam)
