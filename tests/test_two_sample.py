@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 
 from elbowroom.metrics import CLASSIFIERS, TwoSample, classifier_two_sample
-from elbowroom.metrics.two_sample import _doubt, _right, _tempered
+from elbowroom.metrics.two_sample import _best_temperature, _doubt, _right
 from elbowroom.numerics import InputError
 
 
@@ -88,11 +88,11 @@ def test_the_temperature_makes_overconfident_logits_honest() -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, 20_000)
     labels = generator.binomial(1, expit(logits))
-    loss, factor = _tempered(3 * logits, labels)
+    loss, factor = _best_temperature(3 * logits, labels)
     assert factor == pytest.approx(1 / 3, abs=0.02)
     p = (1 - _doubt(20_000)) * expit(factor * 3 * logits) + _doubt(20_000) / 2
     assert loss == pytest.approx(log_loss(labels, p), rel=1e-9)
-    assert _tempered(-logits, labels) == (pytest.approx(math.log(2)), 0.0)
+    assert _best_temperature(-logits, labels) == (pytest.approx(math.log(2)), 0.0)
 
 
 def test_one_certain_error_costs_no_more_than_the_doubt() -> None:

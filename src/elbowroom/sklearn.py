@@ -152,12 +152,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def transform(self, X: Any) -> Floats:
         """Means of q(z | x), [n, n_components]."""
-        means = self._fitted().encode(self._batch(X))["z"]
+        means = self._trained_vae().encode(self._batch(X))["z"]
         return means.numpy()
 
     def inverse_transform(self, X: Any) -> Floats:
         """Means of p(x | z) for z = X [n, n_components], on the scale of the data, [n, features]."""
-        vae = self._fitted()
+        vae = self._trained_vae()
         z = torch.tensor(check_array(X, dtype=np.float64))
         if z.shape[1] != vae.latents:
             raise InputError(f"inverse_transform takes {vae.latents} columns, one per component; got {z.shape[1]}.")
@@ -166,7 +166,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def score_samples(self, X: Any) -> Floats:
         """The importance-weighted lower bound on log p(x) of each row on the scale of the data, [n], nats."""
-        return iwae(self._fitted(), self._batch(X), draws=self.draws).values
+        return iwae(self._trained_vae(), self._batch(X), draws=self.draws).values
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`, nats per row.
@@ -201,13 +201,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             [n_samples, features], on the scale of the data.
         """
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._fitted().sample(n_samples, seed=seed).double().numpy()
+        return self._trained_vae().sample(n_samples, seed=seed).double().numpy()
 
     @property
     def _n_features_out(self) -> int:
-        return self._fitted().latents
+        return self._trained_vae().latents
 
-    def _fitted(self) -> VAE:
+    def _trained_vae(self) -> VAE:
         check_is_fitted(self)
         return self.vae_
 

@@ -128,7 +128,7 @@ def load_data(
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = list(raw.notes)
     if preprocess == "binarise-fixed":
-        raw.x, found = _binarised(raw.x, scanned, found, event, seed), Support("binary")
+        raw.x, found = _binarise(raw.x, scanned, found, event, seed), Support("binary")
         scanned = scan(raw.x, raw.columns, raw.official[1])
         notes.append(f"Binarised once, with seed {seed}: the data are now these zeros and ones.")
         preprocess = "none"
@@ -174,7 +174,7 @@ def _support(raw: Raw, limits: Limits, stated: str | Support | Sequence[str | Su
 
 def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any, str, str]:
     """Raw data, labels, a name and where they come from."""
-    if isinstance(source, str | Path) and not (isinstance(source, str) and _means_named(source)):
+    if isinstance(source, str | Path) and not (isinstance(source, str) and _is_name(source)):
         path = Path(source).expanduser()
         raw, labels = read_path(path, labels, beside, gaps)
         return raw, labels, path.stem or str(path), str(path)
@@ -211,7 +211,7 @@ def _array_of(source: Any, gaps: bool) -> Any:
     return np.ma.filled(floats, np.nan)
 
 
-def _means_named(source: str) -> bool:
+def _is_name(source: str) -> bool:
     """Whether a string is meant as a name: known, or without anything that makes it look like a path."""
     path = Path(source).expanduser()
     return source in NAMED or not (path.exists() or path.suffix or len(path.parts) > 1)
@@ -232,7 +232,7 @@ def _event(shape: tuple[int, ...], flat: bool | None) -> tuple[int, ...]:
     return (math.prod(images),) if flat or (flat is None and images[0] == 1) else tuple(images)
 
 
-def _binarised(x: Any, scanned: Scan, support: Support, event: tuple[int, ...], seed: int) -> NDArray[Any]:
+def _binarise(x: Any, scanned: Scan, support: Support, event: tuple[int, ...], seed: int) -> NDArray[Any]:
     """Each value on with the probability its grey level states; keyed by (seed, row), so the split does not matter."""
     maximum = {"unit": 1, "binary": 1, "grid": (support.levels or 2) - 1}.get(support.kind)
     if maximum is None:

@@ -261,10 +261,10 @@ def describe(dataset: Dataset) -> str:
         f"  split       {', '.join(sizes)}; seed {dataset.split_seed}",
     ]
     if dataset.label_names:
-        lines.append(f"  labels      {len(dataset.label_names)} classes: {_shortened(dataset.label_names)}")
+        lines.append(f"  labels      {len(dataset.label_names)} classes: {_first_names(dataset.label_names)}")
     if dataset.columns:
-        lines.append(f"  columns     {_shortened(dataset.columns)}")
-    lines += [f"  classes     {name}: {_shortened(words)}" for name, words in dataset.classes.items()]
+        lines.append(f"  columns     {_first_names(dataset.columns)}")
+    lines += [f"  classes     {name}: {_first_names(words)}" for name, words in dataset.classes.items()]
     lines += [f"  {line}" for line in _beside_words(dataset)]
     lines += [f"  sha256      {dataset.sha256}", f"  source      {dataset.source}"]
     lines += [f"  note        {note}" for note in dataset.notes]
@@ -293,7 +293,7 @@ def _beside_words(dataset: Dataset) -> list[str]:
             if name == "label":
                 continue
             words = dataset.beside_classes.get(name)
-            what = _shortened(words) if words else "numbers"
+            what = _first_names(words) if words else "numbers"
             known = ""
             if isinstance(value, tuple):
                 known = f"; known for {sum(int(p.observed[name][1].sum()) for p in dataset.parts.values()):,}"
@@ -312,6 +312,6 @@ def _map_words(recipe: Any) -> str:
     return f"{recipe['kind']} ({', '.join(numbers)})" if numbers else recipe["kind"]
 
 
-def _shortened(names: list[str], most: int = 12) -> str:
+def _first_names(names: list[str], most: int = 12) -> str:
     more = f", … ({len(names) - most} more)" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -26,19 +26,7 @@ Reader = Callable[[Sequence[Path]], Raw]
 
 @dataclass(frozen=True)
 class File:
-    """A file of a named set.
-
-    Parameters
-    ----------
-    name : str
-        Its name on the disk.
-    url : str
-        Where it is downloaded from.
-    md5 : str, optional
-        Its checksum.
-    unpacked : bool, default False
-        Whether the checksum is of the decompressed bytes.
-    """
+    """A file of a named set: its name, public address and md5, of the decompressed bytes where `unpacked`."""
 
     name: str
     url: str
@@ -233,23 +221,7 @@ NAMED = {
 
 
 def named_set(name: str) -> NamedSet:
-    """The named set of that name.
-
-    Parameters
-    ----------
-    name : str
-        Such as "mnist".
-
-    Returns
-    -------
-    NamedSet
-        Its files and how they are read.
-
-    Raises
-    ------
-    InputError
-        Where there is no such set; the sentence says the nearest name.
-    """
+    """The set of that name; InputError, with the nearest name, where there is none."""
     if name in NAMED:
         return NAMED[name]
     near = difflib.get_close_matches(name.lower().replace("_", "-"), NAMED, n=1)
@@ -308,20 +280,7 @@ def fetch_data(name: str) -> Path:
 
 
 def read_named(name: str) -> tuple[Raw, str]:
-    """Read a named set, which is downloaded where it is not on this machine.
-
-    Parameters
-    ----------
-    name : str
-        Such as "mnist".
-
-    Returns
-    -------
-    raw : Raw
-        The data as the source has them.
-    source : str
-        Where they come from.
-    """
+    """Raw data of a named set, downloaded where it is not on this machine, and where they come from."""
     known = named_set(name)
     if not known.files:
         return known.read([]), "scikit-learn"

@@ -102,13 +102,15 @@ class _Builder:
     def vae(self) -> VAE:
         posterior = self._posterior()
         likelihood = self._likelihood(self.recipe.likelihood, self._decoder)
-        prior = instance_of("prior", *split("prior", self.recipe.prior), self._latent | {"posterior": posterior})
+        prior = instance_of(
+            "prior", *split("prior", self.recipe.prior), self._latent_arguments | {"posterior": posterior}
+        )
         vae = VAE(prior, posterior, likelihood, preprocess=self.data.preprocess)
         self._check_blocks(vae)
         return vae
 
     @property
-    def _latent(self) -> dict[str, Any]:
+    def _latent_arguments(self) -> dict[str, Any]:
         """What prior and posterior may ask for by name."""
         return {"event": self.latents, "classes": self.latents, "inputs": self.data.event}
 
@@ -116,12 +118,12 @@ class _Builder:
         kind, options = split("posterior", self.recipe.posterior)
 
         def over(network: nn.Module) -> Component:
-            made_of: Component = instance_of("posterior", kind, options, self._latent | {"network": network})
+            made_of: Component = instance_of("posterior", kind, options, self._latent_arguments | {"network": network})
             return made_of
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
-        return over(self._encoder(counted.given, _numbers(counted, self._given())))
+        return over(self._encoder(counted.given, _numbers(counted, self._blank_example())))
 
     def _likelihood(self, word: Word, network_of: NetworkOf | None) -> Likelihood:
         """The likelihood of a word; without a network where there is none to make."""
@@ -131,13 +133,13 @@ class _Builder:
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
         with torch.random.fork_rng([]) if network_of else contextlib.nullcontext():
-            counted: Likelihood = instance_of("likelihood", kind, options, self._observed(None))
+            counted: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(None))
         counted.check(self.support)
         if network_of is None:
             return counted
         reads = [name for name in counted.given if name not in counted.beside]
         network = network_of(reads, counted.numbers)
-        full: Likelihood = instance_of("likelihood", kind, options, self._observed(network))
+        full: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(network))
         return full
 
     def _auto(self, network_of: NetworkOf | None) -> Likelihood:
@@ -146,7 +148,7 @@ class _Builder:
 
         return likelihoods.auto(self.support, self.data.event, network)[0]
 
-    def _observed(self, network: nn.Module | None) -> dict[str, Any]:
+    def _likelihood_arguments(self, network: nn.Module | None) -> dict[str, Any]:
         """What a likelihood may ask for by name."""
         alone: Any = self._auto(None)
         known = {
@@ -160,22 +162,22 @@ class _Builder:
             known["image_shape"] = self.data.image_shape
         return known
 
-    def _given(self) -> Given:
+    def _blank_example(self) -> Given:
         """One blank example, to ask components by."""
         context = {name: value[:1].unsqueeze(0) for name, value in self.data.train.context.items()}
         return {"x": torch.zeros(1, 1, *self.data.event), **context}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        network = self._between(reads, numbers, self.recipe.widths)
+        network = self._make_network(reads, numbers, self.recipe.widths)
         if self.support.kind not in _RAW:
             return network
         event = () if self.support.kind == "grid" else self.data.event
         return networks.Standardised(network, event=event, classes=self.classes if any(self.classes) else ())
 
     def _decoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        return self._between(reads, numbers, tuple(reversed(self.recipe.widths)))
+        return self._make_network(reads, numbers, tuple(reversed(self.recipe.widths)))
 
-    def _between(self, reads: Sequence[str], numbers: int, widths: Sequence[int]) -> nn.Module:
+    def _make_network(self, reads: Sequence[str], numbers: int, widths: Sequence[int]) -> nn.Module:
         """The network from these names to these numbers, as an image where it is one."""
         first, *others = [self._size(name) for name in reads]
         if self._dense:
@@ -232,7 +234,7 @@ class _Builder:
         """A density cannot be compared with a probability: both factors of z are over classes, or neither."""
         (prior,), (posterior,) = vae.prior.values(), vae.posterior.values()
         with evaluating(vae):
-            p: Any = prior({name: value for name, value in self._given().items() if name in prior.given})
+            p: Any = prior({name: value for name, value in self._blank_example().items() if name in prior.given})
         over = [bool(p.support.is_discrete), posterior.classes > 1]
         if over[0] != over[1]:
             where = ["classes" if discrete else "real numbers" for discrete in over]

@@ -33,7 +33,7 @@ def classes_of(part: str) -> dict[str, type]:
         "network": (networks,),
         "objective": (objectives, procedures),
     }
-    found = {kind: cls for room in rooms[part] for kind, cls in _described(room).items()}
+    found = {kind: cls for room in rooms[part] for kind, cls in _kinds_in(room).items()}
     others = {"network": {"network"}, "objective": {"phases", "objective"}}.get(part, set())  # made of what words make
     return {kind: cls for kind, cls in found.items() if not others & set(takes(cls))}
 
@@ -183,6 +183,6 @@ def label(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in shown(settings).items())
 
 
-def _described(room: ModuleType) -> dict[str, type]:
+def _kinds_in(room: ModuleType) -> dict[str, type]:
     found = (getattr(room, name) for name in room.__all__)
     return {vars(one)["kind"]: one for one in found if isinstance(one, type) and "kind" in vars(one)}

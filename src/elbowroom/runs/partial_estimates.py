@@ -122,7 +122,7 @@ def estimate_in_groups(
                 running = joined([group[-1] for group in groups])
                 bar.advance(len(groups[-1][-1]), **{running.quantity: running.mean, "±": running.se_total})
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_interrupted(groups, len(examples), partial.path)) from None
+            raise KeyboardInterrupt(_words_on_interruption(groups, len(examples), partial.path)) from None
     return tuple(joined(column) for column in zip(*groups, strict=True))
 
 
@@ -150,7 +150,7 @@ def _edges(total: int, size: int) -> list[int]:
     return [total * group // groups for group in range(groups + 1)]
 
 
-def _interrupted(groups: Sequence[Sequence[Estimate]], total: int, path: Path) -> str:
+def _words_on_interruption(groups: Sequence[Sequence[Estimate]], total: int, path: Path) -> str:
     if not groups:
         return "interrupted before the first examples were measured, so nothing is kept: the same command begins again."
     done = sum(len(group[-1]) for group in groups)

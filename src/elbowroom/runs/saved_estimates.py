@@ -69,7 +69,7 @@ def read_estimates(path: Path) -> list[KeptEstimate]:
             for row in _read(path)
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged_file_error(path, error) from error
 
 
 def _row(part: str, estimate: Estimate, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,11 +94,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged_file_error(path, error) from error
     if not isinstance(rows, list):
-        raise _damaged(path, "it holds no list")
+        raise _damaged_file_error(path, "it holds no list")
     return rows
 
 
-def _damaged(path: Path, why: object) -> InputError:
+def _damaged_file_error(path: Path, why: object) -> InputError:
     return InputError(f"{path} is damaged ({why}): delete it and measure again.")

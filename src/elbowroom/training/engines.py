@@ -217,7 +217,7 @@ class Stacked(Engine):
         results = self._gradients[phase](moves.parameters, fixed, self.buffers, batch, noise, clock)
         gradients, (_, (record, moved)) = results
         if moves.adam.clip is not None:
-            gradients = _clipped(gradients, moves.adam.clip)
+            gradients = _clip(gradients, moves.adam.clip)
         for name, parameter in moves.parameters.items():
             parameter.grad = gradients[name].contiguous()  # fused Adam reads memory in the parameter's own order
         moves.optimizer.step()
@@ -259,7 +259,7 @@ def _first_names(step: TrainingStep) -> dict[str, str]:
     return {name: first.setdefault(id(tensor), name) for name, tensor in every}
 
 
-def _clipped(gradients: Record, most: float) -> Record:
+def _clip(gradients: Record, most: float) -> Record:
     """Each member's gradient scaled to norm `most` where it is longer."""
     squares = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in gradients.values()])
     factor = (most / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)

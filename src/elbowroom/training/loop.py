@@ -94,7 +94,7 @@ class Member:
         if not math.isfinite(rows[-1]["validation"]["objective"]):
             return True
         after = (row for row in rows if row["epoch"] > self.history.best_epoch)
-        return patience is not None and sum(map(self._settled, after)) >= patience
+        return patience is not None and sum(map(self._after_schedule, after)) >= patience
 
     def see(self, row: dict[str, Any], state: Callable[[], dict[str, Tensor]]) -> None:
         """Take in an epoch; keep its state where it is the best that could be chosen."""
@@ -102,7 +102,7 @@ class Member:
         value = float(self.value(row["train"], row["validation"]))
         if self.settings.select == "last" and math.isfinite(value):
             value = -row["epoch"]
-        if self._settled(row) and math.isfinite(value) and value < self.best_value:
+        if self._after_schedule(row) and math.isfinite(value) and value < self.best_value:
             self.best_value, self.best_state = value, state()
             self.history.best_epoch = row["epoch"]
         if self.folder is not None:
@@ -113,7 +113,7 @@ class Member:
         self.history = History(**checkpoint.history)
         self.best_value, self.best_state = checkpoint.best_value, checkpoint.best_state
 
-    def _settled(self, row: dict[str, Any]) -> bool:
+    def _after_schedule(self, row: dict[str, Any]) -> bool:
         """Whether every schedule had ended with this epoch."""
         return bool(row["step"] >= self.settings.schedule_steps)
 

@@ -74,12 +74,12 @@ def save_model(vae: VAE, path: str | Path) -> Path:
     recipe = yaml.safe_dump(model_recipe(vae), sort_keys=False)
     # Cloned, because a network that stands in two places is two entries of one memory, which safetensors refuses.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in vae.state_dict().items()}
-    metadata = {"recipe": recipe, "tied": json.dumps(_tied(vae))}
+    metadata = {"recipe": recipe, "tied": json.dumps(_shared_names(vae))}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
     return path
 
 
-def _tied(vae: VAE) -> list[list[str]]:
+def _shared_names(vae: VAE) -> list[list[str]]:
     """Names of the parameters that stand under several, by parameter."""
     names: dict[int, list[str]] = {}
     for name, parameter in vae.named_parameters(remove_duplicate=False):

@@ -107,8 +107,8 @@ class VAECore(nn.Module):
             if name in batch.observed:
                 value, mask = batch.observed[name]
                 given[name] = where_known(given[name], value, mask)
-                log_q[name] = _masked(log_q[name], mask)
-                log_weight = _masked(log_weight, mask, -math.log(block.classes))
+                log_q[name] = _fill_masked(log_q[name], mask)
+                log_weight = _fill_masked(log_weight, mask, -math.log(block.classes))
             layout.weigh(name, log_weight)
         p = {name: block(given) for name, block in self.prior.items()}
         closed = self._closed_blocks - set(batch.observed)
@@ -252,5 +252,5 @@ class VAECore(nn.Module):
             )
 
 
-def _masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:
+def _fill_masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:
     return lambda: log_density().masked_fill(mask, value)

@@ -110,7 +110,7 @@ def keyed_from_prior(
             noise = keyed_normal(block.noise_shape, draws, index, seed, first_draw=first_draw, stream=streams[name])
             given[name] = draw(p, noise.to(like))[0]
         else:
-            given[name] = _simulated(block, p, given, draws, index, seed, first_draw, streams[name]).to(like)
+            given[name] = _simulate_by_key(block, p, given, draws, index, seed, first_draw, streams[name]).to(like)
         if name in observed:
             value, mask = observed[name]
             given[name] = where_known(given[name], value, mask)
@@ -138,7 +138,7 @@ def where_known(drawn: Tensor, value: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _simulated(
+def _simulate_by_key(
     block: Component, p: Distribution, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
 ) -> Tensor:
     """Example by example, in blocks of draws that each have a generator of their own."""

@@ -152,7 +152,7 @@ class Terms:
 
     def _kl(self, block: str, how: KL) -> PerDraw:
         if how == "sticking-the-landing":
-            return self._landed(block) - self.log_prior[block]
+            return self._detached_log_posterior(block) - self.log_prior[block]
         if how != "sampled":
             elements = self.elementwise_kl(block)
             if elements is not None:
@@ -164,7 +164,7 @@ class Terms:
                 )
         return self.log_posterior[block] - self.log_prior[block]
 
-    def _landed(self, block: str) -> PerDraw:
+    def _detached_log_posterior(self, block: str) -> PerDraw:
         """log q of the draws at detached parameters."""
         if isinstance(self.q[block], OneHotCategorical):
             raise CapabilityError(
