@@ -83,6 +83,17 @@ def test_contexts_of_arrays_tensors_and_npz(tmp_path):
     assert from_file.sha256 == given.sha256 != load_data(x).sha256
 
 
+def test_a_run_finds_data_whose_labels_came_as_an_array(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(N, 3)), np.arange(N) % 2
+    data = load_data(x, labels=y)
+    vae = er.models.build({"latents": 1, "widths": [4]}, data)
+    er.fit(vae, data, epochs=1, run=tmp_path / "run", progress=False)
+    for other in (x, load_data(x, labels=1 - y), load_data(x, labels=y, seed=1), load_data(x, labels=y, test=3)):
+        with pytest.raises(er.InputError, match=r"not the data .* in the same parts"):
+            er.runs.run_data(tmp_path / "run", source=other)
+    assert er.runs.run_data(tmp_path / "run", source=load_data(x, labels=y, preprocess="none")).sha256 == data.sha256
+
+
 def test_summaries_of_plain_data_are_what_they_were():
     """Run folders of before compare the summary of their data with today's."""
     keys = "name source sizes official split_seed sha256 support event image_shape label_names preprocess notes"

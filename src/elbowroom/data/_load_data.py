@@ -182,7 +182,9 @@ def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[
         raw, labels = from_frame(source, labels, beside, gaps=gaps)
         return raw, labels, "table", "DataFrame"
     for given, asked in [("labels", labels)] * isinstance(labels, str) + [("context or observed", b) for b in beside]:
-        raise InputError(f"These data have no columns by name, so {given}={asked!r} means nothing: give an array.")
+        raise InputError(
+            f"These data have no columns by name, so {given}={asked!r} means nothing: give an array, or leave it out."
+        )
     if isinstance(source, str):
         raw, origin = read_named(source)
         if labels is not None:

@@ -61,10 +61,11 @@ def _unreadable_file_error(path: Path, error: Exception) -> InputError:
 
 
 def _no_columns(path: Path, labels: Any, beside: Sequence[str]) -> None:
-    if isinstance(labels, str):
-        raise InputError(f"{path.name!r} has no columns by name, so labels={labels!r} means nothing: give an array.")
-    if beside:
-        raise InputError(f"{path.name!r} has no columns by name, so {beside[0]!r} means nothing: give an array.")
+    asked = [f"labels={labels!r}"] * isinstance(labels, str) + [repr(name) for name in beside]
+    if asked:
+        raise InputError(
+            f"{path.name!r} has no columns by name, so {asked[0]} means nothing: give an array, or leave it out."
+        )
 
 
 def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:

@@ -1,4 +1,4 @@
-"""Evidence of a trained run by its folder: any estimator, resumable, recorded in the run's evidence.json."""
+"""Evidence of a trained run by its folder: any estimator, resumable, kept in the run's evidence.json."""
 
 import hashlib
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def measure_run(
     points : int, optional
         How many examples of it, drawn so that fewer are among more; by default all.
     source : Any, optional
-        The data as `load_data` takes them, where the run's recipe does not find them.
+        The data as `load_data` takes or returns them, where the run's recipe does not find them.
     seed : int, default 0
         Keys all noise, by (seed, example).
     memory : int or str, default "1 GiB"

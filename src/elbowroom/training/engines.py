@@ -16,9 +16,9 @@ from elbowroom.procedures import Phase
 from .adam import Adam
 from .training_step import TrainingStep
 
-__all__ = ["Adam", "Alone", "Engine", "Record", "Stacked"]
+__all__ = ["Adam", "Alone", "Engine", "Tensors", "Stacked"]
 
-Record = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -27,7 +27,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 class Moves:
     """What one phase moves: parameters by name, and their optimizer."""
 
-    parameters: Record
+    parameters: Tensors
     adam: Adam
     optimizer: torch.optim.Optimizer
 
@@ -49,9 +49,9 @@ class Engine:
     """
 
     members: int
-    buffers: Record
+    buffers: Tensors
 
-    def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Record]) -> None:
+    def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Tensors]) -> None:
         self.step, self.names = step, _first_names(step)
         self.moves: dict[str, Moves] = {}
         for name, phase in step.procedure.items():
@@ -64,17 +64,17 @@ class Engine:
             for group in moves.optimizer.param_groups:
                 group["lr"] = moves.adam.rate_at(epoch, epochs)
 
-    def update(self, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def update(self, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One update as the procedure orders it; batch means before each of its steps, [members] each."""
         return self.step.procedure.update(self, batch, noise, clock)
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step of a phase; the batch means before it, [members] each."""
         raise NotImplementedError
 
-    def evaluate(self, batch: Batch, noise: Noise) -> Record:
+    def evaluate(self, batch: Batch, noise: Noise) -> Tensors:
         """Batch means of all phases after their schedules, in evaluation mode without gradient, [members] each."""
-        record: Record = {}
+        record: Tensors = {}
         self.step.eval()
         with torch.no_grad():
             for phase in self.moves:
@@ -82,7 +82,7 @@ class Engine:
         self.step.train()
         return record
 
-    def summed(self, totals: Record) -> Record:
+    def summed(self, totals: Tensors) -> Tensors:
         """Sums over all processes: these, where there is one."""
         return totals
 
@@ -91,13 +91,13 @@ class Engine:
         for name, value in moved.items():
             self.buffers[self.names[self.step.prefix(phase, "objective") + name]].copy_(value.detach())
 
-    def state(self, member: int) -> Record:
+    def state(self, member: int) -> Tensors:
         """Copies of parameters and buffers of the member's model and objectives, by name."""
         raise NotImplementedError
 
-    def optimizer_state(self, member: int) -> Record:
+    def optimizer_state(self, member: int) -> Tensors:
         """Copies of the member's moments: "PHASE.exp_avg.NAME", "PHASE.exp_avg_sq.NAME", "PHASE.step"."""
-        found: Record = {}
+        found: Tensors = {}
         for phase, moves in self.moves.items():
             for name, parameter in moves.parameters.items():
                 state = moves.optimizer.state.get(parameter)
@@ -106,7 +106,7 @@ class Engine:
                     found[f"{phase}.step.{name}"] = state["step"].detach().cpu().clone()
         return found
 
-    def restore(self, states: Sequence[Record], optimizers: Sequence[Record]) -> None:
+    def restore(self, states: Sequence[Tensors], optimizers: Sequence[Tensors]) -> None:
         """Continue from states that `state` and `optimizer_state` gave, one of each per member."""
         self._load(states)
         for phase, moves in self.moves.items():
@@ -116,10 +116,10 @@ class Engine:
                     state["step"] = optimizers[0][f"{phase}.step.{name}"]
                     moves.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in state.items()}
 
-    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         raise NotImplementedError
 
-    def _load(self, states: Sequence[Record]) -> None:
+    def _load(self, states: Sequence[Tensors]) -> None:
         raise NotImplementedError
 
     def _one(self, tensor: Tensor, member: int) -> Tensor:
@@ -148,7 +148,7 @@ class Alone(Engine):
         super().__init__(step, adam, {name: dict(step.moved_by(name)) for name in step.procedure.phases})
         self.buffers = dict(step.named_buffers())
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step."""
         moves, loss = self.moves[phase], self.step(batch, noise, clock, phase)
         parameters = list(moves.parameters.values())
@@ -161,14 +161,14 @@ class Alone(Engine):
         self.write(phase, loss.moved)
         return dict(loss.record)
 
-    def state(self, member: int) -> Record:
+    def state(self, member: int) -> Tensors:
         """Copies of the step's parameters and buffers."""
         return {name: value.detach().cpu().clone() for name, value in self.step.state_dict().items()}
 
-    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         return {name: value[None] for name, value in self.step(batch, noise, clock, phase).record.items()}
 
-    def _load(self, states: Sequence[Record]) -> None:
+    def _load(self, states: Sequence[Tensors]) -> None:
         self.step.load_state_dict(states[0])
 
 
@@ -203,14 +203,14 @@ class Stacked(Engine):
         }
 
     def _loss(
-        self, phase: str, learned: Record, fixed: Record, buffers: Record, batch: Batch, noise: Noise, clock: Tensor
-    ) -> tuple[Tensor, tuple[Record, Record]]:
+        self, phase: str, learned: Tensors, fixed: Tensors, buffers: Tensors, batch: Batch, noise: Noise, clock: Tensor
+    ) -> tuple[Tensor, tuple[Tensors, Tensors]]:
         values = {**learned, **fixed, **buffers}
         placed = {name: values[self.names[name]] for name in self.places}
         loss: Loss = functional_call(self.step, placed, (batch, noise, clock, phase), tie_weights=False)
         return loss.total, (dict(loss.record), dict(loss.moved))
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step of every member."""
         moves = self.moves[phase]
         fixed = {name: p for name, p in self.parameters.items() if name not in moves.parameters}
@@ -224,16 +224,16 @@ class Stacked(Engine):
         self.write(phase, moved)
         return record
 
-    def state(self, member: int) -> Record:
+    def state(self, member: int) -> Tensors:
         """Copies of one member's parameters and buffers, under the names they have alone."""
         everything = {**self.parameters, **self.buffers}
         return {name: self._one(everything[self.names[name]], member) for name in self.step.state_dict()}
 
-    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
-        record: Record = self._losses[phase](self.parameters, {}, self.buffers, batch, noise, clock)[1][0]
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
+        record: Tensors = self._losses[phase](self.parameters, {}, self.buffers, batch, noise, clock)[1][0]
         return record
 
-    def _load(self, states: Sequence[Record]) -> None:
+    def _load(self, states: Sequence[Tensors]) -> None:
         everything = {**self.parameters, **self.buffers}
         with torch.no_grad():
             for name in states[0]:
@@ -259,7 +259,7 @@ def _first_names(step: TrainingStep) -> dict[str, str]:
     return {name: first.setdefault(id(tensor), name) for name, tensor in every}
 
 
-def _clip(gradients: Record, most: float) -> Record:
+def _clip(gradients: Tensors, most: float) -> Tensors:
     """Each member's gradient scaled to norm `most` where it is longer."""
     squares = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in gradients.values()])
     factor = (most / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)

@@ -15,7 +15,7 @@ from elbowroom.progress import Progress
 from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
 
-from .engines import Engine, Record
+from .engines import Engine, Tensors
 from .selection import Select, Values
 from .split import Split
 
@@ -173,16 +173,16 @@ class Loop:
                 self.epoch += 1
                 trained, checked = self._train(), self._validate()
                 self.seconds = before + time.monotonic() - start
-                self._record(trained, checked)
+                self._add_rows(trained, checked)
                 progress.advance(rate=float(checked["rate"][0]), distortion=float(checked["distortion"][0]))
                 if time.monotonic() - last_write > _CHECKPOINT_EVERY:
                     self._write()
                     last_write = time.monotonic()
         self._write()
 
-    def _train(self) -> Record:
+    def _train(self) -> Tensors:
         """One pass over the training data; means over its examples of what is logged, [members]."""
-        settings, engine, totals = self.settings, self.engine, Record()
+        settings, engine, totals = self.settings, self.engine, Tensors()
         engine.begin(self.epoch, settings.epochs)
         with _randomness(settings, self.epoch, self.training.x.device):
             for rows, clock in zip(_batches(len(self.training), settings, self.generator), self._clock(), strict=False):
@@ -196,9 +196,9 @@ class Loop:
         steps = steps_per_epoch(len(self.training), self.settings.batch_size, self.settings.ranks)
         return torch.arange(self.step, self.step + steps, dtype=torch.float32)
 
-    def _validate(self) -> Record:
+    def _validate(self) -> Tensors:
         """Means over all validation examples, weighted by example and not by batch."""
-        data, totals = self.validation, Record()
+        data, totals = self.validation, Tensors()
         pieces = -(-len(data) // _ROWS_AT_ONCE)  # of equal sizes: some numbers mean nothing over one example
         for rows in torch.arange(len(data), device=data.x.device).tensor_split(pieces):
             noise = {name: v[rows] if name == "x" else v[:, rows] for name, v in self.validation_noise.items()}
@@ -206,7 +206,7 @@ class Loop:
             _add(totals, {name: value.double() for name, value in record.items()}, len(rows))
         return {name: value / len(data) for name, value in totals.items()}
 
-    def _record(self, trained: Record, checked: Record) -> None:
+    def _add_rows(self, trained: Tensors, checked: Tensors) -> None:
         """A row for every member that has not stopped."""
         for i, member in enumerate(self.members):
             if member.stopped:
@@ -276,7 +276,7 @@ def _randomness(settings: Settings, epoch: int, device: torch.device) -> Iterato
         yield
 
 
-def _add(totals: Record, means: Record, examples: int) -> None:
+def _add(totals: Tensors, means: Tensors, examples: int) -> None:
     """Add batch means, times the examples they are over."""
     for name, value in means.items():
         if name in totals:

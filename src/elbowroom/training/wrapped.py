@@ -7,7 +7,7 @@ from torch import Tensor
 from elbowroom.numerics import Batch, Noise
 
 from .adam import Adam
-from .engines import Alone, Record
+from .engines import Alone, Tensors
 from .training_step import TrainingStep
 
 __all__ = ["Wrapped"]
@@ -33,7 +33,7 @@ class Wrapped(Alone):
         for moves, optimizer in zip(self.moves.values(), optimizers, strict=True):
             moves.optimizer = optimizer
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Record:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step; what it logs is this process's part of the sums over all."""
         moves, fabric, whole = self.moves[phase], self.fabric, len(batch)
         if fabric.world_size > 1:
@@ -51,7 +51,7 @@ class Wrapped(Alone):
         self.write(phase, loss.moved)
         return {name: value * share for name, value in loss.record.items()}
 
-    def summed(self, totals: Record) -> Record:
+    def summed(self, totals: Tensors) -> Tensors:
         """Sums over all processes."""
         if self.fabric.world_size == 1:
             return totals
