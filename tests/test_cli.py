@@ -34,6 +34,22 @@ def test_the_road_from_fit_to_evidence(capsys, monkeypatch, tmp_path) -> None:
     assert (code, np.load(tmp_path / "s.npy").shape) == (0, (3, 64))
 
 
+def test_labels_are_a_column_from_fit_to_evidence(capsys, monkeypatch, tmp_path) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    lines = [f"{a},{b},{kind}" for (a, b), kind in zip(rows, ["one", "two"] * 30, strict=True)]
+    table, folder = tmp_path / "table.csv", str(tmp_path / "run")
+    table.write_text("\n".join(["a,b,kind", *lines]))
+    code, out, _ = run(capsys, monkeypatch, "data", "show", str(table), "--labels", "kind")
+    assert (code, "2 columns" in out, "2 classes: one, two" in out) == (0, True, True)
+    words = ["--labels", "kind", "--latents", "1", "--widths", "4", "--epochs", "1"]
+    assert run(capsys, monkeypatch, "fit", str(table), "--run", folder, *words)[0] == 0
+    code, out, _ = run(capsys, monkeypatch, "evidence", folder, "--draws", "2")
+    assert (code, "lower bound on log p(x), IWAE-2" in out) == (0, True)
+    for source, column, words in ((str(table), "sort", "no column 'sort'"), ("digits", "kind", "no columns by name")):
+        code, _, err = run(capsys, monkeypatch, "data", "show", source, "--labels", column)
+        assert (code, words in err, err.count("\n")) == (2, True, 1)
+
+
 def test_fit_takes_words(capsys, monkeypatch, tmp_path) -> None:
     words = ["--likelihood", "{kind: normal, scale: shared}", "--widths", "8,4", "--latents", "3"]
     objective = ["--objective", "{kind: elbo, beta: 5e-1, warmup: 4}"]

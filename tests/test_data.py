@@ -50,13 +50,13 @@ def test_digits_are_scikit_learns():
     assert recipe_of(digits.preprocess) == {"kind": "dequantise", "levels": 17, "event": [64]}
 
 
-def test_record_and_description_say_what_the_data_are():
+def test_summary_and_description_say_what_the_data_are():
     digits = load_data("digits", seed=4)
-    record = digits.record()
-    assert record["sizes"] == {"train": 1200, "validation": 200, "test": 397}
-    assert record["split_seed"] == 4
-    assert record["sha256"] == digits.sha256
-    assert isinstance(build(record["preprocess"]), Dequantise)
+    summary = digits.summary()
+    assert summary["sizes"] == {"train": 1200, "validation": 200, "test": 397}
+    assert summary["split_seed"] == 4
+    assert summary["sha256"] == digits.sha256
+    assert isinstance(build(summary["preprocess"]), Dequantise)
     text = describe(digits)
     assert text == str(digits)
     for words in ("images 8×8", "integer grid 0…16", "dequantise (levels 17)", "test 397; seed 4", digits.sha256):

@@ -66,9 +66,9 @@ def test_columns_become_context_labels_and_observed_blocks(tmp_path, form):
     text = str(data)
     for words in ("context     dose: numbers", "context     batch: left, right", "observed    y: u, v; known for 10"):
         assert words in text
-    record = data.record()
-    assert record["context"] == {"dose": [1], "batch": [2]}
-    assert record["observed"] == {"y": [2]}
+    summary = data.summary()
+    assert summary["context"] == {"dose": [1], "batch": [2]}
+    assert summary["observed"] == {"y": [2]}
 
 
 def test_contexts_of_arrays_tensors_and_npz(tmp_path):
@@ -83,10 +83,21 @@ def test_contexts_of_arrays_tensors_and_npz(tmp_path):
     assert from_file.sha256 == given.sha256 != load_data(x).sha256
 
 
-def test_records_of_plain_data_are_what_they_were():
-    """Run folders of before compare their data's record with today's."""
+def test_a_run_finds_data_whose_labels_came_as_an_array(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(N, 3)), np.arange(N) % 2
+    data = load_data(x, labels=y)
+    vae = er.models.build({"latents": 1, "widths": [4]}, data)
+    er.fit(vae, data, epochs=1, run=tmp_path / "run", progress=False)
+    for other in (x, load_data(x, labels=1 - y), load_data(x, labels=y, seed=1), load_data(x, labels=y, test=3)):
+        with pytest.raises(er.InputError, match=r"not the data .* in the same parts"):
+            er.runs.run_data(tmp_path / "run", source=other)
+    assert er.runs.run_data(tmp_path / "run", source=load_data(x, labels=y, preprocess="none")).sha256 == data.sha256
+
+
+def test_summaries_of_plain_data_are_what_they_were():
+    """Run folders of before compare the summary of their data with today's."""
     keys = "name source sizes official split_seed sha256 support event image_shape label_names preprocess notes"
-    assert list(load_data("digits").record()) == keys.split()
+    assert list(load_data("digits").summary()) == keys.split()
     assert load_data("digits").sha256 == "b997071550b68cbafd80c54ea514c3264cf95a34b083153d55cc4f0f0284dae6"
 
 

@@ -58,7 +58,7 @@ def test_missing_cells_become_a_mask_and_statistics_are_of_those_seen(tmp_path, 
     np.testing.assert_allclose(data.preprocess.mean, np.nanmean(train, 0), rtol=1e-12)
     np.testing.assert_allclose(data.preprocess.std, np.nanstd(train, 0), rtol=1e-12)
     assert data.notes[0] == f"Missing cells: {(~seen).sum():,} of {seen.size:,} ({(~seen).mean():.1%})."
-    assert data.record()["missing"] == "mask"
+    assert data.summary()["missing"] == "mask"
 
 
 def test_whole_numbers_with_gaps_keep_their_support(tmp_path):

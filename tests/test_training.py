@@ -344,7 +344,7 @@ def test_stopping_at_a_small_beta_and_a_wide_sigma_keeps_the_latent_alive(digits
 def test_the_calibrated_value_is_the_bound_at_the_best_sigma(digits: er.data.Dataset, monkeypatch: Any) -> None:
     seen: list[float] = []
     monkeypatch.setattr(
-        "elbowroom.training.loop.Member._settled",
+        "elbowroom.training.loop.Member._after_schedule",
         lambda self, row: seen.append(self.value(row["train"], row["validation"])) or True,
     )
     vae = small(digits, scale=1.0)

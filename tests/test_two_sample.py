@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 
 from elbowroom.metrics import CLASSIFIERS, TwoSample, classifier_two_sample
-from elbowroom.metrics.two_sample import _doubt, _right, _tempered
+from elbowroom.metrics.two_sample import _best_temperature, _doubt, _right
 from elbowroom.numerics import InputError
 
 
@@ -44,14 +44,14 @@ def test_logistic_regression_reaches_the_divergence_of_two_normals() -> None:
 def test_no_classifier_exceeds_the_divergence_and_each_comes_near_it(classifier: str) -> None:
     shift = torch.zeros(6, 6)
     shift[2:4, 1:5] = 0.6
-    result = classifier_two_sample(*shifted(3_000, shift), classifier)
+    result = classifier_two_sample(*shifted(3_000, shift), classifier=classifier)
     divergence = jensen_shannon(float(shift.norm()))
     assert 0.7 * divergence < result.log_odds < divergence + 3 * result.se
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_equal_distributions_have_log_odds_nought(classifier: str) -> None:
-    result = classifier_two_sample(*shifted(2_000, torch.zeros(6, 6)), classifier)
+    result = classifier_two_sample(*shifted(2_000, torch.zeros(6, 6)), classifier=classifier)
     assert abs(result.log_odds) <= 3 * result.se
     assert abs(result.accuracy - 0.5) <= 3 * result.accuracy_se
 
@@ -60,7 +60,7 @@ def test_equal_distributions_have_log_odds_nought(classifier: str) -> None:
 def test_copies_stay_with_their_originals_and_cannot_be_told(classifier: str) -> None:
     """p and 1 − p multiply to at most ¼: held-out log-odds of a pair of equal rows are never above 0."""
     digits = torch.as_tensor(load_digits().images[:600])
-    result = classifier_two_sample(digits, digits.clone(), classifier)
+    result = classifier_two_sample(digits, digits.clone(), classifier=classifier)
     assert -0.01 < result.log_odds <= 1e-12
     assert result.accuracy == pytest.approx(0.5)
 
@@ -68,7 +68,9 @@ def test_copies_stay_with_their_originals_and_cannot_be_told(classifier: str) ->
 def test_correlation_alone_shows_to_the_convolutional_network_and_not_to_a_linear_one() -> None:
     white, other = torch.randn(2, 3_000, 8, 8, generator=torch.Generator().manual_seed(1))
     smooth = (other + other.roll(1, 2)) / math.sqrt(2)
-    linear, convolutional = (classifier_two_sample(white, smooth, name) for name in ("logistic", "convolutional"))
+    linear, convolutional = (
+        classifier_two_sample(white, smooth, classifier=name) for name in ("logistic", "convolutional")
+    )
     assert abs(linear.log_odds) <= 3 * linear.se
     assert convolutional.interval[0] > 0.3
 
@@ -86,11 +88,11 @@ def test_the_temperature_makes_overconfident_logits_honest() -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, 20_000)
     labels = generator.binomial(1, expit(logits))
-    loss, factor = _tempered(3 * logits, labels)
+    loss, factor = _best_temperature(3 * logits, labels)
     assert factor == pytest.approx(1 / 3, abs=0.02)
     p = (1 - _doubt(20_000)) * expit(factor * 3 * logits) + _doubt(20_000) / 2
     assert loss == pytest.approx(log_loss(labels, p), rel=1e-9)
-    assert _tempered(-logits, labels) == (pytest.approx(math.log(2)), 0.0)
+    assert _best_temperature(-logits, labels) == (pytest.approx(math.log(2)), 0.0)
 
 
 def test_one_certain_error_costs_no_more_than_the_doubt() -> None:
@@ -101,9 +103,9 @@ def test_the_floor_of_digits_is_small_and_a_seed_fixes_every_number() -> None:
     digits = load_digits()
     order = np.random.default_rng(0).permutation(1_796)
     train, test = digits.data[order[:898]], digits.data[order[898:]]
-    floor = classifier_two_sample(test, train, "convolutional", image_shape=(8, 8), seed=3)
+    floor = classifier_two_sample(test, train, classifier="convolutional", image_shape=(8, 8), seed=3)
     assert abs(floor.log_odds) <= 3 * floor.se
-    assert floor == classifier_two_sample(test, train, "convolutional", image_shape=(8, 8), seed=3)
+    assert floor == classifier_two_sample(test, train, classifier="convolutional", image_shape=(8, 8), seed=3)
 
 
 def test_the_line_says_what_was_measured() -> None:
@@ -124,4 +126,4 @@ def test_the_line_says_what_was_measured() -> None:
 )
 def test_what_cannot_be_tested_is_refused_in_words(data: Tensor, samples: Tensor, classifier: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        classifier_two_sample(data, samples, classifier)
+        classifier_two_sample(data, samples, classifier=classifier)

@@ -168,15 +168,15 @@ def test_ancestral_samples_have_the_models_distribution() -> None:
 
 def test_sampling_modes_share_z_and_are_what_they_are_called() -> None:
     vae = linear()
-    mean, ancestral = vae.sample(3000, "mean", seed=3), vae.sample(3000, seed=3)
-    torch.testing.assert_close(vae.sample(3000, "offset", offset=-1.5, seed=3), mean - 1.5 * 0.6)
+    mean, ancestral = vae.sample(3000, mode="mean", seed=3), vae.sample(3000, seed=3)
+    torch.testing.assert_close(vae.sample(3000, mode="offset", offset=-1.5, seed=3), mean - 1.5 * 0.6)
     residual = ((ancestral - mean) / 0.6).flatten()
     assert stats.kstest(residual.numpy(), "norm").pvalue > 1e-3
     weights = vae.likelihood.network.weight.detach()
     z = torch.linalg.lstsq(weights, (mean - vae.likelihood.network.bias.detach()).T).solution
     assert stats.kstest(z.flatten().numpy(), "norm").pvalue > 1e-3
     assert abs(np.corrcoef(z[0].numpy(), residual[::4].numpy())[0, 1]) < 4.5 / math.sqrt(3000)
-    assert not torch.equal(mean, vae.sample(3000, "mean", seed=4))
+    assert not torch.equal(mean, vae.sample(3000, mode="mean", seed=4))
     torch.testing.assert_close(ancestral, vae.sample(3000, seed=3))
 
 
@@ -184,7 +184,7 @@ def test_neighbouring_seeds_share_no_noise() -> None:
     vae, n = linear(4), 3000
     drawn = {}
     for seed in range(3, 6):
-        residual = vae.sample(n, seed=seed) - vae.sample(n, "mean", seed=seed)
+        residual = vae.sample(n, seed=seed) - vae.sample(n, mode="mean", seed=seed)
         drawn[f"x of {seed}"], drawn[f"z of {seed}"] = residual, vae.draw_prior(n, seed, {})["z"]
     correlations = np.corrcoef(np.stack([noise.detach().flatten().numpy() for noise in drawn.values()]))
     assert np.abs(correlations - np.eye(6)).max() < 4.5 / math.sqrt(4 * n)
@@ -222,7 +222,10 @@ def test_classes_without_an_order_have_no_mean_and_the_error_says_what_to_do(mix
     categorical = er.likelihoods.Categorical(None if mixed else nn.Linear(2, 12), 3, levels=4, ordered=False)
     likelihood = er.likelihoods.Mixed(nn.Linear(2, 12), [categorical]) if mixed else categorical
     vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(nn.Linear(3, 4), 2), likelihood)
-    for asked in (lambda: vae.reconstruct(er.Batch(torch.zeros(2, 3), torch.arange(2))), lambda: vae.sample(2, "mean")):
+    for asked in (
+        lambda: vae.reconstruct(er.Batch(torch.zeros(2, 3), torch.arange(2))),
+        lambda: vae.sample(2, mode="mean"),
+    ):
         with pytest.raises(er.CapabilityError, match=r"Categorical has no mean.*probabilities.*mode='ancestral'"):
             asked()
     assert set(vae.sample(50).unique().tolist()) == {0.0, 1.0, 2.0, 3.0}

@@ -157,7 +157,9 @@ def samples(x: Tensor, data: Tensor, classifier: SmallClassifier) -> dict[str, A
     features, drawn = classifier.features(data), classifier.features(x)
     return {
         "two_sample": {
-            kind: asdict(classifier_two_sample(data[:TOLD_APART], x[:TOLD_APART], kind, image_shape=(28, 28)))  # type: ignore[arg-type]
+            kind: asdict(
+                classifier_two_sample(data[:TOLD_APART], x[:TOLD_APART], classifier=kind, image_shape=(28, 28))
+            )  # type: ignore[arg-type]
             for kind in CLASSIFIERS
         },
         "frechet": asdict(frechet_distance(features, drawn)),

@@ -19,9 +19,9 @@ __all__ = ["from_modules"]
 def from_modules(
     encoder: nn.Module, decoder: nn.Module, likelihood: Any, *, means: bool | None = None, preprocess: Any = None
 ) -> VAE:
-    """The VAE of two modules as most people have them, with p(z) = N(0, I) and q(z | x) = N(mu, exp(log_var)).
+    """Make a VAE of two modules that exist already, with p(z) = N(0, I) and q(z | x) = N(mu, exp(log_var)).
 
-    The modules are used as they are, weights included. A saved model is loaded with
+    The modules are used as they are, weights included. A model saved by `er.save_model` is loaded with
     `er.load_model(path, modules={"encoder": encoder, "decoder": decoder})`.
 
     Parameters
@@ -33,14 +33,12 @@ def from_modules(
         z [n, latents] → what the likelihood reads, with as many numbers per example, in any shape.
     likelihood : Likelihood
         Made with network=None: `Bernoulli(None, 784)` for a loss of binary cross-entropy, `Normal(None, 784, scale=σ)`
-        for squared error. Half the summed squares beside the KL stand for σ = 1; the summed squares for √(1/2); their
-        mean over the D elements of x, as `mse_loss` gives, for √(D/2): most of x is then noise, and the latents
-        collapse.
+        for squared error. Which σ a loss stands for is said under Notes.
     means : bool, optional
-        Of a likelihood of one logit per element: whether the decoder returns means in [0, 1], as after a sigmoid, and
-        not logits. None: whether all that it returns for z far from 0 lies there, which logits would leave.
+        For a likelihood of one logit per element: whether the decoder returns means in [0, 1], as after a sigmoid, and
+        not logits. By default, whether all that it returns for z far from 0 lies there, which logits would leave.
     preprocess : Preprocess, optional
-        From the user's x to what the encoder reads and the likelihood is of; None: nothing.
+        From the user's x to what the encoder reads and the likelihood is of; by default x stays as it is.
 
     Returns
     -------
@@ -52,8 +50,18 @@ def from_modules(
     InputError
         Where the modules' outputs do not fit one another.
 
-    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
+    Notes
+    -----
+    A loss of the KL and half the summed squares stands for σ = 1; of the KL and the summed squares for σ = √(1/2); of
+    the KL and their mean over the D elements of x, as `mse_loss` gives it, for σ = √(D/2): most of x is then noise, and
+    the latents collapse.
 
+    References
+    ----------
+    Kingma & Welling, "Auto-Encoding Variational Bayes" (2014).
+
+    Examples
+    --------
     >>> from elbowroom.likelihoods import Bernoulli
     >>> vae = from_modules(nn.Linear(6, 4), nn.Linear(2, 6), Bernoulli(None, 6))
     >>> vae.latents, vae.sample(3).shape
@@ -97,7 +105,13 @@ def _rows(out: Any, of: str, count: int) -> tuple[Tensor, ...]:
 
 @described("mean-and-log-variance")
 class PairedEncoder(nn.Module):
-    """Any encoder as a network of `DiagonalNormal`: the mean and the log of the standard deviation side by side."""
+    """Any encoder as a network of `DiagonalNormal`: the mean and the log of the standard deviation side by side.
+
+    Parameters
+    ----------
+    network : nn.Module
+        As the encoder of `from_modules`.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -114,7 +128,15 @@ class PairedEncoder(nn.Module):
 
 @described("decoded")
 class FlatDecoder(nn.Module):
-    """Any decoder as a network of a likelihood: one row per example, means in [0, 1] as logits."""
+    """Any decoder as a network of a likelihood: one row per example, means in [0, 1] as logits.
+
+    Parameters
+    ----------
+    network : nn.Module
+        As the decoder of `from_modules`.
+    means : bool, default False
+        Whether it returns means in [0, 1].
+    """
 
     def __init__(self, network: nn.Module, means: bool = False) -> None:
         super().__init__()

@@ -43,15 +43,25 @@ app.add_typer(data_app, name="data")
 
 Source = Annotated[str, typer.Argument(help="A named data set, or a .npy, .npz, .csv, .parquet file or image folder.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, or a study's folder.")]
-Seed = Annotated[int, typer.Option(help="Of the split, the weights and all noise.")]
-Preprocessing = Annotated[str, typer.Option(help="auto, dequantise, binarise, binarise-fixed, standardise, none, …")]
+Seed = Annotated[int, typer.Option(help="Seed of the split, the weights and all noise.")]
+Preprocessing = Annotated[
+    str, typer.Option(help="What is done to x: auto, dequantise, binarise, binarise-fixed, standardise, none, …")
+]
 
 Supports = Annotated[
     str | None,
-    typer.Option(help="binary, unit, grid, real, counts, categorical or mixed; or one per column, with commas."),
+    typer.Option(
+        help="Where the values lie: binary, unit, grid, real, counts, categorical or mixed; or one per column, with "
+        "commas. Inferred by default."
+    ),
 ]
-
-
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="Column (array of a .npz) with the class of each example, taken out of x: for the colours of the latent "
+        "plane and the neighbour accuracy. The model does not read it."
+    ),
+]
 Prior = Annotated[str | None, typer.Option(help="p(z): {prior}.", show_default="standard-normal")]
 Posterior = Annotated[str | None, typer.Option(help="q(z | x): {posterior}.", show_default="diagonal-normal")]
 LikelihoodWord = Annotated[
@@ -63,12 +73,19 @@ LikelihoodWord = Annotated[
         show_default="auto",
     ),
 ]
-Network = Annotated[str | None, typer.Option(help="Of encoder and decoder: {network}.", show_default="mlp")]
-Latents = Annotated[int | None, typer.Option(help="Size of the latent.", show_default="16")]
-Widths = Annotated[str | None, typer.Option(help="Hidden layers of an mlp.", show_default="256,256")]
+Network = Annotated[str | None, typer.Option(help="Network of encoder and decoder: {network}.", show_default="mlp")]
+Latents = Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="16")]
+Widths = Annotated[
+    str | None,
+    typer.Option(
+        help="Hidden layers of an mlp encoder; the decoder has them in reverse order.", show_default="256,256"
+    ),
+]
 Objective = Annotated[
     str | None,
-    typer.Option(help="{objective}; with its numbers, '{{kind: elbo, beta: 0.5}}'.", show_default="elbo"),
+    typer.Option(
+        help="What is minimised: {objective}; with its numbers, '{{kind: elbo, beta: 0.5}}'.", show_default="elbo"
+    ),
 ]
 
 
@@ -128,7 +145,7 @@ def _numbers(value: Any) -> Any:
 @_resumable()
 def study(
     source: Source,
-    folder: Annotated[Path | None, typer.Option(help="Where everything goes; runs/study-NAME by default.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where results are written; runs/study-NAME by default.")] = None,
     prior: Prior = None,
     posterior: Posterior = None,
     likelihood: LikelihoodWord = None,
@@ -144,13 +161,16 @@ def study(
             show_default="beta=0.1,0.3,0.5,1,2,5",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Per model; by default as many as make 5,000 steps.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training data per model; by default 5,000 steps.")
+    ] = None,
     draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
     annealed: Annotated[int, typer.Option(help="Test examples that AIS measures as well; 0 for none.")] = 50,
     preprocess: Preprocessing = "auto",
     support: Supports = None,
+    labels: Labels = None,
     seed: Seed = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds first.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted study.")] = False,
 ) -> None:
     """The main job: data → sweep → chosen model → evidence beside the classics → report.html."""
@@ -167,7 +187,7 @@ def study(
         objective=objective,
     )
     axes = _axes(sweep)
-    data = er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed)
+    data = er.load_data(source, support=_stated(support), preprocess=preprocess, labels=labels, seed=seed)
     print(data, file=sys.stderr)
     done = er.study(
         data,
@@ -202,9 +222,12 @@ def fit(
     epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 100,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
-    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better one.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better validation value.")
+    ] = None,
     preprocess: Preprocessing = "auto",
     support: Supports = None,
+    labels: Labels = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …, as Lightning Fabric names it.")] = "cpu",
@@ -222,7 +245,7 @@ def fit(
         objective=objective,
     )
     recipe = er.models.Recipe(seed=seed).where(**words)
-    data = er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed)
+    data = er.load_data(source, support=_stated(support), preprocess=preprocess, labels=labels, seed=seed)
     history = er.fit(
         er.models.build(recipe, data),
         data,
@@ -276,12 +299,12 @@ def _option(setting: str) -> Any:
 @_resumable()
 def evidence(
     run: Run,
-    estimator: Annotated[str, typer.Option(help=f"{', '.join(ESTIMATORS)}.")] = "iwae",
-    points: Annotated[int | None, typer.Option(help="How many examples of the part; all by default.")] = None,
-    part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    estimator: Annotated[str, typer.Option(help=f"How: {', '.join(ESTIMATORS)}.")] = "iwae",
+    points: Annotated[int | None, typer.Option(help="Examples of the part that are measured; all by default.")] = None,
+    part: Annotated[str, typer.Option(help="Part of the data: train, validation or test.")] = "test",
     source: Annotated[str | None, typer.Option(help="The data, where the run's recipe does not name them.")] = None,
-    memory: Annotated[str, typer.Option(help="Bound on what a pass holds.")] = "1 GiB",
-    seed: Annotated[int, typer.Option(help="Of the evidence noise.")] = 0,
+    memory: Annotated[str, typer.Option(help="What one pass may hold in memory.")] = "1 GiB",
+    seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was interrupted.")] = False,
     settings: Any = None,
 ) -> None:
@@ -300,10 +323,12 @@ def evidence(
 def sample(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .npy file, or a .png for images.")],
-    n: Annotated[int, typer.Option("-n", help="How many.")] = 64,
-    mode: Annotated[str, typer.Option(help="ancestral, mean or offset.")] = "ancestral",
-    offset: Annotated[float, typer.Option(help="α in μ + ασ, for mode offset.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of z and of x.")] = 0,
+    n: Annotated[int, typer.Option("-n", help="How many draws.")] = 64,
+    mode: Annotated[
+        str, typer.Option(help="ancestral draws as the model says; mean and offset show means of p(x | z).")
+    ] = "ancestral",
+    offset: Annotated[float, typer.Option(help="Standard deviations that mode offset adds to the mean.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of z and of x.")] = 0,
 ) -> None:
     """Draw from a trained run."""
     from elbowroom.runs import sample_run
@@ -330,11 +355,13 @@ def list_sets() -> None:
 
 
 @data_app.command("show")
-def show_set(source: Source, preprocess: Preprocessing = "auto", support: Supports = None, seed: Seed = 0) -> None:
+def show_set(
+    source: Source, preprocess: Preprocessing = "auto", support: Supports = None, labels: Labels = None, seed: Seed = 0
+) -> None:
     """What a data set holds: sizes, support, splits, hash, and what to know about it."""
     import elbowroom as er
 
-    print(er.load_data(source, support=_stated(support), preprocess=preprocess, seed=seed))
+    print(er.load_data(source, support=_stated(support), preprocess=preprocess, labels=labels, seed=seed))
 
 
 @data_app.command("fetch")
@@ -346,7 +373,16 @@ def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) ->
 
 
 def main() -> None:
-    """Run the command line; what cannot be used is one sentence on standard error and exit code 2."""
+    """Run the command line; what cannot be used is one sentence on standard error and exit code 2.
+
+    Examples
+    --------
+    >>> import contextlib
+    >>> from unittest.mock import patch
+    >>> with patch.object(sys, "argv", ["elbowroom", "data", "list"]), contextlib.suppress(SystemExit):
+    ...     main()  # doctest: +ELLIPSIS
+    digits ...
+    """
     # Threads that wait by spinning make a step fifty times slower where another program has one of the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from elbowroom.numerics import CapabilityError, InputError

@@ -28,21 +28,61 @@ Floats = NDArray[np.float64]
 
 
 class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
-    """A variational autoencoder of a table [n, features]: `transform` to latent means, `score_samples` in nats.
+    """A variational autoencoder of a table [n, features], as a scikit-learn transformer and density estimator.
 
-    n_components: latent dimensions. likelihood: a word of `elbowroom.models`, or a mapping with "kind" and options, or
-    "auto", a Bernoulli for data of zeros and ones, else a Normal. Densities of real numbers are taken on standardised
-    columns, whole numbers from 0 dequantised for them; those of counts, levels and [0, 1] on the values as they are.
-    network: hidden widths of the encoder and, turned round, of the decoder; () makes both linear. scale: of a
-    likelihood that has one, "shared", "feature", "predicted" or a number (of standard deviations). beta: weight of the
-    KL. validation_fraction: of the rows, kept apart to choose the epoch; where that is less than one row, the last
-    epoch is kept. learning_rate: of the first epoch, a tenth of it in the last. draws: of the importance-weighted bound
-    that is the score.
-    After `fit`: vae_ (the model, for `elbowroom.evidence` and the rest), history_, n_iter_, n_features_in_.
+    `transform` gives latent means, `score_samples` a lower bound on log p(x) in nats. Labels (y) are ignored
+    everywhere.
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Latent dimensions.
+    likelihood : str or mapping, default "auto"
+        A word for p(x | z), as in `elbowroom.models`; "auto" is a Bernoulli for zeros and ones, else a Normal.
+    network : sequence of int, default (64, 64)
+        Hidden layers of the encoder; the decoder has them in reverse order. () makes both linear.
+    scale : {"shared", "feature", "predicted"} or float, default "predicted"
+        Of a likelihood that has one: one for all columns, one for each, one that depends on z, or so many standard
+        deviations.
+    beta : float, default 1.0
+        Weight of the KL in training.
+    max_epochs : int, default 300
+        Passes over the training rows.
+    batch_size : int, default 32
+        Rows per step.
+    learning_rate : float, default 3e-3
+        Of the first epoch; the last has a tenth of it.
+    validation_fraction : float, default 0.1
+        Share of the rows that is kept apart to choose the epoch; where it is less than one row, the last is kept.
+    draws : int, default 64
+        Of the importance-weighted bound that is the score.
+    random_state : int, RandomState or None, default None
+        Of weights, split, shuffling and noise of training.
+
+    Attributes
+    ----------
+    vae_ : VAE
+        The trained model, for `elbowroom.evidence` and the rest.
+    history_ : History
+        Of its training.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Columns.
+
+    Notes
+    -----
     Everything is computed in float64 and with the same draws for every row, so that a row's numbers depend neither on
-    the order nor on the number of rows. Raises InputError, a ValueError, for what cannot be used.
-    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
+    the order nor on the number of rows. Densities of real numbers are taken on standardised columns, whole numbers from
+    0 being dequantised; probabilities of counts and levels, and densities on [0, 1], on the values as they are. What
+    cannot be used raises InputError, a ValueError.
 
+    References
+    ----------
+    Kingma & Welling, "Auto-Encoding Variational Bayes" (2014).
+
+    Examples
+    --------
     >>> x = np.random.default_rng(0).normal(size=(60, 3))
     >>> vae = VariationalAutoencoder(n_components=1, max_epochs=5, random_state=0).fit(x)
     >>> vae.transform(x).shape, vae.score_samples(x).shape, vae.sample(4).shape
@@ -77,7 +117,20 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> "VariationalAutoencoder":
-        """Learn from X [n, features], n ≥ 2; y is ignored."""
+        """Train on rows.
+
+        Parameters
+        ----------
+        X : array
+            [n, features], n ≥ 2.
+        y : Any, default None
+            Ignored: the model reads no labels.
+
+        Returns
+        -------
+        VariationalAutoencoder
+            Itself.
+        """
         x = torch.tensor(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         data, self.vae_ = self._data_and_model(x, seed)
@@ -99,12 +152,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def transform(self, X: Any) -> Floats:
         """Means of q(z | x), [n, n_components]."""
-        means = self._fitted().encode(self._batch(X))["z"]
+        means = self._trained_vae().encode(self._batch(X))["z"]
         return means.numpy()
 
     def inverse_transform(self, X: Any) -> Floats:
         """Means of p(x | z) for z = X [n, n_components], on the scale of the data, [n, features]."""
-        vae = self._fitted()
+        vae = self._trained_vae()
         z = torch.tensor(check_array(X, dtype=np.float64))
         if z.shape[1] != vae.latents:
             raise InputError(f"inverse_transform takes {vae.latents} columns, one per component; got {z.shape[1]}.")
@@ -113,22 +166,48 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def score_samples(self, X: Any) -> Floats:
         """The importance-weighted lower bound on log p(x) of each row on the scale of the data, [n], nats."""
-        return iwae(self._fitted(), self._batch(X), draws=self.draws).values
+        return iwae(self._trained_vae(), self._batch(X), draws=self.draws).values
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples`, nats per row; y is ignored."""
+        """Mean of `score_samples`, nats per row.
+
+        Parameters
+        ----------
+        X : array
+            [n, features].
+        y : Any, default None
+            Ignored.
+
+        Returns
+        -------
+        float
+            A lower bound on the mean log p(x).
+        """
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Floats:
-        """Draws x ~ p(x), [n_samples, features]; not the means of p(x | z)."""
+        """Draw x from p(x), and not the means of p(x | z).
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+            How many.
+        random_state : int, RandomState or None, default None
+            Of z and of x.
+
+        Returns
+        -------
+        array
+            [n_samples, features], on the scale of the data.
+        """
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._fitted().sample(n_samples, seed=seed).double().numpy()
+        return self._trained_vae().sample(n_samples, seed=seed).double().numpy()
 
     @property
     def _n_features_out(self) -> int:
-        return self._fitted().latents
+        return self._trained_vae().latents
 
-    def _fitted(self) -> VAE:
+    def _trained_vae(self) -> VAE:
         check_is_fitted(self)
         return self.vae_
 

@@ -32,11 +32,32 @@ _LONGEST = 80  # characters of a folder's name
 
 @dataclass(frozen=True)
 class Swept:
-    """One model of a sweep and what it measures on validation, in nats per example.
+    """One model of a sweep, and what it measures on validation, in nats per example.
 
-    name: safe as the name of a folder; label: for people, "β = 0.5"; settings: its value on every axis. elbo and iwae
-    are bounds on log p(x) whatever was trained; rate + distortion = −elbo. squared_error: None where p(x | z) has no
-    mean, as over classes without an order.
+    Parameters
+    ----------
+    name : str
+        Its name as a folder.
+    label : str
+        Its name for people, such as "β = 0.5".
+    settings : mapping
+        Its value on every axis.
+    vae : VAE
+        The trained model.
+    history : History
+        Of its training.
+    rate : Estimate
+        KL(q(z | x) ‖ p(z)).
+    distortion : Estimate
+        −E log p(x | z) under q; rate + distortion = −elbo.
+    elbo : Estimate
+        A lower bound on log p(x), whatever β the model was trained with.
+    iwae : Estimate
+        The importance-weighted bound, by which `choose` chooses.
+    active : int
+        Active latent units.
+    squared_error : float or None
+        Of reconstructions; None where p(x | z) has no mean, as over classes without an order.
     """
 
     name: str
@@ -88,30 +109,33 @@ def sweep(
     progress: bool = True,
     **settings: Any,
 ) -> list[Swept]:
-    """Train a model for every combination of the values on the axes, and measure each on data.validation.
+    """Train a model for every combination of values on the axes, and measure each on data.validation.
 
-    Models that differ in numbers only are trained as one, the others one after the other, each as `fit` would.
+    Models that differ in numbers only are trained as one (see `fit_stacked`), the others one after the other.
 
     Parameters
     ----------
-    recipe
-        What all have in common: a `Recipe`, a mapping of its words, or a ready VAE, which then is copied for every
-        combination and varies in its objective and training alone.
-    axes
-        Values by word, {"beta": [0.1, 1.0], "latents": [2, 8]}: fields of the recipe, options of its objective, or
-        settings of training. Without any, the recipe alone is trained.
-    draws
-        Of IWAE and the other bounds, per validation example.
-    seed
-        Of the evidence's noise, and of the training of a ready VAE; else that is the recipe's.
-    runs
-        A folder for one run folder per model; None keeps nothing.
-    resume
-        Reads the finished runs in it, goes on with those that were interrupted, and trains the others.
-    progress
-        Whether a line says how far it is.
-    settings
-        Of `fit`, where the recipe does not say otherwise: epochs, batch_size, lr, ….
+    recipe : Recipe, mapping or VAE
+        What all models have in common: a `models.Recipe`, or the words in which it differs from the default one, such
+        as {"latents": 8, "epochs": 20}; or a ready VAE, which is copied for every combination and can vary in its
+        objective and training only.
+    data : Dataset
+        As `er.load_data` returns it.
+    axes : mapping of str to list
+        Word → values, {"beta": [0.1, 1.0], "latents": [2, 8]}: fields of the recipe, options of its objective, or
+        settings of training. An empty one trains the recipe alone.
+    draws : int, default 100
+        Of z, per validation example, for the bounds.
+    seed : int, default 0
+        Of the bounds' noise, and of the training of a ready VAE; other models are trained by the recipe's seed.
+    runs : str or Path, optional
+        A folder, in which each model gets a run folder; by default nothing is written.
+    resume : bool, default False
+        Read the finished runs in that folder, continue those that were interrupted, and train the others.
+    progress : bool, default True
+        Whether standard error shows how far it is.
+    **settings : Any
+        Settings of `fit`, such as epochs, batch_size and lr, where the recipe does not say otherwise.
 
     Returns
     -------
@@ -121,8 +145,10 @@ def sweep(
     Raises
     ------
     InputError
-        For axes that are none, for another sweep in the folder, and as `models.build` and `fit` do.
+        For axes that mean nothing, for a folder of another sweep, and as `models.build` and `fit` do.
 
+    Examples
+    --------
     >>> from elbowroom import load_data
     >>> words = {"latents": 2, "widths": [8], "epochs": 1}
     >>> swept = sweep(words, load_data("digits"), {"beta": [0.1, 1.0]}, draws=2, progress=False)
@@ -149,7 +175,7 @@ _Model = TypeVar("_Model", Swept, ModelRecord)
 
 
 def choose(swept: Sequence[_Model]) -> _Model:
-    """The model with the best importance-weighted bound on validation; of equal ones the first.
+    """Choose the model with the greatest importance-weighted bound on validation; of equal ones the first.
 
     Parameters
     ----------
@@ -164,7 +190,14 @@ def choose(swept: Sequence[_Model]) -> _Model:
     Raises
     ------
     InputError
-        Where no model has a finite bound, or where they are bounds on different things.
+        Where no model has a finite bound, or where the bounds are on different quantities.
+
+    Examples
+    --------
+    >>> from elbowroom import load_data
+    >>> words = {"latents": 2, "widths": [8], "epochs": 1}
+    >>> choose(sweep(words, load_data("digits"), {"lr": [1e-9, 1e-2]}, draws=2, progress=False)).label
+    'lr = 0.01'
     """
     finite = [one for one in swept if math.isfinite(one.iwae.mean)]
     if not finite:

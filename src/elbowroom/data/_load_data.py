@@ -51,55 +51,73 @@ def load_data(
     name: str | None = None,
     flat: bool | None = None,
 ) -> Dataset:
-    """A data set from a named set, an array, tensor, sparse matrix or DataFrame, a file or a folder of images.
+    """Load data, split them into train, validation and test, and choose how they are preprocessed.
 
-    Values are kept as they came. A memory-mapped array (or a .npy of 256 MB or more) stays on the disk and a sparse
-    matrix sparse: their rows become numbers in memory batch by batch.
+    Values are kept as they came. A memory-mapped array (or a .npy file of 256 MB or more) stays on the disk and a
+    sparse matrix stays sparse: their rows become numbers in memory batch by batch.
 
     Parameters
     ----------
-    source
-        Name, path, or the data: [n, columns], [n, H, W], [n, C, H, W] or [n, H, W, C]. Columns of words are classes
-        and make a table "mixed".
-    support
-        Inferred, unless stated as "binary", "unit", "grid", "real", "counts", "categorical" or a Support; "mixed"
-        infers it for each column of a table, a sequence states it for each.
-    preprocess
-        "auto" (grids are dequantised, real numbers standardised, of mixed tables only these), "dequantise",
+    source : str, Path, array, tensor, sparse matrix or DataFrame
+        The name of a public data set (`er.data.list_data` lists them); the path of a .npy, .npz, .csv or .parquet
+        file or of a folder of images; or the data themselves: a table [n, columns], or images [n, H, W],
+        [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and makes the support of a table "mixed".
+    support : str, Support or sequence of these, optional
+        Where the values lie: "binary", "unit" ([0, 1]), "grid" (levels 0, 1, …), "real", "counts", "categorical", or a
+        `Support`; "mixed" infers it for each column of a table, a sequence states it for each. By default inferred.
+    preprocess : str or Preprocess, default "auto"
+        What is done to x before the model sees it: "dequantise" (adds uniform noise to a grid and maps it to [0, 1]),
         "dequantise-symmetric" (to [−1, 1]), "binarise" (afresh each time), "binarise-fixed" (once, by `seed`),
-        "standardise", "none", or a module.
-    labels
-        One per example, or the name of a column; they are served as the context "label" too, one-hot.
-    context
-        What a model may read beside x: names of columns, which are taken out of x, or name → array [n, ...] (or name
-        of a column). Numbers are served as [n, 1], words one-hot.
-    observed
-        Latent block → array, or name of a column, of what is known of it for some examples: a class per example (−1,
-        None or NaN where it is not known), or real numbers [n, d] (NaN where not).
-    missing
-        "mask" for data with missing cells (NaN, or masked): they are filled with 0, or with the mean where it is taken
-        away, and batches say which cells are `seen`, also as the context "seen". Default: gaps are refused.
-    validation, test
-        How many examples, or which fraction of them, where no official part exists; drawn by `seed`. Default: 0.1, 0.2.
-    seed
-        Of the split, and of "binarise-fixed".
-    name
-        Of the data set, where the source's own will not do.
-    flat
-        Images as vectors; by default grey ones only.
+        "standardise", "none", or a module of `er.preprocess`. "auto" dequantises grids, standardises real numbers (of a
+        mixed table these columns only) and leaves the rest as it is.
+    labels : array [n] or str, optional
+        The class of each example, as whole numbers or words, or the name of the column that holds it, which is taken
+        out of x. Figures of the latent plane are coloured by it and neighbour accuracy is measured by it; a model reads
+        it only where it names the context "label" (one-hot [n, classes]). By default the source's own, if any.
+    context : str, sequence of str or mapping, optional
+        What a model may read beside x: names of columns, which are taken out of x, or name → array [n, ...] (or name of
+        a column). Numbers are served as [n, 1], words one-hot.
+    observed : mapping, optional
+        Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
+        (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not).
+    missing : {"mask"}, optional
+        "mask" for data with missing cells (NaN, or masked): a batch holds 0 there (or the mean, where preprocessing
+        subtracts one) and says which cells are `seen`, also as the context "seen". By default they are refused.
+    validation : int or float, default 0.1
+        Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all. Drawn by `seed`;
+        named sets have defaults of their own, and an official part cannot be replaced.
+    test : int or float, default 0.2
+        Examples kept for the final measurements, as `validation`.
+    seed : int, default 0
+        Draws the split, and the values of "binarise-fixed".
+    name : str, optional
+        What to call the data set; by default the name of the set or of the file.
+    flat : bool, optional
+        Whether images are vectors, [n, C · H · W], and not [n, C, H, W]. By default grey images are and coloured ones
+        are not.
+
+    Returns
+    -------
+    Dataset
+        Its parts `train`, `validation` and `test`, its `support` and its `preprocess`; `print` describes it.
 
     Raises
     ------
     InputError
-        For what cannot be used.
+        For data or options that cannot be used, in one sentence.
 
+    Examples
+    --------
     >>> digits = load_data("digits")
     >>> len(digits.train), len(digits.validation), len(digits.test), str(digits.support)
     (1200, 200, 397, 'integer grid 0…16')
+    >>> digits.event, load_data("digits", flat=False).event
+    ((64,), (1, 8, 8))
     """
     if missing is not None:
         one_of("missing", missing, ("mask",), otherwise="None for data without gaps")
     gaps = missing is not None
+    label_column = labels if isinstance(labels, str) else None
     raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
     known = NAMED.get(title) if isinstance(source, str) else None
     scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
@@ -110,7 +128,7 @@ def load_data(
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = list(raw.notes)
     if preprocess == "binarise-fixed":
-        raw.x, found = _binarised(raw.x, scanned, found, event, seed), Support("binary")
+        raw.x, found = _binarise(raw.x, scanned, found, event, seed), Support("binary")
         scanned = scan(raw.x, raw.columns, raw.official[1])
         notes.append(f"Binarised once, with seed {seed}: the data are now these zeros and ones.")
         preprocess = "none"
@@ -141,6 +159,7 @@ def load_data(
         notes=notes,
         classes=raw.classes,
         beside_classes=beside.words,
+        label_column=label_column,
     )
 
 
@@ -155,7 +174,7 @@ def _support(raw: Raw, limits: Limits, stated: str | Support | Sequence[str | Su
 
 def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any, str, str]:
     """Raw data, labels, a name and where they come from."""
-    if isinstance(source, str | Path) and not (isinstance(source, str) and _means_named(source)):
+    if isinstance(source, str | Path) and not (isinstance(source, str) and _is_name(source)):
         path = Path(source).expanduser()
         raw, labels = read_path(path, labels, beside, gaps)
         return raw, labels, path.stem or str(path), str(path)
@@ -163,7 +182,9 @@ def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[
         raw, labels = from_frame(source, labels, beside, gaps=gaps)
         return raw, labels, "table", "DataFrame"
     for given, asked in [("labels", labels)] * isinstance(labels, str) + [("context or observed", b) for b in beside]:
-        raise InputError(f"These data have no columns by name, so {given}={asked!r} means nothing: give an array.")
+        raise InputError(
+            f"These data have no columns by name, so {given}={asked!r} means nothing: give an array, or leave it out."
+        )
     if isinstance(source, str):
         raw, origin = read_named(source)
         if labels is not None:
@@ -192,7 +213,7 @@ def _array_of(source: Any, gaps: bool) -> Any:
     return np.ma.filled(floats, np.nan)
 
 
-def _means_named(source: str) -> bool:
+def _is_name(source: str) -> bool:
     """Whether a string is meant as a name: known, or without anything that makes it look like a path."""
     path = Path(source).expanduser()
     return source in NAMED or not (path.exists() or path.suffix or len(path.parts) > 1)
@@ -213,7 +234,7 @@ def _event(shape: tuple[int, ...], flat: bool | None) -> tuple[int, ...]:
     return (math.prod(images),) if flat or (flat is None and images[0] == 1) else tuple(images)
 
 
-def _binarised(x: Any, scanned: Scan, support: Support, event: tuple[int, ...], seed: int) -> NDArray[Any]:
+def _binarise(x: Any, scanned: Scan, support: Support, event: tuple[int, ...], seed: int) -> NDArray[Any]:
     """Each value on with the probability its grey level states; keyed by (seed, row), so the split does not matter."""
     maximum = {"unit": 1, "binary": 1, "grid": (support.levels or 2) - 1}.get(support.kind)
     if maximum is None:

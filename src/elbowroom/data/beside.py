@@ -1,4 +1,4 @@
-"""What comes with x: labels, context that a model may read, and latents that are known for some examples."""
+"""What stands beside x: labels, contexts that a model may read, and latents that are known for some examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,21 @@ Observed = Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class Beside:
-    """What comes with x [n, ...]: class codes, contexts, observed blocks, and the words that one-hot columns mean."""
+    """What stands beside x [n, ...].
+
+    Parameters
+    ----------
+    codes : array or None
+        Class codes of the labels, [n] int64.
+    label_names : list of str or None
+        The classes' names, in the order of the codes.
+    context : dict of Tensor
+        Name → [n, ...], with the one-hot "label" where there are labels.
+    observed : dict of (Tensor, Tensor)
+        Latent block → (value [n, ...], mask [n]).
+    words : dict of list
+        Of contexts and blocks that came in words: the words that the one-hot columns mean.
+    """
 
     codes: NDArray[np.int64] | None
     label_names: list[str] | None
@@ -46,7 +60,31 @@ class Beside:
 
 
 def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps: bool) -> Beside:
-    """What comes with the raw data; gaps: whether cells of x may be missing."""
+    """Read labels, contexts and observed blocks, and check that they fit the data.
+
+    Parameters
+    ----------
+    raw : Raw
+        The data.
+    labels : array or None
+        One per example.
+    context : str, sequence, mapping or None
+        As for `load_data`.
+    observed : mapping or None
+        As for `load_data`.
+    gaps : bool
+        Whether cells of x may be missing.
+
+    Returns
+    -------
+    Beside
+        In the order of the rows of x.
+
+    Raises
+    ------
+    InputError
+        For what does not fit, in one sentence.
+    """
     n = raw.x.shape[0]
     codes, label_names = (None, None) if labels is None else _encode_labels(labels, n, raw.label_names)
     contexts, words = _contexts_of(context, raw.taken, n)
@@ -62,8 +100,23 @@ def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps:
 
 
 def names_in(context: Context, observed: Observed) -> list[str]:
-    """Names of the columns that are to be taken out of the source."""
-    named = [value for value in (*_asked(context).values(), *(observed or {}).values()) if isinstance(value, str)]
+    """Names of the columns that contexts and observed blocks take out of the source.
+
+    Parameters
+    ----------
+    context : str, sequence, mapping or None
+        As for `load_data`.
+    observed : mapping or None
+        As for `load_data`.
+
+    Returns
+    -------
+    list of str
+        Each once.
+    """
+    named = [
+        value for value in (*_context_sources(context).values(), *(observed or {}).values()) if isinstance(value, str)
+    ]
     return list(dict.fromkeys(named))
 
 
@@ -102,8 +155,10 @@ def _contexts_of(
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Contexts name → [n, ...] in 32-bit floats, and, of those that came in words (one-hot), the words."""
     found, words = {}, {}
-    for name, given in _asked(context).items():
-        value, classes = _encoded(f"The context {name!r}", taken[given] if isinstance(given, str) else given, n)
+    for name, given in _context_sources(context).items():
+        value, classes = _numbers_or_classes(
+            f"The context {name!r}", taken[given] if isinstance(given, str) else given, n
+        )
         if isinstance(classes, list):
             words[name] = classes
         if bool(value.isnan().any()):
@@ -135,7 +190,7 @@ def _observed_of(
     return found, words
 
 
-def _asked(context: Context) -> Mapping[str, Any]:
+def _context_sources(context: Context) -> Mapping[str, Any]:
     if isinstance(context, str):
         return {context: context}
     return context if isinstance(context, Mapping) else {name: name for name in context or ()}
@@ -163,7 +218,7 @@ def _rows(what: str, array: NDArray[Any], n: int) -> NDArray[Any]:
     return array
 
 
-def _encoded(what: str, values: Any, n: int) -> tuple[Tensor, list[str] | None]:
+def _numbers_or_classes(what: str, values: Any, n: int) -> tuple[Tensor, list[str] | None]:
     """Numbers [n, ...], a column as [n, 1]; or words one-hot, and the words."""
     array = _rows(what, _plain(values), n)
     if array.dtype.kind not in "buifOUS":

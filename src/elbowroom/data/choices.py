@@ -20,18 +20,35 @@ _WORDS = ("auto", "dequantise", "dequantise-symmetric", "binarise", "binarise-fi
 
 
 def state_support(x: Any, limits: Limits, stated: str | Support | Sequence[str | Support]) -> Support:
-    """The stated support, where it holds the data x; a bare "grid" or "categorical" takes its levels from them.
+    """The stated support, where it holds the data.
 
-    limits: of x. "mixed" infers the support of each column of a table; a sequence states them.
+    Parameters
+    ----------
+    x : array or sparse matrix
+        The data; of a bare "grid" or "categorical" they say how many levels there are.
+    limits : Limits
+        Of x.
+    stated : str, Support or sequence of these
+        As for `load_data`: "mixed" infers the support of each column of a table, a sequence states them.
+
+    Returns
+    -------
+    Support
+        With its levels.
+
+    Raises
+    ------
+    InputError
+        Where the data do not lie in it.
     """
     if isinstance(stated, Support) and stated.kind == "mixed":
         stated = stated.columns
     if stated == "mixed" or not isinstance(stated, str | Support):
         return _of_columns(x, None if isinstance(stated, str) else stated)
-    return _holding(limits, stated)
+    return _support_that_holds(limits, stated)
 
 
-def _holding(limits: Limits, stated: str | Support) -> Support:
+def _support_that_holds(limits: Limits, stated: str | Support) -> Support:
     """The stated support; InputError where it does not hold what has these limits."""
     low, high = limits.low, limits.high
     if isinstance(stated, str):
@@ -59,7 +76,28 @@ def support_with_words(
 ) -> Support:
     """The support of a table some of whose columns came in words: these are categorical, the others as for "mixed".
 
-    Raises InputError where something else is stated for a column of words.
+    Parameters
+    ----------
+    x : array or sparse matrix
+        The table, words as codes.
+    limits : Limits
+        Of x.
+    stated : str, Support, sequence of these or None
+        As for `load_data`.
+    columns : list of str
+        Names.
+    classes : dict of list
+        Column → its words, in the order of their codes.
+
+    Returns
+    -------
+    Support
+        Mixed.
+
+    Raises
+    ------
+    InputError
+        Where something else is stated for a column of words.
     """
     words = [Support("categorical", max(2, len(classes[c]))) if c in classes else None for c in columns]
     if stated is None or stated == "mixed":
@@ -78,7 +116,9 @@ def _of_columns(x: Any, stated: Sequence[str | Support] | None) -> Support:
         raise InputError(f"A mixed support has one support per column of a table; got data {x.shape} and {stated}.")
     limits = [Limits.of(column) for column in _columns(x)]
     found = [infer_support(one) for one in limits] if stated is None else stated
-    return Support("mixed", columns=tuple(_holding(one, kind) for one, kind in zip(limits, found, strict=True)))
+    return Support(
+        "mixed", columns=tuple(_support_that_holds(one, kind) for one, kind in zip(limits, found, strict=True))
+    )
 
 
 def _columns(x: Any) -> Iterator[NDArray[Any]]:
@@ -90,7 +130,29 @@ def _columns(x: Any) -> Iterator[NDArray[Any]]:
 
 
 def choose_preprocess(word: str | Preprocess, support: Support, train: Values, seed: int) -> Preprocess:
-    """The map that a word means for data of this support; what it learns, it learns from `train` alone."""
+    """The preprocessing that a word means for data of this support.
+
+    Parameters
+    ----------
+    word : str or Preprocess
+        As for `load_data`.
+    support : Support
+        Of the data.
+    train : Values
+        The training part, from which means and scales are taken.
+    seed : int
+        Draws the noise of dequantising while these are taken.
+
+    Returns
+    -------
+    Preprocess
+        Ready for use.
+
+    Raises
+    ------
+    InputError
+        For an unknown word, or one that does not suit the support.
+    """
     if isinstance(word, Preprocess):
         word.support(support)
         return word
@@ -105,14 +167,27 @@ def choose_preprocess(word: str | Preprocess, support: Support, train: Values, s
         return columns
     if word == "auto":
         word = {"grid": "dequantise", "real": "standardise"}.get(support.kind, "none")
-    chosen = _made(word, support, train.event)
+    chosen = _preprocess_for(word, support, train.event)
     chosen.support(support)
-    _settle(chosen, train, seed)
+    _fit_standardise(chosen, train, seed)
     return chosen
 
 
 def fill_for(chosen: Preprocess, event: tuple[int, ...]) -> Tensor:
-    """What stands in x where a cell is missing, [*event]: the mean, where the map takes one away, else 0."""
+    """What a batch holds where a cell is missing: the mean, where preprocessing subtracts one, else 0.
+
+    Parameters
+    ----------
+    chosen : Preprocess
+        The preprocessing.
+    event : tuple of int
+        Shape of one example.
+
+    Returns
+    -------
+    Tensor
+        [*event].
+    """
     if isinstance(chosen, Standardise):
         return chosen.mean.clone()
     if isinstance(chosen, Columns):
@@ -121,7 +196,7 @@ def fill_for(chosen: Preprocess, event: tuple[int, ...]) -> Tensor:
     return torch.zeros(event, dtype=torch.float64)
 
 
-def _made(word: str, support: Support, event: tuple[int, ...]) -> Preprocess:
+def _preprocess_for(word: str, support: Support, event: tuple[int, ...]) -> Preprocess:
     takes = {"dequantise": ("grid", "binary"), "binarise": ("grid", "binary", "unit")}
     takes["standardise"] = ("grid", "binary", "unit", "real")  # counts keep their own likelihoods
     needed = takes.get(word.removesuffix("-symmetric"))
@@ -140,7 +215,7 @@ def _made(word: str, support: Support, event: tuple[int, ...]) -> Preprocess:
     return Identity()
 
 
-def _settle(chosen: Preprocess, train: Values, seed: int) -> None:
+def _fit_standardise(chosen: Preprocess, train: Values, seed: int) -> None:
     """Fit the standardising step of the map, where there is one, to the data as they reach it."""
     if isinstance(chosen, Standardise):
         chosen.fit(train.pieces())

@@ -16,25 +16,27 @@ __all__ = ["Dataset", "Examples", "describe", "filled"]
 
 
 class Examples:
-    """Rows of a data set, on the user's scale, served by rows.
+    """Some examples of a data set, on the user's scale, from which batches are read.
 
     Parameters
     ----------
-    x
-        Values [n, *event] that rows are read from, or a tensor of them, in its own type.
-    index
-        The row's place in the whole data set, [n] int64.
-    labels
-        Class codes [n] int64, or None.
-    context
+    x : Tensor or Values
+        The values [n, *event] in their own type, or what they are read from.
+    index : Tensor
+        The place of each example in the whole data set, [n] int64, which keys the noise of every estimate.
+    labels : Tensor, optional
+        Class codes, [n] int64.
+    context : dict of Tensor, optional
         Name → [n, ...], with the one-hot "label" [n, classes] where there are labels.
-    data
-        Hash of the whole data set, so that estimates of the same data know each other.
-    observed
+    data : str, default ""
+        The sha256 of the whole data set, so that estimates on the same data know each other.
+    observed : dict of (Tensor, Tensor), optional
         Latent block → (value [n, ...], mask [n]), for blocks that are known for some examples.
-    fill
-        Where cells may be missing (NaN in x), what stands there in a batch, [*event]; None where none may.
+    fill : Tensor, optional
+        Where cells may be missing (NaN in x), what a batch holds there, [*event]. By default no cell may be missing.
 
+    Examples
+    --------
     >>> part = Examples(torch.eye(3), torch.tensor([7, 3, 5]))[1:]
     >>> len(part), part.index.tolist(), part.rows(slice(0, 1)).x.tolist()
     (2, [3, 5], [[0.0, 1.0, 0.0]])
@@ -101,7 +103,22 @@ class Examples:
 
 
 def filled(x: Tensor, fill: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """x with `fill` [*event] where a cell is missing (NaN), and where none is; as they are where fill is None."""
+    """Fill the missing cells of x.
+
+    Parameters
+    ----------
+    x : Tensor
+        Values [batch, *event], NaN where a cell is missing.
+    fill : Tensor or None
+        What stands there instead, [*event]; None where no cell may be missing.
+
+    Returns
+    -------
+    x : Tensor
+        The values without NaN, or as they were where `fill` is None.
+    seen : Tensor or None
+        [batch, *event], False where a cell was missing; None where `fill` is None.
+    """
     if fill is None:
         return x, None
     seen = ~x.isnan()
@@ -110,14 +127,46 @@ def filled(x: Tensor, fill: Tensor | None) -> tuple[Tensor, Tensor | None]:
 
 @dataclass(repr=False)
 class Dataset:
-    """Data in three parts, where they lie, and the map from their scale to the network's.
+    """Data in three parts, with their support and their preprocessing; made by `load_data`.
 
-    event: shape of one example; image_shape: (H, W) or (C, H, W) where the examples are images; columns: names of a
-    table's columns; label_names: one per class; sha256: hash of x, the labels and what else comes with
-    x; official: the parts that the data's
-    makers fixed; split_seed: what drew the others; notes: what a person should know about the data (constant
-    columns, repeated rows); classes: of columns that came in words, the words in the order of their codes;
-    beside_classes: the same of contexts and observed blocks, whose one-hot columns are in this order.
+    Parameters
+    ----------
+    name : str
+        What the data set is called.
+    train : Examples
+        What models learn from.
+    validation : Examples
+        What the epoch and the model are chosen by.
+    test : Examples
+        What is measured in the end.
+    support : Support
+        Where the values lie.
+    preprocess : Preprocess
+        The map from the data's scale to the scale that the model sees.
+    event : tuple of int
+        Shape of one example.
+    image_shape : tuple of int or None
+        (H, W) or (C, H, W) where the examples are images.
+    columns : list of str or None
+        Names of a table's columns.
+    label_names : list of str or None
+        Names of the classes that the labels are codes of.
+    source : str
+        Where the data came from.
+    sha256 : str
+        Hash of x, the labels, contexts and observed blocks.
+    split_seed : int
+        The seed that drew the parts which are not official.
+    official : tuple of str, default ()
+        Names of the parts that came with the data.
+    notes : list of str, default []
+        What a person should know, such as constant columns and repeated rows.
+    classes : dict of list, default {}
+        Of each column that came in words: the words in the order of their codes.
+    beside_classes : dict of list, default {}
+        The same of contexts and observed blocks, whose one-hot columns are in this order.
+    label_column : str, optional
+        The column of the source (or array of a .npz) that the labels were taken from, where it was named.
     """
 
     name: str
@@ -137,6 +186,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
     beside_classes: dict[str, list[str]] = field(default_factory=dict)
+    label_column: str | None = None
 
     @property
     def levels(self) -> int | None:
@@ -148,16 +198,17 @@ class Dataset:
         """The three parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
-    def record(self) -> dict[str, Any]:
-        """Plain values that say which data these are: for the recipe of a run.
+    def summary(self) -> dict[str, Any]:
+        """Plain values that say which data these are: what the recipe of a run holds of them.
 
-        What only some data have (context beside the labels, observed blocks, missing cells) is named where it is there.
+        Contexts other than the labels, observed blocks and missing cells are named only where there are any.
         """
         train = self.train
         beside = {
             "context": {name: list(value.shape[1:]) for name, value in train.context.items() if name != "label"},
             "observed": {name: list(value.shape[1:]) for name, (value, _) in train.observed.items()},
             "missing": None if train.fill is None else "mask",
+            "label_column": self.label_column,
         }
         return {
             "name": self.name,
@@ -183,7 +234,24 @@ class Dataset:
 
 
 def describe(dataset: Dataset) -> str:
-    """What a person wants to know of a data set before using it: a few lines of text."""
+    """Describe a data set in a few lines: sizes, support, preprocessing, split, labels, hash and notes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set; `print(dataset)` shows the same.
+
+    Returns
+    -------
+    str
+        Several lines.
+
+    Examples
+    --------
+    >>> from elbowroom import load_data
+    >>> print(describe(load_data("digits")).splitlines()[0])
+    digits: 1,797 examples, images 8×8 (64 values, event (64,))
+    """
     kept = dict.fromkeys(dataset.official, " (official)")
     sizes = [f"{name} {len(part):,}{kept.get(name, '')}" for name, part in dataset.parts.items()]
     lines = [
@@ -193,10 +261,10 @@ def describe(dataset: Dataset) -> str:
         f"  split       {', '.join(sizes)}; seed {dataset.split_seed}",
     ]
     if dataset.label_names:
-        lines.append(f"  labels      {len(dataset.label_names)} classes: {_shortened(dataset.label_names)}")
+        lines.append(f"  labels      {len(dataset.label_names)} classes: {_first_names(dataset.label_names)}")
     if dataset.columns:
-        lines.append(f"  columns     {_shortened(dataset.columns)}")
-    lines += [f"  classes     {name}: {_shortened(words)}" for name, words in dataset.classes.items()]
+        lines.append(f"  columns     {_first_names(dataset.columns)}")
+    lines += [f"  classes     {name}: {_first_names(words)}" for name, words in dataset.classes.items()]
     lines += [f"  {line}" for line in _beside_words(dataset)]
     lines += [f"  sha256      {dataset.sha256}", f"  source      {dataset.source}"]
     lines += [f"  note        {note}" for note in dataset.notes]
@@ -225,7 +293,7 @@ def _beside_words(dataset: Dataset) -> list[str]:
             if name == "label":
                 continue
             words = dataset.beside_classes.get(name)
-            what = _shortened(words) if words else "numbers"
+            what = _first_names(words) if words else "numbers"
             known = ""
             if isinstance(value, tuple):
                 known = f"; known for {sum(int(p.observed[name][1].sum()) for p in dataset.parts.values()):,}"
@@ -244,6 +312,6 @@ def _map_words(recipe: Any) -> str:
     return f"{recipe['kind']} ({', '.join(numbers)})" if numbers else recipe["kind"]
 
 
-def _shortened(names: list[str], most: int = 12) -> str:
+def _first_names(names: list[str], most: int = 12) -> str:
     more = f", … ({len(names) - most} more)" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -20,9 +20,30 @@ _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 
 
 def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = False) -> tuple[Raw, Any]:
-    """Raw data of a file or folder, and the labels: the source's own, or what `labels` says instead.
+    """Read a file or a folder of images.
 
-    beside: names of columns (of arrays in a .npz) that are taken out of x as well. gaps: whether cells may be missing.
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    labels : array, str or None
+        As for `load_data`; None takes the source's own, if any.
+    beside : sequence of str, default ()
+        Columns (arrays of a .npz) that are taken out of x as well.
+    gaps : bool, default False
+        Whether cells may be missing.
+
+    Returns
+    -------
+    raw : Raw
+        The data.
+    labels : array or None
+        One per example.
+
+    Raises
+    ------
+    InputError
+        For what cannot be read.
     """
     if not path.exists():
         raise InputError(f"There is no file or folder {str(path)!r}.")
@@ -34,16 +55,17 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = 
     return ENDINGS[path.suffix.lower()](path, labels, beside, gaps)
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable_file_error(path: Path, error: Exception) -> InputError:
     reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
     return InputError(f"{str(path)!r} cannot be read ({reason}): it may be cut short or of another format.")
 
 
 def _no_columns(path: Path, labels: Any, beside: Sequence[str]) -> None:
-    if isinstance(labels, str):
-        raise InputError(f"{path.name!r} has no columns by name, so labels={labels!r} means nothing: give an array.")
-    if beside:
-        raise InputError(f"{path.name!r} has no columns by name, so {beside[0]!r} means nothing: give an array.")
+    asked = [f"labels={labels!r}"] * isinstance(labels, str) + [repr(name) for name in beside]
+    if asked:
+        raise InputError(
+            f"{path.name!r} has no columns by name, so {asked[0]} means nothing: give an array, or leave it out."
+        )
 
 
 def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
@@ -52,7 +74,7 @@ def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
         mapped = path.stat().st_size >= _MAPPED_FROM
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_file_error(path, error) from error
     return from_array(array, repr(path.name)), labels
 
 
@@ -65,7 +87,7 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
 
             arrays = {"x": sparse.load_npz(path)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_file_error(path, error) from error
     keys: list[str] = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
     key = keys[0] if keys else ""
     if key not in ("x", "data", "images") and len(arrays) != 1:
@@ -104,7 +126,7 @@ def _read_csv(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
         x, classes = _csv_values(path, columns, used, int(header), gaps)
         texts = {name: _csv_column(path, columns.index(name), int(header)) for name in wanted}
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_file_error(path, error) from error
     taken = {name: floats_or_words(texts[name]) for name in beside}
     raw = Raw(x, columns=[columns[i] for i in used] if header else None, classes=classes, taken=taken)
     if classes and any(is_number(cell) for cell in first):
@@ -164,7 +186,7 @@ def _read_parquet(path: Path, labels: Any, beside: Sequence[str], gaps: bool) ->
     try:
         frame = pandas.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_file_error(path, error) from error
     return from_frame(frame, labels, beside, repr(path.name), gaps)
 
 
@@ -202,7 +224,7 @@ def _picture(path: Path) -> Any:
         with Image.open(path) as file:
             picture = file.copy()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable_file_error(path, error) from error
     if picture.mode.startswith(("I", "F")):
         raise InputError(f"{path.name!r} has more than 8 bits a value; save it with 8, or give a .npy of the numbers.")
     return picture

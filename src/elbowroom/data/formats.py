@@ -35,7 +35,7 @@ BYTES = Support("grid", 256)
 CIFAR_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
-def _broken(path: Path, why: object) -> InputError:
+def _broken_file_error(path: Path, why: object) -> InputError:
     return InputError(f"{str(path)!r} is not what was expected ({why}): delete it and fetch it again.")
 
 
@@ -44,10 +44,10 @@ def _member(path: Path, arrays: Any, key: str, shape: tuple[int | None, ...]) ->
     try:
         array = np.asarray(arrays[key])
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _broken(path, f"no readable {key!r}") from error
+        raise _broken_file_error(path, f"no readable {key!r}") from error
     fits = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
     if not fits:
-        raise _broken(path, f"{key!r} has shape {array.shape}, not {shape}")
+        raise _broken_file_error(path, f"{key!r} has shape {array.shape}, not {shape}")
     return array
 
 
@@ -55,7 +55,7 @@ def _open_npz(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _broken(path, error) from error
+        raise _broken_file_error(path, error) from error
 
 
 def _open_mat(path: Path) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _open_mat(path: Path) -> dict[str, Any]:
     try:
         return loadmat(path)
     except (OSError, ValueError, TypeError, NotImplementedError, zlib.error, MatReadError) as error:
-        raise _broken(path, error) from error
+        raise _broken_file_error(path, error) from error
 
 
 def read_digits(paths: Sequence[Path]) -> Raw:
@@ -81,18 +81,31 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise _broken(path, error) from error
+        raise _broken_file_error(path, error) from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise _broken(path, "no idx file of bytes")
+        raise _broken_file_error(path, "no idx file of bytes")
     sides = np.frombuffer(content, ">u4", count=min(content[3], len(content) // 4 - 1), offset=4)
     start = 4 + 4 * content[3]
     if len(content) - start != int(np.prod(sides, dtype=np.int64)):
-        raise _broken(path, "its size does not fit its header")
+        raise _broken_file_error(path, "its size does not fit its header")
     return np.frombuffer(content, np.uint8, offset=start).reshape(sides.astype(int))
 
 
 def read_idx_sets(paths: Sequence[Path], names: list[str] | None = None) -> Raw:
-    """MNIST and its kin: train images, train labels, test images, test labels."""
+    """MNIST and data sets of its format.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Train images, train labels, test images, test labels.
+    names : list of str, optional
+        Of the classes.
+
+    Returns
+    -------
+    Raw
+        With an official test part.
+    """
     images, labels, test_images, test_labels = map(read_idx, paths)
     x, y = np.concatenate([images, test_images]), np.concatenate([labels, test_labels])
     return Raw(x, y, names, support=BYTES, official=(0, len(test_images)))
@@ -103,7 +116,7 @@ def read_amat(path: Path) -> NDArray[np.uint8]:
     characters = np.frombuffer(path.read_bytes(), np.uint8)
     values = characters[characters > ord(" ")]
     if not values.size or values.size % 784 or not np.isin(values, (ord("0"), ord("1"))).all():
-        raise _broken(path, "not lines of 784 zeros and ones")
+        raise _broken_file_error(path, "not lines of 784 zeros and ones")
     return (values - ord("0")).reshape(-1, 28, 28)
 
 
@@ -165,9 +178,9 @@ def read_cifar_archive(paths: Sequence[Path]) -> Raw:
                 if file is not None:
                     batches[Path(member.name).name] = np.frombuffer(file.read(), np.uint8).reshape(-1, 3073)
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
-        raise _broken(paths[0], error) from error
+        raise _broken_file_error(paths[0], error) from error
     if set(batches) != set(wanted):
-        raise _broken(paths[0], "batches are missing")
+        raise _broken_file_error(paths[0], "batches are missing")
     rows = np.concatenate([batches[name] for name in wanted])
     x, test = rows[:, 1:].reshape(-1, 3, 32, 32), len(batches["test_batch.bin"])
     return Raw(x, rows[:, 0], list(CIFAR_NAMES), support=BYTES, official=(0, test))
@@ -195,9 +208,9 @@ def _sprite(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB"))
     except OSError as error:
-        raise _broken(path, error) from error
+        raise _broken_file_error(path, error) from error
     if pixels.shape != (800, 1280, 3):
-        raise _broken(path, f"a picture of shape {pixels.shape}")
+        raise _broken_file_error(path, f"a picture of shape {pixels.shape}")
     return pixels.reshape(25, 32, 40, 32, 3).transpose(0, 2, 4, 1, 3).reshape(1000, 3, 32, 32)
 
 

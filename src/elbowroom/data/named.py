@@ -36,7 +36,31 @@ class File:
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A public data set; `compact` names files (patterns) of a smaller copy that `read_compact` understands."""
+    """A public data set: what it is, its files and their reader.
+
+    Parameters
+    ----------
+    what : str
+        The data in a few words.
+    examples : str
+        How many there are, in words.
+    size : str
+        Size of the download.
+    folder : str
+        Folder of its files in the cache.
+    files : tuple of File
+        What is downloaded; empty for a set that comes with scikit-learn.
+    read : callable
+        Reads the paths of these files.
+    validation : float, default 0.1
+        How many examples, or which fraction, are kept for validation.
+    test : float, default 0.1
+        The same for test.
+    compact : tuple of str, default ()
+        Names (patterns) of the files of a smaller copy.
+    read_compact : callable, optional
+        Reads that copy.
+    """
 
     what: str
     examples: str
@@ -52,7 +76,21 @@ class NamedSet:
 
 @dataclass(frozen=True)
 class DataRow:
-    """One line of the list of named sets."""
+    """One line of the list of named data sets.
+
+    Parameters
+    ----------
+    name : str
+        What `load_data` is given.
+    what : str
+        The data in a few words.
+    examples : str
+        How many there are, as in "60,000 + 10,000 test".
+    size : str
+        Size of the download.
+    at_hand : bool
+        Whether it is on this machine already.
+    """
 
     name: str
     what: str
@@ -183,7 +221,7 @@ NAMED = {
 
 
 def named_set(name: str) -> NamedSet:
-    """The set of that name; InputError with the nearest names where there is none."""
+    """The set of that name; InputError, with the nearest name, where there is none."""
     if name in NAMED:
         return NAMED[name]
     near = difflib.get_close_matches(name.lower().replace("_", "-"), NAMED, n=1)
@@ -192,8 +230,15 @@ def named_set(name: str) -> NamedSet:
 
 
 def list_data() -> list[DataRow]:
-    """The named sets, and whether each is at hand (bundled, in ELBOWROOM_DATA or in the cache).
+    """List the named data sets, and whether each is on this machine.
 
+    Returns
+    -------
+    list of DataRow
+        `at_hand` where the set comes with scikit-learn, or is in the folder ELBOWROOM_DATA or in the cache.
+
+    Examples
+    --------
     >>> row = list_data()[0]
     >>> row.name, row.examples, row.at_hand
     ('digits', '1,797', True)
@@ -202,10 +247,30 @@ def list_data() -> list[DataRow]:
 
 
 def fetch_data(name: str) -> Path:
-    """Bring a named set onto this machine, where it is not yet, and say which folder holds it.
+    """Download a named data set, unless it is on this machine already.
 
-    Looks in the folder that ELBOWROOM_DATA names, then in the user's cache, then downloads into the cache. Raises
-    InputError for an unknown name, a failed download or a wrong checksum; nothing half-written is left.
+    Looked for in the folder that the environment variable ELBOWROOM_DATA names, then in the user's cache; downloads go
+    into the cache, and no half-written file is left.
+
+    Parameters
+    ----------
+    name : str
+        One of the names that `list_data` gives.
+
+    Returns
+    -------
+    Path
+        The folder that holds its files.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a failed download or a wrong checksum.
+
+    Examples
+    --------
+    >>> fetch_data("digits").name
+    'data'
     """
     if not named_set(name).files:
         import sklearn
@@ -215,7 +280,7 @@ def fetch_data(name: str) -> Path:
 
 
 def read_named(name: str) -> tuple[Raw, str]:
-    """Raw data of a named set, downloaded where they are not at hand, and where they come from."""
+    """Raw data of a named set, downloaded where it is not on this machine, and where they come from."""
     known = named_set(name)
     if not known.files:
         return known.read([]), "scikit-learn"

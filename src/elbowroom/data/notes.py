@@ -21,9 +21,25 @@ _LOOK = 200_000
 def fingerprints(
     x: Any, wide: bool, codes: NDArray[np.int64] | None, beside: Mapping[str, Sequence[Tensor]]
 ) -> tuple[NDArray[np.int64], str]:
-    """A number per row, equal for equal rows, and the sha256 of all of x, the labels and what else comes with them.
+    """Hash the data: each row, and the whole.
 
-    x is hashed as 32-bit floats where they hold every value, else (wide) as 64-bit ones.
+    Parameters
+    ----------
+    x : array or sparse matrix
+        [n, ...], hashed as 32-bit floats, or as 64-bit ones where `wide`.
+    wide : bool
+        Whether 32-bit floats would change a value.
+    codes : array or None
+        Class codes.
+    beside : mapping of str to sequence of Tensor
+        What else comes with x.
+
+    Returns
+    -------
+    rows : array
+        A number per row, equal for equal rows.
+    digest : str
+        The sha256 of everything.
     """
     size = int(np.prod(x.shape[1:]))
     digest = hashlib.sha256(f"{x.shape[0]} examples of {size}".encode())
@@ -53,7 +69,32 @@ def notes_on(
     test: NDArray[np.int64],
     official_test: int,
 ) -> list[str]:
-    """Notes on missing cells, constant columns, repeated rows, and continuous values that lie on a grid."""
+    """Notes on missing cells, constant columns, repeated rows, and continuous values that lie on a grid.
+
+    Parameters
+    ----------
+    x : array or sparse matrix
+        The data.
+    scanned : Scan
+        Of x.
+    columns : list of str or None
+        Names.
+    support : Support
+        Of the data.
+    rows : array
+        A number per row, equal for equal rows.
+    train : array
+        Row numbers of the training part.
+    test : array
+        Row numbers of the test part.
+    official_test : int
+        How many of the last rows are an official test part.
+
+    Returns
+    -------
+    list of str
+        A sentence each.
+    """
     notes = []
     if scanned.gaps:
         cells = int(np.prod(x.shape))

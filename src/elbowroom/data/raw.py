@@ -27,11 +27,28 @@ _MOST_WORDS = 256
 
 @dataclass
 class Raw:
-    """What a source holds: x [n, D] for a table, [n, H, W] or [n, C, H, W] for images; labels of any kind.
+    """What a source holds, before support, split and preprocessing.
 
-    x: an array, a memory-mapped one or a CSR matrix; NaN where a cell is missing. official: how many of the last rows
-    are the official validation and test parts, in this order. classes: of the columns that came in words, the words in
-    the order of their codes in x. taken: columns that were asked for by name beside x, as they came.
+    Parameters
+    ----------
+    x : array, memory-mapped array or CSR matrix
+        [n, D] for a table, [n, H, W] or [n, C, H, W] for images; NaN where a cell is missing.
+    labels : array, optional
+        Of any kind, one per example.
+    label_names : list of str, optional
+        Names of the classes, where labels are codes.
+    columns : list of str, optional
+        Names of a table's columns.
+    support : Support, optional
+        Where the source says it.
+    official : tuple of int, default (0, 0)
+        How many of the last rows are the official validation and test parts, in this order.
+    notes : list of str, default []
+        What a person should know.
+    classes : dict of list, default {}
+        Of the columns that came in words, the words in the order of their codes in x.
+    taken : dict of array, default {}
+        Columns that were asked for by name beside x, as they came.
     """
 
     x: Any
@@ -46,7 +63,25 @@ class Raw:
 
 
 def as_numbers(values: Any, what: str) -> NDArray[Any]:
-    """An array of numbers or booleans; InputError for ragged rows and anything else."""
+    """An array of numbers or booleans.
+
+    Parameters
+    ----------
+    values : Any
+        Rows.
+    what : str
+        What errors call them.
+
+    Returns
+    -------
+    array
+        The same.
+
+    Raises
+    ------
+    InputError
+        For ragged rows, and for anything but numbers.
+    """
     try:
         array = values if isinstance(values, np.memmap) else np.asarray(values)
     except ValueError as error:
@@ -57,9 +92,24 @@ def as_numbers(values: Any, what: str) -> NDArray[Any]:
 
 
 def from_array(values: Any, what: str = "The array") -> Raw:
-    """Raw data of an array: [n, D] is a table, [n, H, W], [n, C, H, W] and [n, H, W, C] are images.
+    """Raw data of an array; memory-mapped arrays are not read, sparse matrices not densified.
 
-    Memory-mapped arrays are not read, sparse matrices [n, D] not densified.
+    Parameters
+    ----------
+    values : array, memory-mapped array or sparse matrix
+        [n, D] for a table; [n, H, W], [n, C, H, W] or [n, H, W, C] for images.
+    what : str, default "The array"
+        What errors call it.
+
+    Returns
+    -------
+    Raw
+        Channels first.
+
+    Raises
+    ------
+    InputError
+        For another shape, or what are no numbers.
     """
     if is_sparse(values):
         if values.ndim != 2 or values.dtype.kind not in "buif":
@@ -80,15 +130,38 @@ def from_array(values: Any, what: str = "The array") -> Raw:
 def from_frame(
     frame: Any, labels: Any, beside: Sequence[str] = (), what: str = "The table", gaps: bool = False
 ) -> tuple[Raw, Any]:
-    """Raw data of a pandas DataFrame, and its labels: a column's name in `labels` takes that column out.
+    """Raw data of a pandas DataFrame, and its labels.
 
-    beside: names of columns that are taken out as well. gaps: whether words may be missing.
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of numbers and of words.
+    labels : array, str or None
+        The name of a column takes that column out of x.
+    beside : sequence of str, default ()
+        Columns that are taken out as well.
+    what : str, default "The table"
+        What errors call it.
+    gaps : bool, default False
+        Whether cells may be missing.
+
+    Returns
+    -------
+    raw : Raw
+        The data.
+    labels : array or None
+        One per example.
+
+    Raises
+    ------
+    InputError
+        For a column that is not there, or holds neither numbers nor classes.
     """
     wanted = [*beside, labels] if isinstance(labels, str) else list(beside)
     for name in wanted:
         if name not in frame.columns:
             use = "labels" if name not in beside else "context or observed"
-            raise InputError(f"{what} has no column {name!r} for the {use}; it has {_named(frame.columns)}.")
+            raise InputError(f"{what} has no column {name!r} for the {use}; it has {_name_list(frame.columns)}.")
         if list(frame.columns).count(name) > 1:
             raise InputError(f"{what} has two columns named {name!r}: give each a name of its own.")
     taken = {name: _cells(frame[name]) for name in wanted}
@@ -110,7 +183,20 @@ def _cells(column: Any) -> NDArray[Any]:
 
 
 def floats_or_words(cells: Iterable[Any], parse: bool = True) -> NDArray[Any]:
-    """Floats, NaN for what is missing, where all cells are numbers (or, to `parse`, read as such); else as they are."""
+    """Floats where all cells are numbers (NaN for what is missing), else the cells as they are.
+
+    Parameters
+    ----------
+    cells : iterable
+        A column.
+    parse : bool, default True
+        Whether texts of numbers are numbers.
+
+    Returns
+    -------
+    array
+        [n], of floats or objects.
+    """
     cells = list(cells)
     gaps = [absent(cell) for cell in cells]
     try:
@@ -136,11 +222,31 @@ def absent(cell: Any) -> bool:
 def columns_of(
     names: list[str], cells: Sequence[NDArray[Any]], what: str, gaps: bool = False
 ) -> tuple[NDArray[Any], dict[str, list[str]]]:
-    """Numbers [n, columns] and, of the columns of words, the words that their codes mean, in sorted order.
+    """Numbers of all columns, and the words that the codes of columns of words mean.
 
-    cells: of every column, numbers or words. gaps: whether words may be missing (None), which become NaN. Raises
-    InputError for columns that are neither numbers nor classes (numbers among words, empty cells, words that hardly
-    repeat), and for classes where two columns have one name.
+    Parameters
+    ----------
+    names : list of str
+        Of the columns.
+    cells : sequence of array
+        Of every column, numbers or words.
+    what : str
+        What errors call the table.
+    gaps : bool, default False
+        Whether words may be missing (None), which become NaN.
+
+    Returns
+    -------
+    x : array
+        [n, columns].
+    classes : dict of list
+        Column → its words, sorted, in the order of their codes.
+
+    Raises
+    ------
+    InputError
+        For columns that are neither numbers nor classes (numbers among words, empty cells, words that hardly repeat),
+        and for classes where two columns have one name.
     """
     pairs = list(zip(names, cells, strict=True))
     words = {name: values for name, values in pairs if values.dtype.kind == "O"}
@@ -149,10 +255,10 @@ def columns_of(
         if hole is not None and not gaps:
             where = f"row {hole}, column {name!r}"
             raise InputError(f'{what} has no value in {where}: fill it in, or load it with missing="mask".')
-    bad = [name for name, values in words.items() if not _are_classes(_known(values))]
+    bad = [name for name, values in words.items() if not _are_classes(_known_values(values))]
     if bad:
         raise InputError(_not_numbers(bad, what))
-    classes = {name: sorted(set(_known(values))) for name, values in words.items()}
+    classes = {name: sorted(set(_known_values(values))) for name, values in words.items()}
     twice = [name for name in names if names.count(name) > 1] if classes else []
     if twice:
         raise InputError(f"{what} has two columns named {twice[0]!r}: give each a name of its own.")
@@ -165,7 +271,7 @@ def _codes(values: NDArray[Any], words: list[str]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else places[value] for value in values])
 
 
-def _known(values: NDArray[Any]) -> list[Any]:
+def _known_values(values: NDArray[Any]) -> list[Any]:
     return [value for value in values if value is not None]
 
 
@@ -189,11 +295,12 @@ def is_number(cell: str) -> bool:
 def _not_numbers(columns: Any, what: str) -> str:
     """The sentence about columns that are neither numbers nor classes."""
     return (
-        f"{what} has columns that are not numbers: {_named(columns)}; a column of classes holds words alone, at most "
-        f"{_MOST_WORDS} different ones and each twice or more on average: drop or encode these, or name one as labels."
+        f"{what} has columns that are not numbers: {_name_list(columns)}; a column of classes holds words alone, at "
+        f"most {_MOST_WORDS} different ones and each twice or more on average: drop or encode these, or name one as "
+        "labels."
     )
 
 
-def _named(columns: Any, most: int = 8) -> str:
+def _name_list(columns: Any, most: int = 8) -> str:
     names = [repr(str(c)) for c in columns]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

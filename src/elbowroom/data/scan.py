@@ -20,8 +20,16 @@ _BEYOND = np.float64(np.finfo(np.float32).max)
 class Scan:
     """What a pass over the data found.
 
-    wide: whether floats of 32 bits would change a value; constant: [values of an example], whether a value is the same
-    in all rows before the official test part; gaps: how many cells are missing.
+    Parameters
+    ----------
+    limits : Limits
+        Least and greatest value, and whether all are whole numbers.
+    wide : bool
+        Whether 32-bit floats would change a value.
+    constant : array
+        [values of an example], whether a value is the same in all rows before the official test part.
+    gaps : int
+        How many cells are missing.
     """
 
     limits: Limits
@@ -31,7 +39,29 @@ class Scan:
 
 
 def scan(x: Any, columns: list[str] | None = None, official_test: int = 0, may_miss: bool = False) -> Scan:
-    """Look at every value once; InputError for too few, and for NaN (unless cells may be missing) and infinity."""
+    """Look at every value once, before anything is made of them.
+
+    Parameters
+    ----------
+    x : array or sparse matrix
+        [n, ...].
+    columns : list of str, optional
+        Names, for the sentences of errors.
+    official_test : int, default 0
+        How many of the last rows are an official test part.
+    may_miss : bool, default False
+        Whether cells may be missing.
+
+    Returns
+    -------
+    Scan
+        What was found.
+
+    Raises
+    ------
+    InputError
+        For too few examples, infinity, and NaN where no cell may be missing.
+    """
     size = int(np.prod(x.shape))
     if size == 0:
         raise InputError(f"The data are empty (shape {x.shape}); give at least two examples of one value or more.")

@@ -16,10 +16,18 @@ _WIDE = (torch.float64, torch.int64, torch.int32)
 
 
 class Values:
-    """Rows of numbers as they came, handed on as floats: of 64 bits where `wide`, else of 32, which then hold them.
+    """Rows of numbers as they came, served as floats: of 64 bits where 32 would not hold them.
 
-    event: shape of one example; device: where the rows are handed on to; in_memory: whether all rows are at hand as
-    numbers. Missing cells are NaN.
+    Attributes
+    ----------
+    wide : bool
+        Whether they are served as 64-bit floats.
+    event : tuple of int
+        Shape of one example.
+    device : torch.device
+        Where the rows are served.
+    in_memory : bool
+        Whether all rows are in memory as numbers.
     """
 
     wide: bool
@@ -61,8 +69,15 @@ class Values:
 class Dense(Values):
     """Numbers in memory, in their own type: bytes stay bytes until a batch is taken.
 
-    wide: found from the numbers where it is not stated.
+    Parameters
+    ----------
+    tensor : Tensor
+        [n, *event].
+    wide : bool, optional
+        Whether they need 64-bit floats; by default found from the numbers.
 
+    Examples
+    --------
     >>> values = Dense(torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8))
     >>> values.take(torch.tensor([1])), values.tensor.dtype
     (tensor([[3., 4.]]), torch.uint8)
@@ -144,7 +159,24 @@ class Sparse(_Elsewhere):
 
 
 def values_of(x: Any, rows: NDArray[np.int64], event: tuple[int, ...], wide: bool) -> Values:
-    """The values of these rows of an array, memory-mapped array or CSR matrix x, each an example of this shape."""
+    """The values of some rows of the data.
+
+    Parameters
+    ----------
+    x : array, memory-mapped array or CSR matrix
+        All rows.
+    rows : array
+        Row numbers.
+    event : tuple of int
+        Shape of one example.
+    wide : bool
+        Whether they need 64-bit floats.
+
+    Returns
+    -------
+    Values
+        In memory, or read as they are taken.
+    """
     if is_sparse(x):
         return Sparse(x, rows, event, wide)
     if isinstance(x, np.memmap):

@@ -13,15 +13,36 @@ __all__ = ["auroc"]
 
 
 def auroc(inside: ArrayLike, outside: ArrayLike) -> Score:
-    """Area under the ROC curve: P(score of an inside example > that of an outside one) + ½ P(equal).
+    """Area under the ROC curve: the probability that an inside example scores higher than an outside one.
 
-    inside [n], outside [m]: scores that are to be higher inside, such as log p(x) of the kind of data a model was
-    trained on and of another; ½ is guessing, below it the score says the opposite. The standard error is DeLong's:
-    over examples of both kinds, the model and its scores as they are; 0 where nothing overlaps. −inf is a score, NaN
-    is not. Raises InputError for NaN and for fewer than two scores of a kind.
-    Source: DeLong, DeLong, Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
-    characteristic curves: a nonparametric approach", 1988.
+    Equal scores count by half; ½ is guessing, and below it the score says the opposite. The standard error is over
+    examples of both kinds, with the model and its scores as they are; it is 0 where nothing overlaps.
 
+    Parameters
+    ----------
+    inside : array
+        Scores [n] that should be higher, such as log p(x) of the kind of data that a model was trained on; −inf is a
+        score.
+    outside : array
+        Scores [m] of another kind of data.
+
+    Returns
+    -------
+    Score
+        The area, with DeLong's standard error; n counts both kinds.
+
+    Raises
+    ------
+    InputError
+        For NaN, and for fewer than two scores of a kind.
+
+    References
+    ----------
+    DeLong, DeLong & Clarke-Pearson, "Comparing the Areas under Two or More Correlated Receiver Operating Characteristic
+    Curves: A Nonparametric Approach" (1988).
+
+    Examples
+    --------
     >>> print(auroc([3.0, 2.0, 5.0, 4.0], [1.0, 0.0, 2.5, 2.0]))
     0.9062 ± 0.11 (n = 8)
     """

@@ -22,9 +22,19 @@ Floats = NDArray[np.float64]
 class FrechetDistance:
     """Squared Fréchet distance between normals with the means and covariances of two sets of n features.
 
-    In squared units of the features. se: standard error, by a jackknife over 20 groups of rows. floor: what two sets
-    of n rows of the *data* come out apart, which is bias only: half the mean distance between random halves of the
-    data, the bias being proportional to 1/n. Not FID, whose features are those of an Inception network.
+    In squared units of the features. It is not FID, whose features are those of an Inception network.
+
+    Parameters
+    ----------
+    distance : float
+        The distance.
+    se : float
+        Its standard error, by a jackknife over 20 groups of rows.
+    floor : float
+        The distance that two sets of n rows of the data themselves have, which is bias: half the mean distance between
+        random halves of the data, as the bias is proportional to 1/n.
+    n : int
+        Rows on each side.
     """
 
     distance: float
@@ -39,12 +49,37 @@ class FrechetDistance:
 
 
 def frechet_distance(features_data: Array, features_samples: Array, *, seed: int = 0) -> FrechetDistance:
-    """‖m − m′‖² + tr(C + C′ − 2 (C C′)^½) of features [n, k] of data and of samples; `seed` draws the halves.
+    """Fréchet distance between features of data and of samples: ‖m − m′‖² + tr(C + C′ − 2 (C C′)^½).
 
-    Source: Dowson & Landau, "The Fréchet distance between multivariate normal distributions", 1982; used on features
-    by Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium", 2017. The
-    bias depends on n, so distances at different n do not compare. Raises InputError for unequal sizes and n < 2k.
+    Its bias depends on n, so distances at different n do not compare.
 
+    Parameters
+    ----------
+    features_data : array or Tensor
+        [n, k], n ≥ 2k and n ≥ 40.
+    features_samples : array or Tensor
+        [n, k].
+    seed : int, default 0
+        Draws the halves of the data by which the floor is measured.
+
+    Returns
+    -------
+    FrechetDistance
+        With its standard error and its floor.
+
+    Raises
+    ------
+    InputError
+        For unequal sizes, or too few rows.
+
+    References
+    ----------
+    Dowson & Landau, "The Fréchet Distance between Multivariate Normal Distributions" (1982). Heusel, Ramsauer,
+    Unterthiner, Nessler & Hochreiter, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+    Equilibrium" (2017), on features.
+
+    Examples
+    --------
     >>> rows = np.tile([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]], (250, 1))
     >>> round(frechet_distance(rows, 3 * rows + 1).distance, 1)  # 2 · 1² + 2 · (3 − 1)²
     10.0

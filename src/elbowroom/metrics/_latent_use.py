@@ -21,10 +21,16 @@ _ROWS_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class LatentUse:
-    """What each latent unit does, units in the order of the blocks.
+    """What each latent unit does; units stand in the order of the blocks.
 
-    kl: mean KL(q ‖ p) per unit in nats, or None where a block has no closed form; active: whether the variance of the
-    posterior mean over the examples exceeds `ACTIVE`; means: [n, units], the posterior means.
+    Parameters
+    ----------
+    kl : array or None
+        Mean KL(q ‖ p) per unit, [units], nats; None where a block has no closed form.
+    active : array
+        [units], whether the variance of the posterior mean over the examples is greater than `ACTIVE` = 0.01.
+    means : array
+        The posterior means, [n, units].
     """
 
     kl: NDArray[np.float64] | None
@@ -34,13 +40,39 @@ class LatentUse:
 
 @torch.no_grad()
 def latent_use(vae: VAE, examples: Any, *, seed: int = 0) -> LatentUse:
-    """KL and activity of every latent unit over the examples.
+    """KL and activity of every latent unit over some examples.
 
-    Source of the activity rule: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    examples : Rows, Batch, array, tensor, DataFrame or list
+        [n, *event] on the user's scale, such as `data.validation`.
+    seed : int, default 0
+        Keys the noise of the preprocessing and of q, by (seed, example).
+
+    Returns
+    -------
+    LatentUse
+        Per unit.
+
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders" (2016), of the rule of activity.
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> use = latent_use(vae, digits.validation)
+    >>> use.kl.shape, use.active.shape, use.means.shape
+    ((2,), (2,), (200, 2))
     """
     batch = as_batch(examples)
     with evaluating(vae):
-        means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed).values()], 1).double().cpu().numpy()
+        blocks = vae.encode(batch, seed=seed).values()
+        means = torch.cat([value.flatten(1) for value in blocks], 1).double().cpu().numpy()
         kl = _unit_kl(vae, batch, seed)
     return LatentUse(kl, means.var(0, ddof=1) > ACTIVE, means)
 

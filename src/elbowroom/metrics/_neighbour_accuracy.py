@@ -14,8 +14,30 @@ def neighbour_accuracy(
     *,
     k: int = 5,
 ) -> float:
-    """Share of test rows that a k-nearest-neighbour vote over the training rows labels rightly.
+    """Share of test rows whose label the k nearest training rows give by vote.
 
+    Of latent means beside x it says how far classes stand apart in the latent space.
+
+    Parameters
+    ----------
+    train : array
+        [n, columns].
+    train_labels : array
+        Class codes, [n].
+    test : array
+        [m, columns].
+    test_labels : array
+        Class codes, [m].
+    k : int, default 5
+        Neighbours, or n where there are fewer rows.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Examples
+    --------
     >>> rows = np.array([[0.0], [0.1], [5.0], [5.1]])
     >>> neighbour_accuracy(rows, np.array([0, 0, 1, 1]), np.array([[0.05]]), np.array([0]), k=1)
     1.0

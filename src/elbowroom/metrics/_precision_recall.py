@@ -19,11 +19,24 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """Shares between 0 and 1 (density may exceed 1), from balls that reach from a row to its k-th nearest neighbour.
+    """Shares, between 0 and 1, from balls that reach from each row to its k-th nearest neighbour.
 
-    precision: of the samples that lie in a ball of the data; recall: of the data that lie in a ball of the samples;
-    density: the mean number of data balls around a sample, over k; coverage: of the data balls that hold a sample.
     For samples distributed as the data, density tends to 1 and coverage to 1 − ½ᵏ; precision and recall depend on n.
+
+    Parameters
+    ----------
+    precision : float
+        Share of the samples that lie in a ball of the data.
+    recall : float
+        Share of the data that lie in a ball of the samples.
+    density : float
+        Mean number of data balls around a sample, over k; it may exceed 1.
+    coverage : float
+        Share of the data balls that hold a sample.
+    k : int
+        The neighbour that a ball reaches to.
+    n : int
+        Rows on each side.
     """
 
     precision: float
@@ -41,12 +54,35 @@ class PrecisionRecall:
 
 
 def precision_recall(features_data: Array, features_samples: Array, *, k: int = 3) -> PrecisionRecall:
-    """Precision, recall, density and coverage of the features [n, width] of samples against those of data.
+    """Precision, recall, density and coverage of samples against data, by nearest neighbours among features.
 
-    Source: Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models", 2019; Naeem et
-    al., "Reliable fidelity and diversity metrics for generative models", 2020. Raises InputError for unequal sizes and
-    k outside 1 … n − 1.
+    Parameters
+    ----------
+    features_data : array or Tensor
+        [n, width].
+    features_samples : array or Tensor
+        [n, width].
+    k : int, default 3
+        The neighbour that a ball reaches to, from 1 to n − 1.
 
+    Returns
+    -------
+    PrecisionRecall
+        The four shares.
+
+    Raises
+    ------
+    InputError
+        For unequal sizes, and k outside 1 … n − 1.
+
+    References
+    ----------
+    Kynkäänniemi, Karras, Laine, Lehtinen & Aila, "Improved Precision and Recall Metric for Assessing Generative Models"
+    (2019).
+    Naeem, Oh, Uh, Choi & Yoo, "Reliable Fidelity and Diversity Metrics for Generative Models" (2020).
+
+    Examples
+    --------
     >>> rows = np.random.default_rng(0).standard_normal((300, 2))
     >>> far = precision_recall(rows, rows + 100)
     >>> far.precision, far.recall, far.density, far.coverage

@@ -15,17 +15,60 @@ __all__ = ["psnr", "reconstruction_error"]
 
 
 def reconstruction_error(vae: VAE, examples: Any, *, seed: int = 0) -> float:
-    """Mean over examples of ‖y − ŷ‖², y the preprocessed example and ŷ the decoder's mean at the encoder's mean.
+    """Mean squared error of reconstructions, summed over elements: the mean over examples of ‖y − ŷ‖².
 
-    On the network's scale, where the data's grid is dequantised; see `psnr`. Raises CapabilityError where p(x | z) has
-    no mean, as over classes without an order.
+    y is the preprocessed example and ŷ the mean of p(y | z) at the mean of q(z | x): the scale is the network's, on
+    which a grid is dequantised. `psnr` turns it into dB.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    examples : Rows, Batch, array, tensor, DataFrame or list
+        [n, *event] on the user's scale, such as `data.validation`.
+    seed : int, default 0
+        Keys the noise of the preprocessing, by example.
+
+    Returns
+    -------
+    float
+        In squared units of y.
+
+    Raises
+    ------
+    CapabilityError
+        Where p(x | z) has no mean, as over classes without an order.
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> 0 < reconstruction_error(vae, digits.validation) < 64
+    True
     """
     return float(_squares(vae, examples, seed).mean())
 
 
 def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error per example, for data that span `span`.
+    """Peak signal-to-noise ratio of a squared error.
 
+    Parameters
+    ----------
+    squared_error : float
+        Per example, summed over elements, as `reconstruction_error` returns it.
+    dimensions : int
+        Elements of an example.
+    span : float, default 1.0
+        What the data span, on the same scale.
+
+    Returns
+    -------
+    float
+        In dB; infinite for an error of 0.
+
+    Examples
+    --------
     >>> round(psnr(0.64, 64), 2)
     20.0
     """
@@ -36,7 +79,7 @@ def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
 def _squares(vae: VAE, examples: Any, seed: int) -> Tensor:
     batch = as_batch(examples)
     with evaluating(vae):
-        given = vae.at_means(batch, seed)
+        given = vae.at_means(batch, seed=seed)
         p_x = vae.likelihood(given)
         require(p_x, "mean")
         squares = (p_x.mean - given["x"])[0].double().square()

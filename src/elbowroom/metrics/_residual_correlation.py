@@ -24,8 +24,16 @@ _CONSTANT = 1e-6
 class ResidualCorrelation:
     """Mean correlation of the residuals of two pixels, by their lag.
 
-    by_lag, se: [2·lags + 1, 2·lags + 1], lag (dy, dx) at [lags + dy, lags + dx], so 1 in the middle; standard errors
-    are over images. constant: [C, H, W], the pixels without residual variance, which are left out. n: images.
+    Parameters
+    ----------
+    by_lag : array
+        [2·lags + 1, 2·lags + 1], lag (dy, dx) at [lags + dy, lags + dx], so 1 in the middle.
+    se : array
+        Standard errors over images, of the same shape.
+    constant : array
+        [C, H, W], the pixels without residual variance, which are left out.
+    n : int
+        Images.
     """
 
     by_lag: NDArray[np.float64]
@@ -49,13 +57,32 @@ class ResidualCorrelation:
 def residual_correlation(
     residuals: Array, *, lags: int = 5, image_shape: Sequence[int] | None = None
 ) -> ResidualCorrelation:
-    """Correlation of residuals [n, *event] of images between pixels of a channel that lie (dy, dx) apart.
+    """Correlation of the residuals of images between pixels of a channel that lie (dy, dx) apart.
 
-    Residuals are x − μ of data, before; after, they are x′ − μ of x′ simulated at the same μ, which show the
-    correlation that a model gives them, or whitened residuals where whitening keeps pixels. Each pixel is
-    standardised by its own mean and standard deviation over images; every pair of pixels counts alike. Raises
-    InputError for what are no images, for lags that leave them, and where all or all but one pixel are constant.
+    Each pixel is standardised by its own mean and standard deviation over images; every pair of pixels counts alike.
 
+    Parameters
+    ----------
+    residuals : array or Tensor
+        [n, *event]: x − μ(z) of data, which show what the model leaves; x′ − μ(z) of x′ drawn at the same z, which show
+        the correlation that the model gives them; or whitened residuals, where whitening keeps pixels.
+    lags : int, default 5
+        Greatest lag, in pixels.
+    image_shape : sequence of int, optional
+        (H, W) or (C, H, W), where images are given as rows.
+
+    Returns
+    -------
+    ResidualCorrelation
+        By lag, with standard errors.
+
+    Raises
+    ------
+    InputError
+        For what are no images, for lags that leave them, and where too few pixels vary.
+
+    Examples
+    --------
     >>> white = torch.randn(2000, 8, 8, generator=torch.Generator().manual_seed(0))
     >>> smooth = white + white.roll(1, 2)
     >>> residual_correlation(smooth, lags=2).by_lag[2].round(2).tolist()
@@ -96,11 +123,27 @@ def _by_lag(images: Tensor, lags: int) -> Tensor:
 
 
 def total_ink(x: Array) -> Score:
-    """Variance over images [n, *event] of the sum of their elements, in squared units of x.
+    """Variance over images of the sum of their elements.
 
-    Where elements correlate, it differs from the sum of their variances; `variance_budget` splits that of a model.
-    The standard error is by the fourth moment. Raises InputError for fewer than 4 images.
+    Where elements correlate it differs from the sum of their variances; `variance_budget` splits that of a model.
 
+    Parameters
+    ----------
+    x : array or Tensor
+        [n, *event], n ≥ 4.
+
+    Returns
+    -------
+    Score
+        In squared units of x, with a standard error by the fourth moment.
+
+    Raises
+    ------
+    InputError
+        For fewer than 4 images.
+
+    Examples
+    --------
     >>> print(total_ink(np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])))
     6.667 ± 2.6 (n = 4)
     """

@@ -25,6 +25,17 @@ class SmallClassifier:
     """A trained network of two strided convolutions (16 and 32 channels), 64 features and a linear layer.
 
     It takes images on the scale it was trained on. Made by `small_classifier`.
+
+    Parameters
+    ----------
+    image : tuple of int
+        (C, H, W).
+    classes : int
+        How many.
+    centre : float
+        Mean of the training images, which is subtracted.
+    spread : float
+        Their standard deviation, which is divided by.
     """
 
     def __init__(self, image: tuple[int, ...], classes: int, centre: float, spread: float) -> None:
@@ -57,11 +68,35 @@ class SmallClassifier:
 def small_classifier(
     x: Array, labels: Array, *, image_shape: Sequence[int] | None = None, epochs: int = 4, seed: int = 0
 ) -> SmallClassifier:
-    """Train a small classifier on images [n, *event] with class codes [n], 0 … classes − 1.
+    """Train a small convolutional classifier on images.
 
-    Of the epochs the one is kept that has the lowest cross-entropy on a tenth of the images, drawn by `seed` and not
-    trained on. Raises InputError for what are no images, and for labels that do not fit.
+    A tenth of the images, which is not trained on, chooses the epoch, by its cross-entropy.
 
+    Parameters
+    ----------
+    x : array or Tensor
+        Images [n, H, W] or [n, C, H, W], or rows with `image_shape`.
+    labels : array or Tensor
+        Class codes 0 … classes − 1, [n].
+    image_shape : sequence of int, optional
+        (H, W) or (C, H, W), where images are given as rows.
+    epochs : int, default 4
+        Passes over the images.
+    seed : int, default 0
+        Of the split, the weights and the shuffling.
+
+    Returns
+    -------
+    SmallClassifier
+        At the epoch kept.
+
+    Raises
+    ------
+    InputError
+        For what are no images, and for labels that do not fit.
+
+    Examples
+    --------
     >>> images = torch.zeros(200, 6, 6)
     >>> images[100:, :3] = 1.0
     >>> classifier = small_classifier(images, torch.arange(200) // 100, epochs=20)
@@ -81,7 +116,28 @@ def small_classifier(
 def train_small(
     images: Tensor, labels: Tensor, kept_images: Tensor, kept_labels: Tensor, *, epochs: int = 4, seed: int = 0
 ) -> SmallClassifier:
-    """Train on images [n, C, H, W] and keep the epoch with the lowest cross-entropy on the kept ones."""
+    """Train a small classifier, and keep the epoch with the lowest cross-entropy on the images kept apart.
+
+    Parameters
+    ----------
+    images : Tensor
+        [n, C, H, W].
+    labels : Tensor
+        Class codes, [n].
+    kept_images : Tensor
+        [m, C, H, W], not trained on.
+    kept_labels : Tensor
+        Class codes, [m].
+    epochs : int, default 4
+        Passes over the images.
+    seed : int, default 0
+        Of the weights and the shuffling.
+
+    Returns
+    -------
+    SmallClassifier
+        At the epoch kept.
+    """
     centre, spread = float(images.mean()), float(images.std())
     classes = int(torch.cat([labels, kept_labels]).max()) + 1
     generator = Generator().manual_seed(seed)

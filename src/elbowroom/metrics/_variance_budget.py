@@ -24,14 +24,36 @@ _GROUPS = 10
 
 @dataclass(frozen=True)
 class VarianceBudget:
-    """Var x = Var E[x | z] + E Var[x | z], summed over elements, on the scale the network sees.
+    """How a model splits the variance of x: Var x = Var E[x | z] + E Var[x | z], summed over elements.
 
-    over: whether z comes from the "prior" or from the "posterior" of the examples (the aggregate posterior).
-    data: variance of the examples; latent: Var E[x | z]; noise: E Var[x | z].
-    ink_*: the same split of the variance of the *sum* of the elements, in which covariances show: noise_diagonal is
-    what independent noise would give, noise_covariance what correlated noise adds to it.
-    z_between, z_within: [units], Var_x E[z | x] and E_x Var[z | x] of the posterior; z_correlation: [units, units], of
-    the aggregate posterior. latent_share_se: Monte-Carlo standard error of `latent_share`.
+    In squared units of preprocessed x.
+
+    Parameters
+    ----------
+    over : {"prior", "posterior"}
+        Whether z comes from p(z), or from q(z | x) of the examples (the aggregate posterior).
+    data : float
+        Variance of the examples.
+    latent : float
+        Var E[x | z].
+    noise : float
+        E Var[x | z].
+    latent_share_se : float
+        Monte-Carlo standard error of `latent_share`.
+    ink_data : float
+        Variance of the sum of the elements of x, in which covariances show, over the examples.
+    ink_latent : float
+        The latent's part of that variance in the model.
+    ink_noise_diagonal : float
+        What independent noise would add to it.
+    ink_noise_covariance : float
+        What correlated noise adds to that.
+    z_between : array
+        Var_x E[z | x] of the posterior, [units].
+    z_within : array
+        E_x Var[z | x] of the posterior, [units].
+    z_correlation : array
+        Of the aggregate posterior, [units, units].
     """
 
     over: str
@@ -54,7 +76,7 @@ class VarianceBudget:
 
     @property
     def thrown_away(self) -> float:
-        """The part of the model's variance that decoder means, taken for samples, leave out."""
+        """Share of the model's variance that is missing where decoder means are taken for samples."""
         return 1.0 - self.latent_share
 
     def __str__(self) -> str:
@@ -74,12 +96,44 @@ def variance_budget(
     draws: int = 10_000,
     seed: int = 0,
 ) -> VarianceBudget:
-    """Where the variance of x and of z goes, by `draws` draws of z (and x).
+    """Measure how much of the variance of x comes from the latent and how much from noise, and that of z.
 
-    Source: the law of total variance; for the linear model Tipping & Bishop, "Probabilistic principal component
-    analysis", 1999. Where E[x | z] has no closed form, Var E[x | z] is the covariance of two draws of x given the same
-    z. Raises InputError for fewer than 20 draws or 2 examples, CapabilityError where x are classes without an order.
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    examples : Rows, Batch, array, tensor, DataFrame or list
+        [n, *event] on the user's scale, n ≥ 2; they bring contexts and, with over="posterior", z.
+    over : {"posterior", "prior"}, default "posterior"
+        Whether z comes from q(z | x) of the examples (the aggregate posterior), or from p(z).
+    draws : int, default 10_000
+        Of z (and x), 20 or more.
+    seed : int, default 0
+        Of all noise.
 
+    Returns
+    -------
+    VarianceBudget
+        On the scale of preprocessed x.
+
+    Raises
+    ------
+    InputError
+        For fewer than 20 draws or 2 examples, or examples with missing cells.
+    CapabilityError
+        Where x are classes without an order.
+
+    Notes
+    -----
+    By the law of total variance. Where E[x | z] has no closed form, Var E[x | z] is the covariance of two draws of x
+    given the same z.
+
+    References
+    ----------
+    Tipping & Bishop, "Probabilistic Principal Component Analysis" (1999), for the linear model.
+
+    Examples
+    --------
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
     ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2, scale=1.0))
@@ -165,7 +219,7 @@ def _posterior_moments(vae: VAE, batch: Batch, seed: int) -> tuple[Tensor, Tenso
     for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
         part = batch.rows(rows)
         terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
-        blocks = [(*vae.moments(name, q, part.index, seed), terms.z[name]) for name, q in terms.q.items()]
+        blocks = [(*vae.moments(name, q, part.index, seed=seed), terms.z[name]) for name, q in terms.q.items()]
         columns = zip(*blocks, strict=True)
         parts.append([torch.cat([t[0].flatten(1) for t in column], 1).double() for column in columns])
     mean, variance, z = (torch.cat(column) for column in zip(*parts, strict=True))

@@ -17,7 +17,25 @@ Array = Tensor | NDArray[Any]
 
 
 def as_tensor(x: Array, name: str) -> Tensor:
-    """Array or tensor [n, *event] → the same on the CPU; InputError where it is empty or not finite."""
+    """Check an array or tensor of rows or images.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        [n, *event].
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    Tensor
+        The same on the CPU, as floats.
+
+    Raises
+    ------
+    InputError
+        Where it is empty or not finite.
+    """
     values = torch.as_tensor(x).detach().cpu()
     values = values if values.is_floating_point() else values.float()
     if values.ndim < 2 or not values.numel():
@@ -28,12 +46,45 @@ def as_tensor(x: Array, name: str) -> Tensor:
 
 
 def as_rows(x: Array, name: str) -> NDArray[np.float64]:
-    """[n, *event] → [n, elements] in float64."""
+    """Rows of numbers.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        [n, *event].
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    array
+        [n, elements], float64.
+    """
     return as_tensor(x, name).flatten(1).double().numpy()
 
 
 def as_images(x: Array, name: str, image_shape: Sequence[int] | None = None) -> Tensor:
-    """[n, H, W], [n, C, H, W], or rows and their image_shape (H, W) or (C, H, W) → [n, C, H, W]."""
+    """Images with their channels.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        [n, H, W], [n, C, H, W], or rows with `image_shape`.
+    name : str
+        What errors call it.
+    image_shape : sequence of int, optional
+        (H, W) or (C, H, W) of rows.
+
+    Returns
+    -------
+    Tensor
+        [n, C, H, W].
+
+    Raises
+    ------
+    InputError
+        For what are no images.
+    """
     values = as_tensor(x, name)
     shape = tuple(values.shape[1:] if image_shape is None else image_shape)
     if len(shape) not in (2, 3) or math.prod(shape) != values[0].numel():
@@ -45,7 +96,24 @@ def as_images(x: Array, name: str, image_shape: Sequence[int] | None = None) -> 
 
 
 def equal_sizes(data: Array, samples: Array, fewest: int, what: str) -> None:
-    """InputError unless both have the same shape and at least `fewest` rows."""
+    """Refuse data and samples of different shapes, or too few.
+
+    Parameters
+    ----------
+    data : array or Tensor
+        [n, *event].
+    samples : array or Tensor
+        [n, *event].
+    fewest : int
+        Rows that are needed on each side.
+    what : str
+        What needs them, as the sentence begins.
+
+    Raises
+    ------
+    InputError
+        In one sentence.
+    """
     if tuple(data.shape) != tuple(samples.shape):
         raise InputError(
             f"{what} compares equally many examples of one shape; got {tuple(data.shape)} and "

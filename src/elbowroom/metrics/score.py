@@ -7,7 +7,17 @@ __all__ = ["Score"]
 
 @dataclass(frozen=True)
 class Score:
-    """A number measured on n examples, with its standard error."""
+    """A number measured on n examples, with its standard error.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    se : float
+        Its standard error.
+    n : int
+        Examples.
+    """
 
     value: float
     se: float

@@ -35,12 +35,25 @@ _Logits = Callable[[Tensor], Floats]
 
 @dataclass(frozen=True)
 class TwoSample:
-    """How well one classifier tells samples from data it has not seen.
+    """How well one classifier tells samples from data that it has not seen.
 
-    log_odds: mean log p(right answer) − log ½ in nats, a lower bound on the Jensen–Shannon divergence between the two
-    distributions, which is at most log 2 = 0.693; 0 for a classifier that guesses. accuracy: share of right answers,
-    ½ for one that guesses. n: held-out examples, data and samples together. Standard errors are over these, for the
-    classifier as it was trained.
+    Standard errors are over the held-out examples, for the classifier as it was trained.
+
+    Parameters
+    ----------
+    classifier : str
+        Which one.
+    log_odds : float
+        Mean log p(right answer) − log ½, nats: 0 for a classifier that guesses, log 2 = 0.693 at most. A lower bound on
+        the Jensen–Shannon divergence between the distributions of data and samples.
+    se : float
+        Its standard error.
+    accuracy : float
+        Share of right answers; ½ for a classifier that guesses.
+    accuracy_se : float
+        Its standard error.
+    n : int
+        Held-out examples, data and samples together.
     """
 
     classifier: str
@@ -71,21 +84,47 @@ class _Part(NamedTuple):
 def classifier_two_sample(
     data: Array,
     samples: Array,
-    classifier: Literal["logistic", "trees", "convolutional"] = "logistic",
     *,
+    classifier: Literal["logistic", "trees", "convolutional"] = "logistic",
     image_shape: Sequence[int] | None = None,
     seed: int = 0,
 ) -> TwoSample:
-    """Train a fixed classifier to tell samples [n, *event] from data [n, *event]; judge it on rows kept from it.
+    """Train a classifier to tell samples from data, and measure on held-out rows how well it does.
 
-    Both on the data's grid, or the grid alone gives the samples away; data the model was not trained on. The floor is
-    the same with training data for samples. Drawn by `seed`, 60 % of the rows train the classifier and 10 % choose its
-    penalty, stage or epoch and the temperature of its log-odds; 30 % judge it. "logistic": on standardised elements;
-    "trees": gradient-boosted, on 32 principal components and 32 elements; "convolutional": the network of
-    `small_classifier`, for images, or rows and their image_shape (H, W) or (C, H, W). Source: Lopez-Paz & Oquab,
-    "Revisiting classifier two-sample tests", 2017. Raises InputError for unequal sizes, fewer than 100 rows, and for
-    what are no images where these are needed.
+    Both must lie on the data's grid, or the grid alone gives the samples away; take data that the model was not trained
+    on. The value of a perfect model is that of training data in place of the samples.
 
+    Parameters
+    ----------
+    data : array or Tensor
+        [n, *event], n ≥ 100.
+    samples : array or Tensor
+        [n, *event], of the same scale.
+    classifier : {"logistic", "trees", "convolutional"}, default "logistic"
+        "logistic" on standardised elements; "trees", gradient-boosted, on 32 principal components and 32 elements;
+        "convolutional", for images, the network of `small_classifier`.
+    image_shape : sequence of int, optional
+        (H, W) or (C, H, W), where images are given as rows.
+    seed : int, default 0
+        Of the split: 60 % of the rows train the classifier, 10 % choose its penalty, stage or epoch and the temperature
+        of its log-odds, 30 % measure it.
+
+    Returns
+    -------
+    TwoSample
+        Held-out log-odds in nats, and accuracy.
+
+    Raises
+    ------
+    InputError
+        For unequal sizes, fewer than 100 rows, or what are no images where these are needed.
+
+    References
+    ----------
+    Lopez-Paz & Oquab, "Revisiting Classifier Two-Sample Tests" (2017).
+
+    Examples
+    --------
     >>> data, samples = torch.randn(2, 500, 4, generator=torch.Generator().manual_seed(0))
     >>> result = classifier_two_sample(data, samples + 2)
     >>> result.log_odds > 0.6, result.accuracy > 0.95, result.n
@@ -95,7 +134,7 @@ def classifier_two_sample(
         raise InputError(f"There is no classifier {classifier!r}; there are: {', '.join(CLASSIFIERS)}.")
     equal_sizes(data, samples, _FEWEST, "A two-sample test")
     fitted, choosing, judging = _parts(
-        _shaped(data, "data", classifier, image_shape), _shaped(samples, "samples", classifier, image_shape), seed
+        _as_input(data, "data", classifier, image_shape), _as_input(samples, "samples", classifier, image_shape), seed
     )
     if not float(fitted.x.std(0).max()):
         raise InputError("All data and samples are the same constant: there is nothing to tell apart.")
@@ -103,14 +142,14 @@ def classifier_two_sample(
     best: tuple[float, float, _Logits] | None = None
     with Progress(f"two-sample test, {classifier}", stages) as progress:
         for logits in fit(fitted, choosing, seed):
-            loss, factor = _tempered(logits(choosing.x), choosing.labels)
+            loss, factor = _best_temperature(logits(choosing.x), choosing.labels)
             best = (loss, factor, logits) if best is None or loss < best[0] else best
             progress.advance(cross_entropy=loss)
     assert best is not None
-    return _judged(classifier, best[1] * best[2](judging.x), judging.labels, len(choosing.labels))
+    return _score_of(classifier, best[1] * best[2](judging.x), judging.labels, len(choosing.labels))
 
 
-def _shaped(x: Array, name: str, classifier: str, image_shape: Sequence[int] | None) -> Tensor:
+def _as_input(x: Array, name: str, classifier: str, image_shape: Sequence[int] | None) -> Tensor:
     return as_images(x, name, image_shape) if classifier == "convolutional" else as_tensor(x, name).flatten(1)
 
 
@@ -124,7 +163,7 @@ def _parts(data: Tensor, samples: Tensor, seed: int) -> list[_Part]:
     ]
 
 
-def _scaled(fitted: Tensor) -> Callable[[Tensor], Floats]:
+def _scaler(fitted: Tensor) -> Callable[[Tensor], Floats]:
     """Standardises elements as in the rows [n, elements]; rare ones are not blown up, constant ones left out."""
     rows = fitted.double()
     centre, spread = rows.mean(0), rows.std(0)
@@ -133,7 +172,7 @@ def _scaled(fitted: Tensor) -> Callable[[Tensor], Floats]:
     return lambda x: ((x.double() - centre)[:, varying] / divisor).numpy()
 
 
-def _decided(model: Any, columns: Callable[[Tensor], Floats]) -> _Logits:
+def _logits_of(model: Any, columns: Callable[[Tensor], Floats]) -> _Logits:
     return lambda x: model.decision_function(columns(x))
 
 
@@ -141,10 +180,10 @@ def _logistic(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
     """Logistic regression, one stage a penalty."""
     from sklearn.linear_model import LogisticRegression
 
-    scaled = _scaled(fitted.x)
+    scaled = _scaler(fitted.x)
     for inverse_penalty in _PENALTIES:
         model = LogisticRegression(C=inverse_penalty, max_iter=1_000).fit(scaled(fitted.x), fitted.labels)
-        yield _decided(model, scaled)
+        yield _logits_of(model, scaled)
 
 
 def _trees(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
@@ -152,7 +191,7 @@ def _trees(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
     from sklearn.decomposition import PCA
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    scaled, rows = _scaled(fitted.x), fitted.x.numpy()
+    scaled, rows = _scaler(fitted.x), fitted.x.numpy()
     pca = PCA(min(_COLUMNS, *rows.shape), svd_solver="covariance_eigh").fit(rows)
     width = scaled(fitted.x[:1]).shape[1]
     picked = np.unique(np.linspace(0, width - 1, min(_COLUMNS, width)).round().astype(int))
@@ -164,7 +203,7 @@ def _trees(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
     model = HistGradientBoostingClassifier(early_stopping=False, warm_start=True, random_state=seed)
     for stage in range(1, _ROUNDS + 1):
         model.set_params(max_iter=stage * _TREES_A_ROUND).fit(inputs, fitted.labels)
-        yield _decided(deepcopy(model), columns)
+        yield _logits_of(deepcopy(model), columns)
 
 
 def _convolutional(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
@@ -188,7 +227,7 @@ def _right(logits: Floats, labels: Labels, doubt: float) -> Floats:
     return np.log((1 - doubt) * expit(np.where(labels == 1, logits, -logits)) + doubt / 2)
 
 
-def _tempered(logits: Floats, labels: Labels) -> tuple[float, float]:
+def _best_temperature(logits: Floats, labels: Labels) -> tuple[float, float]:
     """The lowest cross-entropy over factors on the logits, 0 (a guess) included, and its factor."""
 
     def loss(factor: float) -> float:
@@ -203,13 +242,13 @@ def _doubt(rows: int) -> float:
     return 2 / (rows + 2)
 
 
-def _judged(classifier: str, logits: Floats, labels: Labels, chosen_on: int) -> TwoSample:
+def _score_of(classifier: str, logits: Floats, labels: Labels, chosen_on: int) -> TwoSample:
     odds = _right(logits, labels, _doubt(chosen_on)) - math.log(0.5)
     right = np.where(logits == 0, 0.5, (logits > 0) == (labels == 1))
-    return TwoSample(classifier, *_balanced(odds, labels), *_balanced(right, labels), len(labels))
+    return TwoSample(classifier, *_mean_and_error(odds, labels), *_mean_and_error(right, labels), len(labels))
 
 
-def _balanced(scores: Floats, labels: Labels) -> tuple[float, float]:
+def _mean_and_error(scores: Floats, labels: Labels) -> tuple[float, float]:
     """Mean of both sides' means and its standard error, the numbers of data and of samples being fixed."""
     sides = [scores[labels == side] for side in (0, 1)]
     return float(np.mean([s.mean() for s in sides])), 0.5 * math.sqrt(sum(s.var(ddof=1) / len(s) for s in sides))

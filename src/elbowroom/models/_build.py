@@ -18,7 +18,7 @@ from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from .recipe import Recipe, as_recipe
-from .words import Word, classes_of, made, split, takes
+from .words import Word, classes_of, instance_of, split, takes
 
 __all__ = ["build", "class_counts"]
 
@@ -29,27 +29,33 @@ NetworkOf = Callable[[Sequence[str], int], nn.Module]
 
 
 def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
-    """The VAE that a recipe means for these data, its weights drawn by the recipe's seed.
-
-    An encoder of raw levels, counts or mixed columns reads them standardised, and classes without an order one-hot.
+    """Build the VAE that a recipe means for a data set.
 
     Parameters
     ----------
-    recipe
-        A `Recipe`, or a mapping of the words in which it differs from the default one.
-    data
-        Their event, support and preprocessing; of the examples themselves nothing is read.
+    recipe : Recipe or mapping
+        A `Recipe`, or the words in which it differs from the default one, such as {"latents": 2}.
+    data : Dataset
+        Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x. The
+        values of its examples are not read.
 
     Returns
     -------
     VAE
-        Untrained, with the data's preprocessing; what is left to the data is settled by `fit`.
+        Untrained, with the data's preprocessing; its weights are drawn by the recipe's seed.
 
     Raises
     ------
     InputError
         For words that are not known, do not fit each other, or do not fit the data.
 
+    Notes
+    -----
+    An encoder of grid levels, counts or mixed columns reads them standardised, and classes without an order one-hot.
+    What a component takes from the data, such as the scale of its noise, it takes when `fit` begins.
+
+    Examples
+    --------
     >>> from elbowroom import load_data
     >>> vae = build({"latents": 2, "likelihood": {"kind": "normal", "scale": "shared"}}, load_data("digits"))
     >>> vae.latents, vae.likelihood.scale
@@ -62,7 +68,20 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
 
 
 def class_counts(support: Support, dimensions: int) -> list[int]:
-    """How many classes without an order each element holds; 0 for a number."""
+    """How many classes without an order each element of x holds.
+
+    Parameters
+    ----------
+    support : Support
+        Of preprocessed x.
+    dimensions : int
+        Elements of x.
+
+    Returns
+    -------
+    list of int
+        0 for an element that is a number.
+    """
     columns = support.columns or (support,) * dimensions
     return [one.levels or 0 if one.kind == "categorical" else 0 for one in columns]
 
@@ -83,13 +102,15 @@ class _Builder:
     def vae(self) -> VAE:
         posterior = self._posterior()
         likelihood = self._likelihood(self.recipe.likelihood, self._decoder)
-        prior = made("prior", *split("prior", self.recipe.prior), self._latent | {"posterior": posterior})
+        prior = instance_of(
+            "prior", *split("prior", self.recipe.prior), self._latent_arguments | {"posterior": posterior}
+        )
         vae = VAE(prior, posterior, likelihood, preprocess=self.data.preprocess)
         self._check_blocks(vae)
         return vae
 
     @property
-    def _latent(self) -> dict[str, Any]:
+    def _latent_arguments(self) -> dict[str, Any]:
         """What prior and posterior may ask for by name."""
         return {"event": self.latents, "classes": self.latents, "inputs": self.data.event}
 
@@ -97,12 +118,12 @@ class _Builder:
         kind, options = split("posterior", self.recipe.posterior)
 
         def over(network: nn.Module) -> Component:
-            made_of: Component = made("posterior", kind, options, self._latent | {"network": network})
+            made_of: Component = instance_of("posterior", kind, options, self._latent_arguments | {"network": network})
             return made_of
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
-        return over(self._encoder(counted.given, _numbers(counted, self._given())))
+        return over(self._encoder(counted.given, _numbers(counted, self._blank_example())))
 
     def _likelihood(self, word: Word, network_of: NetworkOf | None) -> Likelihood:
         """The likelihood of a word; without a network where there is none to make."""
@@ -112,13 +133,13 @@ class _Builder:
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
         with torch.random.fork_rng([]) if network_of else contextlib.nullcontext():
-            counted: Likelihood = made("likelihood", kind, options, self._observed(None))
+            counted: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(None))
         counted.check(self.support)
         if network_of is None:
             return counted
         reads = [name for name in counted.given if name not in counted.beside]
         network = network_of(reads, counted.numbers)
-        full: Likelihood = made("likelihood", kind, options, self._observed(network))
+        full: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(network))
         return full
 
     def _auto(self, network_of: NetworkOf | None) -> Likelihood:
@@ -127,7 +148,7 @@ class _Builder:
 
         return likelihoods.auto(self.support, self.data.event, network)[0]
 
-    def _observed(self, network: nn.Module | None) -> dict[str, Any]:
+    def _likelihood_arguments(self, network: nn.Module | None) -> dict[str, Any]:
         """What a likelihood may ask for by name."""
         alone: Any = self._auto(None)
         known = {
@@ -141,22 +162,22 @@ class _Builder:
             known["image_shape"] = self.data.image_shape
         return known
 
-    def _given(self) -> Given:
+    def _blank_example(self) -> Given:
         """One blank example, to ask components by."""
         context = {name: value[:1].unsqueeze(0) for name, value in self.data.train.context.items()}
         return {"x": torch.zeros(1, 1, *self.data.event), **context}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        network = self._between(reads, numbers, self.recipe.widths)
+        network = self._make_network(reads, numbers, self.recipe.widths)
         if self.support.kind not in _RAW:
             return network
         event = () if self.support.kind == "grid" else self.data.event
         return networks.Standardised(network, event=event, classes=self.classes if any(self.classes) else ())
 
     def _decoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        return self._between(reads, numbers, tuple(reversed(self.recipe.widths)))
+        return self._make_network(reads, numbers, tuple(reversed(self.recipe.widths)))
 
-    def _between(self, reads: Sequence[str], numbers: int, widths: Sequence[int]) -> nn.Module:
+    def _make_network(self, reads: Sequence[str], numbers: int, widths: Sequence[int]) -> nn.Module:
         """The network from these names to these numbers, as an image where it is one."""
         first, *others = [self._size(name) for name in reads]
         if self._dense:
@@ -168,7 +189,7 @@ class _Builder:
                 return self._preset(encodes, numbers, parts, sum(others))
             ends = (image, numbers) if encodes else (first, image)
             at_hand = {"inputs": ends[0], "outputs": ends[1], "parts": parts, "context": sum(others)}
-        network: nn.Module = made("network", self.network, self.options, at_hand)
+        network: nn.Module = instance_of("network", self.network, self.options, at_hand)
         return network
 
     def _preset(self, encodes: bool, numbers: int, parts: int, context: int) -> nn.Module:
@@ -213,7 +234,7 @@ class _Builder:
         """A density cannot be compared with a probability: both factors of z are over classes, or neither."""
         (prior,), (posterior,) = vae.prior.values(), vae.posterior.values()
         with evaluating(vae):
-            p: Any = prior({name: value for name, value in self._given().items() if name in prior.given})
+            p: Any = prior({name: value for name, value in self._blank_example().items() if name in prior.given})
         over = [bool(p.support.is_discrete), posterior.classes > 1]
         if over[0] != over[1]:
             where = ["classes" if discrete else "real numbers" for discrete in over]

@@ -11,42 +11,46 @@ import torch
 from elbowroom.networks import MLP
 from elbowroom.numerics import InputError, derived_seed
 
-from .words import SETTINGS, Word, classes_of, made, split, takes
+from .words import SETTINGS, Word, classes_of, instance_of, split, takes
 
 __all__ = ["Recipe", "as_recipe", "goal", "plain"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A VAE of some data and its training, in words and numbers that go to YAML and back.
+    """What a model is and how it is trained, in words and numbers that can be written as YAML and read back.
 
-    A word is a kind, or a mapping with "kind" and options: {"kind": "normal", "scale": "shared"}; `known_words` lists
-    the kinds.
+    A word is a kind, or a mapping with "kind" and options, such as {"kind": "normal", "scale": "shared"}; `known_words`
+    lists the kinds.
 
     Parameters
     ----------
-    prior, posterior
-        Words for p(z) and q(z | x).
-    likelihood
+    prior : str or mapping, default "standard-normal"
+        A word for p(z).
+    posterior : str or mapping, default "diagonal-normal"
+        A word for q(z | x).
+    likelihood : str or mapping, default "auto"
         A word for p(x | z); "auto" takes what the support of the data asks for.
-    network
-        A word for encoder and decoder: "mlp", or one for images (C, H, W).
-    latents
-        Dimensions of z, or classes where prior and posterior are categorical; default 16.
-    widths
-        Hidden layers of the encoder and, turned round, of the decoder, of an "mlp"; default (256, 256).
-    seed
-        Of the weights, the shuffling and the noise of training.
-    objective
-        A word for what is minimised, its numbers among the options: {"kind": "elbo", "beta": 0.5}.
-    training
-        Settings of `fit`, such as epochs, batch_size, lr.
+    network : str or mapping, default "mlp"
+        A word for encoder and decoder; those other than "mlp" are for images (C, H, W).
+    latents : int, default 16
+        Dimensions of z, or classes where prior and posterior are categorical.
+    widths : sequence of int, default (256, 256)
+        Hidden layers of an "mlp" encoder; the decoder has them in reverse order.
+    seed : int, default 0
+        Of the weights, and of the shuffling and noise of training.
+    objective : str or mapping, default "elbo"
+        A word for what is minimised, with its numbers as options: {"kind": "elbo", "beta": 0.5}.
+    training : mapping, default {}
+        Settings of `fit`, such as epochs, batch_size and lr.
 
     Raises
     ------
     InputError
         For a word that is not known.
 
+    Examples
+    --------
     >>> Recipe(latents=2).where(beta=0.5, lr=1e-4).to_dict()["objective"]
     {'kind': 'elbo', 'beta': 0.5}
     """
@@ -74,10 +78,25 @@ class Recipe:
         object.__setattr__(self, "widths", tuple(self.widths))
 
     def where(self, **words: Any) -> "Recipe":
-        """The recipe with other words: its fields, options of its objective, or settings of training, by name.
+        """The same recipe with other words.
 
-        Raises InputError for a name that is none of these.
+        Parameters
+        ----------
+        **words : Any
+            Fields of the recipe, options of its objective, or settings of training, by name.
 
+        Returns
+        -------
+        Recipe
+            A new one.
+
+        Raises
+        ------
+        InputError
+            For a name that is none of these.
+
+        Examples
+        --------
         >>> Recipe().where(objective={"kind": "elbo", "warmup": 10}, beta=2.0).objective
         {'kind': 'elbo', 'warmup': 10, 'beta': 2.0}
         """
@@ -101,6 +120,8 @@ class Recipe:
     def trains_by(self, name: str) -> bool:
         """Whether the objective has an option of this name.
 
+        Examples
+        --------
         >>> Recipe().trains_by("beta"), Recipe().trains_by("lr")
         (True, False)
         """
@@ -117,10 +138,21 @@ def as_recipe(words: Recipe | Mapping[str, Any]) -> Recipe:
 
 
 def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
-    """The objective, or the procedure, that a recipe is trained by; what it learns itself begins by the recipe's seed.
+    """Make the objective, or the procedure, that a recipe is trained by.
 
-    A critic of z is an mlp of the recipe's widths.
+    Parameters
+    ----------
+    recipe : Recipe or mapping
+        A recipe, or the words in which it differs from the default one.
 
+    Returns
+    -------
+    Objective or Procedure
+        What `fit` takes. Where it has parameters of its own they are drawn by the recipe's seed; a critic of z is an
+        mlp of the recipe's widths.
+
+    Examples
+    --------
     >>> goal({"beta": 0.5}).beta
     tensor(0.5000)
     """
@@ -128,7 +160,7 @@ def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
     with torch.random.fork_rng([]):
         torch.manual_seed(derived_seed(recipe.seed, 1))
         critic = MLP([recipe.latents, *recipe.widths, 1])
-        return made("objective", *split("objective", recipe.objective), {"critic": critic})
+        return instance_of("objective", *split("objective", recipe.objective), {"critic": critic})
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from elbowroom import likelihoods, networks, objectives, posteriors, priors, pro
 from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import InputError
 
-__all__ = ["SETTINGS", "Word", "classes_of", "known_words", "label", "made", "shown", "split", "takes", "text"]
+__all__ = ["SETTINGS", "Word", "classes_of", "instance_of", "known_words", "label", "shown", "split", "takes", "text"]
 
 Word = str | Mapping[str, Any]
 """A kind, or a mapping with its "kind" and its options."""
@@ -33,14 +33,21 @@ def classes_of(part: str) -> dict[str, type]:
         "network": (networks,),
         "objective": (objectives, procedures),
     }
-    found = {kind: cls for room in rooms[part] for kind, cls in _described(room).items()}
+    found = {kind: cls for room in rooms[part] for kind, cls in _kinds_in(room).items()}
     others = {"network": {"network"}, "objective": {"phases", "objective"}}.get(part, set())  # made of what words make
     return {kind: cls for kind, cls in found.items() if not others & set(takes(cls))}
 
 
 def known_words() -> dict[str, list[str]]:
-    """The kinds that a recipe can name, by field.
+    """List the kinds that a recipe can name.
 
+    Returns
+    -------
+    dict of list
+        Field of the recipe → kinds.
+
+    Examples
+    --------
     >>> known_words()["network"]
     ['conv', 'mlp', 'residual', 'conv-2018']
     """
@@ -50,8 +57,29 @@ def known_words() -> dict[str, list[str]]:
 
 
 def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
-    """The kind that a word names, and its options. Raises InputError for a word that means nothing.
+    """Split a word into its kind and its options.
 
+    Parameters
+    ----------
+    part : str
+        Field of the recipe, such as "likelihood".
+    word : str or mapping
+        A kind, or a mapping with "kind" and options.
+
+    Returns
+    -------
+    kind : str
+        One of `known_words`.
+    options : dict
+        Empty where there are none.
+
+    Raises
+    ------
+    InputError
+        For a kind that is not known, or options that it cannot have.
+
+    Examples
+    --------
     >>> split("likelihood", {"kind": "normal", "scale": "shared"})
     ('normal', {'scale': 'shared'})
     """
@@ -69,11 +97,29 @@ def takes(cls: type) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(cls).parameters
 
 
-def made(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str, Any]) -> Any:
-    """The class of this kind, its arguments from the options and else from what is at hand, asked for by name.
+def instance_of(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str, Any]) -> Any:
+    """Make the component or objective that a word means.
 
-    An option that is itself a mapping with a "kind" is built first. Raises InputError for an option that it does not
-    have, and for an argument that nobody gave.
+    Parameters
+    ----------
+    part : str
+        Field of the recipe, such as "likelihood".
+    kind : str
+        One of `known_words`.
+    options : mapping
+        Arguments by name; one that is itself a mapping with a "kind" is built first.
+    at_hand : mapping
+        Other arguments that the class may ask for by name, as an event or a network.
+
+    Returns
+    -------
+    Any
+        An instance of the class.
+
+    Raises
+    ------
+    InputError
+        For an option that the class does not have, and for an argument that is not given.
     """
     cls = classes_of(part)[kind]
     parameters = takes(cls)
@@ -95,6 +141,8 @@ def made(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str,
 def text(value: Any) -> str:
     """A value of a word as a person would write it.
 
+    Examples
+    --------
     >>> text(0.30), text((64, 64)), text({"kind": "normal", "scale": "shared"}), text(1_234_567)
     ('0.3', '64–64', 'normal (scale shared)', '1234567')
     """
@@ -115,14 +163,26 @@ def shown(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def label(settings: Mapping[str, Any]) -> str:
-    """A name for a run by the words in which it differs from others.
+    """Name a run by the words in which it differs from the others of a sweep.
 
+    Parameters
+    ----------
+    settings : mapping
+        Word → value.
+
+    Returns
+    -------
+    str
+        β stands for beta and d for latents.
+
+    Examples
+    --------
     >>> label({"latents": 8, "beta": 1.0}), label({"prior": "mixture"})
     ('d = 8, β = 1', 'prior = mixture')
     """
     return ", ".join(f"{name} = {value}" for name, value in shown(settings).items())
 
 
-def _described(room: ModuleType) -> dict[str, type]:
+def _kinds_in(room: ModuleType) -> dict[str, type]:
     found = (getattr(room, name) for name in room.__all__)
     return {vars(one)["kind"]: one for one in found if isinstance(one, type) and "kind" in vars(one)}

@@ -1,4 +1,4 @@
-"""Evidence of a trained run by its folder: any estimator, resumable, recorded in the run's evidence.json."""
+"""Evidence of a trained run by its folder: any estimator, resumable, kept in the run's evidence.json."""
 
 import hashlib
 from collections.abc import Mapping
@@ -39,36 +39,36 @@ def measure_run(
     progress: bool = True,
     **settings: Any,
 ) -> tuple[Estimate, ...]:
-    """Estimates by a registered estimator, of a run's kept model on a part of its data; added to its evidence.json.
+    """Estimate log p(x) of a trained run on a part of its data, and keep the result in the run's evidence.json.
 
     Parameters
     ----------
     run : str or Path
-        A run folder, or a study's (then its chosen model).
+        A run folder, or a study's folder (then the run of its chosen model).
     estimator : str, default "iwae"
-        A key of `evidence.ESTIMATORS`. "bdmc" gives two Estimates, the bounds on as many examples that the model
-        draws; curves give one or more for each of their points.
-    part : str, default "test"
-        "train", "validation" or "test".
+        A key of `er.evidence.ESTIMATORS`. "bdmc" gives two estimates, the bounds on as many examples that the model
+        itself draws; curves give one or more for each of their points.
+    part : {"test", "train", "validation"}, default "test"
+        The part of the data.
     points : int, optional
-        How many examples, drawn so that fewer are among more; all by default.
+        How many examples of it, drawn so that fewer are among more; by default all.
     source : Any, optional
-        The data, where their name does not find them.
+        The data as `load_data` takes or returns them, where the run's recipe does not find them.
     seed : int, default 0
-        Keys all noise.
+        Keys all noise, by (seed, example).
     memory : int or str, default "1 GiB"
-        A bound on what one pass holds.
+        Bytes, or words for them: what one pass may hold. It changes no number beyond rounding.
     resume : bool, default False
-        Go on where a measurement with the same settings was interrupted; the numbers are those of one that was not.
+        Continue a measurement with the same settings that was interrupted; the numbers are those of one that was not.
     progress : bool, default True
-        Whether a bar or lines on standard error say how far it is.
-    **settings
-        Some of the estimator's settings.
+        Whether standard error shows how far it is.
+    **settings : Any
+        Settings of the estimator, such as draws=5000.
 
     Returns
     -------
     tuple of Estimate
-        Values stand by ascending index.
+        In nats, examples by ascending index.
 
     Raises
     ------
@@ -76,6 +76,18 @@ def measure_run(
         For settings that mean nothing, and where these are not the data of the run.
     CapabilityError
         Where the estimator cannot measure the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = er.fit(vae, digits, epochs=1, run=folder + "/run", progress=False)
+    ...     (found,) = measure_run(folder + "/run", points=10, draws=5, progress=False)
+    >>> found.estimator, found.quantity, len(found)
+    ('IWAE-5', 'log p(x)', 10)
     """
     entry = registered(estimator)
     settings = _settings(estimator, entry, settings)
@@ -106,12 +118,46 @@ def measure_run(
 
 
 def evidence_file(run: str | Path) -> Path:
-    """Where `measure_run` writes."""
+    """Where `measure_run` keeps the estimates of a run.
+
+    Parameters
+    ----------
+    run : str or Path
+        A run folder, or a study's folder.
+
+    Returns
+    -------
+    Path
+        Its evidence.json.
+
+    Examples
+    --------
+    >>> evidence_file("runs/digits").as_posix()
+    'runs/digits/evidence.json'
+    """
     return run_folder(Path(run)) / "evidence.json"
 
 
 def shuffled(examples: Examples, points: int | None = None) -> Examples:
-    """Examples in an order that tells nothing; the first `points` of them. Raises InputError where there are fewer."""
+    """Examples in a random order that is always the same.
+
+    Parameters
+    ----------
+    examples : Examples
+        A part of a data set.
+    points : int, optional
+        How many of them, from the first on; by default all.
+
+    Returns
+    -------
+    Examples
+        So many.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer.
+    """
     n = len(examples)
     if points is not None and not 1 <= points <= n:
         raise InputError(f"points must be 1 to {n:,}, as many as there are examples; got {points}.")

@@ -16,9 +16,38 @@ __all__ = ["read_run"]
 
 
 def read_run(path: str | Path, *, modules: Mapping[str, torch.nn.Module] | None = None) -> tuple[VAE, History]:
-    """The kept model and the history of a finished run folder.
+    """Read the trained model and the history of a finished run folder.
 
-    Raises InputError where the folder is none, of another version, or the run was not finished.
+    Parameters
+    ----------
+    path : str or Path
+        The folder, as `fit(..., run=...)` wrote it.
+    modules : mapping of str to Module, optional
+        The user's own networks by name, as for `load_model`.
+
+    Returns
+    -------
+    vae : VAE
+        The model at the chosen epoch, in evaluation mode.
+    history : History
+        Rows per epoch, the epoch kept, and notes.
+
+    Raises
+    ------
+    InputError
+        Where the folder holds no run, one of another version, or one that was not finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = er.fit(vae, digits, epochs=1, run=folder + "/run", progress=False)
+    ...     again, history = read_run(folder + "/run")
+    >>> again.latents, len(history.rows)
+    (2, 1)
     """
     path = Path(path)
     read_recipe(path)

@@ -18,7 +18,45 @@ __all__ = ["sample_run"]
 def sample_run(
     run: str | Path, out: str | Path, *, n: int = 64, mode: Any = "ancestral", offset: float = 0.0, seed: int = 0
 ) -> Path:
-    """Draws from a run's kept model, written to a .npy file or, for images, a .png sheet; returns the path."""
+    """Draw x from a trained run and write it to a file.
+
+    Parameters
+    ----------
+    run : str or Path
+        A run folder, or a study's folder (then the run of its chosen model).
+    out : str or Path
+        A .npy file, [n, *event] on the user's scale; or, of images, a .png with all of them on one sheet.
+    n : int, default 64
+        How many.
+    mode : {"ancestral", "mean", "offset"}, default "ancestral"
+        As for `VAE.sample`: only "ancestral" draws x as the model says.
+    offset : float, default 0.0
+        Standard deviations of p(x | z) that "offset" adds to its mean.
+    seed : int, default 0
+        Of z and of x.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        For another ending, a .png of what are no images, or a model that reads a context.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = er.fit(vae, digits, epochs=1, run=folder + "/run", progress=False)
+    ...     x = np.load(sample_run(folder + "/run", folder + "/x.npy", n=4))
+    >>> x.shape
+    (4, 64)
+    """
     out = Path(out)
     if out.suffix not in (".npy", ".png"):
         raise InputError(f"Samples are written to .npy or .png; got {out}.")

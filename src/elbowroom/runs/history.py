@@ -8,19 +8,19 @@ __all__ = ["History"]
 
 @dataclass
 class History:
-    """Rows per epoch (nats per example), the epoch whose parameters were kept, and what a person should know.
+    """What happened in training, epoch by epoch, in nats per example, and which epoch was kept.
 
-    Attributes
+    Parameters
     ----------
-    rows : list of dict
-        {"epoch", "step", "seconds", "train": {...}, "validation": {...}}, where train and validation hold "objective"
-        (what is minimised), "rate", "distortion" and what the objective logs, as "beta" of `Elbo`; phases of a
-        procedure after the first have their name before theirs, as in "sleep.objective".
-    best_epoch : int
+    rows : list of dict, default []
+        {"epoch", "step", "seconds", "train": {...}, "validation": {...}}; train and validation hold "objective" (what
+        is minimised), "rate", "distortion" and what the objective logs, as "beta" of `Elbo`. Phases of a procedure
+        after the first have their name before theirs, as in "sleep.objective".
+    best_epoch : int, default 0
         The epoch whose parameters were kept; 0 before there is one.
-    selected_by : {"objective", "calibrated", "last"}
+    selected_by : {"objective", "calibrated", "last"}, default "objective"
         How it was chosen.
-    notes : list of str
+    notes : list of str, default []
         What a person should know.
     """
 
@@ -30,7 +30,26 @@ class History:
     notes: list[str] = field(default_factory=list)
 
     def column(self, part: str, name: str) -> list[float]:
-        """One number over the epochs, as in column("validation", "rate")."""
+        """One number over the epochs.
+
+        Parameters
+        ----------
+        part : {"train", "validation"}
+            Of the row.
+        name : str
+            Such as "rate".
+
+        Returns
+        -------
+        list of float
+            One per epoch.
+
+        Examples
+        --------
+        >>> rows = [{"validation": {"rate": 3.0}}, {"validation": {"rate": 4.0}}]
+        >>> History(rows).column("validation", "rate")
+        [3.0, 4.0]
+        """
         return [row[part][name] for row in self.rows]
 
     @property

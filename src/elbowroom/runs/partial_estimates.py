@@ -19,9 +19,14 @@ __all__ = ["Partial", "joined", "estimate_in_groups"]
 
 
 class Partial:
-    """A file of JSON lines: what is measured, with which settings, and the estimates of every finished group.
+    """A file of JSON lines: what is measured with which settings, and the estimates of every finished group.
 
-    settings: plain values that the numbers depend on, those of the model and the data among them.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    settings : mapping
+        Plain values that the numbers depend on, those of the model and the data among them.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -79,11 +84,32 @@ def estimate_in_groups(
     title: str = "evidence",
     progress: bool = False,
 ) -> tuple[Estimate, ...]:
-    """What `measure` gives for all examples, about `size` at a time; groups of an interrupted run are taken over.
+    """Measure all examples in groups, and keep each group's estimates on the disk as soon as they are done.
 
-    Groups are the same however often a run is interrupted, and so are the numbers. The running mean of the last
-    estimate is shown with its error. The partial record stays until its owner has written the whole one. A
-    KeyboardInterrupt comes back with words that say how to go on.
+    Groups are the same however often a measurement is interrupted, and so are the numbers. A KeyboardInterrupt is
+    raised again with words that say how to go on. The file stays until its owner has written the whole result.
+
+    Parameters
+    ----------
+    measure : callable
+        Examples → tuple of Estimate.
+    examples : Examples
+        All of them.
+    size : int
+        About how many are measured at a time.
+    partial : Partial
+        The file.
+    resume : bool, default False
+        Whether finished groups are read from the file.
+    title : str, default "evidence"
+        What the bar is called.
+    progress : bool, default False
+        Whether standard error shows how far it is, and the running mean of the last estimate with its error.
+
+    Returns
+    -------
+    tuple of Estimate
+        What `measure` gives, for all examples.
     """
     groups = partial.read(resume)
     done = sum(len(group[-1]) for group in groups)
@@ -96,7 +122,7 @@ def estimate_in_groups(
                 running = joined([group[-1] for group in groups])
                 bar.advance(len(groups[-1][-1]), **{running.quantity: running.mean, "±": running.se_total})
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_interrupted(groups, len(examples), partial.path)) from None
+            raise KeyboardInterrupt(_words_on_interruption(groups, len(examples), partial.path)) from None
     return tuple(joined(column) for column in zip(*groups, strict=True))
 
 
@@ -124,7 +150,7 @@ def _edges(total: int, size: int) -> list[int]:
     return [total * group // groups for group in range(groups + 1)]
 
 
-def _interrupted(groups: Sequence[Sequence[Estimate]], total: int, path: Path) -> str:
+def _words_on_interruption(groups: Sequence[Sequence[Estimate]], total: int, path: Path) -> str:
     if not groups:
         return "interrupted before the first examples were measured, so nothing is kept: the same command begins again."
     done = sum(len(group[-1]) for group in groups)

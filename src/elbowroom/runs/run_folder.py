@@ -26,7 +26,29 @@ _READ = (1, 2)
 
 @dataclass
 class Checkpoint:
-    """Where a run stands after an epoch: everything that its continuation depends on."""
+    """Where a run stands after an epoch: everything that its continuation depends on.
+
+    Parameters
+    ----------
+    epoch : int
+        Epochs done.
+    step : int
+        Optimizer steps done.
+    seconds : float
+        Time spent training and validating.
+    best_value : float
+        Of the epochs so far, the lowest value by which they are chosen.
+    history : dict
+        The fields of the History.
+    state : dict of Tensor
+        Parameters and buffers of the model and its objectives.
+    best_state : dict of Tensor
+        The same at the best epoch so far.
+    optimizer : dict of Tensor
+        Moments and step counts.
+    generator : Tensor
+        State of the generator of shuffling and noise.
+    """
 
     epoch: int
     step: int
@@ -50,9 +72,24 @@ class RunFolder:
         self.path = path
 
     def open(self, recipe: Mapping[str, Any], resume: bool) -> Checkpoint | None:
-        """Begin a run (writes the recipe first), or give the checkpoint to continue from.
+        """Begin a run, or find the checkpoint to continue from.
 
-        Raises InputError where the folder holds a run and `resume` was not said, or holds another run.
+        Parameters
+        ----------
+        recipe : mapping
+            Plain values that make the run what it is; written first where the run is begun.
+        resume : bool
+            Whether a run in the folder is continued.
+
+        Returns
+        -------
+        Checkpoint or None
+            None where there is none yet.
+
+        Raises
+        ------
+        InputError
+            Where the folder holds a run and `resume` was not given, or holds another run.
         """
         kept = self.path / "recipe.yaml"
         if not kept.exists():

@@ -16,7 +16,17 @@ _FIELDS = [field.name for field in dataclasses.fields(Estimate)]
 
 
 class KeptEstimate(NamedTuple):
-    """An estimate as evidence.json holds it: the part of the data that it is of, and the settings behind it."""
+    """An estimate as evidence.json holds it.
+
+    Parameters
+    ----------
+    part : str
+        The part of the data that it is of; "simulated" where the model drew the examples.
+    estimate : Estimate
+        The numbers.
+    settings : mapping
+        The estimator's settings, and the seed.
+    """
 
     part: str
     estimate: Estimate
@@ -26,9 +36,20 @@ class KeptEstimate(NamedTuple):
 def keep_estimates(
     path: Path, part: str, estimates: Sequence[Estimate], settings: Mapping[str, Any] | None = None
 ) -> None:
-    """Add estimates to the file, each in the place of one by the same estimator of the same part.
+    """Add estimates to an evidence.json; each replaces one by the same estimator of the same part.
 
     Besides what makes an Estimate again, a row says its mean, both errors (None where unknown) and its warnings.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    part : str
+        The part of the data.
+    estimates : sequence of Estimate
+        What is added.
+    settings : mapping, optional
+        Plain values: the estimator's settings.
     """
     rows = [_row(part, estimate, settings or {}) for estimate in estimates]
     new = {_key(row) for row in rows}
@@ -48,7 +69,7 @@ def read_estimates(path: Path) -> list[KeptEstimate]:
             for row in _read(path)
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged_file_error(path, error) from error
 
 
 def _row(part: str, estimate: Estimate, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,11 +94,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged_file_error(path, error) from error
     if not isinstance(rows, list):
-        raise _damaged(path, "it holds no list")
+        raise _damaged_file_error(path, "it holds no list")
     return rows
 
 
-def _damaged(path: Path, why: object) -> InputError:
+def _damaged_file_error(path: Path, why: object) -> InputError:
     return InputError(f"{path} is damaged ({why}): delete it and measure again.")

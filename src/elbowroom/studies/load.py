@@ -50,7 +50,7 @@ def load(data: Dataset) -> DataRecord:
     DataRecord
         The record of the stage.
     """
-    known = data.record()
+    known = data.summary()
     return DataRecord(
         name=data.name,
         source=str(data.source),

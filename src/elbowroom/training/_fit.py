@@ -43,41 +43,53 @@ def fit(
     precision: str = "32-true",
     progress: bool = True,
 ) -> History:
-    """Train `vae` in place on data.train; it ends with the parameters of the epoch that validation chose.
+    """Train a VAE on data.train, and keep the parameters of the epoch that is best on data.validation.
+
+    `vae` is changed in place and ends in evaluation mode, with the parameters of the epoch kept.
 
     Parameters
     ----------
     vae : VAE
         The model.
     data : Dataset
-        As `er.load_data` gives it.
-    objective : Objective or Procedure, default Elbo()
-        What is minimised, or who is updated when. What it learns or moves itself ends at the chosen epoch too.
+        As `er.load_data` returns it.
+    objective : Objective or Procedure, optional
+        What is minimised, from `er.objectives`, or a procedure of several phases, from `er.procedures`; by default the
+        negative ELBO, `Elbo()`. Parameters and buffers of its own end at the kept epoch too.
     epochs : int, default 100
         Passes over the training data.
     batch_size : int, default 100
-        Examples per update.
-    lr, lr_final, betas : float, float or None, (float, float), default 1e-3, None, (0.9, 0.999)
-        Of fused Adam, for phases without settings of their own; the learning rate falls to lr_final by the same factor
-        every epoch, or stays.
-    clip : float or None, default None
-        Largest norm of the gradient of a step.
-    patience : int or None, default None
-        Epochs without a better validation value before training stops.
+        Examples per step of the optimizer.
+    lr : float, default 1e-3
+        Learning rate of Adam, whose settings (the next three too) are for phases without their own.
+    lr_final : float, optional
+        Learning rate of the last epoch; it falls by the same factor every epoch. By default it stays.
+    betas : tuple of float, default (0.9, 0.999)
+        Decay rates of Adam's two moments.
+    clip : float, optional
+        Largest norm of the gradient of a step; by default there is none.
+    patience : int, optional
+        Epochs without a better validation value after which training stops; by default it does not.
     select : {"objective", "calibrated", "last"}, default "objective"
-        "objective" keeps an epoch by the validation value of what is trained, after its schedule (each objective says
-        which); "calibrated" by the bound at the best noise scale (a Normal likelihood with a fixed scale), the scale
-        taken from the training data; "last" keeps the last.
+        What the kept epoch is chosen by: "objective" by the objective on validation, of epochs after its schedule (such
+        as the warm-up of β); "calibrated", for a Normal likelihood with a fixed scale, by the negative ELBO on
+        validation at the scale that fits the training data best; "last" keeps the last epoch.
     seed : int, default 0
-        Of shuffling and noise; the same seed gives the same bits on the same machine.
-    run : str, Path or None, default None
-        A folder for recipe, history, checkpoint and the kept model.
+        Of shuffling and noise; the same seed gives the same bits on the same machine. Weights are drawn earlier, where
+        the model is made.
+    run : str or Path, optional
+        A folder for recipe, history, checkpoint and the trained model, read by `er.runs.read_run`; by default nothing
+        is written.
     resume : bool, default False
-        Continue the run in the folder, bit for bit.
-    device, processes, precision : str, int, str, default "cpu", 1, "32-true"
-        Through Lightning Fabric, which is not even loaded for one process on the CPU.
+        Continue the interrupted run in that folder; the result is that of a run without interruption, bit for bit.
+    device : str, default "cpu"
+        Such as "cuda", as Lightning Fabric names it; the model comes back on the CPU.
+    processes : int, default 1
+        How many share each batch.
+    precision : str, default "32-true"
+        Such as "bf16-mixed", as Lightning Fabric names it.
     progress : bool, default True
-        Show how far it is.
+        Whether standard error shows how far it is.
 
     Returns
     -------
@@ -87,8 +99,11 @@ def fit(
     Raises
     ------
     InputError
-        Where data, model, objective and settings do not fit together, or no epoch has a finite value.
+        Where data, model, objective and settings do not fit together, which is found before training, or no epoch has a
+        finite validation value.
 
+    Examples
+    --------
     >>> import elbowroom as er
     >>> digits = er.load_data("digits")
     >>> vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(er.networks.MLP([64, 4]), 2),
@@ -127,33 +142,62 @@ def fit_stacked(
     resume: bool = False,
     progress: bool = True,
 ) -> list[History]:
-    """Train several models as one; each ends as `fit` with the same arguments would leave it.
+    """Train several models at once; each ends as `fit` with the same settings would leave it.
 
-    Members that are alike but for their numbers (parameters, β) are stacked; those that are not, or that cannot be,
-    are trained one by one, and `training.why_alone` says why.
+    Models that differ in numbers only (parameters, β) are stacked and trained as one, which is faster; the others are
+    trained one by one, and `training.why_alone` says why.
 
     Parameters
     ----------
     vaes : sequence of VAE
-        The members.
+        The models.
     data : Dataset
         For all of them.
     objectives : sequence of Objective or Procedure
-        One per member.
-    runs : sequence of str or Path, or None, default None
-        A run folder per member.
-    epochs, batch_size, lr, lr_final, betas, clip, patience, select, seed, resume, progress
-        As for `fit`.
+        One for each model.
+    epochs : int, default 100
+        Passes over the training data.
+    batch_size : int, default 100
+        Examples per step of the optimizer.
+    lr : float, default 1e-3
+        Learning rate of Adam.
+    lr_final : float, optional
+        Learning rate of the last epoch; by default that of the first.
+    betas : tuple of float, default (0.9, 0.999)
+        Decay rates of Adam's two moments.
+    clip : float, optional
+        Largest norm of a model's gradient; by default there is none.
+    patience : int, optional
+        Epochs without a better validation value after which a model stops; by default it does not.
+    select : {"objective", "calibrated", "last"}, default "objective"
+        What the kept epoch of each model is chosen by, as for `fit`.
+    seed : int, default 0
+        Of shuffling and noise, which the models share.
+    runs : sequence of str or Path, optional
+        A run folder for each model; by default nothing is written.
+    resume : bool, default False
+        Continue the interrupted runs in these folders.
+    progress : bool, default True
+        Whether standard error shows how far it is.
 
     Returns
     -------
     list of History
-        One per member.
+        One for each model.
 
     Raises
     ------
     InputError
         As `fit` does, or where the sequences differ in length.
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vaes = [er.models.build({"latents": 2, "widths": [8], "seed": seed}, digits) for seed in (0, 1)]
+    >>> goals = [er.objectives.Elbo(beta) for beta in (0.5, 1.0)]
+    >>> [history.best_epoch for history in fit_stacked(vaes, digits, goals, epochs=1, progress=False)]
+    [1, 1]
     """
     folders = [None] * len(vaes) if runs is None else list(runs)
     if not vaes or not len(vaes) == len(objectives) == len(folders):

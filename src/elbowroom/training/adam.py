@@ -14,9 +14,23 @@ __all__ = ["Adam"]
 
 @dataclass(frozen=True)
 class Adam:
-    """Settings of the optimizer. clip: largest norm of a model's gradient; None does not clip.
+    """Settings of the optimizer.
 
-    lr_final: where the learning rate ends, falling by the same factor every epoch; None keeps it.
+    Parameters
+    ----------
+    lr : float, default 1e-3
+        Learning rate.
+    lr_final : float, optional
+        Where it ends, falling by the same factor every epoch; by default it stays.
+    betas : tuple of float, default (0.9, 0.999)
+        Decay rates of the two moments.
+    clip : float, optional
+        Largest norm of a model's gradient; by default there is none.
+
+    Raises
+    ------
+    InputError
+        For numbers outside their ranges.
     """
 
     lr: float = 1e-3

@@ -24,7 +24,22 @@ _LOGGED = ("objective", "rate", "distortion", "elbo")
 
 
 def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> None:
-    """Raise InputError where these cannot be trained."""
+    """Refuse, before anything is written, what cannot be trained.
+
+    Parameters
+    ----------
+    steps : sequence of TrainingStep
+        Models and procedures.
+    data : Dataset
+        What they are trained on.
+    settings : Settings
+        What the loop does.
+
+    Raises
+    ------
+    InputError
+        In one sentence.
+    """
     if not isinstance(data, Dataset):
         raise InputError(f"fit takes a Dataset, not a {type(data).__name__}: make one with er.load_data(...).")
     for part in ("train", "validation"):
@@ -104,7 +119,26 @@ def _check_parts(step: TrainingStep) -> None:
 
 
 def two_examples(step: TrainingStep, data: Dataset, draws: int, seed: int) -> tuple[Batch, Noise]:
-    """The first two training examples and their noise, to try things on."""
+    """The first two training examples and their noise, to try things on.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        Model and procedure.
+    data : Dataset
+        What it is trained on.
+    draws : int
+        Of z, per example.
+    seed : int
+        Keys the noise.
+
+    Returns
+    -------
+    batch : Batch
+        Two examples.
+    noise : dict of Tensor
+        Theirs.
+    """
     vae, few = step.vae, data.train[:2]
     split = Split(few, vae.context_names, vae.device, vae.dtype)
     return split.batch(torch.arange(len(split), device=vae.device)), step.keyed_noise(draws, few.index, seed)

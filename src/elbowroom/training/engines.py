@@ -16,9 +16,9 @@ from elbowroom.procedures import Phase
 from .adam import Adam
 from .training_step import TrainingStep
 
-__all__ = ["Adam", "Alone", "Engine", "Logged", "Stacked"]
+__all__ = ["Adam", "Alone", "Engine", "Tensors", "Stacked"]
 
-Logged = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -27,22 +27,31 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 class Moves:
     """What one phase moves: parameters by name, and their optimizer."""
 
-    parameters: Logged
+    parameters: Tensors
     adam: Adam
     optimizer: torch.optim.Optimizer
 
 
 class Engine:
-    """Updates one or more members; what it logs has a leading dimension of members, or none where there is one.
+    """Updates one model or several; what it logs has a leading dimension of members, or none where there is one.
 
     A subclass makes one step of one phase (`move`), evaluates one, and knows where its tensors are; the order of the
     steps is the procedure's.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        The step, or one like those that are stacked.
+    adam : Adam
+        Settings of the optimizer, for phases without their own.
+    parameters : mapping of str to dict
+        Phase → the parameters that it moves, by name.
     """
 
     members: int
-    buffers: Logged
+    buffers: Tensors
 
-    def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Logged]) -> None:
+    def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Tensors]) -> None:
         self.step, self.names = step, _first_names(step)
         self.moves: dict[str, Moves] = {}
         for name, phase in step.procedure.items():
@@ -55,17 +64,17 @@ class Engine:
             for group in moves.optimizer.param_groups:
                 group["lr"] = moves.adam.rate_at(epoch, epochs)
 
-    def update(self, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
+    def update(self, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One update as the procedure orders it; batch means before each of its steps, [members] each."""
         return self.step.procedure.update(self, batch, noise, clock)
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step of a phase; the batch means before it, [members] each."""
         raise NotImplementedError
 
-    def evaluate(self, batch: Batch, noise: Noise) -> Logged:
+    def evaluate(self, batch: Batch, noise: Noise) -> Tensors:
         """Batch means of all phases after their schedules, in evaluation mode without gradient, [members] each."""
-        logged: Logged = {}
+        logged: Tensors = {}
         self.step.eval()
         with torch.no_grad():
             for phase in self.moves:
@@ -73,7 +82,7 @@ class Engine:
         self.step.train()
         return logged
 
-    def summed(self, totals: Logged) -> Logged:
+    def summed(self, totals: Tensors) -> Tensors:
         """Sums over all processes: these, where there is one."""
         return totals
 
@@ -82,13 +91,13 @@ class Engine:
         for name, value in moved.items():
             self.buffers[self.names[self.step.prefix(phase, "objective") + name]].copy_(value.detach())
 
-    def state(self, member: int) -> Logged:
+    def state(self, member: int) -> Tensors:
         """Copies of parameters and buffers of the member's model and objectives, by name."""
         raise NotImplementedError
 
-    def optimizer_state(self, member: int) -> Logged:
+    def optimizer_state(self, member: int) -> Tensors:
         """Copies of the member's moments: "PHASE.exp_avg.NAME", "PHASE.exp_avg_sq.NAME", "PHASE.step"."""
-        found: Logged = {}
+        found: Tensors = {}
         for phase, moves in self.moves.items():
             for name, parameter in moves.parameters.items():
                 state = moves.optimizer.state.get(parameter)
@@ -97,7 +106,7 @@ class Engine:
                     found[f"{phase}.step.{name}"] = state["step"].detach().cpu().clone()
         return found
 
-    def restore(self, states: Sequence[Logged], optimizers: Sequence[Logged]) -> None:
+    def restore(self, states: Sequence[Tensors], optimizers: Sequence[Tensors]) -> None:
         """Continue from states that `state` and `optimizer_state` gave, one of each per member."""
         self._load(states)
         for phase, moves in self.moves.items():
@@ -107,10 +116,10 @@ class Engine:
                     state["step"] = optimizers[0][f"{phase}.step.{name}"]
                     moves.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in state.items()}
 
-    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         raise NotImplementedError
 
-    def _load(self, states: Sequence[Logged]) -> None:
+    def _load(self, states: Sequence[Tensors]) -> None:
         raise NotImplementedError
 
     def _one(self, tensor: Tensor, member: int) -> Tensor:
@@ -123,7 +132,15 @@ class Engine:
 
 
 class Alone(Engine):
-    """One model, a plain loop."""
+    """One model, trained by a plain loop.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        Model and procedure.
+    adam : Adam
+        Settings of the optimizer.
+    """
 
     members = 1
 
@@ -131,7 +148,7 @@ class Alone(Engine):
         super().__init__(step, adam, {name: dict(step.moved_by(name)) for name in step.procedure.phases})
         self.buffers = dict(step.named_buffers())
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step."""
         moves, loss = self.moves[phase], self.step(batch, noise, clock, phase)
         parameters = list(moves.parameters.values())
@@ -144,19 +161,27 @@ class Alone(Engine):
         self.write(phase, loss.moved)
         return dict(loss.logged)
 
-    def state(self, member: int) -> Logged:
+    def state(self, member: int) -> Tensors:
         """Copies of the step's parameters and buffers."""
         return {name: value.detach().cpu().clone() for name, value in self.step.state_dict().items()}
 
-    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         return {name: value[None] for name, value in self.step(batch, noise, clock, phase).logged.items()}
 
-    def _load(self, states: Sequence[Logged]) -> None:
+    def _load(self, states: Sequence[Tensors]) -> None:
         self.step.load_state_dict(states[0])
 
 
 class Stacked(Engine):
-    """Many models of one structure, trained as one by `vmap`: each gets the noise, and the bits, it would get alone."""
+    """Many models of one structure, trained as one by `vmap`: each gets the noise, and the bits, it would get alone.
+
+    Parameters
+    ----------
+    steps : sequence of TrainingStep
+        Alike but for their numbers.
+    adam : Adam
+        Settings of the optimizer.
+    """
 
     def __init__(self, steps: Sequence[TrainingStep], adam: Adam) -> None:
         self.members = len(steps)
@@ -178,37 +203,37 @@ class Stacked(Engine):
         }
 
     def _loss(
-        self, phase: str, learned: Logged, fixed: Logged, buffers: Logged, batch: Batch, noise: Noise, clock: Tensor
-    ) -> tuple[Tensor, tuple[Logged, Logged]]:
+        self, phase: str, learned: Tensors, fixed: Tensors, buffers: Tensors, batch: Batch, noise: Noise, clock: Tensor
+    ) -> tuple[Tensor, tuple[Tensors, Tensors]]:
         values = {**learned, **fixed, **buffers}
         placed = {name: values[self.names[name]] for name in self.places}
         loss: Loss = functional_call(self.step, placed, (batch, noise, clock, phase), tie_weights=False)
         return loss.total, (dict(loss.logged), dict(loss.moved))
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step of every member."""
         moves = self.moves[phase]
         fixed = {name: p for name, p in self.parameters.items() if name not in moves.parameters}
         results = self._gradients[phase](moves.parameters, fixed, self.buffers, batch, noise, clock)
         gradients, (_, (logged, moved)) = results
         if moves.adam.clip is not None:
-            gradients = _clipped(gradients, moves.adam.clip)
+            gradients = _clip(gradients, moves.adam.clip)
         for name, parameter in moves.parameters.items():
             parameter.grad = gradients[name].contiguous()  # fused Adam reads memory in the parameter's own order
         moves.optimizer.step()
         self.write(phase, moved)
         return logged
 
-    def state(self, member: int) -> Logged:
+    def state(self, member: int) -> Tensors:
         """Copies of one member's parameters and buffers, under the names they have alone."""
         everything = {**self.parameters, **self.buffers}
         return {name: self._one(everything[self.names[name]], member) for name in self.step.state_dict()}
 
-    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
-        logged: Logged = self._losses[phase](self.parameters, {}, self.buffers, batch, noise, clock)[1][0]
+    def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
+        logged: Tensors = self._losses[phase](self.parameters, {}, self.buffers, batch, noise, clock)[1][0]
         return logged
 
-    def _load(self, states: Sequence[Logged]) -> None:
+    def _load(self, states: Sequence[Tensors]) -> None:
         everything = {**self.parameters, **self.buffers}
         with torch.no_grad():
             for name in states[0]:
@@ -234,7 +259,7 @@ def _first_names(step: TrainingStep) -> dict[str, str]:
     return {name: first.setdefault(id(tensor), name) for name, tensor in every}
 
 
-def _clipped(gradients: Logged, most: float) -> Logged:
+def _clip(gradients: Tensors, most: float) -> Tensors:
     """Each member's gradient scaled to norm `most` where it is longer."""
     squares = torch.stack([g.reshape(len(g), -1).square().sum(1) for g in gradients.values()])
     factor = (most / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)

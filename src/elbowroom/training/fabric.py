@@ -18,10 +18,30 @@ __all__ = ["train_with_fabric"]
 def train_with_fabric(
     plan: TrainingPlan, run: str | Path | None, resume: bool, device: str, processes: int, precision: str
 ) -> History:
-    """Train the plan's one model on `device`, split over `processes`; it comes back on the CPU.
+    """Train one model on a device, or split over processes, through Lightning Fabric; it comes back on the CPU.
 
     With several processes each works on its share of every batch, gradients are averaged, and the script that calls
     this needs the usual `if __name__ == "__main__":` guard.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Of one model.
+    run : str, Path or None
+        The run folder.
+    resume : bool
+        Whether the run in it is continued.
+    device : str
+        As Fabric names it.
+    processes : int
+        How many share each batch.
+    precision : str
+        As Fabric names it.
+
+    Returns
+    -------
+    History
+        As `fit` returns it.
     """
     from lightning_fabric import Fabric
 

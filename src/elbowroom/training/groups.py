@@ -24,8 +24,20 @@ __all__ = ["groups", "reason_alone", "why_alone"]
 def groups(steps: Sequence[nn.Module], reason: Callable[[Any], str | None] = lambda step: None) -> list[list[int]]:
     """Positions of the steps, those together that differ in nothing but the values of parameters and buffers.
 
-    Those for which `reason` has one stand alone.
+    Parameters
+    ----------
+    steps : sequence of Module
+        The steps.
+    reason : callable, default none
+        Step → why it must stand alone, or None.
 
+    Returns
+    -------
+    list of list of int
+        Positions, group by group.
+
+    Examples
+    --------
     >>> lone = lambda step: "running statistics" if isinstance(step, nn.BatchNorm1d) else None
     >>> groups([nn.Linear(2, 2), nn.Linear(2, 3), nn.Linear(2, 2), nn.BatchNorm1d(2), nn.BatchNorm1d(2)], lone)
     [[0, 2], [1], [3], [4]]
@@ -45,7 +57,7 @@ def groups(steps: Sequence[nn.Module], reason: Callable[[Any], str | None] = lam
 
 
 def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str | None:
-    """Why models like this one are trained one by one in `fit_stacked`, in a sentence; None where they are stacked.
+    """Say why models like this one are trained one by one in `fit_stacked`.
 
     Parameters
     ----------
@@ -56,6 +68,13 @@ def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str 
     data : Dataset
         What it is to be trained on.
 
+    Returns
+    -------
+    str or None
+        A sentence; None where such models are stacked.
+
+    Examples
+    --------
     >>> import elbowroom as er
     >>> digits = er.load_data("digits")
     >>> encoder = nn.Sequential(nn.Linear(64, 4), nn.Dropout(0.1))
@@ -68,7 +87,20 @@ def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str 
 
 
 def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
-    """The same for a step: what a layer is known for, or what a stack of one says to two examples."""
+    """Say why such steps are trained one by one: by a layer in them, or by what a stack of one raises at two examples.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        The step.
+    data : Dataset
+        What it is to be trained on.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where they are stacked.
+    """
     for name, layer in step.named_modules():
         if not list(layer.children()) and not stackable(layer):
             return f"{name}, a {type(layer).__name__}, draws noise of its own or keeps running statistics."

@@ -15,7 +15,7 @@ from elbowroom.progress import Progress
 from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
 
-from .engines import Engine, Logged
+from .engines import Engine, Tensors
 from .selection import Select, Values
 from .split import Split
 
@@ -27,9 +27,30 @@ _CHECKPOINT_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What the loop does. Epochs before `schedule_steps` are never chosen and never counted as fruitless.
+    """What the loop does.
 
-    rank, ranks: of this process among those that share every batch.
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training data.
+    batch_size : int
+        Examples per step.
+    seed : int
+        Of shuffling and noise.
+    patience : int or None
+        Epochs without a better validation value before a model stops.
+    select : {"objective", "calibrated", "last"}
+        What the kept epoch is chosen by.
+    draws : int
+        Of z, per example.
+    schedule_steps : int
+        Epochs that end before this step are never chosen and do not spend patience.
+    progress : bool, default True
+        Whether standard error shows how far it is.
+    rank : int, default 0
+        Of this process among those that share every batch.
+    ranks : int, default 1
+        How many these are.
     """
 
     epochs: int
@@ -45,7 +66,19 @@ class Settings:
 
 
 class Member:
-    """What is kept for one model: its history, its best state, and its folder."""
+    """What is kept for one model: its history, its best state, and its folder.
+
+    Parameters
+    ----------
+    value : callable
+        (train row, validation row) → the number by which epochs are chosen; smaller is better.
+    folder : RunFolder or None
+        Where the run is written.
+    notes : list of str
+        What the history says beside its numbers.
+    settings : Settings
+        What the loop does.
+    """
 
     def __init__(self, value: Values, folder: RunFolder | None, notes: list[str], settings: Settings) -> None:
         self.value, self.folder, self.settings = value, folder, settings
@@ -61,7 +94,7 @@ class Member:
         if not math.isfinite(rows[-1]["validation"]["objective"]):
             return True
         after = (row for row in rows if row["epoch"] > self.history.best_epoch)
-        return patience is not None and sum(map(self._settled, after)) >= patience
+        return patience is not None and sum(map(self._after_schedule, after)) >= patience
 
     def see(self, row: dict[str, Any], state: Callable[[], dict[str, Tensor]]) -> None:
         """Take in an epoch; keep its state where it is the best that could be chosen."""
@@ -69,7 +102,7 @@ class Member:
         value = float(self.value(row["train"], row["validation"]))
         if self.settings.select == "last" and math.isfinite(value):
             value = -row["epoch"]
-        if self._settled(row) and math.isfinite(value) and value < self.best_value:
+        if self._after_schedule(row) and math.isfinite(value) and value < self.best_value:
             self.best_value, self.best_state = value, state()
             self.history.best_epoch = row["epoch"]
         if self.folder is not None:
@@ -80,13 +113,31 @@ class Member:
         self.history = History(**checkpoint.history)
         self.best_value, self.best_state = checkpoint.best_value, checkpoint.best_state
 
-    def _settled(self, row: dict[str, Any]) -> bool:
+    def _after_schedule(self, row: dict[str, Any]) -> bool:
         """Whether every schedule had ended with this epoch."""
         return bool(row["step"] >= self.settings.schedule_steps)
 
 
 class Loop:
-    """Trains until the epochs are spent or every member has stopped; fills the members' histories."""
+    """Trains until the epochs are spent or every model has stopped, and fills the models' histories.
+
+    Parameters
+    ----------
+    engine : Engine
+        Makes the steps.
+    draw_noise : callable
+        (draws, batch, generator) → noise of a step.
+    training : Split
+        What is trained on.
+    validation : Split
+        What the epoch is chosen by.
+    validation_noise : dict of Tensor
+        Of all validation examples; the same every epoch.
+    members : sequence of Member
+        One for each model.
+    settings : Settings
+        What the loop does.
+    """
 
     def __init__(
         self,
@@ -122,16 +173,16 @@ class Loop:
                 self.epoch += 1
                 trained, checked = self._train(), self._validate()
                 self.seconds = before + time.monotonic() - start
-                self._record(trained, checked)
+                self._add_rows(trained, checked)
                 progress.advance(rate=float(checked["rate"][0]), distortion=float(checked["distortion"][0]))
                 if time.monotonic() - last_write > _CHECKPOINT_EVERY:
                     self._write()
                     last_write = time.monotonic()
         self._write()
 
-    def _train(self) -> Logged:
+    def _train(self) -> Tensors:
         """One pass over the training data; means over its examples of what is logged, [members]."""
-        settings, engine, totals = self.settings, self.engine, Logged()
+        settings, engine, totals = self.settings, self.engine, Tensors()
         engine.begin(self.epoch, settings.epochs)
         with _randomness(settings, self.epoch, self.training.x.device):
             for rows, clock in zip(_batches(len(self.training), settings, self.generator), self._clock(), strict=False):
@@ -145,9 +196,9 @@ class Loop:
         steps = steps_per_epoch(len(self.training), self.settings.batch_size, self.settings.ranks)
         return torch.arange(self.step, self.step + steps, dtype=torch.float32)
 
-    def _validate(self) -> Logged:
+    def _validate(self) -> Tensors:
         """Means over all validation examples, weighted by example and not by batch."""
-        data, totals = self.validation, Logged()
+        data, totals = self.validation, Tensors()
         pieces = -(-len(data) // _ROWS_AT_ONCE)  # of equal sizes: some numbers mean nothing over one example
         for rows in torch.arange(len(data), device=data.x.device).tensor_split(pieces):
             noise = {name: v[rows] if name == "x" else v[:, rows] for name, v in self.validation_noise.items()}
@@ -155,7 +206,7 @@ class Loop:
             _add(totals, {name: value.double() for name, value in logged.items()}, len(rows))
         return {name: value / len(data) for name, value in totals.items()}
 
-    def _record(self, trained: Logged, checked: Logged) -> None:
+    def _add_rows(self, trained: Tensors, checked: Tensors) -> None:
         """A row for every member that has not stopped."""
         for i, member in enumerate(self.members):
             if member.stopped:
@@ -185,8 +236,24 @@ class Loop:
 
 
 def steps_per_epoch(n: int, batch_size: int, ranks: int = 1) -> int:
-    """Optimizer steps that one pass over n examples takes.
+    """How many optimizer steps one pass over the examples takes.
 
+    Parameters
+    ----------
+    n : int
+        Examples.
+    batch_size : int
+        Examples per step; a last batch of less than two per process joins the one before it.
+    ranks : int, default 1
+        Processes.
+
+    Returns
+    -------
+    int
+        Steps.
+
+    Examples
+    --------
     >>> steps_per_epoch(300, 100), steps_per_epoch(301, 100), steps_per_epoch(302, 100)
     (3, 3, 4)
     """
@@ -209,7 +276,7 @@ def _randomness(settings: Settings, epoch: int, device: torch.device) -> Iterato
         yield
 
 
-def _add(totals: Logged, means: Logged, examples: int) -> None:
+def _add(totals: Tensors, means: Tensors, examples: int) -> None:
     """Add batch means, times the examples they are over."""
     for name, value in means.items():
         if name in totals:

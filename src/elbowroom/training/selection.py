@@ -23,9 +23,28 @@ Values = Callable[[dict[str, float], dict[str, float]], float]
 
 
 def values_by(select: Select, vae: VAE, procedure: Procedure, data: Dataset, seed: int) -> Values:
-    """The number epochs are chosen by, from their rows."""
+    """What the kept epoch is chosen by.
+
+    Parameters
+    ----------
+    select : {"objective", "calibrated", "last"}
+        As for `fit`.
+    vae : VAE
+        The model.
+    procedure : Procedure
+        What it is trained by.
+    data : Dataset
+        What it is trained on.
+    seed : int
+        Keys the noise of the preprocessing.
+
+    Returns
+    -------
+    callable
+        (train row, validation row) → a number in nats; smaller is better.
+    """
     if select == "calibrated":
-        return _calibrated(vae, data, seed)
+        return _calibrated_bound(vae, data, seed)
     return lambda _, validation: procedure.kept_by(validation)
 
 
@@ -34,7 +53,7 @@ def fixed_normal(vae: VAE) -> bool:
     return isinstance(vae.likelihood, Normal) and not isinstance(vae.likelihood.scale, str)
 
 
-def _calibrated(vae: VAE, data: Dataset, seed: int) -> Values:
+def _calibrated_bound(vae: VAE, data: Dataset, seed: int) -> Values:
     """The negative bound on validation at the scale that fits the training data best: σ² = squared error / D."""
     dimensions, sigma = math.prod(vae.likelihood.event), float(vae.likelihood.scale)  # type: ignore[arg-type]
     jacobians = [_mean_log_jacobian(vae, part, seed) for part in (data.train, data.validation)]

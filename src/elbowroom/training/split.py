@@ -15,8 +15,18 @@ __all__ = ["Split"]
 class Split:
     """Examples on the training device, served by rows.
 
-    x: the values in their own type, which become floats batch by batch: of 64 bits where 32 would not hold them, or
-    where the model computes in 64.
+    Values become floats batch by batch: of 64 bits where 32 would not hold them, or where the model computes in 64.
+
+    Parameters
+    ----------
+    examples : Examples
+        A part of a data set.
+    names : sequence of str
+        Contexts that the model reads.
+    device : torch.device
+        Where it is trained.
+    dtype : torch.dtype
+        What it computes in.
     """
 
     def __init__(self, examples: Examples, names: Sequence[str], device: torch.device, dtype: torch.dtype) -> None:

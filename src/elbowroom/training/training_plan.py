@@ -33,7 +33,19 @@ _WORTH_SAYING = 0.001
 
 
 class TrainingPlan:
-    """One call of fit: what is trained on what, checked before anything is written; `begin`, then `train`."""
+    """One call of `fit` or `fit_stacked`, checked before anything is written; `begin` opens the folders.
+
+    Parameters
+    ----------
+    steps : sequence of TrainingStep
+        What is trained as one.
+    data : Dataset
+        What it is trained on.
+    adam : Adam
+        Settings of the optimizer.
+    settings : Settings
+        What the loop does.
+    """
 
     folders: list[RunFolder | None]
     noise: Noise  # of the validation examples, keyed by (seed, example)
@@ -44,7 +56,17 @@ class TrainingPlan:
         self.steps, self.data, self.adam, self.settings = list(steps), data, adam, settings
 
     def begin(self, folders: Sequence[str | Path | None], resume: bool, writes: bool = True) -> None:
-        """Open the run folders; a process that does not write only reads the checkpoints."""
+        """Open the run folders, and read the checkpoints to continue from.
+
+        Parameters
+        ----------
+        folders : sequence of str, Path or None
+            One for each step, or Nones.
+        resume : bool
+            Whether the runs in them are continued.
+        writes : bool, default True
+            Whether this process writes, and does not only read the checkpoints.
+        """
         opened = [RunFolder(Path(folder)) for folder in folders if folder is not None]
         if resume and not opened:
             raise InputError("resume=True continues a run folder: name it with run=.")
@@ -158,7 +180,7 @@ class TrainingPlan:
                 "model": model_recipe(step.vae),
                 "objective": _recipe(step.procedure),
                 "training": settings,
-                "data": self.data.record(),
+                "data": self.data.summary(),
             }
             for step in self.steps
         ]

@@ -15,16 +15,16 @@ _STREAM = 8_192  # of keyed noise: what objectives want beside the model's
 
 
 class TrainingStep(nn.Module):
-    """A model and its procedure: forward(batch, noise, step, phase) → Loss, complete for the log.
+    """A model and its procedure as one module: forward(batch, noise, step, phase) → Loss.
 
-    Its state holds the model and all objectives. An objective alone becomes a procedure of one phase.
+    It is what is stacked or wrapped; its state holds the model and all objectives.
 
     Parameters
     ----------
     vae : VAE
         The model.
     objective : Objective or Procedure
-        What it is trained by.
+        What it is trained by; an objective alone becomes a procedure of one phase.
     """
 
     def __init__(self, vae: VAE, objective: Objective | Procedure) -> None:
@@ -33,10 +33,26 @@ class TrainingStep(nn.Module):
         self.procedure = objective if isinstance(objective, Procedure) else Procedure({"objective": Phase(objective)})
 
     def forward(self, batch: Batch, noise: Noise, step: Tensor, phase: str | None = None) -> Loss:
-        """A phase's loss on a batch, whose `logged` is all that is logged, detached. phase: None is the main one.
+        """A phase's loss on a batch; `logged` holds all that is logged, detached.
 
-        The main phase logs "objective", "rate" and "distortion" beside what the objective logs; another phase
-        has its name before everything.
+        The main phase logs "objective", "rate" and "distortion" beside what the objective logs; another phase has its name
+        before everything.
+
+        Parameters
+        ----------
+        batch : Batch
+            Examples.
+        noise : dict of Tensor
+            As `draw_noise` gives it.
+        step : Tensor
+            The number of the step, which schedules read.
+        phase : str, optional
+            By default the main one.
+
+        Returns
+        -------
+        Loss
+            Nats per example.
         """
         phase = phase or self.procedure.main
         objective = self.procedure[phase].objective
@@ -51,20 +67,48 @@ class TrainingStep(nn.Module):
         return Loss(loss.total, None, logged, loss.moved)
 
     def moved_by(self, phase: str) -> dict[str, nn.Parameter]:
-        """The parameters that a phase moves, by name; one that stands in several places has the first as its name."""
+        """The parameters that a phase moves, by name; one that stands in several places has its first name."""
         prefixes = tuple(self.prefix(phase, part) for part in self.procedure[phase].parts)
         every = self.named_parameters(remove_duplicate=False)
         found = {id(parameter) for name, parameter in every if f"{name}.".startswith(prefixes)}
         return {name: p for name, p in self.named_parameters() if p.requires_grad and id(p) in found}
 
     def prefix(self, phase: str, part: str) -> str:
-        """How the names of a part's parameters begin."""
+        """How the names of a part's parameters begin.
+
+        Parameters
+        ----------
+        phase : str
+            Of the procedure.
+        part : str
+            "objective", "vae" or a part of the model, such as "likelihood".
+
+        Returns
+        -------
+        str
+            Such as "vae.likelihood.".
+        """
         if part == "objective":
             return f"procedure.phases.{phase}.objective."
         return "vae." if part == "vae" else f"vae.{part}."
 
     def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
-        """Fresh noise for an update: the model's, then what the objectives want beside it."""
+        """Draw the noise of an update: the model's, then what the objectives need beside it.
+
+        Parameters
+        ----------
+        draws : int
+            Of z, per example.
+        batch : int
+            Examples.
+        generator : Generator
+            The source of the noise.
+
+        Returns
+        -------
+        dict of Tensor
+            Block → [draws, batch, *noise_shape]; "x" → [batch, *event].
+        """
         noise = self.vae.draw_noise(draws, batch, generator)
         device, dtype = generator.device, self.vae.dtype
         for name, shape in self.procedure.noise_shapes(self.vae).items():
@@ -72,7 +116,22 @@ class TrainingStep(nn.Module):
         return noise
 
     def keyed_noise(self, draws: int, index: Tensor, seed: int) -> Noise:
-        """The same by (seed, example) alone."""
+        """The same noise, determined by (seed, example) alone.
+
+        Parameters
+        ----------
+        draws : int
+            Of z, per example.
+        index : Tensor
+            [batch] int64, the place of each example in the data set.
+        seed : int
+            Keys the noise.
+
+        Returns
+        -------
+        dict of Tensor
+            Block → [draws, batch, *noise_shape]; "x" → [batch, *event].
+        """
         noise = self.vae.keyed_noise(draws, index, seed)
         for own, (name, shape) in enumerate(self.procedure.noise_shapes(self.vae).items(), _STREAM):
             normals = keyed_normal(shape, draws, index, seed, stream=own)

@@ -7,14 +7,24 @@ from torch import Tensor
 from elbowroom.numerics import Batch, Noise
 
 from .adam import Adam
-from .engines import Alone, Logged
+from .engines import Alone, Tensors
 from .training_step import TrainingStep
 
 __all__ = ["Wrapped"]
 
 
 class Wrapped(Alone):
-    """One model whose step and optimizers Fabric has wrapped; each process works on its share of every batch."""
+    """One model whose step and optimizers Fabric has wrapped; each process works on its share of every batch.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        Model and procedure.
+    adam : Adam
+        Settings of the optimizer.
+    fabric : Fabric
+        Lightning's.
+    """
 
     def __init__(self, step: TrainingStep, adam: Adam, fabric: Any) -> None:
         super().__init__(step, adam)
@@ -23,7 +33,7 @@ class Wrapped(Alone):
         for moves, optimizer in zip(self.moves.values(), optimizers, strict=True):
             moves.optimizer = optimizer
 
-    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Logged:
+    def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step; what it logs is this process's part of the sums over all."""
         moves, fabric, whole = self.moves[phase], self.fabric, len(batch)
         if fabric.world_size > 1:
@@ -41,7 +51,7 @@ class Wrapped(Alone):
         self.write(phase, loss.moved)
         return {name: value * share for name, value in loss.logged.items()}
 
-    def summed(self, totals: Logged) -> Logged:
+    def summed(self, totals: Tensors) -> Tensors:
         """Sums over all processes."""
         if self.fabric.world_size == 1:
             return totals

@@ -25,44 +25,51 @@ _ALONE = 1e-3  # the same numbers by matrix products of other shapes
 
 @torch.no_grad()
 def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
-    """Ask whether p(z) and p(x | z) stay as they are while the encoder sees another x, z staying the same.
+    """Check that p(z) and p(x | z) do not read x: another x in the encoder and the same z must leave both as they were.
 
-    An autoregressive p(x | z) reads the earlier elements of the x that it is asked about; that it reads no later one is
-    shown by changing these, and by gradients that are zero. Networks that answer by chance, or by the other examples of
-    a batch, are found on the way.
+    An autoregressive p(x | z) reads the earlier elements of x; that it reads no later one is shown by changing these,
+    and by gradients that are zero. Networks that answer at random, or by the other examples of a batch, are found on
+    the way.
 
     Parameters
     ----------
     vae : VAE
         Any model; its modes and the random state are left as they were.
     examples : Rows
-        Examples of its data, as a batch; two are read.
-    seed : int
-        Of the draws of z; default 0.
+        Examples of its data, of which two are read.
+    seed : int, default 0
+        Keys the draws of z.
 
     Raises
     ------
     InputError
         Where one of the two densities changes, or the order of an autoregressive one is not kept.
+
+    Examples
+    --------
+    >>> from elbowroom import VAE, likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),
+    ...           likelihoods.Normal(torch.nn.Linear(2, 3), 3))
+    >>> check_readings(vae, Batch(torch.randn(2, 3), torch.arange(2)))
     """
     batch = examples.rows(slice(0, _EXAMPLES))
     with evaluating(vae), torch.random.fork_rng([]):
-        drawn, p_x = _encoded(vae, batch, seed)
+        drawn, p_x = _run_networks(vae, batch, seed)
         _check_kinds(vae, drawn, p_x)
         y, before = drawn["x"], _densities(vae, drawn, drawn["x"])
-        again, _ = _encoded(vae, batch, seed)
+        again, _ = _run_networks(vae, batch, seed)
         for name, value in _densities(vae, again, y).items():
             _compare(name, before[name], value, _BY_CHANCE)
         _check_alone(vae, batch, seed, before)
         for other in _others(vae, batch, p_x, seed):
-            seen, _ = _encoded(vae, other, seed)
+            seen, _ = _run_networks(vae, other, seed)
             for name, value in _densities(vae, {**drawn, "x": seen["x"]}, y).items():
                 _compare(name, before[name], value, _READS)
         if isinstance(p_x, Autoregressive):
             _check_order(p_x, y, y.roll(1, dims=1) if len(batch) > 1 else seen["x"])
 
 
-def _encoded(vae: VAECore, batch: Batch, seed: int) -> tuple[Given, Distribution]:
+def _run_networks(vae: VAECore, batch: Batch, seed: int) -> tuple[Given, Distribution]:
     """The namespace with z drawn from q, and p(x | z): every network has run on these examples."""
     terms = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False)
     return {**terms.context, **terms.z, "x": terms.y}, terms.p_x
@@ -97,7 +104,7 @@ def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution) -> None:
 def _check_alone(vae: VAECore, batch: Batch, seed: int, before: dict[str, Tensor]) -> None:
     """The first example has the densities that it has beside the second."""
     try:
-        alone, _ = _encoded(vae, batch.rows(slice(0, 1)), seed)
+        alone, _ = _run_networks(vae, batch.rows(slice(0, 1)), seed)
         found = _densities(vae, alone, alone["x"])
     except ValueError as error:  # batch norm without running statistics
         raise InputError(f"The model cannot take one example alone ({error}): {_KEEP_STATISTICS}.") from error

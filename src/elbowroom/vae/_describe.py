@@ -15,7 +15,18 @@ _LEFT_OUT = ("event", "given", "beside")  # said beside the settings
 
 
 def describe(vae: VAECore) -> str:
-    """A few lines of text: every component with its event, settings and networks, and what is a bound on what."""
+    """Describe a model in a few lines: its components, networks and sizes, and what its bounds bound.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model; `print(vae)` shows the same.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
     parameters = sum(p.numel() for p in vae.parameters())
     rows = [(_symbol("p", name, block.given), _component(block)) for name, block in vae.prior.items()]
     rows += [(_symbol("q", name, block.given), _component(block)) for name, block in vae.posterior.items()]

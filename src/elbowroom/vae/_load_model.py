@@ -27,7 +27,25 @@ _READ = (1, FORMAT)
 
 
 def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> VAE:
-    """The model that `model_recipe` described, with fresh weights."""
+    """Build the model that `model_recipe` described, with fresh weights.
+
+    Parameters
+    ----------
+    recipe : mapping
+        Plain values, as `model_recipe` gives them.
+    modules : mapping of str to Module, optional
+        The user's own networks by the names that the recipe gives them.
+
+    Returns
+    -------
+    VAE
+        Untrained.
+
+    Raises
+    ------
+    InputError
+        For a recipe of another version or without one of its parts.
+    """
     for room in _ROOMS_WITH_KINDS:
         _import_all(f"elbowroom.{room}")
     if not isinstance(recipe, Mapping):
@@ -52,11 +70,37 @@ def _tie(vae: VAE, tied: list[list[str]]) -> None:
 
 
 def load_model(path: str | Path, *, modules: Mapping[str, nn.Module] | None = None) -> VAE:
-    """The model that `save_model` wrote, in evaluation mode. `modules`: the user's own networks by name.
+    """Read the model that `save_model` wrote, in evaluation mode.
 
-    A network that stood in two places stands in two places again, as one.
+    A network that stood in two places of the model stands there again as one.
 
-    Raises InputError for a missing, damaged or foreign file, an unknown version, or a module that was not given.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    modules : mapping of str to Module, optional
+        The user's own networks by name, as "encoder" and "decoder": a file holds their weights and not their code.
+
+    Returns
+    -------
+    VAE
+        With the saved weights, on the CPU.
+
+    Raises
+    ------
+    InputError
+        For a missing, damaged or foreign file, an unknown version, or a network that was not given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import elbowroom as er
+    >>> vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(er.networks.MLP([3, 4]), 2),
+    ...              er.likelihoods.Normal(er.networks.MLP([2, 3]), 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = load_model(er.save_model(vae, f"{folder}/vae.safetensors"))
+    >>> bool((again.sample(4) == vae.sample(4)).all())
+    True
     """
     path = Path(path)
     if not path.is_file():

@@ -20,7 +20,18 @@ FORMAT = 2
 
 
 def model_recipe(vae: VAE) -> dict[str, Any]:
-    """How the model was made, in plain values; the user's own modules are named "encoder", "decoder", or by block."""
+    """Describe how a model was made, in plain values.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model. The user's own networks are named "encoder", "decoder", or "encoder.BLOCK".
+
+    Returns
+    -------
+    dict
+        What `build_model` takes.
+    """
 
     def blocks(part: Blocks, role: str) -> tuple[dict[str, Any], dict[str, str]]:
         name = "{role}" if len(part) == 1 else "{role}.{block}"
@@ -33,17 +44,42 @@ def model_recipe(vae: VAE) -> dict[str, Any]:
 
 
 def save_model(vae: VAE, path: str | Path) -> Path:
-    """Write the model to one file, atomically: safetensors with the recipe (YAML) in its header. Returns the path."""
+    """Write a model to one file: its weights as safetensors, and in the file's header the recipe that builds it.
+
+    The file is whole or absent, whatever interrupts the writing.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    path : str or Path
+        The file, such as "vae.safetensors".
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import elbowroom as er
+    >>> vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(er.networks.MLP([3, 4]), 2),
+    ...              er.likelihoods.Normal(er.networks.MLP([2, 3]), 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(vae, f"{folder}/vae.safetensors").name
+    'vae.safetensors'
+    """
     path = Path(path)
     recipe = yaml.safe_dump(model_recipe(vae), sort_keys=False)
     # Cloned, because a network that stands in two places is two entries of one memory, which safetensors refuses.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in vae.state_dict().items()}
-    metadata = {"recipe": recipe, "tied": json.dumps(_tied(vae))}
+    metadata = {"recipe": recipe, "tied": json.dumps(_shared_names(vae))}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
     return path
 
 
-def _tied(vae: VAE) -> list[list[str]]:
+def _shared_names(vae: VAE) -> list[list[str]]:
     """Names of the parameters that stand under several, by parameter."""
     names: dict[int, list[str]] = {}
     for name, parameter in vae.named_parameters(remove_duplicate=False):

@@ -22,11 +22,17 @@ __all__ = ["VAECore"]
 
 
 class VAECore(nn.Module):
-    """p(z), q(z | x), p(x | z) and the preprocessing of x: what a pass needs; `VAE` adds what people ask of it.
+    """The densities p(z), q(z | x), p(x | z) and the preprocessing of x; `VAE` adds what people ask of them.
 
     Parameters
     ----------
-    prior, posterior, likelihood, preprocess
+    prior : Component or mapping of str to Component
+        As for `VAE`.
+    posterior : Component or mapping of str to Component
+        As for `VAE`.
+    likelihood : Likelihood
+        As for `VAE`.
+    preprocess : Preprocess, optional
         As for `VAE`.
     """
 
@@ -61,9 +67,9 @@ class VAECore(nn.Module):
 
     @property
     def quantity(self) -> str:
-        """What the model's bounds are bounds on, in symbols.
+        """What the model's bounds bound: log p(x); log p(x | label) where p reads a context.
 
-        log p(x); log p(x | label) where p reads a context; log p(x_seen) where p leaves missing cells out.
+        Where p leaves missing cells out it is log p(x_seen).
         """
         if getattr(self.likelihood, "unnormalised", False):
             return "an unnormalised score of x"
@@ -101,8 +107,8 @@ class VAECore(nn.Module):
             if name in batch.observed:
                 value, mask = batch.observed[name]
                 given[name] = where_known(given[name], value, mask)
-                log_q[name] = _masked(log_q[name], mask)
-                log_weight = _masked(log_weight, mask, -math.log(block.classes))
+                log_q[name] = _fill_masked(log_q[name], mask)
+                log_weight = _fill_masked(log_weight, mask, -math.log(block.classes))
             layout.weigh(name, log_weight)
         p = {name: block(given) for name, block in self.prior.items()}
         closed = self._closed_blocks - set(batch.observed)
@@ -154,9 +160,29 @@ class VAECore(nn.Module):
         stream: int = 0,
         observed: Mapping[str, tuple[Tensor, Tensor]] | None = None,
     ) -> Given:
-        """The namespace with every block drawn from its prior, [draws, batch, *event], by (seed, example, draw) alone.
+        """The namespace with every latent block drawn from p(z), by (seed, example, draw) alone.
 
-        stream: another is independent of it. What is observed keeps its value.
+        Parameters
+        ----------
+        given : dict of Tensor
+            What the priors may read, [1, batch, ...].
+        draws : int
+            Per example.
+        index : Tensor
+            [batch] int64, the place of each example in the data set.
+        seed : int
+            Keys the noise.
+        first_draw : int, default 0
+            Number of the first draw.
+        stream : int, default 0
+            Another stream is independent of this one.
+        observed : mapping, optional
+            Block → (value, mask): what is known keeps its value.
+
+        Returns
+        -------
+        dict of Tensor
+            Name → [draws, batch, *event].
         """
         return keyed_from_prior(
             self.prior, self.prior_order, given, draws, index, seed, first_draw, stream, observed or {}, self._place
@@ -226,5 +252,5 @@ class VAECore(nn.Module):
             )
 
 
-def _masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:
+def _fill_masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:
     return lambda: log_density().masked_fill(mask, value)

@@ -16,10 +16,17 @@ __all__ = ["Layout"]
 
 
 class Layout:
-    """The first dimension of a pass: [draws, classes of the first block over classes, of the second, …], flattened.
+    """How the classes of discrete blocks stand beside the draws in one pass.
 
-    classes: of every block, 1 for those that are drawn; a draw of these stands once beside every combination of
-    classes. Where all blocks are over classes, draws are alike, and only one is computed.
+    The first dimension of a pass is [draws, classes of the first block over classes, of the second, …], flattened.
+    Where all blocks are over classes, draws are alike, and only one is computed.
+
+    Parameters
+    ----------
+    classes : mapping of str to int
+        Classes of every block; 1 for those that are drawn, whose draws stand once beside every combination of classes.
+    noise : dict of Tensor
+        Of the pass; its first dimension is the number of draws.
     """
 
     def __init__(self, classes: Mapping[str, int], noise: Noise) -> None:
@@ -30,7 +37,24 @@ class Layout:
         self._log_weights: list[Callable[[], Tensor]] = []
 
     def value(self, name: str, q: Distribution, noise: Tensor) -> Draw:
-        """The block's value [draws × classes, batch, *event] and its log-density."""
+        """A block's value and its log-density.
+
+        Parameters
+        ----------
+        name : str
+            Of the block.
+        q : Distribution
+            Its posterior.
+        noise : Tensor
+            [draws, batch, *noise_shape].
+
+        Returns
+        -------
+        value : Tensor
+            [draws × classes, batch, *event].
+        log_density : callable
+            Computes log q of it, [draws × classes, batch].
+        """
         if name not in self._classes:
             every = self._combinations
             return draw(q, noise.repeat_interleave(every, 0) if every > 1 else noise)
@@ -42,7 +66,7 @@ class Layout:
         return value, partial(q.log_prob, value)
 
     def weigh(self, name: str, log_weight: Callable[[], Tensor]) -> None:
-        """The classes of a block weigh as `log_weight` [draws × classes, batch] says; no matter for drawn blocks."""
+        """Weigh the classes of a block by `log_weight` [draws × classes, batch]; no matter for drawn blocks."""
         if name in self._classes:
             self._log_weights.append(log_weight)
 

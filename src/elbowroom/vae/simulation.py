@@ -19,9 +19,27 @@ Observed = Mapping[str, tuple[Tensor, Tensor]]
 def drawn_from_prior(
     prior: Blocks, order: tuple[str, ...], given: Given, n: int, generator: Generator, like: Tensor
 ) -> Given:
-    """The namespace with every block drawn from its prior, [1, n, *event], one after the other from the generator.
+    """Draw every latent block from p(z), one after the other from a generator.
 
-    like: a tensor of the model's device and floating type.
+    Parameters
+    ----------
+    prior : Blocks
+        The priors by block.
+    order : tuple of str
+        The blocks, each after those that its prior reads.
+    given : dict of Tensor
+        What the priors may read, [1, n, ...].
+    n : int
+        How many.
+    generator : Generator
+        The noise.
+    like : Tensor
+        Has the model's device and floating type.
+
+    Returns
+    -------
+    dict of Tensor
+        `given` with the blocks, [1, n, *event].
     """
     given = dict(given)
     for name in order:
@@ -47,9 +65,35 @@ def keyed_from_prior(
     observed: Observed,
     like: Tensor,
 ) -> Given:
-    """The namespace with every block drawn from its prior, [draws, batch, *event], by (seed, example, draw) alone.
+    """Draw every latent block from p(z), by (seed, example, draw) alone.
 
-    Block number i takes noise from the stream `stream` + i; like: a tensor of the model's device and floating type.
+    Parameters
+    ----------
+    prior : Blocks
+        The priors by block.
+    order : tuple of str
+        The blocks, each after those that its prior reads.
+    given : dict of Tensor
+        What the priors may read, [1, batch, ...].
+    draws : int
+        Per example.
+    index : Tensor
+        [batch] int64, the place of each example in the data set.
+    seed : int
+        Keys the noise.
+    first_draw : int
+        Number of the first draw.
+    stream : int
+        Block number i takes noise from stream + i.
+    observed : mapping
+        Block → (value, mask): what is known keeps its value.
+    like : Tensor
+        Has the model's device and floating type.
+
+    Returns
+    -------
+    dict of Tensor
+        `given` with the blocks, [draws, batch, *event].
     """
     before = first_draw % DRAW_BLOCK
     if (before or draws % DRAW_BLOCK) and any(set(block.given) & set(prior) for block in prior.values()):
@@ -66,7 +110,7 @@ def keyed_from_prior(
             noise = keyed_normal(block.noise_shape, draws, index, seed, first_draw=first_draw, stream=streams[name])
             given[name] = draw(p, noise.to(like))[0]
         else:
-            given[name] = _simulated(block, p, given, draws, index, seed, first_draw, streams[name]).to(like)
+            given[name] = _simulate_by_key(block, p, given, draws, index, seed, first_draw, streams[name]).to(like)
         if name in observed:
             value, mask = observed[name]
             given[name] = where_known(given[name], value, mask)
@@ -74,12 +118,27 @@ def keyed_from_prior(
 
 
 def where_known(drawn: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """Draws of a block [draws, batch, *event], of the known examples its value [batch, *event]; mask [batch]."""
+    """Put the known values of a block in the place of its draws.
+
+    Parameters
+    ----------
+    drawn : Tensor
+        [draws, batch, *event].
+    value : Tensor
+        [batch, *event].
+    mask : Tensor
+        [batch], True where the value is known.
+
+    Returns
+    -------
+    Tensor
+        [draws, batch, *event].
+    """
     return torch.where(mask.view(1, -1, *[1] * (drawn.dim() - 2)), value.to(drawn), drawn)
 
 
 @torch.no_grad()
-def _simulated(
+def _simulate_by_key(
     block: Component, p: Distribution, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
 ) -> Tensor:
     """Example by example, in blocks of draws that each have a generator of their own."""

@@ -25,13 +25,42 @@ its gradient where q is nearly right."""
 
 
 class Terms:
-    """The terms of every bound, per example and per draw, in nats.
+    """What one pass through a VAE gives, per example and draw, in nats: the terms of every bound.
 
-    z: drawn latent blocks [draws, batch, *event]; context: what else components read, [1, batch, ...]; q, p: posterior
-    and prior of each block; p_x: the likelihood given them; y: the preprocessed x [1, batch, *event]; log_jacobian
-    [batch]: of the preprocessing step. With blocks
-    over classes, z, q, p and p_x have every class beside every draw, [draws × classes, batch] as `layout` says, while
-    what is given per draw is summed over the classes: means weighted by q, and `log_weight` the log of one.
+    Log-densities are computed when they are first asked for.
+
+    Parameters
+    ----------
+    given : dict of Tensor
+        The preprocessed "x" [1, batch, *event], contexts [1, batch, ...] and drawn blocks [draws, batch, *event].
+    q : dict of Distribution
+        Posterior of each block.
+    p : dict of Distribution
+        Prior of each block.
+    p_x : Distribution
+        The likelihood, given the drawn blocks.
+    log_jacobian : Tensor
+        log |dy/dx| of the preprocessing, [batch].
+    log_q : mapping of str to callable
+        Computes log q of each block's draws; 0 where a block is observed.
+    closed_blocks : frozenset of str
+        Blocks whose prior reads nothing that is drawn after them, so that their KL may be closed.
+    layout : Layout
+        How the classes of discrete blocks stand beside the draws.
+
+    Attributes
+    ----------
+    z : dict of Tensor
+        Drawn latent blocks, [draws, batch, *event].
+    context : dict of Tensor
+        What else components read, [1, batch, ...].
+    y : Tensor
+        Preprocessed x, [1, batch, *event].
+
+    Notes
+    -----
+    With blocks over classes, z, q, p and p_x have every class beside every draw, [draws × classes, batch], as `Layout`
+    says. What is given per draw is summed over the classes: means weighted by q, and `log_weight` the log of a mean.
     """
 
     def __init__(
@@ -76,17 +105,38 @@ class Terms:
         return self._layout.log_mean_exp(total)
 
     def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
-        """KL(q ‖ p) of a block per element, [draws or 1, batch, *event]; None where it has no closed form.
+        """KL(q ‖ p) of a block per element, or None where it has no closed form.
 
-        Closed only where the prior of the block conditions on nothing drawn after it.
+        [draws or 1, batch, *event], nats. Closed only where the prior of the block reads nothing drawn after it.
         """
         elements = kl(self.q[block], self.p[block]) if block in self._closed_blocks else None
         return None if elements is None else self._layout.mean(elements)
 
     def kl(self, block: str, how: KL = "auto") -> PerDraw:
-        """KL(q ‖ p) of a block, [draws or 1, batch]: closed where it can be, else the sampled log q − log p.
+        """KL(q ‖ p) of a block, in closed form where there is one, else log q − log p of the draws.
 
-        Raises CapabilityError for how="closed" where there is no closed form.
+        Parameters
+        ----------
+        block : str
+            Its name.
+        how : {"auto", "closed", "sampled", "sticking-the-landing"}, default "auto"
+            "closed" and "sampled" insist on one of the two; "sticking-the-landing" is sampled too, and passes no
+            gradient through the parameters of log q.
+
+        Returns
+        -------
+        Tensor
+            [draws or 1, batch], nats.
+
+        Raises
+        ------
+        CapabilityError
+            For "closed" where there is no closed form.
+
+        References
+        ----------
+        Roeder, Wu & Duvenaud, "Sticking the Landing: Simple, Lower-Variance Gradient Estimators for Variational
+        Inference" (2017).
         """
         if (block, how) not in self._kls:
             self._kls[block, how] = self._kl(block, how)
@@ -102,7 +152,7 @@ class Terms:
 
     def _kl(self, block: str, how: KL) -> PerDraw:
         if how == "sticking-the-landing":
-            return self._landed(block) - self.log_prior[block]
+            return self._detached_log_posterior(block) - self.log_prior[block]
         if how != "sampled":
             elements = self.elementwise_kl(block)
             if elements is not None:
@@ -114,7 +164,7 @@ class Terms:
                 )
         return self.log_posterior[block] - self.log_prior[block]
 
-    def _landed(self, block: str) -> PerDraw:
+    def _detached_log_posterior(self, block: str) -> PerDraw:
         """log q of the draws at detached parameters."""
         if isinstance(self.q[block], OneHotCategorical):
             raise CapabilityError(

@@ -24,12 +24,39 @@ _MEAN_DRAWS, _AT_ONCE = 256, 16
 
 
 class VAE(VAECore):
-    """A variational autoencoder: p(z), q(z | x), p(x | z), and how x is preprocessed.
+    """A variational autoencoder: p(z), q(z | x), p(x | z), and the preprocessing of x.
 
-    prior, posterior: a component (the block "z"), or a dictionary of blocks; posterior blocks are drawn in the
-    dictionary's order, each seeing those before it. Raises InputError where blocks and names do not fit together.
-    Source: Kingma & Welling, "Auto-Encoding Variational Bayes", 2014.
+    Latents are one block "z", or several named blocks. Every density it reports is on the scale of the user's x: the
+    log-Jacobian of the preprocessing is part of it.
 
+    Parameters
+    ----------
+    prior : Component or mapping of str to Component
+        p(z), from `er.priors`: one component (the block "z"), or one for each block by name.
+    posterior : Component or mapping of str to Component
+        q(z | x), from `er.posteriors`: the same blocks. They are drawn in this order, and each may read those before
+        it.
+    likelihood : Likelihood
+        p(x | z), from `er.likelihoods`, over preprocessed x of its `event`.
+    preprocess : Preprocess, optional
+        The map from the user's x to the x that encoder and likelihood see, from `er.preprocess`; that of a data set is
+        `data.preprocess`. By default x stays as it is.
+
+    Raises
+    ------
+    InputError
+        Where blocks, names or shapes do not fit together, or p(z) or p(x | z) reads x.
+
+    See Also
+    --------
+    elbowroom.models.build : The same from a few words and a data set.
+
+    References
+    ----------
+    Kingma & Welling, "Auto-Encoding Variational Bayes" (2014).
+
+    Examples
+    --------
     >>> from elbowroom import likelihoods, posteriors, priors
     >>> vae = VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),
     ...           likelihoods.Normal(torch.nn.Linear(2, 3), 3))
@@ -41,9 +68,23 @@ class VAE(VAECore):
         return describe(self)
 
     def examples(self, examples: Any) -> Rows:
-        """Examples of the model's own shape and with the contexts that it reads, from whatever `as_rows` takes.
+        """Examples that this model can take, from an array, tensor, DataFrame, batch or part of a data set.
 
-        Raises InputError, in one sentence, for examples of another shape or without a context.
+        Parameters
+        ----------
+        examples : Rows, Batch, array, tensor, DataFrame or list
+            [n, *event] on the user's scale; a part of a data set, such as `data.test`, brings its contexts.
+
+        Returns
+        -------
+        Rows
+            The same, read by rows.
+
+        Raises
+        ------
+        InputError
+            For examples of another shape, with missing cells that the likelihood cannot leave out, or without a context
+            that the model reads.
         """
         rows = as_rows(examples)
         if not len(rows):
@@ -74,10 +115,27 @@ class VAE(VAECore):
                 )
         return rows
 
-    def target(self, examples: Any, seed: int = 0) -> VAETarget:
-        """The unnormalised posterior of each example, frozen: what samplers and AIS are run on.
+    def target(self, examples: Any, *, seed: int = 0) -> VAETarget:
+        """The unnormalised posterior p(z) p(x | z) of each example, for samplers and annealed importance sampling.
 
-        Raises InputError where p(z) or p(x | z) reads x, CapabilityError for blocks that samplers cannot move in.
+        Parameters
+        ----------
+        examples : Rows, Batch, array, tensor, DataFrame or list
+            [n, *event] on the user's scale.
+        seed : int, default 0
+            Keys the noise of the preprocessing, by example.
+
+        Returns
+        -------
+        VAETarget
+            A frozen copy of the model at these examples, over flat z.
+
+        Raises
+        ------
+        InputError
+            Where p(z) or p(x | z) reads x.
+        CapabilityError
+            For blocks that samplers cannot move in, such as classes.
         """
         rows = self.examples(examples)
         check_readings(self, rows, seed=seed)
@@ -87,16 +145,49 @@ class VAE(VAECore):
     def sample(
         self,
         n: int,
+        *,
         mode: Mode = "ancestral",
         offset: float = 0.0,
         seed: int = 0,
         context: Given | None = None,
     ) -> Tensor:
-        """Draw x [n, *event] on the user's scale.
+        """Draw x from the model, on the user's scale.
 
-        mode: "ancestral" draws z ~ p(z), then x ~ p(x | z), and is the only one whose x is distributed as the model
-        says; "mean" gives the mean of p(x | z), "offset" the mean + `offset` standard deviations of it. context:
-        name -> [n, ...]. The same seed draws the same z in every mode.
+        Parameters
+        ----------
+        n : int
+            How many.
+        mode : {"ancestral", "mean", "offset"}, default "ancestral"
+            "ancestral" draws z from p(z) and then x from p(x | z): the only one whose x is distributed as the model
+            says. "mean" returns the mean of p(x | z) at the drawn z, "offset" that mean plus `offset` standard
+            deviations.
+        offset : float, default 0.0
+            Standard deviations of p(x | z) that "offset" adds to its mean.
+        seed : int, default 0
+            The same seed draws the same z in every mode.
+        context : dict of Tensor, optional
+            Name → [n, ...], for a model that reads contexts.
+
+        Returns
+        -------
+        Tensor
+            [n, *event], with the event of the model's likelihood. Grey images are vectors unless loaded with
+            `load_data(..., flat=False)`: 16 digits come as [16, 64], and `x.reshape(-1, *data.image_shape)` makes
+            images [16, 8, 8] of them.
+
+        Raises
+        ------
+        CapabilityError
+            For "mean" and "offset" where p(x | z) has no mean, as over classes without an order.
+
+        Examples
+        --------
+        >>> import elbowroom as er
+        >>> digits = er.load_data("digits")
+        >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+        >>> x = vae.sample(16)
+        >>> x.shape, x.reshape(-1, *digits.image_shape).shape
+        (torch.Size([16, 64]), torch.Size([16, 8, 8]))
         """
         one_of("mode", mode, ("ancestral", "mean", "offset"))
         with evaluating(self):
@@ -109,24 +200,50 @@ class VAE(VAECore):
             return self.preprocess.inverse(y.expand(1, n, *y.shape[2:])[0])
 
     @torch.no_grad()
-    def at_means(self, examples: Any, seed: int = 0) -> Given:
-        """The namespace with every latent block at the mean of q(z | x), [1, n, *event].
+    def at_means(self, examples: Any, *, seed: int = 0) -> Given:
+        """Everything that p(x | z) may read, with each latent block at the mean of q(z | x).
 
-        Later blocks are given the means of earlier ones. Where q has no mean in closed form, as a flow, it is that of
-        256 draws, keyed by (seed, example).
+        Parameters
+        ----------
+        examples : Rows, Batch, array, tensor, DataFrame or list
+            [n, *event] on the user's scale.
+        seed : int, default 0
+            Keys the noise of the preprocessing, and the draws of a q without a closed-form mean.
+
+        Returns
+        -------
+        dict of Tensor
+            Name → [1, n, *event]: the preprocessed "x", the contexts, and the latent blocks. Later blocks are given the
+            means of earlier ones.
         """
         batch = self.examples(examples).rows(slice(None))
         with evaluating(self):
             given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
             for name, block in self.posterior.items():
-                given[name], _ = self.moments(name, block(given), batch.index, seed)
+                given[name], _ = self.moments(name, block(given), batch.index, seed=seed)
             return given
 
     @torch.no_grad()
-    def moments(self, name: str, q: Distribution, index: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Mean and variance of a posterior block, [draws or 1, batch, *event] each.
+    def moments(self, name: str, q: Distribution, index: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Mean and variance of one posterior block, in closed form where q has them.
 
-        In closed form where q has both, else over 256 draws keyed by (seed, example), as of a flow.
+        Parameters
+        ----------
+        name : str
+            Of the block.
+        q : Distribution
+            Its distribution, as `self.posterior[name]` returns it.
+        index : Tensor
+            [batch] int64, the place of each example in the data set.
+        seed : int, default 0
+            Where there is no closed form, as of a flow: keys the 256 draws that are used, with the example.
+
+        Returns
+        -------
+        mean : Tensor
+            [draws or 1, batch, *event].
+        variance : Tensor
+            The same shape.
         """
         if {"mean", "variance"} <= capabilities(q):
             return q.mean, q.variance
@@ -138,18 +255,63 @@ class VAE(VAECore):
         variance = (squares - _MEAN_DRAWS * mean.square()).clamp_min(0) / (_MEAN_DRAWS - 1)
         return mean.to(self.dtype), variance.to(self.dtype)
 
-    def encode(self, examples: Any, seed: int = 0) -> dict[str, Tensor]:
-        """Mean of q(z | x) per block, [n, *event]; later blocks are given the means of earlier ones."""
-        given = self.at_means(examples, seed)
+    def encode(self, examples: Any, *, seed: int = 0) -> dict[str, Tensor]:
+        """Mean of q(z | x), per latent block.
+
+        Parameters
+        ----------
+        examples : Rows, Batch, array, tensor, DataFrame or list
+            [n, *event] on the user's scale.
+        seed : int, default 0
+            Keys the noise of the preprocessing, and the draws of a q without a closed-form mean.
+
+        Returns
+        -------
+        dict of Tensor
+            Block → [n, *event of the block]; a model with one block has "z", [n, latents]. Later blocks are given the
+            means of earlier ones.
+
+        Examples
+        --------
+        >>> import elbowroom as er
+        >>> digits = er.load_data("digits")
+        >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+        >>> vae.encode(digits.test)["z"].shape
+        torch.Size([397, 2])
+        """
+        given = self.at_means(examples, seed=seed)
         return {name: given[name][0] for name in self.posterior}
 
     @torch.no_grad()
-    def reconstruct(self, examples: Any, seed: int = 0) -> Tensor:
-        """Mean of p(x | z) at the mean of q(z | x), [n, *event], on the user's scale.
+    def reconstruct(self, examples: Any, *, seed: int = 0) -> Tensor:
+        """Mean of p(x | z) at the mean of q(z | x), on the user's scale.
 
-        Raises CapabilityError where p(x | z) has no mean, as over classes without an order.
+        Parameters
+        ----------
+        examples : Rows, Batch, array, tensor, DataFrame or list
+            [n, *event] on the user's scale.
+        seed : int, default 0
+            Keys the noise of the preprocessing, and the draws of a q without a closed-form mean.
+
+        Returns
+        -------
+        Tensor
+            [n, *event], as the examples came: grey images are vectors unless loaded with `load_data(..., flat=False)`.
+
+        Raises
+        ------
+        CapabilityError
+            Where p(x | z) has no mean, as over classes without an order.
+
+        Examples
+        --------
+        >>> import elbowroom as er
+        >>> digits = er.load_data("digits")
+        >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+        >>> vae.reconstruct(digits.test[:10]).shape
+        torch.Size([10, 64])
         """
         with evaluating(self):
-            p_x = self.likelihood(self.at_means(examples, seed))
+            p_x = self.likelihood(self.at_means(examples, seed=seed))
             require(p_x, "mean")
             return self.preprocess.inverse(p_x.mean[0])

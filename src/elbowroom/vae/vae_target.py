@@ -19,18 +19,24 @@ __all__ = ["VAETarget"]
 
 
 class VAETarget:
-    """A frozen copy of a model at examples that are read when they are needed: an `evidence.Target`.
+    """A frozen copy of a model at fixed examples: log p(z) and log p(x | z) of any z, for samplers.
 
-    z is flat and unconstrained, [draws, batch, dim]: every latent block, in the prior's order. Made by `VAE.target`.
+    z is flat and unconstrained, [draws, batch, dim]: every latent block, in the prior's order. Examples are read when
+    they are needed. Made by `VAE.target`.
 
     Parameters
     ----------
     vae : VAE
-        The model, copied. Blocks that are discrete or constrained raise CapabilityError.
+        The model, which is copied.
     examples : Rows
-        The examples. Blocks that are known for some of them raise CapabilityError.
+        The examples.
     seed : int, default 0
-        Of the noise of a stochastic preprocessing step, keyed by example.
+        Keys the noise of the preprocessing, by example.
+
+    Raises
+    ------
+    CapabilityError
+        For blocks that are discrete, constrained, or known for some of the examples.
     """
 
     def __init__(self, vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
@@ -65,7 +71,24 @@ class VAETarget:
     def draw_posterior(
         self, draws: int, seed: int, first_draw: int = 0
     ) -> tuple[Float[Tensor, "draws batch dim"], PerDraw]:
-        """z ~ q(z | x) [draws, batch, dim] and its log q(z | x), keyed by (seed, example, draw)."""
+        """Draw z from q(z | x), keyed by (seed, example, draw).
+
+        Parameters
+        ----------
+        draws : int
+            Per example.
+        seed : int
+            Keys the noise.
+        first_draw : int, default 0
+            Number of the first draw.
+
+        Returns
+        -------
+        z : Tensor
+            [draws, batch, dim].
+        log_q : Tensor
+            log q(z | x) of them, [draws, batch], nats.
+        """
         noise = self.vae.keyed_noise(draws, self.index, seed, first_draw)
         given, log_q = dict(self._given), torch.zeros(())
         for name in self.vae.posterior:
@@ -75,7 +98,22 @@ class VAETarget:
 
     @torch.no_grad()
     def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Float[Tensor, "draws batch dim"]:
-        """z ~ p(z) [draws, batch, dim], keyed by (seed, example, draw)."""
+        """Draw z from p(z), keyed by (seed, example, draw).
+
+        Parameters
+        ----------
+        draws : int
+            Per example.
+        seed : int
+            Keys the noise.
+        first_draw : int, default 0
+            Number of the first draw.
+
+        Returns
+        -------
+        Tensor
+            [draws, batch, dim].
+        """
         return self._flat(self.vae.keyed_prior(self._given, draws, self.index, seed, first_draw))
 
     def rows(self, rows: slice) -> "VAETarget":
