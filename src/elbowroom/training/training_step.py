@@ -35,8 +35,8 @@ class TrainingStep(nn.Module):
     def forward(self, batch: Batch, noise: Noise, step: Tensor, phase: str | None = None) -> Loss:
         """A phase's loss on a batch; `logged` holds all that is logged, detached.
 
-        The main phase logs "objective", "rate" and "distortion" beside what the objective logs; another phase has its name
-        before everything.
+        The main phase logs "objective", "rate" and "distortion" beside what the objective logs; another phase has its
+        name before everything.
 
         Parameters
         ----------
