@@ -4,7 +4,6 @@ from .batch import Noise as Noise
 from .batch import Rows as Rows
 from .batch import as_batch as as_batch
 from .batch import as_rows as as_rows
-from .counting import count as count
 from .errors import CapabilityError as CapabilityError
 from .errors import InputError as InputError
 from .estimate import Budget as Budget
@@ -17,3 +16,8 @@ from .noise import keyed_uniform as keyed_uniform
 from .support import Limits as Limits
 from .support import Support as Support
 from .support import infer_support as infer_support
+from .text import aligned as aligned
+from .text import count as count
+from .text import places as places
+from .text import rounded as rounded
+from .text import with_error as with_error

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elbowroom import figures
+from elbowroom.numerics import aligned, count, places, rounded, with_error
 from elbowroom.runs import write_atomic
 
-from . import parts, verdicts
+from . import panels, verdicts
 from .estimators import evidence_panel
 from .records import Record, read_record
 from .strips import decoded_grid
@@ -58,12 +58,12 @@ def _render(record: Record) -> str:
 
 def _content(record: Record) -> dict[str, Any]:
     study, pictured = record.study, bool(record.study["data"].get("image_shape"))
-    looks = [parts.reconstructions(record), parts.samples(record)] if pictured else table_looks(record)
-    panels = [parts.panel(record, model) for model in study["models"]]
+    looks = [panels.reconstructions(record), panels.samples(record)] if pictured else table_looks(record)
+    pictures = [panels.panel(record, model) for model in study["models"]]
     return {
         "study": study,
         "verdict_figures": study["verdict"]["figures"][:4],
-        "ladder": parts.ladder(record),
+        "ladder": panels.ladder(record),
         "evidence": _evidence_rows(record),
         "estimators": evidence_panel(record),
         "has_bits": any(row.get("bits_per_dimension") for row in study["evidence"]),
@@ -71,22 +71,22 @@ def _content(record: Record) -> dict[str, Any]:
         "left_out": study.get("left_out"),
         "estimands": sorted({estimate.quantity for _, estimate in record.evidence}),
         "looks": looks,
-        "plane": parts.plane(record),
+        "plane": panels.plane(record),
         "models": [
             {"index": i, "label": m["label"], "chosen": m["name"] == study["chosen"]}
             for i, m in enumerate(study["models"])
         ],
-        "panels": panels if all(panels) else [],
+        "panels": pictures if all(pictures) else [],
         "sweep": _sweep_rows(record),
         "sweep_head": _axis(record) or "model",
         "model_notes": [(record.chosen["label"], note) for note in record.chosen.get("notes", [])],
         "variances": [f for f in (variance_figure(record), ink_figure(record)) if f],
-        "kl": parts.kl(record),
-        "map": parts.latent_map(record),
+        "kl": panels.kl(record),
+        "map": panels.latent_map(record),
         "grid": decoded_grid(record),
         "grid_axis": _grid_axis(record),
-        "curves": parts.curves(record),
-        "diagram": parts.diagram(record),
+        "curves": panels.curves(record),
+        "diagram": panels.diagram(record),
         "factors": _factors(record),
         "recipe": _recipe_text(record),
         "facts": _facts(record),
@@ -96,13 +96,13 @@ def _content(record: Record) -> dict[str, Any]:
 def _evidence_rows(record: Record) -> list[dict[str, str]]:
     rows = []
     for row, e in record.evidence:
-        digits = figures.places(e.se_total)
+        digits = places(e.se_total)
         rows.append(
             {
                 "name": str(row["name"]),
                 "kind": str(row["kind"]),
-                "estimate": parts.estimate_words(str(row["name"]), e),
-                "value": ("≥ " if e.direction == "lower" else "") + figures.rounded(e.mean, digits),
+                "estimate": panels.estimate_words(str(row["name"]), e),
+                "value": ("≥ " if e.direction == "lower" else "") + rounded(e.mean, digits),
                 "draws": "none: exact" if e.direction == "exact" else _error(e.se_mc),
                 "points": _error(e.se_points, digits) if math.isfinite(e.se_points) else "one example has none",
                 "bits": _bits(row.get("bits_per_dimension"), e.direction),
@@ -111,19 +111,19 @@ def _evidence_rows(record: Record) -> list[dict[str, str]]:
             }
         )
     for key in ("value", "draws", "points"):
-        for row, text in zip(rows, figures.aligned([r[key] for r in rows]), strict=True):
+        for row, text in zip(rows, aligned([r[key] for r in rows]), strict=True):
             row[key] = text
     return rows
 
 
 def _error(error: float, digits: int | None = None) -> str:
-    return figures.rounded(error, max(figures.places(error), digits or 0) if error else digits or 2)
+    return rounded(error, max(places(error), digits or 0) if error else digits or 2)
 
 
 def _bits(bits: list[float] | None, direction: str) -> str:
     if not bits:
         return "not on a grid"
-    return ("≤ " if direction == "lower" else "") + figures.with_error(bits[0], math.hypot(*bits[1:]))
+    return ("≤ " if direction == "lower" else "") + with_error(bits[0], math.hypot(*bits[1:]))
 
 
 def _axis(record: Record) -> str:
@@ -136,7 +136,7 @@ def _sweep_rows(record: Record) -> list[dict[str, Any]]:
     rows, axis = [], _axis(record)
     for index, m in enumerate(record.study["models"]):
         bounds = {
-            key: figures.with_error(*m["validation"][key]) if m["validation"].get(key) else "not measured"
+            key: with_error(*m["validation"][key]) if m["validation"].get(key) else "not measured"
             for key in ("rate", "distortion", "elbo", "iwae")
         }
         psnr = m.get("psnr")
@@ -158,7 +158,7 @@ def _sweep_rows(record: Record) -> list[dict[str, Any]]:
 
 def _grid_axis(record: Record) -> str:
     axis = record.pictures.get("decoded_grid_axis")
-    return "" if axis is None else f"{figures.rounded(float(axis[0]), 1)} to {figures.rounded(float(axis[-1]), 1)}"
+    return "" if axis is None else f"{rounded(float(axis[0]), 1)} to {rounded(float(axis[-1]), 1)}"
 
 
 def _factors(record: Record) -> list[tuple[str, str]]:
@@ -202,13 +202,13 @@ def _recipe_text(record: Record) -> str:
 def _facts(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     study = record.study
     data, machine, chosen = study["data"], study["environment"], record.chosen
-    sizes = ", ".join(f"{figures.count(size)} {part}" for part, size in data["sizes"].items())
+    sizes = ", ".join(f"{count(size)} {part}" for part, size in data["sizes"].items())
     shape = " × ".join(str(s) for s in data.get("image_shape") or data["event"])
     facts = [
         ("name", str(data["name"])),
         ("source", str(data["source"])),
         ("examples", sizes),
-        ("shape", f"{shape}, {figures.count(data['dimensions'], 'dimension')}"),
+        ("shape", f"{shape}, {count(data['dimensions'], 'dimension')}"),
         ("support", str(data["support"])),
         ("split seed", str(data["split_seed"])),
         ("SHA-256", str(data["sha256"])),
@@ -217,7 +217,7 @@ def _facts(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     times = [(f"time, {part}", verdicts.seconds(value)) for part, value in machine["seconds"].items()]
     training = [
         *chosen["axes"].items(),
-        ("parameters", figures.count(chosen["parameters"])),
+        ("parameters", count(chosen["parameters"])),
         ("epochs", f"{chosen['epochs']}, epoch {chosen['best_epoch']} kept"),
         ("training", verdicts.seconds(chosen["seconds"])),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.figures import grey_range, mosaic, to_bytes
+from elbowroom.plots import grey_range, mosaic, to_bytes
 
 from .records import Record
 

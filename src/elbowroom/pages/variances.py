@@ -1,18 +1,19 @@
 """Where the variance goes: the split of every model's variance, and that of the chosen model's total ink."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elbowroom import figures
+from elbowroom import plots
+from elbowroom.numerics import count, rounded, with_error
+from elbowroom.plots.style import Sheet
 
 from . import verdicts
-from .parts import Figure, both_widths
+from .embedding import both_widths
+from .panels import Figure
 from .records import Record
 
 __all__ = ["ink_figure", "variance_figure"]
-
-_AXIS = "% of the held-out data's variance"
 
 
 def variance_figure(record: Record) -> Figure | None:
@@ -37,24 +38,31 @@ def variance_figure(record: Record) -> Figure | None:
     )
     if own:
         share, error = 100 * own["latent_share"], _percent(own["latent_share_se"])
-        title = f"The latents of {name}, carry {figures.with_error(share, error)} % of its variance"
+        title = f"The latents of {name}, carry {with_error(share, error)} % of its variance"
         how += (
-            f" Decoder means taken for samples would throw away {figures.with_error(100 - share, error)} % of the "
+            f" Decoder means taken for samples would throw away {with_error(100 - share, error)} % of the "
             "chosen model's variance, and have no density, so no log p(x)."
         )
     if not drawable:
         return Figure("variance-bars", title, how, missing="No bars: none of the variances is a finite number.")
     bars = [_bar(record, row) for row in drawable]
     key = ("latent, Var E[x | z]", "noise, E Var[x | z]")
-    svg = both_widths(figures.variance_bars, bars, key, title=title, axis=_AXIS)
-    return Figure("variance-bars", title, how, _foot(record, drawable, len(rows)), svg=svg)
+    foot = _foot(record, drawable, len(rows))
+    return Figure("variance-bars", title, how, foot, svg=_drawn(bars, key, "variance-bars", title))
 
 
-def _bar(record: Record, row: Mapping[str, Any]) -> figures.Bar:
+def _drawn(bars: Sequence[plots.Bar], names: Sequence[str], key: str, title: str) -> tuple[str, ...]:
+    def draw(sheet: Sheet) -> None:
+        plots.stacked_bars(bars, names, ax=sheet.subplots())
+
+    return both_widths(draw, key, title)
+
+
+def _bar(record: Record, row: Mapping[str, Any]) -> plots.Bar:
     share, error = 100 * row["latent_share"], _percent(row["latent_share_se"])
-    number = (figures.rounded(share, 1) if error is None else figures.with_error(share, error)) + " % latent"
+    number = (rounded(share, 1) if error is None else with_error(share, error)) + " % latent"
     parts = tuple(100 * row[part] / row["data"] for part in ("latent", "noise"))
-    return figures.Bar(_label(record, row), parts, number, bold=row["name"] == record.study["chosen"])
+    return plots.Bar(_label(record, row), parts, number, bold=row["name"] == record.study["chosen"])
 
 
 def _label(record: Record, row: Mapping[str, Any]) -> str:
@@ -66,9 +74,9 @@ def _foot(record: Record, rows: list[Mapping[str, Any]], of: int) -> str:
     data = record.study["data"]
     draws = max(row.get("draws", 0) for row in rows)
     said = (
-        f"100 % is {verdicts.significant(rows[0]['data'])}, summed over {figures.count(data['dimensions'])} dimensions "
+        f"100 % is {verdicts.significant(rows[0]['data'])}, summed over {count(data['dimensions'])} dimensions "
         f"on the scale that the network sees; {verdicts.examples(data['sizes'].get('validation'), 'validation')}. "
-        f"VAEs: z from the encoder over these examples, {figures.count(draws, 'draw')}. Classics: closed forms."
+        f"VAEs: z from the encoder over these examples, {count(draws, 'draw')}. Classics: closed forms."
     )
     lost = [_label(record, row) for row in record.study["variance"] if row not in rows]
     return said + (f" Not drawn, because not a finite number: {', '.join(lost)}." if len(rows) < of else "")
@@ -92,18 +100,18 @@ def ink_figure(record: Record) -> Figure | None:
         return Figure("ink", f"The variance of {what}", how, missing=why)
     share = [100 * ink[part] / ink["data"] for part in parts]
     errors = [None if part not in se else 100 * se[part] / ink["data"] for part in parts]
-    total = figures.with_error(math.fsum(share), math.hypot(*(error or 0.0 for error in errors)))
+    total = with_error(math.fsum(share), math.hypot(*(error or 0.0 for error in errors)))
     title = f"In the chosen model, {label}, {what} varies {total} % as much as in the data"
     key = ("latent", "independent noise", "covariance of the noise")
-    said = [figures.with_error(*pair) for pair in zip(share, errors, strict=True)]
-    bar = figures.Bar(f"VAE, {label}", tuple(share), f"{total} %", bold=True)
+    said = [with_error(*pair) for pair in zip(share, errors, strict=True)]
+    bar = plots.Bar(f"VAE, {label}", tuple(share), f"{total} %", bold=True)
     foot = (
-        f"100 % is {figures.with_error(ink['data'], se.get('data'))}, "
+        f"100 % is {with_error(ink['data'], se.get('data'))}, "
         f"{verdicts.examples(record.study['data']['sizes'].get('validation'), 'validation')}; of it "
         + ", ".join(f"{word} {text} %" for word, text in zip(key, said, strict=True))
-        + (f"; errors from {figures.count(ink['draws'], 'draw')} of z and x." if "draws" in ink else ".")
+        + (f"; errors from {count(ink['draws'], 'draw')} of z and x." if "draws" in ink else ".")
     )
-    return Figure("ink", title, how, foot, svg=both_widths(figures.variance_bars, [bar], key, title=title, axis=_AXIS))
+    return Figure("ink", title, how, foot, svg=_drawn([bar], key, "ink", title))
 
 
 def _percent(error: float | None) -> float | None:

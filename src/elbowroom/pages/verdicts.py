@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elbowroom.figures import count, rounded, with_error
+from elbowroom.numerics import count, rounded, with_error
 
 from .records import Record, read_record
 

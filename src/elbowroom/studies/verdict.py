@@ -4,8 +4,7 @@ import math
 from typing import Any
 
 from elbowroom.data import Dataset
-from elbowroom.figures import with_error
-from elbowroom.numerics import Estimate
+from elbowroom.numerics import Estimate, with_error
 from elbowroom.sweeps import Swept
 
 from .classics import Classic

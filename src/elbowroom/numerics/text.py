@@ -1,15 +1,22 @@
-"""How numbers are written: two significant digits of the error decide the digits of the value."""
+"""How numbers are written: counts with their nouns, and values whose error decides their digits."""
 
 import math
 from collections.abc import Sequence
-
-from elbowroom.numerics import count
 
 __all__ = ["aligned", "count", "places", "rounded", "with_error"]
 
 MISSING = "not available"
 _DEFAULT_PLACES = 2
 _FIGURE_SPACE, _POINT_SPACE = "\u2007", "\u2008"
+
+
+def count(number: int, noun: str = "") -> str:
+    """A whole number with commas, and its noun in the plural where that is due.
+
+    >>> count(1200), count(1, "example"), count(397, "example")
+    ('1,200', '1 example', '397 examples')
+    """
+    return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
 
 
 def places(error: float | None) -> int:

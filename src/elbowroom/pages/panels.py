@@ -1,23 +1,24 @@
-"""The page's figures: what each shows in words with a number, how to read it, and its drawing for two widths."""
+"""The page's panels: what each shows in words with a number, how to read it, and its drawing for two widths."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from elbowroom import figures
-from elbowroom.numerics import Estimate
+from elbowroom import plots
+from elbowroom.numerics import Estimate, count, with_error
+from elbowroom.plots.style import Sheet
+from elbowroom.training import History
 
 from . import verdicts
+from .embedding import both_widths
 from .records import Record
 from .strips import Strip, model_strip, picture_pairs
 
-__all__ = ["NARROW", "WIDE", "Figure", "both_widths"]
-
-WIDE, NARROW = 760, 348
-"""Pixels that a figure is drawn for: a page or a sheet of A4, and a telephone of 380 pixels with its margins."""
+__all__ = ["Figure"]
 
 
 @dataclass(frozen=True)
@@ -39,26 +40,9 @@ class Figure:
 _WORTH_SAYING = 0.001
 
 
-def both_widths(draw: Callable[..., str], *arguments: Any, **options: Any) -> tuple[str, ...]:
-    """The drawing for the wide and for the narrow page."""
-    return tuple(draw(*arguments, width=width, **options) for width in (WIDE, NARROW))
-
-
 def ladder(record: Record) -> Figure:
     """Held-out log-likelihood beside the classics."""
-    rungs = [
-        figures.Rung(
-            name=str(row["name"]),
-            detail=estimate_words(str(row["name"]), estimate),
-            value=estimate.mean,
-            se_mc=estimate.se_mc,
-            se_total=estimate.se_total,
-            direction=estimate.direction,
-            bold=row["kind"] == "vae",
-        )
-        for row, estimate in record.evidence
-        if math.isfinite(estimate.mean)
-    ]
+    rows = record.evidence
     title = verdicts.contest(record.study["difference"], record.direction)
     how = (
         "Mean log-likelihood of a test example; further right is better. Dot: an exact value. Arrow: a lower bound, "
@@ -69,9 +53,19 @@ def ladder(record: Record) -> Figure:
         how += " The difference in the title is paired by example, so it is surer than the intervals suggest"
         bound = "; the VAE's side of it is a bound, so the truth can only be better for the VAE"
         how += f"{bound if record.direction == 'lower' else ''}."
-    if not rungs:
+    if not any(math.isfinite(estimate.mean) for _, estimate in rows):
         return Figure("ladder", title, how, missing="No ladder: none of the estimates is a finite number.")
-    return Figure("ladder", title, how, _ladder_foot(record), svg=both_widths(figures.ladder, rungs, title=title))
+
+    def draw(sheet: Sheet) -> None:
+        plots.ladder(
+            [estimate for _, estimate in rows],
+            names=[str(row["name"]) for row, _ in rows],
+            details=[estimate_words(str(row["name"]), estimate) for row, estimate in rows],
+            rivals=[i for i, (row, _) in enumerate(rows) if row["kind"] != "vae"],
+            ax=sheet.subplots(),
+        )
+
+    return Figure("ladder", title, how, _ladder_foot(record), svg=both_widths(draw, "ladder", title))
 
 
 def estimate_words(name: str, estimate: Estimate) -> str:
@@ -89,8 +83,8 @@ def direction_words(direction: str) -> str:
 
 def _ladder_foot(record: Record) -> str:
     sizes = {len(estimate) for _, estimate in record.evidence}
-    n = " or ".join(figures.count(size) for size in sorted(sizes))
-    draws = [f"{e.estimator}: {figures.count(e.budget.draws)}" for _, e in record.evidence if e.budget.draws]
+    n = " or ".join(count(size) for size in sorted(sizes))
+    draws = [f"{e.estimator}: {count(e.budget.draws)}" for _, e in record.evidence if e.budget.draws]
     seeds = sorted({e.budget.seed for _, e in record.evidence if e.budget.draws})
     said = f"n = {n} test examples"
     if draws:
@@ -173,10 +167,11 @@ def plane(record: Record) -> Figure:
     """The rate–distortion plane of the sweep."""
     study, chosen = record.study, record.chosen
     models = [
-        figures.Tradeoff(str(m["label"]), _pair(m, "rate"), _pair(m, "distortion"), chosen=m["name"] == study["chosen"])
+        plots.Model(str(m["label"]), plots.Value(*_pair(m, "rate")), plots.Value(*_pair(m, "distortion")))
         for m in study["models"]
     ]
-    rate, distortion = (figures.with_error(*_pair(chosen, key)) for key in ("rate", "distortion"))
+    own = next(model for model, m in zip(models, study["models"], strict=True) if m["name"] == study["chosen"])
+    rate, distortion = (with_error(*_pair(chosen, key)) for key in ("rate", "distortion"))
     title = f"The chosen model, {chosen['label']}, pays a rate of {rate} nats for a distortion of {distortion}"
     how = (
         "Rate: nats that the latents carry about x (the KL). Distortion: −log p(x | z), lower is better. Along a "
@@ -185,15 +180,17 @@ def plane(record: Record) -> Figure:
     )
     if len(models) > 1:
         how += f"The model was chosen on validation among {len(models)}."
-    foot = f"{verdicts.examples(chosen.get('n'), 'validation')}; {figures.count(chosen['draws'], 'draw')} per example."
-    lost = [m.label for m in models if not math.isfinite(m.rate[0] + m.distortion[0])]
+    foot = f"{verdicts.examples(chosen.get('n'), 'validation')}; {count(chosen['draws'], 'draw')} per example."
+    lost = [m.label for m in models if not math.isfinite(m.rate.mean + m.distortion.mean)]
     if lost:
         foot += f" Not drawn, because training diverged: {', '.join(lost)}."
     if len(lost) == len(models):
         return Figure("plane", title, how, missing="No plane: every model of the sweep diverged.")
-    return Figure(
-        "plane", title, how, foot, svg=both_widths(figures.rate_distortion, models, joined=_graded(record), title=title)
-    )
+
+    def draw(sheet: Sheet) -> None:
+        plots.rate_distortion(models, chosen=own, joined=_graded(record), ax=sheet.subplots())
+
+    return Figure("plane", title, how, foot, svg=both_widths(draw, "plane", title))
 
 
 def _graded(record: Record) -> bool:
@@ -226,12 +223,15 @@ def panel(record: Record, model: Any) -> Figure | None:
     if not kept:
         return None
     drawn = flat(record.pictures[f"models.{model['name']}.samples"])[:, kept]
-    series = [("held-out data", flat(held_out_rows(record))[:, kept]), (f"samples at {name}", drawn)]
+    series = {"held-out data": flat(held_out_rows(record))[:, kept], f"samples at {name}": drawn}
     names = [column_names(record)[i] for i in kept[:8]]
     title = f"{name}: samples beside data" + (f", first {len(names)} columns" if len(kept) > 8 else "")
-    return Figure(
-        f"panel-{model['name']}", title, "", svg=both_widths(figures.quantile_strips, series, names, title=title)
-    )
+
+    def draw(sheet: Sheet) -> None:
+        plots.quantile_strips(series, names, ax=sheet.subplots())
+
+    key = f"panel-{model['name']}"
+    return Figure(key, title, "", svg=both_widths(draw, key, title))
 
 
 def kl(record: Record) -> Figure:
@@ -256,8 +256,12 @@ def kl(record: Record) -> Figure:
     foot = f"{verdicts.examples(latents.get('n'), 'held-out')}."
     if not all(map(math.isfinite, values)):
         return Figure("kl", title, how, missing="No figure: the KL of some latents is not a finite number.")
-    drawn = both_widths(figures.kl_per_latent, values, active, threshold if decides else None, title=title)
-    return Figure("kl", title, how, foot, svg=drawn)
+
+    def draw(sheet: Sheet) -> None:
+        use = SimpleNamespace(kl=values, active=active)
+        plots.kl_per_latent(use, threshold=threshold if decides else None, ax=sheet.subplots())
+
+    return Figure("kl", title, how, foot, svg=both_widths(draw, "kl", title))
 
 
 def latent_map(record: Record) -> Figure:
@@ -266,24 +270,25 @@ def latent_map(record: Record) -> Figure:
     points, labels = record.pictures["latent_map"], record.pictures["latent_labels"]
     axes = str(latents.get("axes") or ("z1, z2" if len(latents["active"]) == 2 else "two directions of z"))
     knn = latents.get("knn")
-    shown = min(len(points), figures.MAP_LIMIT)
+    shown = min(len(points), plots.MAP_LIMIT)
     if knn:
         z, x = (verdicts.share(knn[space], knn["n"]) for space in ("z", "x"))
         title = f"Neighbours in z tell the label for {z} of examples, neighbours in x for {x}"
-        foot = (
-            f"{figures.count(shown)} points; accuracy of {knn['k']} nearest neighbours, n = {figures.count(knn['n'])}."
-        )
+        foot = f"{count(shown)} points; accuracy of {knn['k']} nearest neighbours, n = {count(knn['n'])}."
     else:
-        title = f"{figures.count(shown)} held-out examples in latent space, along {axes}"
-        foot = f"{figures.count(shown)} points; no nearest-neighbour accuracy, because the data have no labels."
+        title = f"{count(shown)} held-out examples in latent space, along {axes}"
+        foot = f"{count(shown)} points; no nearest-neighbour accuracy, because the data have no labels."
     how = (
         f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model; "
         "a label's name stands at its median."
         if (labels >= 0).any()
         else f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model."
     )
-    drawn = both_widths(figures.latent_map, points, labels, data.get("label_names"), axes, title=title)
-    return Figure("map", title, how, foot, svg=drawn)
+
+    def draw(sheet: Sheet) -> None:
+        plots.latent_map(points, labels, names=data.get("label_names"), axes=axes, ax=sheet.subplots())
+
+    return Figure("map", title, how, foot, svg=both_widths(draw, "map", title))
 
 
 def curves(record: Record) -> Figure:
@@ -299,8 +304,12 @@ def curves(record: Record) -> Figure:
         why = f"No curves: runs/{chosen['name']}/history.jsonl is missing from the study folder."
         return Figure("curves", title, how, missing=why)
     foot = f"Chosen model, {chosen['label']}; means over the training and validation sets, nats per example."
-    drawn = both_widths(figures.learning_curves, record.history, chosen["best_epoch"], title=title)
-    return Figure("curves", title, how, foot, svg=drawn)
+    history = History(record.history, best_epoch=chosen["best_epoch"])
+
+    def draw(sheet: Sheet) -> None:
+        plots.learning_curves(history, figure=sheet)
+
+    return Figure("curves", title, how, foot, svg=both_widths(draw, "curves", title))
 
 
 def diagram(record: Record) -> Figure:
@@ -312,9 +321,14 @@ def diagram(record: Record) -> Figure:
     if record.recipe is None:
         why = f"No diagram: runs/{record.study['chosen']}/recipe.yaml is missing from the study folder."
         return Figure("diagram", "The model", how, missing=why)
-    model = figures.graph(record.recipe)
-    blocks = figures.count(len(model.blocks), "latent block")
+    model = plots.graph(record.recipe)
+    blocks = count(len(model.blocks), "latent block")
     context = f" given {', '.join(model.context)}" if model.context else ""
-    title = f"The model as a graph: {blocks}, {figures.count(record.chosen['parameters'], 'parameter')}{context}"
+    title = f"The model as a graph: {blocks}, {count(record.chosen['parameters'], 'parameter')}{context}"
     n = record.study["data"]["sizes"].get("train")
-    return Figure("diagram", title, how, svg=both_widths(figures.plate_diagram, record.recipe, n=n, title=title))
+    recipe = record.recipe
+
+    def draw(sheet: Sheet) -> None:
+        plots.plate_diagram(recipe, n=n, ax=sheet.subplots())
+
+    return Figure("diagram", title, how, svg=both_widths(draw, "diagram", title))

@@ -1,4 +1,4 @@
-"""Grids of images as PNG data addresses."""
+"""Images as bytes, side by side in rows, and as PNG data addresses."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elbowroom.numerics import InputError
 
-__all__ = ["grey_range", "mosaic", "to_bytes"]
+__all__ = ["grey_range", "mosaic", "tiled", "to_bytes"]
 
 _TWICE = 2
 
@@ -41,13 +41,8 @@ def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, floa
     return np.round(255 * np.clip(scaled, 0.0, 1.0)).astype(np.uint8)
 
 
-def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
-    """One PNG as a data address, at twice its size: each row's images [n, H, W, 1 or 3] side by side.
-
-    Gaps of `gap` pixels are transparent, so that the picture stands on any background.
-    """
-    from PIL import Image
-
+def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
+    """One picture [height, width, 2 or 4] of rows of images [n, H, W, 1 or 3]; gaps of `gap` pixels are transparent."""
     count = max(len(row) for row in rows)
     _, height, width, channels = rows[0].shape
     canvas = np.zeros((len(rows) * (height + gap) - gap, count * (width + gap) - gap, channels + 1), np.uint8)
@@ -56,7 +51,13 @@ def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
             y, x = r * (height + gap), c * (width + gap)
             canvas[y : y + height, x : x + width, :channels] = picture
             canvas[y : y + height, x : x + width, channels] = 255
-    doubled = canvas.repeat(_TWICE, axis=0).repeat(_TWICE, axis=1)
+    return canvas
+
+
+def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
+    """The tiled rows as one PNG in a data address, at twice their size."""
+    from PIL import Image
+
     file = io.BytesIO()
-    Image.fromarray(doubled).save(file, "PNG", optimize=True)
+    Image.fromarray(tiled(rows, gap).repeat(_TWICE, axis=0).repeat(_TWICE, axis=1)).save(file, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")

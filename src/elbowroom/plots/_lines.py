@@ -1,0 +1,112 @@
+"""Lines over one axis: an estimate against its cost, a bound against a setting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from elbowroom.numerics import InputError, rounded
+
+from .style import BAND, canvas, interval, key, label_colour, name_axes
+
+__all__ = ["Series", "lines"]
+
+_LOOKS: dict[str, dict[str, Any]] = {
+    "line": {"marker": "o", "markersize": 7},
+    "dashed": {"linestyle": (0, (4, 2))},
+    "points": {"marker": "o", "markersize": 7, "linestyle": "none"},
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: y over x with standard errors (drawn as 95 % intervals) where known; what is not finite is left out.
+
+    look: "line" with dots, "dashed", or "points" alone.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    error: Sequence[float] | None = None
+    look: Literal["line", "dashed", "points"] = "line"
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """x, y and half the interval of what can be drawn, [3, n]."""
+        half = [0.0] * len(self.x) if self.error is None else [interval(error) for error in self.error]
+        points = np.array([self.x, self.y, half], dtype=np.float64)
+        return points[:, np.isfinite(points).all(0)]
+
+
+def lines(
+    series: Sequence[Series],
+    *,
+    across: str,
+    up: str,
+    log_x: bool = False,
+    limits: tuple[float, float] | None = None,
+    band: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Every series over the same axes, with 95 % intervals and a key above.
+
+    Parameters
+    ----------
+    series : sequence of Series
+        What is drawn.
+    across, up : str
+        Names of the axes.
+    log_x : bool, default False
+        Whether the axis of x, which must be positive then, is logarithmic.
+    limits : (float, float), default None
+        Of y, outside which lines are cut; None: what all intervals need.
+    band : (float, float), default None
+        An interval of y shaded behind all.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        Where nothing can be drawn.
+
+    Examples
+    --------
+    >>> ax = lines([Series("IWAE", [1, 10, 100], [-90.0, -88.0, -87.0])], across="draws", up="nats", log_x=True)
+    >>> ax.get_xscale()
+    'log'
+    """
+    drawn = [one.points for one in series]
+    if not sum(points.shape[1] for points in drawn):
+        raise InputError(f"The figure of {up} against {across} has no finite point to draw.")
+    if log_x and min(points[0].min() for points in drawn if points.size) <= 0:
+        raise InputError(f"{across} has a logarithmic axis, on which x must be positive.")
+    with canvas(ax, 340, grid="y") as ax:
+        if log_x:
+            ax.set_xscale("log")
+            ax.xaxis.set_major_formatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value:.0e}")
+            ax.minorticks_off()
+        if band:
+            ax.axhspan(*band, color=BAND, linewidth=1.5, zorder=0)
+        handles = []
+        for number, (one, (x, y, half)) in enumerate(zip(series, drawn, strict=True)):
+            colour = label_colour(number)
+            ax.vlines(x, y - half, y + half, color=colour, linewidth=1.5)
+            handles += ax.plot(x, y, color=colour, linewidth=2, label=one.name, **_LOOKS[one.look])
+        ax.set_ylim(limits)
+        key(ax, handles, lift=24)
+        name_axes(ax, across, up)
+        said = (
+            f"{one.name}: " + ", ".join(f"{rounded(b, 2)} at {a:g}" for a, b in points[:2].T)
+            for one, points in zip(series, drawn, strict=True)
+        )
+        ax.set_label(f"{up} against {across}. {'; '.join(said)}.")
+    return ax

@@ -1,0 +1,170 @@
+"""Stacked bars: how the variance of each model is made up, beside the variance of the data."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from elbowroom.numerics import rounded, with_error
+
+from .records import Split
+from .style import ACCENT, INK, PAPER, SOFT, canvas, halo, is_narrow, key, name_axes, name_row
+
+__all__ = ["Bar", "ink_bars", "stacked_bars", "variance_bars"]
+
+_LONGEST = 250.0
+_TALL = 16.0
+# Dark, pale and hollow with a dashed rim, so that they differ in grey print too.
+_SHADES: tuple[dict[str, Any], ...] = (
+    {"facecolor": ACCENT, "linewidth": 0},
+    {"facecolor": SOFT, "alpha": 0.35, "linewidth": 0},
+    {"facecolor": PAPER, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1},
+)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One model: `parts` in per cent of the data's variance; `number` stands beside it.
+
+    A part below zero takes away from those before it. `bold` sets the chosen model apart.
+    """
+
+    name: str
+    parts: tuple[float, ...]
+    number: str = ""
+    bold: bool = False
+
+
+def variance_bars(splits: Mapping[str, Split], *, own: str | None = None, ax: Axes | None = None) -> Axes:
+    """The variance of x that each model has, in latent and noise, beside that of the data.
+
+    Parameters
+    ----------
+    splits : mapping of str to VarianceBudget
+        What `er.variance_budget` returns, by the name of the model.
+    own : str, default None
+        The name that is set apart.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    The law of total variance, Var x = Var E[x | z] + E Var[x | z].
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> ax = variance_bars({"VAE": SimpleNamespace(data=4.0, latent=3.0, noise=1.0, latent_share_se=0.01)})
+    >>> [text.get_text() for text in ax.texts if "latent" in text.get_text()]
+    ['75.0 ± 1.0 % latent']
+    """
+    bars = []
+    for name, split in splits.items():
+        share, error = split.latent / (split.latent + split.noise), getattr(split, "latent_share_se", None)
+        number = rounded(100 * share, 1) if error is None else with_error(100 * share, 100 * error)
+        parts = (100 * split.latent / split.data, 100 * split.noise / split.data)
+        bars.append(Bar(name, parts, f"{number} % latent", name == own))
+    return stacked_bars(bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), ax=ax)
+
+
+def ink_bars(budgets: Mapping[str, Any], *, own: str | None = None, ax: Axes | None = None) -> Axes:
+    """The variance of the sum of all elements of x, in which covariances show, beside that of the data.
+
+    Parameters
+    ----------
+    budgets : mapping of str to VarianceBudget
+        What `er.variance_budget` returns, by the name of the model.
+    own : str, default None
+        The name that is set apart.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    bars = []
+    for name, b in budgets.items():
+        parts = tuple(100 * part / b.ink_data for part in (b.ink_latent, b.ink_noise_diagonal, b.ink_noise_covariance))
+        bars.append(Bar(name, parts, f"{rounded(math.fsum(parts), 1)} %", name == own))
+    return stacked_bars(bars, ("latent", "independent noise", "covariance of the noise"), ax=ax)
+
+
+def stacked_bars(
+    bars: Sequence[Bar],
+    names: Sequence[str],
+    *,
+    axis: str = "% of the held-out data's variance",
+    ax: Axes | None = None,
+) -> Axes:
+    """One stacked bar per model under a hollow one of the data, whose end, 100 %, is the dashed line.
+
+    The total stands behind each bar; one beyond 250 % is cut there and ends in an arrow.
+
+    Parameters
+    ----------
+    bars : sequence of Bar
+        Their parts in per cent of the data's variance.
+    names : sequence of str
+        Of the parts, three at most.
+    axis : str, default "% of the held-out data's variance"
+        What 100 % is.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    reach = min(max([100.0, *(max(accumulate(bar.parts)) for bar in bars)]), _LONGEST)
+    rows = len(bars) + 1
+    with canvas(ax, 74 + 32 * rows, 84 + 44 * rows, grid="x") as ax:
+        thick = _TALL / (44 if is_narrow(ax) else 32)
+        ax.set(xlim=(0, reach * 1.002), ylim=(-rows + 0.45, 0.55), yticks=[])
+        ax.spines.bottom.set_visible(False)
+        key(ax, [Patch(label=name, **shade) for name, shade in zip(names, _SHADES, strict=False)], lift=24)
+        for level, bar in enumerate([Bar("held-out data", (100.0,)), *bars]):
+            _draw(ax, -level, bar, thick, reach, _SHADES if level else ({"facecolor": PAPER, "edgecolor": INK},))
+        name_axes(ax, axis)
+        ax.set_label(f"In {axis}. " + "; ".join(_said(bar, names) for bar in bars) + ".")
+    return ax
+
+
+def _draw(ax: Axes, level: float, bar: Bar, thick: float, reach: float, shades: Sequence[dict[str, Any]]) -> None:
+    colour = ACCENT if bar.bold else INK
+    name_row(
+        ax,
+        level,
+        bar.name,
+        number=bar.number,
+        colour=colour,
+        bold=bar.bold,
+        above=17,
+        aside=42 if is_narrow(ax) else 50,
+    )
+    ends = [0.0, *accumulate(bar.parts)]
+    for (low, high), shade in zip(pairwise(ends), shades, strict=False):
+        left, right = min(low, high, reach), min(max(low, high), reach)
+        ax.barh(level, right - left, thick, left, zorder=2, clip_on=False, **shade)
+    half = 0.28 if is_narrow(ax) else 0.5  # on a narrow page words stand above the bar
+    for reaching, colour in ((half, INK), (thick / 2, PAPER))[: 1 + (max(ends) > 100)]:  # the bar hides the line
+        ax.plot([100, 100], [level - reaching, level + reaching], color=colour, linewidth=1, linestyle=(0, (3, 4)),
+                zorder=1 if colour == INK else 3)  # fmt: skip
+    total, end = ends[-1], max(min(ends[-1], reach), 100.0)
+    if total > reach:
+        ax.plot(reach, level, ">", color=SOFT, markersize=9, clip_on=False)
+    halo(ax.annotate(f"{rounded(total, 0)} %", (end, level), (7, 0), "data", "offset points", va="center",
+                     fontsize=11, color=SOFT, annotation_clip=False))  # fmt: skip
+
+
+def _said(bar: Bar, names: Sequence[str]) -> str:
+    parts = ", ".join(f"{name} {rounded(part, 1)} %" for name, part in zip(names, bar.parts, strict=False))
+    return f"{bar.name}: {parts}, together {rounded(math.fsum(bar.parts), 0)} %"
