@@ -77,7 +77,7 @@ def kl_per_latent(use: Units, *, threshold: float | None = None, ax: Axes | None
         if threshold:
             ax.axhline(threshold, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)))
             key(ax, [Line2D([], [], color=ACCENT, linewidth=1, linestyle=(0, (4, 3)),
-                            label=f"threshold {threshold:g} nats")], 8, "right")  # fmt: skip
+                            label=f"threshold {threshold:g} nats")], 8, True)  # fmt: skip
         name_axes(ax, "latent, sorted by its KL", "KL, nats (logarithmic)")
         about = "; ".join(f"latent {unit + 1}: {kl[unit]:.3g}" for unit in order)
         ax.set_label(f"{active.sum()} of {len(kl)} active. KL in nats: {about}.")

@@ -86,7 +86,7 @@ def ladder(
                 colour=colour,
                 bold=own,
                 above=18,
-                aside=0 if is_narrow(ax) else 8,
+                aside=(10, 0 if is_narrow(ax) else 8),
             )
             _mark(ax, -level, e, colour, low)
             said.append(f"{names[i]}, {details[i]}: {number}".replace("≥", "at least").replace("≤", "at most"))

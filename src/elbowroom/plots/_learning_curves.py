@@ -76,7 +76,7 @@ def learning_curves(history: Epochs, *, figure: Figure | None = None) -> NDArray
         ]
         handles += [Patch(color=BAND, label="schedule running")] if warm else []
         figure.legend(handles=handles, loc="outside upper left", ncols=2 if narrow else 4, frameon=False, fontsize=11,
-                      borderpad=0, borderaxespad=0.2, columnspacing=1.5, handlelength=1.7)  # fmt: skip
+                      borderpad=0.5, borderaxespad=0, columnspacing=1.5, handlelength=1.7)  # fmt: skip
         axes[0].set_label(_said(history))
     return np.asarray(axes)
 

@@ -55,7 +55,7 @@ def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, 
         handles = [Line2D([], [], label=name, linewidth=5, **look) for name, look in zip(tables, _LOOKS, strict=False)]
         key(ax, handles, lift=12)
         for level, name in enumerate(shown):
-            name_row(ax, -level, name, above=block / 2 + 12)
+            name_row(ax, -level, name, above=block / 2 + 12, aside=(60, 0))
             _column(ax, -level, [table[:, level] for table in tables.values()])
         medians = [
             f"{name}: " + ", ".join(f"{kind} {np.median(table[:, i]):.3g}" for kind, table in tables.items())

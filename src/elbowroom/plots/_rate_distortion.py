@@ -122,11 +122,11 @@ def _point(ax: Axes, index: int, model: PointOfPlane, chosen: bool) -> None:
     """A cross of 95 % intervals with a dot in its middle."""
     (x, y), colour = _place(model), ACCENT if chosen else INK
     across, up = interval(model.rate.se_total), interval(model.distortion.se_total)
-    style: dict[str, Any] = {"color": colour, "linewidth": 1.5, "solid_capstyle": "butt"}
+    style: dict[str, Any] = {"color": colour, "linewidth": 1.5, "solid_capstyle": "butt", "clip_on": False}
     ax.plot([x - across, x + across], [y, y], gid=f"point-{index}.rate", **style)
     ax.plot([x, x], [y - up, y + up], gid=f"point-{index}.distortion", **style)
     ax.plot(x, y, "o", color=colour, markersize=11 if chosen else 8, markeredgewidth=2, label=_said(model),
-            markerfacecolor=colour if chosen else PAPER, gid=f"point-{index}.dot")  # fmt: skip
+            markerfacecolor=colour if chosen else PAPER, gid=f"point-{index}.dot", clip_on=False)  # fmt: skip
 
 
 def _label(ax: Axes, models: dict[int, PointOfPlane], chosen: PointOfPlane | None, names: list[Any]) -> None:

@@ -148,7 +148,7 @@ def _draw(ax: Axes, level: float, bar: Bar, thick: float, reach: float, shades: 
         colour=colour,
         bold=bar.bold,
         above=17,
-        aside=42 if is_narrow(ax) else 50,
+        aside=(10, 42 if is_narrow(ax) else 50),
     )
     ends = [0.0, *accumulate(bar.parts)]
     for (low, high), shade in zip(pairwise(ends), shades, strict=False):

@@ -105,8 +105,8 @@ def tidy(ax: Axes, grid: Any = "y") -> None:
     ax.spines.bottom.set_color(SOFT)
     ax.tick_params(length=0, colors=SOFT, labelsize=11)
     ax.set_axisbelow(True)
-    for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
-        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
+    for name, axis, most in (("x", ax.xaxis, max(3, int(room(ax) / 55))), ("y", ax.yaxis, 6)):
+        axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
         axis.set_major_formatter(_Plain())
         if grid in (name, "both"):
             axis.grid(color=RULE, linewidth=1)
@@ -140,28 +140,30 @@ def name_row(
     colour: str = INK,
     bold: bool = False,
     above: float | None = None,
-    aside: float = 8.0,
+    aside: tuple[float, float] = (10.0, 8.0),
 ) -> None:
     """Name and number of a row: beside the axes, or `above` the row by so many points where the axes are narrow.
 
-    aside: points from the right end of the axes to where the number stands beside, or ends above.
+    aside: points from the ends of the axes to name and number beside them; above a row the number stands in its corner.
     """
+    lift = above if above is not None and is_narrow(ax) else 0.0
+
+    def write(said: str, end: int, place: tuple[float, float], size: int, shade: str, weight: str = "normal") -> None:
+        halo(ax.annotate(
+            said, (end, level), place, ("axes fraction", "data"), "offset points", va="center", fontsize=size,
+            ha="left" if bool(end) != bool(lift) else "right", color=shade, weight=weight,
+        ))  # fmt: skip
+
     weight = "bold" if bold else "normal"
-    lift = None if above is None or not is_narrow(ax) else above
-    where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 13}
-    left = {"xytext": (-10, 0), "ha": "right"} if lift is None else {"xytext": (0, lift), "ha": "left"}
-    right = {"xytext": (aside, 0 if lift is None else lift), "ha": "left" if lift is None else "right"}
-    if lift is None and detail:
-        ax.annotate(short(detail, 226, 11), (0, level), **where | left | {"xytext": (-10, -7), "fontsize": 11},
-                    color=SOFT, va="center")  # fmt: skip
-        left["xytext"] = (-10, 7)
-    text = short(name, room(ax) - 100 if lift else 226, 13)
-    ax.annotate(text, (0, level), **where | left, color=colour, weight=weight, va="center")
-    if number:
-        ax.annotate(number, (1, level), **where | right, color=INK, weight=weight, va="center")
+    if lift:
+        write(short(name, room(ax) - 70, 13), 0, (0, lift), 13, colour, weight)
+    else:
+        write(short(name, 226, 13), 0, (-aside[0], 7 if detail else 0), 13, colour, weight)
+        write(short(detail, 226, 11), 0, (-aside[0], -7), 11, SOFT)
+    write(number, 1, (aside[1], lift), 13, INK, weight)
 
 
-def key(ax: Axes, handles: Sequence[Any], lift: float = 4.0, side: str = "left") -> None:
+def key(ax: Axes, handles: Sequence[Any], lift: float = 4.0, right: bool = False) -> None:
     """A key above the axes, in as many rows as it takes."""
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -169,9 +171,9 @@ def key(ax: Axes, handles: Sequence[Any], lift: float = 4.0, side: str = "left")
     columns = [n for n in range(1, len(wide) + 1) if sum(map(max, np.array_split(wide, n))) < room(ax) + 66]
     raised = ax.transAxes + ScaledTranslation(0, lift / 72, figure.dpi_scale_trans)
     ax.legend(
-        handles=handles, loc=f"lower {side}", bbox_to_anchor=(side == "right", 1), bbox_transform=raised, fontsize=11,
-        ncols=max(columns, default=1), frameon=False, handlelength=1.7, borderpad=0, borderaxespad=0,
-        columnspacing=1.5, handletextpad=0.5,
+        handles=handles, loc="lower right" if right else "lower left", bbox_to_anchor=(right, 1),
+        bbox_transform=raised, fontsize=11, ncols=max(columns, default=1), frameon=False, handlelength=1.7,
+        borderpad=0, borderaxespad=0, columnspacing=1.5, handletextpad=0.5,
     )  # fmt: skip
 
 
