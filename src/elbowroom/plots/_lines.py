@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, rounded
@@ -92,6 +93,8 @@ def lines(
     with canvas(ax, 340, grid="y") as ax:
         if log_x:
             ax.set_xscale("log")
+            ends = np.concatenate([x for x, *_ in drawn])
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ends.max() < 1000 * ends.min() else (1,)))
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value:.0e}")
             ax.minorticks_off()
         if band:
