@@ -6,7 +6,7 @@ import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Element
 
 import matplotlib
 from matplotlib.text import Text
@@ -21,10 +21,10 @@ WIDE, NARROW = 760, 348
 _COLOURS = {"ink": INK, "soft": SOFT, "rule": RULE, "accent": ACCENT, "paper": PAPER, "band": BAND}
 _COLOURS |= {f"label-{number}": colour for number, colour in enumerate(LABELS)}
 _VARIABLES = {colour: f"var(--{name},{colour})" for name, colour in _COLOURS.items()}
-_PLACES = ("d", "x", "y", "width", "height", "transform")
-_HALO = "paint-order: stroke; stroke-width: 4px; stroke-linejoin: round; stroke: " + _VARIABLES[PAPER]
-_POINT = re.compile(r"point-(\d+)\.")
+_HALO = f"paint-order: stroke; stroke-width: 4px; stroke-linejoin: round; stroke: {_VARIABLES[PAPER]}"
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_OUTSIDE = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>|(?<=>)\s+(?=<)", re.DOTALL)
+_OF_THIS_MACHINE = re.compile(r' xmlns(:\w+)?="[^"]*"|xlink:|font-family: [^;"]*;? ?| transform="rotate\(-0 [^"]*"')
 
 
 def both_widths(draw: Callable[[Sheet], Any], key: str, title: str) -> tuple[str, ...]:
@@ -38,100 +38,62 @@ def _drawing(draw: Callable[[Sheet], Any], salt: str, width: int, title: str) ->
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's browser has other fonts
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": salt})
-        sheet = Sheet(figsize=(width / 72, 4), dpi=72, layout="constrained")
+        sheet, file = Sheet(figsize=(width / 72, 4), dpi=72, layout="constrained"), io.StringIO()
         draw(sheet)
         sheet.patch.set_visible(False)
         for text in sheet.findobj(Text):
-            _plain(text)
-        file = io.StringIO()
+            text.set_text(_UNPRINTABLE.sub("\ufffd", text.get_text()))
+            if text.get_path_effects():  # they would turn text into outlines
+                text.set(path_effects=[], gid=f"{text.get_gid() or ''} halo")
         sheet.savefig(file, format="svg", metadata={"Date": None})
-    said = {str(one.get_gid()): str(one.get_label()) for one in sheet.findobj(lambda one: bool(one.get_gid()))}
-    about = " ".join(str(ax.get_label()) for ax in sheet.axes if ax.get_label())
-    return _rewritten(ET.fromstring(file.getvalue()), title, about, said)
-
-
-def _plain(text: Text) -> None:
-    """Characters that XML has, and a mark in place of the rim, which would turn text into outlines."""
-    text.set_text(_UNPRINTABLE.sub("\ufffd", text.get_text()))
-    if text.get_path_effects():
-        text.set_path_effects([])
-        text.set_gid(f"{text.get_gid() or ''} halo")
-
-
-def _rewritten(drawn: Element, title: str, about: str, said: Mapping[str, str]) -> str:
+    drawn = ET.fromstring(re.sub(r"<[^>]*>", _rewritten, _OUTSIDE.sub("", file.getvalue())))
     svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": drawn.attrib["viewBox"], "role": "img"})
     svg.attrib |= {"class": "plot", "font-family": "system-ui, sans-serif"}
-    for tag, words in (("title", title), ("desc", about)):
-        SubElement(svg, tag).text = _UNPRINTABLE.sub("\ufffd", words)
-    svg.extend(drawn)
-    for node in svg.iter():
-        _rewrite(node)
-    for parent in list(svg.iter()):
-        for child in [child for child in parent if child.tag in ("metadata", "style")]:
-            parent.remove(child)
-    _gather_points(svg, said)
-    _share_styles(svg)
+    about = " ".join(str(ax.get_label()) for ax in sheet.axes if ax.get_label())
+    svg.extend([_words("title", title), _words("desc", about), *drawn])
+    dots = sheet.findobj(lambda one: str(one.get_gid()).endswith(".dot"))
+    _gather_points(svg, {str(dot.get_gid()): str(dot.get_label()) for dot in dots})
+    for group in svg.iter("g"):  # a style that all marks of a line have stands once
+        styles = {mark.get("style", "") for mark in group.iterfind("use")}
+        if len(styles) == 1:
+            group.attrib |= {"style": styles.pop()}
+            for mark in group.iterfind("use"):
+                mark.attrib.pop("style", None)
     markup = ET.tostring(svg, encoding="unicode")
     used = set(re.findall(r'(?:href="|url\()#(\w+)', markup))
     return re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", markup)
 
 
-def _rewrite(node: Element) -> None:
-    """No namespaces, no fonts of this machine, variables for colours, two decimals, a rim where one was."""
-    node.tag = node.tag.rpartition("}")[2]
-    node.attrib = {name.rpartition("}")[2]: value for name, value in node.attrib.items()}
-    node.text, node.tail = node.text if node.tag in ("text", "title", "desc") else None, None
-    if node.tag == "text":
-        node.attrib.pop("transform" if node.get("transform", "").startswith("rotate(-0 ") else "", None)
-    if "style" in node.attrib:
-        style = re.sub(r"font-family: [^;]*;? ?", "", node.attrib["style"])
-        node.set("style", re.sub("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0]), style))
-    for name in _PLACES:
-        if name in node.attrib:
-            node.set(name, re.sub(r"-?\d+\.\d+", _shortened, " ".join(node.attrib[name].split())))
-    if node.get("id", "").endswith(" halo"):
-        node.set("style", _HALO)
+def _rewritten(found: re.Match[str]) -> str:
+    """A tag with variables for colours, two decimals, a rim where text had one, and nothing of this machine."""
+    tag = " ".join(_OF_THIS_MACHINE.sub("", found[0]).split())
+    tag = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag)
+    tag = re.sub("#[0-9a-f]{6}", lambda colour: _VARIABLES.get(colour[0], colour[0]), tag)
+    return tag.replace(' halo"', f'" style="{_HALO}"')
 
 
-def _shortened(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+def _words(tag: str, words: str) -> Element:
+    node = Element(tag)
+    node.text = _UNPRINTABLE.sub("\ufffd", words)
+    return node
 
 
 def _gather_points(svg: Element, said: Mapping[str, str]) -> None:
-    """What belongs to one model stands in one group, which is pointed at and focused as a whole."""
+    """One group for each model, with its words, a disc that is easy to hit, and a ring for the page's style."""
     groups: dict[str, Element] = {}
     for parent in list(svg.iter("g")):
-        for child in list(parent):
-            found = _POINT.match(child.get("id", ""))
-            if not found:
-                continue
+        for child in [child for child in parent if child.get("id", "").startswith("point-")]:
             parent.remove(child)
-            group = groups.setdefault(found[1], Element("g", {"class": f"point point-{found[1]}", "role": "img"}))
+            name = child.attrib["id"].partition(".")[0]
+            answers = {"data-model": name.removeprefix("point-"), "tabindex": "0", "role": "img"}
+            group = groups.setdefault(name, Element("g", {"class": f"point {name}", **answers}))
             group.append(child)
-            if child.attrib["id"].endswith(".dot"):
-                _answer(group, child, found[1], said[child.attrib["id"]])
+            if child.attrib["id"] in said:
+                mark = next(child.iter("use")).attrib
+                place = {"cx": mark["x"], "cy": mark["y"], "fill-opacity": "0"}
+                ring = {"class": "halo", "r": "10", "stroke-width": "1.5", "style": mark["style"].partition("; ")[2]}
+                circles = [Element("circle", place | look) for look in ({"r": "16"}, ring)]
+                group[:0] = [_words("title", said[child.attrib["id"]]), *circles]
     if groups:
         svg.set("role", "group")
-        SubElement(svg, "g").extend(groups.values())
-
-
-def _answer(group: Element, dot: Element, model: str, words: str) -> None:
-    """Name, a disc that is easy to hit and a ring for the page's style to show."""
-    group.attrib |= {"data-model": model, "tabindex": "0"}
-    mark = next(dot.iter("use"))
-    disc = Element("circle", {"cx": mark.attrib["x"], "cy": mark.attrib["y"], "r": "16", "fill-opacity": "0"})
-    colour = mark.attrib["style"].rpartition("stroke: ")[2].partition(";")[0]
-    ring = Element("circle", disc.attrib | {"class": "halo", "r": "10", "style": f"stroke: {colour}"})
-    title = Element("title")
-    title.text = _UNPRINTABLE.sub("\ufffd", words)
-    group[:0] = [title, disc, ring]
-
-
-def _share_styles(svg: Element) -> None:
-    """A style that all marks of a line have stands once, on their group."""
-    for group in svg.iter("g"):
-        styles = {child.get("style") for child in group if child.tag == "use"}
-        if len(group) > 1 and len(styles) == 1 and all(child.tag == "use" for child in group):
-            group.set("style", str(styles.pop()))
-            for child in group:
-                del child.attrib["style"]
+        ET.SubElement(svg, "g").extend(groups.values())

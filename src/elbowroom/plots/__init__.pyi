@@ -1,5 +1,8 @@
 from ._class_shares import class_shares as class_shares
+from ._images import grey_range as grey_range
 from ._images import images as images
+from ._images import mosaic as mosaic
+from ._images import to_bytes as to_bytes
 from ._importance_weights import effective_sample_size as effective_sample_size
 from ._importance_weights import khat as khat
 from ._iwae_curve import iwae_curve as iwae_curve
@@ -11,9 +14,13 @@ from ._learning_curves import learning_curves as learning_curves
 from ._lines import Series as Series
 from ._lines import lines as lines
 from ._log_likelihoods import log_likelihoods as log_likelihoods
+from ._plate_diagram import Graph as Graph
+from ._plate_diagram import graph as graph
 from ._plate_diagram import plate_diagram as plate_diagram
 from ._quantile_strips import COLUMN_LIMIT as COLUMN_LIMIT
 from ._quantile_strips import quantile_strips as quantile_strips
+from ._rate_distortion import Model as Model
+from ._rate_distortion import Value as Value
 from ._rate_distortion import rate_distortion as rate_distortion
 from ._rate_distortion_curve import rate_distortion_curve as rate_distortion_curve
 from ._residual_correlation import residual_correlation as residual_correlation
@@ -21,11 +28,3 @@ from ._variance_bars import Bar as Bar
 from ._variance_bars import ink_bars as ink_bars
 from ._variance_bars import stacked_bars as stacked_bars
 from ._variance_bars import variance_bars as variance_bars
-from .graphs import Graph as Graph
-from .graphs import graph as graph
-from .pictures import grey_range as grey_range
-from .pictures import mosaic as mosaic
-from .pictures import tiled as tiled
-from .pictures import to_bytes as to_bytes
-from .records import Model as Model
-from .records import Value as Value

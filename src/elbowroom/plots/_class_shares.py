@@ -8,9 +8,7 @@ from matplotlib.patches import Patch
 
 from elbowroom.numerics import rounded
 
-from .style import ACCENT, INK, canvas, key, name_row
-
-__all__ = ["class_shares"]
+from .style import ACCENT, INK, canvas, describe, key, name_row
 
 _SHADES: tuple[dict[str, Any], ...] = ({"color": ACCENT}, {"color": INK, "alpha": 0.45})
 
@@ -39,23 +37,20 @@ def class_shares(
     >>> [bar.get_width() for bar in ax.patches]
     [0.5, 0.25, 0.5, 0.75]
     """
-    rows = sum(1.6 + len(shares) for shares in columns.values())
-    with canvas(ax, 30 + 22 * rows, grid="none") as ax:
+    rows, level, said = sum(1.6 + len(shares) for shares in columns.values()), 0.6, []
+    with canvas(ax, 30 + 22 * rows, grid="") as ax:
         ax.set(xlim=(0, 1), ylim=(-rows + 0.4, 0), xticks=[], yticks=[])
-        ax.spines.bottom.set_visible(False)
         key(ax, [Patch(label=name, **shade) for name, shade in zip(series, _SHADES, strict=False)])
-        level, said = 0.0, []
         for column, shares in columns.items():
-            level -= 0.8
+            level -= 1.4
             name_row(ax, level, column, bold=True)
-            level -= 0.2
             for name, parts in shares.items():
                 level -= 1
                 numbers = " / ".join(f"{rounded(100 * part, 1)} %" for part in parts)
-                name_row(ax, level + 0.2, name, number=numbers)
+                name_row(ax, level, name, numbers)
                 for number, (part, shade) in enumerate(zip(parts, _SHADES, strict=False)):
-                    ax.barh(level + 0.36 - 0.32 * number, part, 0.28, **shade)
+                    ax.barh(level + 0.16 - 0.32 * number, part, 0.28, **shade)
                 said.append(f"{column}, {name} {numbers}")
-            level -= 0.6
-        ax.set_label(f"Shares in {' / '.join(series)}: {'; '.join(said)}.")
+            level -= 0.2
+        describe(ax, f"Shares in {' / '.join(series)}: {'; '.join(said)}.")
     return ax

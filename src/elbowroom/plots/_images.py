@@ -1,26 +1,22 @@
-"""A grid of images."""
+"""A grid of images: onto an Axes, and as a PNG in a data address."""
 
+import base64
+import io
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from elbowroom.numerics import count
+from elbowroom.numerics import InputError, count
 
-from .pictures import grey_range, tiled, to_bytes
-from .style import canvas
-
-__all__ = ["images"]
+from .style import canvas, describe
 
 
 def images(
-    x: ArrayLike,
-    *,
-    image_shape: Sequence[int],
-    across: int = 8,
-    limits: tuple[float, float] | None = None,
+    x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, limits: tuple[float, float] | None = None,
     ax: Axes | None = None,
-) -> Axes:
+) -> Axes:  # fmt: skip
     """Images side by side in rows: samples, reconstructions, data.
 
     Parameters
@@ -52,11 +48,56 @@ def images(
     (5, 8, 4)
     """
     pictures = to_bytes(x, image_shape, limits or grey_range(x, None))
-    gap = max(1, round(pictures.shape[2] / 14))
-    grid = tiled([pictures[start : start + across] for start in range(0, len(pictures), across)], gap)
-    tall, wide, channels = grid.shape
-    with canvas(ax, 540 * tall / wide, grid="none") as ax:
-        ax.imshow(grid if channels == 4 else grid[..., [0, 0, 0, 1]], interpolation="nearest")
+    rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
+    grid = tiled(rows, max(1, round(pictures.shape[2] / 14)))
+    with canvas(ax, 540 * grid.shape[0] / grid.shape[1], grid="") as ax:
+        ax.imshow(grid if grid.shape[2] == 4 else grid[..., [0, 0, 0, 1]], interpolation="nearest")
         ax.set_axis_off()
-        ax.set_label(f"{count(len(pictures), 'image')}, {across} in a row.")
+        describe(ax, f"{count(len(pictures), 'image')}, {across} in a row.")
     return ax
+
+
+def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
+    """Values drawn black and white: 0 … levels − 1 on a grid, [0, 1] where the data lie there, else their range."""
+    if levels:
+        return 0.0, levels - 1.0
+    array = np.asarray(x)
+    low, high = float(np.nanmin(array)), float(np.nanmax(array))
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, high if high > low else low + 1.0
+
+
+def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """Images [n, H, W, 1 or 3] of bytes from [n, *event]; values outside `limits` are cut to them.
+
+    `image_shape`: [H, W] or [C, H, W] with one or three channels; raises InputError for anything else.
+    """
+    shape = tuple(image_shape)
+    array = np.asarray(x, dtype=np.float64)
+    channels, height, width = (1, *shape) if len(shape) == 2 else shape if len(shape) == 3 else (0, 0, 0)
+    if channels not in (1, 3) or array[:1].size not in (0, channels * height * width):
+        raise InputError(f"Values of shape {array.shape[1:]} are no images of shape {shape} with 1 or 3 channels.")
+    pictures = array.reshape(len(array), channels, height, width).transpose(0, 2, 3, 1)
+    low, high = limits
+    scaled = np.nan_to_num((pictures - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
+    return np.round(255 * np.clip(scaled, 0.0, 1.0)).astype(np.uint8)
+
+
+def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
+    """One picture [height, width, 2 or 4] of rows of images [n, H, W, 1 or 3]; gaps of `gap` pixels are transparent."""
+    most = max(map(len, rows))
+    opaque = [np.concatenate([row, np.full_like(row[..., :1], 255)], -1) for row in rows]
+    padded = np.stack([np.pad(row, ((0, most - len(row)), (0, gap), (0, gap), (0, 0))) for row in opaque])
+    _, _, height, width, channels = padded.shape
+    whole = padded.swapaxes(1, 2).reshape(len(rows) * height, most * width, channels)
+    return whole[: len(whole) - gap, : most * width - gap]
+
+
+def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
+    """The tiled rows as one PNG in a data address, at twice their size."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(tiled(rows, gap).repeat(2, axis=0).repeat(2, axis=1)).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")

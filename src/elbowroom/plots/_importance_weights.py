@@ -2,13 +2,10 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from elbowroom.numerics import Estimate, InputError, count
 
-from .style import ACCENT, INK, canvas, name_axes
-
-__all__ = ["effective_sample_size", "khat"]
+from .style import ACCENT, INK, canvas, describe
 
 
 def khat(estimate: Estimate, *, ax: Axes | None = None) -> Axes:
@@ -34,7 +31,7 @@ def khat(estimate: Estimate, *, ax: Axes | None = None) -> Axes:
     ----------
     A. Vehtari et al., "Pareto Smoothed Importance Sampling" (2024).
     """
-    return _sorted(estimate, estimate.khat, "k̂", estimate.missed, "above", 0.7, ax)
+    return _sorted(estimate, "khat", "k̂", f"above 0.7 on {estimate.missed:,}", 0.7, ax)
 
 
 def effective_sample_size(estimate: Estimate, *, ax: Axes | None = None) -> Axes:
@@ -57,27 +54,17 @@ def effective_sample_size(estimate: Estimate, *, ax: Axes | None = None) -> Axes
         Where the estimate has no effective sample size.
     """
     least = min(10.0, estimate.budget.draws / 2) or 10.0
-    ax = _sorted(estimate, estimate.ess, "effective sample size", estimate.collapsed, "below", least, ax)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    return ax
+    said = f"below {least:g} on {estimate.collapsed:,}"
+    return _sorted(estimate, "ess", "effective sample size", said, least, ax, log="y")
 
 
-def _sorted(
-    estimate: Estimate,
-    values: NDArray[np.float64] | None,
-    name: str,
-    bad: int,
-    side: str,
-    limit: float,
-    ax: Axes | None,
-) -> Axes:
+def _sorted(estimate: Estimate, part: str, name: str, said: str, limit: float, ax: Axes | None, log: str = "") -> Axes:
+    values = getattr(estimate, part)
     if values is None:
         raise InputError(f"{estimate.estimator} has no {name} per example; estimators with importance weights have it.")
-    with canvas(ax, 260) as ax:
+    with canvas(ax, 260, log=log) as ax:
         ax.plot(np.arange(1, len(values) + 1), np.sort(values), "o", color=INK, markersize=4, markeredgewidth=0)
         ax.axhline(limit, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)))
-        up = f"{name}, {side} {limit:g} on {count(bad)} of {count(len(values), 'example')}"
-        name_axes(ax, "examples, sorted", up)
-        ax.set_label(f"{up}; {estimate.estimator}.")
+        up = f"{name}, {said} of {count(len(values), 'example')}"
+        describe(ax, f"{up}; {estimate.estimator}.", "examples, sorted", up)
     return ax

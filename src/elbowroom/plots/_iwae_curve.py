@@ -1,14 +1,13 @@
 """The bound against the number of draws."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 
 from ._lines import Series, lines
-from .records import BoundCurve
-
-__all__ = ["iwae_curve"]
 
 
-def iwae_curve(curve: BoundCurve, *, ax: Axes | None = None) -> Axes:
+def iwae_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     """The IWAE bound on log p(x) against the number of draws, with 95 % intervals from draws alone.
 
     All numbers of draws see the same examples, so what examples add to the error moves the whole curve up or down.
@@ -28,7 +27,6 @@ def iwae_curve(curve: BoundCurve, *, ax: Axes | None = None) -> Axes:
     ----------
     Y. Burda et al., "Importance Weighted Autoencoders" (2016).
     """
-    first = curve.estimates[0]
     means, errors = [e.mean for e in curve.estimates], [e.se_mc for e in curve.estimates]
-    bound = Series("IWAE, mean over examples", [float(k) for k in curve.draws], means, errors)
-    return lines([bound], across="draws", up=f"bound on {first.quantity}, {first.unit} per example", log_x=True, ax=ax)
+    bound, e = Series("IWAE, mean over examples", list(map(float, curve.draws)), means, errors), curve.estimates[0]
+    return lines([bound], across="draws", up=f"bound on {e.quantity}, {e.unit} per example", log_x=True, ax=ax)

@@ -1,24 +1,20 @@
 """The KL that each latent carries."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator
 
 from elbowroom.numerics import InputError
 
-from .records import Units
-from .style import ACCENT, INK, PAPER, SOFT, canvas, key, name_axes, room
-
-__all__ = ["kl_per_latent"]
+from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, key, room
 
 _FLOOR = 1e-5
 _PITCH = 80.0
 
 
-def kl_per_latent(use: Units, *, threshold: float | None = None, ax: Axes | None = None) -> Axes:
+def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None = None) -> Axes:
     """KL to the prior of every latent in nats, sorted, on a logarithmic axis; filled: active, hollow: not.
 
     A KL that is zero, or too small to tell, is a triangle at the foot.
@@ -59,26 +55,20 @@ def kl_per_latent(use: Units, *, threshold: float | None = None, ax: Axes | None
     seen = [*kl[kl > _FLOOR], *([threshold] if threshold else [])]
     low = 10.0 ** (math.floor(math.log10(min(seen, default=1e-3))) - 0.25)
     high = 10.0 ** max(math.ceil(math.log10(max(seen, default=1.0)) + 0.05), round(math.log10(low)) + 1)
-    with canvas(ax, 240) as ax:
-        ax.set(yscale="log", ylim=(low, high), xlim=(0.5, max(len(kl), room(ax) / _PITCH) + 0.5))
-        ax.yaxis.set_major_locator(LogLocator(numticks=8))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.minorticks_off()
+    place, small = np.arange(1, len(kl) + 1), kl[order] <= _FLOOR
+    colours: Any = np.where(active, INK, SOFT)[order]
+    with canvas(ax, 240, log="y") as ax:
+        ax.set(ylim=(low, high), xlim=(0.5, max(len(kl), room(ax) / _PITCH) + 0.5))
         every = math.ceil(16 * len(kl) / room(ax))
-        ax.set_xticks(range(1, len(kl) + 1, every), [str(unit + 1) for unit in order[::every]])
-        for place, unit in enumerate(order, start=1):
-            colour = INK if active[unit] else SOFT
-            if kl[unit] <= _FLOOR:
-                ax.plot(place, low, "v", color=SOFT, markersize=8, clip_on=False)
-                continue
-            ax.plot([place, place], [low, kl[unit]], color=colour, linewidth=1)
-            ax.plot(place, kl[unit], "o", color=colour, markersize=9, markerfacecolor=INK if active[unit] else PAPER,
-                    markeredgewidth=1.5)  # fmt: skip
+        ax.set_xticks(place[::every], [str(unit + 1) for unit in order[::every]])
+        ax.vlines(place[~small], low, kl[order][~small], colors=colours[~small], linewidth=1)
+        ax.scatter(place[~small], kl[order][~small], 70, np.where(active, INK, PAPER)[order][~small], zorder=3,
+                   edgecolors=colours[~small], linewidth=1.5)  # fmt: skip
+        ax.plot(place[small], np.full(small.sum(), low), "v", color=SOFT, markersize=8, clip_on=False)
         if threshold:
-            ax.axhline(threshold, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)))
-            key(ax, [Line2D([], [], color=ACCENT, linewidth=1, linestyle=(0, (4, 3)),
-                            label=f"threshold {threshold:g} nats")], 8, True)  # fmt: skip
-        name_axes(ax, "latent, sorted by its KL", "KL, nats (logarithmic)")
+            line = ax.axhline(threshold, color=ACCENT, lw=1, ls=(0, (4, 3)), label=f"threshold {threshold:g} nats")
+            key(ax, [line], lift=8, right=True)
         about = "; ".join(f"latent {unit + 1}: {kl[unit]:.3g}" for unit in order)
-        ax.set_label(f"{active.sum()} of {len(kl)} active. KL in nats: {about}.")
+        about = f"{active.sum()} of {len(kl)} active. KL in nats: {about}."
+        describe(ax, about, "latent, sorted by its KL", "KL, nats (logarithmic)")
     return ax

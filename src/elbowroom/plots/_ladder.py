@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
 from elbowroom.numerics import Estimate, InputError, count, with_error
 
-from .style import ACCENT, INK, SOFT, canvas, interval, is_narrow, name_axes, name_row, room
-
-__all__ = ["ladder"]
+from .style import ACCENT, INK, SOFT, canvas, describe, interval, is_narrow, name_row, room
 
 _ARROW = 32.0
 _OUTLYING = 8.0
 _SIGN = {"lower": "≥ ", "upper": "≤ "}
+_BOUND = {"lower": "lower bound", "upper": "upper bound", "none": ""}
 
 
 def ladder(
@@ -57,41 +57,29 @@ def ladder(
     >>> ladder([e]).get_xlabel()
     'log p(x), nats per example'
     """
-    names = [e.estimator for e in estimates] if names is None else names
-    details = [{"lower": "lower bound", "upper": "upper bound", "none": ""}.get(e.direction, e.direction)
-               for e in estimates] if details is None else details  # fmt: skip
+    names = names or [e.estimator for e in estimates]
+    details = details or [_BOUND.get(e.direction, e.direction) for e in estimates]
     finite = {i: e.mean for i, e in enumerate(estimates) if math.isfinite(e.mean)}
     if not finite:
         raise InputError("A ladder needs an estimate whose mean is a finite number.")
-    order = sorted(range(len(estimates)), key=lambda i: -finite.get(i, -math.inf))
+    order, said = sorted(range(len(estimates)), key=lambda i: -finite.get(i, -math.inf)), []
     with canvas(ax, 52 + 42 * len(order), 58 + 54 * len(order), grid="x") as ax:
         low, high = _range([estimates[i] for i in order if i in finite])
-        ax.set_ylim(-len(order) + 0.5, 0.7 if is_narrow(ax) else 0.5)
         ax.set_xlim(low, high + (high - low) * _ARROW / room(ax))
-        ax.set_yticks([])
+        ax.set(yticks=[], ylim=(-len(order) + 0.5, 0.7 if is_narrow(ax) else 0.5))
         best = max((finite[i] for i in rivals if i in finite), default=math.nan)
         if low <= best <= high:
             ax.axvline(best, color=SOFT, linewidth=1, linestyle=(0, (3, 4)), zorder=1)
-        said = []
         for level, i in enumerate(order):
             e, own = estimates[i], i not in rivals
             number = _SIGN.get(e.direction, "") * (i in finite) + with_error(e.mean, e.se_total)
-            colour = ACCENT if own else INK
-            name_row(
-                ax,
-                -level,
-                names[i],
-                detail=details[i],
-                number=number,
-                colour=colour,
-                bold=own,
-                above=18,
-                aside=(10, 0 if is_narrow(ax) else 8),
-            )
-            _mark(ax, -level, e, colour, low)
+            look: Any = {"colour": ACCENT if own else INK, "bold": own, "above": 18}
+            name_row(ax, -level, names[i], number, details[i], aside=(10, 8 - 8 * is_narrow(ax)), **look)
+            if i in finite:
+                _mark(ax, -level, e, look["colour"], low)
             said.append(f"{names[i]}, {details[i]}: {number}".replace("≥", "at least").replace("≤", "at most"))
-        name_axes(ax, f"{e.quantity}, {e.unit} per example" + " (right is better)" * bool(rivals))
-        ax.set_label(f"{count(len(order), 'row')}, best first. " + "; ".join(said) + ".")
+        about = f"{count(len(order), 'row')}, best first. " + "; ".join(said) + "."
+        describe(ax, about, f"{e.quantity}, {e.unit} per example" + " (right is better)" * bool(rivals))
     return ax
 
 
@@ -106,18 +94,15 @@ def _range(estimates: Sequence[Estimate]) -> tuple[float, float]:
 
 
 def _mark(ax: Axes, level: float, e: Estimate, colour: str, low: float) -> None:
-    """Intervals first, then a dot or an arrow."""
-    arrow = {"arrowstyle": "<|-", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 13}
-    if not math.isfinite(e.mean):
-        return
+    """Intervals first, then a dot or an arrow; an arrow at the edge for what lies outside."""
+    arrow: Any = {"arrowstyle": "<|-", "color": colour, "lw": 2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 13}
     if e.mean < low:
-        outside = {**arrow, "arrowstyle": "-|>", "color": SOFT, "linestyle": (0, (2, 2)), "linewidth": 1}
-        ax.annotate("", (0, level), (30, 0), ("axes fraction", "data"), "offset points", arrowprops=outside)
+        arrow |= {"arrowstyle": "-|>", "color": SOFT, "linestyle": (0, (2, 2)), "lw": 1}
+        ax.annotate("", (0, level), (30, 0), ("axes fraction", "data"), "offset points", arrowprops=arrow)
         return
     for error, thickness in ((e.se_total, 1.5), (e.se_mc, 5.0)):
-        reach = interval(error)
-        ax.plot([e.mean - reach, e.mean + reach], [level] * 2, color=colour, linewidth=thickness,
-                solid_capstyle="butt")  # fmt: skip
+        ends = [e.mean - interval(error), e.mean + interval(error)]
+        ax.plot(ends, [level] * 2, color=colour, linewidth=thickness, solid_capstyle="butt")
     if e.direction in _SIGN:
         ax.plot(e.mean, level, "|", color=colour, markersize=16, markeredgewidth=2)
         aside = _ARROW if e.direction == "lower" else -_ARROW

@@ -1,17 +1,16 @@
 """The map of the latent space."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import BboxBase
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from elbowroom.numerics import count
 
-from .style import canvas, halo, is_narrow, label_colour, name_axes, short
-
-__all__ = ["MAP_LIMIT", "latent_map"]
+from .style import INK, canvas, describe, fits, is_narrow, label_colour, note, short
 
 MAP_LIMIT = 2000
 """Points drawn at most, so that the page stays small: the first of the draw."""
@@ -56,36 +55,22 @@ def latent_map(
     marks = -np.ones(len(spots), int) if labels is None else np.asarray(labels).astype(int)[:MAP_LIMIT]
     kinds = np.unique(marks).tolist()
     texts = {k: names[k] if names and k < len(names) else str(k) for k in kinds if k >= 0}
-    with canvas(ax, 480, 370, grid="both") as ax:
+    with canvas(ax, 480, 370, grid="xy") as ax:
         ax.spines.bottom.set_visible(False)
         for kind in kinds:
             said = f"{short(texts[kind], 84)} ({count(int((marks == kind).sum()))})" if kind in texts else "no label"
-            ax.plot(*spots[marks == kind].T, "o", color=label_colour(kind), alpha=0.8, markersize=5,
-                    markeredgewidth=0, label=said)  # fmt: skip
+            look: Any = {"color": label_colour(kind), "alpha": 0.8, "markersize": 5, "markeredgewidth": 0}
+            ax.plot(*spots[marks == kind].T, "o", label=said, **look)
         ax.set_aspect("equal", adjustable="datalim")
-        name_axes(ax, axes)
+        about = f"{count(len(spots), 'point')}; labels: {', '.join(texts.values()) or 'none'}; axes: {axes}."
+        describe(ax, about, axes)
         if 0 < len(texts) <= _NAMED_AT_MOST:
             if not is_narrow(ax):
-                ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=12, markerscale=1.8,
-                          handletextpad=0.2)  # fmt: skip
-            _name(ax, spots, marks, texts)
-        ax.set_label(f"{count(len(spots), 'point')}; labels: {', '.join(texts.values()) or 'none'}; axes: {axes}.")
+                ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=12, markerscale=1.8)
+            ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
+            taken: list[BboxBase] = []
+            for kind, text in texts.items():  # at the medians, moved down where one would cover another
+                middle = np.median(spots[marks == kind], axis=0)
+                name = note(ax, short(text, 120, 14), middle, size=14, colour=INK, weight="bold", ha="center")
+                fits(name, ((0, -down) for down in range(0, 400, 4)), taken, None)
     return ax
-
-
-def _name(ax: Axes, spots: NDArray[np.float64], marks: NDArray[np.int64], texts: dict[int, str]) -> None:
-    """Names at the medians, moved down where one would cover another."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()
-    taken: list[BboxBase] = []
-    for kind, text in texts.items():
-        middle = np.median(spots[marks == kind], axis=0)
-        name = ax.annotate(short(text, 120, 14), tuple(middle), (0, 0), "data", "offset points", fontsize=14,
-                           weight="bold", ha="center", va="center", clip_on=True)  # fmt: skip
-        halo(name)
-        for down in range(0, 200, 4):
-            name.set_position((0, -down))
-            if not name.get_window_extent().count_overlaps(taken):
-                break
-        taken.append(name.get_window_extent())

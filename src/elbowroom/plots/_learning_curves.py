@@ -15,20 +15,17 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .records import Epochs
-from .style import ACCENT, BAND, INK, SOFT, STYLE, Sheet, name_axes, new_figure, tidy
-
-__all__ = ["learning_curves"]
+from .style import ACCENT, BAND, INK, SOFT, STYLE, Sheet, canvas, describe, new_figure
 
 _PANELS = {"objective": "objective (minimised)", "rate": "rate (the KL)", "distortion": "distortion"}
 _LOOKS: dict[str, dict[str, Any]] = {
-    "validation": {"color": ACCENT, "linewidth": 2},
-    "train": {"color": SOFT, "linewidth": 1.4, "linestyle": (0, (4, 2))},
+    "train": {"color": SOFT, "linewidth": 1.4, "linestyle": (0, (4, 2)), "label": "training"},
+    "validation": {"color": ACCENT, "linewidth": 2, "label": "validation"},
 }
 _KEPT: dict[str, Any] = {"color": ACCENT, "linewidth": 1, "linestyle": (0, (3, 3))}
 
 
-def learning_curves(history: Epochs, *, figure: Figure | None = None) -> NDArray[np.object_]:
+def learning_curves(history: Any, *, figure: Figure | None = None) -> NDArray[np.object_]:
     """Objective, rate and distortion over epochs in nats per example, training beside validation.
 
     A dashed line marks the epoch whose parameters were kept. Grey: a number of the objective is still on its
@@ -65,15 +62,11 @@ def learning_curves(history: Epochs, *, figure: Figure | None = None) -> NDArray
         narrow = figure.bbox.width / figure.dpi < 6.5
         if isinstance(figure, Sheet):
             figure.set_figheight((570 if narrow else 240) / 72)
-        axes = figure.subplots(*(3, 1) if narrow else (1, 3))
-        warm = _scheduled(history.rows)
+        axes, warm = figure.subplots(*(3, 1) if narrow else (1, 3)), _scheduled(history.rows)
         for ax, part in zip(axes, _PANELS, strict=True):
             _panel(ax, history, part, warm)
-        handles: list[Any] = [
-            Line2D([], [], label="validation", **_LOOKS["validation"]),
-            Line2D([], [], label="training", **_LOOKS["train"]),
-            Line2D([], [], label=f"kept: epoch {history.best_epoch}", **_KEPT),
-        ]
+        kept = Line2D([], [], label=f"kept: epoch {history.best_epoch}", **_KEPT)
+        handles: list[Any] = [*axes[0].get_lines()[1::-1], kept]
         handles += [Patch(color=BAND, label="schedule running")] if warm else []
         figure.legend(handles=handles, loc="outside upper left", ncols=2 if narrow else 4, frameon=False, fontsize=11,
                       borderpad=0.5, borderaxespad=0, columnspacing=1.5, handlelength=1.7)  # fmt: skip
@@ -81,21 +74,20 @@ def learning_curves(history: Epochs, *, figure: Figure | None = None) -> NDArray
     return np.asarray(axes)
 
 
-def _panel(ax: Axes, history: Epochs, part: str, warm: float | None) -> None:
-    tidy(ax)
-    epochs = np.array([float(row["epoch"]) for row in history.rows])
-    series = {of: np.array([_value(row, of, part) for row in history.rows]) for of in reversed(_LOOKS)}
-    if warm:
-        ax.axvspan(epochs[0] - 0.5, warm, color=BAND, linewidth=0, zorder=0)
-    for of, values in series.items():
-        seen = np.isfinite(values)
-        ax.plot(epochs[seen], values[seen], marker="o" if seen.sum() == 1 else "", **_LOOKS[of])
-    ax.axvline(history.best_epoch, **_KEPT)
-    ax.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-    ax.set_ylim(*_limits(list(series.values())))
-    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
-    name_axes(ax, "epoch")
-    ax.set_title(_PANELS[part], loc="left", fontsize=13, weight="bold", color=INK)
+def _panel(ax: Axes, history: Any, part: str, warm: float | None) -> None:
+    epochs, series = np.array([float(row["epoch"]) for row in history.rows]), []
+    with canvas(ax) as ax:
+        if warm:
+            ax.axvspan(epochs[0] - 0.5, warm, color=BAND, linewidth=0, zorder=0)
+        for of, look in _LOOKS.items():
+            series.append(np.array([_value(row, of, part) for row in history.rows]))
+            seen = np.isfinite(series[-1])
+            ax.plot(epochs[seen], series[-1][seen], marker="o" if seen.sum() == 1 else "", **look)
+        ax.set(xlim=(epochs[0] - 0.5, epochs[-1] + 0.5), ylim=_limits(series))
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
+        describe(ax, "", "epoch")
+        ax.axvline(history.best_epoch, **_KEPT)
+        ax.set_title(_PANELS[part], loc="left", fontsize=13, weight="bold", color=INK)
 
 
 def _value(row: Mapping[str, Any], of: str, part: str) -> float:
@@ -105,12 +97,12 @@ def _value(row: Mapping[str, Any], of: str, part: str) -> float:
 
 def _limits(series: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
     """Limits that hold every value but the steep start: what the first twentieth of the epochs alone reaches."""
-    late, every = (np.concatenate([s[first:] for s in series]) for first in (len(series[0]) // 20, 0))
-    late, every = late[np.isfinite(late)], every[np.isfinite(every)]
-    if not late.size:
+    every = np.where(np.isfinite(series), series, np.nan)
+    late = every[:, every.shape[1] // 20 :]
+    if not np.isfinite(late).any():
         return 0.0, 1.0
-    pad = 0.06 * (late.max() - every.min()) or 1.0
-    return float(every.min() - pad), float(late.max() + pad)
+    pad = 0.06 * (np.nanmax(late) - np.nanmin(every)) or 1.0
+    return float(np.nanmin(every) - pad), float(np.nanmax(late) + pad)
 
 
 def _scheduled(rows: Sequence[Mapping[str, Any]]) -> float | None:
@@ -122,7 +114,7 @@ def _scheduled(rows: Sequence[Mapping[str, Any]]) -> float | None:
     return max((float(rows[i]["epoch"]) for i in ends if i < len(rows) - 2), default=None)
 
 
-def _said(history: Epochs) -> str:
+def _said(history: Any) -> str:
     kept = next((row for row in history.rows if row["epoch"] == history.best_epoch), history.rows[-1])
     ends = ", ".join(f"{part} {_value(kept, 'validation', part):.1f}" for part in _PANELS).replace("nan", "unknown")
     return f"{len(history.rows)} epochs; at the kept epoch {kept['epoch']}, on validation: {ends} nats per example."

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, rounded
 
-from .style import BAND, canvas, interval, key, label_colour, name_axes
-
-__all__ = ["Series", "lines"]
+from .style import BAND, canvas, describe, interval, key, label_colour
 
 _LOOKS: dict[str, dict[str, Any]] = {
     "line": {"marker": "o", "markersize": 7},
@@ -44,15 +42,9 @@ class Series:
 
 
 def lines(
-    series: Sequence[Series],
-    *,
-    across: str,
-    up: str,
-    log_x: bool = False,
-    limits: tuple[float, float] | None = None,
-    band: tuple[float, float] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
+    series: Sequence[Series], *, across: str, up: str, log_x: bool = False, limits: tuple[float, float] | None = None,
+    band: tuple[float, float] | None = None, ax: Axes | None = None,
+) -> Axes:  # fmt: skip
     """Every series over the same axes, with 95 % intervals and a key above.
 
     Parameters
@@ -90,26 +82,19 @@ def lines(
         raise InputError(f"The figure of {up} against {across} has no finite point to draw.")
     if log_x and min(points[0].min() for points in drawn if points.size) <= 0:
         raise InputError(f"{across} has a logarithmic axis, on which x must be positive.")
-    with canvas(ax, 340, grid="y") as ax:
-        if log_x:
-            ax.set_xscale("log")
-            ends = np.concatenate([x for x, *_ in drawn])
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ends.max() < 1000 * ends.min() else (1,)))
-            ax.xaxis.set_major_formatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value:.0e}")
-            ax.minorticks_off()
+    with canvas(ax, 340, log="x" * log_x) as ax:
+        handles, ends = [], np.concatenate([points[0] for points in drawn])
+        if log_x and ends.max() < 1000 * ends.min():
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         if band:
             ax.axhspan(*band, color=BAND, linewidth=1.5, zorder=0)
-        handles = []
         for number, (one, (x, y, half)) in enumerate(zip(series, drawn, strict=True)):
             colour = label_colour(number)
             ax.vlines(x, y - half, y + half, color=colour, linewidth=1.5)
             handles += ax.plot(x, y, color=colour, linewidth=2, label=one.name, **_LOOKS[one.look])
         ax.set_ylim(limits)
         key(ax, handles, lift=24)
-        name_axes(ax, across, up)
-        said = (
-            f"{one.name}: " + ", ".join(f"{rounded(b, 2)} at {a:g}" for a, b in points[:2].T)
-            for one, points in zip(series, drawn, strict=True)
-        )
-        ax.set_label(f"{up} against {across}. {'; '.join(said)}.")
+        pairs = (", ".join(f"{rounded(b, 2)} at {a:g}" for a, b in points[:2].T) for points in drawn)
+        said = "; ".join(f"{one.name}: {words}" for one, words in zip(series, pairs, strict=True))
+        describe(ax, f"{up} against {across}. {said}.", across, up)
     return ax

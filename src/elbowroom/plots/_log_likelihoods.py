@@ -5,9 +5,7 @@ from matplotlib.axes import Axes
 
 from elbowroom.numerics import Estimate, count, rounded
 
-from .style import ACCENT, INK, canvas, halo, name_axes
-
-__all__ = ["log_likelihoods"]
+from .style import ACCENT, INK, canvas, describe, note
 
 
 def log_likelihoods(estimate: Estimate, *, lowest: int = 5, ax: Axes | None = None) -> Axes:
@@ -39,9 +37,8 @@ def log_likelihoods(estimate: Estimate, *, lowest: int = 5, ax: Axes | None = No
         ax.hist(values, bins="auto" if len(values) > 1 else 1, color=ACCENT, alpha=0.6)
         ax.plot(values[order], np.zeros(len(order)), "|", color=INK, markersize=14, clip_on=False)
         for rank, i in enumerate(order):
-            halo(ax.annotate(str(index[i]), (values[i], 0), (0, 9 + 11 * (rank % 2)), "data", "offset points",
-                             fontsize=10, ha="center"))  # fmt: skip
-        name_axes(ax, f"{estimate.quantity}, {estimate.unit} per example, by {estimate.estimator}", "examples")
+            note(ax, str(index[i]), (values[i], 0), (0, 13 + 11 * (rank % 2)), size=10, colour=INK, ha="center")
         ends = f"from {rounded(values.min(), 1)} to {rounded(values.max(), 1)} {estimate.unit}"
-        ax.set_label(f"{count(len(values), 'example')}, {ends}; the lowest: {', '.join(map(str, index[order]))}.")
+        about = f"{count(len(values), 'example')}, {ends}; the lowest: {', '.join(map(str, index[order]))}."
+        describe(ax, about, f"{estimate.quantity}, {estimate.unit} per example, by {estimate.estimator}", "examples")
     return ax

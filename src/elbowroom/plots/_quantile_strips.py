@@ -8,19 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from .style import ACCENT, INK, SOFT, canvas, key, name_row
+from elbowroom.numerics import count
 
-__all__ = ["COLUMN_LIMIT", "quantile_strips"]
+from .style import ACCENT, INK, SOFT, canvas, describe, key, name_row, note
 
 COLUMN_LIMIT = 24
 """Columns drawn at most: the first of the table."""
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": ACCENT, "alpha": 0.9},
-    {"color": INK, "alpha": 0.55},
-    {"color": SOFT, "alpha": 0.6},
-)
+_LOOKS: list[dict[str, Any]] = [{"color": ACCENT, "alpha": 0.9}, {"color": INK, "alpha": 0.55}]
+_LOOKS += [{"color": SOFT, "alpha": 0.6}]
 
 
 def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, ax: Axes | None = None) -> Axes:
@@ -49,37 +46,32 @@ def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, 
     """
     tables = {name: np.asarray(values, dtype=np.float64) for name, values in series.items()}
     shown, block = list(columns)[:COLUMN_LIMIT], 12 * len(tables)
-    with canvas(ax, 30 + (block + 22) * len(shown), 40 + (block + 36) * len(shown), grid="none") as ax:
+    said = []
+    with canvas(ax, 30 + (block + 22) * len(shown), 40 + (block + 36) * len(shown), grid="") as ax:
         ax.set(xlim=(0, 1), ylim=(-len(shown) + 0.5, 0.5), xticks=[], yticks=[])
-        ax.spines.bottom.set_visible(False)
-        handles = [Line2D([], [], label=name, linewidth=5, **look) for name, look in zip(tables, _LOOKS, strict=False)]
-        key(ax, handles, lift=12)
+        looks = zip(tables, _LOOKS, strict=False)
+        key(ax, [Line2D([], [], label=name, linewidth=5, **look) for name, look in looks], lift=12)
         for level, name in enumerate(shown):
             name_row(ax, -level, name, above=block / 2 + 12, aside=(60, 0))
             _column(ax, -level, [table[:, level] for table in tables.values()])
-        medians = [
-            f"{name}: " + ", ".join(f"{kind} {np.median(table[:, i]):.3g}" for kind, table in tables.items())
-            for i, name in enumerate(shown)
-        ]
-        said = "; ".join(medians).replace("nan", "unknown")
-        ax.set_label(f"{len(shown)} column{'s' * (len(shown) != 1)}; medians: {said}.")
+            medians = ", ".join(f"{kind} {np.median(table[:, level]):.3g}" for kind, table in tables.items())
+            said.append(f"{name}: {medians}".replace("nan", "unknown"))
+        describe(ax, f"{count(len(shown), 'column')}; medians: {'; '.join(said)}.")
     return ax
 
 
 def _column(ax: Axes, level: float, values: Sequence[NDArray[np.float64]]) -> None:
-    quantiles = [np.nanquantile(v, _QUANTILES) if np.isfinite(v).any() else None for v in values]
-    known = np.array([q for q in quantiles if q is not None] or [np.array([0.0, 1.0])])
-    low, high = known.min(), known.max()
-    low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+    quantiles = [np.nanquantile(v, _QUANTILES) if np.isfinite(v).any() else np.full(5, np.nan) for v in values]
+    known = np.array(quantiles)[np.isfinite(quantiles)]
+    low, high = known.min(initial=np.inf), known.max(initial=-np.inf)
+    low, high = (low, high) if high > low else (low - 0.5, high + 0.5) if known.size else (0.0, 1.0)
     for end, value, aside in ((0, low, -8), (1, high, 8)):
-        ax.annotate(f"{value:.3g}".replace("-", "−"), (end, level), (aside, 0), "data", "offset points", fontsize=11,
-                    color=SOFT, va="center", ha="right" if aside < 0 else "left", annotation_clip=False)  # fmt: skip
-    step = 0.6 / len(values)
-    for number, (q, look) in enumerate(zip(quantiles, _LOOKS, strict=False)):
-        up = level + step * ((len(values) - 1) / 2 - number)
-        if q is None:
-            ax.text(0, up, "no finite values", fontsize=10, color=SOFT, va="center")
-            continue
+        said = f"{value:.3g}".replace("-", "−")
+        note(ax, said, (end, level), (aside, 0), ha="left" if end else "right")
+    ups = level + 0.6 * ((len(values) - 1) / 2 - np.arange(len(values))) / len(values)
+    for up, q, look in zip(ups, quantiles, _LOOKS, strict=False):
+        if np.isnan(q).all():
+            note(ax, "no finite values", (0, up), size=10)
         a, b, middle, c, d = (q - low) / (high - low)
         for ends, thickness in (((a, d), 1.2), ((b, c), 5)):
             ax.plot(ends, (up, up), linewidth=thickness, solid_capstyle="butt", clip_on=False, **look)

@@ -1,14 +1,13 @@
 """The rate–distortion curve of a decoder."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 
-from .records import Rates
-from .style import ACCENT, canvas, interval, name_axes
-
-__all__ = ["rate_distortion_curve"]
+from .style import ACCENT, canvas, describe, interval
 
 
-def rate_distortion_curve(curve: Rates, *, ax: Axes | None = None) -> Axes:
+def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     """The fewest nats that reach each distortion, at most, with crosses of 95 % intervals.
 
     It may be drawn onto the plane that `rate_distortion` returns, where distortions are −log p(x | z).
@@ -28,13 +27,11 @@ def rate_distortion_curve(curve: Rates, *, ax: Axes | None = None) -> Axes:
     ----------
     S. Huang et al., "Evaluating Lossy Compression Rates of Deep Generative Models" (2020).
     """
+    rates, distortions = ([e.mean for e in part] for part in (curve.rates, curve.distortions))
+    across, up = ([interval(e.se_total) for e in part] for part in (curve.rates, curve.distortions))
     with canvas(ax, 400, 340) as ax:
-        ax.errorbar(
-            [r.mean for r in curve.rates], [d.mean for d in curve.distortions],
-            [interval(d.se_total) for d in curve.distortions], [interval(r.se_total) for r in curve.rates],
-            fmt="o-", color=ACCENT, markersize=6, linewidth=1.5, label="at most, by annealing",
-        )  # fmt: skip
-        name_axes(ax, "rate, nats per example", ax.get_title("left") or "distortion per example")
-        pairs = zip(curve.rates, curve.distortions, strict=True)
-        ax.set_label("; ".join(f"rate {r.mean:.4g} at distortion {d.mean:.4g}" for r, d in pairs) + ".")
+        ax.errorbar(rates, distortions, up, across, fmt="o-", color=ACCENT, markersize=6, linewidth=1.5)
+        pairs = zip(rates, distortions, strict=True)
+        about = "; ".join(f"rate {rate:.4g} at distortion {distortion:.4g}" for rate, distortion in pairs) + "."
+        describe(ax, f"{ax.get_label()} {about}".strip(), "rate, nats per example", "distortion per example")
     return ax

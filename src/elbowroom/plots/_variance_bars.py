@@ -11,19 +11,16 @@ from matplotlib.patches import Patch
 
 from elbowroom.numerics import rounded, with_error
 
-from .records import Split
-from .style import ACCENT, INK, PAPER, SOFT, canvas, halo, is_narrow, key, name_axes, name_row
+from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, is_narrow, key, name_row, note
 
-__all__ = ["Bar", "ink_bars", "stacked_bars", "variance_bars"]
-
-_LONGEST = 250.0
-_TALL = 16.0
+_AXIS = "% of the held-out data's variance"
+_LONGEST, _TALL = 250.0, 16.0
 # Dark, pale and hollow with a dashed rim, so that they differ in grey print too.
-_SHADES: tuple[dict[str, Any], ...] = (
+_SHADES: list[dict[str, Any]] = [
     {"facecolor": ACCENT, "linewidth": 0},
     {"facecolor": SOFT, "alpha": 0.35, "linewidth": 0},
-    {"facecolor": PAPER, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1},
-)
+]
+_SHADES += [{"facecolor": PAPER, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1}]
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Bar:
     bold: bool = False
 
 
-def variance_bars(splits: Mapping[str, Split], *, own: str | None = None, ax: Axes | None = None) -> Axes:
+def variance_bars(splits: Mapping[str, Any], *, own: str | None = None, ax: Axes | None = None) -> Axes:
     """The variance of x that each model has, in latent and noise, beside that of the data.
 
     Parameters
@@ -68,8 +65,8 @@ def variance_bars(splits: Mapping[str, Split], *, own: str | None = None, ax: Ax
     """
     bars = []
     for name, split in splits.items():
-        share, error = split.latent / (split.latent + split.noise), getattr(split, "latent_share_se", None)
-        number = rounded(100 * share, 1) if error is None else with_error(100 * share, 100 * error)
+        share, error = 100 * split.latent / (split.latent + split.noise), getattr(split, "latent_share_se", None)
+        number = rounded(share, 1) if error is None else with_error(share, 100 * error)
         parts = (100 * split.latent / split.data, 100 * split.noise / split.data)
         bars.append(Bar(name, parts, f"{number} % latent", name == own))
     return stacked_bars(bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), ax=ax)
@@ -98,13 +95,7 @@ def ink_bars(budgets: Mapping[str, Any], *, own: str | None = None, ax: Axes | N
     return stacked_bars(bars, ("latent", "independent noise", "covariance of the noise"), ax=ax)
 
 
-def stacked_bars(
-    bars: Sequence[Bar],
-    names: Sequence[str],
-    *,
-    axis: str = "% of the held-out data's variance",
-    ax: Axes | None = None,
-) -> Axes:
+def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS, ax: Axes | None = None) -> Axes:
     """One stacked bar per model under a hollow one of the data, whose end, 100 %, is the dashed line.
 
     The total stands behind each bar; one beyond 250 % is cut there and ends in an arrow.
@@ -125,44 +116,32 @@ def stacked_bars(
     Axes
     """
     reach = min(max([100.0, *(max(accumulate(bar.parts)) for bar in bars)]), _LONGEST)
-    rows = len(bars) + 1
-    with canvas(ax, 74 + 32 * rows, 84 + 44 * rows, grid="x") as ax:
-        thick = _TALL / (44 if is_narrow(ax) else 32)
-        ax.set(xlim=(0, reach * 1.002), ylim=(-rows + 0.45, 0.55), yticks=[])
+    rows = [Bar("held-out data", (100.0,)), *bars]
+    with canvas(ax, 74 + 32 * len(rows), 84 + 44 * len(rows), grid="x") as ax:
+        ax.set(xlim=(0, reach * 1.002), ylim=(-len(bars) - 0.55, 0.55), yticks=[])
         ax.spines.bottom.set_visible(False)
         key(ax, [Patch(label=name, **shade) for name, shade in zip(names, _SHADES, strict=False)], lift=24)
-        for level, bar in enumerate([Bar("held-out data", (100.0,)), *bars]):
-            _draw(ax, -level, bar, thick, reach, _SHADES if level else ({"facecolor": PAPER, "edgecolor": INK},))
-        name_axes(ax, axis)
-        ax.set_label(f"In {axis}. " + "; ".join(_said(bar, names) for bar in bars) + ".")
+        for level, bar in enumerate(rows):
+            _draw(ax, -level, bar, reach, _SHADES if level else [{"facecolor": PAPER, "edgecolor": INK}])
+        describe(ax, f"In {axis}. " + "; ".join(_said(bar, names) for bar in bars) + ".", axis)
     return ax
 
 
-def _draw(ax: Axes, level: float, bar: Bar, thick: float, reach: float, shades: Sequence[dict[str, Any]]) -> None:
-    colour = ACCENT if bar.bold else INK
-    name_row(
-        ax,
-        level,
-        bar.name,
-        number=bar.number,
-        colour=colour,
-        bold=bar.bold,
-        above=17,
-        aside=(10, 42 if is_narrow(ax) else 50),
-    )
-    ends = [0.0, *accumulate(bar.parts)]
+def _draw(ax: Axes, level: float, bar: Bar, reach: float, shades: Sequence[dict[str, Any]]) -> None:
+    narrow, ends = is_narrow(ax), [0.0, *accumulate(bar.parts)]
+    colour, aside = ACCENT if bar.bold else INK, (10, 42 if narrow else 50)
+    name_row(ax, level, bar.name, bar.number, colour=colour, bold=bar.bold, above=17, aside=aside)
+    thick = _TALL / (44 if narrow else 32)
     for (low, high), shade in zip(pairwise(ends), shades, strict=False):
         left, right = min(low, high, reach), min(max(low, high), reach)
         ax.barh(level, right - left, thick, left, zorder=2, clip_on=False, **shade)
-    half = 0.28 if is_narrow(ax) else 0.5  # on a narrow page words stand above the bar
-    for reaching, colour in ((half, INK), (thick / 2, PAPER))[: 1 + (max(ends) > 100)]:  # the bar hides the line
-        ax.plot([100, 100], [level - reaching, level + reaching], color=colour, linewidth=1, linestyle=(0, (3, 4)),
-                zorder=1 if colour == INK else 3)  # fmt: skip
-    total, end = ends[-1], max(min(ends[-1], reach), 100.0)
-    if total > reach:
+    # The data's line, in paper's colour where a bar hides it; on a narrow page words stand above the bar.
+    for half, paint, depth in ((0.28 if narrow else 0.5, INK, 1), (thick / 2, PAPER, 3))[: 1 + (max(ends) > 100)]:
+        ax.vlines(100, level - half, level + half, color=paint, linewidth=1, linestyle=(0, (3, 4)), zorder=depth)
+    if ends[-1] > reach:
         ax.plot(reach, level, ">", color=SOFT, markersize=9, clip_on=False)
-    halo(ax.annotate(f"{rounded(total, 0)} %", (end, level), (7, 0), "data", "offset points", va="center",
-                     fontsize=11, color=SOFT, annotation_clip=False))  # fmt: skip
+    end = max(min(ends[-1], reach), 100.0)
+    note(ax, f"{rounded(ends[-1], 0)} %", (end, level), (7, 0))
 
 
 def _said(bar: Bar, names: Sequence[str]) -> str:
