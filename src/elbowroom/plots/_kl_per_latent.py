@@ -64,7 +64,8 @@ def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None =
         ax.vlines(place[~small], low, kl[order][~small], colors=colours[~small], linewidth=1)
         ax.scatter(place[~small], kl[order][~small], 70, np.where(active, INK, PAPER)[order][~small], zorder=3,
                    edgecolors=colours[~small], linewidth=1.5)  # fmt: skip
-        ax.plot(place[small], np.full(small.sum(), low), "v", color=SOFT, markersize=8, clip_on=False)
+        if small.any():
+            ax.plot(place[small], np.full(small.sum(), low), "v", color=SOFT, markersize=8, clip_on=False)
         if threshold:
             line = ax.axhline(threshold, color=ACCENT, lw=1, ls=(0, (4, 3)), label=f"threshold {threshold:g} nats")
             key(ax, [line], lift=8, right=True)

@@ -110,12 +110,13 @@ def _equal_elbo(ax: Axes) -> list[Annotation]:
     """Lines rate + distortion = −ELBO across the frame, named where they leave it; the names that stand inside."""
     (x0, x1), (y0, y1), inside = ax.get_xlim(), ax.get_ylim(), []
     ticks = MaxNLocator(9, steps=[1, 2, 5, 10]).tick_values(-(x1 + y1), -(x0 + y0))
+    digits = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
     for elbo in ticks:
         ends = np.array([max(x0, -elbo - y1), min(x1, -elbo - y0)])
         if ends[1] - ends[0] < 0.03 * (x1 - x0):
             continue
         ax.plot(ends, -elbo - ends, color=SOFT, linewidth=1, linestyle=(0, (2, 5)), zorder=1)
-        name, end = f"{elbo:,g}".replace("-", "−"), (ends[1], -elbo - ends[1])
+        name, end = rounded(elbo, digits), (ends[1], -elbo - ends[1])
         if end[1] - y0 > 1e-6 * (y1 - y0):
             note(ax, name, end, (5, 0))
         elif end[0] > x0 + 0.1 * (x1 - x0):

@@ -109,14 +109,14 @@ def note(
     **look: Any,
 ) -> Annotation:
     """Text so many points aside of a place, with a rim in the paper's colour, readable over marks."""
-    options = {"va": "center", "annotation_clip": False, "fontsize": size, "color": colour} | look
+    options: Any = {"va": "center", "annotation_clip": False, "fontsize": size, "color": colour} | look
     words = ax.annotate(text, place, aside, xycoords, "offset points", **options)
     words.set_path_effects([withStroke(linewidth=3.5, foreground=PAPER)])
     return words
 
 
 def fits(
-    text: Annotation, places: Iterable[tuple[float, float]], taken: list[BboxBase], frame: BboxBase | None
+    text: Annotation, places: Iterable[tuple[float, float]], taken: list[Any], frame: BboxBase | None
 ) -> bool:
     """Whether the text found one of the places aside free, inside the frame; then it stands there, and takes it."""
     for x, y in places:
