@@ -34,7 +34,7 @@ def class_shares(
     Examples
     --------
     >>> ax = class_shares({"colour": {"red": (0.5, 0.25), "blue": (0.5, 0.75)}}, ("data", "samples"))
-    >>> [bar.get_width() for bar in ax.patches]
+    >>> [float(bar.get_width()) for bar in ax.patches]
     [0.5, 0.25, 0.5, 0.75]
     """
     rows, level, said = sum(1.6 + len(shares) for shares in columns.values()), 0.6, []

@@ -93,8 +93,9 @@ def is_narrow(ax: Axes) -> bool:
 
 def describe(ax: Axes, about: str, across: str = "", up: str = "") -> None:
     """Names of the axes, that of the one upwards above it; and in the label of `ax` what the plot says, in words."""
-    ax.set_xlabel(across, loc="right", color=SOFT, fontsize=12, labelpad=6)
-    ax.set_title(up, loc="left", color=SOFT, fontsize=12, pad=8)
+    plain: Any = {"color": SOFT, "fontsize": 12, "parse_math": False, "usetex": False}  # older than this canvas
+    ax.set_xlabel(across, loc="right", labelpad=6, **plain)
+    ax.set_title(up, loc="left", pad=8, **plain)
     ax.set_label(about)
 
 
@@ -115,9 +116,7 @@ def note(
     return words
 
 
-def fits(
-    text: Annotation, places: Iterable[tuple[float, float]], taken: list[Any], frame: BboxBase | None
-) -> bool:
+def fits(text: Annotation, places: Iterable[tuple[float, float]], taken: list[Any], frame: BboxBase | None) -> bool:
     """Whether the text found one of the places aside free, inside the frame; then it stands there, and takes it."""
     for x, y in places:
         text.set(position=(x, y), horizontalalignment="left" if x > 0 else "right" if x else "center")
