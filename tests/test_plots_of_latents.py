@@ -160,6 +160,22 @@ class TestTables:
         assert all(above > below for above, below in itertools.pairwise(levels))
 
 
+@WIDTHS
+@pytest.mark.filterwarnings("error")
+def test_long_names_leave_room_to_draw(width):
+    long, figures = "a very long name of a class or a column " * 3, [sheet(width) for _ in range(3)]
+    plots.class_shares({long: {long: (0.5, 0.5)}}, ("data", "samples"), ax=figures[0].subplots())
+    plots.quantile_strips({"data": NORMAL(size=(9, 1))}, [long], ax=figures[1].subplots())
+    plots.stacked_bars([plots.Bar(long, (50.0,), "50.0 ± 0.1 % latent")], ("latent",), ax=figures[2].subplots())
+    for figure in figures:
+        figure.draw_without_rendering()
+        (ax,) = figure.axes
+        assert ax.bbox.width > 0.3 * width
+        boxes = [text.get_window_extent() for text in ax.texts if text.get_text()]
+        assert min(box.x0 for box in boxes) >= -1
+        assert max(box.x1 for box in boxes) <= width + 1
+
+
 class TestPictures:
     def decoded(self, address):
         from PIL import Image

@@ -58,7 +58,19 @@ def images(
 
 
 def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
-    """Values drawn black and white: 0 … levels − 1 on a grid, [0, 1] where the data lie there, else their range."""
+    """Values that are drawn black and white: 0 … levels − 1 on a grid, [0, 1] where the data lie there, else their range.
+
+    Parameters
+    ----------
+    x : array
+        Values of images.
+    levels : int or None
+        Of the grid that the data lie on; None: they lie on none.
+
+    Returns
+    -------
+    (float, float)
+    """
     if levels:
         return 0.0, levels - 1.0
     array = np.asarray(x)
@@ -69,9 +81,25 @@ def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
 
 
 def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, float]) -> NDArray[np.uint8]:
-    """Images [n, H, W, 1 or 3] of bytes from [n, *event]; values outside `limits` are cut to them.
+    """Images of bytes, channels last; values outside `limits` are cut to them.
 
-    `image_shape`: [H, W] or [C, H, W] with one or three channels; raises InputError for anything else.
+    Parameters
+    ----------
+    x : array [n, *event]
+        Values of n images, flat or not.
+    image_shape : sequence of int
+        (H, W) or (C, H, W) with one or three channels.
+    limits : (float, float)
+        What becomes 0 and 255.
+
+    Returns
+    -------
+    array of uint8 [n, H, W, 1 or 3]
+
+    Raises
+    ------
+    InputError
+        Where the values are no images of that shape.
     """
     shape = tuple(image_shape)
     array = np.asarray(x, dtype=np.float64)
@@ -95,7 +123,19 @@ def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
 
 
 def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
-    """The tiled rows as one PNG in a data address, at twice their size."""
+    """Rows of images side by side as one PNG in a data address, at twice their size.
+
+    Parameters
+    ----------
+    rows : sequence of array of uint8 [n, H, W, 1 or 3]
+        As `to_bytes` makes them.
+    gap : int, default 1
+        Pixels between images, transparent, so that the picture stands on any background.
+
+    Returns
+    -------
+    str
+    """
     from PIL import Image
 
     file = io.BytesIO()

@@ -22,9 +22,18 @@ _LOOKS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Series:
-    """One line: y over x with standard errors (drawn as 95 % intervals) where known; what is not finite is left out.
+    """One line of `lines`: y over x; what is not finite is left out.
 
-    look: "line" with dots, "dashed", or "points" alone.
+    Parameters
+    ----------
+    name : str
+        What the key calls it.
+    x, y : sequence of float
+        Its points.
+    error : sequence of float, default None
+        Standard errors of y, drawn as 95 % intervals; None, or NaN for a point: unknown.
+    look : {"line", "dashed", "points"}, default "line"
+        A line with dots, a dashed one without, or dots alone.
     """
 
     name: str

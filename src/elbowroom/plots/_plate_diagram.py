@@ -29,10 +29,16 @@ _BOWS = (0.0, -44.0, 44.0, -72.0, 72.0, -104.0, 104.0, -140.0, 140.0)
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes and edges of a model: latent blocks, context names, and (from, to) pairs of both kinds.
+    """Nodes and edges of a model.
 
-    `generative`: edges of prior and likelihood; `inference`: edges of the posterior; `blocks` are in the order of
-    the prior.
+    Parameters
+    ----------
+    blocks : tuple of str
+        Latent blocks, in the order of the prior.
+    context : tuple of str
+        What is given beside x.
+    generative, inference : tuple of (str, str)
+        Edges (from, to) of prior and likelihood, and those of the posterior.
     """
 
     blocks: tuple[str, ...]

@@ -21,7 +21,15 @@ _PLACES = [(12, 8), (12, -8), (-12, -8), (-12, 8), (18, 0), (12, 22), (12, -22),
 
 @dataclass(frozen=True)
 class Value:
-    """A mean and its standard error (NaN where unknown)."""
+    """A mean and its standard error, for numbers that come from elsewhere than an Estimate.
+
+    Parameters
+    ----------
+    mean : float
+        Nats per example.
+    se_total : float, default NaN
+        From draws and examples together; NaN where unknown.
+    """
 
     mean: float
     se_total: float = math.nan
@@ -29,7 +37,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Model:
-    """A point of the plane: what people call it, its rate and its distortion in nats per example."""
+    """A point of the plane that comes from elsewhere than a sweep.
+
+    Parameters
+    ----------
+    label : str
+        What people call it.
+    rate, distortion : Value
+        Nats per example.
+    """
 
     label: str
     rate: Value

@@ -25,9 +25,18 @@ _SHADES += [{"facecolor": PAPER, "edgecolor": INK, "linestyle": (0, (3, 2)), "li
 
 @dataclass(frozen=True)
 class Bar:
-    """One model: `parts` in per cent of the data's variance; `number` stands beside it.
+    """One model of `stacked_bars`.
 
-    A part below zero takes away from those before it. `bold` sets the chosen model apart.
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    parts : tuple of float
+        Per cent of the data's variance, from the left; one below zero takes away from those before it.
+    number : str, default ""
+        What stands beside the bar.
+    bold : bool, default False
+        Whether the model is set apart.
     """
 
     name: str

@@ -137,7 +137,10 @@ def name_row(
     words = [(name, 0, (0.0, above) if above else (-aside[0], 7.0 * bool(detail)), 13, colour)]
     words += [(number, 1, (aside[1], above), 13, INK)] + [(detail, 0, (-aside[0], -7.0), 11, SOFT)] * (not above)
     for text, end, place, size, shade in words:
-        text, side = text if end else short(text, room(ax) - 70 if above else 226, size), bool(end) != bool(above)
+        text, side = (
+            text if end else short(text, room(ax) - 70 if above else 0.38 * room(ax), size),
+            bool(end) != bool(above),
+        )
         note(ax, text, (end, level), place, ("axes fraction", "data"), size, shade, ha="left" if side else "right",
              weight="bold" if bold and size == 13 else "normal")  # fmt: skip
 
