@@ -222,7 +222,7 @@ def figure() -> None:
           ax=calibrated)  # fmt: skip
     lines([plane("σ = 1", "distortion"), plane("σ*", "calibrated_distortion")],
           across="rate, nats", up="distortion, nats", ax=both)  # fmt: skip
-    with matplotlib.rc_context({"svg.hashsalt": "beta"}):
+    with matplotlib.rc_context({"svg.hashsalt": "beta", "svg.fonttype": "none"}):
         sheet.savefig(HERE / "figure.svg", metadata={"Date": None})
 
 

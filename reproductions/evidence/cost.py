@@ -132,7 +132,7 @@ def figure(found: dict[str, Any], certified: dict[str, Any]) -> Axes:
 def show(record: Path) -> None:
     """Write the figure; print the record as the table of the page."""
     found = json.loads(record.read_text())
-    with matplotlib.rc_context({"svg.hashsalt": "cost"}):
+    with matplotlib.rc_context({"svg.hashsalt": "cost", "svg.fonttype": "none"}):
         ax = figure(found, json.loads((HERE / "bdmc.json").read_text()))
         ax.figure.savefig(HERE / "cost.svg", metadata={"Date": None})
     print("| estimate | decoder evaluations per image | mean − best, nats | mean, nats |")

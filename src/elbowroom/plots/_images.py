@@ -58,7 +58,7 @@ def images(
 
 
 def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
-    """Values that are drawn black and white: 0 … levels − 1 on a grid, [0, 1] where the data lie there, else their range.
+    """Values that are drawn black and white: 0 … levels − 1 on a grid, [0, 1] where data lie there, else their range.
 
     Parameters
     ----------
