@@ -52,7 +52,7 @@ def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None =
         raise InputError("The KL of this model is not divided among its latents, so there is nothing to draw.")
     kl, active = np.asarray(use.kl, dtype=np.float64), np.asarray(use.active, dtype=bool)
     order = np.argsort(-kl, kind="stable")
-    seen = [*kl[kl > _FLOOR], *([threshold] if threshold else [])]
+    seen = [*kl[np.isfinite(kl) & (kl > _FLOOR)], *([threshold] if threshold else [])]
     low = 10.0 ** (math.floor(math.log10(min(seen, default=1e-3))) - 0.25)
     high = 10.0 ** max(math.ceil(math.log10(max(seen, default=1.0)) + 0.05), round(math.log10(low)) + 1)
     place, small = np.arange(1, len(kl) + 1), kl[order] <= _FLOOR

@@ -70,7 +70,7 @@ def latent_map(
             ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
             taken: list[BboxBase] = []
             for kind, text in texts.items():  # at the medians, moved down where one would cover another
-                middle = np.median(spots[marks == kind], axis=0)
+                middle = np.nanmedian(spots[marks == kind], axis=0)
                 name = note(ax, short(text, 120, 14), middle, size=14, colour=INK, weight="bold", ha="center")
                 fits(name, ((0, -down) for down in range(0, 400, 4)), taken, None)
     return ax

@@ -75,15 +75,20 @@ def learning_curves(history: Any, *, figure: Figure | None = None) -> NDArray[np
 
 
 def _panel(ax: Axes, history: Any, part: str, warm: float | None) -> None:
-    epochs, series = np.array([float(row["epoch"]) for row in history.rows]), []
+    epochs = np.array([float(row["epoch"]) for row in history.rows])
+    values = np.array([[_value(row, of, part) for row in history.rows] for of in _LOOKS])
+    values[~np.isfinite(values)] = np.nan
+    late = values[:, len(epochs) // 20 :]  # the first twentieth of the epochs alone may run out of the panel
     with canvas(ax) as ax:
         if warm:
             ax.axvspan(epochs[0] - 0.5, warm, color=BAND, linewidth=0, zorder=0)
-        for of, look in _LOOKS.items():
-            series.append(np.array([_value(row, of, part) for row in history.rows]))
-            seen = np.isfinite(series[-1])
-            ax.plot(epochs[seen], series[-1][seen], marker="o" if seen.sum() == 1 else "", **look)
-        ax.set(xlim=(epochs[0] - 0.5, epochs[-1] + 0.5), ylim=_limits(series))
+        for one, look in zip(values, _LOOKS.values(), strict=True):
+            seen = np.isfinite(one)
+            ax.plot(epochs[seen], one[seen], marker="o" if seen.sum() == 1 else "", **look)
+        if np.isfinite(late).any():
+            pad = 0.06 * (np.nanmax(late) - np.nanmin(values)) or 1.0
+            ax.set_ylim(np.nanmin(values) - pad, np.nanmax(late) + pad)
+        ax.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
         describe(ax, "", "epoch")
         ax.axvline(history.best_epoch, **_KEPT)
@@ -93,16 +98,6 @@ def _panel(ax: Axes, history: Any, part: str, warm: float | None) -> None:
 def _value(row: Mapping[str, Any], of: str, part: str) -> float:
     value = (row.get(of) or {}).get(part)
     return math.nan if value is None else float(value)
-
-
-def _limits(series: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """Limits that hold every value but the steep start: what the first twentieth of the epochs alone reaches."""
-    every = np.where(np.isfinite(series), series, np.nan)
-    late = every[:, every.shape[1] // 20 :]
-    if not np.isfinite(late).any():
-        return 0.0, 1.0
-    pad = 0.06 * (np.nanmax(late) - np.nanmin(every)) or 1.0
-    return float(np.nanmin(every) - pad), float(np.nanmax(late) + pad)
 
 
 def _scheduled(rows: Sequence[Mapping[str, Any]]) -> float | None:

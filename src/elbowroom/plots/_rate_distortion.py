@@ -16,7 +16,7 @@ from elbowroom.numerics import InputError, rounded, with_error
 from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, fits, interval, note
 
 # Where a label may stand beside its dot, in points, best first.
-_PLACES = [(12, 8), (12, -8), (-12, -8), (-12, 8), (18, 0), (12, 22), (12, -22), (-12, 22), (-12, -22)]
+_PLACES = [(14, 8), (14, -8), (-14, -8), (-14, 8), (18, 0), (14, 22), (14, -22), (-14, 22), (-14, -22)]
 
 
 @dataclass(frozen=True)

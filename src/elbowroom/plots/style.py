@@ -56,7 +56,7 @@ def canvas(
         ax.set(facecolor="none", axisbelow=True)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.spines.bottom.set(color=SOFT, visible=bool(grid))
-        ax.tick_params(length=0, colors=SOFT, labelsize=11)
+        ax.tick_params(length=0, pad=5, colors=SOFT, labelsize=11)
         for name, axis, most in (("x", ax.xaxis, max(3, int(room(ax) / 55))), ("y", ax.yaxis, 6)):
             if name in log:
                 ax.set(**{f"{name}scale": "log"})
