@@ -126,10 +126,10 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS
     """
     reach = min(max([100.0, *(max(accumulate(bar.parts)) for bar in bars)]), _LONGEST)
     rows = [Bar("held-out data", (100.0,)), *bars]
-    with canvas(ax, 74 + 32 * len(rows), 84 + 44 * len(rows), grid="x") as ax:
+    with canvas(ax, 58 + 32 * len(rows), 68 + 44 * len(rows), grid="x") as ax:
         ax.set(xlim=(0, reach * 1.002), ylim=(-len(bars) - 0.55, 0.55), yticks=[])
         ax.spines.bottom.set_visible(False)
-        key(ax, [Patch(label=name, **shade) for name, shade in zip(names, _SHADES, strict=False)], lift=24)
+        key(ax, [Patch(label=name, **shade) for name, shade in zip(names, _SHADES, strict=False)], lift=8)
         for level, bar in enumerate(rows):
             _draw(ax, -level, bar, reach, _SHADES if level else [{"facecolor": PAPER, "edgecolor": INK}])
         describe(ax, f"In {axis}. " + "; ".join(_said(bar, names) for bar in bars) + ".", axis)
