@@ -19,7 +19,8 @@ import torch
 from record import write_record
 
 import elbowroom as er
-from elbowroom.evidence import annealing, hmc
+from elbowroom.evidence import _ais as annealing
+from elbowroom.sampling import hmc
 
 LIMIT = 0.6
 WIDTHS, CHAINS, LEAPFROG, TRANSITIONS = [50, 200, 200, 784], 16, 10, 3
@@ -51,21 +52,21 @@ def seconds(case: Callable[[], object]) -> float:
 def measured(examples: int, rounds: int) -> dict[str, Any]:
     """The share of AIS's time that the products alone would take."""
     torch.manual_seed(0)
-    decoder = er.networks.mlp(WIDTHS, activation="tanh")
+    decoder = er.networks.MLP(WIDTHS, activation="tanh")
     vae = er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation="tanh"), 50),
+        er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation="tanh"), 50),
         er.likelihoods.Bernoulli(decoder, 784),
     )
     target = vae.target(er.Batch(torch.bernoulli(torch.full((examples, 784), 0.2)), torch.arange(examples)))
     target = next(annealing.in_groups(target, lambda part: annealing.path_from(part, "posterior"), CHAINS, "1 GiB"))
     path, z = annealing.path_from(target, "posterior"), annealing.draw_start(target, "posterior", CHAINS, 0)
-    kicks, state = list(annealing.kicks_for(target, z, 0, TRANSITIONS)), hmc.init(path.terms, z)
+    kicks, state = list(annealing.transition_noise(target, z, 0, TRANSITIONS)), hmc.init(path.log_factors, z)
     coefficients = path.coefficients(torch.full((examples,), 0.5))
 
     def ais() -> None:
         for kick in kicks:
-            hmc.step(path.terms, state, kick, 0.05, LEAPFROG, coefficients)
+            hmc.step(path.log_factors, state, kick, 0.05, LEAPFROG, coefficients)
 
     rows, evaluations = CHAINS * examples, TRANSITIONS * LEAPFROG
     products, shares, times = Products(decoder, rows, evaluations), [], []

@@ -24,9 +24,9 @@ from record import write_record
 from torch import Tensor
 
 import elbowroom as er
-from elbowroom.evidence.bidirectional import _measured, _simulated
-from elbowroom.evidence.schedules import fixed_schedule
-from elbowroom.training import read_run
+from elbowroom.evidence.simulated_examples import simulated, subject_with
+from elbowroom.runs import read_run
+from elbowroom.sampling.schedules import fixed_schedule
 
 POINTS, CHAINS, SEED, TRIAL = 16, 16, 0, 10
 
@@ -75,7 +75,7 @@ def main() -> None:
     torch.set_num_threads(1)
     ais = peer_from(arguments.peer)
     vae, _ = read_run(arguments.run)
-    target, z = next(_simulated(_measured(vae, POINTS, SEED).target(SEED), SEED, "bdmc"))
+    target, z = next(simulated(subject_with(vae, POINTS, SEED).target(SEED), SEED, "bdmc"))
     x, decoder = target.decoded(z)[1][0], Decoder(vae)
 
     began = time.process_time()

@@ -4,9 +4,9 @@ python benchmarks/digits_contest.py        # two studies; records/digits_contest
 """
 
 import argparse
-import json
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,14 @@ def contest(data: Any, words: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         done = er.study(data, Path(folder) / "study", recipe=words, progress=False)
-        record = json.loads((done.page.parent / "study.json").read_text(encoding="utf-8"))
-    rows = {f"{row['name']}, {row['estimate']['estimator']}": row for row in record["evidence"]}
-    estimates = {name: er.Estimate.from_dict(row["estimate"]) for name, row in rows.items()}
+    rows = {f"{row.name}, {row.estimate.estimator}": row for row in done.record.rows}
+    test = {name: row.estimate for name, row in rows.items()}
     return {
         "sentence": done.sentence,
-        "chosen": record["chosen"],
-        "test": {name: [e.mean, e.se_mc, e.se_points, e.direction] for name, e in estimates.items()},
-        "settings": {name: row["setting"] for name, row in rows.items()},
-        "difference": record["difference"],
+        "chosen": done.chosen.name,
+        "test": {name: [e.mean, e.se_mc, e.se_points, e.direction] for name, e in test.items()},
+        "settings": {name: row.setting for name, row in rows.items()},
+        "difference": asdict(done.record.account.difference),
         "seconds": time.perf_counter() - start,
     }
 

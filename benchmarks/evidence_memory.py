@@ -29,7 +29,7 @@ ALLOWED = 48  # MiB beyond the budget: what the allocator keeps, and buffers of 
 def model(kind: str) -> er.VAE:
     torch.manual_seed(0)
     if kind == "mlp":
-        encoder, decoder = er.networks.mlp([784, 200, 200, 100]), er.networks.mlp([50, 200, 200, 784])
+        encoder, decoder = er.networks.MLP([784, 200, 200, 100]), er.networks.MLP([50, 200, 200, 784])
         return er.VAE(
             er.priors.StandardNormal(50),
             er.posteriors.DiagonalNormal(encoder, 50),

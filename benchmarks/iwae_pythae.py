@@ -27,8 +27,8 @@ def trained() -> tuple[er.VAE, er.data.Dataset]:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100]), 50, spread="exp", floor=0.0),
-        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784]), 784),
+        er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100]), 50, spread="exp", floor=0.0),
+        er.likelihoods.Bernoulli(er.networks.MLP([50, 200, 200, 784]), 784),
     )
     er.fit(vae, data, epochs=3, progress=False)
     return vae, data

@@ -29,8 +29,8 @@ def model() -> er.VAE:
     torch.manual_seed(0)
     return er.VAE(
         er.priors.StandardNormal(LATENTS),
-        er.posteriors.DiagonalNormal(er.networks.mlp([PIXELS, HIDDEN, HIDDEN, 2 * LATENTS]), LATENTS),
-        er.likelihoods.Bernoulli(er.networks.mlp([LATENTS, HIDDEN, HIDDEN, PIXELS]), PIXELS),
+        er.posteriors.DiagonalNormal(er.networks.MLP([PIXELS, HIDDEN, HIDDEN, 2 * LATENTS]), LATENTS),
+        er.likelihoods.Bernoulli(er.networks.MLP([LATENTS, HIDDEN, HIDDEN, PIXELS]), PIXELS),
     )
 
 

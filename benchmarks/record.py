@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 import elbowroom
-from elbowroom.runs import write_atomic
+from elbowroom.atomic import write_atomic
 
 RECORDS = Path(__file__).parent / "records"
 

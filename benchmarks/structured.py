@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, Normal
 
 from elbowroom.distributions import LowRankNormal, MaternField, SparsePrecisionNormal
-from elbowroom.distributions.sparse_precision import later_neighbours
+from elbowroom.distributions.sparse_precision_normal import later_neighbours
 
 LIMITS = {"density and gradient": 0.05, "draw": 0.05}  # seconds per 64 × 64 colour image, any structure
 BATCH, RANK, SIGMA = 32, 20, 0.1

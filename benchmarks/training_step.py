@@ -32,7 +32,7 @@ import elbowroom as er
 from elbowroom.numerics import Batch
 from elbowroom.training.engines import Adam, Alone
 from elbowroom.training.loop import Loop, Settings, Split
-from elbowroom.training.step import TrainingStep
+from elbowroom.training.training_step import TrainingStep
 
 LIMIT = 1.15  # median ratio of step, and of whole fit, to bare
 PIXELS, HIDDEN, LATENTS, BATCH, RATE, FLOOR = 784, 200, 50, 100, 1e-3, 1e-5
@@ -51,8 +51,8 @@ def binary_data() -> er.data.Dataset:
 
 def model() -> er.VAE:
     torch.manual_seed(0)
-    encoder = er.networks.mlp([PIXELS, HIDDEN, HIDDEN, 2 * LATENTS])
-    decoder = er.networks.mlp([LATENTS, HIDDEN, HIDDEN, PIXELS])
+    encoder = er.networks.MLP([PIXELS, HIDDEN, HIDDEN, 2 * LATENTS])
+    decoder = er.networks.MLP([LATENTS, HIDDEN, HIDDEN, PIXELS])
     return er.VAE(
         er.priors.StandardNormal(LATENTS),
         er.posteriors.DiagonalNormal(encoder, LATENTS, floor=FLOOR),

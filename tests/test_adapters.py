@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_
 import elbowroom as er
 from elbowroom.adapters import from_modules
 from elbowroom.exact import log_evidence_by_quadrature
-from elbowroom.training import read_run
+from elbowroom.runs import read_run
 
 D, LATENTS, N = 12, 2, 20
 
@@ -130,8 +130,8 @@ def test_everything_works_on_it(tmp_path) -> None:
     path = er.save_model(vae, tmp_path / "model.safetensors")
     modules = {"encoder": Pair(), "decoder": decoder()}
     for again in (
-        er.load_model(path, modules),
-        read_run(tmp_path / "run", {"encoder": Pair(), "decoder": decoder()})[0],
+        er.load_model(path, modules=modules),
+        read_run(tmp_path / "run", modules={"encoder": Pair(), "decoder": decoder()})[0],
     ):
         np.testing.assert_array_equal(
             er.evidence.iwae(again, x, draws=8).values, er.evidence.iwae(vae, x, draws=8).values

@@ -10,9 +10,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.evidence import ais, annealing, bdmc, hmc, iwae, rate_distortion_curve, schedules
+from elbowroom.evidence import ais, annealed, bdmc, iwae, rate_distortion_curve
 from elbowroom.evidence.importance import log_mean_exp
 from elbowroom.exact import LinearVAE, ProbabilisticPCA, log_evidence_by_quadrature
+from elbowroom.sampling import hmc, schedules
+from elbowroom.sampling.annealing import anneal
 
 F64 = torch.float64
 WORDS = [("prior", "sigmoid"), ("prior", "adaptive"), ("posterior", "linear"), ("posterior", "adaptive")]
@@ -95,10 +97,10 @@ def test_weights_are_unbiased_for_the_evidence(start: str, schedule: str) -> Non
     vae, runs = small_vae(), 64
     batch = repeated(points(1).x, runs)
     exact, target = LinearVAE(vae).log_prob(batch), vae.target(batch)
-    plan = annealing.frozen_plan(target, start, schedule, 6, 2, 0)
-    z = annealing.draw_start(target, start, 64, 0)
-    kicks = annealing.kicks_for(target, z, 0, 5)
-    log_weights = annealing.anneal(annealing.path_from(target, start), z, plan, kicks).log_weights - exact
+    plan = annealed.frozen_plan(target, start, schedule, 6, 2, 0)
+    z = annealed.draw_start(target, start, 64, 0)
+    noise = annealed.transition_noise(target, z, 0, 5)
+    log_weights = anneal(annealed.path_from(target, start), z, plan, noise).log_weights - exact
     means = log_weights.exp().mean(0).numpy()
     assert abs(means.mean() - 1) < 4 * means.std() / math.sqrt(runs)
     assert log_weights.exp().std() > 0.05
@@ -119,11 +121,11 @@ def test_downwards_weights_are_unbiased_for_one_over_the_evidence() -> None:
     vae, runs = small_vae(), 64
     batch = repeated(points(1).x, runs)
     target, model = vae.target(batch), LinearVAE(vae)
-    plan = annealing.frozen_plan(target, "prior", "sigmoid", 10, 2, seed=0)
+    plan = annealed.frozen_plan(target, "prior", "sigmoid", 10, 2, seed=0)
     torch.manual_seed(0)
     z = model.posterior(batch).sample((64,))
-    kicks = annealing.kicks_for(target, z, 5, 9)
-    found = annealing.anneal(annealing.path_from(target, "prior"), z, plan.reversed(), kicks)
+    noise = annealed.transition_noise(target, z, 5, 9)
+    found = anneal(annealed.path_from(target, "prior"), z, plan.reversed(), noise)
     weights = (found.log_weights + model.log_prob(batch)).exp()
     means = weights.mean(0).numpy()
     assert abs(means.mean() - 1) < 4 * means.std() / math.sqrt(runs)
@@ -165,7 +167,7 @@ def test_a_hierarchy_is_annealed_over_all_its_blocks(start: str) -> None:
 @pytest.mark.parametrize(("d", "start", "schedule"), [(1, "prior", "adaptive"), (2, "posterior", "sigmoid")])
 def test_nonlinear_decoders_by_quadrature(d: int, start: str, schedule: str) -> None:
     torch.manual_seed(5)
-    decoder, encoder = er.networks.mlp([d, 16, 6], activation="tanh"), nn.Linear(6, 2 * d)
+    decoder, encoder = er.networks.MLP([d, 16, 6], activation="tanh"), nn.Linear(6, 2 * d)
     with torch.no_grad():
         decoder.layers[0].weight.mul_(3.0)
         decoder.layers[2].weight.mul_(5.0)
@@ -181,13 +183,13 @@ def test_nonlinear_decoders_by_quadrature(d: int, start: str, schedule: str) -> 
 
 
 def test_memory_batching_and_order_change_nothing() -> None:
-    """The pilot's kicks, more than 64, come from two blocks of keyed noise."""
+    """The pilot's noise, more than 64, come from two blocks of keyed noise."""
     vae, batch = small_vae(), points(5, first=4)
     settings = {"temperatures": 10, "chains": 4, "leapfrog": 1, "schedule": "adaptive", "seed": 3}
     whole = ais(vae, batch, **settings)
     order = torch.tensor([4, 0, 2])
     few = ais(vae, er.Batch(batch.x[order], batch.index[order]), **settings)
-    one = annealing._bytes_per_example(vae.target(batch), lambda part: annealing.path_from(part, "posterior"), 4)
+    one = annealed._bytes_per_example(vae.target(batch), lambda part: annealed.path_from(part, "posterior"), 4)
     tight = ais(vae, batch, **settings, memory=3 * one)
     for other, rows in ((few, order.numpy()), (tight, slice(None))):
         np.testing.assert_allclose(other.values, whole.values[rows], rtol=1e-9)
@@ -197,25 +199,25 @@ def test_memory_batching_and_order_change_nothing() -> None:
 
 def test_groups_hold_what_the_memory_holds() -> None:
     target = small_vae().target(points(40))
-    path_of = lambda part: annealing.path_from(part, "posterior")  # noqa: E731
-    one = annealing._bytes_per_example(target, path_of, 4)
-    sizes = [len(part.index) for part in annealing.in_groups(target, path_of, 4, 7 * one + 5)]
+    path_of = lambda part: annealed.path_from(part, "posterior")  # noqa: E731
+    one = annealed._bytes_per_example(target, path_of, 4)
+    sizes = [len(part.index) for part in annealed.in_groups(target, path_of, 4, 7 * one + 5)]
     assert sizes == [7, 7, 7, 7, 7, 5]
     with pytest.raises(er.InputError, match="chains of one example"):
-        next(annealing.in_groups(target, path_of, 4, one - 1))
+        next(annealed.in_groups(target, path_of, 4, one - 1))
 
 
 def test_measured_chains_know_nothing_of_each_other() -> None:
     """Settings are frozen: a chain run alone is the chain run among others, and takes the plan's step sizes."""
     target = small_vae().target(points(3))
     path, plan = (
-        annealing.path_from(target, "posterior"),
-        annealing.frozen_plan(target, "posterior", "sigmoid", 30, 3, 0),
+        annealed.path_from(target, "posterior"),
+        annealed.frozen_plan(target, "posterior", "sigmoid", 30, 3, 0),
     )
-    z = annealing.draw_start(target, "posterior", 6, 0)
-    kicks = list(annealing.kicks_for(target, z, 0, 29))
-    whole = annealing.anneal(path, z, plan, kicks)
-    alone = annealing.anneal(path, z[2:3], plan, [hmc.Kick(*(part[2:3] for part in kick)) for kick in kicks])
+    z = annealed.draw_start(target, "posterior", 6, 0)
+    noise = list(annealed.transition_noise(target, z, 0, 29))
+    whole = anneal(path, z, plan, noise)
+    alone = anneal(path, z[2:3], plan, [hmc.TransitionNoise(*(part[2:3] for part in one)) for one in noise])
     torch.testing.assert_close(alone.log_weights, whole.log_weights[2:3])
     assert 0.5 < whole.acceptance.mean() < 0.9
     assert whole.divergent.max() == 0
@@ -223,9 +225,9 @@ def test_measured_chains_know_nothing_of_each_other() -> None:
 
 def test_the_moments_add_up_to_the_run() -> None:
     target = small_vae().target(points(3))
-    path, plan = annealing.path_from(target, "prior"), annealing.frozen_plan(target, "prior", "linear", 12, 2, 0)
-    z, seen = annealing.draw_start(target, "prior", 5, 0), []
-    found = annealing.anneal(path, z, plan, annealing.kicks_for(target, z, 0, 11), seen.append)
+    path, plan = annealed.path_from(target, "prior"), annealed.frozen_plan(target, "prior", "linear", 12, 2, 0)
+    z, seen = annealed.draw_start(target, "prior", 5, 0), []
+    found = anneal(path, z, plan, annealed.transition_noise(target, z, 0, 11), seen.append)
     assert len(seen) == 12
     torch.testing.assert_close(sum(m.increments for m in seen), found.log_weights)
     torch.testing.assert_close(torch.stack([m.increments.var(0) for m in seen]), found.increment_variance)
@@ -253,10 +255,10 @@ def test_transitions_that_diverge_are_said() -> None:
     vae = er.VAE(er.priors.StandardNormal(1), posterior, er.likelihoods.Normal(Cliff(), 1, scale=1.0)).double()
     batch, settings = points(4, 1), {"temperatures": 20, "chains": 8, "leapfrog": 3}
     target, seen = vae.target(batch), []
-    plan = annealing.frozen_plan(target, "prior", "sigmoid", 20, 3, 0)
-    z = annealing.draw_start(target, "prior", 8, 0)
-    kicks = annealing.kicks_for(target, z, 0, 19)
-    annealing.anneal(annealing.path_from(target, "prior"), z, plan, kicks, seen.append)
+    plan = annealed.frozen_plan(target, "prior", "sigmoid", 20, 3, 0)
+    z = annealed.draw_start(target, "prior", 8, 0)
+    noise = annealed.transition_noise(target, z, 0, 19)
+    anneal(annealed.path_from(target, "prior"), z, plan, noise, seen.append)
     share = torch.stack([m.diagnostics.divergent.double() for m in seen[:-1]]).mean((0, 1))
     assert share.min() > 0.05
     found = ais(vae, batch, start="prior", **settings)
@@ -281,10 +283,10 @@ def test_adaptive_steps_lose_the_same_at_every_temperature() -> None:
     target = vae.target(er.Batch(digits(3), torch.arange(3)))
     variances = {}
     for schedule in ("linear", "sigmoid", "adaptive"):
-        plan = annealing.frozen_plan(target, "prior", schedule, 60, 2, 0)
-        path, z = annealing.path_from(target, "prior"), annealing.draw_start(target, "prior", 64, 0)
-        kicks = annealing.kicks_for(target, z, 0, 59)
-        variances[schedule] = annealing.anneal(path, z, plan, kicks).increment_variance
+        plan = annealed.frozen_plan(target, "prior", schedule, 60, 2, 0)
+        path, z = annealed.path_from(target, "prior"), annealed.draw_start(target, "prior", 64, 0)
+        noise = annealed.transition_noise(target, z, 0, 59)
+        variances[schedule] = anneal(path, z, plan, noise).increment_variance
     parts = variances["adaptive"].unfold(0, 15, 15).mean(-1)
     assert (parts.amax(0) / parts.amin(0)).max() < 4
     totals = {schedule: v.sum(0).mean().item() for schedule, v in variances.items()}
@@ -294,10 +296,10 @@ def test_adaptive_steps_lose_the_same_at_every_temperature() -> None:
 def test_the_pilots_step_sizes_serve_the_measured_run() -> None:
     """At every temperature the measured acceptance is near what the pilot aimed at."""
     target = pca_vae(20).target(er.Batch(digits(4), torch.arange(4)))
-    plan = annealing.frozen_plan(target, "prior", "sigmoid", 50, 3, 0)
-    path, z = annealing.path_from(target, "prior"), annealing.draw_start(target, "prior", 64, 0)
-    kicks = annealing.kicks_for(target, z, 0, 49)
-    acceptance = annealing.anneal(path, z, plan, kicks).acceptance.unfold(0, 10, 10).mean(-1)
+    plan = annealed.frozen_plan(target, "prior", "sigmoid", 50, 3, 0)
+    path, z = annealed.path_from(target, "prior"), annealed.draw_start(target, "prior", 64, 0)
+    noise = annealed.transition_noise(target, z, 0, 49)
+    acceptance = anneal(path, z, plan, noise).acceptance.unfold(0, 10, 10).mean(-1)
     assert acceptance.min() > 0.55
     assert acceptance.max() < 0.85
 
@@ -422,11 +424,11 @@ def test_stated_intervals_cover_their_own_estimand() -> None:
     """4,000 runs of 64 chains; the estimand, E of the log-mean of their weights, is known by their mean."""
     target = small_vae().target(points(1))
     runs, chains = 4000, 64
-    plan = annealing.frozen_plan(target, "posterior", "sigmoid", 12, 2, seed=0)
-    z = annealing.draw_start(target, "posterior", runs * chains, seed=0)
-    path = annealing.path_from(target, "posterior")
-    kicks = annealing.kicks_for(target, z, 0, 11)
-    log_weights = annealing.anneal(path, z, plan, kicks).log_weights.view(chains, runs)
+    plan = annealed.frozen_plan(target, "posterior", "sigmoid", 12, 2, seed=0)
+    z = annealed.draw_start(target, "posterior", runs * chains, seed=0)
+    path = annealed.path_from(target, "posterior")
+    noise = annealed.transition_noise(target, z, 0, 11)
+    log_weights = anneal(path, z, plan, noise).log_weights.view(chains, runs)
     value, variance, _ = (t.numpy() for t in log_mean_exp(log_weights))
     hits = int((np.abs(value - value.mean()) < 1.96 * np.sqrt(variance)).sum())
     assert binomtest(hits, runs, 0.95).pvalue > 1e-3, hits / runs

@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 import elbowroom as er
 from elbowroom import likelihoods as L
 from elbowroom.distributions import simulate
-from elbowroom.networks import mlp, stackable
+from elbowroom.networks import MLP, stackable
 from elbowroom.numerics import CapabilityError, InputError, Support
 
 COLOUR = (2, 2, 3)  # channels, height, width
@@ -31,8 +31,8 @@ families = pytest.mark.parametrize("name", FAMILIES)
 def tied(name: str, seed: int = 0, radius: int = 1) -> L.Autoregressive:
     """The likelihood with weights far from zero, so that neighbours matter."""
     torch.manual_seed(seed)
-    network = mlp([2, 8, FAMILIES[name]().numbers])
-    made = L.Autoregressive(network, FAMILIES[name](), SHAPES[name], radius, hidden=6)
+    network = MLP([2, 8, FAMILIES[name]().numbers])
+    made = L.Autoregressive(network, FAMILIES[name](), image_shape=SHAPES[name], radius=radius, hidden=6)
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.7)
     return made.double().eval()
@@ -108,8 +108,8 @@ def test_some_elements_alone_are_as_among_all(name):
 @families
 def test_it_begins_as_its_family(name):
     torch.manual_seed(0)
-    network = mlp([2, 8, FAMILIES[name]().numbers])
-    made = L.Autoregressive(network, FAMILIES[name](), SHAPES[name])
+    network = MLP([2, 8, FAMILIES[name]().numbers])
+    made = L.Autoregressive(network, FAMILIES[name](), image_shape=SHAPES[name])
     family = FAMILIES[name]()
     family.network = network
     x, z = torch.ones(1, 3, *made.event), {"z": torch.randn(2, 3, 2)}
@@ -173,10 +173,12 @@ def test_it_learns_ties_that_independent_pixels_cannot(tmp_path):
     for kind in ("tied", "independent"):
         torch.manual_seed(0)
         family = L.Bernoulli(None, 36)
-        network = mlp([2, 32, 36])
+        network = MLP([2, 32, 36])
         tie = kind == "tied"
-        likelihood = L.Autoregressive(network, family, (6, 6), radius=1) if tie else L.Bernoulli(network, 36)
-        vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([36, 32, 4]), 2), likelihood)
+        likelihood = (
+            L.Autoregressive(network, family, image_shape=(6, 6), radius=1) if tie else L.Bernoulli(network, 36)
+        )
+        vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(MLP([36, 32, 4]), 2), likelihood)
         er.fit(vae, data, epochs=8, lr=1e-2, batch_size=100, seed=0, run=tmp_path / kind, progress=False)
         found[kind] = er.evidence.iwae(vae, data.test, draws=32).mean
         assert np.isfinite(found[kind])
@@ -188,18 +190,18 @@ def test_it_learns_ties_that_independent_pixels_cannot(tmp_path):
 
 
 def test_what_it_cannot_do_is_said_in_a_sentence():
-    made = L.Autoregressive(None, L.Bernoulli(None, 4), (2, 2))
+    made = L.Autoregressive(None, L.Bernoulli(None, 4), image_shape=(2, 2))
     made.check(Support("binary"))
     with pytest.raises(InputError, match=r"Bernoulli likelihood is .* likelihoods\."):
         made.check(Support("real"))
     with pytest.raises(InputError, match="make the Bernoulli with None"):
-        L.Autoregressive(None, L.Bernoulli(nn.Identity(), 4), (2, 2))
+        L.Autoregressive(None, L.Bernoulli(nn.Identity(), 4), image_shape=(2, 2))
     with pytest.raises(InputError, match="is over images"):
-        L.Autoregressive(None, L.Bernoulli(None, 5), (2, 2))
+        L.Autoregressive(None, L.Bernoulli(None, 5), image_shape=(2, 2))
     for settings in ({"radius": 0}, {"hidden": 0}):
         with pytest.raises(InputError, match="1 or more"):
-            L.Autoregressive(None, L.Bernoulli(None, 4), (2, 2), **settings)
-    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([6, 4]), 2), tied("binary").float())
+            L.Autoregressive(None, L.Bernoulli(None, 4), image_shape=(2, 2), **settings)
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(MLP([6, 4]), 2), tied("binary").float())
     with pytest.raises(CapabilityError, match="Autoregressive has no mean"):
         vae.sample(3, mode="mean")
 
@@ -215,7 +217,7 @@ def test_the_variance_budget_is_that_of_every_image_summed(name):
     mean = p @ every
     noise = (p @ every.square() - mean.square()).sum(1)
     ink = p @ every.sum(1).square() - (p @ every.sum(1)).square()
-    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([6, 4]), 2), likelihood).double()
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(MLP([6, 4]), 2), likelihood).double()
     budget = er.variance_budget(vae, er.Batch(every[:50], torch.arange(50)), over="prior", draws=20_000)
     assert budget.latent == pytest.approx(mean.var(0).sum().item(), rel=0.06)
     assert budget.noise == pytest.approx(noise.mean().item(), rel=0.03)
@@ -224,6 +226,6 @@ def test_the_variance_budget_is_that_of_every_image_summed(name):
 
 
 def test_classes_without_an_order_have_no_variance():
-    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([6, 4]), 2), tied("classes").float())
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(MLP([6, 4]), 2), tied("classes").float())
     with pytest.raises(CapabilityError, match="no mean"):
         er.variance_budget(vae, er.Batch(torch.zeros(5, 6), torch.arange(5)))

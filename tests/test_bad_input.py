@@ -17,7 +17,7 @@ import elbowroom as er
 from elbowroom.objectives import Elbo
 from elbowroom.training import fit_stacked
 
-mlp = er.networks.mlp
+MLP = er.networks.MLP
 Data = er.data.Dataset
 
 
@@ -29,15 +29,15 @@ def digits() -> Data:
 def model(data: Data, encoder: nn.Module | None = None, decoder: nn.Module | None = None, **of_normal: Any) -> er.VAE:
     return er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(encoder or mlp([64, 4]), 2),
-        er.likelihoods.Normal(decoder or mlp([2, 64]), 64, **of_normal),
+        er.posteriors.DiagonalNormal(encoder or MLP([64, 4]), 2),
+        er.likelihoods.Normal(decoder or MLP([2, 64]), 64, **of_normal),
         preprocess=data.preprocess,
     )
 
 
 def bernoulli(data: Data, preprocess: er.preprocess.Preprocess | None) -> er.VAE:
-    likelihood = er.likelihoods.Bernoulli(mlp([2, 64]), 64)
-    posterior = er.posteriors.DiagonalNormal(mlp([64, 4]), 2)
+    likelihood = er.likelihoods.Bernoulli(MLP([2, 64]), 64)
+    posterior = er.posteriors.DiagonalNormal(MLP([64, 4]), 2)
     return er.VAE(er.priors.StandardNormal(2), posterior, likelihood, preprocess=preprocess)
 
 
@@ -66,8 +66,8 @@ WRONG_MODELS: dict[str, tuple[Callable[[Data], er.VAE], str]] = {
     "Normal on a raw grid": (
         lambda d: er.VAE(
             er.priors.StandardNormal(2),
-            er.posteriors.DiagonalNormal(mlp([64, 4]), 2),
-            er.likelihoods.Normal(mlp([2, 64]), 64),
+            er.posteriors.DiagonalNormal(MLP([64, 4]), 2),
+            er.likelihoods.Normal(MLP([2, 64]), 64),
         ),
         "grows without limit on a grid",
     ),
@@ -76,14 +76,14 @@ WRONG_MODELS: dict[str, tuple[Callable[[Data], er.VAE], str]] = {
         "made for the integer grid 0…1; these data are integer grid 0…16",
     ),
     "an encoder of another width": (lambda d: model(d, encoder=nn.Linear(60, 4)), "check the sizes of its networks"),
-    "an mlp of another width": (lambda d: model(d, encoder=mlp([60, 4])), "60"),
+    "an mlp of another width": (lambda d: model(d, encoder=MLP([60, 4])), "60"),
     "an encoder with too few outputs": (lambda d: model(d, encoder=nn.Linear(64, 3)), "needs 4 numbers per example"),
     "a decoder with too many outputs": (lambda d: model(d, decoder=nn.Linear(2, 65)), "it returned (65,)"),
     "a likelihood over other examples": (
         lambda d: er.VAE(
             er.priors.StandardNormal(2),
-            er.posteriors.DiagonalNormal(mlp([64, 4]), 2),
-            er.likelihoods.Normal(mlp([2, 60]), 60),
+            er.posteriors.DiagonalNormal(MLP([64, 4]), 2),
+            er.likelihoods.Normal(MLP([2, 60]), 60),
             preprocess=d.preprocess,
         ),
         "over (60,) and examples have shape (64,): build the model for data.event",
@@ -91,14 +91,14 @@ WRONG_MODELS: dict[str, tuple[Callable[[Data], er.VAE], str]] = {
     "a likelihood over images": (
         lambda d: er.VAE(
             er.priors.StandardNormal(2),
-            er.posteriors.DiagonalNormal(mlp([64, 4]), 2),
-            er.likelihoods.Normal(mlp([2, 64]), (8, 8)),
+            er.posteriors.DiagonalNormal(MLP([64, 4]), 2),
+            er.likelihoods.Normal(MLP([2, 64]), (8, 8)),
             preprocess=d.preprocess,
         ),
         "load the data with flat=True or flat=False",
     ),
     "a context that the data lack": (
-        lambda d: model(d, decoder=mlp([5, 64]), given=("z", "batch")),
+        lambda d: model(d, decoder=MLP([5, 64]), given=("z", "batch")),
         "reads the context 'batch', which the data lack (they have: label)",
     ),
 }
@@ -144,16 +144,16 @@ def test_words_that_mean_nothing_outside_the_tests_type_checker(tmp_path: Path) 
 import json, elbowroom as er
 from elbowroom.objectives import Elbo
 d = er.load_data("digits")
-mlp = er.networks.mlp
-vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([64, 4]), 2),
-             er.likelihoods.Normal(mlp([2, 64]), 64), preprocess=d.preprocess)
+MLP = er.networks.MLP
+vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(MLP([64, 4]), 2),
+             er.likelihoods.Normal(MLP([2, 64]), 64), preprocess=d.preprocess)
 calls = {
     "select": lambda: er.fit(vae, d, select="bound"),
     "kl": lambda: Elbo(kl="exact"),
     "mode": lambda: vae.sample(1, mode="mode"),
     "array": lambda: er.fit(vae, d.train.x.numpy()),
-    "spread": lambda: er.posteriors.DiagonalNormal(mlp([64, 4]), 2, spread="variance"),
-    "scale": lambda: er.likelihoods.Normal(mlp([2, 64]), 64, scale="free"),
+    "spread": lambda: er.posteriors.DiagonalNormal(MLP([64, 4]), 2, spread="variance"),
+    "scale": lambda: er.likelihoods.Normal(MLP([2, 64]), 64, scale="free"),
 }
 said = {}
 for name, call in calls.items():
@@ -184,12 +184,12 @@ def test_an_empty_part(digits: Data, part: str) -> None:
     ("make", "words"),
     [
         (lambda: er.priors.StandardNormal(0), "StandardNormal needs a size of 1 or more; got 0"),
-        (lambda: er.posteriors.DiagonalNormal(mlp([3, 2]), 0), "DiagonalNormal needs a size of 1 or more"),
-        (lambda: er.posteriors.DiagonalNormal(mlp([3, 2]), 1, floor=-1.0), "cannot be negative"),
-        (lambda: er.likelihoods.Normal(mlp([1, 3]), 3, scale=0.0), "must be positive"),
-        (lambda: mlp([3, 0]), "whole numbers of 1 or more"),
-        (lambda: er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(mlp([3, 2]), 1),
-                        er.likelihoods.Normal(mlp([2, 3]), 3)), "the prior has event (2,), the posterior (1,)"),
+        (lambda: er.posteriors.DiagonalNormal(MLP([3, 2]), 0), "DiagonalNormal needs a size of 1 or more"),
+        (lambda: er.posteriors.DiagonalNormal(MLP([3, 2]), 1, floor=-1.0), "cannot be negative"),
+        (lambda: er.likelihoods.Normal(MLP([1, 3]), 3, scale=0.0), "must be positive"),
+        (lambda: MLP([3, 0]), "whole numbers of 1 or more"),
+        (lambda: er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(MLP([3, 2]), 1),
+                        er.likelihoods.Normal(MLP([2, 3]), 3)), "the prior has event (2,), the posterior (1,)"),
     ],
 )  # fmt: skip
 def test_parts_that_cannot_be(make: Callable[[], Any], words: str) -> None:
@@ -230,7 +230,7 @@ def test_a_run_that_ends_with_an_error_of_its_network_keeps_no_half_model(digits
     with pytest.raises(RuntimeError, match="out of memory"):
         er.fit(model(digits, decoder=Failing()), digits, run=tmp_path, progress=False)
     assert not (tmp_path / "model.safetensors").exists()
-    sentence(lambda: er.training.read_run(tmp_path), "was not finished: continue it with resume=True")
+    sentence(lambda: er.runs.read_run(tmp_path), "was not finished: continue it with resume=True")
 
 
 def test_constant_columns_and_ties_train(digits: Data) -> None:
@@ -239,8 +239,8 @@ def test_constant_columns_and_ties_train(digits: Data) -> None:
     data = er.load_data(x)
     vae = er.VAE(
         er.priors.StandardNormal(1),
-        er.posteriors.DiagonalNormal(mlp([3, 2]), 1),
-        er.likelihoods.Normal(mlp([1, 3]), 3, scale="feature"),
+        er.posteriors.DiagonalNormal(MLP([3, 2]), 1),
+        er.likelihoods.Normal(MLP([1, 3]), 3, scale="feature"),
         preprocess=data.preprocess,
     )
     assert np.isfinite(er.fit(vae, data, epochs=3, progress=False).column("validation", "objective")).all()

@@ -1,4 +1,4 @@
-"""Bidirectional Monte Carlo against exact log p(x) of what it simulates: linear models, hierarchies, counts."""
+"""BdmcBounds Monte Carlo against exact log p(x) of what it simulates: linear models, hierarchies, counts."""
 
 import math
 
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.evidence import ais, annealing, bdmc, bidirectional, simulated_against_real
+from elbowroom.evidence import ais, annealed, bdmc, simulated_against_real, simulated_examples
 from elbowroom.evidence.importance import log_mean_exp
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
+from elbowroom.sampling.annealing import anneal
 
 F64 = torch.float64
 
@@ -42,12 +43,14 @@ def linear(
 
 def simulated(vae: er.VAE, examples: er.Batch | int, seed: int = 0) -> er.Batch:
     """The examples that bdmc simulates."""
-    target, _ = next(bidirectional._simulated(bidirectional._measured(vae, examples, seed).target(seed), seed, "bdmc"))
+    target, _ = next(
+        simulated_examples.simulated(simulated_examples.subject_with(vae, examples, seed).target(seed), seed, "bdmc")
+    )
     context = {name: value[0] for name, value in target._given.items() if name != "x"}
     return er.Batch(target._given["x"][0], target.index, context)
 
 
-def assert_between(found: er.evidence.Bidirectional, exact: np.ndarray) -> None:
+def assert_between(found: er.evidence.BdmcBounds, exact: np.ndarray) -> None:
     """lower ≤ exact ≤ upper in the mean, within 4 standard errors over examples."""
     for above in (exact - found.lower.values, found.upper.values - exact):
         assert above.mean() > -4 * above.std(ddof=1) / math.sqrt(len(above))
@@ -75,9 +78,9 @@ def test_backwards_weights_are_unbiased_for_one_over_the_evidence() -> None:
     torch.manual_seed(0)
     z = model.posterior(batch).sample((1,)).repeat(3, 1, 1)
     for start in ("prior", "posterior"):
-        plan = annealing.frozen_plan(target, start, "sigmoid", 8, 3, seed=0)
-        kicks = annealing.kicks_for(target, z, 5, 7)
-        run = annealing.anneal(annealing.path_from(target, start), z, plan.reversed(), kicks)
+        plan = annealed.frozen_plan(target, start, "sigmoid", 8, 3, seed=0)
+        noise = annealed.transition_noise(target, z, 5, 7)
+        run = anneal(annealed.path_from(target, start), z, plan.reversed(), noise)
         weights = (log_mean_exp(run.log_weights).value + model.log_prob(batch)).exp().numpy()
         assert abs(weights.mean() - 1) < 4 * weights.std() / math.sqrt(runs)
         assert weights.std() > 0.05
@@ -115,7 +118,7 @@ def test_a_hierarchy_with_a_context(start: str) -> None:
 @pytest.mark.parametrize("d", [1, 2])
 def test_counts_by_quadrature(d: int) -> None:
     torch.manual_seed(5)
-    decoder = er.networks.mlp([d, 8, 5], activation="tanh")
+    decoder = er.networks.MLP([d, 8, 5], activation="tanh")
     with torch.no_grad():
         decoder.layers[2].weight.mul_(4.0)
     vae = er.VAE(
@@ -187,9 +190,9 @@ def test_the_trace_is_that_of_the_measured_run() -> None:
     vae, settings = linear(), {"temperatures": 12, "chains": 3, "leapfrog": 3}
     batch = er.Batch(vae.sample(5, seed=1), torch.arange(5))
     found, target = simulated_against_real(vae, batch, **settings, memory=40_000), vae.target(batch)
-    plan = annealing.frozen_plan(target, "posterior", "sigmoid", 12, 3, 0)
-    path, z = annealing.path_from(target, "posterior"), annealing.draw_start(target, "posterior", 3, 0)
-    run = annealing.anneal(path, z, plan, annealing.kicks_for(target, z, 0, 11))
+    plan = annealed.frozen_plan(target, "posterior", "sigmoid", 12, 3, 0)
+    path, z = annealed.path_from(target, "posterior"), annealed.draw_start(target, "posterior", 3, 0)
+    run = anneal(path, z, plan, annealed.transition_noise(target, z, 0, 11))
     np.testing.assert_allclose(found.real.betas, plan.betas)
     np.testing.assert_allclose(found.real.acceptance, run.acceptance, rtol=1e-9)
     np.testing.assert_allclose(found.real.increment_variance, run.increment_variance, rtol=1e-7)

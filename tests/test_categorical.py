@@ -43,7 +43,7 @@ def mixture(probabilities: list[float] | None = None) -> er.VAE:
     """A VAE whose decoder has one constant mean and scale per class and feature."""
     torch.manual_seed(0)
     return er.VAE(
-        er.priors.Categorical(CLASSES, probabilities),
+        er.priors.Categorical(CLASSES, probabilities=probabilities),
         er.posteriors.Categorical(Squares(COLUMNS, CLASSES), CLASSES),
         er.likelihoods.Normal(nn.Linear(CLASSES, 2 * COLUMNS, bias=False), COLUMNS, scale="predicted", floor=1e-3),
     )
@@ -166,7 +166,7 @@ def test_a_class_beside_a_real_latent(draws_first: bool) -> None:
 def test_two_blocks_of_classes_are_every_pair_once() -> None:
     torch.manual_seed(2)
     prior = {
-        "a": er.priors.Categorical(2, [0.4, 0.6]),
+        "a": er.priors.Categorical(2, probabilities=[0.4, 0.6]),
         "b": er.priors.Categorical(3, network=nn.Linear(2, 3), given=("a",)),
     }
     posterior = {
@@ -250,9 +250,9 @@ def test_samples_codes_and_variances_are_the_mixtures() -> None:
 def test_files_and_words(tmp_path) -> None:
     for model in (
         er.VAE(
-            er.priors.Categorical(3, [0.2, 0.5, 0.3]),
-            er.posteriors.Categorical(er.networks.mlp([2, 3]), 3),
-            er.likelihoods.Normal(er.networks.mlp([3, 2]), 2),
+            er.priors.Categorical(3, probabilities=[0.2, 0.5, 0.3]),
+            er.posteriors.Categorical(er.networks.MLP([2, 3]), 3),
+            er.likelihoods.Normal(er.networks.MLP([3, 2]), 2),
         ),
     ):
         path = er.save_model(model, tmp_path / "m.vae")
@@ -264,7 +264,7 @@ def test_files_and_words(tmp_path) -> None:
         with pytest.raises(er.CapabilityError, match="not on the real line"):
             model.target(x)
     with pytest.raises(er.InputError, match="add to 1"):
-        er.priors.Categorical(2, [0.5, 0.6])
+        er.priors.Categorical(2, probabilities=[0.5, 0.6])
     with pytest.raises(er.InputError, match="at least 2 classes"):
         er.posteriors.Categorical(nn.Linear(2, 1), 1)
     with pytest.raises(er.InputError, match="reads what is in `given`"):

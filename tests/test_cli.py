@@ -1,7 +1,6 @@
 """The command line: what it prints, and that every refusal is one sentence with exit code 2."""
 
 import importlib
-import json
 import re
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import yaml
 from elbowroom import cli
 from elbowroom.models import known_words
 from elbowroom.numerics import Estimate
-from elbowroom.studies.classics import Classic
+from elbowroom.records import ClassicRecord, read_study
 
 
 def run(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
@@ -55,7 +54,7 @@ def test_study_sweeps_over_any_words(capsys, monkeypatch, tmp_path) -> None:
     rows = np.random.default_rng(0).normal(size=(60, 3))
     np.save(tmp_path / "rows.npy", rows)
     folder = tmp_path / "study"
-    module = importlib.import_module("elbowroom.studies.study")
+    module = importlib.import_module("elbowroom.studies.contest")
     monkeypatch.setattr(module, "classics", lambda data, *rest: _one_classic(data))
     axes = ["--sweep", "latents=1,2", "--sweep", "likelihood=normal,{kind: laplace, scale: shared}"]
     settings = ["--sweep", "lr=1e-2", "--epochs", "2", "--draws", "8", "--annealed", "0", "--widths", "8"]
@@ -63,11 +62,11 @@ def test_study_sweeps_over_any_words(capsys, monkeypatch, tmp_path) -> None:
         capsys, monkeypatch, "study", str(tmp_path / "rows.npy"), "--folder", str(folder), *axes, *settings
     )
     assert code == 0, err
-    record = json.loads((folder / "study.json").read_text())
-    labels = [model["label"] for model in record["models"]]
+    models = read_study(folder).sweep.models
+    labels = [model.label for model in models]
     assert labels[1] == "d = 1, likelihood = laplace (scale shared), lr = 0.01"
     assert len(labels) == 4
-    assert [model["latents"] for model in record["models"]] == [1, 1, 2, 2]
+    assert [model.latents for model in models] == [1, 1, 2, 2]
     assert re.search(r"^chosen +d = \d, likelihood = .* latents active$", out, re.MULTILINE)
     code, out, _ = run(capsys, monkeypatch, "report", str(folder))
     assert (code, out.strip()) == (0, str(folder / "report.html"))
@@ -77,7 +76,7 @@ def _one_classic(data):
     values = np.zeros(len(data.test))
     about = {"quantity": "log p(x)", "estimator": "zero", "direction": "exact"}
     estimate = Estimate.of(values, index=data.test.index.numpy(), data=data.test.data, **about)
-    return [Classic("Gaussian mixture", "1 component", estimate, (0.0, 1.0))]
+    return [ClassicRecord("Gaussian mixture", "1 component", estimate, 0.0, 1.0)]
 
 
 @pytest.mark.parametrize("command", ["fit", "study"])

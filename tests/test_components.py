@@ -19,8 +19,8 @@ import elbowroom as er
 from elbowroom import likelihoods, posteriors, priors
 from elbowroom.components import Component
 from elbowroom.distributions import capabilities, draw, simulate
-from elbowroom.networks import mlp
-from elbowroom.runs import build, recipe_of
+from elbowroom.networks import MLP
+from elbowroom.recipes import build, recipe_of
 
 EVENT, READS = 4, 3
 ARGUMENTS: dict[str, dict[str, object]] = {
@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "SparsePrecisionNormal": {"event": (1, 2, 2)},
     "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
     "Mixture": {"components": 3},
-    "Vamp": {"posterior": lambda: posteriors.DiagonalNormal(mlp([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
+    "Vamp": {"posterior": lambda: posteriors.DiagonalNormal(MLP([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
     "Mixed": {"families": [likelihoods.Normal(None, 3, scale="feature"), likelihoods.Bernoulli(None, 1)]},
 }
 
@@ -53,9 +53,9 @@ def made(cls: type[Component], seed: int = 0) -> Component:
     if "network" not in takes:
         return cls(**given)
     if issubclass(cls, likelihoods.Likelihood):
-        return cls(network=mlp([READS, 6, cls(network=None, **given).numbers]), **given)
+        return cls(network=MLP([READS, 6, cls(network=None, **given).numbers]), **given)
     for parts in (1, 2, 3):
-        component = cls(network=mlp([READS, 6, parts * EVENT]), **given)
+        component = cls(network=MLP([READS, 6, parts * EVENT]), **given)
         try:
             component(inputs(component))
         except er.InputError:

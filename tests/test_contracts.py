@@ -66,7 +66,7 @@ def test_it_resumes_to_the_bit_and_comes_back_from_its_file(part: str, kind: str
     same(whole, again)
     loaded = er.load_model(er.save_model(whole, tmp_path / "m.vae"))
     same(whole, loaded)
-    read, history = er.training.read_run(tmp_path / "run")
+    read, history = er.runs.read_run(tmp_path / "run")
     same(whole, read)
     assert len(history.rows) == 3
     assert {"rate", "distortion"} <= set(history.rows[-1]["validation"])
@@ -148,10 +148,10 @@ def test_a_plain_pair_of_modules_is_held_to_the_same(tmp_path: Path) -> None:
     er.fit(again, DATA, epochs=3, run=tmp_path / "run", resume=True, **settings)
     same(whole, again)
     own = {"encoder": Encoder(), "decoder": torch.nn.Linear(2, 4)}
-    read, _ = er.training.read_run(tmp_path / "run", own)
+    read, _ = er.runs.read_run(tmp_path / "run", modules=own)
     same(whole, read)
     with pytest.raises(er.InputError, match=r"modules=\{'encoder': net\}"):
-        er.training.read_run(tmp_path / "run")
+        er.runs.read_run(tmp_path / "run")
     members = [adapted(seed) for seed in (0, 1)]
     er.fit_stacked(members, DATA, [er.objectives.Elbo()] * 2, epochs=3, **settings)
     for name, value in whole.state_dict().items():

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits, load_iris
 from elbowroom.data import Dataset, Examples, describe, load_data
 from elbowroom.numerics import InputError, Support, keyed_uniform
 from elbowroom.preprocess import Affine, Binarise, Chain, Dequantise, Identity, Standardise
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 
 def everything(data: Dataset) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import elbowroom as er
 from elbowroom.data import load_data
-from elbowroom.networks import mlp
-from elbowroom.runs import recipe_of
+from elbowroom.networks import MLP
+from elbowroom.recipes import recipe_of
 
 N = 40
 
@@ -165,10 +165,10 @@ def m2() -> er.VAE:
     return er.VAE(
         {"y": er.priors.Categorical(3), "z": er.priors.StandardNormal(2)},
         {
-            "y": er.posteriors.Categorical(mlp([3, 3]), 3),
+            "y": er.posteriors.Categorical(MLP([3, 3]), 3),
             "z": er.posteriors.DiagonalNormal(Beside(6, 4), 2, given=("x", "y")),
         },
-        er.likelihoods.Normal(Beside(5, 3), 3, 1.0, given=("y", "z")),
+        er.likelihoods.Normal(Beside(5, 3), 3, scale=1.0, given=("y", "z")),
     )
 
 
@@ -248,8 +248,8 @@ def test_the_likelihood_of_an_observed_class_is_what_evidence_reports():
     torch.manual_seed(0)
     vae = er.VAE(
         {"y": er.priors.Categorical(3)},
-        {"y": er.posteriors.Categorical(mlp([3, 3]), 3)},
-        er.likelihoods.Normal(nn.Linear(3, 3), 3, 1.0, given=("y",)),
+        {"y": er.posteriors.Categorical(MLP([3, 3]), 3)},
+        er.likelihoods.Normal(nn.Linear(3, 3), 3, scale=1.0, given=("y",)),
     )
     rows = data.test.index.numpy()
     mean = vae.likelihood.network(torch.eye(3)[y[rows]]).detach().numpy()

@@ -10,7 +10,7 @@ from torch import nn
 import elbowroom as er
 from elbowroom.data import load_data
 from elbowroom.likelihoods import Mixed, Normal
-from elbowroom.networks import mlp
+from elbowroom.networks import MLP
 
 N = 60
 
@@ -105,8 +105,8 @@ def model(data: er.data.Dataset, seen: str | None = "seen") -> er.VAE:
     torch.manual_seed(0)
     return er.VAE(
         er.priors.StandardNormal(1),
-        er.posteriors.DiagonalNormal(mlp([3, 4, 2]), 1),
-        Mixed(nn.Linear(1, 3), [Normal(None, 3, 1.0)], seen=seen),
+        er.posteriors.DiagonalNormal(MLP([3, 4, 2]), 1),
+        Mixed(nn.Linear(1, 3), [Normal(None, 3, scale=1.0)], seen=seen),
         data.preprocess,
     )
 

@@ -9,9 +9,9 @@ import torch
 
 import elbowroom as er
 from elbowroom.data import Examples, load_data
-from elbowroom.networks import mlp
+from elbowroom.networks import MLP
 from elbowroom.preprocess import Affine, Chain, Columns, Identity, Preprocess, Standardise
-from elbowroom.vae.files import load_model, save_model
+from elbowroom.vae import load_model, save_model
 
 FAR = 5_411_000.0
 
@@ -27,8 +27,8 @@ def trained(data: er.data.Dataset, epochs: int = 20) -> er.VAE:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(mlp([3, 8, 4]), 2),
-        er.likelihoods.Normal(mlp([2, 3]), 3),
+        er.posteriors.DiagonalNormal(MLP([3, 8, 4]), 2),
+        er.likelihoods.Normal(MLP([2, 3]), 3),
         data.preprocess,
     )
     er.fit(vae, data, epochs=epochs, batch_size=50, lr=1e-2, select="last", progress=False)
@@ -107,10 +107,10 @@ def test_a_map_of_before_is_read_at_the_32_bits_it_was_written_in():
     "step",
     [
         Standardise((1,)),
-        Affine(10.0, -10.0 * FAR),
-        Chain([Affine(1.0, -FAR), Affine(10.0)]),
-        Columns([Affine(10.0, -10.0 * FAR)], [1]),
-        Chain([Identity(), Affine(10.0, -10.0 * FAR)]),
+        Affine(10.0, shift=-10.0 * FAR),
+        Chain([Affine(1.0, shift=-FAR), Affine(10.0)]),
+        Columns([Affine(10.0, shift=-10.0 * FAR)], [1]),
+        Chain([Identity(), Affine(10.0, shift=-10.0 * FAR)]),
     ],
     ids=lambda step: step.kind,
 )

@@ -14,7 +14,7 @@ from torch import nn
 import elbowroom as er
 from elbowroom.data import Examples
 from elbowroom.data.values import Dense, Mapped, Sparse
-from elbowroom.networks import mlp
+from elbowroom.networks import MLP
 from elbowroom.numerics import Rows
 
 TYPES = ["?", "u1", "i1", "<u2", "<i4", "<i8", "<f2", "<f4", "<f8", ">i2", ">f4", ">f8"]
@@ -140,10 +140,10 @@ def test_mapped_images_with_channels_last_are_laid_out_as_in_memory(tmp_path):
         assert torch.equal(other.test.x, dense.test.x)
 
 
-def small(columns: int, likelihood: type = er.likelihoods.Bernoulli, *scale: float, preprocess=None) -> er.VAE:
+def small(columns: int, likelihood: type = er.likelihoods.Bernoulli, preprocess=None, **scale: float) -> er.VAE:
     torch.manual_seed(0)
-    posterior = er.posteriors.DiagonalNormal(mlp([columns, 4, 4]), 2)
-    decoder = likelihood(nn.Linear(2, columns), columns, *scale)
+    posterior = er.posteriors.DiagonalNormal(MLP([columns, 4, 4]), 2)
+    decoder = likelihood(nn.Linear(2, columns), columns, **scale)
     return er.VAE(er.priors.StandardNormal(2), posterior, decoder, preprocess)
 
 
@@ -166,9 +166,9 @@ def test_a_large_mapped_file_is_loaded_and_trained_on_without_being_read_whole(t
         return read(self, places)
 
     monkeypatch.setattr(Mapped, "_read", guarded)
-    vae = small(500, er.likelihoods.Normal, 1.0, preprocess=data.preprocess)
+    vae = small(500, er.likelihoods.Normal, scale=1.0, preprocess=data.preprocess)
     history = er.fit(vae, data, epochs=1, batch_size=500, progress=False)
-    dense = small(500, er.likelihoods.Normal, 1.0, preprocess=data.preprocess)
+    dense = small(500, er.likelihoods.Normal, scale=1.0, preprocess=data.preprocess)
     assert (
         er.fit(dense, er.load_data(x), epochs=1, batch_size=500, progress=False).rows[0]["train"]
         == history.rows[0]["train"]

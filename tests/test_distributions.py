@@ -26,7 +26,7 @@ from torch.distributions import (
 )
 
 from elbowroom.distributions import capabilities, draw, kl, require, simulate
-from elbowroom.distributions.bernoulli import BinaryBernoulli
+from elbowroom.distributions.binary_bernoulli import BinaryBernoulli
 from elbowroom.numerics import CapabilityError
 
 

@@ -14,10 +14,11 @@ from elbowroom.evidence import (
     elbo,
     iwae,
     iwae_curve,
-    passes,
+    model_passes,
     prior_sampling,
     rate_distortion,
 )
+from elbowroom.evidence.memory import Bytes, as_bytes
 from elbowroom.evidence.target import subject_of
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
 
@@ -144,10 +145,10 @@ def test_passes_stay_within_their_memory() -> None:
     iwae(vae, examples, draws=500, memory=200_000)
     rows = [draws * n for draws, n in seen[12:]]  # after those that ask who reads x, and how large a pass is
     assert sum(rows) == 40 * 500
-    with passes.Bytes() as made, torch.inference_mode():
+    with Bytes() as made, torch.inference_mode():
         part = er.Batch(examples.x[:1], examples.index[:1])
-        one_pass = passes.from_posterior(subject_of(vae, part), lambda terms: (terms.log_weight,), 0)
-        passes._kept(one_pass, part, max(rows), 0)
+        one_pass = model_passes.from_posterior(subject_of(vae, part), lambda terms: (terms.log_weight,), 0)
+        model_passes._kept(one_pass, part, max(rows), 0)
     assert made.total <= 200_000
     assert all(draws % 64 == 0 for draws, _ in seen[12 : 12 + len(rows)] if draws not in (500, 500 % max(rows)))
 
@@ -248,7 +249,7 @@ def test_bernoulli_vae_against_quadrature() -> None:
     vae = er.VAE(
         er.priors.StandardNormal(1),
         er.posteriors.DiagonalNormal(nn.Linear(4, 2), 1),
-        er.likelihoods.Bernoulli(er.networks.mlp([1, 16, 4]), 4),
+        er.likelihoods.Bernoulli(er.networks.MLP([1, 16, 4]), 4),
     ).double()
     examples = er.Batch(torch.tensor([[0.0, 1, 1, 0], [1, 1, 1, 1]], dtype=torch.float64), torch.arange(2))
     exact = log_evidence_by_quadrature(vae, examples, nodes=400)
@@ -322,4 +323,4 @@ def test_missing_context_is_refused() -> None:
 
 @pytest.mark.parametrize(("text", "size"), [("1 GiB", 2**30), ("500 MB", 5 * 10**8), (1024, 1024), ("1.5kib", 1536)])
 def test_memory_in_words(text: str | int, size: int) -> None:
-    assert passes.as_bytes(text) == size
+    assert as_bytes(text) == size

@@ -12,15 +12,13 @@ import pytest
 import torch
 
 import elbowroom as er
-from elbowroom import cli, evidence, likelihoods, networks, posteriors, priors
-from elbowroom.evidence.records import keep_estimates, read_estimates
-from elbowroom.evidence.resuming import Partial, joined, measured_in_groups
+from elbowroom import cli, evidence, likelihoods, networks, posteriors, priors, progress
 from elbowroom.models import build
 from elbowroom.numerics import CapabilityError, Estimate, InputError
-from elbowroom.runs import progress
-from elbowroom.studies import measure_run
-from elbowroom.studies.measured import shuffled
-from elbowroom.training import read_run
+from elbowroom.runs import measure_run, read_run
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
+from elbowroom.runs.saved_estimates import keep_estimates, read_estimates
 
 AIS = {"temperatures": 4, "chains": 128, "leapfrog": 1, "points": 9}  # three groups
 COMMAND = [word for name, value in AIS.items() for word in (f"--{name}", str(value))]
@@ -163,7 +161,7 @@ def test_interrupted_before_anything_was_measured(tmp_path) -> None:
 
     partial = Partial(tmp_path / "x.jsonl", {"seed": 0})
     with pytest.raises(KeyboardInterrupt, match="nothing is kept: the same command begins again"):
-        measured_in_groups(never, er.load_data("digits").test, 10, partial)
+        estimate_in_groups(never, er.load_data("digits").test, 10, partial)
     assert not partial.path.exists()
 
 
@@ -247,8 +245,8 @@ def test_classes_cannot_be_annealed(digits, tmp_path) -> None:
     torch.manual_seed(0)
     vae = er.VAE(
         priors.Categorical(10),
-        posteriors.Categorical(networks.mlp([64, 16, 10]), 10),
-        likelihoods.TruncatedNormal(networks.mlp([10, 16, 64]), 64),
+        posteriors.Categorical(networks.MLP([64, 16, 10]), 10),
+        likelihoods.TruncatedNormal(networks.MLP([10, 16, 64]), 64),
         preprocess=digits.preprocess,
     )
     er.fit(vae, digits, epochs=1, run=tmp_path / "run", progress=False)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import html
-import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -10,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from staged import kept_study
 
 import elbowroom as er
-from elbowroom.evidence.records import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.numerics import Budget, Estimate, InputError, places, rounded, with_error
 from elbowroom.pages import report
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
-from elbowroom.studies.measured import shuffled
-from elbowroom.studies.study import _keep_evidence
-from elbowroom.sweeps import Swept
-from elbowroom.training.history import History
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.saved_estimates import KeptEstimate, keep_estimates, read_estimates
+from elbowroom.studies.measure import _keep_evidence
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON = np.random.default_rng(0).normal(-100.0, 20.0, 400)  # what examples differ by, the same for every estimator
@@ -110,7 +108,7 @@ def test_bounds_from_both_ends_stand_beneath() -> None:
     gap = high.values - low.values
     size = with_error(gap.mean(), gap.std(ddof=1) / math.sqrt(50))
     assert f"50 examples that the model itself drew, {low.estimator}: {size} nats apart" in panel.notes[0]
-    limit = er.evidence.Bidirectional(low, high).gap_limit
+    limit = er.evidence.BdmcBounds(low, high).gap_limit
     assert f"less than {rounded(limit, places(gap.std() / math.sqrt(50)))}." in panel.notes[0]
 
 
@@ -141,7 +139,7 @@ class TestOnThePage:
         assert 'id="estimators"' not in report(folder).read_text(encoding="utf-8")
 
     def test_with_it_there_is(self, folder) -> None:
-        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        study = kept_study(folder)
         hostile = of("<b>IWAE</b>", -9.0, FEW)
         keep_estimates(folder / "runs" / study["chosen"] / "evidence.json", "test", [ELBO, IWAE, AIS, hostile])
         page = report(folder).read_text(encoding="utf-8")
@@ -153,7 +151,7 @@ class TestOnThePage:
             assert one.estimator in words
 
     def test_a_damaged_file_is_refused_in_words(self, folder) -> None:
-        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        study = kept_study(folder)
         (folder / "runs" / study["chosen"] / "evidence.json").write_text("[", encoding="utf-8")
         with pytest.raises(InputError, match="is damaged"):
             report(folder)
@@ -167,9 +165,7 @@ def digits():
 class TestWhatAStudyWrites:
     def kept(self, vae, digits, run: Path, annealed: int) -> tuple[list[str], list[KeptEstimate]]:
         bounds = {"ELBO": er.evidence.elbo(vae, digits.test[:9], draws=4)}
-        bound = bounds["ELBO"]
-        chosen = Swept("one", "the only one", {}, vae, History([]), bound, bound, bound, bound, 1, 1.0)
-        said = _keep_evidence(chosen, bounds, digits, run, annealed, 3, False)
+        said = _keep_evidence(vae, bounds, digits.test, run, annealed, 3, False)
         return said, read_estimates(run / "evidence.json")
 
     def test_annealing_is_that_of_the_library_on_the_first_of_a_seeded_order(self, digits, tmp_path) -> None:
@@ -183,7 +179,7 @@ class TestWhatAStudyWrites:
         assert np.array_equal(annealed.estimate.index, examples.index)
 
     def test_what_cannot_be_annealed_is_said_and_loses_no_study(self, digits, tmp_path) -> None:
-        encoder, decoder = er.networks.mlp([64, 8, 3]), er.networks.mlp([3, 8, 64])
+        encoder, decoder = er.networks.MLP([64, 8, 3]), er.networks.MLP([3, 8, 64])
         vae = er.VAE(
             er.priors.Categorical(3),
             er.posteriors.Categorical(encoder, 3),

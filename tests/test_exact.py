@@ -79,7 +79,7 @@ def test_three_forms_of_the_bound_agree(scale: object) -> None:
 
 
 def test_log_jacobian_of_preprocessing_is_counted() -> None:
-    plain, moved = linear_vae(), linear_vae(preprocess=er.preprocess.Affine(2.0, -1.0))
+    plain, moved = linear_vae(), linear_vae(preprocess=er.preprocess.Affine(2.0, shift=-1.0))
     examples = batch()
     doubled = er.Batch((examples.x + 1.0) / 2.0, examples.index)
     expected = LinearVAE(plain).log_prob(examples) + 7 * np.log(2.0)
@@ -127,6 +127,6 @@ def test_what_is_not_linear_is_refused() -> None:
 def _mlp_vae() -> er.VAE:
     return er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([7, 8, 4]), 2),
-        er.likelihoods.Normal(er.networks.mlp([2, 8, 7]), 7),
+        er.posteriors.DiagonalNormal(er.networks.MLP([7, 8, 4]), 2),
+        er.likelihoods.Normal(er.networks.MLP([2, 8, 7]), 7),
     )

@@ -10,7 +10,7 @@ from scipy.stats import kstest, norm, rankdata, truncnorm
 from torch import Tensor
 
 import elbowroom as er
-from elbowroom.evidence import effective_draws, hmc, rhat
+from elbowroom.sampling import effective_draws, hmc, rhat
 
 F64 = torch.float64
 MEAN = torch.tensor([1.0, -2.0, 0.5], dtype=F64)
@@ -19,9 +19,9 @@ COVARIANCE = FACTOR @ FACTOR.T
 GAUSSIAN = torch.distributions.MultivariateNormal(MEAN, COVARIANCE)
 
 
-def kicks(chains: int, batch: int, dim: int, steps: int, seed: int = 0) -> "list[hmc.Kick]":
+def kicks(chains: int, batch: int, dim: int, steps: int, seed: int = 0) -> "list[hmc.TransitionNoise]":
     index, like = torch.arange(batch), torch.empty(0, dtype=F64)
-    return list(hmc.keyed_kicks(chains=chains, dim=dim, index=index, seed=seed, steps=steps, like=like))
+    return list(hmc.keyed_transition_noise(chains=chains, dim=dim, index=index, seed=seed, steps=steps, like=like))
 
 
 def bumpy(z: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def flow(z: Tensor, momentum: Tensor, size: Tensor | float = 0.1, leapfrog: int 
     return state.z, p
 
 
-def energy_error(z: Tensor, kick: hmc.Kick, size: float, leapfrog: int) -> Tensor:
+def energy_error(z: Tensor, kick: hmc.TransitionNoise, size: float, leapfrog: int) -> Tensor:
     there, p = flow(z, kick.momentum, size * kick.stretch[..., None], leapfrog)
     return (0.5 * p.square().sum(-1) - bumpy(there)) - (0.5 * kick.momentum.square().sum(-1) - bumpy(z))
 
@@ -101,7 +101,7 @@ def test_diagnostics_are_what_they_are_called() -> None:
     torch.testing.assert_close(found.acceptance, (-error).exp().clamp(max=1.0))
     z, _ = flow(state.z, kick.momentum, 0.5 * kick.stretch[..., None], 3)
     torch.testing.assert_close(new.z, torch.where((kick.log_uniform < -error)[..., None], z, state.z))
-    torch.testing.assert_close(new.terms, hmc.init(bumpy, new.z).terms)
+    torch.testing.assert_close(new.log_factors, hmc.init(bumpy, new.z).log_factors)
     torch.testing.assert_close(new.gradients, hmc.init(bumpy, new.z).gradients)
 
 
@@ -120,7 +120,7 @@ def test_nothing_leaks_from_beyond_a_wall(beyond: float | None) -> None:
     for kick in kicks(chains, 1, 1, 20):
         before = state
         state, diagnostics = hmc.step(walled, state, kick, 0.4, 4)
-    assert torch.isfinite(torch.cat([*state.terms, *(g[..., 0] for g in state.gradients)])).all()
+    assert torch.isfinite(torch.cat([*state.log_factors, *(g[..., 0] for g in state.gradients)])).all()
     assert diagnostics.divergent.any()
     assert torch.equal(state.z[diagnostics.divergent], before.z[diagnostics.divergent])
     draws = state.z.flatten().numpy()
@@ -141,7 +141,7 @@ def test_a_chain_leaves_a_place_of_no_density() -> None:
         return torch.where(z.sum(-1) > 0, -0.5 * z.square().sum(-1), math.nan)
 
     state = hmc.init(half, torch.full((200, 1, 1), -0.1, dtype=F64))
-    assert torch.equal(state.terms[0], torch.full((200, 1), -math.inf, dtype=F64))
+    assert torch.equal(state.log_factors[0], torch.full((200, 1), -math.inf, dtype=F64))
     new, _ = hmc.step(
         half, state._replace(gradients=(torch.zeros(200, 1, 1, dtype=F64),)), kicks(200, 1, 1, 1)[0], 0.5, 1
     )
@@ -180,8 +180,8 @@ def test_a_transition_costs_one_evaluation_per_leapfrog_step() -> None:
 
 
 def test_kicks_depend_on_seed_example_and_step_only() -> None:
-    def drawn(index: list[int], seed: int = 3) -> list[hmc.Kick]:
-        return list(hmc.keyed_kicks(chains=4, dim=2, index=torch.tensor(index), seed=seed, steps=130))
+    def drawn(index: list[int], seed: int = 3) -> list[hmc.TransitionNoise]:
+        return list(hmc.keyed_transition_noise(chains=4, dim=2, index=torch.tensor(index), seed=seed, steps=130))
 
     whole, part = drawn([5, 9, 2]), drawn([2])
     for mine, alone in zip(whole, part, strict=True):

@@ -17,7 +17,7 @@ from elbowroom import VAE, InputError, fit, likelihoods, load_data, load_model, 
 from elbowroom.distributions import capabilities, simulate
 from elbowroom.numerics import Batch, CapabilityError, Support
 from elbowroom.objectives import Elbo
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 from elbowroom.training import TrainingStep
 from elbowroom.training.engines import Adam, Alone, Stacked
 
@@ -150,12 +150,12 @@ def test_the_network_is_sized_by_numbers(case):
 def test_it_can_be_made_again_from_its_recipe_and_its_file(case, tmp_path):
     likelihood = _fitting(case)
     recipe = yaml.safe_load(yaml.safe_dump(recipe_of(likelihood, "decoder")))
-    again = build(recipe, {"decoder": likelihood.network})
+    again = build(recipe, modules={"decoder": likelihood.network})
     assert recipe_of(again, "decoder") == recipe
     vae, batch = _vae(case).eval(), _batch(case)
     save_model(vae, tmp_path / "m.vae")
     loaded = load_model(
-        tmp_path / "m.vae", {"encoder": _network(4, D, 9), "decoder": _network(likelihood.numbers, 2, 9)}
+        tmp_path / "m.vae", modules={"encoder": _network(4, D, 9), "decoder": _network(likelihood.numbers, 2, 9)}
     )
     noise = vae.keyed_noise(2, batch.index, 0)
     assert torch.equal(vae(batch, noise).log_likelihood, loaded(batch, noise).log_likelihood)

@@ -99,7 +99,7 @@ def test_at_a_fixed_noise_the_active_units_are_the_eigenvalues_above_it(used: in
     expected = torch.zeros(10, dtype=torch.float64)
     expected[:used] = EIGENVALUES[:used] - noise
     torch.testing.assert_close(lengths, expected, rtol=0.02, atol=1e-4)
-    assert active_at(EIGENVALUES, noise, 10) == used == int((lengths > 1e-3).sum())
+    assert active_at(EIGENVALUES, noise, latents=10) == used == int((lengths > 1e-3).sum())
 
 
 def mean_log_prob(weights: Tensor, noise: float, covariance: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ SPECTRUM = torch.tensor([3.0, 2.0, 1.2, 0.6, 0.3], dtype=torch.float64)
 @pytest.mark.parametrize("noise", [0.2, 0.8, 1.5, None])
 def test_hessians_of_log_p_and_elbo_have_the_predicted_signs(noise: float | None) -> None:
     """At each stationary point; the ELBO's Hessian is over decoder, encoder and its variances together."""
-    covariance, points = SPECTRUM.diag(), stationary_points(SPECTRUM, 2, noise)
+    covariance, points = SPECTRUM.diag(), stationary_points(SPECTRUM, 2, noise_variance=noise)
     assert [point.stable for point in points] == [True] + [False] * (len(points) - 1)
     for point in points:
         weights, sigma2 = torch.zeros(5, 2, dtype=torch.float64), point.noise_variance

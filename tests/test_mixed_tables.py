@@ -46,7 +46,7 @@ def test_supports_are_found_for_each_column(tmp_path) -> None:
 
 def test_auto_gives_each_run_of_columns_its_family_and_says_why(tmp_path) -> None:
     data = er.load_data(table(), support="mixed")
-    likelihood, why = L.auto(data.support, 6, lambda numbers: er.networks.mlp([2, numbers]))
+    likelihood, why = L.auto(data.support, 6, lambda numbers: er.networks.MLP([2, numbers]))
     families = [type(family).__name__ for family in likelihood.families]
     assert families == ["Normal", "Bernoulli", "NegativeBinomial", "DiscretisedLogistic", "TruncatedNormal"]
     assert why.startswith("Mixed:")

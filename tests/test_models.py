@@ -12,7 +12,7 @@ import yaml
 import elbowroom as er
 from elbowroom.models import Recipe, build, goal, known_words
 from elbowroom.models.words import classes_of
-from elbowroom.vae.files import model_recipe
+from elbowroom.vae._save_model import model_recipe
 
 rng = np.random.default_rng(0)
 N = 60
@@ -35,8 +35,8 @@ IMAGES = er.load_data(SHADES, support="unit", flat=False, name="images")
 def by_hand(data, encoder, likelihood_of, latents=16, widths=(256, 256), wrap=lambda network: network) -> er.VAE:
     """The default model, its networks drawn encoder first."""
     torch.manual_seed(3)
-    q = er.posteriors.DiagonalNormal(wrap(er.networks.mlp([encoder, *widths, 2 * latents])), latents)
-    likelihood = likelihood_of(lambda numbers: er.networks.mlp([latents, *widths[::-1], numbers]))
+    q = er.posteriors.DiagonalNormal(wrap(er.networks.MLP([encoder, *widths, 2 * latents])), latents)
+    likelihood = likelihood_of(lambda numbers: er.networks.MLP([latents, *widths[::-1], numbers]))
     return er.VAE(er.priors.StandardNormal(latents), q, likelihood, preprocess=data.preprocess)
 
 
@@ -46,7 +46,7 @@ def counts_by_hand():
         data,
         4,
         lambda net: er.likelihoods.NegativeBinomial(net(4), (4,)),
-        wrap=lambda network: er.networks.standardised(network, (4,)),
+        wrap=lambda network: er.networks.Standardised(network, event=(4,)),
     )
 
 
@@ -56,7 +56,7 @@ def classes_by_hand():
         data,
         12,
         lambda net: er.likelihoods.Categorical(net(12), (4,), 3, ordered=False),
-        wrap=lambda network: er.networks.standardised(network, (4,), [3] * 4),
+        wrap=lambda network: er.networks.Standardised(network, event=(4,), classes=[3] * 4),
     )
 
 

@@ -11,24 +11,24 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
-from elbowroom.networks import conv, mlp, preset, residual, stackable
+from elbowroom.networks import MLP, ConvNet, ResNet, preset, stackable
 from elbowroom.networks.layers import side_by_side
 from elbowroom.numerics import InputError
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 IMAGE = (2, 7, 10)
 KINDS = {
-    "mlp": (lambda: mlp([140, 24, 6]), IMAGE),
-    "mlp-group": (lambda: mlp([140, 32, 6], norm="group", activation="gelu"), IMAGE),
-    "mlp-batch": (lambda: mlp([140, 24, 6], norm="batch"), IMAGE),
-    "encoder": (lambda: conv(IMAGE, 3, channels=(4, 6), parts=2, dense=8), IMAGE),
-    "encoder-group": (lambda: conv(IMAGE, 3, channels=(16, 32), norm="group"), IMAGE),
-    "decoder": (lambda: conv(5, IMAGE, channels=(4, 6), parts=2, dense=8, output="tanh"), (5,)),
-    "decoder-group": (lambda: conv(5, IMAGE, channels=(16, 32), norm="group"), (5,)),
-    "residual-encoder": (lambda: residual(IMAGE, 6, channels=(16, 32)), IMAGE),
-    "residual-decoder": (lambda: residual(5, IMAGE, channels=(16, 32), blocks=2), (5,)),
-    "conv-2018-encoder": (lambda: preset("conv-2018", IMAGE, 3)[0], IMAGE),
-    "conv-2018-decoder": (lambda: preset("conv-2018", IMAGE, 5)[1], (5,)),
+    "mlp": (lambda: MLP([140, 24, 6]), IMAGE),
+    "mlp-group": (lambda: MLP([140, 32, 6], norm="group", activation="gelu"), IMAGE),
+    "mlp-batch": (lambda: MLP([140, 24, 6], norm="batch"), IMAGE),
+    "encoder": (lambda: ConvNet(IMAGE, 3, channels=(4, 6), parts=2, dense=8), IMAGE),
+    "encoder-group": (lambda: ConvNet(IMAGE, 3, channels=(16, 32), norm="group"), IMAGE),
+    "decoder": (lambda: ConvNet(5, IMAGE, channels=(4, 6), parts=2, dense=8, output="tanh"), (5,)),
+    "decoder-group": (lambda: ConvNet(5, IMAGE, channels=(16, 32), norm="group"), (5,)),
+    "residual-encoder": (lambda: ResNet(IMAGE, 6, channels=(16, 32)), IMAGE),
+    "residual-decoder": (lambda: ResNet(5, IMAGE, channels=(16, 32), blocks=2), (5,)),
+    "conv-2018-encoder": (lambda: preset("conv-2018", image=IMAGE, latents=3)[0], IMAGE),
+    "conv-2018-decoder": (lambda: preset("conv-2018", image=IMAGE, latents=5)[1], (5,)),
 }
 BATCH_NORMED = {"mlp-batch", "conv-2018-encoder", "conv-2018-decoder"}
 
@@ -92,14 +92,14 @@ def test_stacked_networks_equal_one_by_one(kind):
 
 
 def test_linear_mlp_is_a_matrix_product():
-    network = mlp([5, 3]).double()
+    network = MLP([5, 3]).double()
     weight, bias = network.parameters()
     x = torch.randn(4, 5, dtype=torch.float64)
     torch.testing.assert_close(network(x), x @ weight.T + bias)
 
 
 def test_mlp_by_hand_with_a_label_and_an_image():
-    network = mlp([3 + 12, 7, 2], output="sigmoid").double()
+    network = MLP([3 + 12, 7, 2], output="sigmoid").double()
     first, a, second, b = network.parameters()
     label, x = torch.eye(3).double()[[0, 2]], torch.randn(2, 3, 2, 2, dtype=torch.float64)
     flat = torch.cat([label, x.reshape(2, 12)], 1)
@@ -109,7 +109,7 @@ def test_mlp_by_hand_with_a_label_and_an_image():
 
 
 def test_mlp_adds_nothing_to_a_bare_sequential():
-    network = mlp([784, 200, 200, 100], activation="relu")
+    network = MLP([784, 200, 200, 100], activation="relu")
     assert [type(m) for m in network.layers] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
     x = torch.randn(100, 784)
     assert side_by_side([x], 784, "x") is x
@@ -131,7 +131,7 @@ def test_mlp_adds_nothing_to_a_bare_sequential():
 )
 def test_there_and_back_for_every_image_size(c, h, w, kernel, stride, steps, parts):
     options = {"channels": (2,) * steps, "kernel": kernel, "stride": stride, "parts": parts}
-    encoder, decoder = conv((c, h, w), 3, **options), conv(3, (c, h, w), **options)
+    encoder, decoder = ConvNet((c, h, w), 3, **options), ConvNet(3, (c, h, w), **options)
     code = encoder(torch.zeros(2, c, h, w))
     assert code.shape == (2, 3 * parts)
     smallest = [math.ceil(side / stride**steps) for side in (h, w)]
@@ -142,13 +142,13 @@ def test_there_and_back_for_every_image_size(c, h, w, kernel, stride, steps, par
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 28, 28), (3, 32, 32), (1, 20, 28), (3, 64, 64)])
 def test_preset_and_residual_fit_the_sizes_of_the_named_sets(shape):
     x = torch.zeros(2, *shape)
-    for encoder, decoder in (preset("conv-2018", shape, 4), (residual(shape, 8), residual(4, shape))):
+    for encoder, decoder in (preset("conv-2018", image=shape, latents=4), (ResNet(shape, 8), ResNet(4, shape))):
         assert encoder(x).shape == (2, 8)
         assert decoder(torch.zeros(2, 4)).shape == x.shape
 
 
 def test_encoder_equals_the_functional_form():
-    network = conv((2, 7, 10), 3, channels=(4, 5), context=2, dense=6, activation="leaky-relu").double()
+    network = ConvNet((2, 7, 10), 3, channels=(4, 5), context=2, dense=6, activation="leaky-relu").double()
     w1, b1, w2, b2, dense, b3, last, b4 = network.parameters()
     x, label = torch.randn(3, 2, 7, 10, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
     h = F.leaky_relu(F.conv2d(x, w1, b1, stride=2, padding=1), 0.2)
@@ -158,7 +158,7 @@ def test_encoder_equals_the_functional_form():
 
 
 def test_decoder_is_the_adjoint_of_strided_convolutions():
-    network = conv(3, (2, 7, 10), channels=(4, 5), context=2, activation="relu").double()
+    network = ConvNet(3, (2, 7, 10), channels=(4, 5), context=2, activation="relu").double()
     dense, b1, w1, b2, w2, b3 = network.parameters()
     z, label = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 2, dtype=torch.float64)
     h = torch.relu(torch.cat([z, label], 1) @ dense.T + b1).reshape(2, 5, 2, 3)
@@ -168,8 +168,8 @@ def test_decoder_is_the_adjoint_of_strided_convolutions():
 
 
 def test_a_residual_block_adds_to_its_input():
-    network = residual((1, 8, 8), 4, channels=(16,), blocks=2)
-    plain = conv((1, 8, 8), 4, channels=(16,), norm="group")
+    network = ResNet((1, 8, 8), 4, channels=(16,), blocks=2)
+    plain = ConvNet((1, 8, 8), 4, channels=(16,), norm="group")
     blocks = network.network.body[3:]
     for block in blocks:
         nn.init.zeros_(block.change[-1].weight)
@@ -183,7 +183,7 @@ def test_a_residual_block_adds_to_its_input():
 
 def test_output_activation_leaves_the_second_part_free():
     torch.manual_seed(0)
-    squashed = conv(3, (2, 5, 5), channels=(4,), parts=2, output="tanh")
+    squashed = ConvNet(3, (2, 5, 5), channels=(4,), parts=2, output="tanh")
     free = build({**recipe_of(squashed), "output": None})
     free.load_state_dict(squashed.state_dict())
     z = 30 * torch.randn(4, 3)
@@ -222,7 +222,7 @@ def test_conv_2018_layers_in_order():
 
 
 def test_batch_norm_has_two_phases():
-    encoder, _ = preset("conv-2018", (1, 8, 8), 2)
+    encoder, _ = preset("conv-2018", image=(1, 8, 8), latents=2)
     x = torch.randn(16, 1, 8, 8)
     first, norm = encoder.network.body[:2]
     h = first(x)
@@ -249,25 +249,25 @@ def test_stackable_sees_what_is_nested():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: mlp([3]), "at least two widths"),
-        (lambda: mlp([3, 0]), r"1 or more; got \(3, 0\)"),
-        (lambda: mlp([3, -2]), "whole numbers"),
-        (lambda: mlp([3, 4, 2], activation="swish"), "no activation 'swish'; choose from: silu"),
-        (lambda: mlp([3, 4, 2], norm="layer"), "no normalisation 'layer'; choose from: batch, group"),
-        (lambda: mlp([3, 2])(torch.zeros(5, 4)), r"widths\[0\] of the mlp is 3, but the inputs bring 4 "),
-        (lambda: mlp([3, 2])(torch.zeros(5, 3), torch.zeros(5, 2)), r"bring 3 \+ 2 = 5 numbers"),
-        (lambda: conv((28, 28), 2), r"shape \(C, H, W\)"),
-        (lambda: conv(784, 20), "use mlp"),
-        (lambda: conv((1, 8, 8), (1, 8, 8)), "the other a number"),
-        (lambda: conv((1, 8, 8), 0), "outputs must be"),
-        (lambda: conv((1, 8, 8), 2, kernel=4), "kernel must be odd"),
-        (lambda: conv((1, 8, 8), 2, channels=()), "channels"),
-        (lambda: conv((1, 8, 8), 2, dense=0), "parts and dense"),
-        (lambda: conv((1, 8, 8), 2, context=-1), "context cannot be negative"),
-        (lambda: conv((1, 8, 8), 2)(torch.zeros(5, 64)), r"images \(1, 8, 8\); it got \(64,\)"),
-        (lambda: conv((1, 8, 8), 2)(torch.zeros(5, 1, 8, 8), torch.zeros(5, 10)), r"128 \+ 10 = 138"),
-        (lambda: conv(2, (1, 8, 8))(torch.zeros(5, 3)), r"inputs \+ context is 2, but the inputs bring 3"),
-        (lambda: residual((1, 8, 8), 2, blocks=0), "blocks"),
+        (lambda: MLP([3]), "at least two widths"),
+        (lambda: MLP([3, 0]), r"1 or more; got \(3, 0\)"),
+        (lambda: MLP([3, -2]), "whole numbers"),
+        (lambda: MLP([3, 4, 2], activation="swish"), "no activation 'swish'; choose from: silu"),
+        (lambda: MLP([3, 4, 2], norm="layer"), "no normalisation 'layer'; choose from: batch, group"),
+        (lambda: MLP([3, 2])(torch.zeros(5, 4)), r"widths\[0\] of the mlp is 3, but the inputs bring 4 "),
+        (lambda: MLP([3, 2])(torch.zeros(5, 3), torch.zeros(5, 2)), r"bring 3 \+ 2 = 5 numbers"),
+        (lambda: ConvNet((28, 28), 2), r"shape \(C, H, W\)"),
+        (lambda: ConvNet(784, 20), "use mlp"),
+        (lambda: ConvNet((1, 8, 8), (1, 8, 8)), "the other a number"),
+        (lambda: ConvNet((1, 8, 8), 0), "outputs must be"),
+        (lambda: ConvNet((1, 8, 8), 2, kernel=4), "kernel must be odd"),
+        (lambda: ConvNet((1, 8, 8), 2, channels=()), "channels"),
+        (lambda: ConvNet((1, 8, 8), 2, dense=0), "parts and dense"),
+        (lambda: ConvNet((1, 8, 8), 2, context=-1), "context cannot be negative"),
+        (lambda: ConvNet((1, 8, 8), 2)(torch.zeros(5, 64)), r"images \(1, 8, 8\); it got \(64,\)"),
+        (lambda: ConvNet((1, 8, 8), 2)(torch.zeros(5, 1, 8, 8), torch.zeros(5, 10)), r"128 \+ 10 = 138"),
+        (lambda: ConvNet(2, (1, 8, 8))(torch.zeros(5, 3)), r"inputs \+ context is 2, but the inputs bring 3"),
+        (lambda: ResNet((1, 8, 8), 2, blocks=0), "blocks"),
         (lambda: preset("resnet-50"), "no preset 'resnet-50'"),
     ],
 )

@@ -18,8 +18,8 @@ def linear_vae() -> er.VAE:
     torch.manual_seed(3)
     return er.VAE(
         er.priors.StandardNormal(1),
-        er.posteriors.DiagonalNormal(er.networks.mlp([3, 2]), 1),
-        er.likelihoods.Normal(er.networks.mlp([1, 3]), 3, scale=0.7),
+        er.posteriors.DiagonalNormal(er.networks.MLP([3, 2]), 1),
+        er.likelihoods.Normal(er.networks.MLP([1, 3]), 3, scale=0.7),
     ).double()
 
 

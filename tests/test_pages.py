@@ -1,6 +1,5 @@
 """The report, made from synthetic records and read back as HTML and XML."""
 
-import dataclasses
 import functools
 import html.parser
 import itertools
@@ -14,10 +13,12 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import save_file
+from staged import keep_study, kept_study
 
 from elbowroom.numerics import Budget, Estimate, InputError
-from elbowroom.pages import read_record, report, verdict_table
+from elbowroom.pages import report, verdict_table
 from elbowroom.pages.verdicts import contest, seconds, significant
+from elbowroom.records import DifferenceRecord, read_study, stage_file
 
 HOSTILE = "<script>alert(1)</script>"
 BETAS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -233,7 +234,7 @@ def table_pictures(columns):
 def write(folder, record, arrays, recipe):
     run = folder / "runs" / record["chosen"]
     run.mkdir(parents=True)
-    (folder / "study.json").write_text(json.dumps(record))
+    keep_study(folder, record)
     (run / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history()))
     (run / "recipe.yaml").write_text(yaml.safe_dump({"model": recipe}, sort_keys=False))
     plain = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
@@ -383,8 +384,8 @@ def test_the_order_of_the_page(studies):
 
 def test_a_loss_to_the_mixture_is_said_plainly(studies):
     folder, page = studies["loses"]
-    e = next(estimate for row, estimate in read_record(folder).evidence if row["kind"] == "vae")
-    rival = next(e for row, e in read_record(folder).evidence if row["name"].startswith("Gaussian"))
+    e = next(row.estimate for row in read_study(folder).rows if row.kind == "vae")
+    rival = next(row.estimate for row in read_study(folder).rows if row.name.startswith("Gaussian"))
     gap = e - rival
     assert gap.mean < -3 * gap.se_total
     assert f"The VAE loses to the Gaussian mixture by at most {-gap.mean:.1f} ± {gap.se_total:.1f} nats" in words_of(
@@ -395,10 +396,11 @@ def test_a_loss_to_the_mixture_is_said_plainly(studies):
 def test_the_table_holds_both_errors_and_the_digits_that_they_allow(studies):
     folder, page = studies["digits"]
     text = words_of(page)
-    for row, e in read_record(folder).evidence:
+    for row in read_study(folder).rows:
+        e = row.estimate
         assert f"{e.mean:.1f}" in text
         assert f"{e.se_points:.1f}" in text
-        assert row["setting"] in text
+        assert row.setting in text
         if e.direction == "lower":
             assert f"≥ {e.mean:.1f}" in text
             assert f"{e.se_mc:.3f}" in text
@@ -445,11 +447,9 @@ def test_pictures_and_quantile_strips_take_each_others_place(studies):
 
 def test_what_could_not_be_had_says_why(tmp_path):
     folder = make(tmp_path / "study", "table")
-    record = json.loads((folder / "study.json").read_text())
-    del record["models"][1]["validation"]["iwae"]
+    record = kept_study(folder)
     record["models"][5]["validation"]["rate"] = [float("nan"), float("nan")]
-    record["environment"]["seconds"]["total"] = None
-    (folder / "study.json").write_text(json.dumps(record))
+    keep_study(folder, record)
     run = folder / "runs" / "beta-0.5"
     (run / "history.jsonl").unlink()
     (run / "recipe.yaml").unlink()
@@ -459,8 +459,6 @@ def test_what_could_not_be_had_says_why(tmp_path):
     assert "Bits per dimension are not given, because the data are not on a grid." in text
     assert "no nearest-neighbour accuracy, because the data have no labels" in text
     assert "Not drawn, because training diverged: β = 4." in text
-    assert "not measured" in text
-    assert "not recorded" in text
 
 
 def test_the_split_of_the_variance_is_said_with_its_numbers(studies):
@@ -474,23 +472,15 @@ def test_the_split_of_the_variance_is_said_with_its_numbers(studies):
     assert "the sum of all columns varies" in words_of(studies["table"][1])
 
 
-def test_an_older_record_has_no_section_on_variance(tmp_path):
-    folder = make(tmp_path / "study", "table")
-    record = json.loads((folder / "study.json").read_text())
-    del record["variance"], record["ink"]
-    (folder / "study.json").write_text(json.dumps(record))
-    assert "Where the variance goes" not in report(folder).read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("lost", ["beta-0.5", "Gaussian mixture", "all"])
 def test_a_variance_that_is_no_number_is_named(tmp_path, lost):
     folder = make(tmp_path / "study", "table")
-    record = json.loads((folder / "study.json").read_text())
+    record = kept_study(folder)
     for row in record["variance"]:
         if lost in (row["name"], "all"):
             row["latent"] = row["latent_share"] = float("nan")
     record["ink"]["latent"] = float("nan")
-    (folder / "study.json").write_text(json.dumps(record))
+    keep_study(folder, record)
     page = report(folder).read_text(encoding="utf-8")
     said = {
         "beta-0.5": "Not drawn, because not a finite number: VAE, β = 0.5.",
@@ -504,10 +494,10 @@ def test_a_variance_that_is_no_number_is_named(tmp_path, lost):
 
 def test_every_warning_of_an_estimate_is_owned_up_to(tmp_path):
     folder = make(tmp_path / "study", "digits")
-    record = json.loads((folder / "study.json").read_text())
+    record = kept_study(folder)
     estimate = record["evidence"][1]["estimate"]
     estimate["ess"], estimate["khat"] = [2.0] * 3 + [100.0] * 394, [0.1] * 390 + [0.9] * 7
-    (folder / "study.json").write_text(json.dumps(record))
+    keep_study(folder, record)
     words = words_of(report(folder).read_text(encoding="utf-8"))
     warnings = Estimate.from_dict(estimate).warnings
     assert len(warnings) == 2
@@ -545,19 +535,26 @@ assert not {{"torch", "matplotlib.pyplot", "sklearn", "pandas"}} & set(sys.modul
 
 
 def damage(folder, what):
-    target = folder / "study.json"
-    record = json.loads(target.read_text())
+    target = stage_file(folder, "measure")
+    kept = json.loads(target.read_text())
     if what == "no study":
-        target.unlink()
+        stage_file(folder, "train").unlink()
+    elif what == "older":
+        target.rename(folder / "study.json")
     elif what == "not json":
         target.write_text(target.read_text()[:100])
     elif what == "version":
-        target.write_text(json.dumps(record | {"version": 7}))
-    elif what == "key":
-        del record["evidence"]
-        target.write_text(json.dumps(record))
+        target.write_text(json.dumps(kept | {"version": 7}))
+    elif what == "field":
+        del kept["record"]["latents"]["active"]
+        target.write_text(json.dumps(kept))
+    elif what == "estimate":
+        del kept["record"]["bounds"]["ELBO"]["values"]
+        target.write_text(json.dumps(kept))
     elif what == "chosen":
-        target.write_text(json.dumps(record | {"chosen": "beta-9"}))
+        kept = json.loads(stage_file(folder, "choose").read_text())
+        kept["record"]["name"] = "beta-9"
+        stage_file(folder, "choose").write_text(json.dumps(kept))
     elif what == "no pictures":
         (folder / "pictures.safetensors").unlink()
     elif what == "cut pictures":
@@ -569,13 +566,18 @@ def damage(folder, what):
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("no study", "holds no study.json"),
-        ("not json", "is damaged"),
-        ("version", "version 7 and this elbowroom reads version 2"),
-        ("key", "lacks 'evidence'"),
-        ("chosen", "names 'beta-9' as chosen"),
+        ("no study", "holds no 2-train.json"),
+        ("older", "study.json was written by an older elbowroom: `elbowroom study"),
+        ("not json", "4-measure.json is damaged (Unterminated string"),
+        ("version", "4-measure.json is of version 7 and this elbowroom reads version 1: `elbowroom study"),
+        ("field", "4-measure.json is damaged (record.latents.active: Field required): `elbowroom study"),
+        (
+            "estimate",
+            "4-measure.json is damaged (record.bounds.ELBO: Value error, no estimate: 'values'): `elbowroom study",
+        ),
+        ("chosen", "3-choose.json names 'beta-9'"),
         ("no pictures", "holds no pictures.safetensors"),
-        ("cut pictures", "is damaged"),
+        ("cut pictures", "pictures.safetensors is damaged"),
         ("history", "history.jsonl is damaged"),
     ],
 )
@@ -596,19 +598,28 @@ def joining(page):
     return [path for path in paths if re.fullmatch(r"M [^MLz]*(L [^MLz]*){5}", path)]
 
 
+def test_a_study_without_a_contest_says_so(tmp_path, studies):
+    folder = make(tmp_path / "study", "digits")
+    for stage in ("account", "contest"):
+        stage_file(folder, stage).unlink()
+        page = words_of(report(folder).read_text(encoding="utf-8"))
+        missing = [one for one in ("contest", "account") if not stage_file(folder, one).exists()]
+        said = "the stage account has" if len(missing) == 1 else "the stages contest and account have"
+        assert f"There is no verdict yet: {said} not been run; resume the study" in page
+        assert ("Gaussian mixture" in page) == (len(missing) == 1)
+        assert "The latents of the chosen model, β = 0.5, carry 82.61 ± 0.40 % of its variance" in page
+        rows = dict(verdict_table(folder))
+        assert rows["verdict"].startswith("There is no verdict yet")
+        assert "contest" not in rows
+        assert rows["reconstruction"] == dict(verdict_table(studies["digits"][0]))["reconstruction"]
+
+
 def rewritten(folder, models, **others):
     """The page of the study with what `models` makes of every model of its record."""
-    record = json.loads((folder / "study.json").read_text())
+    record = kept_study(folder)
     record["models"] = [models(i, model) for i, model in enumerate(record["models"])]
-    (folder / "study.json").write_text(json.dumps(record | others))
+    keep_study(folder, record | others)
     return report(folder).read_text(encoding="utf-8")
-
-
-def test_a_record_of_the_first_version_gives_the_same_page(tmp_path, studies):
-    def first(_, model):
-        return {k: v for k, v in model.items() if k not in ("label", "settings", "axes")} | model["settings"]
-
-    assert rewritten(make(tmp_path / "study", "digits"), first, version=1) == studies["digits"][1]
 
 
 def test_a_sweep_over_words_is_named_by_its_labels(tmp_path, studies):
@@ -633,11 +644,11 @@ def test_a_sweep_over_words_is_named_by_its_labels(tmp_path, studies):
 
 def test_a_single_model_and_a_kl_that_is_not_divided(tmp_path):
     folder = make(tmp_path / "study", "digits")
-    record = json.loads((folder / "study.json").read_text())
+    record = kept_study(folder)
     chosen = next(m for m in record["models"] if m["name"] == record["chosen"])
     record["models"] = [chosen | {"label": "the only one", "settings": {}, "axes": {}}]
     record["latents"]["kl"] = None
-    (folder / "study.json").write_text(json.dumps(record))
+    keep_study(folder, record)
     text = words_of(report(folder).read_text(encoding="utf-8"))
     assert "The chosen model, the only one, pays a rate of" in text
     assert "chosen on validation among" not in text
@@ -650,16 +661,15 @@ def test_a_missing_folder_is_refused(tmp_path):
 
 
 def test_the_contest_in_words():
-    difference = {"against": "Gaussian mixture", "value": 12.43, "se": 0.91, "n": 397}
-    assert contest(difference) == "The VAE beats the Gaussian mixture by 12.43 ± 0.91 nats per test example"
-    assert "by at least 12.43 ± 0.91" in contest(difference, "lower")
-    even = contest(difference | {"value": -1.21})
-    assert (
-        even
-        == "The VAE and the Gaussian mixture cannot be told apart: they differ by −1.21 ± 0.91 nats per test example"
-    )
-    assert "cannot be told apart" in contest(difference | {"se": None})
-    assert "stands alone" in contest(None)
+    def of(value):
+        return DifferenceRecord("Gaussian mixture", value, 0.91, 397)
+
+    assert contest(of(12.43)) == "The VAE beats the Gaussian mixture by 12.43 ± 0.91 nats per test example"
+    assert "by at least 12.43 ± 0.91" in contest(of(12.43), "lower")
+    even = "The VAE and the Gaussian mixture cannot be told apart: they differ by −1.21 ± 0.91 nats per test example"
+    assert contest(of(-1.21)) == even
+    assert "cannot be told apart" in contest(DifferenceRecord("Gaussian mixture", 12.43, float("nan"), 1))
+    assert contest(None) == "The VAE has been set beside no classic"
 
 
 def test_numbers_without_an_error():
@@ -670,14 +680,14 @@ def test_numbers_without_an_error():
         "0",
         "not available",
     ]
-    assert [seconds(v) for v in (None, 3.0, 119.4, 3600.0)] == ["not recorded", "3.0 s", "119 s", "60 min 00 s"]
+    assert [seconds(v) for v in (3.0, 119.4, 3600.0)] == ["3.0 s", "119 s", "60 min 00 s"]
 
 
-def test_the_record_reads_back_as_estimates(studies):
-    record = read_record(studies["digits"][0])
-    assert [e.mean for _, e in record.evidence] == sorted((e.mean for _, e in record.evidence), reverse=True)
-    assert dataclasses.is_dataclass(record)
-    assert record.chosen["settings"] == {"beta": 0.5}
+def test_the_rows_of_the_last_table_stand_best_first(studies):
+    study = read_study(studies["digits"][0])
+    means = [row.estimate.mean for row in study.rows]
+    assert means == sorted(means, reverse=True)
+    assert study.chosen.settings == {"beta": 0.5}
 
 
 def test_what_is_named_by_its_estimator_is_not_named_twice():

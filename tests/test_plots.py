@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 from elbowroom import plots
 from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.plots.style import ACCENT, INK, Sheet
-from elbowroom.training import History
+from elbowroom.runs import History
 
 WIDTHS = pytest.mark.parametrize("width", [760, 348])
 

@@ -21,7 +21,7 @@ from elbowroom.preprocess import (
     Preprocess,
     Standardise,
 )
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 EVENT = (2, 3)
 
@@ -32,12 +32,12 @@ def fitted() -> Standardise:
 
 MAPS = {
     "identity": Identity,
-    "affine": lambda: Affine(-2.0, 0.5),
+    "affine": lambda: Affine(-2.0, shift=0.5),
     "standardise": fitted,
-    "logit": lambda: Logit(0.01),
+    "logit": lambda: Logit(alpha=0.01),
     "dequantise": lambda: Dequantise(17, EVENT),
-    "symmetric": lambda: Chain([Dequantise(17, EVENT), Affine(2.0, -1.0)]),
-    "logit chain": lambda: Chain([Dequantise(17, EVENT), Logit(0.01), Affine(0.5)]),
+    "symmetric": lambda: Chain([Dequantise(17, EVENT), Affine(2.0, shift=-1.0)]),
+    "logit chain": lambda: Chain([Dequantise(17, EVENT), Logit(alpha=0.01), Affine(0.5)]),
 }
 
 
@@ -112,10 +112,10 @@ def log_density(step: Preprocess, x: Tensor, noise: Tensor | None, family: torch
 @pytest.mark.parametrize(
     ("step", "low", "high"),
     [
-        (Affine(2.0, -1.0), -20, 20),
-        (Affine(-0.3, 4.0), -20, 40),
+        (Affine(2.0, shift=-1.0), -20, 20),
+        (Affine(-0.3, shift=4.0), -20, 40),
         (Standardise((1,)).fit(torch.tensor([[0.0], [1.0], [5.0]])), -30, 30),
-        (Chain([Affine(0.5, 0.25), Logit(0.05)]), -0.6, 1.6),
+        (Chain([Affine(0.5, shift=0.25), Logit(alpha=0.05)]), -0.6, 1.6),
     ],
 )
 def test_a_density_integrates_to_one_on_the_users_scale(step, low, high):
@@ -145,7 +145,7 @@ def test_dequantised_density_integrates_to_one_over_levels_and_noise():
 
 
 def test_log_p_is_the_same_on_0_1_and_on_minus_1_1():
-    unit, symmetric = Dequantise(17, (64,)), Chain([Dequantise(17, (64,)), Affine(2.0, -1.0)])
+    unit, symmetric = Dequantise(17, (64,)), Chain([Dequantise(17, (64,)), Affine(2.0, shift=-1.0)])
     generator = torch.Generator().manual_seed(3)
     x = torch.randint(0, 17, (20, 64), generator=generator).double()
     u = torch.rand(20, 64, generator=generator, dtype=torch.float64)
@@ -167,7 +167,7 @@ def test_log_p_is_the_same_on_0_1_and_on_minus_1_1():
 def test_dequantising_and_flooring_is_the_identity_on_the_grid(levels, fraction, u, single, symmetric):
     dtype = torch.float32 if single else torch.float64
     step = Dequantise(levels, (1,))
-    chain = Chain([step, Affine(2.0, -1.0)]) if symmetric else step
+    chain = Chain([step, Affine(2.0, shift=-1.0)]) if symmetric else step
     x = torch.tensor([[round(fraction * (levels - 1))]], dtype=dtype)
     y, _ = chain(x, torch.tensor([[u]], dtype=dtype))
     assert torch.equal(chain.inverse(y).to(dtype), x)
@@ -201,7 +201,7 @@ def test_supports():
     assert Identity().support(grid) == grid
     assert Dequantise(17, (1,)).support(grid) == unit
     assert Dequantise(17, (1,)).support(Support("binary")) == unit
-    assert Chain([Dequantise(17, (1,)), Affine(2.0, -1.0)]).support(grid) == Support("real")
+    assert Chain([Dequantise(17, (1,)), Affine(2.0, shift=-1.0)]).support(grid) == Support("real")
     assert Standardise((1,)).support(Support("counts")) == Support("real")
     assert Binarise(17, (1,)).support(grid) == Binarise(2, (1,)).support(unit) == Support("binary")
     assert Logit().support(unit) == Support("real")
@@ -220,7 +220,7 @@ def test_supports():
         (lambda: Chain([Dequantise(4, (1,)), Dequantise(4, (1,))]), "at most one"),
         (lambda: Chain([]), "needs steps"),
         (lambda: Affine(0.0), "other than 0"),
-        (lambda: Logit(0.5), "0.5"),
+        (lambda: Logit(alpha=0.5), "0.5"),
         (lambda: Dequantise(1, (1,)), "2 levels"),
         (lambda: Binarise(1, (1,)), "2 levels"),
     ],
@@ -260,7 +260,10 @@ def test_columns_are_their_steps_side_by_side():
 
 @pytest.mark.parametrize("name", [*MAPS, "binarise", "columns"])
 def test_cells_that_are_missing_have_no_part_in_the_log_jacobian(name):
-    made = {"binarise": lambda: Binarise(17, EVENT), "columns": lambda: Columns([Affine(2.0), Logit(0.1)], [1, 2])}
+    made = {
+        "binarise": lambda: Binarise(17, EVENT),
+        "columns": lambda: Columns([Affine(2.0), Logit(alpha=0.1)], [1, 2]),
+    }
     step = {**MAPS, **made}[name]()
     x, noise = data(step)
     seen = torch.rand(x.shape, generator=torch.Generator().manual_seed(5)) < 0.6

@@ -62,7 +62,7 @@ def test_iwae_is_the_bound_by_quadrature() -> None:
     exact = ((np.logaddexp(one, two) - math.log(2)) * np.outer(weights, weights)).sum() / (2 * math.pi)
     many = Batch(batch.x.expand(40_000, -1), torch.arange(40_000))
     noise = vae.keyed_noise(2, many.index, seed=0)
-    total = Iwae(2)(vae, many, noise, END).total.item()
+    total = Iwae(draws=2)(vae, many, noise, END).total.item()
     log_w = log_weights(vae, batch.x[0], noise["z"][..., 0].numpy())
     standard_error = np.logaddexp(log_w[0], log_w[1]).std() / math.sqrt(40_000)
     assert 0 < standard_error < 0.02
@@ -73,7 +73,7 @@ def test_iwae_with_many_draws_is_log_p() -> None:
     vae, batch = linear_vae(), examples(5)
     noise = vae.keyed_noise(50_000, batch.index, seed=0)
     exact = er.exact.LinearVAE(vae).log_prob(batch).mean().item()
-    assert -Iwae(50_000)(vae, batch, noise, END).total.item() == pytest.approx(exact, abs=0.03)
+    assert -Iwae(draws=50_000)(vae, batch, noise, END).total.item() == pytest.approx(exact, abs=0.03)
 
 
 def test_the_gradient_of_iwae_weighs_each_draw_by_its_importance() -> None:
@@ -85,14 +85,14 @@ def test_the_gradient_of_iwae_weighs_each_draw_by_its_importance() -> None:
         share = torch.softmax(log_w[:, i].detach(), 0)
         for k in range(3):
             expected -= share[k] * gradient(vae(batch, noise).log_weight[k, i], vae) / 4
-    found = gradient(Iwae(3)(vae, batch, noise, END).total, vae)
+    found = gradient(Iwae(draws=3)(vae, batch, noise, END).total, vae)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_iwae_of_one_draw_is_the_sampled_elbo() -> None:
     vae, batch = linear_vae(latents=2), examples(7)
     noise = vae.keyed_noise(1, batch.index, seed=0)
-    totals = [objective(vae, batch, noise, END).total for objective in (Iwae(1), Elbo(kl="sampled"))]
+    totals = [objective(vae, batch, noise, END).total for objective in (Iwae(draws=1), Elbo(kl="sampled"))]
     torch.testing.assert_close(totals[0], totals[1], rtol=1e-13, atol=0)
     torch.testing.assert_close(gradient(totals[0], vae), gradient(totals[1], vae), rtol=1e-12, atol=1e-13)
 
@@ -100,7 +100,7 @@ def test_iwae_of_one_draw_is_the_sampled_elbo() -> None:
 @pytest.mark.parametrize("draws", [0, -3])
 def test_iwae_needs_a_draw(draws: int) -> None:
     with pytest.raises(er.InputError, match="draws of 1 or more"):
-        Iwae(draws)
+        Iwae(draws=draws)
 
 
 # GECO -----------------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_wake_has_the_gradient_of_the_elbo_for_the_model() -> None:
 def test_sleep_is_the_mean_over_dreams_on_the_likelihoods_scale() -> None:
     """E −log q(z | y) over z ~ N(0, 1), y = W z + b + σ ε in closed form, whatever the preprocessing and the batch."""
     vae = linear_vae(features=3)
-    vae.preprocess = er.preprocess.Affine(100.0, 7.0)
+    vae.preprocess = er.preprocess.Affine(100.0, shift=7.0)
     with torch.no_grad():
         vae.posterior["z"].network.weight[1].zero_()  # a spread that does not depend on y
         spread = vae.posterior["z"]({"x": torch.zeros(1, 1, 3).double()}).stddev.item()
@@ -275,7 +275,7 @@ def test_the_critic_finds_the_total_correlation_of_a_normal() -> None:
 
 def test_the_critics_loss_and_the_penalty_are_what_the_source_says() -> None:
     vae, batch = linear_vae(latents=2), examples(50)
-    critic = er.networks.mlp([2, 4, 1]).double()
+    critic = er.networks.MLP([2, 4, 1]).double()
     step = TrainingStep(vae, TotalCorrelation(critic, weight=3.0).double())
     noise = step.keyed_noise(1, batch.index, 0)
     terms = vae(batch, noise)

@@ -17,14 +17,15 @@ import elbowroom as er
 from elbowroom.numerics import Batch, Noise
 from elbowroom.objectives import Elbo, Geco, Loss, Objective
 from elbowroom.procedures import Phase, Procedure, WakeSleep
-from elbowroom.runs import build, recipe_of
-from elbowroom.training import History, TrainingStep, fit_stacked, read_run, why_alone
+from elbowroom.recipes import build, recipe_of
+from elbowroom.runs import History, read_run
+from elbowroom.training import TrainingStep, fit_stacked, why_alone
 from elbowroom.training.loop import Loop
 
 D, LATENTS = 6, 3
 NEEDED: dict[str, Callable[[], Any]] = {
     "tolerance": lambda: 8.5,
-    "critic": lambda: er.networks.mlp([LATENTS, 8, 1]),
+    "critic": lambda: er.networks.MLP([LATENTS, 8, 1]),
     "weight": lambda: 4.0,
 }
 
@@ -64,13 +65,13 @@ def table(what: str) -> er.data.Dataset:
 
 def model(what: str = "real", dtype: torch.dtype = torch.float32, seed: int = 0) -> er.VAE:
     torch.manual_seed(seed)
-    decoder = er.networks.mlp([LATENTS, 8, D])
+    decoder = er.networks.MLP([LATENTS, 8, D])
     likelihood = {
         "real": lambda: er.likelihoods.Normal(decoder, D, scale="shared"),
         "binary": lambda: er.likelihoods.Bernoulli(decoder, D),
         "counts": lambda: er.likelihoods.Poisson(decoder, D),
     }[what]()
-    encoder = er.networks.mlp([D, 8, 2 * LATENTS])
+    encoder = er.networks.MLP([D, 8, 2 * LATENTS])
     posterior = er.posteriors.DiagonalNormal(encoder, LATENTS)
     return er.VAE(er.priors.StandardNormal(LATENTS), posterior, likelihood).to(dtype)
 
@@ -438,10 +439,10 @@ def test_only_members_tied_alike_are_stacked(data: er.data.Dataset) -> None:
 
     def two_blocks(tied: bool) -> er.VAE:
         torch.manual_seed(0)
-        nets = [er.networks.mlp([D, 8, 2])] * 2 if tied else [er.networks.mlp([D, 8, 2]) for _ in range(2)]
+        nets = [er.networks.MLP([D, 8, 2])] * 2 if tied else [er.networks.MLP([D, 8, 2]) for _ in range(2)]
         q = {name: er.posteriors.DiagonalNormal(net, 1) for name, net in zip("ab", nets, strict=True)}
         prior = {name: er.priors.StandardNormal(1) for name in "ab"}
-        decoder = er.networks.mlp([2, D])
+        decoder = er.networks.MLP([2, D])
         return er.VAE(prior, q, er.likelihoods.Normal(decoder, D, given=("a", "b"))).double()
 
     models = [two_blocks(tied) for tied in (True, True, False)]

@@ -9,7 +9,8 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.evidence import distortion, rate_distortion_curve
+from elbowroom.evidence import _rate_distortion_curve as distortion
+from elbowroom.evidence import rate_distortion_curve
 from elbowroom.exact import LinearVAE
 
 F64 = torch.float64

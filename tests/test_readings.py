@@ -9,7 +9,7 @@ import elbowroom as er
 from elbowroom import likelihoods, posteriors, priors
 from elbowroom.components import Component
 from elbowroom.distributions import Autoregressive
-from elbowroom.networks import mlp
+from elbowroom.networks import MLP
 from elbowroom.numerics import Batch, Given, InputError
 from elbowroom.vae import check_readings
 
@@ -26,18 +26,18 @@ def model(
     torch.manual_seed(0)
     return er.VAE(
         prior or priors.StandardNormal(2),
-        posteriors.DiagonalNormal(encoder or mlp([D, 8, 4]), 2),
-        likelihood or likelihoods.Normal(mlp([2, 8, D]), D, scale=0.5),
+        posteriors.DiagonalNormal(encoder or MLP([D, 8, 4]), 2),
+        likelihood or likelihoods.Normal(MLP([2, 8, D]), D, scale=0.5),
     )
 
 
 @pytest.mark.parametrize(
     "part",
     [
-        {"likelihood": likelihoods.Normal(mlp([D + 2, D]), D, given=("z", "x"))},
-        {"likelihood": likelihoods.Bernoulli(mlp([D, D]), D, given=("x",))},
-        {"prior": posteriors.DiagonalNormal(mlp([D, 4]), 2)},
-        {"prior": posteriors.Flow(mlp([D, 4]), 2, context=4)},
+        {"likelihood": likelihoods.Normal(MLP([D + 2, D]), D, given=("z", "x"))},
+        {"likelihood": likelihoods.Bernoulli(MLP([D, D]), D, given=("x",))},
+        {"prior": posteriors.DiagonalNormal(MLP([D, 4]), 2)},
+        {"prior": posteriors.Flow(MLP([D, 4]), 2, context=4)},
     ],
 )
 def test_x_in_given_of_prior_and_likelihood_is_refused_by_name(part: dict[str, Component]) -> None:
@@ -57,7 +57,7 @@ class Skips(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.decoder, self.kept = mlp([D, 8, 4]), mlp([2 + D, 8, D]), torch.zeros(1, D)
+        self.encoder, self.decoder, self.kept = MLP([D, 8, 4]), MLP([2 + D, 8, D]), torch.zeros(1, D)
 
     def encode(self, x: Tensor) -> Tensor:
         self.kept = x.detach()
@@ -118,7 +118,7 @@ def stashed() -> er.VAE:
 
 
 READERS = {
-    "undeclared in p(x | z)": lambda: model(likelihood=Reads(mlp([2, 8, D]), D, scale=0.5)),
+    "undeclared in p(x | z)": lambda: model(likelihood=Reads(MLP([2, 8, D]), D, scale=0.5)),
     "undeclared in p(z)": lambda: model(prior=ReadingPrior(2)),
     "a skip connection": with_skips,
     "the mean of a batch": lambda: told_by(Meets()),
@@ -143,12 +143,14 @@ def test_a_hidden_reading_is_found_before_training_and_before_evidence(name: str
 
 
 HONEST = {
-    "batch norm": lambda: model(encoder=mlp([D, 8, 4], norm="batch")),
+    "batch norm": lambda: model(encoder=MLP([D, 8, 4], norm="batch")),
     "dropout": lambda: model(encoder=nn.Sequential(nn.Linear(D, 8), nn.Dropout(0.5), nn.Linear(8, 4))),
-    "the batch's best scale": lambda: model(likelihood=likelihoods.Normal(mlp([2, D]), D, scale="optimal")),
+    "the batch's best scale": lambda: model(likelihood=likelihoods.Normal(MLP([2, D]), D, scale="optimal")),
     "a mixture prior": lambda: model(prior=priors.Mixture(2)),
     "neighbours": lambda: model(
-        likelihood=likelihoods.Autoregressive(mlp([2, D]), likelihoods.Normal(None, D, scale="feature"), (2, 3))
+        likelihood=likelihoods.Autoregressive(
+            MLP([2, D]), likelihoods.Normal(None, D, scale="feature"), image_shape=(2, 3)
+        )
     ),
 }
 
@@ -171,7 +173,7 @@ def test_honest_models_pass_and_are_left_as_they_were(name: str) -> None:
 
 def test_a_vamp_prior_may_call_the_encoder_on_its_own_pseudo_inputs() -> None:
     vae = model()
-    vae = er.VAE(priors.Vamp(vae.posterior["z"], D, 3), vae.posterior["z"], vae.likelihood)
+    vae = er.VAE(priors.Vamp(vae.posterior["z"], D, pseudo_inputs=3), vae.posterior["z"], vae.likelihood)
     check_readings(vae, batch())
 
 
@@ -209,20 +211,20 @@ def test_a_causal_reading_is_proved_by_its_order() -> None:
 
 def test_what_p_reads_as_context_stands_in_the_quantity() -> None:
     grey = batch().x.mean(1, keepdim=True)
-    vae = model(likelihood=likelihoods.Normal(mlp([3, 8, D]), D, scale=0.5, given=("z", "grey")))
+    vae = model(likelihood=likelihoods.Normal(MLP([3, 8, D]), D, scale=0.5, given=("z", "grey")))
     some = Batch(batch().x, batch().index, {"grey": grey})
     check_readings(vae, some)
     assert "lower bound on log p(x | grey)" in str(er.evidence.iwae(vae, some, draws=5))
     told = er.VAE(
         priors.StandardNormal(2),
-        posteriors.DiagonalNormal(mlp([D + 1, 4]), 2, given=("x", "grey")),
-        likelihoods.Normal(mlp([2, 8, D]), D, scale=0.5),
+        posteriors.DiagonalNormal(MLP([D + 1, 4]), 2, given=("x", "grey")),
+        likelihoods.Normal(MLP([2, 8, D]), D, scale=0.5),
     )
     assert told.quantity == "log p(x)"
 
 
 def test_a_model_says_what_it_is() -> None:
-    vae = model(prior=priors.Mixture(2, components=3), likelihood=likelihoods.Normal(mlp([2, D]), D, floor=0.25))
+    vae = model(prior=priors.Mixture(2, components=3), likelihood=likelihoods.Normal(MLP([2, D]), D, floor=0.25))
     text = str(vae)
     for words in (
         "p(z)       mixture-prior (components 3, floor 0.01) over (2,)",
@@ -239,7 +241,7 @@ def test_a_density_that_answers_by_chance_is_none() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return nn.functional.dropout(x, 0.5, training=True)
 
-    vae = model(likelihood=likelihoods.Normal(nn.Sequential(mlp([2, D]), Always()), D, scale=0.1))
+    vae = model(likelihood=likelihoods.Normal(nn.Sequential(MLP([2, D]), Always()), D, scale=0.1))
     with pytest.raises(InputError, match="when it is asked twice, so it is no density"):
         er.evidence.elbo(vae, batch())
 
@@ -249,7 +251,7 @@ class Means(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = mlp([4, 8, D])
+        self.inner = MLP([4, 8, D])
 
     def forward(self, z: Tensor) -> Tensor:
         return self.inner(torch.cat([z, z.mean(0, keepdim=True).expand_as(z)], -1))
@@ -290,19 +292,19 @@ def test_a_gate_that_opens_in_training_is_told_after_it() -> None:
 
 def test_blocks_in_a_ring_and_of_two_kinds_are_refused() -> None:
     ring = {
-        "a": posteriors.DiagonalNormal(mlp([2, 4]), 2, given=("b",)),
-        "b": posteriors.DiagonalNormal(mlp([2, 4]), 2, given=("a",)),
+        "a": posteriors.DiagonalNormal(MLP([2, 4]), 2, given=("b",)),
+        "b": posteriors.DiagonalNormal(MLP([2, 4]), 2, given=("a",)),
     }
-    both = {name: posteriors.DiagonalNormal(mlp([D, 4]), 2) for name in "ab"}
+    both = {name: posteriors.DiagonalNormal(MLP([D, 4]), 2) for name in "ab"}
     with pytest.raises(InputError, match="read themselves or one another in a ring: break it"):
-        er.VAE(ring, both, likelihoods.Normal(mlp([4, D]), D, given=("a", "b")))
+        er.VAE(ring, both, likelihoods.Normal(MLP([4, D]), D, given=("a", "b")))
     mixed = model(prior=priors.Categorical(2))
     with pytest.raises(InputError, match="over classes and its posterior over real numbers"):
         er.evidence.iwae(mixed, batch())
 
 
 def test_x_outside_the_support_of_the_likelihood_has_no_score() -> None:
-    vae = model(likelihood=likelihoods.Bernoulli(mlp([2, D]), D))
+    vae = model(likelihood=likelihoods.Bernoulli(MLP([2, D]), D))
     with pytest.raises(InputError, match="outside the support of the Bernoulli"):
         er.evidence.iwae(vae, batch())
 
@@ -323,7 +325,7 @@ def test_a_module_that_keeps_a_tensor_can_be_trained_after_evidence() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.inner = mlp([2, D])
+            self.inner = MLP([2, D])
 
         def forward(self, z: Tensor) -> Tensor:
             self.table = torch.linspace(0.5, 1.5, D) if self.table is None else self.table
@@ -348,10 +350,10 @@ def test_a_latent_block_may_have_the_name_of_a_context_and_x_may_not() -> None:
     vae = er.VAE(
         {"label": priors.Categorical(3), "z": priors.StandardNormal(2)},
         {
-            "label": posteriors.Categorical(mlp([D, 3]), 3),
-            "z": posteriors.DiagonalNormal(mlp([D + 3, 4]), 2, given=("x", "label")),
+            "label": posteriors.Categorical(MLP([D, 3]), 3),
+            "z": posteriors.DiagonalNormal(MLP([D + 3, 4]), 2, given=("x", "label")),
         },
-        likelihoods.Normal(mlp([5, D]), D, scale=0.5, given=("z", "label")),
+        likelihoods.Normal(MLP([5, D]), D, scale=0.5, given=("z", "label")),
     )
     told = Batch(batch().x, batch().index, {"label": torch.ones(8, 3)})
     assert er.evidence.elbo(vae, told, draws=4).mean == er.evidence.elbo(vae, batch(), draws=4).mean

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.networks import conv, mlp
-from elbowroom.runs import build, recipe_of
-from elbowroom.vae.files import FORMAT, model_recipe
+from elbowroom.networks import MLP, ConvNet
+from elbowroom.recipes import build, recipe_of
+from elbowroom.vae._save_model import FORMAT, model_recipe
 
 
 class Twice(nn.Module):
@@ -32,8 +32,8 @@ def plain(likelihood: er.likelihoods.Likelihood | None = None) -> er.VAE:
     torch.manual_seed(0)
     return er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(mlp([4, 8, 4]), 2),
-        likelihood or er.likelihoods.Normal(mlp([2, 8, 4]), 4),
+        er.posteriors.DiagonalNormal(MLP([4, 8, 4]), 2),
+        likelihood or er.likelihoods.Normal(MLP([2, 8, 4]), 4),
         er.preprocess.Chain([er.preprocess.Dequantise(17, (4,)), er.preprocess.Standardise((4,))]),
     )
 
@@ -52,7 +52,7 @@ def same(mine: er.VAE, other: er.VAE) -> None:
 @pytest.mark.parametrize("scale", [0.3, "shared", "feature", "predicted"])
 def test_a_model_comes_back_to_the_bit(tmp_path: Path, scale: object) -> None:
     out = 8 if scale == "predicted" else 4
-    vae = plain(er.likelihoods.Normal(mlp([2, 8, out]), 4, scale=scale, floor=0.01))
+    vae = plain(er.likelihoods.Normal(MLP([2, 8, out]), 4, scale=scale, floor=0.01))
     vae.preprocess.steps[1].fit(torch.rand(20, 4))
     path = er.save_model(vae, tmp_path / "model.vae")
     back = er.load_model(path)
@@ -63,12 +63,12 @@ def test_a_model_comes_back_to_the_bit(tmp_path: Path, scale: object) -> None:
 
 def test_blocks_and_context_come_back(tmp_path: Path) -> None:
     vae = er.VAE(
-        {"top": er.priors.StandardNormal(1), "z": er.posteriors.DiagonalNormal(mlp([1, 4]), 2, given=("top",))},
+        {"top": er.priors.StandardNormal(1), "z": er.posteriors.DiagonalNormal(MLP([1, 4]), 2, given=("top",))},
         {
-            "top": er.posteriors.DiagonalNormal(mlp([5, 2]), 1, given=("x", "label")),
-            "z": er.posteriors.DiagonalNormal(mlp([5, 4]), 2, given=("x", "top"), spread="exp", floor=0.0),
+            "top": er.posteriors.DiagonalNormal(MLP([5, 2]), 1, given=("x", "label")),
+            "z": er.posteriors.DiagonalNormal(MLP([5, 4]), 2, given=("x", "top"), spread="exp", floor=0.0),
         },
-        er.likelihoods.Bernoulli(mlp([3, 4]), 4, given=("z", "label")),
+        er.likelihoods.Bernoulli(MLP([3, 4]), 4, given=("z", "label")),
     )
     back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
     assert list(back.posterior) == ["top", "z"]
@@ -160,7 +160,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
     path = er.save_model(plain(), tmp_path / "m.vae")
     before = path.read_bytes()
-    broken = plain(er.likelihoods.Normal(mlp([2, 4]), 4))
+    broken = plain(er.likelihoods.Normal(MLP([2, 4]), 4))
     broken.likelihood.arguments["event"] = object()
     with pytest.raises(er.InputError, match="cannot stand in a recipe"):
         er.save_model(broken, path)
@@ -168,7 +168,7 @@ def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-NETWORKS = [mlp([3, 4, 5], activation="relu"), mlp((2, 2), norm="batch"), conv((1, 8, 8), 10, channels=(4,))]
+NETWORKS = [MLP([3, 4, 5], activation="relu"), MLP((2, 2), norm="batch"), ConvNet((1, 8, 8), 10, channels=(4,))]
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: recipe_of(network)["kind"])
@@ -184,13 +184,13 @@ def two_blocks(network: nn.Module) -> er.VAE:
     return er.VAE(
         {"a": er.priors.StandardNormal(2), "b": er.priors.StandardNormal(2)},
         {"a": er.posteriors.DiagonalNormal(network, 2), "b": er.posteriors.DiagonalNormal(network, 2)},
-        er.likelihoods.Normal(mlp([4, 4]), 4, given=("a", "b"), scale=1.0),
+        er.likelihoods.Normal(MLP([4, 4]), 4, given=("a", "b"), scale=1.0),
     )
 
 
 def test_a_network_that_stands_twice_is_one_after_loading_and_in_training(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    vae = two_blocks(mlp([4, 5, 4]))
+    vae = two_blocks(MLP([4, 5, 4]))
     recipe = model_recipe(vae)
     assert recipe["posterior"]["b"]["network"] == {"same-as": "posterior.a.network"}
     back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
@@ -202,8 +202,10 @@ def test_a_network_that_stands_twice_is_one_after_loading_and_in_training(tmp_pa
 def test_a_vamp_prior_stays_tied_to_its_encoder_through_save_load_and_further_training(tmp_path: Path) -> None:
     data = er.load_data(torch.rand(80, 4, generator=torch.Generator().manual_seed(1)).numpy(), preprocess="none")
     torch.manual_seed(0)
-    posterior = er.posteriors.DiagonalNormal(mlp([4, 8, 4]), 2)
-    vae = er.VAE(er.priors.Vamp(posterior, 4, 5), posterior, er.likelihoods.Normal(mlp([2, 4]), 4, scale=0.3))
+    posterior = er.posteriors.DiagonalNormal(MLP([4, 8, 4]), 2)
+    vae = er.VAE(
+        er.priors.Vamp(posterior, 4, pseudo_inputs=5), posterior, er.likelihoods.Normal(MLP([2, 4]), 4, scale=0.3)
+    )
     er.fit(vae, data, epochs=1, progress=False)
     back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
     assert back.prior["z"].posterior is back.posterior["z"]
@@ -241,16 +243,16 @@ def test_a_file_of_the_first_version_is_read(tmp_path: Path) -> None:
     ("path", "words"), [("posterior.c.network", "which it does not hold"), ("posterior.b.network", "refers to itself")]
 )
 def test_references_that_lead_nowhere_are_refused(path: str, words: str) -> None:
-    recipe = model_recipe(two_blocks(mlp([4, 4])))
+    recipe = model_recipe(two_blocks(MLP([4, 4])))
     recipe["posterior"]["b"]["network"] = {"same-as": path}
     with pytest.raises(er.InputError, match=words):
         build({"posterior": recipe["posterior"]})
 
 
 def test_a_model_is_saved_as_it_stands_and_not_as_it_was_made(tmp_path: Path) -> None:
-    vae = plain(er.likelihoods.Normal(mlp([2, 8, 4]), 4, scale=0.3))
+    vae = plain(er.likelihoods.Normal(MLP([2, 8, 4]), 4, scale=0.3))
     vae.likelihood.scale = 0.9
-    vae.likelihood.network = mlp([2, 5, 4], activation="tanh")
+    vae.likelihood.network = MLP([2, 5, 4], activation="tanh")
     same(vae, er.load_model(er.save_model(vae, tmp_path / "m.vae")))
 
 
@@ -259,15 +261,15 @@ def test_a_subclass_without_a_kind_of_its_own_comes_from_the_user(tmp_path: Path
         def common_scale(self) -> Tensor:
             return super().common_scale() / 7
 
-    vae = plain(Sharper(mlp([2, 8, 4]), 4, scale=0.3))
+    vae = plain(Sharper(MLP([2, 8, 4]), 4, scale=0.3))
     path = er.save_model(vae, tmp_path / "m.vae")
     with pytest.raises(er.InputError, match=r"modules=\{'decoder': net\}"):
         er.load_model(path)
-    same(vae, er.load_model(path, modules={"decoder": Sharper(mlp([2, 8, 4]), 4, scale=0.3)}))
+    same(vae, er.load_model(path, modules={"decoder": Sharper(MLP([2, 8, 4]), 4, scale=0.3)}))
 
 
 def test_a_parameter_that_stands_twice_is_one_after_loading(tmp_path: Path) -> None:
-    vae = plain(er.likelihoods.Normal(mlp([2, 8, 4]), 4, scale=0.3))
+    vae = plain(er.likelihoods.Normal(MLP([2, 8, 4]), 4, scale=0.3))
     vae.likelihood.network.layers[-1].bias = vae.posterior["z"].network.layers[-1].bias
     back = er.load_model(er.save_model(vae, tmp_path / "m.vae"))
     assert back.likelihood.network.layers[-1].bias is back.posterior["z"].network.layers[-1].bias
@@ -275,7 +277,7 @@ def test_a_parameter_that_stands_twice_is_one_after_loading(tmp_path: Path) -> N
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
-    made = er.likelihoods.Normal(mlp([np.int64(2), 8, np.int64(4)]), np.int64(4), scale=np.float64(0.3))
+    made = er.likelihoods.Normal(MLP([np.int64(2), 8, np.int64(4)]), np.int64(4), scale=np.float64(0.3))
     vae = plain(made)
     same(vae, er.load_model(er.save_model(vae, tmp_path / "m.vae")))
     assert er.priors.StandardNormal(np.int64(2)).event == (2,)
@@ -286,8 +288,8 @@ def test_names_that_no_block_can_have_are_refused(name: str) -> None:
     with pytest.raises(er.InputError, match="A latent block cannot be called"):
         er.VAE(
             {name: er.priors.StandardNormal(2)},
-            {name: er.posteriors.DiagonalNormal(mlp([4, 4]), 2)},
-            er.likelihoods.Normal(mlp([2, 4]), 4, given=(name,)),
+            {name: er.posteriors.DiagonalNormal(MLP([4, 4]), 2)},
+            er.likelihoods.Normal(MLP([2, 4]), 4, given=(name,)),
         )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import elbowroom as er
 from elbowroom.evidence import reciprocal_sampling
-from elbowroom.evidence.reciprocal import _kernel, _normal, _posterior_chain, _reciprocal
+from elbowroom.evidence._reciprocal_sampling import _kernel, _normal, _posterior_chain, _reciprocal
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
 
 from .test_evidence import batch, near_posterior_vae, within

@@ -13,14 +13,13 @@ from torch import nn
 
 import elbowroom as er
 from elbowroom import cli, evidence
-from elbowroom.evidence import registry
-from elbowroom.evidence.records import KeptEstimate, read_estimates
-from elbowroom.evidence.resuming import Partial, joined, measured_in_groups
+from elbowroom.evidence import estimators as registry
 from elbowroom.exact import LinearVAE
 from elbowroom.pages.estimators import evidence_panel
 from elbowroom.pages.records import Record
-from elbowroom.studies import measure_run
-from elbowroom.training import read_run
+from elbowroom.runs import measure_run, read_run
+from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
+from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
 FEWER = {"draws": 512, "temperatures": 40, "leapfrog": 3, "chains": 64, "warm_up": 20}  # of what a command costs
 POINTS = 9
@@ -44,8 +43,8 @@ def run(data, tmp_path_factory) -> Path:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([5, 4]), 2),
-        er.likelihoods.Normal(er.networks.mlp([2, 5]), 5, scale=0.5),
+        er.posteriors.DiagonalNormal(er.networks.MLP([5, 4]), 2),
+        er.likelihoods.Normal(er.networks.MLP([2, 5]), 5, scale=0.5),
     )
     folder = tmp_path_factory.mktemp("registry") / "run"
     er.fit(vae, data, epochs=30, lr=1e-2, run=folder, progress=False)
@@ -130,8 +129,8 @@ def test_each_goes_on_where_it_was_interrupted(run, data, name, tmp_path) -> Non
 
     partial = Partial(tmp_path / "part.jsonl", {})
     with pytest.raises(KeyboardInterrupt, match="with --resume goes on"):
-        measured_in_groups(measure, data.test[:POINTS], 3, partial)
-    found = measured_in_groups(measure, data.test[:POINTS], 3, partial, resume=True)
+        estimate_in_groups(measure, data.test[:POINTS], 3, partial)
+    found = estimate_in_groups(measure, data.test[:POINTS], 3, partial, resume=True)
     assert calls == [3, 3, 3, 3]
     if not entry.simulates:  # these are other examples in every group
         whole = entry.estimates(entry.estimator(vae, data.test[:POINTS], **settings))

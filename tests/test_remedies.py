@@ -14,11 +14,11 @@ from elbowroom.remedies import calibrate
 def trained(likelihood: str, **objective: float) -> tuple[er.VAE, "er.data.Dataset"]:
     digits = er.load_data("digits", preprocess="binarise-fixed" if likelihood == "bernoulli" else "dequantise")
     torch.manual_seed(0)
-    decoder = er.networks.mlp([8, 64, 64])
+    decoder = er.networks.MLP([8, 64, 64])
     made = er.likelihoods.Bernoulli(decoder, 64) if likelihood == "bernoulli" else None
     vae = er.VAE(
         er.priors.StandardNormal(8),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 64, 16]), 8),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64, 64, 16]), 8),
         made or er.likelihoods.Normal(decoder, 64, scale=1.0),
         preprocess=digits.preprocess,
     )
@@ -61,7 +61,7 @@ def test_beta_at_unit_scale_is_the_elbo_at_variance_beta() -> None:
     digits = er.load_data("digits")
     torch.manual_seed(1)
     beta = 0.03
-    encoder, decoder = er.networks.mlp([64, 32, 8]), er.networks.mlp([4, 32, 64])
+    encoder, decoder = er.networks.MLP([64, 32, 8]), er.networks.MLP([4, 32, 64])
     batch = digits.train[:50].batch()
     gradients, values = [], []
     for weight, scale in ((beta, 1.0), (1.0, math.sqrt(beta))):
@@ -122,8 +122,8 @@ def small(kind: str) -> tuple[er.VAE, "er.data.Dataset"]:
         "Categorical": {"levels": 17},
     }[kind]
     numbers = make(None, 64, **settings).numbers
-    likelihood = make(er.networks.mlp([4, 32, numbers]), 64, **settings)
-    encoder = er.networks.standardised(er.networks.mlp([64, 32, 8]))
+    likelihood = make(er.networks.MLP([4, 32, numbers]), 64, **settings)
+    encoder = er.networks.Standardised(er.networks.MLP([64, 32, 8]))
     vae = er.VAE(
         er.priors.StandardNormal(4), er.posteriors.DiagonalNormal(encoder, 4), likelihood, preprocess=digits.preprocess
     )
@@ -157,8 +157,8 @@ def test_the_training_bound_is_greatest_at_what_is_found(kind: str) -> None:
 def test_counts_are_refused() -> None:
     vae = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 4]), 2),
-        er.likelihoods.Poisson(er.networks.mlp([2, 64]), 64),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64, 4]), 2),
+        er.likelihoods.Poisson(er.networks.MLP([2, 64]), 64),
     )
     with pytest.raises(er.CapabilityError, match="calibrate is for a Normal, Laplace or StudentT"):
         calibrate(vae, er.load_data("digits", preprocess="none"))
@@ -171,8 +171,8 @@ def test_the_users_settings_stay(scale: object, tmp_path) -> None:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 16, 4]), 2),
-        er.likelihoods.Normal(er.networks.mlp([12, 64]), 64, scale, 0.8, 0.9, given=("z", "label")),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64, 16, 4]), 2),
+        er.likelihoods.Normal(er.networks.MLP([12, 64]), 64, scale=scale, floor=0.8, start=0.9, given=("z", "label")),
         preprocess=digits.preprocess,
     )
     er.fit(vae, digits, epochs=2, progress=False)
@@ -194,7 +194,7 @@ def test_a_learned_scale_is_set_and_stays_learned() -> None:
     fixed = calibrate(vae, digits, draws=2)
     torch.manual_seed(0)
     learned = copy.deepcopy(vae)
-    learned.likelihood = er.likelihoods.Normal(learned.likelihood.network, 64, "shared", floor=0.01)
+    learned.likelihood = er.likelihoods.Normal(learned.likelihood.network, 64, scale="shared", floor=0.01)
     found = calibrate(learned, digits, draws=2)
     assert found.vae.likelihood.scale == "shared"
     assert found.vae.likelihood.raw.requires_grad

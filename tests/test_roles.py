@@ -16,7 +16,7 @@ from elbowroom import posteriors, priors
 from elbowroom.components import Component
 from elbowroom.distributions import detached, draw, on_real_line, simulate
 from elbowroom.distributions.flows import zuko
-from elbowroom.networks import mlp
+from elbowroom.networks import MLP
 from elbowroom.numerics import Given
 
 D = 3
@@ -34,8 +34,8 @@ def vae(prior: object = None, posterior: object = None) -> er.VAE:
     torch.manual_seed(0)
     return er.VAE(
         prior or priors.StandardNormal(2),
-        posterior or posteriors.DiagonalNormal(mlp([D, 8, 4]), 2),
-        er.likelihoods.Normal(mlp([2, D]), D, scale=1.0),
+        posterior or posteriors.DiagonalNormal(MLP([D, 8, 4]), 2),
+        er.likelihoods.Normal(MLP([2, D]), D, scale=1.0),
     ).eval()
 
 
@@ -48,15 +48,17 @@ class Rejected(Component):
 
 def two_blocks(second: Component | None = None) -> er.VAE:
     return er.VAE(
-        {"a": priors.Mixture(2, 3), "b": second or Exotic(2, given=("a",))},
-        {name: posteriors.DiagonalNormal(mlp([D, 4]), 2) for name in "ab"},
-        er.likelihoods.Normal(mlp([4, D]), D, scale=1.0, given=("a", "b")),
+        {"a": priors.Mixture(2, components=3), "b": second or Exotic(2, given=("a",))},
+        {name: posteriors.DiagonalNormal(MLP([D, 4]), 2) for name in "ab"},
+        er.likelihoods.Normal(MLP([4, D]), D, scale=1.0, given=("a", "b")),
     ).eval()
 
 
 MODELS = {
-    "mixture": lambda: vae(priors.Mixture(2, 3)),
-    "vamp": lambda: (lambda q: vae(priors.Vamp(q, D, 4), q))(posteriors.DiagonalNormal(mlp([D, 8, 4]), 2)),
+    "mixture": lambda: vae(priors.Mixture(2, components=3)),
+    "vamp": lambda: (lambda q: vae(priors.Vamp(q, D, pseudo_inputs=4), q))(
+        posteriors.DiagonalNormal(MLP([D, 8, 4]), 2)
+    ),
     "von Mises": lambda: vae(Exotic(2)),
     "two blocks": two_blocks,
     "rejection": lambda: two_blocks(Rejected(2, given=("a",))),
@@ -79,7 +81,7 @@ def test_a_priors_keyed_draws_depend_on_seed_and_example_alone(name: str) -> Non
 
 def test_keyed_draws_of_a_mixture_have_its_distribution() -> None:
     """χ² over 20 equally likely cells of the first coordinate, whose distribution function is known."""
-    model = vae(priors.Mixture(2, 3))
+    model = vae(priors.Mixture(2, components=3))
     drawn = model.keyed_prior({}, 1000, torch.arange(20), 3)["z"][..., 0].detach().flatten().double().numpy()
     p = model.prior["z"]({})
     means, scales = (
@@ -128,7 +130,7 @@ def test_detached_parameters_leave_the_gradient_in_the_value_alone() -> None:
     value.backward()
     assert loc.grad is None
     torch.testing.assert_close(z.grad, torch.full((2,), -0.25))
-    mixture = priors.Mixture(2, 3)({})
+    mixture = priors.Mixture(2, components=3)({})
     assert isinstance(mixture, MixtureSameFamily)
     with pytest.raises(er.CapabilityError, match="kl='sampled'"):
         detached(mixture)
@@ -151,7 +153,7 @@ def test_importing_zuko_here_changes_nothing_for_the_process() -> None:
 @pytest.mark.parametrize("kind", ["maf", "nsf"])
 def test_a_flow_is_drawn_with_the_density_it_has(kind: str) -> None:
     torch.manual_seed(1)
-    q = posteriors.Flow(mlp([D, 4]), 2, context=4, flow=kind, hidden=(8,)).double()
+    q = posteriors.Flow(MLP([D, 4]), 2, context=4, flow=kind, hidden=(8,)).double()
     for parameter in q.parameters():
         nn.init.normal_(parameter, std=0.4)
     given = {"x": torch.randn(1, 1, D, dtype=torch.float64).expand(1, 50_000, D)}
@@ -168,7 +170,7 @@ def test_a_flow_is_drawn_with_the_density_it_has(kind: str) -> None:
 
 def with_flow(seed: int = 0) -> er.VAE:
     torch.manual_seed(seed)
-    return vae(posterior=posteriors.Flow(mlp([D, 8, 8]), 2, context=8, transforms=2, hidden=(16,)))
+    return vae(posterior=posteriors.Flow(MLP([D, 8, 8]), 2, context=8, transforms=2, hidden=(16,)))
 
 
 def test_a_flow_reaches_the_evidence_of_a_linear_model_better_than_the_diagonal_normal() -> None:

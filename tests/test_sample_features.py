@@ -9,7 +9,15 @@ from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
-from elbowroom.metrics import changed_class, frechet_distance, manifolds, precision_recall, small_classifier
+from elbowroom.metrics import (
+    _precision_recall as manifolds,
+)
+from elbowroom.metrics import (
+    changed_class,
+    frechet_distance,
+    precision_recall,
+    small_classifier,
+)
 from elbowroom.numerics import InputError
 
 
@@ -88,7 +96,7 @@ def by_brute_force(data: np.ndarray, samples: np.ndarray, k: int) -> tuple[float
 def test_neighbours_are_those_of_brute_force_whatever_the_block(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     data, samples = normals(90, 3, 0), 0.7 * normals(90, 3, 1) + 0.4
     monkeypatch.setattr(manifolds, "_ROWS_AT_ONCE", 37)
-    found = precision_recall(data, torch.as_tensor(samples), k)
+    found = precision_recall(data, torch.as_tensor(samples), k=k)
     assert (found.precision, found.recall, found.density, found.coverage) == pytest.approx(
         by_brute_force(data, samples, k), abs=1e-12
     )
@@ -97,7 +105,7 @@ def test_neighbours_are_those_of_brute_force_whatever_the_block(k: int, monkeypa
 def test_samples_like_the_data_have_the_density_and_coverage_of_theory() -> None:
     """Density 1 and coverage 1 − Π (n − i) / (2n − 1 − i), i < k (Naeem et al. 2020, lemma 2), over repetitions."""
     n, k = 400, 3
-    found = [precision_recall(normals(n, 2, 2 * i), normals(n, 2, 2 * i + 1), k) for i in range(40)]
+    found = [precision_recall(normals(n, 2, 2 * i), normals(n, 2, 2 * i + 1), k=k) for i in range(40)]
     coverage = 1 - math.prod((n - i) / (2 * n - i) for i in range(1, k + 1))
     for name, truth in (("density", 1.0), ("coverage", coverage)):
         values = np.array([getattr(f, name) for f in found])
@@ -113,7 +121,7 @@ def test_what_is_dropped_shows_in_recall_and_what_is_invented_in_precision() -> 
     assert (invented.precision, invented.recall) == (dropped.recall, dropped.precision)
     for k in (0, 1_000):
         with pytest.raises(InputError, match="between 1 and n"):
-            precision_recall(one_mode, two_modes, k)
+            precision_recall(one_mode, two_modes, k=k)
 
 
 def test_the_small_classifier_knows_digits_and_counts_changed_classes() -> None:

@@ -13,9 +13,9 @@ from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 from torch.func import grad, vmap
 
 from elbowroom.distributions import capabilities, draw, simulate
-from elbowroom.distributions.fields import MaternField
-from elbowroom.distributions.low_rank import LowRankNormal
-from elbowroom.distributions.sparse_precision import SparsePrecisionNormal, later_neighbours
+from elbowroom.distributions.low_rank_normal import LowRankNormal
+from elbowroom.distributions.matern_field import MaternField
+from elbowroom.distributions.sparse_precision_normal import SparsePrecisionNormal, later_neighbours
 from elbowroom.numerics import InputError
 
 D64 = torch.float64

@@ -13,7 +13,7 @@ from elbowroom.distributions import MaternField
 from elbowroom.likelihoods import structured
 from elbowroom.networks import stackable
 from elbowroom.numerics import InputError, Support
-from elbowroom.runs import build, recipe_of
+from elbowroom.recipes import build, recipe_of
 
 D64 = torch.float64
 
@@ -25,22 +25,22 @@ def normals(*shape: int, seed: int = 0) -> Tensor:
 FLAT, COLOUR = (48,), (3, 4, 4)
 COMPONENTS = {
     "low rank, predicted": lambda net: structured.LowRankNormal(net, FLAT, 2, scale="predicted"),
-    "low rank, shared": lambda net: structured.LowRankNormal(net, COLOUR, 2, "shared", scale="shared"),
-    "sparse, predicted": lambda net: structured.SparsePrecisionNormal(net, FLAT, COLOUR, radius=2),
+    "low rank, shared": lambda net: structured.LowRankNormal(net, COLOUR, 2, factor="shared", scale="shared"),
+    "sparse, predicted": lambda net: structured.SparsePrecisionNormal(net, FLAT, image_shape=COLOUR, radius=2),
     "sparse, shared": lambda net: structured.SparsePrecisionNormal(net, COLOUR, neighbours="shared", scale="feature"),
-    "sparse, fixed scale": lambda net: structured.SparsePrecisionNormal(net, FLAT, (6, 8), scale=0.3),
+    "sparse, fixed scale": lambda net: structured.SparsePrecisionNormal(net, FLAT, image_shape=(6, 8), scale=0.3),
     "matern, predicted": lambda net: structured.MaternNormal(net, COLOUR),
-    "matern, shared": lambda net: structured.MaternNormal(net, FLAT, COLOUR, scale="shared", order=2),
+    "matern, shared": lambda net: structured.MaternNormal(net, FLAT, image_shape=COLOUR, scale="shared", order=2),
     "matern, predicted white": lambda net: structured.MaternNormal(
-        net, FLAT, (6, 8), scale="shared", white="predicted"
+        net, FLAT, image_shape=(6, 8), scale="shared", white="predicted"
     ),
-    "matern, fixed scale": lambda net: structured.MaternNormal(net, FLAT, (6, 8), scale=0.3),
+    "matern, fixed scale": lambda net: structured.MaternNormal(net, FLAT, image_shape=(6, 8), scale=0.3),
 }
 
 
 def component(name: str, seed: int = 0) -> structured.Correlated:
     torch.manual_seed(seed)
-    made = COMPONENTS[name](er.networks.mlp([2, 8, COMPONENTS[name](None).numbers]))
+    made = COMPONENTS[name](er.networks.MLP([2, 8, COMPONENTS[name](None).numbers]))
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.3)
     return made
@@ -111,9 +111,9 @@ def test_components_refuse_grids_and_shapes_that_are_no_images(name):
         component(name).check(Support("grid", 17))
     for kind in (structured.MaternNormal, structured.SparsePrecisionNormal):
         with pytest.raises(InputError, match=r"is over images: .* got event \(7,\) and image_shape \(2, 4\)"):
-            kind(nn.Identity(), 7, (2, 4))
+            kind(nn.Identity(), 7, image_shape=(2, 4))
     with pytest.raises(InputError, match="float32 is no longer positive definite"):
-        structured.MaternNormal(nn.Identity(), 8, (2, 4), nugget_floor=0.0)
+        structured.MaternNormal(nn.Identity(), 8, image_shape=(2, 4), nugget_floor=0.0)
 
 
 def test_settling_starts_every_scale_at_what_pca_leaves(name):
@@ -136,7 +136,7 @@ def planted(n: int, length: float, nugget: float, seed: int) -> Tensor:
 def test_a_planted_field_is_found_again():
     """Length and white share of 2,000 fields, within four standard errors of the Fisher information."""
     y = planted(2000, 2.5, 0.2, seed=1)
-    likelihood = structured.MaternNormal(nn.Linear(1, 64), 64, (8, 8), scale="shared", start=1.0).double()
+    likelihood = structured.MaternNormal(nn.Linear(1, 64), 64, image_shape=(8, 8), scale="shared", start=1.0).double()
     likelihood.network.requires_grad_(False).weight.zero_()
     likelihood.network.bias.zero_()
     learned = [likelihood.raw, likelihood.raw_length, likelihood.raw_nugget]
@@ -197,18 +197,18 @@ def behind_factors(length: float, white: float, latents: int = 2, n: int = 400) 
 
 @pytest.mark.parametrize(("length", "white"), [(4.0, 0.3), (1.5, 0.6)])
 def test_a_planted_field_is_where_length_and_white_share_begin(length: float, white: float) -> None:
-    likelihood = structured.MaternNormal(nn.Linear(2, 256), 256, (16, 16), scale="shared")
+    likelihood = structured.MaternNormal(nn.Linear(2, 256), 256, image_shape=(16, 16), scale="shared")
     notes = likelihood.settle(behind_factors(length, white), None, 2)
     assert likelihood.length_now().item() == pytest.approx(length, rel=0.2)
     assert likelihood.nugget_now().item() == pytest.approx(white, abs=0.06)
     assert "likeliest" in notes[-1]
-    fixed = structured.MaternNormal(nn.Linear(2, 256), 256, (16, 16), scale="shared", length=3.0)
+    fixed = structured.MaternNormal(nn.Linear(2, 256), 256, image_shape=(16, 16), scale="shared", length=3.0)
     fixed.settle(behind_factors(length, white), None, 2)
     assert fixed.length_now().item() == pytest.approx(3.0, rel=1e-5)
 
 
 def test_a_predicted_white_share_is_each_images_own() -> None:
-    likelihood = structured.MaternNormal(None, 64, (8, 8), scale=0.5, white="predicted", length=2.0)
+    likelihood = structured.MaternNormal(None, 64, image_shape=(8, 8), scale=0.5, white="predicted", length=2.0)
     numbers = torch.randn(1, 3, 2, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64).unbind(2)
     x = torch.randn(1, 3, 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     found = likelihood.double().distribution(numbers, {}).log_prob(x)

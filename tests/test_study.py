@@ -1,7 +1,6 @@
 """The whole road on a small budget: what a study writes, says, refuses and resumes; and what its parts measure."""
 
 import importlib
-import json
 import math
 
 import numpy as np
@@ -10,13 +9,16 @@ import torch
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
+from staged import few_mixtures
 
 import elbowroom as er
-from elbowroom.evidence.records import read_estimates
-from elbowroom.evidence.resuming import joined
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
-from elbowroom.studies import measure_run, sample_run
-from elbowroom.studies.classics import classics
+from elbowroom.records import read_study
+from elbowroom.runs import measure_run, sample_run
+from elbowroom.runs.partial_estimates import joined
+from elbowroom.runs.saved_estimates import read_estimates
+from elbowroom.studies.contest import classics
+from elbowroom.studies.pictures import _has_grid
 from elbowroom.studies.variance import variance_with_error
 
 SMALL = {
@@ -41,18 +43,18 @@ def done(digits, tmp_path_factory):
 
 
 def test_the_record_holds_what_the_evidence_says(done, digits) -> None:
-    record = json.loads((done.page.parent / "study.json").read_text())
-    rows = {row["estimate"]["estimator"]: er.Estimate.from_dict(row["estimate"]) for row in record["evidence"]}
+    record = read_study(done.page.parent)
+    rows = {row.estimate.estimator: row.estimate for row in record.rows}
     iwae, mixture = rows["IWAE-64"], rows["Gaussian mixture"]
     again = er.evidence.iwae(done.vae, digits.test, draws=64)
     assert iwae.mean == pytest.approx(again.mean, abs=1e-6)
     best = max((row for row in rows.values() if row.direction == "exact"), key=lambda row: row.mean)
     difference = max(iwae, rows["ELBO with 64 draws"], key=lambda e: e.mean) - best
-    assert record["difference"]["value"] == pytest.approx(difference.mean)
-    assert record["difference"]["se"] == pytest.approx(difference.se_total)
-    bits = next(row["bits_per_dimension"] for row in record["evidence"] if row["name"] == "Gaussian mixture")
-    assert bits[0] == pytest.approx(-mixture.mean / 64 / math.log(2))
-    assert record["data"]["sizes"] == {"train": 1200, "validation": 200, "test": 397}
+    assert record.difference.value == pytest.approx(difference.mean)
+    assert record.difference.se == pytest.approx(difference.se_total)
+    assert record.data.in_bits
+    assert f"{-mixture.mean / 64 / math.log(2):.3f}".replace("-", "−") in done.page.read_text(encoding="utf-8")
+    assert record.data.sizes == {"train": 1200, "validation": 200, "test": 397}
 
 
 def test_after_three_epochs_the_verdict_owns_up(done) -> None:
@@ -62,10 +64,13 @@ def test_after_three_epochs_the_verdict_owns_up(done) -> None:
     assert done.sentence.split(",")[0] in page
 
 
-def test_the_chosen_model_is_the_best_on_validation(done) -> None:
-    record = json.loads((done.page.parent / "study.json").read_text())
-    best = max(record["models"], key=lambda m: m["validation"]["iwae"][0])
-    assert record["chosen"] == best["name"] == done.chosen.name
+def test_the_chosen_model_is_the_best_on_validation(done, digits) -> None:
+    best = max(done.record.sweep.models, key=lambda one: one.iwae.mean)
+    assert done.record.choice.name == best.name == done.chosen.name
+    again = er.evidence.iwae(done.vae, digits.validation, draws=100)
+    assert (best.iwae.mean, best.iwae.se_total) == pytest.approx((again.mean, again.se_total), rel=1e-6)
+    assert (len(best.iwae), best.iwae.budget.draws, best.iwae.estimator) == (200, 100, "IWAE-100")
+    assert best.rate.mean + best.distortion.mean == pytest.approx(-best.elbo.mean)
 
 
 def test_the_page_is_rebuilt_from_the_records_alone(done) -> None:
@@ -88,35 +93,7 @@ def test_a_study_is_not_written_over_unasked(done, digits, tmp_path) -> None:
     assert (tmp_path / "mine.txt").exists()
 
 
-def few_mixtures(monkeypatch) -> None:
-    """A short grid for the mixture, which takes most of a small study's time."""
-    monkeypatch.setattr("elbowroom.studies.classics._mixtures", lambda rows, dimensions, seed: [_one_mixture(seed)])
-
-
-def _one_mixture(seed: int):
-    model = GaussianMixture(5, covariance_type="diag", reg_covar=1e-3, random_state=seed)
-    module = importlib.import_module("elbowroom.studies.classics")
-    return module._candidate("5 components", model, module._mixture_split)
-
-
-def test_a_resumed_study_is_the_study(done, digits, monkeypatch) -> None:
-    few_mixtures(monkeypatch)
-    before = json.loads((done.page.parent / "study.json").read_text())
-    er.study(digits, done.page.parent, resume=True, **SMALL)
-    after = json.loads((done.page.parent / "study.json").read_text())
-    for old, new in zip(before["models"], after["models"], strict=True):
-        assert old["validation"] == new["validation"]
-    assert before["evidence"][0]["estimate"]["values"] == after["evidence"][0]["estimate"]["values"]
-
-
-def test_a_study_of_another_recipe_is_not_resumed(done, digits) -> None:
-    with pytest.raises(er.InputError, match="holds runs of another recipe, other axes or other data"):
-        er.study(digits, done.page.parent, resume=True, **SMALL | {"recipe": {"latents": 3}})
-
-
 def test_only_a_plane_of_standard_normals_gets_a_grid_of_quantiles(digits) -> None:
-    from elbowroom.studies.pictures import _has_grid
-
     classes = {"prior": "categorical-prior", "posterior": "categorical-posterior", "latents": 2}
     assert [_has_grid(er.models.build(words, digits)) for words in ({"latents": 2}, {"latents": 3}, classes)] == [
         True,
@@ -210,27 +187,26 @@ def test_the_classics_split_of_variance_is_that_of_their_samples(kind, split, mo
 
 
 def test_the_record_says_where_the_variance_goes(done, digits) -> None:
-    record = json.loads((done.page.parent / "study.json").read_text())
-    rows = {row["name"]: row for row in record["variance"]}
+    rows = {row.name: row for row in done.record.variances}
     assert list(rows)[:2] == ["beta-0.5", "beta-1"]
     budget = er.metrics.variance_budget(done.vae, digits.validation, draws=2_000)
     own = rows[done.chosen.name]
-    assert [own[key] for key in ("latent", "noise", "latent_share", "latent_share_se", "data")] == pytest.approx(
-        [budget.latent, budget.noise, budget.latent_share, budget.latent_share_se, budget.data]
-    )
+    assert (own.latent, own.noise, own.data) == pytest.approx((budget.latent, budget.noise, budget.data))
+    assert (own.latent_share.value, own.latent_share.se) == pytest.approx((budget.latent_share, budget.latent_share_se))
     u = er.numerics.keyed_uniform((64,), digits.validation.index, 0)
     y = ((digits.validation.x + u) / 17).double().numpy()
-    assert [row["data"] for row in rows.values()] == pytest.approx([y.var(0, ddof=1).sum()] * len(rows), rel=1e-5)
+    assert [row.data for row in rows.values()] == pytest.approx([y.var(0, ddof=1).sum()] * len(rows), rel=1e-5)
     # With p components pPCA keeps the trace of the training covariance, whatever p.
     u = er.numerics.keyed_uniform((64,), digits.train.index, 0)
     trace = ((digits.train.x + u) / 17).double().numpy().var(0, ddof=1).sum()
     ppca = rows["probabilistic PCA"]
-    assert ppca["latent"] + ppca["noise"] == pytest.approx(trace, rel=1e-5)
-    ink = record["ink"]
-    assert ink["data"] == pytest.approx(y.sum(1).var(ddof=1), rel=1e-4)
-    assert abs(ink["latent"] - budget.ink_latent) < 4 * math.sqrt(11) * ink["se"]["latent"]
-    assert ink["noise_diagonal"] == pytest.approx(budget.noise, rel=0.05)
-    assert abs(ink["noise_covariance"]) < 5 * ink["se"]["noise_covariance"]  # a diagonal decoder has none
+    assert ppca.latent + ppca.noise == pytest.approx(trace, rel=1e-5)
+    assert ppca.latent_share.value == pytest.approx(ppca.latent / trace, rel=1e-5)
+    ink = done.record.evidence.ink
+    assert ink.data.value == pytest.approx(y.sum(1).var(ddof=1), rel=1e-4)
+    assert abs(ink.latent.value - budget.ink_latent) < 4 * math.sqrt(11) * ink.latent.se
+    assert ink.noise_diagonal.value == pytest.approx(budget.noise, rel=0.05)
+    assert abs(ink.noise_covariance.value) < 5 * ink.noise_covariance.se  # a diagonal decoder has none
     page = done.page.read_text(encoding="utf-8")
     assert "Where the variance goes" in page
 
@@ -250,7 +226,7 @@ def test_binary_data_get_a_bernoulli_and_classics_of_bits() -> None:
     on = (data.train.x.double().mean(0).numpy() * len(data.train) + 1) / (len(data.train) + 2)
     x = data.test.x.double().numpy()
     assert alone.estimate.mean == pytest.approx(float((x @ np.log(on) + (1 - x) @ np.log(1 - on)).mean()))
-    assert alone.split == (0.0, pytest.approx(float((on * (1 - on)).sum())))
+    assert (alone.latent, alone.noise) == (0.0, pytest.approx(float((on * (1 - on)).sum())))
     gain = grouped.estimate - alone.estimate
     assert gain.mean > 5 * gain.se_total
 
@@ -303,7 +279,6 @@ def test_a_table_is_studied_too(tmp_path, monkeypatch) -> None:
     rng = np.random.default_rng(0)
     table = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 4))
     done = er.study(er.load_data(table, name="made"), tmp_path / "t", **SMALL)
-    record = json.loads((tmp_path / "t" / "study.json").read_text())
-    assert record["data"]["image_shape"] is None
-    assert record["evidence"][0]["bits_per_dimension"] is None
+    assert done.record.data.image_shape is None
+    assert not done.record.data.in_bits
     assert done.page.exists()

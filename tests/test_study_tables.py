@@ -1,6 +1,5 @@
 """Tables of classes and of mixed columns, from a file to the report; what is left out, and that it is said."""
 
-import json
 import math
 
 import numpy as np
@@ -10,9 +9,9 @@ import torch
 from scipy import stats
 
 import elbowroom as er
-from elbowroom.studies.beforehand import no_squares
-from elbowroom.studies.classics import classics, classics_left_out
-from elbowroom.studies.study import _comparable
+from elbowroom.studies.contest import classics, classics_left_out
+from elbowroom.studies.latents import comparable
+from elbowroom.studies.train import why_no_squares
 
 SMALL = {
     "recipe": {"latents": 2},
@@ -51,7 +50,7 @@ def mixed(tmp_path_factory):
     people().to_csv(folder / "people.csv", index=False)
     data = er.load_data(folder / "people.csv")
     done = er.study(data, folder / "study", **SMALL)
-    return data, done, json.loads((folder / "study" / "study.json").read_text())
+    return data, done, done.record
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,7 @@ def classes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classes")
     data = er.load_data(codes(), support="categorical", labels=codes()[:, 0], name="votes")
     done = er.study(data, folder / "study", **SMALL)
-    return data, done, json.loads((folder / "study" / "study.json").read_text())
+    return data, done, done.record
 
 
 def page_of(done) -> str:
@@ -73,7 +72,7 @@ def test_columns_of_words_are_classes(mixed) -> None:
     assert data.classes == {"colour": ["blue", "green", "red"]}
     assert "classes     colour: blue, green, red" in str(data)
     assert "by columns (1 identity, 1 standardise, 1 identity, 1 identity)" in str(data)
-    assert record["data"]["classes"] == {"0": ["blue", "green", "red"]}
+    assert record.data.classes == {0: ("blue", "green", "red")}
     table = people()
     whole = torch.cat([part.x for part in data.parts.values()])
     index = torch.cat([part.index for part in data.parts.values()])
@@ -130,7 +129,7 @@ def test_the_saved_model_reads_the_same(mixed, tmp_path) -> None:
     data, done, _ = mixed
     again = er.load_model(er.save_model(done.vae, tmp_path / "m.vae"))
     assert torch.equal(again.encode(data.test)["z"], done.vae.encode(data.test)["z"])
-    kept, _ = er.training.read_run(done.page.parent / "runs" / done.chosen.name)
+    kept, _ = er.runs.read_run(done.page.parent / "runs" / done.chosen.name)
     assert torch.equal(kept.encode(data.test)["z"], done.vae.encode(data.test)["z"])
 
 
@@ -144,7 +143,7 @@ def test_the_independence_model_of_a_mixed_table_is_the_product_of_its_columns(m
     mean, variance = x[:, 3].mean(), x[:, 3].var()
     r = mean**2 / (variance - mean)
     expected += stats.nbinom(r, r / (r + mean)).logpmf(test[:, 3])
-    rows = {row["name"]: er.Estimate.from_dict(row["estimate"]) for row in record["evidence"]}
+    rows = {row.name: row.estimate for row in record.rows}
     assert set(rows) == {"VAE", "independence model", "latent class model"}
     np.testing.assert_allclose(rows["independence model"].values, expected, rtol=1e-4)
     assert rows["latent class model"].mean > expected.mean() + 0.5
@@ -158,8 +157,8 @@ def test_classes_are_left_to_models_of_probabilities(classes) -> None:
     expected = sum(np.log(table[column]) for table, column in zip(tables, test.T, strict=True))
     np.testing.assert_allclose(found["independence model"].estimate.values, expected, rtol=1e-9)
     assert all(one.estimate.values.max() < 0 for one in found.values())  # probabilities
-    assert record["left_out"] == classics_left_out(data)
-    assert "classes without an order" in record["left_out"]
+    assert record.contest.left_out == classics_left_out(data)
+    assert "classes without an order" in record.contest.left_out
 
 
 @pytest.mark.parametrize(
@@ -187,10 +186,10 @@ def test_small_tables_of_real_numbers_have_all_the_classics(rows) -> None:
 def test_the_mixed_page_says_what_is_left_out(mixed) -> None:
     _, done, record = mixed
     page = page_of(done)
-    assert record["left_out"] in page
-    assert record["reconstruction"]["why_none"] in page
-    assert record["reconstruction"]["squared_error"] is None
-    assert "variance" not in record
+    assert record.contest.left_out in page
+    assert record.reconstruction.why_none in page
+    assert record.reconstruction.squared_error is None
+    assert (record.variances, record.evidence.ink) == ((), None)
     assert "3 columns of numbers: held-out data beside ancestral samples and decoder means" in page
     assert "1 column of classes: their shares of held-out data and of ancestral samples" in page
     assert ">squared error<" not in page
@@ -204,17 +203,17 @@ def test_the_page_shows_the_shares_of_the_classes(classes) -> None:
     share = 100 * float((first == first.mode().values).double().mean())
     assert f"{share:.1f} % / " in page
     assert "columns of numbers" not in page
-    assert record["reconstruction"]["why_none"] in page
+    assert record.reconstruction.why_none in page
     assert er.report(done.page.parent).read_text(encoding="utf-8") == done.page.read_text(encoding="utf-8")
 
 
 def test_neighbours_in_x_are_counted_on_one_hot_classes(classes) -> None:
     """Rows that differ in m columns are √(2m) apart, whatever their codes."""
     data, _, record = classes
-    rows = _comparable(data, data.test)
+    rows = comparable(data, data.test)
     apart = (data.test.x[:, None] != data.test.x[None]).sum(-1).numpy()
     np.testing.assert_allclose(np.linalg.norm(rows[:, None] - rows[None], axis=-1) ** 2, 2 * apart, atol=1e-4)
-    assert 0 <= record["latents"]["knn"]["x"] <= 1
+    assert 0 <= record.evidence.latents.neighbours.x <= 1
 
 
 def test_pictures_have_means_where_columns_have_them(mixed) -> None:
@@ -235,13 +234,14 @@ def test_pictures_have_means_where_columns_have_them(mixed) -> None:
 
 def test_what_has_no_mean_is_known_before_training() -> None:
     data = er.load_data(np.random.default_rng(0).integers(0, 5, (60, 3)), preprocess="none")
-    assert no_squares(er.models.build({"latents": 2}, data), data) is None
+    some, support = data.validation[:2], data.support
+    assert why_no_squares(er.models.build({"latents": 2}, data), support, some) is None
     vae = er.VAE(
         er.priors.StandardNormal(2),
         er.posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),
         er.likelihoods.Categorical(torch.nn.Linear(2, 15), 3, levels=5, ordered=False),
     )
-    assert "has no mean" in (no_squares(vae, data) or "")
+    assert "has no mean" in (why_no_squares(vae, support, some) or "")
 
 
 def test_a_part_too_small_is_refused_before_anything_is_written(tmp_path) -> None:
@@ -254,7 +254,7 @@ def test_a_part_too_small_is_refused_before_anything_is_written(tmp_path) -> Non
 def test_a_run_of_a_table_with_words_is_found_again(mixed) -> None:
     data, done, _ = mixed
     source = done.page.parent.parent / "people.csv"
-    (estimate,) = er.studies.measure_run(done.page.parent, "iwae", draws=16, source=source, progress=False)
+    (estimate,) = er.runs.measure_run(done.page.parent, "iwae", draws=16, source=source, progress=False)
     again = er.evidence.iwae(done.vae, data.test, draws=16)
     assert estimate.mean == pytest.approx(again.mean, rel=1e-5)
 

@@ -9,8 +9,8 @@ import torch
 
 import elbowroom as er
 from elbowroom.models import Recipe, build, goal
+from elbowroom.runs import History
 from elbowroom.sweeps import Swept, _names, choose
-from elbowroom.training import History
 
 TABLE = np.random.default_rng(0).normal(size=(80, 3))
 WORDS = {"widths": [8], "latents": 2, "epochs": 2, "batch_size": 16}

@@ -13,7 +13,7 @@ from torch.distributions import Independent, Normal
 
 import elbowroom as er
 from elbowroom import evidence
-from elbowroom.evidence import bidirectional
+from elbowroom.evidence import simulated_examples
 from elbowroom.evidence import target as target_module
 from elbowroom.exact import log_evidence_by_quadrature
 from elbowroom.numerics import CapabilityError, InputError, keyed_normal
@@ -61,7 +61,7 @@ class ByHand:
         return z, self.log_posterior(z)
 
     def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Tensor:
-        return keyed_normal((LATENTS,), draws, self.index, seed, first_draw).double()
+        return keyed_normal((LATENTS,), draws, self.index, seed, first_draw=first_draw).double()
 
     def rows(self, rows: slice) -> "ByHand":
         return type(self)(self.x[rows], self.index[rows])
@@ -257,7 +257,7 @@ class Counted(WithOffers):
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_no_more_than_a_group_is_held(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the memory, the numbers are those of all at once; with little, few rows are read at a time."""
-    monkeypatch.setattr(bidirectional, "_AT_ONCE", 3)
+    monkeypatch.setattr(simulated_examples, "_AT_ONCE", 3)
     few, vae = Read(6), linear_vae()
     for little in 2_000 * 2 ** np.arange(12):  # the least that holds an example
         with contextlib.suppress(InputError):

@@ -18,7 +18,8 @@ from torch import nn
 
 import elbowroom as er
 from elbowroom.objectives import Elbo
-from elbowroom.training import History, fit_stacked, read_run
+from elbowroom.runs import History, read_run
+from elbowroom.training import fit_stacked
 from elbowroom.training.engines import Adam
 from elbowroom.training.loop import Loop
 
@@ -37,8 +38,8 @@ def small(
     torch.manual_seed(seed)
     return er.VAE(
         er.priors.StandardNormal(latents),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 16, 2 * latents], norm=norm), latents),
-        er.likelihoods.Normal(er.networks.mlp([latents, 16, 64]), 64, scale=scale),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64, 16, 2 * latents], norm=norm), latents),
+        er.likelihoods.Normal(er.networks.MLP([latents, 16, 64]), 64, scale=scale),
         preprocess=data.preprocess,
     )
 
@@ -66,8 +67,8 @@ def test_a_linear_vae_reaches_probabilistic_pca() -> None:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 4]), 2),
-        er.likelihoods.Normal(er.networks.mlp([2, 64]), 64, scale="shared"),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64, 4]), 2),
+        er.likelihoods.Normal(er.networks.MLP([2, 64]), 64, scale="shared"),
         preprocess=data.preprocess,
     )
     er.fit(vae, data, epochs=60, lr=5e-2, lr_final=1e-4, progress=False)
@@ -325,8 +326,8 @@ def test_stopping_at_a_small_beta_and_a_wide_sigma_keeps_the_latent_alive(digits
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(16),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 128, 32]), 16),
-        er.likelihoods.Normal(er.networks.mlp([16, 128, 64]), 64, scale=1.0),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64, 128, 32]), 16),
+        er.likelihoods.Normal(er.networks.MLP([16, 128, 64]), 64, scale=1.0),
         preprocess=digits.preprocess,
     )
     history = er.fit(vae, digits, Elbo(beta=0.01), epochs=25, patience=5, select=select, progress=False)
@@ -519,8 +520,8 @@ def conditional(data: er.data.Dataset, names: tuple[str, ...]) -> er.VAE:
     labels = 10 * len(names)
     return er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64 + labels, 32, 4]), 2, given=("x", *names)),
-        er.likelihoods.Normal(er.networks.mlp([2 + labels, 32, 64]), 64, given=("z", *names)),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64 + labels, 32, 4]), 2, given=("x", *names)),
+        er.likelihoods.Normal(er.networks.MLP([2 + labels, 32, 64]), 64, given=("z", *names)),
         preprocess=data.preprocess,
     )
 
@@ -572,7 +573,7 @@ def test_a_plain_fit_does_not_load_fabric() -> None:
     code = """
 import sys, elbowroom as er
 d = er.load_data("digits")
-n = er.networks.mlp
+n = er.networks.MLP
 vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(n([64, 2]), 1),
              er.likelihoods.Normal(n([1, 64]), 64), preprocess=d.preprocess)
 er.fit(vae, d, epochs=1)

@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal, Normal
 import elbowroom as er
 from elbowroom.evidence import iwae
 from elbowroom.exact import LinearVAE
-from elbowroom.networks import mlp
+from elbowroom.networks import MLP
 
 F64 = torch.float64
 
@@ -196,7 +196,7 @@ def test_samples_of_grid_data_lie_on_the_grid() -> None:
         er.priors.StandardNormal(2),
         er.posteriors.DiagonalNormal(nn.Linear(3, 4), 2),
         er.likelihoods.Normal(nn.Linear(2, 3), 3, scale=0.4),
-        er.preprocess.Chain([er.preprocess.Dequantise(17, (3,)), er.preprocess.Affine(2.0, -1.0)]),
+        er.preprocess.Chain([er.preprocess.Dequantise(17, (3,)), er.preprocess.Affine(2.0, shift=-1.0)]),
     )
     x = vae.sample(500)
     assert torch.equal(x, x.round())
@@ -239,7 +239,7 @@ def test_log_p_is_the_same_on_either_scale() -> None:
         encoder = wide.posterior["z"].network
         encoder.weight.copy_(narrow.posterior["z"].network.weight / 2)
         encoder.bias.copy_(narrow.posterior["z"].network.bias + encoder.weight.sum(1))
-    wide.preprocess = er.preprocess.Affine(2.0, -1.0)
+    wide.preprocess = er.preprocess.Affine(2.0, shift=-1.0)
     x = er.Batch(torch.rand(5, 4, generator=torch.Generator().manual_seed(0), dtype=F64), torch.arange(5))
     np.testing.assert_allclose(iwae(narrow, x, draws=20).values, iwae(wide, x, draws=20).values, rtol=1e-10)
 
@@ -347,7 +347,7 @@ def test_blocks_that_do_not_fit_are_refused() -> None:
 
 
 def test_an_unnormalised_score_is_not_called_log_p() -> None:
-    likelihood = er.likelihoods.Bernoulli(mlp([2, 4]), 4, unnormalised=True)
+    likelihood = er.likelihoods.Bernoulli(MLP([2, 4]), 4, unnormalised=True)
     vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(nn.Linear(4, 4), 2), likelihood)
     grey = er.Batch(torch.full((2, 4), 0.3), torch.arange(2))
     found = iwae(vae, grey, draws=3)

@@ -7,7 +7,8 @@ from torch import nn
 
 import elbowroom as er
 from elbowroom.distributions import LowRankNormal
-from elbowroom.metrics import variance, variance_budget
+from elbowroom.metrics import _variance_budget as variance
+from elbowroom.metrics import variance_budget
 from elbowroom.numerics import Batch
 
 

@@ -16,7 +16,7 @@ from elbowroom.remedies import calibrate
 
 def made(data, latents: int, scale: float | str = 1.0, hidden: tuple[int, ...] = (), seed: int = 0) -> er.VAE:
     def network(inputs: int, outputs: int) -> nn.Module:
-        return er.networks.mlp([inputs, *hidden, outputs]) if hidden else nn.Linear(inputs, outputs)
+        return er.networks.MLP([inputs, *hidden, outputs]) if hidden else nn.Linear(inputs, outputs)
 
     torch.manual_seed(seed)
     pixels = math.prod(data.event)
@@ -49,7 +49,7 @@ def test_a_latent_is_flagged_as_unused_in_every_model_whose_noise_exceeds_the_fi
     vaes = [made(digits, 1, seed=seed) for seed in range(20)]
     stacked(vaes, digits, noises, epochs=30, batch_size=150, lr=5e-2, lr_final=5e-3)
     uses = [latent_use(model, digits.test) for model in vaes]
-    assert [active_at(eigenvalues, noise, 1) for noise in noises] == [0] * 10 + [1] * 10
+    assert [active_at(eigenvalues, noise, latents=1) for noise in noises] == [0] * 10 + [1] * 10
     assert [int(use.active.sum()) for use in uses] == [0] * 10 + [1] * 10
     assert max(use.kl.max() for use in uses[:10]) < 0.01
 

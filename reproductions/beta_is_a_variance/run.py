@@ -38,8 +38,8 @@ def model(data: Any, scale: float | str, seed: int) -> er.VAE:
     size = math.prod(data.event)
     return er.VAE(
         er.priors.StandardNormal(LATENTS),
-        er.posteriors.DiagonalNormal(er.networks.mlp([size, 256, 256, 2 * LATENTS]), LATENTS),
-        er.likelihoods.Normal(er.networks.mlp([LATENTS, 256, 256, size]), size, scale=scale),
+        er.posteriors.DiagonalNormal(er.networks.MLP([size, 256, 256, 2 * LATENTS]), LATENTS),
+        er.likelihoods.Normal(er.networks.MLP([LATENTS, 256, 256, size]), size, scale=scale),
         preprocess=data.preprocess,
     )
 
@@ -108,7 +108,7 @@ def measure(vae: er.VAE, data: Any) -> dict[str, Any]:
     error = reconstruction_error(vae, test)
     row = {
         "squared_error": error,
-        "psnr": psnr(error, size, span),
+        "psnr": psnr(error, size, span=span),
         "rate": [raw.rate.mean, raw.rate.se_total],
         "distortion": [raw.distortion.mean + jacobian, raw.distortion.se_total],
         "elbo": [raw.elbo.mean - jacobian, raw.elbo.se_total],

@@ -68,8 +68,8 @@ def nonlinear() -> Case:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.DiagonalNormal(er.networks.mlp([64, 16, 4], activation="tanh"), 2),
-        er.likelihoods.Bernoulli(er.networks.mlp([2, 16, 64], activation="tanh"), 64),
+        er.posteriors.DiagonalNormal(er.networks.MLP([64, 16, 4], activation="tanh"), 2),
+        er.likelihoods.Bernoulli(er.networks.MLP([2, 16, 64], activation="tanh"), 64),
         preprocess=data.preprocess,
     )
     er.fit(vae, data, er.objectives.Elbo(), epochs=30, batch_size=100, lr=3e-3, seed=0)

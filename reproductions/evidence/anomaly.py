@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import elbowroom as er
+from elbowroom.atomic import write_atomic
 from elbowroom.evidence import conditional_log_likelihood, iwae
 from elbowroom.metrics import auroc
 
@@ -52,7 +53,7 @@ def main(scale: str) -> None:
             "seconds": time.perf_counter() - start,
             "scores": {name: summary(mine[name], theirs[name]) for name in mine},
         }
-    er.runs.write_atomic(HERE / f"anomaly_{scale}.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(HERE / f"anomaly_{scale}.json", json.dumps(record, indent=1) + "\n")
     show(record)
 
 

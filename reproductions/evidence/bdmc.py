@@ -28,8 +28,8 @@ def train(run: Path) -> None:
     torch.manual_seed(0)
     vae = er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation="tanh"), 50),
-        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784], activation="tanh"), 784),
+        er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation="tanh"), 50),
+        er.likelihoods.Bernoulli(er.networks.MLP([50, 200, 200, 784], activation="tanh"), 784),
         preprocess=data.preprocess,
     )
     print(er.fit(vae, data, er.objectives.Elbo(), epochs=10, batch_size=200, lr=1e-3, seed=0, run=run))
@@ -37,7 +37,7 @@ def train(run: Path) -> None:
 
 def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> None:
     """The gap over simulated points."""
-    from elbowroom.training import read_run
+    from elbowroom.runs import read_run
 
     vae, history = read_run(run)
     began, cpu = time.perf_counter(), time.process_time()
@@ -68,7 +68,7 @@ def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> N
 
 def compare(run: Path, record: Path, points: int, settings: dict[str, int]) -> None:
     """The same annealing on test images and on as many simulated ones."""
-    from elbowroom.training import read_run
+    from elbowroom.runs import read_run
 
     vae, _ = read_run(run)
     test = load().test

@@ -22,8 +22,8 @@ from matplotlib.axes import Axes
 from torch import nn
 
 import elbowroom as er
+from elbowroom.atomic import write_atomic
 from elbowroom.plots import Series, lines
-from elbowroom.runs import write_atomic
 
 HERE = Path(__file__).parent
 CURVE = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -39,7 +39,7 @@ GRADIENT = 3  # evaluations: forwards, and a backward of about twice the work
 
 def measure(run: Path, record: Path, points: int) -> None:
     """Every piece that the record lacks, written as soon as it is there."""
-    from elbowroom.training import read_run
+    from elbowroom.runs import read_run
 
     vae, _ = read_run(run)
     test = load().test

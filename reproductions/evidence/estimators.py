@@ -15,9 +15,11 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 import elbowroom as er
+from elbowroom.atomic import write_atomic
 from elbowroom.evidence import ais, elbo, iwae_curve, prior_sampling, reciprocal_sampling
 from elbowroom.exact import LinearVAE, ProbabilisticPCA, optimal_encoder
 from elbowroom.plots import Series, lines
+from elbowroom.progress import Progress
 
 HERE = Path(__file__).parent
 DIMENSIONS = (1, 2, 3, 5, 10, 20, 50)
@@ -111,12 +113,12 @@ def main() -> None:
     rows = digits.preprocess(digits.train.x, noise)[0].double().numpy()
     examples = digits.test[:POINTS]
     record: dict[str, Any] = {"points": POINTS, "shift": SHIFT, "spread": SPREAD, "at": {}}
-    with er.runs.Progress("estimators", len(DIMENSIONS)) as bar:
+    with Progress("estimators", len(DIMENSIONS)) as bar:
         for d in DIMENSIONS:
             vae = model(digits, rows, d)
             record["at"][d] = against_exact(vae, examples)
             bar.advance()
-    er.runs.write_atomic(HERE / "estimators.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(HERE / "estimators.json", json.dumps(record, indent=1) + "\n")
     save(record)
     show(record)
 

@@ -21,8 +21,8 @@ def model(data: "er.data.Dataset", activation: str) -> er.VAE:
     torch.manual_seed(0)
     return er.VAE(
         er.priors.StandardNormal(50),
-        er.posteriors.DiagonalNormal(er.networks.mlp([784, 200, 200, 100], activation=activation), 50),
-        er.likelihoods.Bernoulli(er.networks.mlp([50, 200, 200, 784], activation=activation), 784),
+        er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation=activation), 50),
+        er.likelihoods.Bernoulli(er.networks.MLP([50, 200, 200, 784], activation=activation), 784),
         preprocess=data.preprocess,
     )
 
@@ -38,7 +38,7 @@ def train(run: Path, epochs: int, batch_size: int, activation: str, lr: float) -
 
 def evaluate(run: Path, record: Path, draws: int, points: int) -> None:
     """IWAE with both errors on the test set, or on the first `points` of a seeded order of it."""
-    from elbowroom.training import read_run
+    from elbowroom.runs import read_run
 
     data = er.load_data("mnist", preprocess="binarise", validation=2_000)
     vae, history = read_run(run)

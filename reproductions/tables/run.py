@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import elbowroom as er
+from elbowroom.atomic import write_atomic
 from elbowroom.exact import ProbabilisticPCA, Table, active_at, linear_elbo, optimal_encoder, train_tables
 
 HERE = Path(__file__).parent
@@ -70,7 +71,11 @@ def linear_vae(d: int = 10) -> dict[str, Any]:
     for name, variance in {"1": 1.0, "0.3": 0.3, "0.1": 0.1, "0.03": 0.03, "learned": learned}.items():
         weights = vectors[:, :d] * (values[:d] - variance).clamp_min(0).sqrt()
         elbo = linear_elbo(covariance, weights, *optimal_encoder(weights, variance), variance)
-        found[name] = {"noise_variance": variance, "active": active_at(values, variance, d), "log_p": float(elbo)}
+        found[name] = {
+            "noise_variance": variance,
+            "active": active_at(values, variance, latents=d),
+            "log_p": float(elbo),
+        }
     exact = float(ProbabilisticPCA.fit(rows, d).log_prob(rows).mean())
     return {"latents": d, "greatest_eigenvalue": float(values[0]), "at": found, "pca_log_p": exact}
 
@@ -84,7 +89,7 @@ def main() -> None:
         "shared": shared_tables(start),
         "linear": linear_vae(),
     }
-    er.runs.write_atomic(HERE / "record.json", json.dumps(record, indent=1) + "\n")
+    write_atomic(HERE / "record.json", json.dumps(record, indent=1) + "\n")
     show(record)
 
 

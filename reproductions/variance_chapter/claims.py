@@ -96,7 +96,7 @@ def section(title: str, claim: str, body: str, measured: str, held: bool | str) 
     word = held if isinstance(held, str) else "It held." if held else "It did not hold."
     return (
         f"<figure><h3>{html.escape(title)}</h3><p class=how>The chapter: {html.escape(claim)}</p>{body}"
-        f"<p class=note>Measured: {html.escape(measured)} <strong>{html.escape(word)}</strong></p></figure>"
+        f"<p class=note>Score: {html.escape(measured)} <strong>{html.escape(word)}</strong></p></figure>"
     )
 
 

@@ -163,7 +163,7 @@ def _tied(
     make: Callable[..., Likelihood], image: tuple[int, ...], radius: int, network: nn.Module | None, size: int,
     **settings: Any,
 ) -> Likelihood:  # fmt: skip
-    return er.likelihoods.Autoregressive(network, make(None, size, **settings), image, radius)
+    return er.likelihoods.Autoregressive(network, make(None, size, **settings), image_shape=image, radius=radius)
 
 
 class Levels(nn.Module):
@@ -179,7 +179,7 @@ def data_of(cell: Cell) -> Dataset:
     name, _, digit = cell.data.partition("mnist-") if cell.data.startswith("mnist-") else (cell.data, "", "")
     data = er.load_data(name or "mnist", preprocess="none" if cell.family in GRID else "dequantise", flat=True)
     if cell.logits:
-        data.preprocess = er.preprocess.Chain([data.preprocess, er.preprocess.Logit(1e-3)])
+        data.preprocess = er.preprocess.Chain([data.preprocess, er.preprocess.Logit(alpha=1e-3)])
     if digit:
         for part in ("train", "validation", "test"):
             examples = getattr(data, part)
@@ -201,8 +201,8 @@ def model_of(cell: Cell, data: Dataset) -> er.VAE:
     make = _MAKERS[cell.family]
     if cell.neighbours:
         make = partial(_tied, make, image, settings.pop("radius"))
-    decoder = er.networks.mlp([d, 256, cell.width, make(None, size, **settings).numbers])
-    encoder = er.networks.mlp([size, 256, 256, 2 * d])
+    decoder = er.networks.MLP([d, 256, cell.width, make(None, size, **settings).numbers])
+    encoder = er.networks.MLP([size, 256, 256, 2 * d])
     if cell.family in GRID:
         encoder = nn.Sequential(Levels(), encoder)
     return er.VAE(

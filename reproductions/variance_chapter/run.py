@@ -40,8 +40,8 @@ def trained(cell: Cell, runs: Path) -> tuple[er.VAE, er.data.Dataset]:
     data = data_of(cell)
     vae, folder = model_of(cell, data), runs / folder_of(cell)
     er.fit(
-        vae, data, er.objectives.Elbo(cell.beta, cell.warmup), epochs=cell.epochs, batch_size=100, seed=cell.seed,
-        run=folder, resume=folder.exists(),
+        vae, data, er.objectives.Elbo(cell.beta, warmup=cell.warmup), epochs=cell.epochs, batch_size=100,
+        seed=cell.seed, run=folder, resume=folder.exists(),
     )  # fmt: skip
     return vae, data
 

@@ -15,7 +15,7 @@ import elbowroom as er
 from elbowroom.pages.embedding import both_widths
 from elbowroom.plots import mosaic, to_bytes
 from elbowroom.plots.style import Sheet
-from elbowroom.training import read_run
+from elbowroom.runs import read_run
 
 HERE = Path(__file__).parent
 ROW = 12

@@ -23,13 +23,13 @@ def likelihood(
     """A Gaussian decoder by name; `network` makes a network of the widths [latents, …, outputs]."""
     side = round(pixels**0.5)
     if kind == "low-rank":
-        return er.likelihoods.LowRankNormal(network([latents, pixels]), pixels, RANK, "shared", **settings)
+        return er.likelihoods.LowRankNormal(network([latents, pixels]), pixels, RANK, factor="shared", **settings)
     if kind == "sparse":
         made = er.likelihoods.SparsePrecisionNormal
-        return made(network([latents, 2 * pixels]), pixels, (side, side), neighbours="shared", **settings)
+        return made(network([latents, 2 * pixels]), pixels, image_shape=(side, side), neighbours="shared", **settings)
     scale = 1.0 if kind == "fixed" else kind
     return er.likelihoods.Normal(
-        network([latents, (2 if kind == "predicted" else 1) * pixels]), pixels, scale, **settings
+        network([latents, (2 if kind == "predicted" else 1) * pixels]), pixels, scale=scale, **settings
     )
 
 
@@ -39,7 +39,7 @@ def vae(
     """A VAE with `hidden` layers on both sides, none of them for a linear one; settings: of the likelihood."""
 
     def network(ends: list[int]) -> nn.Module:
-        return er.networks.mlp([ends[0], *hidden, ends[1]]) if hidden else nn.Linear(*ends)
+        return er.networks.MLP([ends[0], *hidden, ends[1]]) if hidden else nn.Linear(*ends)
 
     torch.manual_seed(seed)
     return er.VAE(

@@ -97,7 +97,7 @@ def scan(hidden: tuple[int, ...], grid: list[float], data: Any, seeds: int, plan
         "sigma2": grid,
         "active": active.tolist(),
         "directions": rank.tolist(),
-        "eigenvalues_above": [active_at(eigenvalues, value, 20) for value in grid],
+        "eigenvalues_above": [active_at(eigenvalues, value, latents=20) for value in grid],
         "eigenvalues": eigenvalues[:21].tolist(),
     }
 

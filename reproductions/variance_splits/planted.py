@@ -11,7 +11,7 @@ from torch import Tensor
 
 import elbowroom as er
 from elbowroom.remedies import calibrate
-from elbowroom.vae.model import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 SIDE, PIXELS, TRUE_LATENTS = 8, 64, 2
 SEEDS, LATENTS, HIDDEN = 3, 4, (64, 64)

@@ -13,7 +13,10 @@ from . import posteriors as posteriors
 from . import preprocess as preprocess
 from . import priors as priors
 from . import procedures as procedures
+from . import recipes as recipes
 from . import remedies as remedies
+from . import runs as runs
+from . import sampling as sampling
 from . import studies as studies
 from . import training as training
 from .data import load_data as load_data

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from elbowroom import posteriors, priors
 from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import InputError
-from elbowroom.runs import described
-from elbowroom.vae.model import VAE, evaluating
+from elbowroom.recipes import described
+from elbowroom.vae import VAE
+from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["from_modules"]
 
@@ -64,15 +65,15 @@ def from_modules(
     if means is not None and not one_logit:
         raise InputError(f"means= is for likelihoods of one logit per element, not for {type(likelihood).__name__}.")
     with torch.no_grad(), evaluating(nn.ModuleList([encoder, decoder])):
-        both = paired(encoder)(next(encoder.parameters(), torch.zeros(())).new_zeros(2, *likelihood.event))
+        both = PairedEncoder(encoder)(next(encoder.parameters(), torch.zeros(())).new_zeros(2, *likelihood.event))
         far = 100 * torch.randn(1, 64, both.shape[1] // 2, generator=torch.Generator().manual_seed(0)).to(both)
         if one_logit and means is None:
-            means = _are_means(decoded(decoder)(far[0]))
+            means = _are_means(FlatDecoder(decoder)(far[0]))
         made = copy.deepcopy(likelihood)
-        made.network = decoded(decoder, bool(means))
+        made.network = FlatDecoder(decoder, bool(means))
         made({"z": far})  # refuses a decoder of another size
     # The floor of the variance is so low that losses agree, and so high that no logarithm is of 0.
-    q = posteriors.DiagonalNormal(paired(encoder), far.shape[2], spread="exp", floor=1e-8)
+    q = posteriors.DiagonalNormal(PairedEncoder(encoder), far.shape[2], spread="exp", floor=1e-8)
     return VAE(priors.StandardNormal(far.shape[2]), q, made, preprocess)
 
 
@@ -95,7 +96,7 @@ def _rows(out: Any, of: str, count: int) -> tuple[Tensor, ...]:
 
 
 @described("mean-and-log-variance")
-class paired(nn.Module):
+class PairedEncoder(nn.Module):
     """Any encoder as a network of `DiagonalNormal`: the mean and the log of the standard deviation side by side."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -112,7 +113,7 @@ class paired(nn.Module):
 
 
 @described("decoded")
-class decoded(nn.Module):
+class FlatDecoder(nn.Module):
     """Any decoder as a network of a likelihood: one row per example, means in [0, 1] as logits."""
 
     def __init__(self, network: nn.Module, means: bool = False) -> None:

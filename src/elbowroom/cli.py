@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from elbowroom.evidence.registry import ESTIMATORS, SETTINGS
+from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 
 __all__ = ["main"]
 
@@ -286,7 +286,7 @@ def evidence(
     settings: Any = None,
 ) -> None:
     """log p(x) of a trained run, or what else an estimator measures, with both errors; also in RUN/evidence.json."""
-    from elbowroom.studies import evidence_file, measure_run
+    from elbowroom.runs import evidence_file, measure_run
 
     where: dict[str, Any] = {"part": part, "points": points, "source": source, "memory": memory}
     found = measure_run(run, estimator, **where, seed=seed, resume=resume, **settings)
@@ -306,7 +306,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Of z and of x.")] = 0,
 ) -> None:
     """Draw from a trained run."""
-    from elbowroom.studies import sample_run
+    from elbowroom.runs import sample_run
 
     print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
 

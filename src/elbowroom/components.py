@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from elbowroom.networks import standardised
+from elbowroom.networks import Standardised
 from elbowroom.numerics import Given, InputError
 
 __all__ = ["Blocks", "Component", "as_event", "at_least_two"]
@@ -52,7 +52,7 @@ class Component(nn.Module):
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
         """Take from the training data [n, *event] what was left to them; returns notes for the user."""
-        if isinstance(self.network, standardised) and self.given[:1] == ("x",):
+        if isinstance(self.network, Standardised) and self.given[:1] == ("x",):
             self.network.settle(y)
         return []
 

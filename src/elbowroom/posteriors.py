@@ -9,8 +9,8 @@ from torch.nn.functional import softplus
 
 from elbowroom.components import Component, at_least_two
 from elbowroom.distributions.flows import zuko
-from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.numerics import Given, InputError, one_of
+from elbowroom.recipes import described
 
 __all__ = ["Categorical", "DiagonalNormal", "Flow"]
 
@@ -31,7 +31,7 @@ class Categorical(Component):
     torch.Size([1, 5])
     """
 
-    def __init__(self, network: nn.Module, classes: int, given: Sequence[str] = ("x",)) -> None:
+    def __init__(self, network: nn.Module, classes: int, *, given: Sequence[str] = ("x",)) -> None:
         super().__init__(at_least_two(classes), given, network)
         self.classes = classes
 
@@ -59,13 +59,13 @@ class DiagonalNormal(Component):
         self,
         network: nn.Module,
         event: int | Sequence[int],
+        *,
         given: Sequence[str] = ("x",),
         spread: Literal["softplus", "exp"] = "softplus",
         floor: float = 1e-5,
     ) -> None:
         super().__init__(event, given, network)
-        if spread not in ("softplus", "exp"):
-            raise InputError(f"spread must be 'softplus' or 'exp'; got {spread!r}.")
+        one_of("spread", spread, ("softplus", "exp"))
         if floor < 0:
             raise InputError(f"The floor of a variance cannot be negative; got {floor}.")
         self.spread, self.floor = spread, floor
@@ -120,6 +120,7 @@ class Flow(Component):
         self,
         network: nn.Module,
         event: int | Sequence[int],
+        *,
         context: int = 32,
         flow: str | nn.Module = "nsf",
         transforms: int = 3,

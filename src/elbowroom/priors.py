@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from elbowroom.components import Component, as_event, at_least_two
 from elbowroom.distributions.unit_normal import UnitNormal
 from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 __all__ = ["Categorical", "Mixture", "StandardNormal", "Vamp"]
 
@@ -24,7 +24,7 @@ class Categorical(Component):
     probabilities: one per class, fixed; None learns them, beginning at equal ones. With a network, which reads `given`
     (contexts, earlier blocks) and returns a logit per class, they depend on what it reads.
 
-    >>> Categorical(2, [0.25, 0.75])({}).mean
+    >>> Categorical(2, probabilities=[0.25, 0.75])({}).mean
     tensor([[[0.2500, 0.7500]]])
     """
 
@@ -33,6 +33,7 @@ class Categorical(Component):
     def __init__(
         self,
         classes: int,
+        *,
         probabilities: Sequence[float] | None = None,
         network: nn.Module | None = None,
         given: Sequence[str] = (),
@@ -105,7 +106,7 @@ class Mixture(Component):
     torch.Size([4, 5])
     """
 
-    def __init__(self, event: int | Sequence[int], components: int = 10, floor: float = 0.01) -> None:
+    def __init__(self, event: int | Sequence[int], *, components: int = 10, floor: float = 0.01) -> None:
         super().__init__(event)
         if components < 1 or not floor > 0:
             raise InputError(f"A mixture needs 1 component or more and a positive floor; got {components} and {floor}.")
@@ -148,7 +149,7 @@ class Vamp(Component):
     torch.Size([4, 5])
     """
 
-    def __init__(self, posterior: Component, inputs: int | Sequence[int], pseudo_inputs: int = 100) -> None:
+    def __init__(self, posterior: Component, inputs: int | Sequence[int], *, pseudo_inputs: int = 100) -> None:
         super().__init__(posterior.event)
         if posterior.given != ("x",) or posterior.classes > 1:
             raise InputError(

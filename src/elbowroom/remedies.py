@@ -13,7 +13,7 @@ from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
 from elbowroom.numerics import CapabilityError, Estimate
 from elbowroom.vae import VAE, Terms
-from elbowroom.vae.model import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["Calibration", "calibrate"]
 

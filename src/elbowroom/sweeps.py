@@ -10,18 +10,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from elbowroom import evidence, models
+from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import latent_use, reconstruction_error
 from elbowroom.models.recipe import as_recipe, plain
 from elbowroom.models.words import text
 from elbowroom.numerics import CapabilityError, Estimate, InputError
-from elbowroom.runs import write_atomic
-from elbowroom.training import History, fit_stacked, read_run
+from elbowroom.records import ModelRecord
+from elbowroom.runs import History, read_run
+from elbowroom.training import fit_stacked
 from elbowroom.vae import VAE
-from elbowroom.vae.files import model_recipe
+from elbowroom.vae._save_model import model_recipe
 
 __all__ = ["Swept", "choose", "sweep"]
 
@@ -143,10 +145,26 @@ def sweep(
     return [_measure(one, *trained[one.name], data=data, draws=draws, seed=seed) for one in members]
 
 
-def choose(swept: Sequence[Swept]) -> Swept:
+_Model = TypeVar("_Model", Swept, ModelRecord)
+
+
+def choose(swept: Sequence[_Model]) -> _Model:
     """The model with the best importance-weighted bound on validation; of equal ones the first.
 
-    Raises InputError where no model has a finite bound, or where they are bounds on different things.
+    Parameters
+    ----------
+    swept : sequence of Swept, or of ModelRecord
+        The models of a sweep, or their records.
+
+    Returns
+    -------
+    Swept or ModelRecord
+        One of them.
+
+    Raises
+    ------
+    InputError
+        Where no model has a finite bound, or where they are bounds on different things.
     """
     finite = [one for one in swept if math.isfinite(one.iwae.mean)]
     if not finite:

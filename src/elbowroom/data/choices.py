@@ -132,7 +132,7 @@ def _made(word: str, support: Support, event: tuple[int, ...]) -> Preprocess:
     if word == "dequantise":
         return Dequantise(levels, event)
     if word == "dequantise-symmetric":
-        return Chain([Dequantise(levels, event), Affine(2.0, -1.0)])
+        return Chain([Dequantise(levels, event), Affine(2.0, shift=-1.0)])
     if word == "binarise":
         return Binarise(levels, event)
     if word == "standardise":

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from elbowroom.numerics import Batch, Support
 from elbowroom.preprocess import Preprocess
-from elbowroom.runs import recipe_of
+from elbowroom.recipes import recipe_of
 
 from .values import Dense, Values
 
@@ -44,6 +44,7 @@ class Examples:
         self,
         x: Tensor | Values,
         index: Tensor,
+        *,
         labels: Tensor | None = None,
         context: dict[str, Tensor] | None = None,
         data: str = "",

@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Size, Tensor
 from torch.distributions import Distribution, constraints
 
+from ._draw import simulate
 from .capabilities import Capability, capabilities
-from .draws import simulate
 
 __all__ = ["Autoregressive"]
 

@@ -9,8 +9,8 @@ from torch.distributions import Beta as TorchBeta
 from torch.distributions import Distribution, Normal, SigmoidTransform, TransformedDistribution, constraints
 from torch.distributions.utils import broadcast_all
 
+from ._draw import Draw, draw, simulate
 from .capabilities import declare
-from .draws import Draw, draw, simulate
 from .quadrature import over_interval
 from .tails import log_mass, log_ndtr, quantile_of_log
 

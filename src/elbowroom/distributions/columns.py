@@ -6,8 +6,8 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, constraints
 
+from ._draw import simulate
 from .capabilities import Capability, capabilities, require
-from .draws import simulate
 
 __all__ = ["Columns", "known_mean"]
 

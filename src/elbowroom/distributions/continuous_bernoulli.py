@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 
+from ._draw import Draw, draw
 from .capabilities import declare
-from .draws import Draw, draw
 from .tails import log_ndtr
 
 __all__ = ["ContinuousBernoulli"]

@@ -5,8 +5,8 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 
+from ._draw import simulate
 from .capabilities import declare
-from .draws import simulate
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflatedNegativeBinomial"]
 

@@ -6,8 +6,8 @@ from torch.distributions import Categorical, Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
+from ._draw import simulate
 from .capabilities import declare
-from .draws import simulate
 from .tails import log_mass, log_ndtr
 
 __all__ = ["DiscretisedLogistic", "DiscretisedNormal", "Levels"]

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.distributions import Distribution
 
+from ._draw import Draw, draw
 from .capabilities import declare
-from .draws import Draw, draw
 
 __all__ = ["zuko"]
 

@@ -59,7 +59,7 @@ class Target(Protocol):
     ...         z = self.x[:, None] / 2 + 0.5**0.5 * self.draw_prior(draws, seed, first_draw)
     ...         return z, self.log_posterior(z)
     ...     def draw_prior(self, draws, seed, first_draw=0):
-    ...         return keyed_normal((1,), draws, self.index, seed, first_draw)
+    ...         return keyed_normal((1,), draws, self.index, seed, first_draw=first_draw)
     ...     def rows(self, rows): return Sum(self.x[rows], self.index[rows])
     >>> print(iwae(Sum(torch.tensor([0.0, 2.0]), torch.arange(2)), draws=2))      # log N(x; 0, 2)
     −1.77 nats ±0.00 (draws) ±0.50 (2 points), lower bound on log p(x), IWAE-2
@@ -117,7 +117,7 @@ class Subject:
 
     def target(self, seed: int) -> Target:
         """As a target; seed: of a VAE's stochastic preprocessing."""
-        return cast(Target, self.parts) if self.vae is None else VAETarget(self.vae, cast(Rows, self.parts), seed)
+        return cast(Target, self.parts) if self.vae is None else VAETarget(self.vae, cast(Rows, self.parts), seed=seed)
 
 
 def subject_of(model: Any, examples: Any = None) -> Subject:

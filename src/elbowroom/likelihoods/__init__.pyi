@@ -1,7 +1,6 @@
+from ._auto import auto as auto
 from .autoregressive import Autoregressive as Autoregressive
-from .base import Likelihood as Likelihood
 from .bernoulli import Bernoulli as Bernoulli
-from .choice import auto as auto
 from .continuous import Laplace as Laplace
 from .continuous import StudentT as StudentT
 from .counts import NegativeBinomial as NegativeBinomial
@@ -10,6 +9,7 @@ from .counts import ZeroInflatedNegativeBinomial as ZeroInflatedNegativeBinomial
 from .grid import Categorical as Categorical
 from .grid import DiscretisedLogistic as DiscretisedLogistic
 from .grid import DiscretisedNormal as DiscretisedNormal
+from .likelihood import Likelihood as Likelihood
 from .mixed import Mixed as Mixed
 from .normal import Normal as Normal
 from .normal import leak as leak

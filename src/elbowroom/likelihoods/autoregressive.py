@@ -13,11 +13,11 @@ from torch.distributions import Distribution, Independent
 from torch.nn.functional import one_hot, pad, silu
 
 from elbowroom import distributions
-from elbowroom.distributions.sparse_precision import fronts, later_neighbours
+from elbowroom.distributions.sparse_precision_normal import fronts, later_neighbours
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood
+from .likelihood import Likelihood
 from .structured import image_of
 
 __all__ = ["Autoregressive"]
@@ -40,7 +40,7 @@ class Autoregressive(Likelihood):
     `SparsePrecisionNormal`).
 
     >>> from elbowroom.likelihoods import Bernoulli
-    >>> p = Autoregressive(nn.Linear(2, 64), Bernoulli(None, 64), (8, 8), radius=1)
+    >>> p = Autoregressive(nn.Linear(2, 64), Bernoulli(None, 64), image_shape=(8, 8), radius=1)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([64])
     """
@@ -52,6 +52,7 @@ class Autoregressive(Likelihood):
         self,
         network: nn.Module | None,
         family: Likelihood,
+        *,
         image_shape: Sequence[int] | None = None,
         radius: int = 2,
         hidden: int = 32,
@@ -63,7 +64,7 @@ class Autoregressive(Likelihood):
             )
         if min(radius, hidden) < 1:
             raise InputError(f"radius and hidden must be 1 or more; got {radius} and {hidden}.")
-        super().__init__(family.event, given, network, family.beside)
+        super().__init__(family.event, given=given, network=network, beside=family.beside)
         self.family, self.parts, self.typical = family, family.parts, family.typical
         self.image = image_of(self.event, image_shape, "An Autoregressive likelihood")
         self.radius = radius

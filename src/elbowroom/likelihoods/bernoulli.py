@@ -8,11 +8,11 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from elbowroom.distributions.bernoulli import BinaryBernoulli
+from elbowroom.distributions.binary_bernoulli import BinaryBernoulli
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood
+from .likelihood import Likelihood
 
 __all__ = ["Bernoulli"]
 
@@ -36,10 +36,11 @@ class Bernoulli(Likelihood):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         given: Sequence[str] = ("z",),
         unnormalised: bool = False,
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         self.unnormalised = unnormalised
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:

@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 
 from elbowroom.distributions import StudentT as StudentTDistribution
 from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled
 
@@ -38,6 +38,7 @@ class Laplace(Scaled):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         scale: Scale = "shared",
         floor: float | None = None,
         start: float | None = None,
@@ -71,6 +72,7 @@ class StudentT(Scaled):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         scale: Scale = "shared",
         df: float | Literal["shared"] = 4.0,
         floor: float | None = None,

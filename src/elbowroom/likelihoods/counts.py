@@ -10,10 +10,10 @@ from torch.distributions import Distribution, Independent
 from elbowroom.distributions import NegativeBinomial as NegativeBinomialDistribution
 from elbowroom.distributions import Poisson as PoissonDistribution
 from elbowroom.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
-from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.numerics import Given, Support, one_of
+from elbowroom.recipes import described
 
-from .base import Likelihood, refuse
+from .likelihood import Likelihood, refuse
 from .links import bounded
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflatedNegativeBinomial"]
@@ -41,7 +41,7 @@ class _Counts(Likelihood):
         size_factor: str | None,
         given: Sequence[str],
     ) -> None:
-        super().__init__(event, given, network, () if size_factor is None else (size_factor,))
+        super().__init__(event, given=given, network=network, beside=() if size_factor is None else (size_factor,))
         self.size_factor = size_factor
         self.register_buffer("base", torch.zeros(self.event))
 
@@ -82,8 +82,7 @@ class _Dispersed(_Counts):
         given: Sequence[str],
     ) -> None:
         super().__init__(network, event, size_factor, given)
-        if dispersion not in ("feature", "predicted"):
-            raise InputError(f"dispersion must be 'feature' or 'predicted'; got {dispersion!r}.")
+        one_of("dispersion", dispersion, ("feature", "predicted"))
         self.dispersion = dispersion
         self.parts = type(self).parts + (dispersion == "predicted")
         self.register_buffer("dispersion_base", torch.zeros(self.event))
@@ -121,6 +120,7 @@ class Poisson(_Counts):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         size_factor: str | None = None,
         given: Sequence[str] = ("z",),
     ) -> None:
@@ -149,6 +149,7 @@ class NegativeBinomial(_Dispersed):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         dispersion: Dispersion = "feature",
         size_factor: str | None = None,
         given: Sequence[str] = ("z",),
@@ -176,6 +177,7 @@ class ZeroInflatedNegativeBinomial(_Dispersed):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         dispersion: Dispersion = "feature",
         size_factor: str | None = None,
         given: Sequence[str] = ("z",),

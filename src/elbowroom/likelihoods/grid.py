@@ -12,9 +12,9 @@ from elbowroom.distributions import DiscretisedLogistic as DiscretisedLogisticDi
 from elbowroom.distributions import DiscretisedNormal as DiscretisedNormalDistribution
 from elbowroom.distributions import Levels
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood, refuse
+from .likelihood import Likelihood, refuse
 from .scaled import Scale, Scaled
 
 __all__ = ["Categorical", "DiscretisedLogistic", "DiscretisedNormal"]
@@ -76,6 +76,7 @@ class DiscretisedNormal(_Discretised):
         network: nn.Module | None,
         event: int | Sequence[int],
         levels: int,
+        *,
         scale: Scale = "predicted",
         floor: float | None = None,
         start: float | None = None,
@@ -112,6 +113,7 @@ class DiscretisedLogistic(_Discretised):
         network: nn.Module | None,
         event: int | Sequence[int],
         levels: int,
+        *,
         components: int = 1,
         scale: Scale = "predicted",
         floor: float | None = None,
@@ -168,10 +170,11 @@ class Categorical(Likelihood):
         network: nn.Module | None,
         event: int | Sequence[int],
         levels: int,
+        *,
         ordered: bool = True,
         given: Sequence[str] = ("z",),
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         self.parts = self.levels = _at_least_two(self, levels)
         self.ordered = ordered
 

@@ -8,9 +8,9 @@ from torch.distributions import Distribution
 
 from elbowroom.distributions.columns import Columns
 from elbowroom.numerics import Given, InputError, Support, infer_support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood
+from .likelihood import Likelihood
 
 __all__ = ["Mixed"]
 
@@ -39,13 +39,14 @@ class Mixed(Likelihood):
         self,
         network: nn.Module | None,
         families: Sequence[Likelihood],
+        *,
         seen: str | None = None,
         given: Sequence[str] = ("z",),
     ) -> None:
         columns = _columns(families)
         extra = [name for family in families for name in family.beside]
         beside = tuple(dict.fromkeys(extra if seen is None else [*extra, seen]))
-        super().__init__(columns, given, network, beside)
+        super().__init__(columns, given=given, network=network, beside=beside)
         self.families, self.seen = nn.ModuleList(families), seen
         self.sizes = [family.event[0] for family in families]
 
@@ -70,7 +71,7 @@ class Mixed(Likelihood):
         notes = []
         for family, part in zip(self._families(), y.split(self.sizes, -1), strict=True):
             known = part[~part.isnan()]
-            family.check(infer_support(known.numpy(force=True), getattr(family, "levels", 256)))
+            family.check(infer_support(known.numpy(force=True), max_levels=getattr(family, "levels", 256)))
             notes += family.settle(part.nan_to_num(known.mean().item()), step, latents)
         return notes
 

@@ -11,7 +11,7 @@ from torch.distributions import Normal as TorchNormal
 
 from elbowroom.distributions import capabilities, require
 from elbowroom.numerics import Given, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled
 
@@ -50,6 +50,7 @@ class Normal(Scaled):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         scale: Scale | Literal["optimal"] = "shared",
         floor: float | None = None,
         start: float | None = None,

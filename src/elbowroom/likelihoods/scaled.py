@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from elbowroom.numerics import InputError, Support
 
-from .base import CONTINUOUS, Likelihood, refuse
+from .likelihood import CONTINUOUS, Likelihood, refuse
 
 __all__ = ["Scale", "Scaled", "pca_residuals"]
 
@@ -54,7 +54,7 @@ class Scaled(Likelihood):
         start: float | None = None,
         given: Sequence[str] = ("z",),
     ) -> None:
-        super().__init__(event, given, network)
+        super().__init__(event, given=given, network=network)
         if isinstance(scale, str) and scale not in self.ways:
             ways = " or ".join([", ".join(map(repr, self.ways[:-1])), repr(self.ways[-1])])
             raise InputError(f"scale must be a number, {ways}; got {scale!r}.")

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom import distributions
-from elbowroom.distributions.fields import likeliest_field
-from elbowroom.distributions.sparse_precision import later_neighbours
-from elbowroom.numerics import Given, InputError
-from elbowroom.runs import described
+from elbowroom.distributions.matern_field import likeliest_field
+from elbowroom.distributions.sparse_precision_normal import later_neighbours
+from elbowroom.numerics import Given, InputError, one_of
+from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled, pca_residuals
 
@@ -63,6 +63,7 @@ class LowRankNormal(Correlated):
         network: nn.Module | None,
         event: int | Sequence[int],
         rank: int,
+        *,
         factor: Literal["predicted", "shared"] = "predicted",
         scale: Scale = "feature",
         floor: float | None = None,
@@ -70,8 +71,7 @@ class LowRankNormal(Correlated):
         given: Sequence[str] = ("z",),
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
-        if factor not in ("predicted", "shared"):
-            raise InputError(f"factor must be 'predicted' or 'shared'; got {factor!r}.")
+        one_of("factor", factor, ("predicted", "shared"))
         if rank < 1:
             raise InputError(f"A LowRankNormal needs a rank of 1 or more; got {rank}.")
         self.rank, self.factor = rank, factor
@@ -112,7 +112,7 @@ class SparsePrecisionNormal(Correlated):
     the same at every pixel. Weights lie in ±2 and begin near 0. image_shape: (C, H, W) or (H, W) where events are flat.
     Source: Dorta, Vicente, Agapito, Campbell & Simpson, "Structured uncertainty prediction networks", 2018.
 
-    >>> p = SparsePrecisionNormal(nn.Linear(2, 6 * 64), 64, (8, 8), radius=1)      # mean, σ and 4 neighbours
+    >>> p = SparsePrecisionNormal(nn.Linear(2, 6 * 64), 64, image_shape=(8, 8), radius=1)   # mean, σ and 4 neighbours
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([64])
     """
@@ -121,6 +121,7 @@ class SparsePrecisionNormal(Correlated):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         image_shape: Sequence[int] | None = None,
         radius: int = 1,
         neighbours: Literal["predicted", "shared"] = "predicted",
@@ -130,8 +131,7 @@ class SparsePrecisionNormal(Correlated):
         given: Sequence[str] = ("z",),
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
-        if neighbours not in ("predicted", "shared"):
-            raise InputError(f"neighbours must be 'predicted' or 'shared'; got {neighbours!r}.")
+        one_of("neighbours", neighbours, ("predicted", "shared"))
         if radius < 1:
             raise InputError(f"A SparsePrecisionNormal needs a radius of 1 or more; got {radius}.")
         self.radius, self.neighbours = radius, neighbours
@@ -173,7 +173,7 @@ class MaternNormal(Correlated):
     Source: Lindgren, Rue & Lindström, "An explicit link between Gaussian fields and Gaussian Markov random fields: the
     stochastic partial differential equation approach", 2011.
 
-    >>> p = MaternNormal(nn.Linear(2, 64), 64, (8, 8), scale=0.1)
+    >>> p = MaternNormal(nn.Linear(2, 64), 64, image_shape=(8, 8), scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape, round(p.length_now().item(), 3)
     (torch.Size([64]), 2.0)
     """
@@ -182,6 +182,7 @@ class MaternNormal(Correlated):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         image_shape: Sequence[int] | None = None,
         scale: Scale = "predicted",
         order: Literal[1, 2] = 1,
@@ -193,8 +194,7 @@ class MaternNormal(Correlated):
         white: Literal["shared", "predicted"] = "shared",
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
-        if white not in ("shared", "predicted"):
-            raise InputError(f"white must be 'shared' or 'predicted'; got {white!r}.")
+        one_of("white", white, ("shared", "predicted"))
         self.white, self.length = white, length
         self.parts += white == "predicted"
         self.image = image_of(self.event, image_shape, "A MaternNormal")

@@ -11,9 +11,9 @@ from elbowroom.distributions import ContinuousBernoulli as ContinuousBernoulliDi
 from elbowroom.distributions import LogitNormal as LogitNormalDistribution
 from elbowroom.distributions import TruncatedNormal as TruncatedNormalDistribution
 from elbowroom.numerics import Given, InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Likelihood, refuse
+from .likelihood import Likelihood, refuse
 from .links import bounded
 from .scaled import Scale, Scaled, alternatives
 
@@ -37,8 +37,8 @@ class ContinuousBernoulli(Likelihood):
 
     logits = True
 
-    def __init__(self, network: nn.Module | None, event: int | Sequence[int], given: Sequence[str] = ("z",)) -> None:
-        super().__init__(event, given, network)
+    def __init__(self, network: nn.Module | None, event: int | Sequence[int], *, given: Sequence[str] = ("z",)) -> None:
+        super().__init__(event, given=given, network=network)
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
@@ -61,8 +61,8 @@ class Beta(Likelihood):
     parts = 2
     typical = 0.5
 
-    def __init__(self, network: nn.Module | None, event: int | Sequence[int], given: Sequence[str] = ("z",)) -> None:
-        super().__init__(event, given, network)
+    def __init__(self, network: nn.Module | None, event: int | Sequence[int], *, given: Sequence[str] = ("z",)) -> None:
+        super().__init__(event, given=given, network=network)
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
@@ -96,6 +96,7 @@ class TruncatedNormal(Scaled):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         scale: Scale = "shared",
         low: float = 0.0,
         high: float = 1.0,
@@ -147,6 +148,7 @@ class LogitNormal(Scaled):
         self,
         network: nn.Module | None,
         event: int | Sequence[int],
+        *,
         scale: Scale = "shared",
         floor: float | None = None,
         start: float | None = None,

@@ -1,8 +1,7 @@
-"""What the figures about samples share: reading arrays, and a number with its standard error."""
+"""Reading the arrays of data and samples."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,9 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-__all__ = ["Array", "Measured", "as_images", "as_rows", "as_tensor", "equal_sizes"]
+__all__ = ["Array", "as_images", "as_rows", "as_tensor", "equal_sizes"]
 
 Array = Tensor | NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A number measured on n examples, with its standard error."""
-
-    value: float
-    se: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} ± {self.se:.2g} (n = {self.n:,})"
 
 
 def as_tensor(x: Array, name: str) -> Tensor:

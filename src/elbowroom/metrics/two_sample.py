@@ -14,10 +14,10 @@ from scipy.special import expit
 from torch import Generator, Tensor
 
 from elbowroom.numerics import InputError
-from elbowroom.runs import Progress
+from elbowroom.progress import Progress
 
+from ._small_classifier import train_small
 from .arrays import Array, as_images, as_tensor, equal_sizes
-from .small import train_small
 
 __all__ = ["CLASSIFIERS", "TwoSample", "classifier_two_sample"]
 

@@ -1,4 +1,4 @@
-from .building import build as build
+from ._build import build as build
 from .recipe import Recipe as Recipe
 from .recipe import goal as goal
 from .words import known_words as known_words

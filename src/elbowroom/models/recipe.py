@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from elbowroom.networks import mlp
+from elbowroom.networks import MLP
 from elbowroom.numerics import InputError, derived_seed
 
 from .words import SETTINGS, Word, classes_of, made, split, takes
@@ -127,7 +127,7 @@ def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
     recipe = as_recipe(recipe)
     with torch.random.fork_rng([]):
         torch.manual_seed(derived_seed(recipe.seed, 1))
-        critic = mlp([recipe.latents, *recipe.widths, 1])
+        critic = MLP([recipe.latents, *recipe.widths, 1])
         return made("objective", *split("objective", recipe.objective), {"critic": critic})
 
 

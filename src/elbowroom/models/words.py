@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from elbowroom import likelihoods, networks, objectives, posteriors, priors, procedures, runs, training
-from elbowroom.networks.presets import PRESETS
+from elbowroom import likelihoods, networks, objectives, posteriors, priors, procedures, recipes, training
+from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import InputError
 
 __all__ = ["SETTINGS", "Word", "classes_of", "known_words", "label", "made", "shown", "split", "takes", "text"]
@@ -82,7 +82,7 @@ def made(part: str, kind: str, options: Mapping[str, Any], at_hand: Mapping[str,
         has = ", ".join(name for name in parameters if name not in at_hand) or "none"
         raise InputError(f"The {part} {kind!r} has no option {strange[0]!r}; it has: {has}.")
     given = {name: at_hand[name] for name in parameters if name in at_hand}
-    given |= {name: runs.build(value) for name, value in options.items()}
+    given |= {name: recipes.build(value) for name, value in options.items()}
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
             raise InputError(

@@ -1,7 +1,7 @@
-from .convolutional import conv as conv
-from .convolutional import residual as residual
-from .dense import mlp as mlp
-from .presets import preset as preset
-from .stacking import stackable as stackable
-from .standardised import standardised as standardised
-from .tempered import tempered as tempered
+from ._preset import preset as preset
+from ._stackable import stackable as stackable
+from .convolutional import ConvNet as ConvNet
+from .convolutional import ResNet as ResNet
+from .mlp import MLP as MLP
+from .standardised import Standardised as Standardised
+from .tempered import Tempered as Tempered

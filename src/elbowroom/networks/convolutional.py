@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
 from .layers import activation_layers, at_least_one, dense_step, norm_layers, side_by_side
 
-__all__ = ["conv", "residual"]
+__all__ = ["ConvNet", "ResNet"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConvSettings:
     """What an encoder and its mirror image, a decoder, have in common."""
 
     channels: tuple[int, ...]
@@ -52,13 +52,13 @@ class Plan:
 class Block(nn.Module):
     """x + two convolutions of x, each behind normalisation and activation."""
 
-    def __init__(self, plan: Plan, channels: int) -> None:
+    def __init__(self, settings: ConvSettings, channels: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            *plan.finish(channels),
-            nn.Conv2d(channels, channels, plan.kernel, padding=plan.kernel // 2),
-            *plan.finish(channels),
-            nn.Conv2d(channels, channels, plan.kernel, padding=plan.kernel // 2),
+            *settings.finish(channels),
+            nn.Conv2d(channels, channels, settings.kernel, padding=settings.kernel // 2),
+            *settings.finish(channels),
+            nn.Conv2d(channels, channels, settings.kernel, padding=settings.kernel // 2),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,21 +85,21 @@ class Encoder(nn.Module):
     """Image and context → numbers."""
 
     def __init__(
-        self, image: tuple[int, ...], outputs: int, plan: Plan, parts: int, context: int, dense: int | None
+        self, image: tuple[int, ...], outputs: int, settings: ConvSettings, parts: int, context: int, dense: int | None
     ) -> None:
         super().__init__()
         self.image = image
         steps: list[nn.Module] = []
-        for before, after in pairwise([image[0], *plan.channels]):
+        for before, after in pairwise([image[0], *settings.channels]):
             steps += [
-                nn.Conv2d(before, after, plan.kernel, plan.stride, plan.kernel // 2),
-                *plan.finish(after),
+                nn.Conv2d(before, after, settings.kernel, settings.stride, settings.kernel // 2),
+                *settings.finish(after),
             ]
-            steps += plan.residuals(after)
+            steps += settings.residuals(after)
         self.body = nn.Sequential(*steps)
-        self.width = width = plan.channels[-1] * math.prod(plan.sizes(side)[-1] for side in image[1:]) + context
+        self.width = width = settings.channels[-1] * math.prod(settings.sizes(side)[-1] for side in image[1:]) + context
         self.convolved = width - context
-        head = [] if dense is None else dense_step(width, dense, plan.norm, plan.activation)
+        head = [] if dense is None else dense_step(width, dense, settings.norm, settings.activation)
         self.head = nn.Sequential(*head, nn.Linear(dense or width, parts * outputs))
 
     def forward(self, x: Tensor, *context: Tensor) -> Tensor:
@@ -117,24 +117,24 @@ class Decoder(nn.Module):
     """Numbers → image."""
 
     def __init__(
-        self, inputs: int, image: tuple[int, ...], plan: Plan, parts: int, context: int, dense: int | None
+        self, inputs: int, image: tuple[int, ...], settings: ConvSettings, parts: int, context: int, dense: int | None
     ) -> None:
         super().__init__()
         self.width = inputs + context
-        heights, widths = (plan.sizes(side)[::-1] for side in image[1:])
-        inmost = plan.channels[-1]
+        heights, widths = (settings.sizes(side)[::-1] for side in image[1:])
+        inmost = settings.channels[-1]
         self.start = (inmost, heights[0], widths[0])
-        head = [] if dense is None else dense_step(self.width, dense, plan.norm, plan.activation)
-        head += dense_step(dense or self.width, math.prod(self.start), plan.norm, plan.activation, inmost)
+        head = [] if dense is None else dense_step(self.width, dense, settings.norm, settings.activation)
+        head += dense_step(dense or self.width, math.prod(self.start), settings.norm, settings.activation, inmost)
         self.head = nn.Sequential(*head)
         steps: list[nn.Module] = []
-        channels = [*plan.channels[::-1], parts * image[0]]
+        channels = [*settings.channels[::-1], parts * image[0]]
         for step, (before, after) in enumerate(pairwise(channels)):
             # A strided step rounds up, so several sizes lead to one: the extra rows and columns say which.
-            down, across = (s[step + 1] - 1 - (s[step] - 1) * plan.stride for s in (heights, widths))
-            steps += [*(plan.finish(before) if step else []), *plan.residuals(before)]
-            padding = plan.kernel // 2
-            steps += [nn.ConvTranspose2d(before, after, plan.kernel, plan.stride, padding, (down, across))]
+            down, across = (s[step + 1] - 1 - (s[step] - 1) * settings.stride for s in (heights, widths))
+            steps += [*(settings.finish(before) if step else []), *settings.residuals(before)]
+            padding = settings.kernel // 2
+            steps += [nn.ConvTranspose2d(before, after, settings.kernel, settings.stride, padding, (down, across))]
         self.body = nn.Sequential(*steps)
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class ImageNetwork(nn.Module):
         self,
         inputs: int | Sequence[int],
         outputs: int | Sequence[int],
-        plan: Plan,
+        settings: ConvSettings,
         parts: int,
         context: int,
         dense: int | None,
@@ -163,11 +163,11 @@ class ImageNetwork(nn.Module):
         self.network: Encoder | Decoder
         if not isinstance(inputs, int) and isinstance(outputs, int):
             at_least_one([outputs], "outputs")
-            self.network = Encoder(as_image(inputs), outputs, plan, parts, context, dense)
+            self.network = Encoder(as_image(inputs), outputs, settings, parts, context, dense)
             self.end = OnFirst(output, outputs)
         elif isinstance(inputs, int) and not isinstance(outputs, int):
             at_least_one([inputs], "inputs")
-            self.network = Decoder(inputs, as_image(outputs), plan, parts, context, dense)
+            self.network = Decoder(inputs, as_image(outputs), settings, parts, context, dense)
             self.end = OnFirst(output, outputs[0])
         else:
             raise InputError(
@@ -189,23 +189,23 @@ def as_image(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 @described("conv")
-class conv(ImageNetwork):
+class ConvNet(ImageNetwork):
     """Strided convolutions from an image to numbers, or transposed ones from numbers to an image.
 
-    conv((C, H, W), n) maps [N, C, H, W] to [N, parts·n]; conv(n, (C, H, W)) maps [N, n] to [N, parts·C, H,
+    ConvNet((C, H, W), n) maps [N, C, H, W] to [N, parts·n]; ConvNet(n, (C, H, W)) maps [N, n] to [N, parts·C, H,
     W], the parts one after the other. Any H and W will do: each step divides them by the stride, rounding up,
     and the way back ends on exactly H × W.
 
     channels: of the steps, from the image inwards, in both directions. context: how many numbers further
     inputs bring (labels, say); they join behind the last convolution, or beside the n numbers. dense: width
     of a hidden layer between the numbers and the convolutions. kernel: odd. norm: "batch", "group" or None,
-    on all but the last layer. activation: as for `mlp`. output: an activation on the first part only (a mean,
+    on all but the last layer. activation: as for `MLP`. output: an activation on the first part only (a mean,
     so that a predicted scale stays free). Raises InputError for arguments or inputs that do not fit.
 
     >>> import torch
-    >>> conv((1, 28, 28), 32, context=10)(torch.zeros(5, 1, 28, 28), torch.zeros(5, 10)).shape
+    >>> ConvNet((1, 28, 28), 32, context=10)(torch.zeros(5, 1, 28, 28), torch.zeros(5, 10)).shape
     torch.Size([5, 32])
-    >>> conv(16, (1, 20, 27), parts=2, output="tanh")(torch.zeros(5, 16)).shape
+    >>> ConvNet(16, (1, 20, 27), parts=2, output="tanh")(torch.zeros(5, 16)).shape
     torch.Size([5, 2, 20, 27])
     """
 
@@ -213,6 +213,7 @@ class conv(ImageNetwork):
         self,
         inputs: int | Sequence[int],
         outputs: int | Sequence[int],
+        *,
         channels: Sequence[int] = (32, 64, 128),
         parts: int = 1,
         context: int = 0,
@@ -223,19 +224,19 @@ class conv(ImageNetwork):
         activation: str = "silu",
         output: str | None = None,
     ) -> None:
-        plan = Plan(tuple(channels), kernel, stride, norm, activation)
-        super().__init__(inputs, outputs, plan, parts, context, dense, output)
+        settings = ConvSettings(tuple(channels), kernel, stride, norm, activation)
+        super().__init__(inputs, outputs, settings, parts, context, dense, output)
 
 
 @described("residual")
-class residual(ImageNetwork):
-    """Like `conv`, with `blocks` residual blocks at every size; its arguments mean the same.
+class ResNet(ImageNetwork):
+    """Like `ConvNet`, with `blocks` residual blocks at every size; its arguments mean the same.
 
     A block adds two convolutions, each behind normalisation and activation, to what comes in: He, Zhang, Ren
     and Sun, "Identity Mappings in Deep Residual Networks", 2016.
 
     >>> import torch
-    >>> residual((3, 32, 32), 32)(torch.zeros(5, 3, 32, 32)).shape
+    >>> ResNet((3, 32, 32), 32)(torch.zeros(5, 3, 32, 32)).shape
     torch.Size([5, 32])
     """
 
@@ -243,6 +244,7 @@ class residual(ImageNetwork):
         self,
         inputs: int | Sequence[int],
         outputs: int | Sequence[int],
+        *,
         channels: Sequence[int] = (32, 64, 128),
         blocks: int = 1,
         parts: int = 1,
@@ -255,5 +257,5 @@ class residual(ImageNetwork):
         output: str | None = None,
     ) -> None:
         at_least_one([blocks], "The blocks of a residual network")
-        plan = Plan(tuple(channels), kernel, stride, norm, activation, blocks)
-        super().__init__(inputs, outputs, plan, parts, context, dense, output)
+        settings = ConvSettings(tuple(channels), kernel, stride, norm, activation, blocks)
+        super().__init__(inputs, outputs, settings, parts, context, dense, output)

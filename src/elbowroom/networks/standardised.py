@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import InputError
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-__all__ = ["standardised"]
+__all__ = ["Standardised"]
 
 
 @described("standardised")
-class standardised(nn.Module):
+class Standardised(nn.Module):
     """A network whose first input is read as (x − mean) / std, taken from training data before training.
 
     event: () for one mean and one std of all elements, as for the levels of an image; the event's shape for one of each
@@ -22,18 +22,18 @@ class standardised(nn.Module):
     numbers. Only what the network reads is changed, and no density: for encoders of raw levels, counts and classes. A
     posterior block whose first input is "x" settles it. Raises InputError for classes that do not fit the event.
 
-    >>> network = standardised(nn.Identity())
+    >>> network = Standardised(nn.Identity())
     >>> network.settle(torch.tensor([[0.0], [4.0]]))
     >>> network(torch.tensor([[4.0]]))
     tensor([[1.]])
-    >>> standardised(nn.Identity(), (2,), classes=(0, 3))(torch.tensor([[0.5, 2.0]]))
+    >>> Standardised(nn.Identity(), event=(2,), classes=(0, 3))(torch.tensor([[0.5, 2.0]]))
     tensor([[0.5000, 0.0000, 0.0000, 1.0000]])
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, event: Sequence[int] = (), classes: Sequence[int] = ()) -> None:
+    def __init__(self, network: nn.Module, *, event: Sequence[int] = (), classes: Sequence[int] = ()) -> None:
         super().__init__()
         if classes and (len(classes) != math.prod(event) or min(classes) < 0):
             raise InputError(

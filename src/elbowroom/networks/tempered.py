@@ -2,17 +2,17 @@
 
 from torch import Tensor, nn
 
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-__all__ = ["tempered"]
+__all__ = ["Tempered"]
 
 
 @described("tempered")
-class tempered(nn.Module):
+class Tempered(nn.Module):
     """A network whose output is multiplied by a number: a temperature on natural parameters.
 
     >>> import torch
-    >>> tempered(nn.Identity(), 0.5)(torch.tensor([2.0]))
+    >>> Tempered(nn.Identity(), 0.5)(torch.tensor([2.0]))
     tensor([1.])
     """
 

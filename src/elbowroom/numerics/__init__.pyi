@@ -1,3 +1,4 @@
+from ._one_of import one_of as one_of
 from .batch import Batch as Batch
 from .batch import Given as Given
 from .batch import Noise as Noise

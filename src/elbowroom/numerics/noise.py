@@ -40,7 +40,7 @@ def derived_seed(seed: int, use: int) -> int:
 
 
 def keyed_normal(
-    shape: tuple[int, ...], draws: int, index: Int64[Tensor, "n"], seed: int, first_draw: int = 0, stream: int = 0
+    shape: tuple[int, ...], draws: int, index: Int64[Tensor, "n"], seed: int, *, first_draw: int = 0, stream: int = 0
 ) -> Float[Tensor, "draws n *shape"]:
     """Standard normals [draws, len(index), *shape] in float32 that depend only on (seed, example, draw).
 
@@ -75,7 +75,7 @@ def keyed_normal(
     return out
 
 
-def keyed_generators(index: Int64[Tensor, "n"], seed: int, block: int, stream: int = 0) -> Iterator[torch.Generator]:
+def keyed_generators(index: Int64[Tensor, "n"], seed: int, block: int, *, stream: int = 0) -> Iterator[torch.Generator]:
     """One generator after another, for the block of `DRAW_BLOCK` draws of each example: for what noise cannot draw.
 
     >>> index = torch.tensor([7, 3])

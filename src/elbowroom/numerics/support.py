@@ -86,7 +86,7 @@ class Limits:
         return Limits(min(self.low, other.low), max(self.high, other.high), self.whole and other.whole)
 
 
-def infer_support(values: ArrayLike | Limits, max_levels: int = 256) -> Support:
+def infer_support(values: ArrayLike | Limits, *, max_levels: int = 256) -> Support:
     """The narrowest support that holds `values` (any shape, or their limits): binary, grid, counts, unit or real.
 
     Whole numbers from 0 that use at most `max_levels` levels are a grid; a longer or sparse range is counts. NaN is a

@@ -1,5 +1,5 @@
-from .base import Loss as Loss
-from .base import Objective as Objective
 from .elbo import Elbo as Elbo
 from .geco import Geco as Geco
 from .iwae import Iwae as Iwae
+from .objective import Loss as Loss
+from .objective import Objective as Objective

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import Batch, InputError, Noise
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import KL
 
-from .base import Loss, Objective
+from .objective import Loss, Objective
 
 __all__ = ["Elbo"]
 
@@ -48,7 +48,7 @@ class Elbo(Objective):
 
     beta: Tensor
 
-    def __init__(self, beta: float = 1.0, warmup: int = 0, kl: KL = "auto", draws: int = 1) -> None:
+    def __init__(self, beta: float = 1.0, *, warmup: int = 0, kl: KL = "auto", draws: int = 1) -> None:
         super().__init__()
         if not 0 <= beta < math.inf:
             raise InputError(f"beta weighs a divergence: it must be finite and cannot be negative; got {beta}.")

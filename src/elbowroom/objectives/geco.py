@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import Batch, InputError, Noise
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
-from .base import Loss, Objective
+from .objective import Loss, Objective
 
 __all__ = ["Geco"]
 
@@ -54,7 +54,7 @@ class Geco(Objective):
     violation: Tensor
 
     def __init__(
-        self, tolerance: float, speed: float = 0.01, memory: float = 0.9, penalty: float = 1e3, draws: int = 1
+        self, tolerance: float, *, speed: float = 0.01, memory: float = 0.9, penalty: float = 1e3, draws: int = 1
     ) -> None:
         super().__init__()
         if not (math.isfinite(tolerance) and 0 < speed <= 1 and 0 <= memory < 1 and 1 < penalty < math.inf):

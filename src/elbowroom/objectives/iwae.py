@@ -5,10 +5,10 @@ import math
 from torch import Tensor
 
 from elbowroom.numerics import Batch, InputError, Noise
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
-from .base import Loss, Objective
+from .objective import Loss, Objective
 
 __all__ = ["Iwae"]
 
@@ -36,7 +36,7 @@ class Iwae(Objective):
     8
     """
 
-    def __init__(self, draws: int = 5) -> None:
+    def __init__(self, *, draws: int = 5) -> None:
         super().__init__()
         if draws < 1:
             raise InputError(f"Iwae needs draws of 1 or more; got {draws}.")

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom import plots
-from elbowroom.evidence.records import KeptEstimate
 from elbowroom.numerics import Estimate, aligned, count, places, rounded, with_error
 from elbowroom.numerics.estimate import PER_EXAMPLE
 from elbowroom.plots.style import Sheet
+from elbowroom.runs.saved_estimates import KeptEstimate
 
 from .embedding import both_widths
 from .panels import Figure, direction_words

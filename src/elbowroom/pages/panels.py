@@ -11,7 +11,7 @@ import numpy as np
 from elbowroom import plots
 from elbowroom.numerics import Estimate, count, with_error
 from elbowroom.plots.style import Sheet
-from elbowroom.training import History
+from elbowroom.runs import History
 
 from . import verdicts
 from .embedding import both_widths
@@ -180,7 +180,7 @@ def plane(record: Record) -> Figure:
     )
     if len(models) > 1:
         how += f"The model was chosen on validation among {len(models)}."
-    foot = f"{verdicts.examples(chosen.get('n'), 'validation')}; {count(chosen['draws'], 'draw')} per example."
+    foot = f"{verdicts.examples(chosen['n'], 'validation')}; {count(chosen['draws'], 'draw')} per example."
     lost = [m.label for m in models if not math.isfinite(m.rate.mean + m.distortion.mean)]
     if lost:
         foot += f" Not drawn, because training diverged: {', '.join(lost)}."

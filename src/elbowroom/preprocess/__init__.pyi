@@ -1,5 +1,3 @@
-from .base import Identity as Identity
-from .base import Preprocess as Preprocess
 from .composed import Chain as Chain
 from .composed import Columns as Columns
 from .continuous import Affine as Affine
@@ -7,3 +5,5 @@ from .continuous import Logit as Logit
 from .continuous import Standardise as Standardise
 from .grid import Binarise as Binarise
 from .grid import Dequantise as Dequantise
+from .preprocess import Identity as Identity
+from .preprocess import Preprocess as Preprocess

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import PLAIN, Preprocess, constant
+from .preprocess import PLAIN, Preprocess, constant
 
 __all__ = ["Chain", "Columns"]
 
@@ -19,7 +19,7 @@ class Chain(Preprocess):
     """Steps one after the other; log-Jacobians add. At most one of them may need noise.
 
     >>> from elbowroom.preprocess import Affine, Dequantise
-    >>> symmetric = Chain([Dequantise(256, (3,)), Affine(2.0, -1.0)])
+    >>> symmetric = Chain([Dequantise(256, (3,)), Affine(2.0, shift=-1.0)])
     >>> symmetric.noise_shape, symmetric.step
     ((3,), 0.0078125)
     """

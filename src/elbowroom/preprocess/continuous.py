@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Preprocess, constant
+from .preprocess import Preprocess, constant
 
 __all__ = ["Affine", "Logit", "Standardise"]
 
@@ -20,11 +20,11 @@ __all__ = ["Affine", "Logit", "Standardise"]
 class Affine(Preprocess):
     """y = scale · x + shift, with two numbers; log |dy/dx| = D log |scale|.
 
-    >>> Affine(2.0, -1.0)(torch.tensor([[0.0, 1.0]]))[0].tolist()      # [0, 1] to [−1, 1]
+    >>> Affine(2.0, shift=-1.0)(torch.tensor([[0.0, 1.0]]))[0].tolist()      # [0, 1] to [−1, 1]
     [[-1.0, 1.0]]
     """
 
-    def __init__(self, scale: float, shift: float = 0.0) -> None:
+    def __init__(self, scale: float, *, shift: float = 0.0) -> None:
         super().__init__()
         if not (math.isfinite(scale) and math.isfinite(shift)) or scale == 0:
             raise InputError(f"Affine needs a finite scale other than 0 and a finite shift; got {scale}, {shift}.")
@@ -135,11 +135,11 @@ class Logit(Preprocess):
 
     Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017.
 
-    >>> Logit(0.05)(torch.tensor([[0.5]]))[0].tolist()
+    >>> Logit(alpha=0.05)(torch.tensor([[0.5]]))[0].tolist()
     [[0.0]]
     """
 
-    def __init__(self, alpha: float = 1e-6) -> None:
+    def __init__(self, *, alpha: float = 1e-6) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:
             raise InputError(f"Logit needs alpha between 0 and 0.5, so that 0 and 1 stay finite; got {alpha}.")

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import InputError, Support
-from elbowroom.runs import described
+from elbowroom.recipes import described
 
-from .base import Preprocess, constant
+from .preprocess import Preprocess, constant
 
 __all__ = ["Binarise", "Dequantise"]
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from elbowroom.numerics import Batch, InputError, Noise
 from elbowroom.objectives import Loss, Objective
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
 from .procedure import Phase, Procedure

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from elbowroom.distributions import draw, simulate
 from elbowroom.numerics import Batch, CapabilityError, Noise
 from elbowroom.objectives import Loss, Objective
-from elbowroom.runs import described
+from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
 from .procedure import Phase, Procedure

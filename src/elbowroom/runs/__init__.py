@@ -1,4 +1,4 @@
-"""What stands in files: recipes that rebuild a model, and run folders that are never half-written."""
+"""A run: the folder that training leaves, and what can be read, drawn and measured from it."""
 
 import lazy_loader
 

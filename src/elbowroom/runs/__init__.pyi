@@ -1,7 +1,6 @@
-from .files import append_line as append_line
-from .files import write_atomic as write_atomic
-from .progress import Progress as Progress
-from .recipes import Described as Described
-from .recipes import build as build
-from .recipes import described as described
-from .recipes import recipe_of as recipe_of
+from ._measure_run import evidence_file as evidence_file
+from ._measure_run import measure_run as measure_run
+from ._read_run import read_run as read_run
+from ._run_data import run_data as run_data
+from ._sample_run import sample_run as sample_run
+from .history import History as History

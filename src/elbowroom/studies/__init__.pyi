@@ -1,7 +1,3 @@
-from .measured import evidence_file as evidence_file
-from .measured import measure_run as measure_run
-from .study import AXES as AXES
 from .study import Study as Study
 from .study import study as study
-from .trained import run_data as run_data
-from .trained import sample_run as sample_run
+from .train import AXES as AXES

@@ -1,6 +1,5 @@
 """The arrays that the page shows: held-out examples, reconstructions, samples, maps."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +7,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import known_mean
 from elbowroom.metrics import latent_use
 from elbowroom.priors import StandardNormal
-from elbowroom.runs import write_atomic
-from elbowroom.sweeps import Swept
+from elbowroom.records import SweepRecord
 from elbowroom.vae import VAE
-from elbowroom.vae.model import evaluating
+from elbowroom.vae.vae import evaluating
+
+from .train import Models
 
 __all__ = ["draw_pictures"]
 
@@ -24,25 +25,42 @@ _MAP = 2_000
 _GRID = 15
 
 
-def draw_pictures(swept: Sequence[Swept], chosen: Swept, data: Dataset, folder: Path, n: int, seed: int) -> None:
+def draw_pictures(
+    sweep: SweepRecord, models: Models, chosen: VAE, data: Dataset, folder: Path, n: int, seed: int
+) -> None:
     """Write pictures.safetensors: nothing cherry-picked, the first n of a seeded order and of a seeded draw.
 
     Reconstructions and means are NaN in columns of classes without an order, which have none.
+
+    Parameters
+    ----------
+    sweep, models : SweepRecord, Models
+        The models, of each of which there are some.
+    chosen : VAE
+        Of which there are more.
+    data : Dataset
+        Of the study.
+    folder : Path
+        Where the file goes.
+    n : int
+        Held-out examples, and samples of images.
+    seed : int
+        Of the order and of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
-    arrays = {"held_out": shown.x, "reconstructions": _reconstructions(chosen.vae, shown)}
+    arrays = {"held_out": shown.x, "reconstructions": _reconstructions(chosen, shown)}
     many, each = (n, _HOVER) if data.image_shape is not None else (_MAP, _STRIPS)
-    arrays["samples_ancestral"] = _sample(chosen.vae, data, many, seed)
-    arrays["samples_mean"] = _means(chosen.vae, data, many, seed)
-    arrays |= _map(chosen.vae, data)
-    if _has_grid(chosen.vae):
-        arrays |= _decoded_grid(chosen.vae)
+    arrays["samples_ancestral"] = _sample(chosen, data, many, seed)
+    arrays["samples_mean"] = _means(chosen, data, many, seed)
+    arrays |= _map(chosen, data)
+    if _has_grid(chosen):
+        arrays |= _decoded_grid(chosen)
     if data.image_shape is None:
         arrays["data_sample"] = data.validation.x[:_MAP]
-    for one in swept:
-        arrays[f"models.{one.name}.reconstructions"] = _reconstructions(one.vae, shown[:_HOVER])
-        arrays[f"models.{one.name}.samples"] = _sample(one.vae, data, each, seed)
+    for name in (one.name for one in sweep.models):
+        arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
+        arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
     plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
     write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
 

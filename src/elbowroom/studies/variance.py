@@ -1,85 +1,88 @@
-"""Where the variance of x goes: in every model of the sweep, in the classics, and in the sum of all elements."""
+"""Where the variance of x goes: in every model of the sweep, and in the sum of all elements."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elbowroom.data import Dataset
+from elbowroom.data import Examples
 from elbowroom.metrics import VarianceBudget, variance_budget
 from elbowroom.numerics import derived_seed
-from elbowroom.sweeps import Swept
+from elbowroom.records import InkRecord, Number, SweepRecord, VarianceRecord
 from elbowroom.vae import VAE
 
-from .classics import Classic, as_seen
+from .train import Models
 
-__all__ = ["variance_record", "variance_with_error"]
+__all__ = ["ink_record", "variance_records", "variance_with_error"]
 
 _DRAWS = 2_000
 _REPEATS = 10
 
 
-def variance_record(
-    swept: Sequence[Swept], chosen: Swept, rivals: Sequence[Classic], data: Dataset, seed: int
-) -> dict[str, Any]:
-    """The split of Var x per model, z of a VAE over its aggregate posterior, and that of the chosen model's ink.
+def variance_records(sweep: SweepRecord, models: Models, examples: Examples, seed: int) -> Iterator[VarianceRecord]:
+    """The split of Var x of every model whose squares mean something, z over its aggregate posterior.
 
-    Everything is on the scale the networks see; "data" is the variance of the validation examples on that scale.
+    Parameters
+    ----------
+    sweep, models : SweepRecord, Models
+        The models.
+    examples : Examples
+        For validation.
+    seed : int
+        Of the draws.
+
+    Yields
+    ------
+    VarianceRecord
+        On the scale that the networks see.
     """
-    seen, _ = as_seen(data, data.validation, seed)
-    rows = [_vae_row(one.name, variance_budget(one.vae, data.validation, draws=_DRAWS, seed=seed)) for one in swept]
-    rows += [_classic_row(rival, float(seen.var(0, ddof=1).sum())) for rival in rivals]
-    return {"variance": rows, "ink": _ink(chosen.vae, data, seed)}
+    for one in sweep.models:
+        if one.why_no_squares is None:
+            yield _record(one.name, variance_budget(models[one.name], examples, draws=_DRAWS, seed=seed))
 
 
-def _vae_row(name: str, budget: VarianceBudget) -> dict[str, Any]:
-    return {
-        "name": name,
-        "kind": "vae",
-        "latent": budget.latent,
-        "noise": budget.noise,
-        "latent_share": budget.latent_share,
-        "latent_share_se": budget.latent_share_se,
-        "data": budget.data,
-        "draws": _DRAWS,
-    }
+def _record(name: str, budget: VarianceBudget) -> VarianceRecord:
+    return VarianceRecord(
+        name=name,
+        kind="vae",
+        latent=budget.latent,
+        noise=budget.noise,
+        latent_share=Number(budget.latent_share, budget.latent_share_se),
+        data=budget.data,
+        draws=_DRAWS,
+    )
 
 
-def _classic_row(rival: Classic, variance: float) -> dict[str, Any]:
-    latent, noise = rival.split
-    return {
-        "name": rival.name,
-        "kind": "classic",
-        "latent": latent,
-        "noise": noise,
-        "latent_share": latent / (latent + noise),
-        "latent_share_se": None,
-        "data": variance,
-        "draws": 0,
-    }
+def ink_record(vae: VAE, examples: Examples, seed: int) -> InkRecord:
+    """Variance of the sum of all elements; independent budgets tell how sure its parts are.
 
+    Parameters
+    ----------
+    vae : VAE
+        The chosen model.
+    examples : Examples
+        For validation.
+    seed : int
+        Of the draws.
 
-def _ink(vae: VAE, data: Dataset, seed: int) -> dict[str, Any]:
-    """Variance of the sum of all elements; independent budgets tell how sure its parts are."""
-    budgets = [variance_budget(vae, data.validation, draws=_DRAWS, seed=derived_seed(seed, i)) for i in range(_REPEATS)]
-    value, error = _data_ink(vae, data, seed)
+    Returns
+    -------
+    InkRecord
+        On the scale that the networks see.
+    """
+    budgets = [variance_budget(vae, examples, draws=_DRAWS, seed=derived_seed(seed, i)) for i in range(_REPEATS)]
     parts = ("latent", "noise_diagonal", "noise_covariance")
     drawn = np.array([[getattr(budget, f"ink_{part}") for part in parts] for budget in budgets])
     means, errors = drawn.mean(0), drawn.std(0, ddof=1) / math.sqrt(_REPEATS)
-    return {
-        "data": value,
-        **dict(zip(parts, means.tolist(), strict=True)),
-        "se": {"data": error, **dict(zip(parts, errors.tolist(), strict=True))},
-        "draws": _DRAWS * _REPEATS,
-    }
+    found = {part: Number(float(mean), float(se)) for part, mean, se in zip(parts, means, errors, strict=True)}
+    return InkRecord(data=Number(*_data_ink(vae, examples, seed)), **found, draws=_DRAWS * _REPEATS)
 
 
 @torch.no_grad()
-def _data_ink(vae: VAE, data: Dataset, seed: int) -> tuple[float, float]:
-    batch = data.validation.batch()
+def _data_ink(vae: VAE, examples: Examples, seed: int) -> tuple[float, float]:
+    batch = examples.batch()
     given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
     return variance_with_error(given["x"][0].flatten(1).sum(1).double().cpu().numpy())
 

@@ -1,6 +1,4 @@
-from .fitting import fit as fit
-from .fitting import fit_stacked as fit_stacked
-from .folder import read_run as read_run
+from ._fit import fit as fit
+from ._fit import fit_stacked as fit_stacked
 from .groups import why_alone as why_alone
-from .history import History as History
-from .step import TrainingStep as TrainingStep
+from .training_step import TrainingStep as TrainingStep

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from elbowroom.data import Dataset
-from elbowroom.numerics import Batch, InputError, Noise
+from elbowroom.numerics import Batch, InputError, Noise, one_of
 from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
-from elbowroom.vae.model import evaluating
+from elbowroom.vae.evaluating import evaluating
 
 from .loop import Settings, steps_per_epoch
 from .selection import SELECT, fixed_normal
 from .split import Split
-from .step import TrainingStep
+from .training_step import TrainingStep
 
 __all__ = ["check", "reason", "two_examples"]
 
@@ -48,8 +48,7 @@ def _check_settings(settings: Settings) -> None:
         raise InputError(f"epochs and batch_size must be 1 or more; got {settings.epochs} and {settings.batch_size}.")
     if settings.patience is not None and settings.patience < 1:
         raise InputError(f"patience is 1 epoch or more, or None for no stopping; got {settings.patience}.")
-    if settings.select not in SELECT:
-        raise InputError(f"select must be 'objective', 'calibrated' or 'last'; got {settings.select!r}.")
+    one_of("select", settings.select, SELECT)
     if settings.seed < 0:
         raise InputError(f"A seed is a whole number from 0; got {settings.seed}.")
 
@@ -122,7 +121,7 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
                 _check_gradient(loss, name, step)
                 with torch.no_grad():
                     step(batch, noise, torch.tensor(torch.inf), name)
-        check_readings(step.vae, batch, settings.seed)
+        check_readings(step.vae, batch, seed=settings.seed)
     except InputError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:

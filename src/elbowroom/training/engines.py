@@ -14,7 +14,7 @@ from elbowroom.objectives import Loss
 from elbowroom.procedures import Phase
 
 from .adam import Adam
-from .step import TrainingStep
+from .training_step import TrainingStep
 
 __all__ = ["Adam", "Alone", "Engine", "Record", "Stacked"]
 

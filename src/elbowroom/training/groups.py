@@ -16,7 +16,7 @@ from elbowroom.vae import VAE
 from .adam import Adam
 from .checks import reason, two_examples
 from .engines import Stacked
-from .step import TrainingStep
+from .training_step import TrainingStep
 
 __all__ = ["groups", "reason_alone", "why_alone"]
 
@@ -60,7 +60,7 @@ def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str 
     >>> digits = er.load_data("digits")
     >>> encoder = nn.Sequential(nn.Linear(64, 4), nn.Dropout(0.1))
     >>> vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(encoder, 2),
-    ...              er.likelihoods.Normal(er.networks.mlp([2, 64]), 64), preprocess=digits.preprocess)
+    ...              er.likelihoods.Normal(er.networks.MLP([2, 64]), 64), preprocess=digits.preprocess)
     >>> print(why_alone(vae, er.objectives.Elbo(), digits))
     vae.posterior.z.network.1, a Dropout, draws noise of its own or keeps running statistics.
     """

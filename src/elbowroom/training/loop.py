@@ -11,11 +11,11 @@ import torch
 from torch import Generator, Tensor
 
 from elbowroom.numerics import Noise
-from elbowroom.runs import Progress
+from elbowroom.progress import Progress
+from elbowroom.runs.history import History
+from elbowroom.runs.run_folder import Checkpoint, RunFolder
 
 from .engines import Engine, Record
-from .folder import Checkpoint, RunFolder
-from .history import History
 from .selection import Select, Values
 from .split import Split
 

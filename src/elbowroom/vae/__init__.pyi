@@ -1,6 +1,6 @@
-from .files import load_model as load_model
-from .files import save_model as save_model
-from .model import VAE as VAE
-from .probe import check_readings as check_readings
-from .target import VAETarget as VAETarget
+from ._check_readings import check_readings as check_readings
+from ._load_model import load_model as load_model
+from ._save_model import save_model as save_model
 from .terms import Terms as Terms
+from .vae import VAE as VAE
+from .vae_target import VAETarget as VAETarget

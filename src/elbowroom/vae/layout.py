@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import draw
-from elbowroom.distributions.draws import Draw
+from elbowroom.distributions._draw import Draw
 from elbowroom.numerics import Noise
 
 __all__ = ["Layout"]

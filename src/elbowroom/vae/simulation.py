@@ -62,11 +62,11 @@ def keyed_from_prior(
     for name in order:
         block = prior[name]
         p = block(given)
-        key = (draws, index, seed, first_draw, streams[name])
         if "draw" in capabilities(p):
-            given[name] = draw(p, keyed_normal(block.noise_shape, *key).to(like))[0]
+            noise = keyed_normal(block.noise_shape, draws, index, seed, first_draw=first_draw, stream=streams[name])
+            given[name] = draw(p, noise.to(like))[0]
         else:
-            given[name] = _simulated(block, p, given, *key).to(like)
+            given[name] = _simulated(block, p, given, draws, index, seed, first_draw, streams[name]).to(like)
         if name in observed:
             value, mask = observed[name]
             given[name] = where_known(given[name], value, mask)
@@ -88,7 +88,7 @@ def _simulated(
         start, stop = max(number * DRAW_BLOCK, first_draw), min((number + 1) * DRAW_BLOCK, first_draw + draws)
         inside = slice(start - number * DRAW_BLOCK, stop - number * DRAW_BLOCK)
         rows = slice(start - first_draw, stop - first_draw)
-        for column, generator in enumerate(keyed_generators(index, seed, number, stream)):
+        for column, generator in enumerate(keyed_generators(index, seed, number, stream=stream)):
             one = p if not block.given else block(_of_one(given, block.given, column, rows))
             out[rows, column] = simulate(one.expand(torch.Size([DRAW_BLOCK, 1])), generator)[inside, 0].to(out)
     return out

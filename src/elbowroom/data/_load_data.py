@@ -1,0 +1,260 @@
+"""From any source to a data set: values checked, support found, parts drawn, preprocessing chosen."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform, one_of
+from elbowroom.preprocess import Preprocess
+
+from .beside import beside_of, names_in
+from .choices import choose_preprocess, fill_for, state_support, support_with_words
+from .dataset import Dataset, Examples
+from .files import read_path
+from .named import NAMED, read_named
+from .notes import fingerprints, notes_on
+from .raw import Raw, from_array, from_frame
+from .scan import Scan, scan
+from .values import is_sparse, values_of
+
+__all__ = ["load_data"]
+
+
+@dataclass
+class _Split:
+    """Row numbers of the three parts."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def load_data(
+    source: Any,
+    *,
+    support: str | Support | Sequence[str | Support] | None = None,
+    preprocess: str | Preprocess = "auto",
+    labels: Any = None,
+    context: str | Sequence[str] | Mapping[str, Any] | None = None,
+    observed: Mapping[str, Any] | None = None,
+    missing: str | None = None,
+    validation: int | float | None = None,
+    test: int | float | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    flat: bool | None = None,
+) -> Dataset:
+    """A data set from a named set, an array, tensor, sparse matrix or DataFrame, a file or a folder of images.
+
+    Values are kept as they came. A memory-mapped array (or a .npy of 256 MB or more) stays on the disk and a sparse
+    matrix sparse: their rows become numbers in memory batch by batch.
+
+    Parameters
+    ----------
+    source
+        Name, path, or the data: [n, columns], [n, H, W], [n, C, H, W] or [n, H, W, C]. Columns of words are classes
+        and make a table "mixed".
+    support
+        Inferred, unless stated as "binary", "unit", "grid", "real", "counts", "categorical" or a Support; "mixed"
+        infers it for each column of a table, a sequence states it for each.
+    preprocess
+        "auto" (grids are dequantised, real numbers standardised, of mixed tables only these), "dequantise",
+        "dequantise-symmetric" (to [−1, 1]), "binarise" (afresh each time), "binarise-fixed" (once, by `seed`),
+        "standardise", "none", or a module.
+    labels
+        One per example, or the name of a column; they are served as the context "label" too, one-hot.
+    context
+        What a model may read beside x: names of columns, which are taken out of x, or name → array [n, ...] (or name
+        of a column). Numbers are served as [n, 1], words one-hot.
+    observed
+        Latent block → array, or name of a column, of what is known of it for some examples: a class per example (−1,
+        None or NaN where it is not known), or real numbers [n, d] (NaN where not).
+    missing
+        "mask" for data with missing cells (NaN, or masked): they are filled with 0, or with the mean where it is taken
+        away, and batches say which cells are `seen`, also as the context "seen". Default: gaps are refused.
+    validation, test
+        How many examples, or which fraction of them, where no official part exists; drawn by `seed`. Default: 0.1, 0.2.
+    seed
+        Of the split, and of "binarise-fixed".
+    name
+        Of the data set, where the source's own will not do.
+    flat
+        Images as vectors; by default grey ones only.
+
+    Raises
+    ------
+    InputError
+        For what cannot be used.
+
+    >>> digits = load_data("digits")
+    >>> len(digits.train), len(digits.validation), len(digits.test), str(digits.support)
+    (1200, 200, 397, 'integer grid 0…16')
+    """
+    if missing is not None:
+        one_of("missing", missing, ("mask",), otherwise="None for data without gaps")
+    gaps = missing is not None
+    raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
+    known = NAMED.get(title) if isinstance(source, str) else None
+    scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
+    found = _support(raw, scanned.limits, support)
+    beside = beside_of(raw, labels, context, observed, gaps)
+    defaults = (known.validation, known.test) if known else (0.1, 0.2)
+    parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
+    image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
+    notes = list(raw.notes)
+    if preprocess == "binarise-fixed":
+        raw.x, found = _binarised(raw.x, scanned, found, event, seed), Support("binary")
+        scanned = scan(raw.x, raw.columns, raw.official[1])
+        notes.append(f"Binarised once, with seed {seed}: the data are now these zeros and ones.")
+        preprocess = "none"
+    rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
+    notes += notes_on(raw.x, scanned, raw.columns, found, rows, parts.train, parts.test, raw.official[1])
+    train, held, tested = (
+        Examples(values_of(raw.x, which, event, scanned.wide), torch.from_numpy(which), data=digest, **beside.of(which))
+        for which in (parts.train, parts.validation, parts.test)
+    )
+    chosen = choose_preprocess(preprocess, found, train.values, seed)
+    for part in (train, held, tested):
+        part.fill = fill_for(chosen, event) if gaps else None
+    return Dataset(
+        name=name or title,
+        train=train,
+        validation=held,
+        test=tested,
+        support=found,
+        preprocess=chosen,
+        event=event,
+        image_shape=image_shape,
+        columns=raw.columns,
+        label_names=beside.label_names,
+        source=origin,
+        sha256=digest,
+        split_seed=seed,
+        official=tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n),
+        notes=notes,
+        classes=raw.classes,
+        beside_classes=beside.words,
+    )
+
+
+def _support(raw: Raw, limits: Limits, stated: str | Support | Sequence[str | Support] | None) -> Support:
+    """Where the data lie: as stated, as the source says, or inferred; bytes beyond 127 are all 256 levels."""
+    if raw.classes and raw.columns:
+        return support_with_words(raw.x, limits, stated, raw.columns, raw.classes)
+    if stated is None and raw.support is None and raw.x.dtype == np.uint8 and limits.high >= 128:
+        return Support("grid", 256)
+    return state_support(raw.x, limits, stated if stated is not None else raw.support or infer_support(limits))
+
+
+def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any, str, str]:
+    """Raw data, labels, a name and where they come from."""
+    if isinstance(source, str | Path) and not (isinstance(source, str) and _means_named(source)):
+        path = Path(source).expanduser()
+        raw, labels = read_path(path, labels, beside, gaps)
+        return raw, labels, path.stem or str(path), str(path)
+    if hasattr(source, "iloc") and hasattr(source, "columns"):
+        raw, labels = from_frame(source, labels, beside, gaps=gaps)
+        return raw, labels, "table", "DataFrame"
+    for given, asked in [("labels", labels)] * isinstance(labels, str) + [("context or observed", b) for b in beside]:
+        raise InputError(f"These data have no columns by name, so {given}={asked!r} means nothing: give an array.")
+    if isinstance(source, str):
+        raw, origin = read_named(source)
+        if labels is not None:
+            raw.label_names = None
+        return raw, raw.labels if labels is None else labels, source, origin
+    return from_array(_array_of(source, gaps)), labels, "array", type(source).__name__
+
+
+def _array_of(source: Any, gaps: bool) -> Any:
+    """A tensor as an array; a masked array with NaN where it masks."""
+    if isinstance(source, Tensor):
+        if source.layout != torch.strided:
+            raise InputError("The tensor is sparse: give a scipy.sparse matrix, which is densified by batch.")
+        source = source.detach().cpu()
+        return (source.float() if source.dtype == torch.bfloat16 else source).numpy()
+    if isinstance(source, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in source):
+        source = np.ma.stack(source)
+    if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
+        return source
+    if not gaps:
+        raise InputError(
+            f"The array masks {int(np.ma.getmaskarray(source).sum()):,} cells, and what lies under them is no data: "
+            'load it with missing="mask", or fill them in.'
+        )
+    floats = source if source.dtype.kind == "f" else source.astype(np.float64)
+    return np.ma.filled(floats, np.nan)
+
+
+def _means_named(source: str) -> bool:
+    """Whether a string is meant as a name: known, or without anything that makes it look like a path."""
+    path = Path(source).expanduser()
+    return source in NAMED or not (path.exists() or path.suffix or len(path.parts) > 1)
+
+
+def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """(H, W) of grey images, (C, H, W) of others, None for a table."""
+    if len(shape) == 2:
+        return None
+    return tuple(shape[2:] if len(shape) == 4 and shape[1] == 1 else shape[1:])
+
+
+def _event(shape: tuple[int, ...], flat: bool | None) -> tuple[int, ...]:
+    """Of images, (D,) where `flat` (by default: where they are grey), else (C, H, W)."""
+    if len(shape) == 2:
+        return (shape[1],)
+    images = shape[1:] if len(shape) == 4 else (1, *shape[1:])
+    return (math.prod(images),) if flat or (flat is None and images[0] == 1) else tuple(images)
+
+
+def _binarised(x: Any, scanned: Scan, support: Support, event: tuple[int, ...], seed: int) -> NDArray[Any]:
+    """Each value on with the probability its grey level states; keyed by (seed, row), so the split does not matter."""
+    maximum = {"unit": 1, "binary": 1, "grid": (support.levels or 2) - 1}.get(support.kind)
+    if maximum is None:
+        raise InputError(f"Binarising needs data on a grid or in [0, 1]; these are {support}.")
+    if scanned.gaps or is_sparse(x) or isinstance(x, np.memmap):
+        raise InputError("Binarising once needs whole data in memory; preprocess='binarise' does it batch by batch.")
+    uniforms = keyed_uniform(event, torch.arange(len(x)), seed).numpy()
+    return (uniforms * maximum < x.reshape(len(x), *event)).astype(np.uint8)
+
+
+def _split(
+    n: int,
+    official: tuple[int, int],
+    asked: Sequence[int | float | None],
+    defaults: Sequence[int | float],
+    seed: int,
+) -> _Split:
+    """Official parts are the last rows; the others are drawn from the rest without replacement."""
+    pool = n - sum(official)
+    counts = [0, 0]
+    for i, part in enumerate(("validation", "test")):
+        if official[i] and asked[i] is not None:
+            raise InputError(f"These data have an official {part} part of {official[i]:,}; leave {part}= out.")
+        if not official[i]:
+            wanted = asked[i]
+            counts[i] = _count(part, defaults[i] if wanted is None else wanted, pool)
+    if pool - sum(counts) < 2:
+        raise InputError(
+            f"{pool:,} examples are too few to keep {counts[0]:,} for validation and {counts[1]:,} for test and "
+            "learn from the rest: give more, or smaller validation= and test=."
+        )
+    drawn = np.random.default_rng(seed).permutation(pool)
+    train, held, tested = np.split(drawn, [pool - sum(counts), pool - counts[1]])
+    last = np.arange(pool, n)
+    held = last[: official[0]] if official[0] else held
+    tested = last[official[0] :] if official[1] else tested
+    return _Split(train, held, tested)
+
+
+def _count(part: str, wanted: int | float, pool: int) -> int:
+    """How many rows a number or a fraction means; a fraction above 0 means at least one."""
+    if isinstance(wanted, bool) or not (0 <= wanted < 1 or (wanted > 0 and float(wanted).is_integer())):
+        raise InputError(f"{part}= is a fraction below 1 or a whole number of examples; got {wanted}.")
+    return int(wanted) if wanted >= 1 or wanted == 0 else max(1, round(wanted * pool))

@@ -1,0 +1,189 @@
+"""What a model says of x given its latents: log p(x | z) under q, per example and per feature."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from elbowroom.distributions import Columns
+from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, count
+from elbowroom.progress import Progress
+from elbowroom.vae import VAE
+from elbowroom.vae.evaluating import evaluating
+
+from .memory import MEMORY, Memory, as_bytes
+from .model_passes import Pass, checked, pass_size, passing
+from .target import Subject, Target, capability
+
+__all__ = ["ConditionalLogLikelihood", "conditional_log_likelihood"]
+
+
+class ConditionalLogLikelihood(NamedTuple):
+    """E_q log p(x | z): an Estimate per example; per feature [n, *event] with its Monte-Carlo variance, in nats.
+
+    The features of an example add to its value. NaN variances come from one draw.
+    """
+
+    per_example: Estimate
+    per_feature: NDArray[np.float64]
+    mc_variance: NDArray[np.float64]
+
+
+def conditional_log_likelihood(
+    model: VAE | Target,
+    examples: Any = None,
+    *,
+    draws: int = 64,
+    seed: int = 0,
+    memory: Memory = MEMORY,
+    progress: bool = False,
+) -> ConditionalLogLikelihood:
+    """E_q(z | x) log p(x | z) per example and per feature, on the user's scale, in nats.
+
+    How well the latents of x explain it, and which of its elements they do not: a score of anomalies, not a bound on
+    log p(x), as it leaves out what the latents themselves cost. Per example alone, and for any likelihood, it is
+    −`rate_distortion(...).distortion`. A Target's features are on the scale of its `decoded`.
+
+    Parameters
+    ----------
+    model : VAE or Target
+        A VAE with its examples, or a Target that has its own.
+    examples : anything that has rows, optional
+        Of the VAE: a part of a data set, a Batch, an array, a tensor or a frame [n, *event].
+    draws : int, default 64
+        Per example.
+    seed : int, default 0
+        Keys all noise, by (seed, example).
+    memory : int or str, default "1 GiB"
+        Bytes, or words for them: a bound on what one pass holds. It changes no number beyond rounding.
+    progress : bool, default False
+        Whether standard error says how far it is.
+
+    Returns
+    -------
+    ConditionalLogLikelihood
+        An Estimate [n], and per feature [n, *event] values and their variances.
+
+    Raises
+    ------
+    InputError
+        Where there is nothing to measure, a setting means nothing, or the memory does not hold one example.
+    CapabilityError
+        Where features depend on one another given z, or preprocessing mixes them, so that log p(x | z) is no sum over
+        features; for a Target without `decoded`.
+
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = conditional_log_likelihood(vae, torch.zeros(3, 2))
+    >>> found.per_feature.shape, bool(np.allclose(found.per_feature.sum(1), found.per_example.values))
+    ((3, 2), True)
+    """
+    start = time.monotonic()
+    subject = checked(model, examples, draws)
+    one_pass, found = _by_feature(subject, seed), []
+    with Progress("log p(x | z)", len(subject), progress) as bar:
+        with passing(subject):
+            at_once, chunk = pass_size(subject.parts, one_pass, draws, as_bytes(memory))
+        for first in range(0, len(subject), at_once):
+            part: Any = subject.parts.rows(slice(first, first + at_once))
+            features, totals = _Moments(), _Moments()
+            for done in range(0, draws, chunk):
+                with passing(subject):
+                    (elements,) = one_pass(part, min(chunk, draws - done), done)
+                features.add(elements)
+                totals.add(elements.flatten(2).sum(-1))
+            slope = _log_slope(subject.vae, part, seed) if subject.vae else torch.zeros_like(features.mean)
+            found.append(
+                (features.mean + slope, features.variance, totals.mean + slope.flatten(1).sum(1), totals.variance)
+            )
+            bar.advance(len(part.index))
+    per_feature, mc_variance, values, variance = (torch.cat(column).numpy() for column in zip(*found, strict=True))
+    per_example = Estimate.of(
+        values,
+        variance,
+        subject.index.cpu(),
+        quantity="E log p(x | z)",
+        estimator=f"mean with {count(draws, 'draw')}",
+        direction="unbiased",
+        budget=Budget(draws, seed, time.monotonic() - start),
+        data=subject.data,
+    )
+    return ConditionalLogLikelihood(per_example, per_feature, mc_variance)
+
+
+class _Moments:
+    """Mean over draws and the variance of that mean, from chunks of them [k, ...], on the CPU."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, values: Tensor) -> None:
+        """Take in the next draws."""
+        new, mean = len(values), values.mean(0).cpu()
+        squares, total = values.sub(values.mean(0)).square().sum(0).cpu(), self.count + new
+        away = mean - self.mean
+        self.squares = self.squares + squares + away.square() * (self.count * new / total)
+        self.mean = self.mean + away * (new / total)
+        self.count = total
+
+    @property
+    def variance(self) -> Tensor:
+        """Of the mean; NaN from one draw."""
+        if self.count == 1:
+            return torch.full_like(self.squares, torch.nan)
+        return self.squares / (self.count * (self.count - 1))
+
+
+def _by_feature(subject: Subject, seed: int) -> Pass:
+    """Passes that give log p(y | z) of preprocessed features [draws, batch, *event], float64."""
+    vae = subject.vae
+
+    def one_pass(part: Any, draws: int, first: int) -> tuple[Tensor]:
+        if vae is None:
+            decoded = capability(part, "decoded", "conditional_log_likelihood")
+            p_x, y = decoded(part.draw_posterior(draws, seed, first)[0])
+        else:
+            terms = vae(part, vae.keyed_noise(draws, part.index, seed, first), lay_out=False)
+            p_x, y = terms.p_x, terms.y
+        elements = _elementwise(p_x, y).double()
+        return (elements.expand(draws, *elements.shape[1:]),)
+
+    return one_pass
+
+
+def _elementwise(p_x: Distribution, y: Tensor) -> Tensor:
+    """log p of every element [draws, batch, *event]."""
+    if isinstance(p_x, Independent) and p_x.reinterpreted_batch_ndims == len(p_x.event_shape):
+        return p_x.base_dist.log_prob(y)
+    if isinstance(p_x, Columns):
+        seen = torch.ones_like(y) if p_x.seen is None else p_x.seen
+        parts = zip(p_x.groups, y.split(p_x.sizes, -1), seen.split(p_x.sizes, -1), p_x.typical, strict=True)
+        cells = (_elementwise(p, torch.where(s > 0, part, t)).where(s > 0, 0.0) for p, part, s, t in parts)
+        return torch.cat(list(cells), -1)
+    raise CapabilityError(
+        f"Under {type(p_x).__name__} the features depend on one another given z, so log p(x | z) is no sum over them; "
+        f"per example it is −evidence.rate_distortion(...).distortion."
+    )
+
+
+def _log_slope(vae: VAE, batch: Batch, seed: int) -> Tensor:
+    """log |dy/dx| of every element of x [batch, *event], float64, on the CPU."""
+    x = batch.x.to(vae.device)
+    x = (x if x.is_floating_point() else x.to(vae.dtype)).clone().requires_grad_()
+    with evaluating(vae):
+        y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"))
+    if not bool(log_jacobian.any()):
+        return torch.zeros(x.shape, dtype=torch.float64)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    found, whole = slope.double().abs().log().cpu(), log_jacobian.detach().double().cpu()
+    if not torch.allclose(found.flatten(1).sum(1), whole, rtol=1e-4, atol=1e-3):
+        raise CapabilityError(
+            f"{type(vae.preprocess).__name__} mixes the features, so log p(x | z) has no share of each on the user's "
+            f"scale; per example it is −evidence.rate_distortion(...).distortion."
+        )
+    return found if batch.seen is None else found.where(batch.seen.cpu(), 0.0)

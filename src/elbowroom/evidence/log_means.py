@@ -1,0 +1,76 @@
+"""Bounds that are the log of a mean of importance weights."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elbowroom.numerics import Budget, Estimate
+from elbowroom.progress import Progress
+from elbowroom.vae import VAE
+
+from .importance import log_mean_exp, pareto_shape
+from .memory import Memory
+from .model_passes import Pass, checked, from_posterior, run_passes
+from .target import Subject, Target
+
+__all__ = ["by_iwae", "log_means"]
+
+
+def log_means(
+    model: VAE | Target,
+    examples: Any,
+    passes: Callable[[Subject, int], Pass],
+    sizes: tuple[int, ...],
+    name: Callable[[int], str],
+    seed: int,
+    memory: Memory,
+    progress: bool,
+) -> tuple[Estimate, ...]:
+    """Estimates of the bound by the mean of log-means of `size` draws, for each size that divides the last."""
+    start = time.monotonic()
+    draws = sizes[-1]
+    subject = checked(model, examples, draws)
+    found: list[list[tuple[Tensor, ...]]] = [[] for _ in sizes]
+    khat = []
+    with Progress(name(draws), len(subject), progress) as bar:
+        for (log_weight,) in run_passes(subject, passes(subject, seed), draws, memory, bar):
+            for size, pieces in zip(sizes, found, strict=True):
+                pieces.append(_mean_of_blocks(log_weight, size))
+            khat.append(pareto_shape(log_weight))
+    budget = Budget(draws, seed, time.monotonic() - start)
+    estimates = []
+    for size, pieces in zip(sizes, found, strict=True):
+        value, variance, ess = (torch.cat(column) for column in zip(*pieces, strict=True))
+        estimates.append(
+            Estimate.of(
+                value,
+                variance,
+                subject.index.cpu(),
+                quantity=subject.quantity,
+                estimator=name(size) + (f", mean of {draws // size:,} blocks" if size < draws else ""),
+                direction="lower",
+                budget=budget,
+                ess=ess if size == draws else None,
+                khat=torch.cat(khat) if size == draws else None,
+                data=subject.data,
+            )
+        )
+    return tuple(estimates)
+
+
+def _mean_of_blocks(log_weight: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Mean of the log-means of disjoint blocks of `size` draws, its variance, and the ESS; [n] each."""
+    blocks = len(log_weight) // size
+    if blocks == 1:
+        return log_mean_exp(log_weight)
+    values = log_weight.unflatten(0, (blocks, size)).logsumexp(1) - math.log(size)
+    return values.mean(0), values.var(0) / blocks, torch.full_like(values[0], torch.nan)
+
+
+def by_iwae(subject: Subject, seed: int) -> Pass:
+    """Passes that weigh draws from q(z | x) by p(x, z) / q(z | x)."""
+    return from_posterior(subject, lambda terms: (terms.log_weight,), seed)

@@ -1,0 +1,75 @@
+"""The likelihood that a support asks for."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+
+from elbowroom.numerics import Support
+
+from .bernoulli import Bernoulli
+from .counts import NegativeBinomial
+from .grid import Categorical, DiscretisedLogistic
+from .likelihood import Likelihood
+from .mixed import Mixed
+from .normal import Normal
+from .unit import TruncatedNormal
+
+__all__ = ["auto"]
+
+_WHY = {
+    "binary": "Bernoulli: the data are binary, and it is every distribution of one bit.",
+    "grid": "DiscretisedLogistic with a predicted scale: the data are on a grid, where it gives each level a "
+    "probability, and its tails forgive more than a normal's.",
+    "unit": "TruncatedNormal with a predicted scale: the data are continuous in [0, 1], where a Normal would leak mass "
+    "out and a continuous Bernoulli, one of its limits, cannot say how sure it is.",
+    "real": "Normal with a predicted scale: the data are continuous and unbounded; the scale must be learned, as it "
+    "decides how the variance is split between latent and noise.",
+    "counts": "NegativeBinomial: the data are counts, whose variance mostly exceeds their mean; "
+    "the Poisson is its limit.",
+    "categorical": "Categorical: the data are classes without an order.",
+}
+
+
+def auto(
+    support: Support,
+    event: int | Sequence[int],
+    network_of: Callable[[int], nn.Module],
+    *,
+    given: Sequence[str] = ("z",),
+) -> tuple[Likelihood, str]:
+    """The likelihood for preprocessed data on `support`, and a sentence that says which and why.
+
+    network_of: makes the network, told how many numbers per example it is to return. A mixed table gets the
+    likelihood of each run of columns that are alike, in one `Mixed`.
+
+    >>> likelihood, why = auto(Support("counts"), 5, lambda numbers: nn.Linear(2, numbers))
+    >>> why.split(":")[0], likelihood.network.out_features
+    ('NegativeBinomial', 5)
+    """
+
+    numbers = _family(support, None, event, given).numbers
+    return _family(support, network_of(numbers), event, given), _why(support)
+
+
+def _family(
+    support: Support, network: nn.Module | None, event: int | Sequence[int], given: Sequence[str]
+) -> Likelihood:
+    levels: Any = support.levels
+    made: dict[str, Callable[[], Likelihood]] = {
+        "binary": lambda: Bernoulli(network, event, given=given),
+        "grid": lambda: DiscretisedLogistic(network, event, levels, given=given),
+        "unit": lambda: TruncatedNormal(network, event, scale="predicted", given=given),
+        "real": lambda: Normal(network, event, scale="predicted", given=given),
+        "counts": lambda: NegativeBinomial(network, event, given=given),
+        "categorical": lambda: Categorical(network, event, levels, ordered=False, given=given),
+        "mixed": lambda: Mixed(network, [_family(one, None, n, given) for one, n in support.groups], given=given),
+    }
+    return made[support.kind]()
+
+
+def _why(support: Support) -> str:
+    if support.kind != "mixed":
+        return _WHY[support.kind]
+    kinds = dict.fromkeys(one.kind for one in support.columns)
+    return "Mixed: the columns are of different kinds. " + " ".join(_WHY[kind] for kind in kinds)

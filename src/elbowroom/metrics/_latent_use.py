@@ -1,0 +1,57 @@
+"""What each latent unit does."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom.numerics import Batch, as_batch
+from elbowroom.vae import VAE
+from elbowroom.vae.evaluating import evaluating
+
+__all__ = ["ACTIVE", "LatentUse", "latent_use"]
+
+ACTIVE = 0.01
+"""A unit is active where the variance over x of its posterior mean is larger (Burda et al. 2016)."""
+_ROWS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class LatentUse:
+    """What each latent unit does, units in the order of the blocks.
+
+    kl: mean KL(q ‖ p) per unit in nats, or None where a block has no closed form; active: whether the variance of the
+    posterior mean over the examples exceeds `ACTIVE`; means: [n, units], the posterior means.
+    """
+
+    kl: NDArray[np.float64] | None
+    active: NDArray[np.bool_]
+    means: NDArray[np.float64]
+
+
+@torch.no_grad()
+def latent_use(vae: VAE, examples: Any, *, seed: int = 0) -> LatentUse:
+    """KL and activity of every latent unit over the examples.
+
+    Source of the activity rule: Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
+    """
+    batch = as_batch(examples)
+    with evaluating(vae):
+        means = torch.cat([value.flatten(1) for value in vae.encode(batch, seed).values()], 1).double().cpu().numpy()
+        kl = _unit_kl(vae, batch, seed)
+    return LatentUse(kl, means.var(0, ddof=1) > ACTIVE, means)
+
+
+def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
+    total: list[Tensor] = []
+    for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
+        part = batch.rows(rows)
+        terms = vae(part, vae.keyed_noise(1, part.index, seed))
+        units = [terms.elementwise_kl(name) for name in terms.z]
+        if any(unit is None for unit in units):
+            return None
+        total.append(torch.cat([unit.double().sum((0, 1)).flatten() for unit in units if unit is not None]))
+    return (torch.stack(total).sum(0) / len(batch)).cpu().numpy()

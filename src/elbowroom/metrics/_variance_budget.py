@@ -1,0 +1,172 @@
+"""The variance budget: how a model splits the variance of x between its latent and its noise, and that of z."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+from torch.distributions import Distribution
+
+from elbowroom.distributions import capabilities, require, simulate
+from elbowroom.numerics import Batch, InputError, as_batch, derived_seed, one_of
+from elbowroom.vae import VAE
+from elbowroom.vae.evaluating import evaluating
+
+__all__ = ["VarianceBudget", "variance_budget"]
+
+_ROWS_AT_ONCE = 500
+_GROUPS = 10
+
+
+@dataclass(frozen=True)
+class VarianceBudget:
+    """Var x = Var E[x | z] + E Var[x | z], summed over elements, on the scale the network sees.
+
+    over: whether z comes from the "prior" or from the "posterior" of the examples (the aggregate posterior).
+    data: variance of the examples; latent: Var E[x | z]; noise: E Var[x | z].
+    ink_*: the same split of the variance of the *sum* of the elements, in which covariances show: noise_diagonal is
+    what independent noise would give, noise_covariance what correlated noise adds to it.
+    z_between, z_within: [units], Var_x E[z | x] and E_x Var[z | x] of the posterior; z_correlation: [units, units], of
+    the aggregate posterior. latent_share_se: Monte-Carlo standard error of `latent_share`.
+    """
+
+    over: str
+    data: float
+    latent: float
+    noise: float
+    latent_share_se: float
+    ink_data: float
+    ink_latent: float
+    ink_noise_diagonal: float
+    ink_noise_covariance: float
+    z_between: NDArray[np.float64]
+    z_within: NDArray[np.float64]
+    z_correlation: NDArray[np.float64]
+
+    @property
+    def latent_share(self) -> float:
+        """The latent's part of the model's variance of x, between 0 and 1."""
+        return self.latent / (self.latent + self.noise)
+
+    @property
+    def thrown_away(self) -> float:
+        """The part of the model's variance that decoder means, taken for samples, leave out."""
+        return 1.0 - self.latent_share
+
+    def __str__(self) -> str:
+        total = self.latent + self.noise
+        return (
+            f"variance of x: data {self.data:.4g}, model {total:.4g} = latent {self.latent:.4g} "
+            f"({self.latent_share:.1%} ± {self.latent_share_se:.1%}) + noise {self.noise:.4g}; z from the {self.over}"
+        )
+
+
+@torch.no_grad()
+def variance_budget(
+    vae: VAE,
+    examples: Any,
+    *,
+    over: Literal["prior", "posterior"] = "posterior",
+    draws: int = 10_000,
+    seed: int = 0,
+) -> VarianceBudget:
+    """Where the variance of x and of z goes, by `draws` draws of z (and x).
+
+    Source: the law of total variance; for the linear model Tipping & Bishop, "Probabilistic principal component
+    analysis", 1999. Where E[x | z] has no closed form, Var E[x | z] is the covariance of two draws of x given the same
+    z. Raises InputError for fewer than 20 draws or 2 examples, CapabilityError where x are classes without an order.
+
+    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2, scale=1.0))
+    >>> budget = variance_budget(vae, torch.randn(50, 2), over="prior")
+    >>> bool(abs(budget.noise - 2.0) < 1e-6)
+    True
+    """
+    one_of("over", over, ("prior", "posterior"))
+    batch = as_batch(examples)
+    if batch.seen is not None:
+        raise InputError("A variance budget needs complete examples, and these have missing cells.")
+    if draws < 2 * _GROUPS or len(batch) < 2:
+        raise InputError(f"A variance budget needs 20 draws and 2 examples or more; got {draws} and {len(batch)}.")
+    with evaluating(vae):
+        y = vae.given(batch, vae.keyed_noise(0, batch.index, seed))[0]["x"][0].flatten(1).double()
+        parts = zip(*_passes(vae, batch, over, draws, seed), strict=True)
+        one, other, noise, ink = (torch.cat(part) for part in parts)
+        z_mean, z_variance, z = _posterior_moments(vae, batch, seed)
+    chunks = (drawn.chunk(_GROUPS) for drawn in (one, other, noise))
+    groups = [_share(*group) for group in zip(*chunks, strict=True)]
+    latent, left = _covariance(one, other), noise.mean(0).sum().item()
+    return VarianceBudget(
+        over=over,
+        data=y.var(0).sum().item(),
+        latent=latent,
+        noise=left,
+        latent_share_se=float(np.std(groups, ddof=1)) / math.sqrt(_GROUPS),
+        ink_data=y.sum(1).var().item(),
+        ink_latent=_covariance(one.sum(1, keepdim=True), other.sum(1, keepdim=True)),
+        ink_noise_diagonal=left,
+        ink_noise_covariance=ink.mean().item() - left,
+        z_between=z_mean.var(0).cpu().numpy(),
+        z_within=z_variance.mean(0).cpu().numpy(),
+        z_correlation=np.atleast_2d(np.corrcoef(z.cpu().numpy(), rowvar=False)),
+    )
+
+
+def _share(one: Tensor, other: Tensor, noise: Tensor) -> float:
+    latent = _covariance(one, other)
+    return latent / (latent + noise.mean(0).sum().item())
+
+
+def _covariance(one: Tensor, other: Tensor) -> float:
+    """Of [n, elements] and [n, elements], summed over elements."""
+    return ((one - one.mean(0)) * (other - other.mean(0))).sum().item() / (len(one) - 1)
+
+
+def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
+    """Per pass, what `_moments` says of its draws of z."""
+    generator = Generator(vae.device).manual_seed(seed)
+    for first in range(0, draws, _ROWS_AT_ONCE):
+        n = min(_ROWS_AT_ONCE, draws - first)
+        rows = torch.randint(len(batch), (n,), generator=generator, device=generator.device).to(batch.x.device)
+        part = batch.rows(rows)
+        if over == "prior":
+            p_x = vae.likelihood(vae.draw_prior(n, derived_seed(seed, first), part.context))
+        else:
+            p_x = vae(part, vae.draw_noise(1, n, generator), lay_out=False).p_x
+        yield _moments(p_x, generator)
+
+
+def _moments(p_x: Distribution, generator: Generator) -> tuple[Tensor, ...]:
+    """Two independent estimates of E[x | z] and one of Var[x | z], [n, elements], and one of Var[Σx | z], [n].
+
+    In closed form where there is one (both estimates are the mean then), else by two draws of x.
+    """
+    first = simulate(p_x, generator)[0].flatten(1).double()
+    if "moments" in capabilities(p_x):
+        second = simulate(p_x, generator)[0].flatten(1).double()
+        apart = first - second
+        return first, second, apart.square() / 2, apart.sum(1).square() / 2
+    require(p_x, "mean")
+    mean = p_x.mean[0].flatten(1).double()
+    residual = first - mean
+    exact = "variance" in capabilities(p_x)
+    noise = p_x.variance[0].flatten(1).double() if exact else residual.square()
+    return mean, mean, noise, residual.sum(1).square()
+
+
+def _posterior_moments(vae: VAE, batch: Batch, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance of q(z | x) and one draw of it, [n, units] each."""
+    parts = []
+    for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
+        part = batch.rows(rows)
+        terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
+        blocks = [(*vae.moments(name, q, part.index, seed), terms.z[name]) for name, q in terms.q.items()]
+        columns = zip(*blocks, strict=True)
+        parts.append([torch.cat([t[0].flatten(1) for t in column], 1).double() for column in columns])
+    mean, variance, z = (torch.cat(column) for column in zip(*parts, strict=True))
+    return mean, variance, z

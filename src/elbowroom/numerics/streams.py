@@ -1,0 +1,21 @@
+"""Which keyed noise is whose: numbers that keep the uses of one seed apart."""
+
+__all__ = ["BACKWARDS", "CURVE_PILOT", "TRANSITIONS", "PILOT", "PRIOR", "RECIPROCAL_PILOT", "SIMULATION"]
+
+# Streams of `keyed_normal` under one seed. Latent blocks have those from 0, one each, for posterior and prior draws.
+PRIOR = 1024
+"""`prior_sampling`'s draws, apart from the encoder's of the same seed."""
+TRANSITIONS = 4096
+"""Momenta and acceptances of Hamiltonian transitions."""
+
+# Uses of `derived_seed`: each makes a seed whose streams are independent of all others.
+PILOT = 0xA15
+"""Pilot runs of annealing."""
+CURVE_PILOT = 0xD157
+"""Pilot runs of rate–distortion curves."""
+RECIPROCAL_PILOT = 0xD
+"""Pilot runs of chains that stay at the posterior."""
+SIMULATION = 0xB1D
+"""Examples that a model simulates."""
+BACKWARDS = 0xBAC
+"""Annealing downwards, from simulated latents."""

@@ -1,0 +1,82 @@
+"""What the stage `account` leaves: the VAE and the classics set against each other, and the verdict."""
+
+from dataclasses import dataclass
+
+from .evidence import VarianceRecord
+
+__all__ = ["AccountRecord", "DifferenceRecord", "FigureRecord", "VerdictRecord"]
+
+
+@dataclass(frozen=True)
+class DifferenceRecord:
+    """The VAE's best bound minus the best classic, paired by test example.
+
+    Attributes
+    ----------
+    against : str
+        Name of the classic.
+    value, se : float
+        Nats per example, and the standard error.
+    n : int
+        Examples that both measured.
+    """
+
+    against: str
+    value: float
+    se: float
+    n: int
+
+
+@dataclass(frozen=True)
+class FigureRecord:
+    """One figure of the verdict, as it is said.
+
+    Attributes
+    ----------
+    label, value, error, unit, direction : str
+        "compression", "2.41", "0.03", "bits per dimension", "at most"; error, unit and direction may be empty.
+    """
+
+    label: str
+    value: str
+    error: str
+    unit: str
+    direction: str
+
+
+@dataclass(frozen=True)
+class VerdictRecord:
+    """One sentence that a person could repeat, what it rests on, and what to do next.
+
+    Attributes
+    ----------
+    sentence : str
+        The verdict.
+    figures : tuple of FigureRecord
+        At most four.
+    next : str, optional
+        Advice that follows from a measured number; None where none does.
+    """
+
+    sentence: str
+    figures: tuple[FigureRecord, ...]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class AccountRecord:
+    """What `account` leaves, made of the records before it alone.
+
+    Attributes
+    ----------
+    difference : DifferenceRecord
+        The VAE against the best classic.
+    variances : tuple of VarianceRecord
+        Of every model of the sweep and every classic; empty where squares mean nothing.
+    verdict : VerdictRecord
+        In words.
+    """
+
+    difference: DifferenceRecord
+    variances: tuple[VarianceRecord, ...]
+    verdict: VerdictRecord

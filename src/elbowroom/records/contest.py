@@ -1,0 +1,53 @@
+"""What the stage `contest` leaves: the classics on the same data."""
+
+from dataclasses import dataclass
+
+from .values import EstimateField
+
+__all__ = ["ClassicRecord", "ContestRecord"]
+
+
+@dataclass(frozen=True)
+class ClassicRecord:
+    """A density model that is no VAE, tuned on validation.
+
+    Attributes
+    ----------
+    name, setting : str
+        What it is, and what won on validation.
+    estimate : Estimate
+        Its exact log p(x) of the test examples, in nats.
+    latent, noise : float
+        Its Var E[x | z] and E Var[x | z], summed over dimensions of the preprocessed data, where z is its factors, its
+        component, or the training example that a kernel stands on.
+    """
+
+    name: str
+    setting: str
+    estimate: EstimateField
+    latent: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class ContestRecord:
+    """What `contest` leaves: the classics. It knows no VAE, so it stands whatever is measured of one.
+
+    Attributes
+    ----------
+    classics : tuple of ClassicRecord
+        Each tuned on validation and measured on test.
+    left_out : str, optional
+        Why scikit-learn's densities are not among them, in words.
+    variance : float
+        Of the validation examples on the network's scale, summed over dimensions.
+    """
+
+    classics: tuple[ClassicRecord, ...]
+    left_out: str | None
+    variance: float
+
+    @property
+    def best(self) -> ClassicRecord:
+        """The classic with the highest log p(x) on test."""
+        return max(self.classics, key=lambda one: one.estimate.mean)

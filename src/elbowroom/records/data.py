@@ -1,0 +1,86 @@
+"""What the stage `load` leaves: which data the study is of."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["DataRecord"]
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """Which data a study is of, how they were split, and what a page has to know to show them.
+
+    Attributes
+    ----------
+    name, source : str
+        What they are called, and where they came from.
+    sha256 : str
+        Hash of x, the labels and what else comes with x.
+    sizes : dict of str to int
+        Examples of "train", "validation" and "test".
+    official : tuple of str
+        The parts that the data's makers fixed.
+    split_seed : int
+        What drew the others.
+    kind, support : str
+        Kind of the support ("grid", "real", …), and the support in words.
+    seen : str
+        Kind of the support that the network sees, after preprocessing.
+    levels : int, optional
+        Of the grid, or classes, where the support has them.
+    event : tuple of int
+        Shape of one example.
+    image_shape : tuple of int, optional
+        (H, W) or (C, H, W) where the examples are images.
+    columns : tuple of str, optional
+        Names of a table's columns.
+    classes : dict of int to tuple of str
+        By number of a table's column of classes, their names.
+    label_names : tuple of str, optional
+        One per label, where the data have labels.
+    preprocess : dict
+        Recipe of the map from the user's scale to the network's.
+    notes : tuple of str
+        What a person should know about the data.
+    context, observed : dict of str to tuple of int
+        Shapes of what comes with x.
+    missing : str, optional
+        How missing cells are told, where there may be any.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    sizes: dict[str, int]
+    official: tuple[str, ...]
+    split_seed: int
+    kind: str
+    support: str
+    seen: str
+    levels: int | None
+    event: tuple[int, ...]
+    image_shape: tuple[int, ...] | None
+    columns: tuple[str, ...] | None
+    classes: dict[int, tuple[str, ...]]
+    label_names: tuple[str, ...] | None
+    preprocess: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    context: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    observed: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    missing: str | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """Elements of one example."""
+        return math.prod(self.event)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells data apart in a study: not what they are called, where they lie, or what is noted about them."""
+        return {name: value for name, value in asdict(self).items() if name not in ("name", "source", "notes")}
+
+    @property
+    def in_bits(self) -> bool:
+        """Whether log p(x) has a length in bits: the data are on a grid."""
+        return self.kind in ("grid", "binary")

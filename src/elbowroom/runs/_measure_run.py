@@ -1,0 +1,140 @@
+"""Evidence of a trained run by its folder: any estimator, resumable, recorded in the run's evidence.json."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elbowroom.data import Examples
+from elbowroom.evidence.estimators import Registered, registered
+from elbowroom.evidence.memory import MEMORY, Memory
+from elbowroom.numerics import Estimate, InputError, derived_seed
+from elbowroom.vae import VAE
+
+from . import read_run
+from ._run_data import run_data, run_folder
+from .partial_estimates import Partial, estimate_in_groups
+from .saved_estimates import keep_estimates
+
+__all__ = ["evidence_file", "measure_run", "shuffled"]
+
+_PARTS = ("train", "validation", "test")
+_ROWS = {"draws": 2**15, "chains": 2**8}  # of examples × draws or chains in a group: some seconds of work
+_LEAST = 3  # examples in a group, so that groups of about equal sizes have two or more, as bdmc needs
+
+
+def measure_run(
+    run: str | Path,
+    estimator: str = "iwae",
+    *,
+    part: str = "test",
+    points: int | None = None,
+    source: Any = None,
+    seed: int = 0,
+    memory: Memory = MEMORY,
+    resume: bool = False,
+    progress: bool = True,
+    **settings: Any,
+) -> tuple[Estimate, ...]:
+    """Estimates by a registered estimator, of a run's kept model on a part of its data; added to its evidence.json.
+
+    Parameters
+    ----------
+    run : str or Path
+        A run folder, or a study's (then its chosen model).
+    estimator : str, default "iwae"
+        A key of `evidence.ESTIMATORS`. "bdmc" gives two Estimates, the bounds on as many examples that the model
+        draws; curves give one or more for each of their points.
+    part : str, default "test"
+        "train", "validation" or "test".
+    points : int, optional
+        How many examples, drawn so that fewer are among more; all by default.
+    source : Any, optional
+        The data, where their name does not find them.
+    seed : int, default 0
+        Keys all noise.
+    memory : int or str, default "1 GiB"
+        A bound on what one pass holds.
+    resume : bool, default False
+        Go on where a measurement with the same settings was interrupted; the numbers are those of one that was not.
+    progress : bool, default True
+        Whether a bar or lines on standard error say how far it is.
+    **settings
+        Some of the estimator's settings.
+
+    Returns
+    -------
+    tuple of Estimate
+        Values stand by ascending index.
+
+    Raises
+    ------
+    InputError
+        For settings that mean nothing, and where these are not the data of the run.
+    CapabilityError
+        Where the estimator cannot measure the model.
+    """
+    entry = registered(estimator)
+    settings = _settings(estimator, entry, settings)
+    if part not in _PARTS:
+        raise InputError(f"The part is {', '.join(_PARTS[:-1])} or {_PARTS[-1]}; got {part!r}.")
+    folder = run_folder(Path(run))
+    vae, _ = read_run(folder)
+    data = run_data(folder, source=source)
+    examples = shuffled(data.parts[part], points)
+    model = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    known = {**settings, "part": part, "points": len(examples), "seed": seed}
+    partial = Partial(
+        folder / f"evidence-{estimator}.partial.jsonl", {**known, "model": model[:12], "data": data.sha256[:12]}
+    )
+    found = estimate_in_groups(
+        lambda some: _measure(entry, vae, some, settings, seed, memory),
+        examples,
+        _group(settings),
+        partial,
+        resume=resume,
+        title=estimator,
+        progress=progress,
+    )
+    where = "simulated" if entry.simulates else part
+    keep_estimates(folder / "evidence.json", where, found, {**settings, "seed": seed})
+    partial.path.unlink(missing_ok=True)
+    return found
+
+
+def evidence_file(run: str | Path) -> Path:
+    """Where `measure_run` writes."""
+    return run_folder(Path(run)) / "evidence.json"
+
+
+def shuffled(examples: Examples, points: int | None = None) -> Examples:
+    """Examples in an order that tells nothing; the first `points` of them. Raises InputError where there are fewer."""
+    n = len(examples)
+    if points is not None and not 1 <= points <= n:
+        raise InputError(f"points must be 1 to {n:,}, as many as there are examples; got {points}.")
+    return examples[torch.randperm(n, generator=torch.Generator().manual_seed(0))[:points]]
+
+
+def _settings(estimator: str, entry: Registered, given: Mapping[str, Any]) -> dict[str, Any]:
+    strange = [name for name in given if name not in entry.settings]
+    if strange:
+        raise InputError(f"{estimator} has no setting {strange[0]!r}; it has {', '.join(entry.settings)}.")
+    return {**entry.settings, **given}
+
+
+def _group(settings: Mapping[str, Any]) -> int:
+    """How many examples are measured, and kept, at a time."""
+    sizes = (rows // max(1, settings[name]) for name, rows in _ROWS.items() if name in settings)
+    return max(_LEAST, next(sizes, max(_ROWS.values())))
+
+
+def _measure(
+    entry: Registered, vae: VAE, examples: Examples, settings: Mapping[str, Any], seed: int, memory: Memory
+) -> tuple[Estimate, ...]:
+    # With one seed, every group would simulate the same examples.
+    own = derived_seed(seed, int(examples.index[0])) if entry.simulates else seed
+    found = entry.estimates(entry.estimator(vae, examples, **settings, seed=own, memory=memory))
+    return tuple(replace(one, budget=replace(one.budget, seed=seed)) for one in found)

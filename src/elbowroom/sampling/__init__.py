@@ -1,0 +1,5 @@
+"""Sampling from densities by annealing and Hamiltonian Monte Carlo; knows densities, no models."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

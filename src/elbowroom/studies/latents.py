@@ -1,0 +1,80 @@
+"""What the latents of the chosen model do on test, and what their neighbours tell."""
+
+import math
+from typing import Any
+
+from torch import nn
+
+from elbowroom import networks
+from elbowroom.data import Dataset, Examples
+from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy
+from elbowroom.models._build import class_counts
+from elbowroom.records import LatentRecord, NeighbourRecord
+from elbowroom.vae import VAE
+
+__all__ = ["comparable", "latent_record"]
+
+_VOTES, _MOST = 5, 10_000  # neighbours, and training examples they are looked for among
+
+
+def latent_record(vae: VAE, data: Dataset) -> LatentRecord:
+    """What each latent unit does over the test examples.
+
+    Parameters
+    ----------
+    vae : VAE
+        The chosen model.
+    data : Dataset
+        Of the study.
+
+    Returns
+    -------
+    LatentRecord
+        A part of the record of `measure`.
+    """
+    use = latent_use(vae, data.test)
+    return LatentRecord(
+        kl=None if use.kl is None else tuple(use.kl.tolist()),
+        active=tuple(use.active.tolist()),
+        threshold=ACTIVE,
+        n=len(data.test),
+        axes="z1, z2" if vae.latents == 2 else "first two principal components of the posterior means",
+        neighbours=_neighbours(vae, data, use.means),
+    )
+
+
+def _neighbours(vae: VAE, data: Dataset, test_codes: Any) -> NeighbourRecord | None:
+    train, test = data.train[:_MOST], data.test
+    if train.labels is None or test.labels is None:
+        return None
+    labels, truth = train.labels.numpy(), test.labels.numpy()
+    raw, raw_test = (comparable(data, part) for part in (train, test))
+    return NeighbourRecord(
+        z=neighbour_accuracy(latent_use(vae, train).means, labels, test_codes, truth, k=_VOTES),
+        x=neighbour_accuracy(raw, labels, raw_test, truth, k=_VOTES),
+        k=_VOTES,
+        n=len(test),
+    )
+
+
+def comparable(data: Dataset, examples: Examples) -> Any:
+    """Rows for distances: the raw ones; of columns of different kinds, and of classes, what an encoder reads.
+
+    Parameters
+    ----------
+    data : Dataset
+        Whose training examples say how columns are scaled.
+    examples : Examples
+        Of these data.
+
+    Returns
+    -------
+    array
+        [n, numbers]; rows that differ in m columns of classes alone are √(2m) apart.
+    """
+    if data.support.kind not in ("mixed", "categorical"):
+        return examples.x.flatten(1).numpy()
+    classes = class_counts(data.support, math.prod(data.event))
+    scaler = networks.Standardised(nn.Identity(), event=data.event, classes=classes)
+    scaler.settle(data.train.x)
+    return scaler(examples.x).numpy()

@@ -1,0 +1,103 @@
+"""The stage `load`: the data of a study, and the record of which they are."""
+
+import math
+from typing import Any
+
+from elbowroom.data import Dataset, load_data
+from elbowroom.numerics import InputError
+from elbowroom.records import DataRecord
+
+__all__ = ["data_of", "load"]
+
+_LEAST = 2  # examples of a part, so that means over it have an error
+
+
+def data_of(source: Dataset | Any, seed: int) -> Dataset:
+    """The data of a study.
+
+    Parameters
+    ----------
+    source : Dataset or Any
+        The data themselves, or anything `load_data` takes.
+    seed : int
+        Of the split, where they are still to be split.
+
+    Returns
+    -------
+    Dataset
+        Of which a study can be made.
+
+    Raises
+    ------
+    InputError
+        As `load_data` does, and where a part is too small or has missing cells.
+    """
+    data = source if isinstance(source, Dataset) else load_data(source, seed=seed)
+    _check_parts(data)
+    return data
+
+
+def load(data: Dataset) -> DataRecord:
+    """Which data a study is of.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+
+    Returns
+    -------
+    DataRecord
+        The record of the stage.
+    """
+    known = data.record()
+    return DataRecord(
+        name=data.name,
+        source=str(data.source),
+        sha256=data.sha256,
+        sizes=known["sizes"],
+        official=data.official,
+        split_seed=data.split_seed,
+        kind=data.support.kind,
+        support=known["support"],
+        seen=data.preprocess.support(data.support).kind,
+        levels=data.levels,
+        event=tuple(data.event),
+        image_shape=None if data.image_shape is None else tuple(data.image_shape),
+        columns=None if data.columns is None else tuple(map(str, data.columns)),
+        classes=_class_names(data),
+        label_names=None if data.label_names is None else tuple(map(str, data.label_names)),
+        preprocess=known["preprocess"],
+        notes=tuple(data.notes),
+        context={name: tuple(shape) for name, shape in known.get("context", {}).items()},
+        observed={name: tuple(shape) for name, shape in known.get("observed", {}).items()},
+        missing=known.get("missing"),
+    )
+
+
+def _class_names(data: Dataset) -> dict[int, tuple[str, ...]]:
+    """Of a table, by number of the column: the classes' names, or their codes where they have none."""
+    if data.image_shape is not None:
+        return {}
+    columns = data.columns or [""] * math.prod(data.event)
+    kinds = data.support.columns or (data.support,) * len(columns)
+    return {
+        i: tuple(map(str, data.classes.get(name) or range(one.levels or 0)))
+        for i, (name, one) in enumerate(zip(columns, kinds, strict=True))
+        if one.kind == "categorical"
+    }
+
+
+def _check_parts(data: Dataset) -> None:
+    """Raise InputError where a part is too small to train on, choose by or measure on, or has missing cells."""
+    if data.train.fill is not None:
+        raise InputError(
+            f"{data.name!r} has missing cells, and the classics of a study score complete rows alone: train with "
+            f"er.fit and measure with er.evidence, or load complete rows."
+        )
+    for name, part in data.parts.items():
+        if len(part) < _LEAST:
+            raise InputError(
+                f"A study needs {_LEAST} {name} examples or more, and {data.name!r} has {len(part)}: load the data "
+                f"with a larger share for that part."
+            )

@@ -1,0 +1,130 @@
+"""The stage `measure`: the chosen model on test, the pictures, and where the variance of every model goes."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from elbowroom import evidence, likelihoods
+from elbowroom.data import Dataset, Examples
+from elbowroom.metrics import reconstruction_error
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Support
+from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
+from elbowroom.runs._measure_run import shuffled
+from elbowroom.runs.saved_estimates import keep_estimates
+from elbowroom.vae import VAE
+
+from .latents import latent_record
+from .pictures import draw_pictures
+from .train import Models, decibels
+from .variance import ink_record, variance_records
+
+__all__ = ["MeasureBudget", "measure"]
+
+_PICTURES = 16
+_LEAKING = 1_000  # validation examples that say how much of the likelihood lies outside the range of the data
+_ELBO_DRAWS = 64
+_ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 8, "leapfrog": 5}
+
+
+class MeasureBudget(NamedTuple):
+    """How much is measured of the chosen model.
+
+    Attributes
+    ----------
+    draws : int
+        Of IWAE, per test example.
+    annealed : int
+        Test examples that AIS measures; 0 for none.
+    seed : int
+        Of all noise.
+    """
+
+    draws: int
+    annealed: int
+    seed: int
+
+
+def measure(
+    data: Dataset,
+    about: DataRecord,
+    models: Models,
+    sweep: SweepRecord,
+    choice: ChoiceRecord,
+    budget: MeasureBudget,
+    *,
+    progress: bool,
+) -> EvidenceRecord:
+    """Measure the chosen model on test, and draw the pictures of all models beside the runs.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    about : DataRecord
+        The record of `load`.
+    models : Models
+        Those of the sweep.
+    sweep, choice : SweepRecord, ChoiceRecord
+        The records of `train` and `choose`.
+    budget : MeasureBudget
+        How much is measured.
+    progress : bool
+        Whether a line says how far it is.
+
+    Returns
+    -------
+    EvidenceRecord
+        The record of the stage.
+    """
+    vae, run = models[choice.name], models.runs / choice.name
+    draws, annealed, seed = budget
+    bounds = {
+        "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed),
+        f"IWAE-{draws}": evidence.iwae(vae, data.test, draws=draws, seed=seed, progress=progress),
+    }
+    not_measured = _keep_evidence(vae, bounds, data.test, run, annealed, seed, progress)
+    squares = sweep.model(choice.name).why_no_squares
+    record = EvidenceRecord(
+        bounds=bounds,
+        not_measured=tuple(not_measured),
+        latents=latent_record(vae, data),
+        reconstruction=_reconstruction(vae, data.test, about, squares),
+        leak=_leak(vae, data.validation[:_LEAKING], data.preprocess.support(data.support)),
+        variances=tuple(variance_records(sweep, models, data.validation, seed)),
+        ink=None if squares else ink_record(vae, data.validation, seed),
+        seed=seed,
+        pictured=_PICTURES,
+    )
+    draw_pictures(sweep, models, vae, data, models.runs.parent, _PICTURES, seed)
+    return record
+
+
+def _keep_evidence(
+    vae: VAE, bounds: dict[str, Estimate], test: Examples, run: Path, annealed: int, seed: int, progress: bool
+) -> list[str]:
+    """Write the run's evidence.json, AIS on some test examples included; what could not be measured, in words."""
+    for bound in bounds.values():
+        keep_estimates(run / "evidence.json", "test", [bound], {"draws": bound.budget.draws, "seed": seed})
+    if not annealed:
+        return []
+    examples = shuffled(test, min(annealed, len(test)))
+    try:
+        found = evidence.ais(vae, examples, **_ANNEALING, seed=seed, progress=progress)
+    except (CapabilityError, InputError) as error:  # a bound less is no reason to lose the study
+        return [f"AIS was not run: {error}"]
+    keep_estimates(run / "evidence.json", "test", [found], {**_ANNEALING, "seed": seed})
+    return []
+
+
+def _reconstruction(vae: VAE, test: Examples, about: DataRecord, why_none: str | None) -> ReconstructionRecord:
+    squared_error = None if why_none else reconstruction_error(vae, test)
+    return ReconstructionRecord(squared_error, decibels(squared_error, about), len(test), why_none)
+
+
+@torch.no_grad()
+def _leak(vae: VAE, examples: Examples, seen: Support) -> float | None:
+    """Share of the likelihood's mass outside [0, 1], where the data are inside and the family has a cdf."""
+    batch = examples.batch()
+    p_x = vae(batch, vae.keyed_noise(1, batch.index, 0), lay_out=False).p_x
+    return likelihoods.leak(p_x, seen)

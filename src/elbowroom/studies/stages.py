@@ -1,0 +1,146 @@
+"""Running the stages of a study: a finished stage whose inputs are unchanged is read, any other is run and kept."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elbowroom.numerics import CapabilityError, InputError
+from elbowroom.records import STAGES, VERSION, Kept, Made, holds_study, keep_stage, read_stage
+
+__all__ = ["Stages"]
+
+_REFUSING = ("load", "train")  # what they cannot use they refuse before anything is trained, and say their own way out
+
+
+class Stages:
+    """The stages of one study in its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the study; made where it is missing.
+    overwrite : bool
+        Delete what it holds.
+    resume : bool
+        Go on with what it holds.
+    command : str
+        What asks for the study, for the records and for saying how to go on.
+
+    Raises
+    ------
+    InputError
+        Where the folder is not empty, and is neither to be overwritten nor resumed, or holds no study.
+    """
+
+    def __init__(self, folder: Path, *, overwrite: bool, resume: bool, command: str) -> None:
+        self.folder, self.resume, self.command = folder, resume, command
+        self._keys: dict[str, str] = {}
+        _prepare(folder, overwrite, resume)
+
+    def record(self, stage: str, make: Callable[[], Any], settings: Mapping[str, Any]) -> Any:
+        """The record of a stage: read where it was made from the same settings and stages, else made and kept.
+
+        Parameters
+        ----------
+        stage : str
+            A key of `records.STAGES`; those that it is made from come first.
+        make : callable
+            Runs the stage and returns its record.
+        settings : mapping
+            What the record depends on besides the stages before, in plain values.
+
+        Returns
+        -------
+        one of the types in `records.STAGES`
+            As it stands on disk.
+
+        Raises
+        ------
+        InputError, CapabilityError
+            As the stage does, with what came before it and how to go on; other errors come with a note of it.
+        """
+        before = {one: self._keys[one] for one in STAGES[stage].after}
+        key = self._keys[stage] = _fingerprint([stage, settings, before])
+        kept = self._kept(stage)
+        if kept is not None and kept.key == key:
+            return kept.record
+        if kept is not None and stage == "load":
+            raise InputError(
+                f"{self.folder} is a study of other data, or of the same split or preprocessed otherwise: name another "
+                f"folder."
+            )
+        begun = time.monotonic()
+        with self.going_on(stage):
+            made = make()
+        how = self._made(time.monotonic() - begun)
+        keep_stage(self.folder, Kept(VERSION, stage, key, before, how, made))
+        return read_stage(self.folder, stage).record
+
+    def _kept(self, stage: str) -> Kept[Any] | None:
+        """What a stage left, where it can be read and is wanted."""
+        try:
+            return read_stage(self.folder, stage) if self.resume else None
+        except InputError:
+            return None
+
+    @contextmanager
+    def going_on(self, stage: str) -> Iterator[None]:
+        """Say of whatever ends a stage what came before it, and how to go on.
+
+        Parameters
+        ----------
+        stage : str
+            A key of `records.STAGES`, or "page".
+        """
+        how = f"`{self.command.removesuffix(' --resume')} --resume`, or the same call with resume=True, goes on there."
+        left = f"what came before is in {self.folder}: {how}"
+        try:
+            yield
+        except (InputError, CapabilityError) as error:
+            if stage in _REFUSING:
+                raise
+            raise type(error)(f"The stage {stage!r} failed: {str(error).rstrip('.')}; {left}") from error
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(f"interrupted in the stage {stage!r}; {left}") from stop
+        except Exception as error:
+            error.add_note(f"The stage {stage!r} failed; {left}")
+            raise
+
+    def _made(self, seconds: float) -> Made:
+        return Made(
+            command=self.command,
+            created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            seconds=seconds,
+            elbowroom=importlib.metadata.version("elbowroom"),
+            torch=torch.__version__,
+            python=platform.python_version(),
+            processor=platform.processor() or platform.machine(),
+            threads=torch.get_num_threads(),
+        )
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _prepare(folder: Path, overwrite: bool, resume: bool) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    ours = holds_study(folder)
+    if overwrite and ours:
+        shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    elif not (resume and ours):
+        way_out = "overwrite it, resume it, or name another folder" if ours else "name another folder"
+        raise InputError(f"{folder} is not empty: {way_out}.")

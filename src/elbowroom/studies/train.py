@@ -1,0 +1,256 @@
+"""The stage `train`: a sweep over the words of a recipe, and its models by name."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file
+
+from elbowroom.data import Dataset, Examples
+from elbowroom.distributions import capabilities
+from elbowroom.metrics import psnr
+from elbowroom.models import Recipe
+from elbowroom.models.recipe import plain
+from elbowroom.models.words import shown
+from elbowroom.numerics import Support
+from elbowroom.records import DataRecord, ModelRecord, Summary, SweepRecord
+from elbowroom.runs import read_run
+from elbowroom.sweeps import Swept, sweep
+from elbowroom.vae import VAE
+from elbowroom.vae._save_model import model_recipe
+from elbowroom.vae.vae import evaluating
+
+__all__ = ["AXES", "Models", "Training", "decibels", "train", "training_of", "why_no_squares"]
+
+AXES: Mapping[str, Sequence[Any]] = {"beta": (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)}
+"""What a study sweeps over, where its objective has it."""
+
+_STEPS = 5_000
+_BATCH = 100
+_DRAWS = 100  # per validation example, by which a model is chosen
+
+
+class Training(NamedTuple):
+    """What a study trains.
+
+    Attributes
+    ----------
+    recipe : Recipe or VAE
+        What the models have in common.
+    axes : mapping of str to sequence
+        What is swept over.
+    epochs, batch_size : int
+        Of every model whose recipe does not say otherwise.
+    seed : int
+        Of the evidence on validation.
+    """
+
+    recipe: Recipe | VAE
+    axes: Mapping[str, Any]
+    epochs: int
+    batch_size: int
+    seed: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The same in plain values."""
+        ready = isinstance(self.recipe, VAE)
+        what = model_recipe(self.recipe) if isinstance(self.recipe, VAE) else self.recipe.to_dict()
+        said = {**self._asdict(), "recipe": what, "ready": ready, "draws": _DRAWS}
+        return {**said, "axes": {name: plain(values) for name, values in self.axes.items()}}
+
+
+class Models:
+    """The models of a sweep by name: those that were trained just now, others from their run folders.
+
+    Parameters
+    ----------
+    runs : Path
+        Folder of the run folders.
+    ready : VAE, optional
+        The model that all are copies of, but for their weights, where the sweep is of one: modules that no recipe can
+        make stand in it.
+    """
+
+    def __init__(self, runs: Path, ready: VAE | None = None) -> None:
+        self.runs, self._ready = runs, ready
+        self._found: dict[str, VAE] = {}
+
+    def keep(self, swept: Sequence[Swept]) -> None:
+        """Hold models that were just trained."""
+        self._found |= {one.name: one.vae for one in swept}
+
+    def __getitem__(self, name: str) -> VAE:
+        if name not in self._found:
+            self._found[name] = self._read(self.runs / name)
+        return self._found[name]
+
+    def _read(self, run: Path) -> VAE:
+        if self._ready is None:
+            return read_run(run)[0]
+        vae = copy.deepcopy(self._ready)
+        vae.load_state_dict(load_file(run / "model.safetensors"))
+        return vae.eval()
+
+
+def training_of(
+    recipe: Recipe | Mapping[str, Any] | VAE | None,
+    axes: Mapping[str, Any] | None,
+    epochs: int | None,
+    rows: int,
+    seed: int,
+) -> Training:
+    """What a study trains, its defaults filled in.
+
+    Parameters
+    ----------
+    recipe : Recipe, mapping or VAE, optional
+        As `sweep` takes it; default the default recipe.
+    axes : mapping of str to sequence, optional
+        Default `AXES`, where the objective has them.
+    epochs : int, optional
+        Default as many as make 5,000 steps.
+    rows : int
+        Training examples.
+    seed : int
+        Of the weights, where `recipe` is no `Recipe`.
+
+    Returns
+    -------
+    Training
+        With nothing left to be filled in.
+    """
+    if not isinstance(recipe, Recipe | VAE):
+        recipe = Recipe(seed=seed).where(**(recipe or {}))
+    words = Recipe() if isinstance(recipe, VAE) else recipe
+    if axes is None:
+        axes = {name: values for name, values in AXES.items() if words.trains_by(name)}
+    batch_size = words.training.get("batch_size", _BATCH)
+    if epochs is None:
+        epochs = math.ceil(_STEPS / math.ceil(rows / batch_size))
+    return Training(recipe, axes, epochs, batch_size, seed)
+
+
+def train(
+    data: Dataset, about: DataRecord, training: Training, models: Models, *, resume: bool, progress: bool
+) -> SweepRecord:
+    """Train a model for every combination on the axes, and measure each on validation.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    about : DataRecord
+        The record of `load`.
+    training : Training
+        What is trained.
+    models : Models
+        Where the models go.
+    resume : bool
+        Read runs that are finished, and go on with those that were interrupted.
+    progress : bool
+        Whether a line says how far it is.
+
+    Returns
+    -------
+    SweepRecord
+        The record of the stage.
+
+    Raises
+    ------
+    InputError
+        As `sweep` and `fit` do.
+    """
+    swept = sweep(
+        training.recipe,
+        data,
+        training.axes,
+        draws=_DRAWS,
+        seed=training.seed,
+        runs=models.runs,
+        resume=resume,
+        progress=progress,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+    )
+    models.keep(swept)
+    some = data.validation[:2]
+    return SweepRecord(tuple(_model_record(one, about, why_no_squares(one.vae, data.support, some)) for one in swept))
+
+
+def decibels(squared_error: float | None, about: DataRecord) -> float | None:
+    """PSNR of a squared error per example, where the data have a fixed range.
+
+    Parameters
+    ----------
+    squared_error : float, optional
+        On the network's scale.
+    about : DataRecord
+        The data that it is of.
+
+    Returns
+    -------
+    float or None
+        In dB.
+    """
+    if squared_error is None or about.seen not in ("unit", "binary"):
+        return None
+    return psnr(squared_error, about.dimensions)
+
+
+def _model_record(one: Swept, about: DataRecord, why_no_squares: str | None) -> ModelRecord:
+    squared_error = None if why_no_squares else one.squared_error
+    return ModelRecord(
+        name=one.name,
+        label=one.label,
+        settings=plain(one.settings),
+        axes=shown(one.settings),
+        epochs=len(one.history.rows),
+        best_epoch=one.history.best_epoch,
+        seconds=one.history.seconds,
+        parameters=sum(p.numel() for p in one.vae.parameters()),
+        latents=one.vae.latents,
+        active=one.active,
+        rate=Summary.of(one.rate),
+        distortion=Summary.of(one.distortion),
+        elbo=Summary.of(one.elbo),
+        iwae=Summary.of(one.iwae),
+        squared_error=squared_error,
+        psnr=decibels(squared_error, about),
+        why_no_squares=why_no_squares,
+        notes=tuple(one.history.notes),
+    )
+
+
+@torch.no_grad()
+def why_no_squares(vae: VAE, support: Support, examples: Examples) -> str | None:
+    """Why squared errors and variances mean nothing of a model.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    support : Support
+        Of the data.
+    examples : Examples
+        Some of the data.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where they mean something.
+    """
+    support, said = vae.preprocess.support(support), "There is no squared error and no split of the variance"
+    if support.kind == "categorical":
+        return f"{said}: the data are classes without an order, which have no mean."
+    if support.kind == "mixed":
+        classes = any(one.kind == "categorical" for one in support.columns)
+        also = ", and classes without an order have no mean" if classes else ""
+        return f"{said}: the columns are of different kinds, whose squares have no unit in common{also}."
+    batch = examples.batch()
+    with evaluating(vae):
+        p_x = vae(batch, vae.keyed_noise(1, batch.index, 0), lay_out=False).p_x
+    return None if "mean" in capabilities(p_x) else f"{said}: the model's p(x | z) has no mean."

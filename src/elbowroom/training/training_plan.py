@@ -1,0 +1,211 @@
+"""One call of `fit` or `fit_stacked`: checked before anything is written, then begun, then trained."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elbowroom.data import Dataset
+from elbowroom.likelihoods import Normal, leak
+from elbowroom.numerics import InputError, Noise
+from elbowroom.procedures import Phase, Procedure
+from elbowroom.recipes import recipe_of
+from elbowroom.runs.history import History
+from elbowroom.runs.run_folder import Checkpoint, RunFolder
+from elbowroom.vae import VAE, check_readings
+from elbowroom.vae._save_model import model_recipe
+from elbowroom.vae.evaluating import evaluating
+
+from .checks import check, reason, two_examples
+from .engines import Adam, Alone, Engine, Stacked
+from .loop import Loop, Member, Settings
+from .selection import values_by
+from .split import Split
+from .training_step import TrainingStep
+
+__all__ = ["TrainingPlan"]
+
+_ROWS_AT_ONCE = 1_000
+_WORTH_SAYING = 0.001
+
+
+class TrainingPlan:
+    """One call of fit: what is trained on what, checked before anything is written; `begin`, then `train`."""
+
+    folders: list[RunFolder | None]
+    noise: Noise  # of the validation examples, keyed by (seed, example)
+    checkpoints: list[Checkpoint]
+
+    def __init__(self, steps: Sequence[TrainingStep], data: Dataset, adam: Adam, settings: Settings) -> None:
+        check(steps, data, settings)
+        self.steps, self.data, self.adam, self.settings = list(steps), data, adam, settings
+
+    def begin(self, folders: Sequence[str | Path | None], resume: bool, writes: bool = True) -> None:
+        """Open the run folders; a process that does not write only reads the checkpoints."""
+        opened = [RunFolder(Path(folder)) for folder in folders if folder is not None]
+        if resume and not opened:
+            raise InputError("resume=True continues a run folder: name it with run=.")
+        found: list[Checkpoint | None]
+        if writes:
+            found = (
+                [f.open(recipe, resume) for f, recipe in zip(opened, self._recipes(), strict=True)] if opened else []
+            )
+        else:
+            found = [folder.checkpoint() for folder in opened] if resume else []
+        self.folders = list(opened) if opened and writes else [None] * len(self.steps)
+        # A stack that was stopped while it wrote has checkpoints of two epochs: beginning again gives the same bits.
+        together = len({c.epoch if c is not None else 0 for c in found}) == 1
+        self.checkpoints = [c for c in found if c is not None and together]
+        if resume and writes:
+            histories = [c.history["rows"] for c in self.checkpoints] or [[] for _ in opened]
+            for folder, rows in zip(opened, histories, strict=True):
+                folder.rewind(rows)
+
+    def train(self, fabric: Any = None) -> list[History]:
+        """Run it; the models end with their best parameters."""
+        settings = self.settings
+        if fabric is not None:
+            settings = replace(settings, rank=fabric.global_rank, ranks=fabric.world_size)
+        folders = self.folders if settings.rank == 0 else [None] * len(self.steps)
+        notes: list[list[str]] = [[] if self.checkpoints else self._settle(step.vae) for step in self.steps]
+        members = [
+            Member(
+                values_by(settings.select, step.vae, step.procedure, self.data, settings.seed), folder, noted, settings
+            )
+            for step, folder, noted in zip(self.steps, folders, notes, strict=True)
+        ]
+        self._loop(members, settings, fabric).run()
+        kept = [self._finish(step, member) for step, member in zip(self.steps, members, strict=True)]
+        if not all(kept):
+            which = "Training" if len(kept) == 1 else f"Training of {kept.count(False)} of {len(kept)} stacked models"
+            raise InputError(
+                f"{which} gave no finite validation value after the schedule: lower the learning rate, or raise the "
+                f"floors of the scales."
+            )
+        return [member.history for member in members]
+
+    def is_plain(self) -> bool:
+        """Whether there is one phase, whose objective moves no buffer."""
+        step = self.steps[0]
+        batch, noise = two_examples(step, self.data, self.settings.draws, self.settings.seed)
+        with torch.no_grad(), evaluating(step):
+            moved = step(batch, noise, torch.tensor(torch.inf)).moved
+        return len(step.procedure.phases) == 1 and not moved
+
+    def _loop(self, members: list[Member], settings: Settings, fabric: Any) -> Loop:
+        steps = [step.train() for step in self.steps]
+        vae, engine = steps[0].vae, self._engine(steps, fabric)
+        where = (vae.context_names, vae.device, vae.dtype)
+        training, validation = Split(self.data.train, *where), Split(self.data.validation, *where)
+        self.noise = steps[0].keyed_noise(settings.draws, self.data.validation.index, settings.seed)
+        loop = Loop(engine, steps[0].draw_noise, training, validation, self.noise, members, settings)
+        if self.checkpoints:
+            try:
+                loop.restore(self.checkpoints)
+            except (RuntimeError, KeyError) as error:
+                raise InputError(
+                    f"The run's checkpoint does not fit this model ({reason(error)}): build the model that was trained."
+                ) from error
+        return loop
+
+    def _engine(self, steps: list[TrainingStep], fabric: Any) -> Engine:
+        if len(steps) > 1:
+            return Stacked(steps, self.adam)
+        if fabric is None:
+            return Alone(steps[0], self.adam)
+        from .wrapped import Wrapped  # which few need
+
+        return Wrapped(steps[0], self.adam, fabric)
+
+    def _finish(self, step: TrainingStep, member: Member) -> bool:
+        """Give the model and its objectives their best state and write the model; False where there is none."""
+        vae, history, folder = step.vae, member.history, member.folder
+        if not member.best_state:
+            if folder is not None:
+                folder.abandon()
+            return False
+        if not math.isfinite(history.rows[-1]["validation"]["objective"]):
+            history.notes.append(
+                f"The objective was no longer finite at epoch {len(history.rows)}; epoch {history.best_epoch} was kept."
+            )
+        step.load_state_dict(member.best_state)
+        step.eval()
+        self._pool(vae)
+        history.notes += self._remarks(vae) + self._readings(vae)
+        if folder is not None:
+            folder.finish(vae, history)
+        return True
+
+    def _readings(self, vae: VAE) -> list[str]:
+        """Whether anything but q has learned to read x: a gate that was shut at the start may have opened."""
+        try:
+            check_readings(vae, self.data.validation, seed=self.settings.seed)
+        except InputError as error:
+            return [str(error)]
+        return []
+
+    def _recipes(self) -> list[dict[str, Any]]:
+        """What makes each run what it is; epochs are left out, so that a run can be continued for longer."""
+        chosen = ["batch_size", "seed", "patience", "select"]
+        if self.adam.lr_final is not None:  # then the number of epochs shapes every step
+            chosen.append("epochs")
+        settings = {name: getattr(self.settings, name) for name in chosen} | asdict(self.adam)
+        return [
+            {
+                "model": model_recipe(step.vae),
+                "objective": _recipe(step.procedure),
+                "training": settings,
+                "data": self.data.record(),
+            }
+            for step in self.steps
+        ]
+
+    @torch.no_grad()
+    def _settle(self, vae: VAE) -> list[str]:
+        """Let the components take from the training data what was left to them."""
+        train_set = self.data.train
+        if not train_set.values.in_memory and len(train_set) > _ROWS_AT_ONCE:
+            train_set = train_set[torch.linspace(0, len(train_set) - 1, _ROWS_AT_ONCE).long()]
+        batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
+        y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
+        cells = y if batch.seen is None else y.masked_fill(~batch.seen, torch.nan)  # the likelihood is of seen ones
+        notes = vae.likelihood.settle(cells, vae.preprocess.step, vae.latents)
+        for part in (*vae.prior.values(), *vae.posterior.values()):
+            notes += part.settle(y, vae.preprocess.step, vae.latents)
+        return notes
+
+    @torch.no_grad()
+    def _remarks(self, vae: VAE) -> list[str]:
+        """What the likelihood says of itself on the first validation examples."""
+        split = Split(self.data.validation[:1_000], vae.context_names, vae.device, vae.dtype)
+        batch = split.batch(torch.arange(len(split), device=vae.device))
+        noise = {name: v[:1_000] if name == "x" else v[:1, :1_000] for name, v in self.noise.items()}
+        p_x = vae(batch, noise, lay_out=False).p_x
+        remarks = vae.likelihood.remarks(p_x)
+        share = leak(p_x, vae.preprocess.support(self.data.support))
+        if share is not None and share > _WORTH_SAYING:
+            name = type(vae.likelihood).__name__
+            remarks.append(f"{name}: {share:.1%} of its mass lies outside [0, 1], where the data cannot be.")
+        return remarks
+
+    @torch.no_grad()
+    def _pool(self, vae: VAE) -> None:
+        """A scale that is optimal in closed form is taken over all training data at the parameters that are kept."""
+        if not isinstance(vae.likelihood, Normal) or vae.likelihood.scale != "optimal":
+            return
+        split = Split(self.data.train, vae.context_names, vae.device, vae.dtype)
+        with vae.likelihood.pooling():
+            for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
+                batch = split.batch(rows)
+                vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
+
+
+def _recipe(procedure: Procedure) -> Any:
+    """The procedure in plain values; that of the objective where it is nothing more."""
+    objective = procedure[procedure.main].objective
+    alone = Procedure({"objective": Phase(objective)})
+    plain = type(procedure) is Procedure and recipe_of(procedure) == recipe_of(alone)
+    return recipe_of(objective if plain else procedure)

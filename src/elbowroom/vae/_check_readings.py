@@ -1,0 +1,176 @@
+"""Does anything but q read x? Asked of the functions themselves, as a network can keep what it has seen."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from elbowroom.distributions import Autoregressive, simulate
+from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows
+
+from .core import VAECore
+from .evaluating import evaluating
+
+__all__ = ["check_readings"]
+
+_EXAMPLES = 2
+_FRONTS = 8
+_CLOSE = 1e-5  # of 1 + |log p|: the same computation on the same numbers
+_ALONE = 1e-3  # the same numbers by matrix products of other shapes
+
+
+@torch.no_grad()
+def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
+    """Ask whether p(z) and p(x | z) stay as they are while the encoder sees another x, z staying the same.
+
+    An autoregressive p(x | z) reads the earlier elements of the x that it is asked about; that it reads no later one is
+    shown by changing these, and by gradients that are zero. Networks that answer by chance, or by the other examples of
+    a batch, are found on the way.
+
+    Parameters
+    ----------
+    vae : VAE
+        Any model; its modes and the random state are left as they were.
+    examples : Rows
+        Examples of its data, as a batch; two are read.
+    seed : int
+        Of the draws of z; default 0.
+
+    Raises
+    ------
+    InputError
+        Where one of the two densities changes, or the order of an autoregressive one is not kept.
+    """
+    batch = examples.rows(slice(0, _EXAMPLES))
+    with evaluating(vae), torch.random.fork_rng([]):
+        drawn, p_x = _encoded(vae, batch, seed)
+        _check_kinds(vae, drawn, p_x)
+        y, before = drawn["x"], _densities(vae, drawn, drawn["x"])
+        again, _ = _encoded(vae, batch, seed)
+        for name, value in _densities(vae, again, y).items():
+            _compare(name, before[name], value, _BY_CHANCE)
+        _check_alone(vae, batch, seed, before)
+        for other in _others(vae, batch, p_x, seed):
+            seen, _ = _encoded(vae, other, seed)
+            for name, value in _densities(vae, {**drawn, "x": seen["x"]}, y).items():
+                _compare(name, before[name], value, _READS)
+        if isinstance(p_x, Autoregressive):
+            _check_order(p_x, y, y.roll(1, dims=1) if len(batch) > 1 else seen["x"])
+
+
+def _encoded(vae: VAECore, batch: Batch, seed: int) -> tuple[Given, Distribution]:
+    """The namespace with z drawn from q, and p(x | z): every network has run on these examples."""
+    terms = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False)
+    return {**terms.context, **terms.z, "x": terms.y}, terms.p_x
+
+
+def _densities(vae: VAECore, given: Given, y: Tensor) -> dict[str, Tensor]:
+    """log p of every block and of y under what is given, [1, batch] each."""
+    found = {f"p({name})": block(given).log_prob(given[name]) for name, block in vae.prior.items()}
+    return {**found, "p(x | z)": vae.likelihood(given).log_prob(y)}
+
+
+def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution) -> None:
+    """Densities and probabilities do not mix: q and p of a block are over the same, and x lies where p(x | z) does."""
+    for name, block in vae.posterior.items():
+        supports: list[Any] = [part(drawn).support for part in (vae.prior[name], block)]
+        both = [bool(support.is_discrete) for support in supports]
+        if both[0] != both[1]:
+            over = ["classes" if discrete else "real numbers" for discrete in both]
+            raise InputError(
+                f"The prior of {name!r} is over {over[0]} and its posterior over {over[1]}: take the same."
+            )
+    with contextlib.suppress(NotImplementedError):
+        support: Any = p_x.support
+        inside = support.check(drawn["x"])
+        if not getattr(vae.likelihood, "unnormalised", False) and not bool(inside.all()):
+            raise InputError(
+                f"Some x lie outside the support of the {type(vae.likelihood).__name__} likelihood: give data of the "
+                f"kind that the model was made for."
+            )
+
+
+def _check_alone(vae: VAECore, batch: Batch, seed: int, before: dict[str, Tensor]) -> None:
+    """The first example has the densities that it has beside the second."""
+    try:
+        alone, _ = _encoded(vae, batch.rows(slice(0, 1)), seed)
+        found = _densities(vae, alone, alone["x"])
+    except ValueError as error:  # batch norm without running statistics
+        raise InputError(f"The model cannot take one example alone ({error}): {_KEEP_STATISTICS}.") from error
+    for name, value in found.items():
+        if not torch.allclose(value, before[name][:, :1], rtol=_ALONE, atol=_ALONE, equal_nan=True):
+            raise InputError(
+                f"{name} of an example changes with the other examples of its batch, so that it is no number of its "
+                f"own: {_KEEP_STATISTICS}."
+            )
+
+
+_KEEP_STATISTICS = "let networks look at one example at a time in evaluation mode (batch norm with running statistics)"
+
+
+def _others(vae: VAECore, batch: Batch, p_x: Distribution, seed: int) -> Iterator[Batch]:
+    """The same examples with another x of its kind: one example's for all, then another's; or one that the model draws.
+
+    Not merely in another order, so that a mean over the batch changes too.
+    """
+    rows = [batch.x[:1], batch.x[-1:]]
+    if torch.equal(*rows):
+        with contextlib.suppress(CapabilityError, InputError):
+            y = simulate(p_x, torch.Generator(vae.device).manual_seed(seed))
+            rows = [vae.preprocess.inverse(y[0, :1]).to(batch.x)]
+    for row in rows:
+        yield dataclasses.replace(batch, x=row.expand_as(batch.x))
+
+
+_READS = (
+    "{name} changes by {moved:.3g} nats when the encoder sees another x and z stays the same, and only q(z | x) may "
+    "read x (is there a skip connection from the encoder, or a mean over the batch?): give what p may know of x as a "
+    "context, or take likelihoods.Autoregressive for a p(x | z) that reads x in order."
+)
+_BY_CHANCE = (
+    "{name} changes by {moved:.3g} nats when it is asked twice, so it is no density: let its networks draw nothing in "
+    "evaluation mode (dropout that is always on?)."
+)
+
+
+def _compare(name: str, before: Tensor, after: Tensor, said: str) -> None:
+    if not torch.allclose(before, after, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
+        raise InputError(said.format(name=name, moved=(before - after).abs().max().item()))
+
+
+def _check_order(p_x: Autoregressive, y: Tensor, other: Tensor) -> None:
+    """No element's distribution changes with that element or with what is drawn after it."""
+    flat, positions = y.flatten(2), torch.cat(list(p_x.fronts))
+    if not torch.equal(positions.sort().values, torch.arange(flat.shape[-1], device=positions.device)):
+        raise InputError("The fronts of an autoregressive p(x | z) must name every element of x once.")
+    for here, later in _some_fronts(p_x, (flat != other.flatten(2)).any(1)[0]):
+        changed = flat.clone()
+        changed[..., later] = other.flatten(2)[..., later]
+        before, after = (p_x.conditional(value, None).log_prob(flat)[..., here] for value in (y, changed.view(y.shape)))
+        same = torch.allclose(before, after, rtol=_CLOSE, atol=_CLOSE, equal_nan=True)
+        if not same or _slope(p_x, y, here)[..., later].any():
+            raise InputError(
+                "An autoregressive p(x | z) reads elements of x that are drawn later, or the element itself: mask what "
+                "its conditional reads, or put its fronts in the order that it keeps."
+            )
+
+
+def _some_fronts(p_x: Autoregressive, differ: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """A few fronts where x differs, each with all positions that are not known there."""
+    useful = [number for number, front in enumerate(p_x.fronts) if bool(differ[front].any())]
+    last = len(useful) - 1
+    for place in sorted({round(i * last / (_FRONTS - 1)) for i in range(_FRONTS)} if useful else ()):
+        yield p_x.fronts[useful[place]], torch.cat(list(p_x.fronts[useful[place] :]))
+
+
+@torch.enable_grad()
+def _slope(p_x: Autoregressive, y: Tensor, here: Tensor) -> Tensor:
+    """Gradient of the log-densities of some elements in the x that they are conditioned on, [1, batch, elements]."""
+    value = y.detach().clone().requires_grad_()
+    total = p_x.conditional(value, None).log_prob(y.flatten(2))[..., here].sum()
+    slope = torch.autograd.grad(total, value, allow_unused=True)[0] if total.requires_grad else None
+    return (torch.zeros_like(y) if slope is None else slope).flatten(2)

@@ -1,0 +1,230 @@
+"""The three densities of a VAE, and the arithmetic between them."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.distributions import Distribution
+
+from elbowroom.components import Blocks, Component
+from elbowroom.likelihoods import Likelihood
+from elbowroom.numerics import Batch, Given, InputError, Noise, keyed_normal, keyed_uniform
+from elbowroom.preprocess import Identity, Preprocess
+
+from .layout import Layout
+from .simulation import drawn_from_prior, keyed_from_prior, where_known
+from .terms import Terms
+
+__all__ = ["VAECore"]
+
+
+class VAECore(nn.Module):
+    """p(z), q(z | x), p(x | z) and the preprocessing of x: what a pass needs; `VAE` adds what people ask of it.
+
+    Parameters
+    ----------
+    prior, posterior, likelihood, preprocess
+        As for `VAE`.
+    """
+
+    _place: Tensor  # empty; goes where the parameters go, and is found faster than they are
+
+    def __init__(
+        self,
+        prior: Component | Mapping[str, Component],
+        posterior: Component | Mapping[str, Component],
+        likelihood: Likelihood,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        super().__init__()
+        self.prior = Blocks(prior)
+        self.posterior = Blocks(posterior)
+        self.likelihood = likelihood
+        self.preprocess = Identity() if preprocess is None else preprocess
+        self.register_buffer("_place", next(self.parameters(), torch.empty(0)).detach().new_empty(0), persistent=False)
+        self._check_blocks()
+
+    @property
+    def latents(self) -> int:
+        """Number of latent dimensions, over all blocks."""
+        return sum(math.prod(block.event) for block in self.prior.values())
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """Names that the components read beside x and the latent blocks."""
+        parts = [*self.prior.values(), *self.posterior.values(), self.likelihood]
+        names = dict.fromkeys(name for part in parts for name in part.given)
+        return tuple(name for name in names if name != "x" and name not in self.prior)
+
+    @property
+    def quantity(self) -> str:
+        """What the model's bounds are bounds on, in symbols.
+
+        log p(x); log p(x | label) where p reads a context; log p(x_seen) where p leaves missing cells out.
+        """
+        if getattr(self.likelihood, "unnormalised", False):
+            return "an unnormalised score of x"
+        read = dict.fromkeys(name for part in (*self.prior.values(), self.likelihood) for name in part.given)
+        context = ", ".join(name for name in read if name not in self.prior and name != "seen")
+        estimand = self.preprocess.estimand
+        if "seen" in read:
+            estimand = estimand.replace("x)", "x_seen)")
+        return f"{estimand.removesuffix(')')} | {context})" if context else estimand
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self._place.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type the model computes in."""
+        return self._place.dtype
+
+    def forward(self, batch: Batch, noise: Noise, lay_out: bool = True) -> Terms:
+        """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms.
+
+        Blocks over classes are laid out, every class beside every draw, and the terms are sums over them: exact, and
+        so are their gradients. lay_out=False draws one class, as the others are drawn; that carries no gradient.
+        """
+        given, log_jacobian = self.given(batch, noise)
+        layout = Layout({name: block.classes if lay_out else 1 for name, block in self.posterior.items()}, noise)
+        q: dict[str, Distribution] = {}
+        log_q = {}
+        for name, block in self.posterior.items():
+            q[name] = block(given)
+            given[name], log_q[name] = layout.value(name, q[name], noise[name])
+            log_weight = log_q[name]
+            if name in batch.observed:
+                value, mask = batch.observed[name]
+                given[name] = where_known(given[name], value, mask)
+                log_q[name] = _masked(log_q[name], mask)
+                log_weight = _masked(log_weight, mask, -math.log(block.classes))
+            layout.weigh(name, log_weight)
+        p = {name: block(given) for name, block in self.prior.items()}
+        closed = self._closed_blocks - set(batch.observed)
+        return Terms(given, q, p, self.likelihood(given), log_jacobian, log_q, closed, layout)
+
+    def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
+        """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch]."""
+        device, dtype = self.device, self.dtype
+        seen = () if batch.seen is None else (batch.seen.to(device),)
+        y, log_jacobian = self.preprocess(batch.x.to(device), noise.get("x"), *seen)
+        context = {
+            name: value.to(device, dtype if value.is_floating_point() else None).unsqueeze(0)
+            for name, value in batch.context.items()
+        }
+        return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian.to(dtype)
+
+    def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
+        """Fresh noise for a training step, from one generator."""
+        device, dtype = generator.device, self.dtype
+        noise = {
+            name: torch.randn(draws, batch, *block.noise_shape, generator=generator, device=device, dtype=dtype)
+            for name, block in self.posterior.items()
+        }
+        if self.preprocess.noise_shape is not None:
+            shape = (batch, *self.preprocess.noise_shape)
+            noise["x"] = torch.rand(shape, generator=generator, device=device, dtype=dtype)
+        return noise
+
+    def keyed_noise(self, draws: int, index: Tensor, seed: int, first_draw: int = 0) -> Noise:
+        """Noise that depends only on (seed, example, draw), whatever the batching; on the model's device.
+
+        No draws at all still give the noise of the preprocessing step.
+        """
+        noise = {
+            name: keyed_normal(block.noise_shape, draws, index, seed, first_draw=first_draw, stream=own).to(self._place)
+            for own, (name, block) in enumerate(self.posterior.items())
+        }
+        if self.preprocess.noise_shape is not None:
+            noise["x"] = keyed_uniform(self.preprocess.noise_shape, index, seed).to(self.device, self.dtype)
+        return noise
+
+    def keyed_prior(
+        self,
+        given: Given,
+        draws: int,
+        index: Tensor,
+        seed: int,
+        first_draw: int = 0,
+        stream: int = 0,
+        observed: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    ) -> Given:
+        """The namespace with every block drawn from its prior, [draws, batch, *event], by (seed, example, draw) alone.
+
+        stream: another is independent of it. What is observed keeps its value.
+        """
+        return keyed_from_prior(
+            self.prior, self.prior_order, given, draws, index, seed, first_draw, stream, observed or {}, self._place
+        )
+
+    def draw_prior(self, n: int, seed: int, context: Given) -> Given:
+        """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
+        generator = Generator(self.device).manual_seed(seed)
+        given = {name: self._context(name, value, n) for name, value in context.items()}
+        return drawn_from_prior(self.prior, self.prior_order, given, n, generator, self._place)
+
+    def _context(self, name: str, value: Any, n: int) -> Tensor:
+        """One context, [1, n, ...], where the model is and in its floating type."""
+        tensor = torch.as_tensor(value).to(self.device)
+        if not tensor.dim() or len(tensor) not in (1, n):
+            raise InputError(f"The context {name!r} needs a row for each of {n:,} draws; got {tuple(tensor.shape)}.")
+        return (tensor.to(self.dtype) if tensor.is_floating_point() else tensor).unsqueeze(0)
+
+    @cached_property
+    def prior_order(self) -> tuple[str, ...]:
+        """Names of the latent blocks, each after those that its prior reads; InputError where they read in a ring."""
+        order: list[str] = []
+        while waiting := [name for name in self.prior if name not in order]:
+            free = [name for name in waiting if not set(self.prior[name].given) & set(waiting)]
+            if not free:
+                raise InputError(
+                    f"The priors of {', '.join(waiting)} read themselves or one another in a ring: break it."
+                )
+            order += free
+        return tuple(order)
+
+    @cached_property
+    def _closed_blocks(self) -> frozenset[str]:
+        order = list(self.posterior)
+        later = {name: set(order[position:]) for position, name in enumerate(order)}
+        return frozenset(name for name, block in self.prior.items() if not set(block.given) & later[name])
+
+    def _check_blocks(self) -> None:
+        if set(self.prior) != set(self.posterior):
+            raise InputError(
+                f"Prior and posterior name different blocks: {', '.join(self.prior)} and {', '.join(self.posterior)}."
+            )
+        _ = self.prior_order  # refuses a ring
+        if "x" in self.prior:
+            raise InputError("A latent block cannot be called 'x': that is the observation.")
+        for name, block in self.prior.items():
+            if block.event != self.posterior[name].event:
+                raise InputError(
+                    f"Block {name!r}: the prior has event {block.event}, the posterior {self.posterior[name].event}."
+                )
+        for name, part in [*self.prior.items(), ("x", self.likelihood)]:
+            if "x" in part.given:
+                raise InputError(
+                    f"Only q(z | x) may read x, and p({name}) names 'x' in given: a density that has seen its own x is "
+                    f"no density of it; what it may know of x goes in as a context, by a name of its own."
+                )
+        seen = {"x", *self.context_names}
+        for name, block in self.posterior.items():
+            if not set(block.given) <= seen:
+                unseen = ", ".join(sorted(set(block.given) - seen))
+                raise InputError(f"The posterior of {name!r} reads {unseen}, which is drawn after it; reorder.")
+            seen.add(name)
+        if getattr(self.likelihood, "scale", None) == "optimal" and any(b.classes > 1 for b in self.posterior.values()):
+            raise InputError(
+                "scale='optimal' is the mean squared error over equally weighted draws, and classes weigh by q: use "
+                "scale='shared' with a posterior over classes."
+            )
+
+
+def _masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:
+    return lambda: log_density().masked_fill(mask, value)

@@ -1,0 +1,166 @@
+"""The target of samplers: log p(z) and log p(x | z) of flat z at fixed examples."""
+
+import copy
+import math
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from torch.distributions import Distribution
+
+from elbowroom.distributions import draw, on_real_line, simulate
+from elbowroom.numerics import Batch, CapabilityError, Given, Rows
+
+from .core import VAECore
+from .terms import PerDraw
+
+__all__ = ["VAETarget"]
+
+
+class VAETarget:
+    """A frozen copy of a model at examples that are read when they are needed: an `evidence.Target`.
+
+    z is flat and unconstrained, [draws, batch, dim]: every latent block, in the prior's order. Made by `VAE.target`.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model, copied. Blocks that are discrete or constrained raise CapabilityError.
+    examples : Rows
+        The examples. Blocks that are known for some of them raise CapabilityError.
+    seed : int, default 0
+        Of the noise of a stochastic preprocessing step, keyed by example.
+    """
+
+    def __init__(self, vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
+        self.vae = copy.deepcopy(vae).eval().requires_grad_(False)
+        self.index, self.seed, self.data = examples.index, seed, getattr(examples, "data", None)
+        self._examples: Rows | None = examples
+        self._fixed: dict[str, Distribution] = {}
+        self._sizes = {name: math.prod(block.event) for name, block in self.vae.prior.items()}
+        self.dim = sum(self._sizes.values())
+        self._check(examples.rows(slice(0, 1)))
+
+    def log_prior(self, z: Float[Tensor, "draws batch dim"]) -> PerDraw:
+        """log p(z), [draws, batch], nats."""
+        given = self._with(z)
+        return sum((block(given).log_prob(given[name]) for name, block in self.vae.prior.items()), torch.zeros(()))
+
+    def log_likelihood(self, z: Float[Tensor, "draws batch dim"]) -> PerDraw:
+        """log p(x | z) on the user's scale, [draws, batch], nats."""
+        p_x, x = self.decoded(z)
+        return p_x.log_prob(x) + self._laid_out[1]
+
+    def decoded(self, z: Float[Tensor, "draws batch dim"]) -> tuple[Distribution, Tensor]:
+        """p(x | z), [draws, batch], and x as preprocessed, [1, batch, *event]."""
+        return self.vae.likelihood(self._with(z)), self._given["x"]
+
+    def log_posterior(self, z: Float[Tensor, "draws batch dim"]) -> PerDraw:
+        """log q(z | x) of any z, [draws, batch], nats."""
+        given = self._with(z)
+        return sum((self._q(name, given).log_prob(given[name]) for name in self.vae.posterior), torch.zeros(()))
+
+    @torch.no_grad()
+    def draw_posterior(
+        self, draws: int, seed: int, first_draw: int = 0
+    ) -> tuple[Float[Tensor, "draws batch dim"], PerDraw]:
+        """z ~ q(z | x) [draws, batch, dim] and its log q(z | x), keyed by (seed, example, draw)."""
+        noise = self.vae.keyed_noise(draws, self.index, seed, first_draw)
+        given, log_q = dict(self._given), torch.zeros(())
+        for name in self.vae.posterior:
+            given[name], log_density = draw(self._q(name, given), noise[name])
+            log_q = log_q + log_density()
+        return self._flat(given), log_q
+
+    @torch.no_grad()
+    def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Float[Tensor, "draws batch dim"]:
+        """z ~ p(z) [draws, batch, dim], keyed by (seed, example, draw)."""
+        return self._flat(self.vae.keyed_prior(self._given, draws, self.index, seed, first_draw))
+
+    def rows(self, rows: slice) -> "VAETarget":
+        """The same frozen model at some of the examples; no others are read."""
+        if self._examples is not None:
+            return self._at(self.index[rows], examples=self._examples.rows(rows))
+        given, log_jacobian = self._laid_out
+        given = {name: value[:, rows] for name, value in given.items()}
+        return self._at(self.index[rows], laid_out=(given, log_jacobian[rows]))
+
+    @torch.no_grad()
+    def simulate(self, generator: Generator) -> tuple["VAETarget", Float[Tensor, "1 batch dim"]]:
+        """The same model at as many examples drawn from it, and the z [1, batch, dim] that they came from.
+
+        They are drawn on the scale that the likelihood sees, and their densities are those there: no log-Jacobian.
+        """
+        n, seed = len(self.index), int(torch.randint(2**31, (), generator=generator))
+        context = {name: value[0] for name, value in self._given.items() if name != "x"}
+        given = self.vae.draw_prior(n, seed, context)
+        y = simulate(self.vae.likelihood(given), generator)
+        laid_out = {**self._given, "x": y}, self._laid_out[1].new_zeros(n)
+        return self._at(self.index, laid_out=laid_out), self._flat(given)
+
+    @property
+    def quantity(self) -> str:
+        """What log p(x) is called: the model's estimand."""
+        return self.vae.quantity
+
+    @cached_property
+    @torch.no_grad()
+    def _laid_out(self) -> tuple[Given, Tensor]:
+        """The namespace without latents, and log |dy/dx| [batch], of all examples."""
+        assert self._examples is not None
+        batch = self._examples.rows(slice(None))
+        given, log_jacobian = self.vae.given(batch, self.vae.keyed_noise(0, self.index, self.seed))
+        return given, log_jacobian.expand(len(self.index))
+
+    @property
+    def _given(self) -> Given:
+        return self._laid_out[0]
+
+    def _at(
+        self, index: Tensor, examples: Rows | None = None, laid_out: tuple[Given, Tensor] | None = None
+    ) -> "VAETarget":
+        """The same frozen model at other examples, or at what was laid out of them."""
+        other = copy.copy(self)
+        other.index, other._examples, other._fixed = index, examples, {}
+        other.__dict__.pop("_laid_out", None)
+        if laid_out is not None:
+            other._laid_out = laid_out
+        return other
+
+    def _q(self, name: str, given: Given) -> Distribution:
+        """A posterior block; computed once where it reads no latent."""
+        block = self.vae.posterior[name]
+        if set(block.given) & set(self._sizes):
+            return block(given)
+        if name not in self._fixed:
+            with torch.no_grad():
+                self._fixed[name] = block(given)
+        return self._fixed[name]
+
+    def _flat(self, given: Given) -> Tensor:
+        return torch.cat([given[name].flatten(2) for name in self._sizes], -1)
+
+    def _with(self, z: Tensor) -> Given:
+        parts = zip(self._sizes, z.split(list(self._sizes.values()), -1), strict=True)
+        shaped = {name: part.unflatten(-1, self.vae.prior[name].event) for name, part in parts}
+        return {**self._given, **shaped}
+
+    @torch.no_grad()
+    def _check(self, first: Batch) -> None:
+        """Refuse blocks that samplers cannot move in, by the first example."""
+        if first.observed:
+            raise CapabilityError(
+                f"Block {next(iter(first.observed))!r} is known for some of these examples, and a target's z is every "
+                f"block of all of them; take evidence.iwae, which keeps what is known."
+            )
+        given, _ = self.vae.given(first, self.vae.keyed_noise(0, first.index, self.seed))
+        for name, block in self.vae.posterior.items():
+            q = block(given)
+            if not on_real_line(q):
+                raise CapabilityError(
+                    f"Block {name!r} lives on {q.support}, not on the real line, where samplers work; "
+                    f"evidence.iwae needs no such thing."
+                )
+            noise = torch.zeros(1, 1, *block.noise_shape, dtype=self.vae.dtype)
+            given[name] = draw(q, noise.to(self.vae.device))[0]

@@ -1,0 +1,139 @@
+"""Study folders from plain values, so that a page can be made of a study that nobody ran."""
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sklearn.mixture import GaussianMixture
+
+from elbowroom.numerics import Budget, Estimate
+from elbowroom.records import (
+    STAGES,
+    VERSION,
+    AccountRecord,
+    ChoiceRecord,
+    ClassicRecord,
+    ContestRecord,
+    DataRecord,
+    DifferenceRecord,
+    EvidenceRecord,
+    FigureRecord,
+    InkRecord,
+    Kept,
+    LatentRecord,
+    Made,
+    ModelRecord,
+    NeighbourRecord,
+    Number,
+    ReconstructionRecord,
+    Summary,
+    SweepRecord,
+    VarianceRecord,
+    VerdictRecord,
+    keep_stage,
+)
+
+MADE = Made("elbowroom study digits", "2026-11-21", 40.4, "0.1.0", "2.13.0", "3.11.9", "x86_64, 2 cores", 2)
+
+
+def few_mixtures(monkeypatch) -> None:
+    """A short grid for the mixture, which takes most of a small study's time."""
+    monkeypatch.setattr("elbowroom.studies.classics._mixtures", lambda rows, dimensions, seed: [_one_mixture(seed)])
+
+
+def _one_mixture(seed: int) -> Any:
+    model = GaussianMixture(5, covariance_type="diag", reg_covar=1e-3, random_state=seed)
+    module = importlib.import_module("elbowroom.studies.classics")
+    return module._candidate("5 components", model, module._mixture_split)
+
+
+def keep_study(folder: Path, study: Mapping[str, Any], made: Made = MADE) -> None:
+    """Write the files of all stages, and the plain values themselves for `kept_study`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plain.json").write_text(json.dumps(study))
+    for stage, record in records_of(study).items():
+        keep_stage(folder, Kept(VERSION, stage, stage, {one: one for one in STAGES[stage].after}, made, record))
+
+
+def kept_study(folder: Path) -> Any:
+    """The plain values that `keep_study` wrote."""
+    return json.loads((folder / "plain.json").read_text())
+
+
+def records_of(study: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of every stage."""
+    data = study["data"]
+    classes = {int(column): tuple(names) for column, names in (data.get("classes") or {}).items()}
+    rows = [(row, Estimate.from_dict(row["estimate"])) for row in study["evidence"]]
+    variances = tuple(map(_variance, study["variance"]))
+    label = next((one["label"] for one in study["models"] if one["name"] == study["chosen"]), "")
+    return {
+        "load": DataRecord(
+            **{name: _tupled(data[name]) for name in ("name", "source", "sha256", "split_seed", "support", "levels")},
+            **{
+                name: _tupled(data[name])
+                for name in ("sizes", "event", "image_shape", "label_names", "columns", "notes")
+            },
+            official=(),
+            kind="grid" if data["levels"] else "real",
+            seen="unit" if data["levels"] else "real",
+            classes=classes,
+            preprocess={},
+        ),
+        "train": SweepRecord(tuple(map(_model, study["models"]))),
+        "choose": ChoiceRecord(study["chosen"], label, "IWAE-64 on validation", len(study["models"])),
+        "measure": EvidenceRecord(
+            bounds={("ELBO", e.estimator)["IWAE" in e.estimator]: e for row, e in rows if row["kind"] == "vae"},
+            not_measured=(),
+            latents=_latents(study["latents"]),
+            reconstruction=ReconstructionRecord(**study["reconstruction"]),
+            leak=study["leak"],
+            variances=tuple(one for one in variances if one.kind == "vae"),
+            ink=_ink(study["ink"]),
+            seed=study["draws"]["seed"],
+            pictured=study["draws"]["n"],
+        ),
+        "contest": ContestRecord(
+            tuple(
+                ClassicRecord(row["name"], row["setting"], e, 1.0, 1.0) for row, e in rows if row["kind"] == "classic"
+            ),
+            None,
+            4.1,
+        ),
+        "account": AccountRecord(DifferenceRecord(**study["difference"]), variances, _verdict(study["verdict"])),
+    }
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _model(model: Mapping[str, Any]) -> ModelRecord:
+    about = {"quantity": "log p(x)", "estimator": "IWAE-64", "direction": "lower"}
+    budget = Budget(model["draws"], 0)
+    bounds = {
+        name: Summary(mean=mean, se_mc=0.0, se_total=se, **about, n=model["n"], budget=budget)
+        for name, (mean, se) in model["validation"].items()
+    }
+    rest = {name: _tupled(value) for name, value in model.items() if name not in ("validation", "n", "draws")}
+    return ModelRecord(**rest, **bounds)
+
+
+def _latents(latents: Mapping[str, Any]) -> LatentRecord:
+    plain = {name: _tupled(value) for name, value in latents.items() if name != "knn"}
+    return LatentRecord(**plain, neighbours=latents["knn"] and NeighbourRecord(**latents["knn"]))
+
+
+def _variance(row: Mapping[str, Any]) -> VarianceRecord:
+    rest = {name: value for name, value in row.items() if not name.startswith("latent_share")}
+    return VarianceRecord(**rest, latent_share=Number(row["latent_share"], row["latent_share_se"]))
+
+
+def _ink(ink: Mapping[str, Any]) -> InkRecord:
+    return InkRecord(**{name: Number(ink[name], se) for name, se in ink["se"].items()}, draws=ink["draws"])
+
+
+def _verdict(verdict: Mapping[str, Any]) -> VerdictRecord:
+    return VerdictRecord(verdict["sentence"], tuple(FigureRecord(**f) for f in verdict["figures"]), verdict["next"])

@@ -1,0 +1,152 @@
+"""Records of the stages: every type comes back as it was written, and a file that does not fit says where."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from staged import MADE, records_of
+from test_pages import study
+
+from elbowroom.numerics import Budget, Estimate, InputError
+from elbowroom.records import (
+    STAGES,
+    VERSION,
+    Kept,
+    Summary,
+    chosen_run,
+    keep_stage,
+    read_stage,
+    stage_file,
+)
+
+ODD = Summary(math.nan, math.inf, -math.inf, "log p(x)", "IWAE-1", "lower", 0, Budget(1, 0))
+
+
+def odd(stage: str, record):
+    """The record with None, NaN and infinities where they may stand."""
+    if stage == "load":
+        return replace(record, levels=None, image_shape=None, columns=None, label_names=None, missing="mask")
+    if stage == "train":
+        first = replace(record.models[0], rate=ODD, iwae=ODD, squared_error=None, psnr=math.inf, axes={}, settings={})
+        return replace(record, models=(first, *record.models[1:]))
+    if stage == "measure":
+        bound = Estimate.of(
+            [math.nan, -math.inf], [math.nan, 0.5], quantity="log p(x)", estimator="one", direction="lower",
+            ess=[1.0, math.nan], khat=[math.nan, 0.5], rhat=[math.nan, 1.0],
+        )  # fmt: skip
+        empty = {"ink": None, "variances": (), "leak": None}
+        return replace(
+            record, bounds={"ELBO": bound}, latents=replace(record.latents, kl=None, neighbours=None), **empty
+        )
+    if stage == "contest":
+        return replace(record, left_out="Nothing fits.", variance=math.nan)
+    if stage == "account":
+        difference = replace(record.difference, value=math.nan, se=math.inf)
+        return replace(record, difference=difference, variances=(), verdict=replace(record.verdict, next=None))
+    return record
+
+
+def same(one, other) -> bool:
+    """Equal in every field, NaN being equal to itself and arrays by their values."""
+    if isinstance(one, Estimate):
+        columns = [f.name for f in fields(one) if isinstance(getattr(one, f.name), np.ndarray)]
+        mine, theirs = ({name: getattr(e, name) for name in columns} for e in (one, other))
+        rest = [f.name for f in fields(one) if f.name not in columns]
+        return all(np.array_equal(mine[name], theirs[name], equal_nan=True) for name in columns) and all(
+            getattr(one, name) == getattr(other, name) for name in rest
+        )
+    if type(one) is not type(other):
+        return False
+    if hasattr(one, "__dataclass_fields__"):
+        return all(same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(map(same, one.values(), other.values()))
+    return one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+@pytest.mark.parametrize("change", [lambda _, record: record, odd], ids=["plain", "odd"])
+def test_a_record_comes_back_as_it_was_written(tmp_path, stage, change) -> None:
+    record = change(stage, records_of(study(4, images=True, vae=70.0))[stage])
+    keep_stage(tmp_path, Kept(VERSION, stage, "key", {}, MADE, record))
+    kept = read_stage(tmp_path, stage)
+    assert type(kept.record) is STAGES[stage].record
+    assert (kept.key, kept.made) == ("key", MADE)
+    assert same(kept.record, record)
+
+
+def test_a_summary_says_what_its_estimate_says() -> None:
+    one = Estimate.of([-1.0, -3.0, -8.0], 0.3, quantity="log p(x)", estimator="IWAE-5", direction="lower")
+    summary = Summary.of(one)
+    for name in ("mean", "se_mc", "se_total", "quantity", "estimator", "direction", "budget"):
+        assert getattr(summary, name) == getattr(one, name)
+    assert len(summary) == len(one) == 3
+
+
+def test_a_record_that_is_kept_takes_those_with_it_that_were_made_from_another(tmp_path) -> None:
+    records = records_of(study(4, images=True, vae=70.0))
+
+    def keep(stage: str, key: str, **after: str) -> list[str]:
+        keep_stage(tmp_path, Kept(VERSION, stage, key, after, MADE, records[stage]))
+        return [one for one in STAGES if stage_file(tmp_path, one).exists()]
+
+    keep("load", "l")
+    keep("train", "t", load="l")
+    keep("choose", "c", train="t")
+    keep("measure", "m", choose="c")
+    keep("contest", "r", load="l")
+    assert keep("account", "a", measure="m", contest="r") == list(STAGES)
+    assert keep("measure", "m", choose="c") == list(STAGES)
+    assert keep("contest", "other", load="l") == ["load", "train", "choose", "measure", "contest"]
+    keep("account", "a", measure="m", contest="other")
+    assert keep("train", "other", load="l") == ["load", "train", "contest"]
+    assert keep("load", "other") == ["load"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (
+            lambda raw: raw["record"]["models"][1].pop("rate"),
+            "2-train.json is damaged (record.models.1.rate: Field req",
+        ),
+        (
+            lambda raw: raw["record"]["models"][0].update(epochs="many"),
+            "(record.models.0.epochs: Input should be a valid",
+        ),
+        (lambda raw: raw.update(version=0), "2-train.json is of version 0 and this elbowroom reads version 1"),
+        (lambda raw: raw.pop("version"), "2-train.json is of version None"),
+        (lambda raw: raw.pop("made"), "(made: Field required)"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_by_its_field(tmp_path, spoil, says) -> None:
+    record = records_of(study(4, images=True, vae=70.0))["train"]
+    keep_stage(tmp_path, Kept(VERSION, "train", "key", {}, MADE, record))
+    path = stage_file(tmp_path, "train")
+    raw = json.loads(path.read_text())
+    spoil(raw)
+    path.write_text(json.dumps(raw))
+    with pytest.raises(InputError) as caught:
+        read_stage(tmp_path, "train")
+    assert says in str(caught.value)
+    assert f"`elbowroom study … --folder {tmp_path} --resume`" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_a_study_has_chosen_a_run(tmp_path) -> None:
+    assert chosen_run(tmp_path) is None
+    record = records_of(study(4, images=True, vae=70.0))["choose"]
+    keep_stage(tmp_path, Kept(VERSION, "choose", "key", {}, MADE, record))
+    assert chosen_run(tmp_path) == tmp_path / "runs" / "beta-0.5"
+
+
+def test_records_are_read_without_torch() -> None:
+    code = "import sys\nfrom elbowroom.records import EvidenceRecord, read_stage, read_study\n"
+    code += "assert not {'torch', 'sklearn'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
