@@ -16,8 +16,8 @@ from elbowroom.plots.style import Sheet
 from elbowroom.runs.saved_estimates import KeptEstimate
 
 from .embedding import both_widths
-from .panels import Figure, direction_words
-from .records import Record
+from .figure import Figure
+from .words import direction_words
 
 __all__ = ["EvidencePanel", "evidence_panel"]
 
@@ -33,18 +33,40 @@ _HOW = (
 
 @dataclass(frozen=True)
 class EvidencePanel:
-    """The figure, the rows of its table, and what could not be measured, in words."""
+    """A figure with what stands beneath it.
+
+    Attributes
+    ----------
+    figure : Figure
+        The estimates on one axis.
+    rows : sequence of dict of str to str
+        Cells of a table, by the names of its columns.
+    notes : sequence of str
+        What could not be measured or drawn, and what is no estimate of log p(x), in sentences.
+    """
 
     figure: Figure
     rows: Sequence[dict[str, str]]
     notes: Sequence[str]
 
 
-def evidence_panel(record: Record) -> EvidencePanel | None:
-    """Every estimator on one axis; None where the chosen run has no evidence.json, as in older records."""
-    notes = [str(note) for note in record.study.get("not_measured", [])]
-    notes += _certificates(record.estimates)
-    tested = [kept.estimate for kept in record.estimates if kept.part == "test"]
+def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str] = ()) -> EvidencePanel | None:
+    """Every estimator on one axis.
+
+    Parameters
+    ----------
+    estimates : sequence of KeptEstimate
+        What the evidence.json of the chosen run holds.
+    not_measured : sequence of str, default ()
+        What could not be measured, in sentences.
+
+    Returns
+    -------
+    EvidencePanel or None
+        None where nothing can be drawn, as where the run has no evidence.json.
+    """
+    notes = [*not_measured, *_certificates(estimates)]
+    tested = [kept.estimate for kept in estimates if kept.part == "test"]
     evidence = next((e.quantity for e in tested if e.direction == "lower"), None) or (tested and tested[0].quantity)
     measured = [e for e in tested if e.quantity == evidence]
     notes += [_other(e) for e in tested if e.quantity != evidence]
