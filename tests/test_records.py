@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from invented import study
 from staged import MADE, records_of
-from test_pages import study
 
 from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.records import (
