@@ -86,7 +86,7 @@ def _content(study: StudyRecord) -> dict[str, Any]:
     return {
         "study": study,
         "sentence": words.sentence(study),
-        "verdict_figures": verdict.figures[:4] if verdict else (),
+        "verdict_figures": verdict.figures if verdict else (),
         "next": verdict.next if verdict else None,
         "ladder": ladder(study),
         "evidence": evidence_rows(study),

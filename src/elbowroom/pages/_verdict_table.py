@@ -8,8 +8,6 @@ from . import words
 
 __all__ = ["verdict_table"]
 
-_MOST_FIGURES = 4
-
 
 def verdict_table(folder: str | Path) -> list[tuple[str, str]]:
     """At most ten rows for the terminal: the page's verdict and what it rests on.
@@ -40,9 +38,8 @@ def verdict_table(folder: str | Path) -> list[tuple[str, str]]:
     study = read_study(folder)
     chosen, verdict = study.chosen, study.account.verdict if study.account else None
     rows = [("verdict", words.sentence(study))]
-    figures = verdict.figures[:_MOST_FIGURES] if verdict else ()
-    rows += [(figure.label, words.figure_text(figure)) for figure in figures]
     if verdict:
+        rows += [(figure.label, words.figure_text(figure)) for figure in verdict.figures]
         rows.append(("contest", words.contest(study.difference, study.direction)))
     rows.append(("chosen", f"{chosen.label}, {chosen.active} of {chosen.latents} latents active"))
     rows.append(("reconstruction", words.reconstruction_text(study)))

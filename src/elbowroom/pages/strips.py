@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from elbowroom.plots import grey_range, mosaic, to_bytes
 from elbowroom.records import ModelPictures, StudyRecord
 
-__all__ = ["ACROSS", "Strip", "decoded_grid", "model_strip", "picture_pairs"]
+__all__ = ["Strip", "decoded_grid", "model_strip", "picture_pairs"]
 
-ACROSS = 8
-"""Pictures side by side; fewer would waste a page, more could not be seen on a telephone."""
-
+_ACROSS = 8  # pictures; fewer would waste a page, more could not be seen on a telephone
 _GALLERY, _BUDGET, _LARGEST = 16, 600_000, 64
 
 
@@ -100,14 +98,14 @@ def picture_pairs(
         A note where they are shrunk, else nothing.
     """
     shown = min(_affordable(study, 4, _GALLERY), len(above))
-    if shown > ACROSS:
-        shown -= shown % ACROSS
+    if shown > _ACROSS:
+        shown -= shown % _ACROSS
     rows = [_bytes(study, values[:shown]) for values in (above, below)]
     strips = []
-    for start in range(0, shown, ACROSS):
-        part = [row[start : start + ACROSS] for row in rows]
+    for start in range(0, shown, _ACROSS):
+        part = [row[start : start + _ACROSS] for row in rows]
         alt = f"{names[0]} over {names[1]}, numbers {start + 1} to {start + len(part[0])} of the draw"
-        strips.append(Strip(mosaic(part, _gap(study)), alt, names, 100 * len(part[0]) / ACROSS))
+        strips.append(Strip(mosaic(part, _gap(study)), alt, names, 100 * len(part[0]) / _ACROSS))
     factor = _factor(study)
     return strips, shown, f" Pictures are shown at 1/{factor} of their size." if factor > 1 else ""
 
@@ -130,12 +128,12 @@ def model_strip(study: StudyRecord, pictures: ModelPictures, label: str) -> Stri
         As many of each as all models of the sweep can show.
     """
     arrays = (study.pictures.held_out, pictures.reconstructions, pictures.samples)
-    most = min(ACROSS, *map(len, arrays))
-    shown = min(_affordable(study, len(arrays) * len(study.sweep.models), ACROSS), most)
+    most = min(_ACROSS, *map(len, arrays))
+    shown = min(_affordable(study, len(arrays) * len(study.sweep.models), _ACROSS), most)
     alt = f"{label}: {shown} held-out examples, the model's reconstructions of them, and {shown} samples of the model"
     rows = [_bytes(study, values[:shown]) for values in arrays]
     names = ("held out", "reconstruction", "sample")
-    return Strip(mosaic(rows, _gap(study)), alt, names, 100 * shown / ACROSS)
+    return Strip(mosaic(rows, _gap(study)), alt, names, 100 * shown / _ACROSS)
 
 
 def decoded_grid(study: StudyRecord) -> Strip | None:
