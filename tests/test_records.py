@@ -8,18 +8,21 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from invented import digit_pictures, make, study
+from safetensors.numpy import load_file, save_file
 from staged import MADE, records_of
-from test_pages import study
 
 from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.records import (
     STAGES,
     VERSION,
     Kept,
+    Number,
     Summary,
     chosen_run,
     keep_stage,
     read_stage,
+    read_study,
     stage_file,
 )
 
@@ -150,3 +153,68 @@ def test_records_are_read_without_torch() -> None:
     code = "import sys\nfrom elbowroom.records import EvidenceRecord, read_stage, read_study\n"
     code += "assert not {'torch', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_columns_are_named_by_the_data_or_by_number() -> None:
+    data = replace(
+        records_of(study(4, images=False, vae=70.0, columns=["a", "b", "c"]))["load"], classes={1: ("x", "y")}
+    )
+    assert data.column_names == ("a", "b", "c")
+    assert replace(data, columns=None).column_names == ("column 1", "column 2", "column 3")
+    assert data.numeric_columns == [0, 2]
+
+
+def test_a_sweep_is_graded_along_one_number_and_says_who_diverged() -> None:
+    sweep = records_of(study(4, images=True, vae=70.0))["train"]
+    one = sweep.models[0]
+    assert sweep.graded
+    for settings in ({}, {"likelihood": "normal"}, {"beta": 1.0, "latents": 2}):
+        assert not replace(sweep, models=(one, replace(one, settings=settings))).graded
+    assert not one.diverged
+    assert all(replace(one, **{part: ODD}).diverged for part in ("rate", "distortion"))
+    assert not replace(one, iwae=ODD).diverged
+
+
+def test_a_variance_is_known_where_its_parts_are_finite() -> None:
+    measured = records_of(study(4, images=True, vae=70.0))["measure"]
+    split, ink = measured.variances[0], measured.ink
+    assert split.known
+    assert ink.known
+    for wrong in (math.nan, math.inf):
+        assert not any(replace(split, **{part: wrong}).known for part in ("latent", "noise", "data"))
+        assert not replace(split, latent_share=Number(wrong, None)).known
+        parts = ("data", "latent", "noise_diagonal", "noise_covariance")
+        assert not any(replace(ink, **{part: Number(wrong, 0.1)}).known for part in parts)
+    assert not replace(split, data=0.0).known
+    assert not replace(ink, data=Number(0.0, 0.1)).known
+    assert [part.value for part in ink.parts] == [60.0, 12.0, -2.0]
+
+
+def test_the_kl_decides_where_the_active_units_are_those_above_the_threshold() -> None:
+    latents = replace(records_of(study(4, images=True, vae=70.0))["measure"].latents, threshold=0.1)
+    assert replace(latents, kl=(0.2, 0.1), active=(True, False)).kl_decides
+    assert not replace(latents, kl=(0.2, 0.1), active=(True, True)).kl_decides
+    assert not replace(latents, kl=None, active=(True, False)).kl_decides
+
+
+class TestPictures:
+    def test_every_array_stands_under_its_name(self, tmp_path) -> None:
+        pictures, drawn = read_study(make(tmp_path, "two")).pictures, digit_pictures(2)
+        single = {name: array.astype(np.float32) for name, array in drawn.items()}
+        for name, array in single.items():
+            if not name.startswith("models."):
+                np.testing.assert_array_equal(getattr(pictures, name), array)
+        assert sorted(pictures.models) == sorted(f"beta-{beta}" for beta in ("0.1", "0.25", "0.5", "1", "2", "4"))
+        for name, one in pictures.models.items():
+            np.testing.assert_array_equal(one.samples, single[f"models.{name}.samples"])
+            np.testing.assert_array_equal(one.reconstructions, single[f"models.{name}.reconstructions"])
+        assert pictures.rows is pictures.held_out
+
+    def test_what_is_missing_is_named(self, tmp_path) -> None:
+        folder = make(tmp_path, "table")
+        assert read_study(folder).pictures.rows.shape == (300, 5)
+        arrays = load_file(folder / "pictures.safetensors")
+        lost = ("latent_map", "models.beta-0.25.samples")
+        save_file({name: array for name, array in arrays.items() if name not in lost}, folder / "pictures.safetensors")
+        with pytest.raises(InputError, match=r"lacks 'latent_map', 'models.beta-0.25.samples': delete 4-measure.json"):
+            _ = read_study(folder).pictures

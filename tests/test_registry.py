@@ -16,7 +16,6 @@ from elbowroom import cli, evidence
 from elbowroom.evidence import estimators as registry
 from elbowroom.exact import LinearVAE
 from elbowroom.pages.estimators import evidence_panel
-from elbowroom.pages.records import Record
 from elbowroom.runs import measure_run, read_run
 from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
 from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
@@ -153,14 +152,12 @@ def test_an_estimator_needs_one_line(run, path, monkeypatch) -> None:
     options = inspect.signature(cli._with_settings(lambda settings: None)).parameters
     kind, option = get_args(options["hunches"].annotation)
     assert (kind, option.help) == (int | None, "hunches (by default 3 for guess).")
-    record = Record(Path(), {}, {}, [], None, read_estimates(run / "evidence.json"))
-    assert "luck: −7" in " ".join(evidence_panel(record).notes)
+    assert "luck: −7" in " ".join(evidence_panel(read_estimates(run / "evidence.json")).notes)
 
 
 def test_the_page_says_what_is_no_bound_on_log_p() -> None:
     bound = er.Estimate.of([-3.0, -4.0], 0.01, quantity="log p(x)", estimator="IWAE-9", direction="lower")
     other = er.Estimate.of([-1.0, -2.0], 0.01, quantity="E log p(x | z)", estimator="mean", direction="unbiased")
-    record = Record(Path(), {}, {}, [], None, [KeptEstimate("test", one, {}) for one in (bound, other)])
-    panel = evidence_panel(record)
+    panel = evidence_panel([KeptEstimate("test", one, {}) for one in (bound, other)])
     assert [row["name"] for row in panel.rows] == ["IWAE-9"]
     assert panel.notes == ["E log p(x | z): −1.50 ± 0.50 nats, unbiased, mean, 2 test examples."]

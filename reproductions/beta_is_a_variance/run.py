@@ -15,13 +15,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 import elbowroom as er
-from elbowroom.figures import Series, series_plot
-from elbowroom.figures.svg import document
 from elbowroom.metrics import latent_use, psnr, reconstruction_error
+from elbowroom.plots import Series, lines
 from elbowroom.remedies import calibrate
 
 HERE = Path(__file__).parent
@@ -213,23 +214,16 @@ def figure() -> None:
         rows = [*scan, [record["scan"][0] for record in records]]
         return Series(name, [_mean(r, "rate") for r in rows], [_mean(r, key) for r in rows], look="points")
 
-    common = {"width": 330, "height": 290}
-    panels = [
-        series_plot([line("σ = 1, as trained", "elbo")], title="ELBO at σ = 1 against β", across="β",
-                    up="test ELBO at σ = 1, nats", log_x=True, **common),
-        series_plot([line("calibrated to σ*", "calibrated_elbo"), Series("σ learned, β = 1", *fixed, look="points")],
-                    title="ELBO at σ* against β", across="β; the learned σ stands at β = σ²",
-                    up="test ELBO at σ*, nats", log_x=True, **common),
-        series_plot([plane("σ = 1", "distortion"), plane("σ*", "calibrated_distortion")],
-                    title="rate–distortion plane", across="rate, nats", up="distortion, nats", **common),
-    ]  # fmt: skip
-    placed = [
-        panel.replace("<svg ", f'<svg x="{i * 350}" width="330" height="316" ', 1) for i, panel in enumerate(panels)
-    ]
-    about = f"MNIST in [0, 1], {len(records)} seeds, {records[0]['epochs']} epochs."
-    (HERE / "figure.svg").write_text(
-        document(1030, 320, "β is a variance", about, *placed, style="background:#fff") + "\n"
-    )
+    sheet = Figure(figsize=(14.3, 4.6), layout="constrained")
+    bound, calibrated, both = sheet.subplots(1, 3)
+    lines([line("σ = 1, as trained", "elbo")], across="β", up="test ELBO at σ = 1, nats", log_x=True, ax=bound)
+    lines([line("calibrated to σ*", "calibrated_elbo"), Series("σ learned, β = 1", *fixed, look="points")],
+          across="β; the learned σ stands at β = σ²", up="test ELBO at σ*, nats", log_x=True,
+          ax=calibrated)  # fmt: skip
+    lines([plane("σ = 1", "distortion"), plane("σ*", "calibrated_distortion")],
+          across="rate, nats", up="distortion, nats", ax=both)  # fmt: skip
+    with matplotlib.rc_context({"svg.hashsalt": "beta", "svg.fonttype": "none"}):
+        sheet.savefig(HERE / "figure.svg", metadata={"Date": None})
 
 
 def _spread(rows: list[dict[str, Any]], key: str) -> float:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from models import CELLS, FAMILIES, Cell
-from shelf import MODELS, ROW, SAMPLES, SIMPLE, WIDE, Shelf, samples, table
+from shelf import MODELS, ROW, SAMPLES, SIMPLE, Shelf, drawing, samples, table
 
 import elbowroom as er
-from elbowroom import figures
+from elbowroom.numerics import with_error
+from elbowroom.plots import Bar, mosaic, stacked_bars, to_bytes
 
 ANSWERS = (SIMPLE, "sparse precision", "mixture of 5 logistics, 20 epochs",
            "mixture of 5 logistics, 20 epochs, neighbours")  # fmt: skip
@@ -48,10 +49,10 @@ def _likelihoods(names: Sequence[str]) -> str:
         rows.append(
             [
                 name,
-                figures.with_error(*row["bits"]),
+                with_error(*row["bits"]),
                 f"{row['rate'][0]:.1f}",
                 f"{row['iwae'][0] - row['elbo'][0]:.1f}",
-                figures.with_error(*row["squared_error"]),
+                with_error(*row["squared_error"]),
                 f"{row['psnr']:.1f}",
                 f"{moved['value']:.1%}" if moved else "–",
                 f"{row['variance']['posterior']['latent_share'][0]:.1%}",
@@ -69,21 +70,25 @@ def _bars(names: Sequence[str]) -> str:
     for name in [n for n in names if n in MODELS]:
         split = MODELS[name]["variance"]["posterior"]
         parts = tuple(100 * split[part] / split["data"] for part in ("latent", "noise"))
-        bars.append(figures.Bar(_short(name), parts, f"{split['latent_share'][0]:.0%} latent"))
+        bars.append(Bar(_short(name), parts, f"{split['latent_share'][0]:.0%} latent"))
     total = MODELS["normal, one σ"]["variance"]["posterior"]["data"]
     for d in ("2", "20"):
         left, share = 100 * MODELS["pca"][d]["squared_error"][0] / total, 100 * MODELS["pca"][d]["latent_share"]
-        bars.append(figures.Bar(f"PCA d={d}", (100 - left, 0.0), "no noise, no density"))
-        bars.append(figures.Bar(f"pPCA d={d}", (share, 100 - share), f"{share:.0f}% latent"))
+        bars.append(Bar(f"PCA d={d}", (100 - left, 0.0), "no noise, no density"))
+        bars.append(Bar(f"pPCA d={d}", (share, 100 - share), f"{share:.0f}% latent"))
     mixed = MODELS["Gaussian mixture"]
     halves = tuple(100 * mixed[part] / total for part in ("latent", "noise"))
     between = mixed["latent"] / (mixed["latent"] + mixed["noise"])
-    bars.append(figures.Bar(f"mixture of {mixed['components']}", halves, f"{between:.0%} between components"))
-    svg = figures.variance_bars(
-        bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), width=WIDE, title="Variance budget",
-        axis="% of the test images' variance; z from the encoder",
+    bars.append(Bar(f"mixture of {mixed['components']}", halves, f"{between:.0%} between components"))
+    svg = _drawn(
+        bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), "Variance budget",
+        "% of the test images' variance; z from the encoder",
     )  # fmt: skip
     return f"<figure><h3>Where the variance of x goes</h3>{svg}<figcaption>{ABBREVIATED}</figcaption></figure>"
+
+
+def _drawn(bars: Sequence[Bar], names: Sequence[str], title: str, axis: str) -> str:
+    return drawing(lambda sheet: stacked_bars(bars, names, axis=axis, ax=sheet.subplots()), title)
 
 
 def _short(name: str) -> str:
@@ -102,7 +107,7 @@ def _distances() -> str:
             [
                 name.replace(" | ", ", "),
                 *(f"{one['log_odds']:.3f} ± {one['se']:.3f}" for one in odds),
-                figures.with_error(row["frechet"]["distance"], row["frechet"]["se"]),
+                with_error(row["frechet"]["distance"], row["frechet"]["se"]),
                 f"{near['precision']:.0%}",
                 f"{near['recall']:.0%}",
                 f"{row['pixel_variance']:.1f}",
@@ -123,20 +128,16 @@ def _distances() -> str:
 
 
 def _ink() -> str:
-    rows = [
-        ["test images", figures.with_error(MODELS["ink of test images"]["value"], MODELS["ink of test images"]["se"])]
-    ]
-    rows += [
-        [n.replace(" | ", ", "), figures.with_error(r["ink"]["value"], r["ink"]["se"])] for n, r in SAMPLES.items()
-    ]
+    rows = [["test images", with_error(MODELS["ink of test images"]["value"], MODELS["ink of test images"]["se"])]]
+    rows += [[n.replace(" | ", ", "), with_error(r["ink"]["value"], r["ink"]["se"])] for n, r in SAMPLES.items()]
     bars = []
     for name in [cell.name for cell in FAMILIES if cell.name in MODELS]:
         data, latent, diagonal, covariance = MODELS[name]["variance"]["posterior"]["ink"]
         parts = tuple(100 * max(part, 0.0) / data for part in (latent, diagonal, covariance))
-        bars.append(figures.Bar(_short(name), parts, f"{latent / (latent + diagonal + covariance):.0%} latent"))
-    svg = figures.variance_bars(
-        bars, ("latent", "noise, were pixels independent", "what their covariance adds"), width=WIDE,
-        title="Variance of the total ink", axis="% of the test images' variance of Σ pixels; z from the encoder",
+        bars.append(Bar(_short(name), parts, f"{latent / (latent + diagonal + covariance):.0%} latent"))
+    svg = _drawn(
+        bars, ("latent", "noise, were pixels independent", "what their covariance adds"),
+        "Variance of the total ink", "% of the test images' variance of Σ pixels; z from the encoder",
     )  # fmt: skip
     return (
         "<h3>Variance of the total ink</h3>" + table(["samples", "Var Σ pixels"], rows)
@@ -155,9 +156,9 @@ def _correlations(shelf: Shelf) -> str:
     for name in [name for name in MAPPED if name in MODELS]:
         found = MODELS[name]["residuals"]
         both = [np.kron(np.array(found[who]["by_lag"]), np.ones((5, 5))) for who in ("data", "model")]
-        drawn = [figures.to_bytes(-one[None], one.shape, (-1.0, 0.0)) for one in both]
+        drawn = [to_bytes(-one[None], one.shape, (-1.0, 0.0)) for one in both]
         text = html.escape(name) + _field(shelf, name)
-        picture = figures.mosaic([np.concatenate(drawn)], gap=5)
+        picture = mosaic([np.concatenate(drawn)], gap=5)
         maps.append(f'<figure><img alt="" src="{picture}"><figcaption>{text}</figcaption></figure>')
     return (
         "<h3>Correlation of the residuals of adjacent pixels</h3>" + table(["p(x | z)", "data", "model"], rows)
@@ -186,5 +187,5 @@ def answer(shelf: Shelf) -> bytes:
     """A picture for the README: a row of test images, and one of ancestral samples of each decoder of ANSWERS."""
     rows = [shelf.data.test.x[: 2 * ROW]]
     rows += [shelf.model(name).sample(2 * ROW, seed=2) for name in ANSWERS]
-    drawn = [figures.to_bytes(row.numpy(), (28, 28), (0, 255)) for row in rows]
-    return base64.b64decode(figures.mosaic(drawn).partition("base64,")[2])
+    drawn = [to_bytes(row.numpy(), (28, 28), (0, 255)) for row in rows]
+    return base64.b64decode(mosaic(drawn).partition("base64,")[2])

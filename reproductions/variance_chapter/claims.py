@@ -3,9 +3,10 @@
 import html
 
 import torch
-from shelf import MODELS, ROW, SAMPLES, SIMPLE, Shelf, pictures, samples
+from shelf import MODELS, ROW, SAMPLES, SIMPLE, Shelf, drawing, pictures, samples
 
-from elbowroom import figures
+from elbowroom.numerics import with_error
+from elbowroom.plots import latent_map
 
 
 def reconstructions(shelf: Shelf, *names: str) -> str:
@@ -31,7 +32,10 @@ def latent_plane(shelf: Shelf, name: str) -> str:
     test = data.test[:2_000]
     with torch.no_grad():
         z = vae.eval()(test.batch(), vae.keyed_noise(1, test.index, 0)).z["z"][0]
-    return figures.latent_map(z.numpy(), test.labels.numpy(), None, "z₁ across, z₂ up", width=560, title=f"z of {name}")
+    points, labels = z.numpy(), test.labels.numpy()
+    return drawing(
+        lambda sheet: latent_map(points, labels, axes="z₁ across, z₂ up", ax=sheet.subplots()), f"z of {name}"
+    )
 
 
 def pca_rows(shelf: Shelf) -> str:
@@ -65,7 +69,7 @@ def errors(*names: str) -> str:
         row = MODELS["pca"][name.split()[1]] if name.startswith("PCA") else MODELS[name]
         moved = row.get("changed_class")
         said.append(
-            f"{name}: squared error {figures.with_error(*row['squared_error'])}, PSNR {row['psnr']:.1f} dB"
+            f"{name}: squared error {with_error(*row['squared_error'])}, PSNR {row['psnr']:.1f} dB"
             + (f", {moved['value']:.1%} ± {moved['se']:.1%} change class" if moved else "")
         )
     return "; ".join(said) + "."

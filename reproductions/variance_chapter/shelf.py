@@ -1,7 +1,8 @@
 """The trained models of the chapter, their records, and how pictures and tables are written."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import elbowroom as er
-from elbowroom import figures
+from elbowroom.pages.embedding import both_widths
+from elbowroom.plots import mosaic, to_bytes
+from elbowroom.plots.style import Sheet
 from elbowroom.runs import read_run
 
 HERE = Path(__file__).parent
-WIDE = 760
 ROW = 12
 SIMPLE = "normal, σ(z)"
 """The chapter's simple VAE at d = 20: mean and σ of every pixel predicted."""
@@ -52,8 +54,13 @@ class Shelf:
 
 def pictures(rows: Sequence[Tensor]) -> str:
     """Rows of images [n, 784] in levels, as one picture."""
-    drawn: list[NDArray[np.uint8]] = [figures.to_bytes(row.numpy(), (28, 28), (0, 255)) for row in rows]
-    return f'<img alt="" src="{figures.mosaic(drawn)}">'
+    drawn: list[NDArray[np.uint8]] = [to_bytes(row.numpy(), (28, 28), (0, 255)) for row in rows]
+    return f'<img alt="" src="{mosaic(drawn)}">'
+
+
+def drawing(draw: Callable[[Sheet], Any], title: str) -> str:
+    """One plot as SVG inside the page, at the width of a page."""
+    return both_widths(draw, "plot-" + sha256(title.encode()).hexdigest()[:8], title)[0]
 
 
 def samples(shelf: Shelf, name: str, mode: str = "ancestral", rows: int = 4) -> str:

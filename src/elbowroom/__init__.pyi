@@ -2,13 +2,13 @@ from . import adapters as adapters
 from . import data as data
 from . import evidence as evidence
 from . import exact as exact
-from . import figures as figures
 from . import likelihoods as likelihoods
 from . import metrics as metrics
 from . import models as models
 from . import networks as networks
 from . import numerics as numerics
 from . import objectives as objectives
+from . import plots as plots
 from . import posteriors as posteriors
 from . import preprocess as preprocess
 from . import priors as priors

@@ -1,4 +1,3 @@
-from ._count import count as count
 from ._one_of import one_of as one_of
 from .batch import Batch as Batch
 from .batch import Given as Given
@@ -18,3 +17,8 @@ from .rows import as_rows as as_rows
 from .support import Limits as Limits
 from .support import Support as Support
 from .support import infer_support as infer_support
+from .text import aligned as aligned
+from .text import count as count
+from .text import places as places
+from .text import rounded as rounded
+from .text import with_error as with_error

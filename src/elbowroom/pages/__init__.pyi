@@ -1,2 +1,2 @@
-from .page import report as report
-from .verdicts import verdict_table as verdict_table
+from ._report import report as report
+from ._verdict_table import verdict_table as verdict_table

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom import figures
-from elbowroom.numerics import Estimate
+from elbowroom import plots
+from elbowroom.numerics import Estimate, aligned, count, places, rounded, with_error
 from elbowroom.numerics.estimate import PER_EXAMPLE
+from elbowroom.plots.style import Sheet
 from elbowroom.runs.saved_estimates import KeptEstimate
 
-from .parts import Figure, both_widths, direction_words
-from .records import Record
+from .embedding import both_widths
+from .figure import Figure
+from .words import direction_words
 
 __all__ = ["EvidencePanel", "evidence_panel"]
 
@@ -31,18 +33,40 @@ _HOW = (
 
 @dataclass(frozen=True)
 class EvidencePanel:
-    """The figure, the rows of its table, and what could not be measured, in words."""
+    """A figure with what stands beneath it.
+
+    Attributes
+    ----------
+    figure : Figure
+        The estimates on one axis.
+    rows : sequence of dict of str to str
+        Cells of a table, by the names of its columns.
+    notes : sequence of str
+        What could not be measured or drawn, and what is no estimate of log p(x), in sentences.
+    """
 
     figure: Figure
     rows: Sequence[dict[str, str]]
     notes: Sequence[str]
 
 
-def evidence_panel(record: Record) -> EvidencePanel | None:
-    """Every estimator on one axis; None where the chosen run has no evidence.json, as in older records."""
-    notes = [str(note) for note in record.study.get("not_measured", [])]
-    notes += _certificates(record.estimates)
-    tested = [kept.estimate for kept in record.estimates if kept.part == "test"]
+def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str] = ()) -> EvidencePanel | None:
+    """Every estimator on one axis.
+
+    Parameters
+    ----------
+    estimates : sequence of KeptEstimate
+        What the evidence.json of the chosen run holds.
+    not_measured : sequence of str, default ()
+        What could not be measured, in sentences.
+
+    Returns
+    -------
+    EvidencePanel or None
+        None where nothing can be drawn, as where the run has no evidence.json.
+    """
+    notes = [*not_measured, *_certificates(estimates)]
+    tested = [kept.estimate for kept in estimates if kept.part == "test"]
     evidence = next((e.quantity for e in tested if e.direction == "lower"), None) or (tested and tested[0].quantity)
     measured = [e for e in tested if e.quantity == evidence]
     notes += [_other(e) for e in tested if e.quantity != evidence]
@@ -59,7 +83,12 @@ def evidence_panel(record: Record) -> EvidencePanel | None:
         why = "No panel: the estimators have no test example in common."
         return EvidencePanel(Figure("estimators", "log p(x) by every estimator", _HOW, missing=why), [], notes)
     title = _title(paired)
-    svg = both_widths(figures.ladder, [_rung(e) for e in paired], title=title, contest=False)
+
+    def draw(sheet: Sheet) -> None:
+        names, details = [_name(e) for e in paired], [_detail(e) for e in paired]
+        plots.ladder(paired, names=names, details=details, ax=sheet.subplots())
+
+    svg = both_widths(draw, "estimators", title)
     figure = Figure("estimators", title, _HOW, _foot(drawable, len(common)), svg=svg)
     return EvidencePanel(figure, _table(paired, drawable), notes)
 
@@ -67,7 +96,7 @@ def evidence_panel(record: Record) -> EvidencePanel | None:
 def _other(e: Estimate) -> str:
     """An estimate of something else, which no axis shares with log p(x)."""
     unit = "" if e.quantity.startswith(e.unit) else f" {e.unit}"
-    how = f"{direction_words(e.direction)}, {e.estimator}, {figures.count(len(e), 'test example')}"
+    how = f"{direction_words(e.direction)}, {e.estimator}, {count(len(e), 'test example')}"
     return "; ".join([f"{e.quantity}: {_number(e)}{unit}, {how}", *e.warnings]) + "."
 
 
@@ -83,9 +112,9 @@ def _certificate(lower: Estimate, upper: Estimate) -> str:
     """The mean gap and its one-sided 95 % limit."""
     gap = upper - lower
     return (
-        f"Bounds from both ends on {figures.count(len(gap), 'example')} that the model itself drew, "
-        f"{lower.estimator}: {figures.with_error(gap.mean, gap.se_total)} nats apart, with 95\u00a0% confidence "
-        f"less than {figures.rounded(gap.upper_limit, figures.places(gap.se_total))}. On real examples such a gap is "
+        f"Bounds from both ends on {count(len(gap), 'example')} that the model itself drew, "
+        f"{lower.estimator}: {with_error(gap.mean, gap.se_total)} nats apart, with 95\u00a0% confidence "
+        f"less than {rounded(gap.upper_limit, places(gap.se_total))}. On real examples such a gap is "
         "credible, not certain."
     )
 
@@ -103,19 +132,18 @@ def _title(paired: Sequence[Estimate]) -> str:
     """The two highest lower bounds, compared."""
     bounds = [e for e in paired if e.direction == "lower"]
     if len(bounds) < 2:
-        return f"log p(x) by {figures.count(len(paired), 'estimator')}: {_number(paired[0])} nats per example"
+        return f"log p(x) by {count(len(paired), 'estimator')}: {_number(paired[0])} nats per example"
     difference = bounds[0] - bounds[1]
-    size = figures.with_error(difference.mean, difference.se_total)
+    size = with_error(difference.mean, difference.se_total)
     first, second = (_name(e) for e in bounds[:2])
     if len(difference) < 2 or not difference.mean >= _TOLD_APART * difference.se_total:
         return f"The two highest bounds on log p(x) agree: {first} and {second} differ by {size} nats"
     return f"{first} gives the highest bound on log p(x), {size} nats above {second}"
 
 
-def _rung(e: Estimate) -> figures.Rung:
+def _detail(e: Estimate) -> str:
     rest = e.estimator.removeprefix(_name(e)).removeprefix(", ")
-    detail = ", ".join(filter(None, (rest, direction_words(e.direction))))
-    return figures.Rung(_name(e), detail, e.mean, e.se_mc, e.se_total, e.direction, bold=True)
+    return ", ".join(filter(None, (rest, direction_words(e.direction))))
 
 
 def _name(e: Estimate) -> str:
@@ -123,11 +151,11 @@ def _name(e: Estimate) -> str:
 
 
 def _number(e: Estimate) -> str:
-    return _SIGN.get(e.direction, "") + figures.with_error(e.mean, e.se_total)
+    return _SIGN.get(e.direction, "") + with_error(e.mean, e.se_total)
 
 
 def _foot(measured: Sequence[Estimate], common: int) -> str:
-    said = f"n = {figures.count(common, 'test example')}"
+    said = f"n = {count(common, 'test example')}"
     if max(len(e) for e in measured) > common:
         said += ", those that every estimator measured"
     seeds = sorted({e.budget.seed for e in measured})
@@ -138,25 +166,25 @@ def _table(paired: Sequence[Estimate], measured: Sequence[Estimate]) -> list[dic
     sizes = {e.estimator: len(e) for e in measured}
     rows = []
     for e in paired:
-        digits = figures.places(e.se_total)
+        digits = places(e.se_total)
         apart = e - paired[0]
         rows.append(
             {
                 "name": e.estimator,
                 "direction": direction_words(e.direction),
-                "value": _SIGN.get(e.direction, "") + figures.rounded(e.mean, digits),
+                "value": _SIGN.get(e.direction, "") + rounded(e.mean, digits),
                 "draws": "unknown" if math.isnan(e.se_mc) else _error(e.se_mc),
-                "points": figures.rounded(e.se_points, max(digits, 0)),
-                "against": "highest" if e is paired[0] else figures.with_error(apart.mean, apart.se_total),
-                "n": figures.count(sizes[e.estimator]),
+                "points": rounded(e.se_points, max(digits, 0)),
+                "against": "highest" if e is paired[0] else with_error(apart.mean, apart.se_total),
+                "n": count(sizes[e.estimator]),
                 "warning": "; ".join(e.warnings),
             }
         )
     for key in ("value", "draws", "points"):
-        for row, text in zip(rows, figures.aligned([row[key] for row in rows]), strict=True):
+        for row, text in zip(rows, aligned([row[key] for row in rows]), strict=True):
             row[key] = text
     return rows
 
 
 def _error(error: float) -> str:
-    return "0" if error == 0 else figures.rounded(error, max(figures.places(error), 0))
+    return "0" if error == 0 else rounded(error, max(places(error), 0))

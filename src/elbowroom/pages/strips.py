@@ -2,25 +2,35 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.figures import grey_range, mosaic, to_bytes
+from elbowroom.plots import grey_range, mosaic, to_bytes
+from elbowroom.records import ModelPictures, StudyRecord
 
-from .records import Record
+__all__ = ["Strip", "decoded_grid", "model_strip", "picture_pairs"]
 
-__all__ = ["ACROSS", "Strip", "decoded_grid", "model_strip", "picture_pairs"]
-
-ACROSS = 8
-"""Pictures side by side; fewer would waste a page, more could not be seen on a telephone."""
-
+_ACROSS = 8  # pictures; fewer would waste a page, more could not be seen on a telephone
 _GALLERY, _BUDGET, _LARGEST = 16, 600_000, 64
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One row of pictures: `source` is a data address, `share` the part of the row's width that it fills."""
+    """One row of pictures.
+
+    Attributes
+    ----------
+    source : str
+        A data address.
+    alt : str
+        What it shows, for those who cannot see it.
+    names : tuple of str
+        Of its rows from above, where it has several.
+    share : float
+        Percent of the page's width that it fills.
+    """
 
     source: str
     alt: str
@@ -28,16 +38,20 @@ class Strip:
     share: float = 100.0
 
 
-def _pictures(record: Record, name: str, count: int) -> NDArray[np.uint8]:
-    """The first `count` pictures of an array, large ones shrunk by a whole factor."""
-    data = record.study["data"]
-    limits = grey_range(record.pictures["held_out"], data.get("levels"))
-    values = record.pictures[name][:count]
-    return _shrunk(to_bytes(values, data["image_shape"], limits), _factor(record))
+def _bytes(study: StudyRecord, values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Pictures of one array, large ones shrunk by a whole factor."""
+    limits = grey_range(study.pictures.held_out, study.data.levels)
+    return _shrunk(to_bytes(values, _shape(study), limits), _factor(study))
 
 
-def _factor(record: Record) -> int:
-    return math.ceil(max(record.study["data"]["image_shape"][-2:]) / _LARGEST)
+def _shape(study: StudyRecord) -> tuple[int, ...]:
+    """Of an image; it is asked for where the data are images."""
+    assert study.data.image_shape is not None
+    return study.data.image_shape
+
+
+def _factor(study: StudyRecord) -> int:
+    return math.ceil(max(_shape(study)[-2:]) / _LARGEST)
 
 
 def _shrunk(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
@@ -50,51 +64,84 @@ def _shrunk(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return squares.mean(axis=(2, 4)).round().astype(np.uint8)
 
 
-def _affordable(record: Record, arrays: int, most: int) -> int:
+def _affordable(study: StudyRecord, arrays: int, most: int) -> int:
     """How many pictures of each of `arrays` fit into the budget; PNG of photographs hardly shrinks."""
-    cost = 2.2 * min(math.prod(record.study["data"]["image_shape"]), 3 * _LARGEST**2)
+    cost = 2.2 * min(math.prod(_shape(study)), 3 * _LARGEST**2)
     return max(2, min(most, int(_BUDGET / (cost * arrays))))
 
 
-def _gap(record: Record) -> int:
-    return max(1, round(min(record.study["data"]["image_shape"][-1], _LARGEST) / 14))
+def _gap(study: StudyRecord) -> int:
+    return max(1, round(min(_shape(study)[-1], _LARGEST) / 14))
 
 
-def picture_pairs(record: Record, above: tuple[str, str], below: tuple[str, str]) -> tuple[list[Strip], int, str]:
-    """Pictures of one array over those of another (each: array, name); with how many, and a note if shrunk."""
-    shown = min(_affordable(record, 4, _GALLERY), len(record.pictures[above[0]]))
-    if shown > ACROSS:
-        shown -= shown % ACROSS
-    rows = [_pictures(record, name, shown) for name, _ in (above, below)]
+def picture_pairs(
+    study: StudyRecord, above: NDArray[Any], below: NDArray[Any], names: tuple[str, str]
+) -> tuple[list[Strip], int, str]:
+    """Pictures of one array over those of another.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        Of images.
+    above, below : array [n, *event]
+        On the user's scale.
+    names : (str, str)
+        What one picture of each is called.
+
+    Returns
+    -------
+    list of Strip
+        The first of both.
+    int
+        How many of each.
+    str
+        A note where they are shrunk, else nothing.
+    """
+    shown = min(_affordable(study, 4, _GALLERY), len(above))
+    if shown > _ACROSS:
+        shown -= shown % _ACROSS
+    rows = [_bytes(study, values[:shown]) for values in (above, below)]
     strips = []
-    for start in range(0, shown, ACROSS):
-        part = [row[start : start + ACROSS] for row in rows]
-        alt = f"{above[1]} over {below[1]}, numbers {start + 1} to {start + len(part[0])} of the draw"
-        names = (above[1], below[1])
-        strips.append(Strip(mosaic(part, _gap(record)), alt, names, 100 * len(part[0]) / ACROSS))
-    factor = _factor(record)
+    for start in range(0, shown, _ACROSS):
+        part = [row[start : start + _ACROSS] for row in rows]
+        alt = f"{names[0]} over {names[1]}, numbers {start + 1} to {start + len(part[0])} of the draw"
+        strips.append(Strip(mosaic(part, _gap(study)), alt, names, 100 * len(part[0]) / _ACROSS))
+    factor = _factor(study)
     return strips, shown, f" Pictures are shown at 1/{factor} of their size." if factor > 1 else ""
 
 
-def model_strip(record: Record, model: str, name: str) -> Strip:
-    """Held-out pictures, one model's reconstructions of them, and its samples."""
-    keys = ("held_out", f"models.{model}.reconstructions", f"models.{model}.samples")
-    most = min(ACROSS, *(len(record.pictures[key]) for key in keys))
-    shown = min(_affordable(record, len(keys) * len(record.study["models"]), ACROSS), most)
-    rows = [_pictures(record, key, shown) for key in keys]
-    alt = f"{name}: {shown} held-out examples, the model's reconstructions of them, and {shown} samples of the model"
+def model_strip(study: StudyRecord, pictures: ModelPictures, label: str) -> Strip:
+    """Held-out pictures, one model's reconstructions of them, and its samples.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        Of images.
+    pictures : ModelPictures
+        Of the model.
+    label : str
+        What it is called.
+
+    Returns
+    -------
+    Strip
+        As many of each as all models of the sweep can show.
+    """
+    arrays = (study.pictures.held_out, pictures.reconstructions, pictures.samples)
+    most = min(_ACROSS, *map(len, arrays))
+    shown = min(_affordable(study, len(arrays) * len(study.sweep.models), _ACROSS), most)
+    alt = f"{label}: {shown} held-out examples, the model's reconstructions of them, and {shown} samples of the model"
+    rows = [_bytes(study, values[:shown]) for values in arrays]
     names = ("held out", "reconstruction", "sample")
-    return Strip(mosaic(rows, _gap(record)), alt, names, 100 * shown / ACROSS)
+    return Strip(mosaic(rows, _gap(study)), alt, names, 100 * shown / _ACROSS)
 
 
-def decoded_grid(record: Record) -> Strip | None:
+def decoded_grid(study: StudyRecord) -> Strip | None:
     """The pictures that the decoder makes of a grid of two latents, z2 upwards; None where there are not two."""
-    if "decoded_grid" not in record.pictures or not record.study["data"].get("image_shape"):
+    grid = study.pictures.decoded_grid
+    if grid is None or study.data.image_shape is None:
         return None
-    grid = record.pictures["decoded_grid"]
-    every = math.ceil(len(grid) / math.isqrt(_affordable(record, 1, len(grid) ** 2)))
+    every = math.ceil(len(grid) / math.isqrt(_affordable(study, 1, len(grid) ** 2)))
     grid = grid[::every, ::every]
-    data = record.study["data"]
-    limits = grey_range(record.pictures["held_out"], data.get("levels"))
-    rows = [_shrunk(to_bytes(row, data["image_shape"], limits), _factor(record)) for row in grid[::-1]]
+    rows = [_bytes(study, row) for row in grid[::-1]]
     return Strip(mosaic(rows, 0), f"decoder means on a grid of {len(grid)} by {len(grid)} values of z")

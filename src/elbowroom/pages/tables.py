@@ -1,59 +1,99 @@
 """What a table's samples look like: quantiles of the columns of numbers, shares of the columns of classes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from elbowroom import figures
+from elbowroom import plots
+from elbowroom.numerics import count
+from elbowroom.plots.style import Sheet
+from elbowroom.records import ModelPictures, StudyRecord
 
-from . import verdicts
-from .parts import Figure, both_widths, column_names, flat, held_out_rows, leak_words, numeric_columns
-from .records import Record
+from . import words
+from .embedding import both_widths
+from .figure import Figure
 
-__all__ = ["table_looks"]
+__all__ = ["model_quantiles", "table_figures"]
 
 _MOST_COLUMNS = 12
 _MOST_CLASSES = 8
+_OF_MODEL = 8  # columns
 
 
-def table_looks(record: Record) -> list[Figure]:
+def table_figures(study: StudyRecord) -> list[Figure]:
     """Quantile strips of the numbers and bars of the classes, whichever the table has."""
-    return [figure for figure in (_quantiles(record), _shares(record)) if figure]
+    return [figure for figure in (_quantiles(study), _shares(study)) if figure]
 
 
-def _quantiles(record: Record) -> Figure | None:
-    kept = numeric_columns(record)
+def model_quantiles(study: StudyRecord, pictures: ModelPictures, label: str, key: str) -> Figure | None:
+    """Quantile strips of the samples of one model of the sweep.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        Of a table.
+    pictures : ModelPictures
+        Of the model.
+    label, key : str
+        What the model and the figure are called.
+
+    Returns
+    -------
+    Figure or None
+        None where the table has no column of numbers.
+    """
+    kept = study.data.numeric_columns
     if not kept:
         return None
-    data, samples, means = (
-        flat(values)[:, kept]
-        for values in (held_out_rows(record), record.pictures["samples_ancestral"], record.pictures["samples_mean"])
-    )
-    series = [("held-out data", data), ("ancestral samples", samples), ("decoder means (same z)", means)]
-    names = [column_names(record)[i] for i in kept]
-    few = "" if len(kept) == len(column_names(record)) else " of numbers"
-    title = f"{figures.count(len(names), 'column')}{few}: held-out data beside ancestral samples and decoder means"
+    drawn = {"held-out data": study.pictures.rows, f"samples at {label}": pictures.samples}
+    series = {name: _flat(values)[:, kept] for name, values in drawn.items()}
+    names = [study.data.column_names[i] for i in kept[:_OF_MODEL]]
+    title = f"{label}: samples beside data" + (f", first {len(names)} columns" if len(kept) > _OF_MODEL else "")
+
+    def draw(sheet: Sheet) -> None:
+        plots.quantile_strips(series, names, ax=sheet.subplots())
+
+    return Figure(key, title, "", svg=both_widths(draw, key, title))
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    """[n, columns]."""
+    return values.reshape(len(values), -1)
+
+
+def _quantiles(study: StudyRecord) -> Figure | None:
+    kept, pictures = study.data.numeric_columns, study.pictures
+    if not kept:
+        return None
+    drawn = {"held-out data": pictures.rows, "ancestral samples": pictures.samples_ancestral}
+    drawn["decoder means (same z)"] = pictures.samples_mean
+    series = {name: _flat(values)[:, kept] for name, values in drawn.items()}
+    names = [study.data.column_names[i] for i in kept]
+    few = " of numbers" if study.data.classes else ""
+    title = f"{count(len(names), 'column')}{few}: held-out data beside ancestral samples and decoder means"
     how = (
         "Thin: 5 to 95 % of the values; thick: 25 to 75 %; tick: the median. Samples should look like the data; "
-        "decoder means are narrower, because a mean is no sample and hides the decoder's noise." + leak_words(record)
+        "decoder means are narrower, because a mean is no sample and hides the decoder's noise."
+        + words.leak_words(study)
     )
-    if len(names) > figures.COLUMN_LIMIT:
-        how += f" The first {figures.COLUMN_LIMIT} of {len(names)} columns are drawn."
-    drawn = both_widths(figures.quantile_strips, series, names, title=title)
-    return Figure("samples", title, how, _foot(record), svg=drawn)
+    if len(names) > plots.COLUMN_LIMIT:
+        how += f" The first {plots.COLUMN_LIMIT} of {len(names)} columns are drawn."
+
+    def draw(sheet: Sheet) -> None:
+        plots.quantile_strips(series, names, ax=sheet.subplots())
+
+    return Figure("samples", title, how, _foot(study), svg=both_widths(draw, "samples", title))
 
 
-def _shares(record: Record) -> Figure | None:
-    classes = record.study["data"].get("classes") or {}
+def _shares(study: StudyRecord) -> Figure | None:
+    classes, names = study.data.classes, study.data.column_names
     if not classes:
         return None
-    data, samples = flat(held_out_rows(record)), flat(record.pictures["samples_ancestral"])
-    names = column_names(record)
-    columns = [
-        (names[i], _of_column(known, data[:, i], samples[:, i]))
-        for i, known in [(int(key), value) for key, value in classes.items()][:_MOST_COLUMNS]
-    ]
-    title = (
-        f"{figures.count(len(classes), 'column')} of classes: their shares of held-out data and of ancestral samples"
-    )
+    data, samples = _flat(study.pictures.rows), _flat(study.pictures.samples_ancestral)
+    columns = {
+        names[i]: _of_column(known, data[:, i], samples[:, i]) for i, known in list(classes.items())[:_MOST_COLUMNS]
+    }
+    title = f"{count(len(classes), 'column')} of classes: their shares of held-out data and of ancestral samples"
     how = (
         "Each class has two bars, its share of the held-out rows above and of the model's samples below; they should "
         "be alike. Classes without an order have no mean, so there are no decoder means to show here."
@@ -63,27 +103,29 @@ def _shares(record: Record) -> Figure | None:
     if any(len(known) > _MOST_CLASSES for known in classes.values()):
         how += f" Of a column with many classes the {_MOST_CLASSES} most frequent are drawn, the others together."
     series = ("held-out data", "ancestral samples")
-    drawn = both_widths(figures.class_shares, columns, series, title=title)
-    return Figure("classes", title, how, _foot(record), svg=drawn)
+
+    def draw(sheet: Sheet) -> None:
+        plots.class_shares(columns, series, ax=sheet.subplots())
+
+    return Figure("classes", title, how, _foot(study), svg=both_widths(draw, "classes", title))
 
 
-def _of_column(names: list[str], data: np.ndarray, samples: np.ndarray) -> list[figures.Share]:
+def _of_column(names: Sequence[str], data: np.ndarray, samples: np.ndarray) -> dict[str, tuple[float, ...]]:
     """The most frequent classes in the data, and the others together."""
     counts = [np.bincount(values.astype(int), minlength=len(names)) / len(values) for values in (data, samples)]
     order = np.argsort(-counts[0], kind="stable")
     kept, rest = order[:_MOST_CLASSES], order[_MOST_CLASSES:]
-    shares = [figures.Share(names[i], tuple(float(one[i]) for one in counts)) for i in kept]
+    shares = {names[i]: tuple(float(one[i]) for one in counts) for i in kept}
     if rest.size:
-        together = tuple(float(one[rest].sum()) for one in counts)
-        shares.append(figures.Share(figures.count(rest.size, "other"), together))
+        shares[count(int(rest.size), "other")] = tuple(float(one[rest].sum()) for one in counts)
     return shares
 
 
-def _foot(record: Record) -> str:
+def _foot(study: StudyRecord) -> str:
     said = (
-        f"n = {figures.count(len(held_out_rows(record)))} held-out rows, "
-        f"{figures.count(len(record.pictures['samples_ancestral']))} samples, seed {record.study['draws']['seed']}."
+        f"n = {count(len(study.pictures.rows))} held-out rows, "
+        f"{count(len(study.pictures.samples_ancestral))} samples, seed {study.evidence.seed}."
     )
-    if record.study["reconstruction"].get("why_none"):  # the part about variance says why
+    if study.reconstruction.why_none:  # the part about variance says why
         return said
-    return f"{said} Held-out reconstructions: {verdicts.reconstruction_text(record)}."
+    return f"{said} Held-out reconstructions: {words.reconstruction_text(study)}."

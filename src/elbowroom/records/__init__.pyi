@@ -20,6 +20,8 @@ from .kept import holds_study as holds_study
 from .kept import keep_stage as keep_stage
 from .kept import read_stage as read_stage
 from .kept import stage_file as stage_file
+from .pictures import ModelPictures as ModelPictures
+from .pictures import Pictures as Pictures
 from .study import EvidenceRow as EvidenceRow
 from .study import StudyRecord as StudyRecord
 from .study import read_study as read_study

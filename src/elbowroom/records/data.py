@@ -76,6 +76,16 @@ class DataRecord:
         return math.prod(self.event)
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of a table's columns, or their numbers from 1 where they have none."""
+        return self.columns or tuple(f"column {i + 1}" for i in range(self.dimensions))
+
+    @property
+    def numeric_columns(self) -> list[int]:
+        """Which columns of a table hold numbers, not classes without an order."""
+        return [i for i in range(self.dimensions) if i not in self.classes]
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What tells data apart in a study: not what they are called, where they lie, or what is noted about them."""
         return {name: value for name, value in asdict(self).items() if name not in ("name", "source", "notes")}

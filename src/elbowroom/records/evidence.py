@@ -1,5 +1,6 @@
 """What the stage `measure` leaves: the chosen model on test, and where the variance of every model goes."""
 
+import math
 from dataclasses import dataclass
 
 from elbowroom.numerics import Estimate
@@ -54,6 +55,11 @@ class LatentRecord:
     axes: str
     neighbours: NeighbourRecord | None
 
+    @property
+    def kl_decides(self) -> bool:
+        """Whether the units whose KL is above the threshold are those that are active."""
+        return self.kl is not None and self.active == tuple(kl > self.threshold for kl in self.kl)
+
 
 @dataclass(frozen=True)
 class ReconstructionRecord:
@@ -103,6 +109,11 @@ class VarianceRecord:
     data: float
     draws: int
 
+    @property
+    def known(self) -> bool:
+        """Whether it is made of finite numbers, and the data vary."""
+        return all(map(math.isfinite, (self.latent, self.noise, self.latent_share.value, self.data))) and self.data > 0
+
 
 @dataclass(frozen=True)
 class InkRecord:
@@ -123,6 +134,16 @@ class InkRecord:
     noise_diagonal: Number
     noise_covariance: Number
     draws: int
+
+    @property
+    def parts(self) -> tuple[Number, Number, Number]:
+        """What the latents, independent noise and the covariance of the noise add."""
+        return self.latent, self.noise_diagonal, self.noise_covariance
+
+    @property
+    def known(self) -> bool:
+        """Whether it is made of finite numbers, and the data vary."""
+        return all(math.isfinite(one.value) for one in (self.data, *self.parts)) and self.data.value > 0
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from elbowroom.numerics import Estimate, InputError
 
 from .account import AccountRecord, DifferenceRecord
@@ -17,11 +14,11 @@ from .contest import ContestRecord
 from .data import DataRecord
 from .evidence import EvidenceRecord, ReconstructionRecord, VarianceRecord
 from .kept import OLDER, STAGES, Kept, Made, goes_on, read_stage, stage_file
+from .pictures import Pictures, read_pictures
 from .sweep import ChoiceRecord, ModelRecord, SweepRecord
 
 __all__ = ["EvidenceRow", "StudyRecord", "read_study"]
 
-_PICTURES = ("held_out", "reconstructions", "samples_ancestral", "samples_mean", "latent_map", "latent_labels")
 _NEEDED = ("load", "train", "choose", "measure")
 
 
@@ -104,6 +101,12 @@ class StudyRecord:
         return self.sweep.model(self.choice.name)
 
     @property
+    def axis(self) -> str | None:
+        """Symbol of the one axis of the sweep; None where there are several, or none."""
+        axes = list(self.chosen.axes)
+        return axes[0] if len(axes) == 1 else None
+
+    @property
     def rows(self) -> list[EvidenceRow]:
         """The last table: the VAE's bounds and the classics, best first."""
         rows = [EvidenceRow("VAE", "vae", self.choice.words, bound) for bound in self.evidence.bounds.values()]
@@ -137,9 +140,9 @@ class StudyRecord:
         return self.folder / "runs" / self.choice.name
 
     @cached_property
-    def pictures(self) -> dict[str, NDArray[Any]]:
-        """Arrays by name, of pictures.safetensors; InputError where it is missing or damaged."""
-        return _read_pictures(self.folder / "pictures.safetensors")
+    def pictures(self) -> Pictures:
+        """The arrays of pictures.safetensors; InputError where it is missing or damaged."""
+        return read_pictures(self.folder / "pictures.safetensors")
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
@@ -199,23 +202,6 @@ def _checked(folder: Path, kept: Mapping[str, Kept[Any]]) -> StudyRecord:
         path = stage_file(folder, "choose")
         raise InputError(f"{path} names {found.choice.name!r}, which the sweep does not hold: {goes_on(folder)}.")
     return found
-
-
-def _read_pictures(path: Path) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    again = f"delete {stage_file(path.parent, 'measure').name} and resume the study, which draws them again"
-    if not path.is_file():
-        raise InputError(f"{path.parent} holds no {path.name}, so the page has no pictures: {again}.")
-    try:
-        pictures = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged ({error}): {again}.") from error
-    missing = [name for name in _PICTURES if name not in pictures]
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(map(repr, missing))}: {again}.")
-    return {name: np.asarray(array) for name, array in pictures.items()}
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What the stages `train` and `choose` leave: the models of the sweep on validation, and which of them was chosen."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,11 @@ class ModelRecord:
     why_no_squares: str | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def diverged(self) -> bool:
+        """Whether its rate or its distortion is not a finite number."""
+        return not math.isfinite(self.rate.mean + self.distortion.mean)
+
 
 @dataclass(frozen=True)
 class SweepRecord:
@@ -75,6 +81,12 @@ class SweepRecord:
     """
 
     models: tuple[ModelRecord, ...]
+
+    @property
+    def graded(self) -> bool:
+        """Whether the models differ in one number, so that a line from one to the next means something."""
+        settings = [list(one.settings.values()) for one in self.models]
+        return all(len(values) == 1 and isinstance(values[0], int | float) for values in settings)
 
     def model(self, name: str) -> ModelRecord:
         """The model of this name.

@@ -1,7 +1,6 @@
 """The verdict: one sentence a person could repeat, at most four figures, and what to do next."""
 
-from elbowroom.figures import with_error
-from elbowroom.numerics import Estimate
+from elbowroom.numerics import Estimate, with_error
 from elbowroom.records import (
     ClassicRecord,
     DataRecord,

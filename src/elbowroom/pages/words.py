@@ -1,62 +1,29 @@
-"""The verdict in plain text: what the terminal prints and what the page's words are made of."""
+"""Records and numbers in plain words, as the page and the terminal say them."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-from elbowroom.figures import count, rounded, with_error
-from elbowroom.records import DifferenceRecord, FigureRecord, StudyRecord, read_study
-
-from .records import Record
+from elbowroom.numerics import Estimate, count, rounded, with_error
+from elbowroom.records import DifferenceRecord, FigureRecord, StudyRecord
 
 __all__ = [
     "contest",
     "decibels",
+    "direction_words",
+    "estimate_words",
     "examples",
     "figure_text",
+    "leak_words",
     "reconstruction_text",
     "seconds",
     "sentence",
     "share",
     "significant",
     "still_to_come",
-    "verdict_table",
 ]
 
 _TOLD_APART = 2.0
-_MOST_FIGURES = 4
-
-
-def verdict_table(folder: str | Path) -> list[tuple[str, str]]:
-    """At most ten (label, text) rows for the terminal: the page's verdict and what it rests on.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Of a study that has got as far as `measure`.
-
-    Returns
-    -------
-    list of (str, str)
-        Labels and texts.
-
-    Raises
-    ------
-    InputError
-        As `report` does.
-    """
-    study = read_study(folder)
-    chosen, verdict = study.chosen, study.account.verdict if study.account else None
-    rows = [("verdict", sentence(study))]
-    rows += [(figure.label, figure_text(figure)) for figure in (verdict.figures if verdict else ())[:_MOST_FIGURES]]
-    if verdict:
-        rows.append(("contest", contest(study.difference, study.direction)))
-    rows.append(("chosen", f"{chosen.label}, {chosen.active} of {chosen.latents} latents active"))
-    rows.append(("reconstruction", reconstruction_text(study)))
-    rows.append(("computing", seconds(study.seconds["total"])))
-    if verdict and verdict.next:
-        rows.append(("next", verdict.next))
-    return rows
+_WORTH_SAYING = 0.001  # of the likelihood's mass
 
 
 def sentence(study: StudyRecord) -> str:
@@ -87,8 +54,20 @@ def figure_text(figure: FigureRecord) -> str:
 def contest(difference: DifferenceRecord | None, direction: str = "exact") -> str:
     """The VAE against the best classic, in one plain sentence that owns up where the VAE loses.
 
-    `direction` is that of the VAE's own estimate: with a lower bound a lead can only grow and a deficit shrink.
+    Parameters
+    ----------
+    difference : DifferenceRecord or None
+        In nats per test example; None: the two have not been compared.
+    direction : str, default "exact"
+        That of the VAE's own estimate: with a "lower" bound a lead can only grow and a deficit shrink.
 
+    Returns
+    -------
+    str
+        Without a full stop.
+
+    Examples
+    --------
     >>> contest(DifferenceRecord("Gaussian mixture", value=-5.12, se=0.81, n=397))
     'The VAE loses to the Gaussian mixture by 5.12 ± 0.81 nats per test example'
     """
@@ -103,7 +82,7 @@ def contest(difference: DifferenceRecord | None, direction: str = "exact") -> st
     return f"The VAE beats {rival} by {lead}{size}" if value > 0 else f"The VAE loses to {rival} by {deficit}{size}"
 
 
-def reconstruction_text(study: StudyRecord | Record) -> str:
+def reconstruction_text(study: StudyRecord) -> str:
     """Squared error and PSNR of the held-out reconstructions, or the sentence that says why there are none."""
     found = study.reconstruction
     if found.why_none:
@@ -119,7 +98,25 @@ def decibels(psnr: float | None) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A number without an error, to three significant digits."""
+    """A number without an error.
+
+    Parameters
+    ----------
+    value : float or None
+        The number.
+    digits : int, default 3
+        Significant ones.
+
+    Returns
+    -------
+    str
+        "not available" for None.
+
+    Examples
+    --------
+    >>> significant(0.012345), significant(1234.5), significant(None)
+    ('0.0123', '1,234', 'not available')
+    """
     if value is None or not math.isfinite(value) or value == 0:
         return rounded(value, 0)
     return rounded(value, max(digits - 1 - math.floor(math.log10(abs(value))), 0))
@@ -137,10 +134,86 @@ def seconds(value: float) -> str:
 
 
 def share(value: float, n: int) -> str:
-    """A proportion of n as a percentage with its binomial standard error."""
+    """A proportion as a percentage with its binomial standard error.
+
+    Parameters
+    ----------
+    value : float
+        Between 0 and 1.
+    n : int
+        What it is a proportion of.
+
+    Returns
+    -------
+    str
+        In percent.
+
+    Examples
+    --------
+    >>> share(0.5, 100)
+    '50.0 ± 5.0 %'
+    """
     return with_error(100 * value, 100 * math.sqrt(value * (1 - value) / n) if n else None) + " %"
 
 
 def examples(n: int, what: str) -> str:
-    """n in words."""
+    """A number of examples in words.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    what : str
+        Which, as "validation".
+
+    Returns
+    -------
+    str
+        With its noun.
+
+    Examples
+    --------
+    >>> examples(1200, "validation")
+    'n = 1,200 validation examples'
+    """
     return f"n = {count(n, f'{what} example')}"
+
+
+def estimate_words(name: str, estimate: Estimate) -> str:
+    """Estimator and direction of an estimate, each said once.
+
+    Parameters
+    ----------
+    name : str
+        What the estimate is called already.
+    estimate : Estimate
+        Of any quantity.
+
+    Returns
+    -------
+    str
+        The direction alone where the name is the estimator's.
+
+    Examples
+    --------
+    >>> one = Estimate.of([-5.0, -6.0], quantity="log p(x)", estimator="IWAE-10", direction="lower")
+    >>> estimate_words("VAE", one), estimate_words("IWAE-10", one)
+    ('IWAE-10, lower bound', 'lower bound')
+    """
+    direction = direction_words(estimate.direction)
+    if estimate.estimator == name:
+        return direction
+    return estimate.estimator if direction in estimate.estimator else f"{estimate.estimator}, {direction}"
+
+
+def direction_words(direction: str) -> str:
+    """A direction of an estimate in words."""
+    return {"lower": "lower bound", "upper": "upper bound", "none": "no direction"}.get(direction, direction)
+
+
+def leak_words(study: StudyRecord) -> str:
+    """How much of the likelihood lies outside the data's range, where that is worth saying."""
+    leak = study.evidence.leak
+    if not leak or leak < _WORTH_SAYING:
+        return ""
+    return f" The likelihood puts {100 * leak:.2g} % of its mass outside the range of the data."

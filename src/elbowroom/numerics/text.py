@@ -1,9 +1,7 @@
-"""How numbers are written: two significant digits of the error decide the digits of the value."""
+"""How numbers are written: counts with their nouns, and values whose error decides their digits."""
 
 import math
 from collections.abc import Sequence
-
-from elbowroom.numerics import count
 
 __all__ = ["aligned", "count", "places", "rounded", "with_error"]
 
@@ -12,11 +10,44 @@ _DEFAULT_PLACES = 2
 _FIGURE_SPACE, _POINT_SPACE = "\u2007", "\u2008"
 
 
+def count(number: int, noun: str = "") -> str:
+    """A whole number with commas, and its noun, in the plural unless there is one.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    noun : str, default ""
+        Of what, in the singular.
+
+    Returns
+    -------
+    str
+        The words.
+
+    Examples
+    --------
+    >>> count(1200), count(1, "example"), count(397, "example")
+    ('1,200', '1 example', '397 examples')
+    """
+    return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
+
+
 def places(error: float | None) -> int:
-    """Decimal places that show two significant digits of `error`; negative where these are tens or hundreds.
+    """Decimal places that show two significant digits of an error; negative where these are tens or hundreds.
 
-    An error of zero, or one that could not be had, decides nothing: two places.
+    Parameters
+    ----------
+    error : float or None
+        The error. Zero, or one that could not be had, decides nothing: two places.
 
+    Returns
+    -------
+    int
+        May be handed to `rounded`.
+
+    Examples
+    --------
     >>> [places(e) for e in (0.0123, 0.0996, 1.3, 9.96, 56.0, 560.0)]
     [3, 2, 1, 0, 0, -1]
     """
@@ -26,8 +57,22 @@ def places(error: float | None) -> int:
 
 
 def rounded(value: float | None, digits: int = _DEFAULT_PLACES) -> str:
-    """`value` to `digits` decimal places, with a true minus sign and commas between thousands.
+    """A value to so many decimal places, with a true minus sign and commas between thousands.
 
+    Parameters
+    ----------
+    value : float or None
+        "not available" where it is no finite number.
+    digits : int, default 2
+        Decimal places; negative: tens, hundreds.
+
+    Returns
+    -------
+    str
+        The number as text.
+
+    Examples
+    --------
     >>> rounded(-1234.56, 1), rounded(1239.0, -1), rounded(-0.001, 1)
     ('−1,234.6', '1,240', '0.0')
     """
@@ -40,8 +85,22 @@ def rounded(value: float | None, digits: int = _DEFAULT_PLACES) -> str:
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """`value ± error` with the digits that two significant digits of the error allow.
+    """A value ± its error, with the digits that two significant digits of the error allow.
 
+    Parameters
+    ----------
+    value : float or None
+        The value.
+    error : float or None
+        Left out where it is no finite number.
+
+    Returns
+    -------
+    str
+        The number as text.
+
+    Examples
+    --------
     >>> with_error(3.14159, 0.0123), with_error(-86.4123, 0.24), with_error(1234.0, 560.0)
     ('3.142 ± 0.012', '−86.41 ± 0.24', '1,230 ± 560')
     """
@@ -54,6 +113,18 @@ def with_error(value: float | None, error: float | None) -> str:
 def aligned(texts: Sequence[str]) -> list[str]:
     """Numbers of one column, padded on the right with spaces as wide as digits so that decimal points align.
 
+    Parameters
+    ----------
+    texts : sequence of str
+        The column; words among the numbers stay as they are.
+
+    Returns
+    -------
+    list of str
+        In their order.
+
+    Examples
+    --------
     >>> [t.replace("\\u2007", "_").replace("\\u2008", ",") for t in aligned(["1", "2.5", "3.25", "none"])]
     ['1,__', '2.5_', '3.25', 'none']
     """

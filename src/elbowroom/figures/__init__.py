@@ -1,5 +1,0 @@
-"""Figures: functions from plain values to SVG text, and pictures as PNG data addresses."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,89 @@
+"""Is it any good: held-out log-likelihood beside the classics, as a figure and as rows of a table."""
+
+import math
+
+from elbowroom import plots
+from elbowroom.numerics import Estimate, aligned, count, places, rounded, with_error
+from elbowroom.plots.style import Sheet
+from elbowroom.records import DataRecord, EvidenceRow, StudyRecord
+
+from . import words
+from .embedding import both_widths
+from .figure import Figure
+
+__all__ = ["evidence_rows", "ladder"]
+
+
+def ladder(study: StudyRecord) -> Figure:
+    """Held-out log-likelihood beside the classics."""
+    rows = study.rows
+    title = words.contest(study.difference, study.direction)
+    how = (
+        "Mean log-likelihood of a test example; further right is better. Dot: an exact value. Arrow: a lower bound, "
+        "the truth lies at its foot or to the right of it. Thin interval: 95 % from draws and examples; thick: from "
+        "draws alone. Dashed: the best classic."
+    )
+    if study.difference:
+        how += " The difference in the title is paired by example, so it is surer than the intervals suggest"
+        bound = "; the VAE's side of it is a bound, so the truth can only be better for the VAE"
+        how += f"{bound if study.direction == 'lower' else ''}."
+    if not any(math.isfinite(row.estimate.mean) for row in rows):
+        return Figure("ladder", title, how, missing="No ladder: none of the estimates is a finite number.")
+
+    def draw(sheet: Sheet) -> None:
+        plots.ladder(
+            [row.estimate for row in rows],
+            names=[row.name for row in rows],
+            details=[words.estimate_words(row.name, row.estimate) for row in rows],
+            rivals=[i for i, row in enumerate(rows) if row.kind != "vae"],
+            ax=sheet.subplots(),
+        )
+
+    return Figure("ladder", title, how, _foot(rows), svg=both_widths(draw, "ladder", title))
+
+
+def _foot(rows: list[EvidenceRow]) -> str:
+    n = " or ".join(count(size) for size in sorted({len(row.estimate) for row in rows}))
+    drawn = [row.estimate for row in rows if row.estimate.budget.draws]
+    said = f"n = {n} test examples"
+    if drawn:
+        draws = dict.fromkeys(f"{e.estimator}: {count(e.budget.draws)}" for e in drawn)
+        seeds = sorted({e.budget.seed for e in drawn})
+        said += f"; draws per example, {', '.join(draws)}; seed {', '.join(map(str, seeds))}"
+    lost = [row.name for row in rows if not math.isfinite(row.estimate.mean)]
+    return f"{said}." + (f" Not drawn, because not a finite number: {', '.join(lost)}." if lost else "")
+
+
+def evidence_rows(study: StudyRecord) -> list[dict[str, str]]:
+    """The same numbers as cells of a table, by the names of its columns."""
+    rows = []
+    for name, kind, setting, e in study.rows:
+        digits = places(e.se_total)
+        rows.append(
+            {
+                "name": name,
+                "kind": kind,
+                "estimate": words.estimate_words(name, e),
+                "value": ("≥ " if e.direction == "lower" else "") + rounded(e.mean, digits),
+                "draws": "none: exact" if e.direction == "exact" else _error(e.se_mc),
+                "points": _error(e.se_points, digits) if math.isfinite(e.se_points) else "one example has none",
+                "bits": _bits(e, study.data),
+                "setting": setting,
+                "warning": "; ".join(e.warnings),
+            }
+        )
+    for key in ("value", "draws", "points"):
+        for row, text in zip(rows, aligned([r[key] for r in rows]), strict=True):
+            row[key] = text
+    return rows
+
+
+def _error(error: float, digits: int | None = None) -> str:
+    return rounded(error, max(places(error), digits or 0) if error else digits or 2)
+
+
+def _bits(e: Estimate, data: DataRecord) -> str:
+    if not data.in_bits:
+        return "not on a grid"
+    bits = e.bits_per_dimension(data.dimensions)
+    return ("≤ " if e.direction == "lower" else "") + with_error(bits.mean, math.hypot(bits.se_mc, bits.se_points))

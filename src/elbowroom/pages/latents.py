@@ -1,0 +1,61 @@
+"""What the latents do: the KL of each, and examples in latent space."""
+
+import math
+
+from elbowroom import plots
+from elbowroom.numerics import count
+from elbowroom.plots.style import Sheet
+from elbowroom.records import StudyRecord
+
+from . import words
+from .embedding import both_widths
+from .figure import Figure
+
+__all__ = ["kl", "latent_map"]
+
+
+def kl(study: StudyRecord) -> Figure:
+    """KL per latent."""
+    latents = study.evidence.latents
+    used, values = sum(latents.active), latents.kl
+    if values is None:
+        why = f"{used} of {len(latents.active)} latents are active; this prior and this posterior "
+        why += "have no KL in closed form that could be divided among them."
+        return Figure("kl", "The KL is not divided among the latents", "", missing=why)
+    title = f"{used} of {len(values)} latents are active and carry {sum(values):.1f} nats together"
+    how = (
+        "Each dot is one latent's KL from posterior to prior, averaged over examples. A hollow dot is a latent the "
+        "decoder gets nothing from: its posterior is the prior, whatever x is."
+    )
+    if not latents.kl_decides:
+        how += f" Active: the encoder's mean varies by more than {latents.threshold:g} over examples."
+    foot = f"{words.examples(latents.n, 'held-out')}."
+    if not all(map(math.isfinite, values)):
+        return Figure("kl", title, how, missing="No figure: the KL of some latents is not a finite number.")
+    line = latents.threshold if latents.kl_decides else None
+
+    def draw(sheet: Sheet) -> None:
+        plots.kl_per_latent(latents, threshold=line, ax=sheet.subplots())
+
+    return Figure("kl", title, how, foot, svg=both_widths(draw, "kl", title))
+
+
+def latent_map(study: StudyRecord) -> Figure:
+    """Encoder means in the plane, coloured by label."""
+    axes, neighbours = study.evidence.latents.axes, study.evidence.latents.neighbours
+    points, labels = study.pictures.latent_map, study.pictures.latent_labels
+    shown = count(min(len(points), plots.MAP_LIMIT))
+    if neighbours:
+        z, x = (words.share(value, neighbours.n) for value in (neighbours.z, neighbours.x))
+        title = f"Neighbours in z tell the label for {z} of examples, neighbours in x for {x}"
+        foot = f"{shown} points; accuracy of {neighbours.k} nearest neighbours, n = {count(neighbours.n)}."
+    else:
+        title = f"{shown} held-out examples in latent space, along {axes}"
+        foot = f"{shown} points; no nearest-neighbour accuracy, because the data have no labels."
+    how = f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model"
+    how += "; a label's name stands at its median." if (labels >= 0).any() else "."
+
+    def draw(sheet: Sheet) -> None:
+        plots.latent_map(points, labels, names=study.data.label_names, axes=axes, ax=sheet.subplots())
+
+    return Figure("map", title, how, foot, svg=both_widths(draw, "map", title))

@@ -1,0 +1,143 @@
+"""A grid of images: onto an Axes, and as a PNG in a data address."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
+
+from elbowroom.numerics import InputError, count
+
+from .style import canvas, describe
+
+
+def images(
+    x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, limits: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Images side by side in rows: samples, reconstructions, data.
+
+    Parameters
+    ----------
+    x : array [n, *event]
+        Values of n images, flat or not, as `VAE.sample` returns them.
+    image_shape : sequence of int
+        (H, W) or (C, H, W) with one or three channels.
+    across : int, default 8
+        Images in a row.
+    limits : (float, float), default None
+        What is drawn black and white; None: 0 and 1 where the values lie there, else their range.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        Where the values are no images of that shape.
+
+    Examples
+    --------
+    >>> ax = images(np.zeros((6, 4)), image_shape=(2, 2), across=3)
+    >>> ax.images[0].get_array().shape
+    (5, 8, 4)
+    """
+    pictures = to_bytes(x, image_shape, limits or grey_range(x, None))
+    rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
+    grid = tiled(rows, max(1, round(pictures.shape[2] / 14)))
+    with canvas(ax, 540 * grid.shape[0] / grid.shape[1], grid="") as ax:
+        ax.imshow(grid if grid.shape[2] == 4 else grid[..., [0, 0, 0, 1]], interpolation="nearest")
+        ax.set_axis_off()
+        describe(ax, f"{count(len(pictures), 'image')}, {across} in a row.")
+    return ax
+
+
+def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
+    """Values that are drawn black and white: 0 … levels − 1 on a grid, [0, 1] where data lie there, else their range.
+
+    Parameters
+    ----------
+    x : array
+        Values of images.
+    levels : int or None
+        Of the grid that the data lie on; None: they lie on none.
+
+    Returns
+    -------
+    (float, float)
+    """
+    if levels:
+        return 0.0, levels - 1.0
+    array = np.asarray(x)
+    low, high = float(np.nanmin(array)), float(np.nanmax(array))
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, high if high > low else low + 1.0
+
+
+def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """Images of bytes, channels last; values outside `limits` are cut to them.
+
+    Parameters
+    ----------
+    x : array [n, *event]
+        Values of n images, flat or not.
+    image_shape : sequence of int
+        (H, W) or (C, H, W) with one or three channels.
+    limits : (float, float)
+        What becomes 0 and 255.
+
+    Returns
+    -------
+    array of uint8 [n, H, W, 1 or 3]
+
+    Raises
+    ------
+    InputError
+        Where the values are no images of that shape.
+    """
+    shape = tuple(image_shape)
+    array = np.asarray(x, dtype=np.float64)
+    channels, height, width = (1, *shape) if len(shape) == 2 else shape if len(shape) == 3 else (0, 0, 0)
+    if channels not in (1, 3) or array[:1].size not in (0, channels * height * width):
+        raise InputError(f"Values of shape {array.shape[1:]} are no images of shape {shape} with 1 or 3 channels.")
+    pictures = array.reshape(len(array), channels, height, width).transpose(0, 2, 3, 1)
+    low, high = limits
+    scaled = np.nan_to_num((pictures - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
+    return np.round(255 * np.clip(scaled, 0.0, 1.0)).astype(np.uint8)
+
+
+def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
+    """One picture [height, width, 2 or 4] of rows of images [n, H, W, 1 or 3]; gaps of `gap` pixels are transparent."""
+    most = max(map(len, rows))
+    opaque = [np.concatenate([row, np.full_like(row[..., :1], 255)], -1) for row in rows]
+    padded = np.stack([np.pad(row, ((0, most - len(row)), (0, gap), (0, gap), (0, 0))) for row in opaque])
+    _, _, height, width, channels = padded.shape
+    whole = padded.swapaxes(1, 2).reshape(len(rows) * height, most * width, channels)
+    return whole[: len(whole) - gap, : most * width - gap]
+
+
+def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
+    """Rows of images side by side as one PNG in a data address, at twice their size.
+
+    Parameters
+    ----------
+    rows : sequence of array of uint8 [n, H, W, 1 or 3]
+        As `to_bytes` makes them.
+    gap : int, default 1
+        Pixels between images, transparent, so that the picture stands on any background.
+
+    Returns
+    -------
+    str
+    """
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(tiled(rows, gap).repeat(2, axis=0).repeat(2, axis=1)).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
