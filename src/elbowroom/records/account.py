@@ -11,7 +11,7 @@ __all__ = ["AccountRecord", "DifferenceRecord", "FigureRecord", "VerdictRecord"]
 class DifferenceRecord:
     """The VAE's best bound minus the best classic, paired by test example.
 
-    Attributes
+    Parameters
     ----------
     against : str
         Name of the classic.
@@ -31,7 +31,7 @@ class DifferenceRecord:
 class FigureRecord:
     """One figure of the verdict, as it is said.
 
-    Attributes
+    Parameters
     ----------
     label, value, error, unit, direction : str
         "compression", "2.41", "0.03", "bits per dimension", "at most"; error, unit and direction may be empty.
@@ -48,7 +48,7 @@ class FigureRecord:
 class VerdictRecord:
     """One sentence that a person could repeat, what it rests on, and what to do next.
 
-    Attributes
+    Parameters
     ----------
     sentence : str
         The verdict.
@@ -67,7 +67,7 @@ class VerdictRecord:
 class AccountRecord:
     """What `account` leaves, made of the records before it alone.
 
-    Attributes
+    Parameters
     ----------
     difference : DifferenceRecord
         The VAE against the best classic.

@@ -11,7 +11,7 @@ __all__ = ["ClassicRecord", "ContestRecord"]
 class ClassicRecord:
     """A density model that is no VAE, tuned on validation.
 
-    Attributes
+    Parameters
     ----------
     name, setting : str
         What it is, and what won on validation.
@@ -33,7 +33,7 @@ class ClassicRecord:
 class ContestRecord:
     """What `contest` leaves: the classics. It knows no VAE, so it stands whatever is measured of one.
 
-    Attributes
+    Parameters
     ----------
     classics : tuple of ClassicRecord
         Each tuned on validation and measured on test.

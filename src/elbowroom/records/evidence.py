@@ -14,7 +14,7 @@ __all__ = ["EvidenceRecord", "InkRecord", "LatentRecord", "NeighbourRecord", "Re
 class NeighbourRecord:
     """How often k nearest neighbours among training examples tell the label of a test example.
 
-    Attributes
+    Parameters
     ----------
     z, x : float
         Share of test examples told rightly by neighbours in z, and by neighbours in x.
@@ -32,7 +32,7 @@ class NeighbourRecord:
 class LatentRecord:
     """What each latent unit of the chosen model does on test.
 
-    Attributes
+    Parameters
     ----------
     kl : tuple of float, optional
         Mean KL from posterior to prior per unit, in nats; None where a block has no closed form.
@@ -65,7 +65,7 @@ class LatentRecord:
 class ReconstructionRecord:
     """How near reconstructions of test examples come.
 
-    Attributes
+    Parameters
     ----------
     squared_error : float, optional
         Sum over elements, mean over examples, on the network's scale; None where it means nothing.
@@ -87,7 +87,7 @@ class ReconstructionRecord:
 class VarianceRecord:
     """The variance of x that a model has: Var x = Var E[x | z] + E Var[x | z], summed over dimensions.
 
-    Attributes
+    Parameters
     ----------
     name, kind : str
         Of the model, and "vae" or "classic".
@@ -119,7 +119,7 @@ class VarianceRecord:
 class InkRecord:
     """The variance of the sum of all elements of x, in which covariances show, of the chosen model.
 
-    Attributes
+    Parameters
     ----------
     data : Number
         Of the validation examples.
@@ -150,7 +150,7 @@ class InkRecord:
 class EvidenceRecord:
     """What `measure` leaves: the chosen model on test. The pictures stand beside it, in pictures.safetensors.
 
-    Attributes
+    Parameters
     ----------
     bounds : dict of str to Estimate
         Lower bounds on log p(x) of the test examples: "ELBO" and "IWAE-1000", in nats.

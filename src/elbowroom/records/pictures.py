@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .kept import stage_file
+from .stages import stage_file
 
 __all__ = ["ModelPictures", "Pictures", "read_pictures"]
 
@@ -22,7 +22,7 @@ _MAYBE = ("data_sample", "decoded_grid", "decoded_grid_axis")
 class ModelPictures:
     """Some pictures of one model of the sweep.
 
-    Attributes
+    Parameters
     ----------
     reconstructions, samples : array [n, *event]
         Of the first held-out examples, and of x.
@@ -36,7 +36,7 @@ class ModelPictures:
 class Pictures:
     """Arrays that a page shows: x on the user's scale, and places in latent space.
 
-    Attributes
+    Parameters
     ----------
     held_out, reconstructions : array [n, *event]
         The first of a seeded order of the validation examples, and what the chosen model makes of them.

@@ -11,10 +11,10 @@ from elbowroom.numerics import Estimate, InputError
 
 from .account import AccountRecord, DifferenceRecord
 from .contest import ContestRecord
-from .data import DataRecord
+from .data_record import DataRecord
 from .evidence import EvidenceRecord, ReconstructionRecord, VarianceRecord
-from .kept import OLDER, STAGES, Kept, Made, goes_on, read_stage, stage_file
 from .pictures import Pictures, read_pictures
+from .stages import OLDER, STAGES, Kept, Made, goes_on, read_stage, stage_file
 from .sweep import ChoiceRecord, ModelRecord, SweepRecord
 
 __all__ = ["EvidenceRow", "StudyRecord", "read_study"]
@@ -25,7 +25,7 @@ _NEEDED = ("load", "train", "choose", "measure")
 class EvidenceRow(NamedTuple):
     """A row of the last table.
 
-    Attributes
+    Parameters
     ----------
     name, kind : str
         Of the model, and "vae" or "classic".
@@ -45,7 +45,7 @@ class EvidenceRow(NamedTuple):
 class StudyRecord:
     """A study that has got as far as `measure`, or further: its records, and what lies beside them in its folder.
 
-    Attributes
+    Parameters
     ----------
     folder : Path
         Of the study.
@@ -172,6 +172,13 @@ def read_study(folder: str | Path) -> StudyRecord:
     ------
     InputError
         Where there is no such study, it has not got so far, or a record is damaged or of another version.
+
+    Examples
+    --------
+    >>> read_study("no-such-folder")
+    Traceback (most recent call last):
+    ...
+    elbowroom.numerics.errors.InputError: ...
     """
     folder = Path(folder)
     if not folder.is_dir():

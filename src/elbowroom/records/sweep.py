@@ -15,7 +15,7 @@ __all__ = ["ChoiceRecord", "ModelRecord", "SweepRecord"]
 class ModelRecord:
     """One model of a sweep: what it is, how it was trained, and what it measures on validation.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Of its run folder.
@@ -74,7 +74,7 @@ class ModelRecord:
 class SweepRecord:
     """What `train` leaves: the models of the sweep, the last axis changing fastest.
 
-    Attributes
+    Parameters
     ----------
     models : tuple of ModelRecord
         At least one.
@@ -116,7 +116,7 @@ class SweepRecord:
 class ChoiceRecord:
     """What `choose` leaves: the model with the best bound on validation.
 
-    Attributes
+    Parameters
     ----------
     name, label : str
         Of the chosen model.

@@ -29,7 +29,7 @@ class Summary:
 
     Its attributes are called as those of an `Estimate`, so whatever draws one draws the other.
 
-    Attributes
+    Parameters
     ----------
     mean : float
         Mean over examples, in nats.
@@ -97,7 +97,7 @@ class Summary:
 class Number:
     """A number with its standard error.
 
-    Attributes
+    Parameters
     ----------
     value : float
         The number.

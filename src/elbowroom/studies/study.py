@@ -27,7 +27,7 @@ __all__ = ["Study", "study"]
 class Study:
     """What a study leaves.
 
-    Attributes
+    Parameters
     ----------
     vae : VAE
         The chosen model.
@@ -113,6 +113,13 @@ def study(
         it before anything is trained; later, and then with what the stages before have left, as a stage does.
     CapabilityError
         Where the model lacks what a stage asks of it.
+
+    Examples
+    --------
+    >>> study("digits", draws=0)
+    Traceback (most recent call last):
+    ...
+    elbowroom.numerics.errors.InputError: draws must be 1 or more and annealed 0 or more; got 0 and 50.
     """
     if draws < 1 or annealed < 0:
         raise InputError(f"draws must be 1 or more and annealed 0 or more; got {draws} and {annealed}.")

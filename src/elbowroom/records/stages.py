@@ -13,7 +13,7 @@ from elbowroom.numerics import InputError
 
 from .account import AccountRecord
 from .contest import ContestRecord
-from .data import DataRecord
+from .data_record import DataRecord
 from .evidence import EvidenceRecord
 from .sweep import ChoiceRecord, SweepRecord
 
@@ -61,7 +61,7 @@ STAGES: dict[str, Stage] = {
 class Made:
     """How the record of a stage was made.
 
-    Attributes
+    Parameters
     ----------
     command : str
         What was asked for, as one would type it.
@@ -89,7 +89,7 @@ class Made:
 class Kept(Generic[_Record]):
     """The file of a stage.
 
-    Attributes
+    Parameters
     ----------
     version : int
         Of the file.
@@ -145,6 +145,16 @@ def keep_stage(folder: Path, kept: Kept[Any]) -> None:
         Of the study.
     kept : Kept
         What the file is to hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> made = Made("elbowroom study digits", "2026-01-31", 0.1, "0.1.0", "2.13.0", "3.11.7", "x86_64", 2)
+    >>> choice = ChoiceRecord("beta-1", "β = 1", "IWAE-100 on validation", 6)
+    >>> keep_stage(folder, Kept(VERSION, "choose", "1a2b", {"train": "3c4d"}, made, choice))
+    >>> read_stage(folder, "choose").record.label, chosen_run(folder).name, holds_study(folder)
+    ('β = 1', 'beta-1', True)
     """
     for path in _stale(folder, kept):
         path.unlink()
@@ -171,6 +181,13 @@ def read_stage(folder: Path, stage: str) -> Kept[Any]:
     ------
     InputError
         Where the stage has not been run, or its file is damaged or of another version: file, field and way out.
+
+    Examples
+    --------
+    >>> read_stage(Path("no-such-folder"), "measure")
+    Traceback (most recent call last):
+    ...
+    elbowroom.numerics.errors.InputError: There is no no-such-folder/4-measure.json, so its stage has not been run: ...
     """
     path = stage_file(folder, stage)
     raw = _read_json(path)
@@ -205,6 +222,11 @@ def holds_study(folder: Path) -> bool:
     -------
     bool
         Whether there is a record of a stage, or runs.
+
+    Examples
+    --------
+    >>> holds_study(Path("no-such-folder"))
+    False
     """
     files = [*(stage_file(folder, stage) for stage in STAGES), folder / OLDER]
     return (folder / "runs").is_dir() or any(path.exists() for path in files)
@@ -227,6 +249,11 @@ def chosen_run(folder: Path) -> Path | None:
     ------
     InputError
         As `read_stage` does.
+
+    Examples
+    --------
+    >>> chosen_run(Path("no-such-folder")) is None
+    True
     """
     if not stage_file(folder, "choose").exists():
         return None

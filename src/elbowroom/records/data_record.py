@@ -11,7 +11,7 @@ __all__ = ["DataRecord"]
 class DataRecord:
     """Which data a study is of, how they were split, and what a page has to know to show them.
 
-    Attributes
+    Parameters
     ----------
     name, source : str
         What they are called, and where they came from.
