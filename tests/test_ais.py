@@ -304,7 +304,7 @@ def test_the_pilots_step_sizes_serve_the_measured_run() -> None:
     assert acceptance.max() < 0.85
 
 
-def test_fixed_schedules_go_from_nought_to_one() -> None:
+def test_fixed_schedules_go_from_zero_to_one() -> None:
     for schedule in ("linear", "sigmoid"):
         betas = schedules.fixed_schedule(schedule, 7)
         assert (betas[0], betas[-1], len(betas)) == (0.0, 1.0, 8)

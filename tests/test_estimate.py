@@ -158,3 +158,13 @@ def test_round_trip_through_json() -> None:
 def test_wrong_shapes_are_refused(values: object, variance: object, index: object) -> None:
     with pytest.raises(InputError, match="one value, variance and index per example"):
         made(values, variance, index=index)
+
+
+def test_values_that_are_no_numbers_are_said_with_the_estimate() -> None:
+    common = {"quantity": "log p(x)", "estimator": "IWAE-5", "direction": "lower"}
+    lost = Estimate.of([-np.inf, 1.0, np.nan], [0.1, 0.1, 0.1], **common)
+    assert lost.lost == 2
+    assert lost.warnings[0] == "no finite value on 2 examples"
+    some = Estimate.of([3.0, 1.0, 2.0], [0.1, np.nan, 0.1], **common)
+    assert some.lost == 0
+    assert "(3 points and a draws error unknown on 1 of them, together)" in str(some)

@@ -19,7 +19,7 @@ COVARIANCE = FACTOR @ FACTOR.T
 GAUSSIAN = torch.distributions.MultivariateNormal(MEAN, COVARIANCE)
 
 
-def kicks(chains: int, batch: int, dim: int, steps: int, seed: int = 0) -> "list[hmc.TransitionNoise]":
+def transition_noise(chains: int, batch: int, dim: int, steps: int, seed: int = 0) -> "list[hmc.TransitionNoise]":
     index, like = torch.arange(batch), torch.empty(0, dtype=F64)
     return list(hmc.keyed_transition_noise(chains=chains, dim=dim, index=index, seed=seed, steps=steps, like=like))
 
@@ -34,8 +34,8 @@ def test_a_gaussian_stays_as_it_is() -> None:
     z = GAUSSIAN.sample((chains, 2))
     state = hmc.init(GAUSSIAN.log_prob, z)
     acceptance = []
-    for kick in kicks(chains, 2, 3, 20):
-        state, diagnostics = hmc.step(GAUSSIAN.log_prob, state, kick, 0.85, 4)
+    for noise in transition_noise(chains, 2, 3, 20):
+        state, diagnostics = hmc.step(GAUSSIAN.log_prob, state, noise, 0.85, 4)
         acceptance.append(diagnostics.acceptance.mean().item())
     assert 0.5 < np.mean(acceptance) < 0.9  # far enough from 1 for a wrong acceptance to show
     assert (state.z != z).all(-1).float().mean() > 0.99
@@ -53,9 +53,9 @@ def test_one_step_size_per_dimension_is_a_mass_matrix() -> None:
     """The same trajectory in coordinates that are scaled by the step sizes."""
     scale = torch.tensor([0.5, 2.0, 1.0], dtype=F64)
     z = torch.randn(5, 1, 3, dtype=F64)
-    kick = kicks(5, 1, 3, 1)[0]
-    found, _ = hmc.step(bumpy, hmc.init(bumpy, z), kick, 0.2 * scale, 5)
-    scaled, _ = hmc.step(lambda v: bumpy(v * scale), hmc.init(lambda v: bumpy(v * scale), z / scale), kick, 0.2, 5)
+    noise = transition_noise(5, 1, 3, 1)[0]
+    found, _ = hmc.step(bumpy, hmc.init(bumpy, z), noise, 0.2 * scale, 5)
+    scaled, _ = hmc.step(lambda v: bumpy(v * scale), hmc.init(lambda v: bumpy(v * scale), z / scale), noise, 0.2, 5)
     torch.testing.assert_close(found.z, scaled.z * scale)
 
 
@@ -64,9 +64,9 @@ def flow(z: Tensor, momentum: Tensor, size: Tensor | float = 0.1, leapfrog: int 
     return state.z, p
 
 
-def energy_error(z: Tensor, kick: hmc.TransitionNoise, size: float, leapfrog: int) -> Tensor:
-    there, p = flow(z, kick.momentum, size * kick.stretch[..., None], leapfrog)
-    return (0.5 * p.square().sum(-1) - bumpy(there)) - (0.5 * kick.momentum.square().sum(-1) - bumpy(z))
+def energy_error(z: Tensor, noise: hmc.TransitionNoise, size: float, leapfrog: int) -> Tensor:
+    there, p = flow(z, noise.momentum, size * noise.stretch[..., None], leapfrog)
+    return (0.5 * p.square().sum(-1) - bumpy(there)) - (0.5 * noise.momentum.square().sum(-1) - bumpy(z))
 
 
 def test_a_trajectory_is_reversible_and_keeps_volume() -> None:
@@ -87,20 +87,20 @@ def test_a_trajectory_is_reversible_and_keeps_volume() -> None:
 
 def test_energy_error_falls_with_the_square_of_the_step() -> None:
     state = hmc.init(bumpy, torch.randn(200, 1, 2, dtype=F64, generator=torch.Generator().manual_seed(1)))
-    kick = kicks(200, 1, 2, 1)[0]
-    errors = [energy_error(state.z, kick, 0.04 / n, 10 * n) for n in (1, 2, 4)]
+    noise = transition_noise(200, 1, 2, 1)[0]
+    errors = [energy_error(state.z, noise, 0.04 / n, 10 * n) for n in (1, 2, 4)]
     for coarse, fine in itertools.pairwise(errors):
         assert (coarse.square().mean() / fine.square().mean()).sqrt().item() == pytest.approx(4.0, rel=0.03)
 
 
 def test_diagnostics_are_what_they_are_called() -> None:
     state = hmc.init(bumpy, torch.randn(300, 2, 2, dtype=F64))
-    kick = kicks(300, 2, 2, 1)[0]
-    new, found = hmc.step(bumpy, state, kick, 0.5, 3)
-    error = energy_error(state.z, kick, 0.5, 3)
+    noise = transition_noise(300, 2, 2, 1)[0]
+    new, found = hmc.step(bumpy, state, noise, 0.5, 3)
+    error = energy_error(state.z, noise, 0.5, 3)
     torch.testing.assert_close(found.acceptance, (-error).exp().clamp(max=1.0))
-    z, _ = flow(state.z, kick.momentum, 0.5 * kick.stretch[..., None], 3)
-    torch.testing.assert_close(new.z, torch.where((kick.log_uniform < -error)[..., None], z, state.z))
+    z, _ = flow(state.z, noise.momentum, 0.5 * noise.stretch[..., None], 3)
+    torch.testing.assert_close(new.z, torch.where((noise.log_uniform < -error)[..., None], z, state.z))
     torch.testing.assert_close(new.log_factors, hmc.init(bumpy, new.z).log_factors)
     torch.testing.assert_close(new.gradients, hmc.init(bumpy, new.z).gradients)
 
@@ -117,9 +117,9 @@ def test_nothing_leaks_from_beyond_a_wall(beyond: float | None) -> None:
 
     chains, exact = 4000, truncnorm(-np.inf, 1)
     state = hmc.init(walled, torch.as_tensor(exact.rvs((chains, 1, 1), random_state=0)))
-    for kick in kicks(chains, 1, 1, 20):
+    for noise in transition_noise(chains, 1, 1, 20):
         before = state
-        state, diagnostics = hmc.step(walled, state, kick, 0.4, 4)
+        state, diagnostics = hmc.step(walled, state, noise, 0.4, 4)
     assert torch.isfinite(torch.cat([*state.log_factors, *(g[..., 0] for g in state.gradients)])).all()
     assert diagnostics.divergent.any()
     assert torch.equal(state.z[diagnostics.divergent], before.z[diagnostics.divergent])
@@ -130,7 +130,7 @@ def test_nothing_leaks_from_beyond_a_wall(beyond: float | None) -> None:
 
 def test_huge_steps_are_divergent_and_rejected() -> None:
     state = hmc.init(bumpy, torch.randn(50, 1, 2, dtype=F64))
-    new, found = hmc.step(bumpy, state, kicks(50, 1, 2, 1)[0], 1e3, 20)
+    new, found = hmc.step(bumpy, state, transition_noise(50, 1, 2, 1)[0], 1e3, 20)
     assert found.divergent.all()
     assert torch.equal(found.acceptance, torch.zeros(50, 1, dtype=F64))
     torch.testing.assert_close(new, state, rtol=0, atol=0)
@@ -143,7 +143,7 @@ def test_a_chain_leaves_a_place_of_no_density() -> None:
     state = hmc.init(half, torch.full((200, 1, 1), -0.1, dtype=F64))
     assert torch.equal(state.log_factors[0], torch.full((200, 1), -math.inf, dtype=F64))
     new, _ = hmc.step(
-        half, state._replace(gradients=(torch.zeros(200, 1, 1, dtype=F64),)), kicks(200, 1, 1, 1)[0], 0.5, 1
+        half, state._replace(gradients=(torch.zeros(200, 1, 1, dtype=F64),)), transition_noise(200, 1, 1, 1)[0], 0.5, 1
     )
     moved = new.z != -0.1
     assert torch.equal(moved, new.z > 0)
@@ -151,7 +151,7 @@ def test_a_chain_leaves_a_place_of_no_density() -> None:
 
 
 def test_terms_with_coefficients_are_their_sum() -> None:
-    z, kick = torch.randn(6, 2, 3, dtype=F64), kicks(6, 2, 3, 1)[0]
+    z, noise = torch.randn(6, 2, 3, dtype=F64), transition_noise(6, 2, 3, 1)[0]
     weights = (torch.tensor([0.3, 1.0], dtype=F64), torch.tensor([0.7, 0.0], dtype=F64))
 
     def terms(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,8 +160,8 @@ def test_terms_with_coefficients_are_their_sum() -> None:
     def summed(z: Tensor) -> Tensor:
         return weights[0] * bumpy(z) + weights[1] * GAUSSIAN.log_prob(z)
 
-    found, diagnostics = hmc.step(terms, hmc.init(terms, z), kick, 0.2, 4, weights)
-    expected, others = hmc.step(summed, hmc.init(summed, z), kick, 0.2, 4)
+    found, diagnostics = hmc.step(terms, hmc.init(terms, z), noise, 0.2, 4, weights)
+    expected, others = hmc.step(summed, hmc.init(summed, z), noise, 0.2, 4)
     torch.testing.assert_close(found.z, expected.z)
     torch.testing.assert_close(diagnostics, others)
 
@@ -174,12 +174,12 @@ def test_a_transition_costs_one_evaluation_per_leapfrog_step() -> None:
         return bumpy(z)
 
     state = hmc.init(counted, torch.zeros(3, 1, 2, dtype=F64))
-    for kick in kicks(3, 1, 2, 4):
-        state, _ = hmc.step(counted, state, kick, 0.1, 7)
+    for noise in transition_noise(3, 1, 2, 4):
+        state, _ = hmc.step(counted, state, noise, 0.1, 7)
     assert len(calls) == 1 + 4 * 7
 
 
-def test_kicks_depend_on_seed_example_and_step_only() -> None:
+def test_noise_of_transitions_depends_on_seed_example_and_step_only() -> None:
     def drawn(index: list[int], seed: int = 3) -> list[hmc.TransitionNoise]:
         return list(hmc.keyed_transition_noise(chains=4, dim=2, index=torch.tensor(index), seed=seed, steps=130))
 
@@ -188,12 +188,12 @@ def test_kicks_depend_on_seed_example_and_step_only() -> None:
         assert torch.equal(mine.momentum[:, 2:], alone.momentum)
         assert torch.equal(mine.log_uniform[:, 2:], alone.log_uniform)
     assert not torch.equal(whole[0].momentum, drawn([5, 9, 2], seed=4)[0].momentum)
-    momenta = torch.stack([kick.momentum for kick in whole]).flatten().numpy()
-    uniforms = torch.stack([kick.log_uniform for kick in whole]).exp().flatten().numpy()
+    momenta = torch.stack([noise.momentum for noise in whole]).flatten().numpy()
+    uniforms = torch.stack([noise.log_uniform for noise in whole]).exp().flatten().numpy()
     assert len(np.unique(momenta)) > 0.999 * momenta.size
     assert kstest(momenta, "norm").pvalue > 1e-3
     assert kstest(uniforms, "uniform").pvalue > 1e-3
-    stretches = torch.stack([kick.stretch for kick in whole]).flatten().numpy()
+    stretches = torch.stack([noise.stretch for noise in whole]).flatten().numpy()
     assert kstest(stretches, "uniform", (0.5, 0.5)).pvalue > 1e-3
 
 

@@ -50,7 +50,7 @@ def test_no_classifier_exceeds_the_divergence_and_each_comes_near_it(classifier:
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-def test_equal_distributions_have_log_odds_nought(classifier: str) -> None:
+def test_equal_distributions_have_log_odds_zero(classifier: str) -> None:
     result = classifier_two_sample(*shifted(2_000, torch.zeros(6, 6)), classifier=classifier)
     assert abs(result.log_odds) <= 3 * result.se
     assert abs(result.accuracy - 0.5) <= 3 * result.accuracy_se

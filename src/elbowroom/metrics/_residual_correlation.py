@@ -92,13 +92,13 @@ def residual_correlation(
     n, _, height, width = images.shape
     if not 1 <= lags < min(height, width) or n < 3:
         raise InputError(f"Lags up to {lags} need 3 images that are larger; got {n:,} of {height} × {width}.")
-    centre, spread = images.double().mean(0), images.double().std(0, correction=0)
-    alive = spread > _CONSTANT * float(spread.max())
+    centre, deviation = images.double().mean(0), images.double().std(0, correction=0)
+    alive = deviation > _CONSTANT * float(deviation.max())
     pairs = _by_lag(alive.double()[None], lags)[0]
     if float(pairs.min()) < 0.5:
         raise InputError("Too few pixels have residual variance for a correlation at every lag; ask for fewer lags.")
     sums = [
-        _by_lag((part.double() - centre) / spread.where(alive, 1.0) * alive, lags)
+        _by_lag((part.double() - centre) / deviation.where(alive, 1.0) * alive, lags)
         for part in images.split(_IMAGES_AT_ONCE)
     ]
     maps = torch.cat(sums) / pairs.round()

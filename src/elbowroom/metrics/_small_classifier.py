@@ -34,12 +34,12 @@ class SmallClassifier:
         How many.
     centre : float
         Mean of the training images, which is subtracted.
-    spread : float
+    deviation : float
         Their standard deviation, which is divided by.
     """
 
-    def __init__(self, image: tuple[int, ...], classes: int, centre: float, spread: float) -> None:
-        self.image, self.centre, self.spread = image, centre, spread
+    def __init__(self, image: tuple[int, ...], classes: int, centre: float, deviation: float) -> None:
+        self.image, self.centre, self.deviation = image, centre, deviation
         self.body = ConvNet(image, _FEATURES, channels=(16, 32), output="silu")
         self.head = nn.Linear(_FEATURES, classes)
         self.network = nn.Sequential(self.body, self.head)
@@ -58,7 +58,7 @@ class SmallClassifier:
 
     def prepared(self, x: Array) -> Tensor:
         """Images → [n, C, H, W] float32 with the training images' mean and standard deviation taken out."""
-        return ((as_images(x, "images", self.image) - self.centre) / self.spread).float()
+        return ((as_images(x, "images", self.image) - self.centre) / self.deviation).float()
 
     @torch.no_grad()
     def _through(self, network: nn.Module, x: Array) -> Tensor:
@@ -138,12 +138,12 @@ def train_small(
     SmallClassifier
         At the epoch kept.
     """
-    centre, spread = float(images.mean()), float(images.std())
+    centre, deviation = float(images.mean()), float(images.std())
     classes = int(torch.cat([labels, kept_labels]).max()) + 1
     generator = Generator().manual_seed(seed)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        model = SmallClassifier(tuple(images.shape[1:]), classes, centre, spread or 1.0)
+        model = SmallClassifier(tuple(images.shape[1:]), classes, centre, deviation or 1.0)
     steps = epochs * -(-len(images) // _BATCH)
     optimiser = torch.optim.Adam(model.network.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)

@@ -166,9 +166,9 @@ def _parts(data: Tensor, samples: Tensor, seed: int) -> list[_Part]:
 def _scaler(fitted: Tensor) -> Callable[[Tensor], Floats]:
     """Standardises elements as in the rows [n, elements]; rare ones are not blown up, constant ones left out."""
     rows = fitted.double()
-    centre, spread = rows.mean(0), rows.std(0)
-    varying = spread > 0
-    divisor = spread.clamp(min=0.01 * float(spread.max()))[varying]
+    centre, deviation = rows.mean(0), rows.std(0)
+    varying = deviation > 0
+    divisor = deviation.clamp(min=0.01 * float(deviation.max()))[varying]
     return lambda x: ((x.double() - centre)[:, varying] / divisor).numpy()
 
 

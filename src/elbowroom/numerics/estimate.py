@@ -238,9 +238,14 @@ class Estimate:
         return 0 if self.rhat is None else int((~(self.rhat <= _MIXED)).sum())
 
     @property
+    def lost(self) -> int:
+        """Number of examples whose value is no finite number: their mean is none either."""
+        return int((~np.isfinite(self.values)).sum())
+
+    @property
     def warnings(self) -> list[str]:
         """Reasons not to trust the numbers, in words; usually none."""
-        words = []
+        words = [f"no finite value on {_examples(self.lost)}"] if self.lost else []
         if self.collapsed:
             words.append(
                 f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted"
@@ -317,9 +322,11 @@ class Estimate:
         points = "1 point" if len(self) == 1 else f"{len(self):,} points"
         if math.isnan(self.se_mc):
             both = f"±{self.se_total:.2f} " if len(self) > 1 else "of unknown error "
-            return f"{both}({points} and one draw of each, together)"
-        spread = f"±{self.se_points:.2f} ({points})" if len(self) > 1 else "(one point, its error unknown)"
-        return f"±{self.se_mc:.2f} (draws) {spread}"
+            unknown = int(np.isnan(self.mc_variance).sum())
+            draws = "one draw of each" if unknown == len(self) else f"a draws error unknown on {unknown:,} of them"
+            return f"{both}({points} and {draws}, together)"
+        points_error = f"±{self.se_points:.2f} ({points})" if len(self) > 1 else "(one point, its error unknown)"
+        return f"±{self.se_mc:.2f} (draws) {points_error}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with None for NaN; `from_dict` reads them."""

@@ -78,7 +78,7 @@ def factors(study: StudyRecord) -> list[tuple[str, str]]:
 
 
 def _component_words(component: Mapping[str, Any]) -> str:
-    said = [str(component.get("kind", "a module of the maker's"))]
+    said = [str(component.get("kind", "your own module"))]
     event = component.get("event")
     if event is not None:
         said.append(("×".join(map(str, event)) if isinstance(event, list) else f"{event}") + " dimensions")
@@ -88,7 +88,7 @@ def _component_words(component: Mapping[str, Any]) -> str:
     if isinstance(network, Mapping):
         sizes = network.get("sizes")
         dashes = " " + "–".join(map(str, sizes)) if isinstance(sizes, list) else ""
-        said.append(f"network {network.get('kind', network.get('module', 'of the maker'))}{dashes}")
+        said.append(f"network {network.get('kind', network.get('module', 'your own'))}{dashes}")
     return ", ".join(said)
 
 

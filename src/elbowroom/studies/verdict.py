@@ -89,8 +89,8 @@ def _article(name: str) -> str:
 
 
 def _figure(label: str, value: float, error: float, unit: str, direction: str) -> FigureRecord:
-    shown, spread = with_error(value, error).split(" ± ")
-    return FigureRecord(label, shown, spread, unit, direction)
+    shown, half = with_error(value, error).split(" ± ")
+    return FigureRecord(label, shown, half, unit, direction)
 
 
 def _next_step(chosen: ModelRecord, gap: Estimate, difference: DifferenceRecord) -> str | None:
