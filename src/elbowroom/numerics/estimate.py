@@ -203,7 +203,8 @@ class Estimate:
     @property
     def se_total(self) -> float:
         """Standard error of the mean as an estimate for the population: draws and examples together."""
-        return float(self.values.std(ddof=1) / math.sqrt(len(self))) if len(self) > 1 else math.nan
+        with np.errstate(invalid="ignore"):  # infinite values: NaN
+            return float(self.values.std(ddof=1) / math.sqrt(len(self))) if len(self) > 1 else math.nan
 
     @property
     def se_points(self) -> float:
