@@ -247,7 +247,7 @@ class TestCurves:
         axes = plots.learning_curves(run, figure=sheet())
         assert of_label(axes[0], "training").get_marker() == "o"
         assert not of_label(axes[0], "validation").get_ydata().size
-        assert "objective unknown" in axes[0].get_label()
+        assert "objective not available" in axes[0].get_label()
         with pytest.raises(InputError, match="no epoch"):
             plots.learning_curves(History())
 

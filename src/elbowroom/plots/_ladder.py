@@ -71,12 +71,12 @@ def ladder(
         if low <= best <= high:
             ax.axvline(best, color=SOFT, linewidth=1, linestyle=(0, (3, 4)), zorder=1)
         for level, i in enumerate(order):
-            e, own = estimates[i], i not in rivals
+            colour, e = INK if i in rivals else ACCENT, estimates[i]
             number = _SIGN.get(e.direction, "") * (i in finite) + with_error(e.mean, e.se_total)
-            look: Any = {"colour": ACCENT if own else INK, "bold": own, "above": 18}
+            look: Any = {"color": colour, "weight": "normal" if i in rivals else "bold", "above": 18}
             name_row(ax, -level, names[i], number, details[i], aside=(10, 8 - 8 * is_narrow(ax)), **look)
             if i in finite:
-                _mark(ax, -level, e, look["colour"], low)
+                _mark(ax, -level, e, colour, low)
             said.append(f"{names[i]}, {details[i]}: {number}".replace("≥", "at least").replace("≤", "at most"))
         about = f"{count(len(order), 'row')}, best first. " + "; ".join(said) + "."
         describe(ax, about, f"{e.quantity}, {e.unit} per example" + " (right is better)" * bool(rivals))
@@ -103,9 +103,8 @@ def _mark(ax: Axes, level: float, e: Estimate, colour: str, low: float) -> None:
     for error, thickness in ((e.se_total, 1.5), (e.se_mc, 5.0)):
         ends = [e.mean - interval(error), e.mean + interval(error)]
         ax.plot(ends, [level] * 2, color=colour, linewidth=thickness, solid_capstyle="butt")
-    if e.direction in _SIGN:
-        ax.plot(e.mean, level, "|", color=colour, markersize=16, markeredgewidth=2)
+    bound = e.direction in _SIGN
+    ax.plot(e.mean, level, "|" if bound else "o", color=colour, markersize=16 if bound else 8, markeredgewidth=2)
+    if bound:
         aside = _ARROW if e.direction == "lower" else -_ARROW
         ax.annotate("", (e.mean, level), (aside, 0), "data", "offset points", arrowprops=arrow)
-    else:
-        ax.plot(e.mean, level, "o", color=colour, markersize=8)

@@ -1,4 +1,4 @@
-"""Lines over one axis: an estimate against its cost, a bound against a setting."""
+"""Lines over one axis: an estimate against its cost, a bound against a setting or the number of draws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,7 @@ from elbowroom.numerics import InputError, rounded
 
 from .style import BAND, canvas, describe, interval, key, label_colour
 
-_LOOKS: dict[str, dict[str, Any]] = {
-    "line": {"marker": "o", "markersize": 7},
-    "dashed": {"linestyle": (0, (4, 2))},
-    "points": {"marker": "o", "markersize": 7, "linestyle": "none"},
-}
+_LOOKS = {"line": "o-", "dashed": "--", "points": "o"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +47,15 @@ class Series:
 
 
 def lines(
-    series: Sequence[Series], *, across: str, up: str, log_x: bool = False, limits: tuple[float, float] | None = None,
-    band: tuple[float, float] | None = None, ax: Axes | None = None,
-) -> Axes:  # fmt: skip
+    series: Sequence[Series],
+    *,
+    across: str,
+    up: str,
+    log_x: bool = False,
+    limits: tuple[float, float] | None = None,
+    band: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Every series over the same axes, with 95 % intervals and a key above.
 
     Parameters
@@ -86,24 +88,48 @@ def lines(
     >>> ax.get_xscale()
     'log'
     """
-    drawn = [one.points for one in series]
-    if not sum(points.shape[1] for points in drawn):
+    points = np.concatenate([one.points for one in series], axis=1)
+    if not points.size:
         raise InputError(f"The figure of {up} against {across} has no finite point to draw.")
-    if log_x and min(points[0].min() for points in drawn if points.size) <= 0:
+    if log_x and points[0].min() <= 0:
         raise InputError(f"{across} has a logarithmic axis, on which x must be positive.")
+    said = []
     with canvas(ax, 340, log="x" * log_x) as ax:
-        handles, ends = [], np.concatenate([points[0] for points in drawn])
-        if log_x and ends.max() < 1000 * ends.min():
+        if log_x and points[0].max() < 1000 * points[0].min():
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         if band:
             ax.axhspan(*band, color=BAND, linewidth=1.5, zorder=0)
-        for number, (one, (x, y, half)) in enumerate(zip(series, drawn, strict=True)):
-            colour = label_colour(number)
+        for number, one in enumerate(series):
+            (x, y, half), colour = one.points, label_colour(number)
             ax.vlines(x, y - half, y + half, color=colour, linewidth=1.5)
-            handles += ax.plot(x, y, color=colour, linewidth=2, label=one.name, **_LOOKS[one.look])
+            ax.plot(x, y, _LOOKS[one.look], color=colour, linewidth=2, markersize=7, label=one.name)
+            said.append(f"{one.name}: " + ", ".join(f"{rounded(b, 2)} at {a:g}" for a, b in zip(x, y, strict=True)))
         ax.set_ylim(limits)
-        key(ax, handles, lift=24)
-        pairs = (", ".join(f"{rounded(b, 2)} at {a:g}" for a, b in points[:2].T) for points in drawn)
-        said = "; ".join(f"{one.name}: {words}" for one, words in zip(series, pairs, strict=True))
-        describe(ax, f"{up} against {across}. {said}.", across, up)
+        key(ax, ax.get_lines(), lift=24)
+        describe(ax, f"{up} against {across}. {'; '.join(said)}.", across, up)
     return ax
+
+
+def iwae_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
+    """The IWAE bound on log p(x) against the number of draws, with 95 % intervals from draws alone.
+
+    All numbers of draws see the same examples, so what examples add to the error moves the whole curve up or down.
+
+    Parameters
+    ----------
+    curve : IwaeCurve
+        What `er.evidence.iwae_curve` returns.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    Y. Burda et al., "Importance Weighted Autoencoders" (2016).
+    """
+    means, errors = [e.mean for e in curve.estimates], [e.se_mc for e in curve.estimates]
+    bound, e = Series("IWAE, mean over examples", list(map(float, curve.draws)), means, errors), curve.estimates[0]
+    return lines([bound], across="draws", up=f"bound on {e.quantity}, {e.unit} per example", log_x=True, ax=ax)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,13 +14,13 @@ from elbowroom.numerics import rounded, with_error
 from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, is_narrow, key, name_row, note
 
 _AXIS = "% of the held-out data's variance"
-_LONGEST, _TALL = 250.0, 16.0
+_LONGEST, _TALL, _DASHES = 250.0, 16.0, (0, (3, 4))
 # Dark, pale and hollow with a dashed rim, so that they differ in grey print too.
 _SHADES: list[dict[str, Any]] = [
     {"facecolor": ACCENT, "linewidth": 0},
     {"facecolor": SOFT, "alpha": 0.35, "linewidth": 0},
+    {"facecolor": PAPER, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1},
 ]
-_SHADES += [{"facecolor": PAPER, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1}]
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,7 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS
         ax.set(xlim=(0, reach * 1.002), ylim=(-len(bars) - 0.55, 0.55), yticks=[])
         ax.spines.bottom.set_visible(False)
         key(ax, [Patch(label=name, **shade) for name, shade in zip(names, _SHADES, strict=False)], lift=8)
+        ax.axvline(100, color=INK, linewidth=1, linestyle=_DASHES, zorder=1)
         for level, bar in enumerate(rows):
             _draw(ax, -level, bar, reach, _SHADES if level else [{"facecolor": PAPER, "edgecolor": INK}])
         describe(ax, f"In {axis}. " + "; ".join(_said(bar, names) for bar in bars) + ".", axis)
@@ -137,20 +138,19 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS
 
 
 def _draw(ax: Axes, level: float, bar: Bar, reach: float, shades: Sequence[dict[str, Any]]) -> None:
-    narrow, ends = is_narrow(ax), [0.0, *accumulate(bar.parts)]
-    colour, aside = ACCENT if bar.bold else INK, (10, 42 if narrow else 50)
-    name_row(ax, level, bar.name, bar.number, colour=colour, bold=bar.bold, above=17, aside=aside)
+    narrow, end = is_narrow(ax), 0.0
+    look = {"color": ACCENT, "weight": "bold"} if bar.bold else {}
+    name_row(ax, level, bar.name, bar.number, above=17, aside=(10, 42 if narrow else 50), **look)
     thick = _TALL / (44 if narrow else 32)
-    for (low, high), shade in zip(pairwise(ends), shades, strict=False):
-        left, right = min(low, high, reach), min(max(low, high), reach)
+    for part, shade in zip(bar.parts, shades, strict=False):
+        left, right = (min(place, reach) for place in sorted((end, end + part)))
         ax.barh(level, right - left, thick, left, zorder=2, clip_on=False, **shade)
-    # The data's line, in paper's colour where a bar hides it; on a narrow page words stand above the bar.
-    for half, paint, depth in ((0.28 if narrow else 0.5, INK, 1), (thick / 2, PAPER, 3))[: 1 + (max(ends) > 100)]:
-        ax.vlines(100, level - half, level + half, color=paint, linewidth=1, linestyle=(0, (3, 4)), zorder=depth)
-    if ends[-1] > reach:
+        end += part
+    if max(accumulate(bar.parts)) > 100:  # the bar hides the line of the data
+        ax.vlines(100, level - thick / 2, level + thick / 2, color=PAPER, linewidth=1, linestyle=_DASHES, zorder=3)
+    if end > reach:
         ax.plot(reach, level, ">", color=SOFT, markersize=9, clip_on=False)
-    end = max(min(ends[-1], reach), 100.0)
-    note(ax, f"{rounded(ends[-1], 0)} %", (end, level), (7, 0))
+    note(ax, f"{rounded(end, 0)} %", (max(min(end, reach), 100.0), level), (7, 0))
 
 
 def _said(bar: Bar, names: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from .evidence import LatentRecord as LatentRecord
 from .evidence import NeighbourRecord as NeighbourRecord
 from .evidence import ReconstructionRecord as ReconstructionRecord
 from .evidence import VarianceRecord as VarianceRecord
+from .graph import Graph as Graph
+from .graph import graph as graph
 from .kept import STAGES as STAGES
 from .kept import VERSION as VERSION
 from .kept import Kept as Kept
