@@ -220,7 +220,7 @@ class TestCurves:
             assert of_label(ax, "validation").get_ydata() == pytest.approx(run.column("validation", part))
             assert list(ax.get_lines()[-1].get_xdata()) == [60, 60]
         (legend,) = figure.legends
-        assert [text.get_text() for text in legend.get_texts()] == ["validation", "training", "kept: epoch 60"]
+        assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "kept: epoch 60"]
         assert len({ax.get_position().y0 for ax in axes}) == (1 if width == 760 else 3)
 
     def test_the_steep_start_may_leave_the_panel_and_nothing_else(self):

@@ -62,10 +62,8 @@ def plate_diagram(recipe: Mapping[str, Any], *, n: int | None = None, ax: Axes |
         ax.set(xlim=(plate.x0 - 1, plate.x1 + 1), ylim=(plate.y0 - 1, plate.y1 + 1))
         ax.set_aspect("equal", anchor="W")
         ax.set_axis_off()
-        rounded = "round,pad=0,rounding_size=10"
-        ax.add_patch(FancyBboxPatch(plate.p0, plate.width, plate.height, boxstyle=rounded, fc="none", ec=SOFT))
-        corner = f"{n:,} examples" if n else "N examples"
-        ax.text(plate.x1 - 10, plate.y0 + 10, corner, ha="right", fontsize=12, color=SOFT)
+        ax.add_patch(FancyBboxPatch(plate.p0, *plate.size, "round,pad=0,rounding_size=10", fc="none", ec=SOFT))
+        ax.text(plate.x1 - 10, plate.y0 + 10, f"{f'{n:,}' if n else 'N'} examples", ha="right", fontsize=12, color=SOFT)
         nodes = {name: _node(ax, name, spot, name == "x" or name in model.context) for name, spot in spots.items()}
         for bow, (start, end, look) in zip(bows, arrows, strict=True):
             ends: Any = {"patchA": nodes[start], "patchB": nodes[end], "shrinkA": 1, "shrinkB": 2}

@@ -132,8 +132,7 @@ def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     across, up = ([interval(e.se_total) for e in part] for part in (curve.rates, curve.distortions))
     with canvas(ax, 400, 340) as ax:
         ax.errorbar(rates, distortions, up, across, fmt="o-", color=ACCENT, markersize=6, linewidth=1.5)
-        pairs = zip(rates, distortions, strict=True)
-        about = "; ".join(f"rate {rate:.4g} at distortion {distortion:.4g}" for rate, distortion in pairs) + "."
+        about = "; ".join(map("rate {:.4g} at distortion {:.4g}".format, rates, distortions)) + "."
         describe(ax, f"{ax.get_label()} {about}".strip(), "rate, nats per example", "distortion per example")
     return ax
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,9 +16,7 @@ COLUMN_LIMIT = 24
 """Columns drawn at most: the first of the table."""
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_LOOKS: list[dict[str, Any]] = [{"color": ACCENT, "alpha": 0.9}, {"color": INK, "alpha": 0.55}]
-_LOOKS += [{"color": SOFT, "alpha": 0.6}]
-_SHADES: tuple[dict[str, Any], ...] = ({"color": ACCENT}, {"color": INK, "alpha": 0.45})
+_LOOKS: Any = [{"color": ACCENT, "alpha": 0.9}, {"color": INK, "alpha": 0.5}, {"color": SOFT, "alpha": 0.6}]
 
 
 def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, ax: Axes | None = None) -> Axes:
@@ -50,8 +47,7 @@ def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, 
     shown, block, said = list(columns)[:COLUMN_LIMIT], 12 * len(tables), []
     with canvas(ax, 30 + (block + 22) * len(shown), 40 + (block + 36) * len(shown), grid="") as ax:
         ax.set(xlim=(0, 1), ylim=(-len(shown) + 0.5, 0.5), xticks=[], yticks=[])
-        looks = zip(tables, _LOOKS, strict=False)
-        key(ax, [Line2D([], [], label=name, linewidth=5, **look) for name, look in looks], lift=12)
+        key(ax, [Patch(label=name, **look) for name, look in zip(tables, _LOOKS, strict=False)], lift=12)
         for level, name in enumerate(shown):
             name_row(ax, -level, name, above=block / 2 + 12, aside=(60, 0))
             quantiles = [_quantiles(table[:, level]) for table in tables.values()]
@@ -110,7 +106,7 @@ def class_shares(
     rows, level, said = sum(1.6 + len(shares) for shares in columns.values()), 0.6, []
     with canvas(ax, 30 + 22 * rows, grid="") as ax:
         ax.set(xlim=(0, 1), ylim=(-rows + 0.4, 0), xticks=[], yticks=[])
-        key(ax, [Patch(label=name, **shade) for name, shade in zip(series, _SHADES, strict=False)])
+        key(ax, [Patch(label=name, **look) for name, look in zip(series, _LOOKS, strict=False)])
         for column, shares in columns.items():
             level -= 1.4
             name_row(ax, level, column, aside=(24, 0), weight="bold")
@@ -118,8 +114,8 @@ def class_shares(
                 level -= 1
                 numbers = " / ".join(f"{rounded(100 * part, 1)} %" for part in parts)
                 name_row(ax, level, name, numbers)
-                for number, (part, shade) in enumerate(zip(parts, _SHADES, strict=False)):
-                    ax.barh(level + 0.16 - 0.32 * number, part, 0.28, **shade)
+                for number, (part, look) in enumerate(zip(parts, _LOOKS, strict=False)):
+                    ax.barh(level + 0.16 - 0.32 * number, part, 0.28, **look)
                 said.append(f"{column}, {name} {numbers}")
             level -= 0.2
         describe(ax, f"Shares in {' / '.join(series)}: {'; '.join(said)}.")

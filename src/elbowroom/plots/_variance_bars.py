@@ -16,11 +16,7 @@ from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, is_narrow, key, n
 _AXIS = "% of the held-out data's variance"
 _LONGEST, _TALL, _DASHES = 250.0, 16.0, (0, (3, 4))
 # Dark, pale and hollow with a dashed rim, so that they differ in grey print too.
-_SHADES: list[dict[str, Any]] = [
-    {"facecolor": ACCENT, "linewidth": 0},
-    {"facecolor": SOFT, "alpha": 0.35, "linewidth": 0},
-    {"facecolor": PAPER, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1},
-]
+_SHADES: list[Any] = [{"fc": ACCENT}, {"fc": SOFT, "alpha": 0.35}, {"fc": PAPER, "ec": INK, "ls": (0, (3, 2))}]
 
 
 @dataclass(frozen=True)
@@ -132,12 +128,12 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS
         key(ax, [Patch(label=name, **shade) for name, shade in zip(names, _SHADES, strict=False)], lift=8)
         ax.axvline(100, color=INK, linewidth=1, linestyle=_DASHES, zorder=1)
         for level, bar in enumerate(rows):
-            _draw(ax, -level, bar, reach, _SHADES if level else [{"facecolor": PAPER, "edgecolor": INK}])
+            _draw(ax, -level, bar, reach, _SHADES if level else [{"fc": PAPER, "ec": INK}])
         describe(ax, f"In {axis}. " + "; ".join(_said(bar, names) for bar in bars) + ".", axis)
     return ax
 
 
-def _draw(ax: Axes, level: float, bar: Bar, reach: float, shades: Sequence[dict[str, Any]]) -> None:
+def _draw(ax: Axes, level: float, bar: Bar, reach: float, shades: Sequence[Any]) -> None:
     narrow, end = is_narrow(ax), 0.0
     look = {"color": ACCENT, "weight": "bold"} if bar.bold else {}
     name_row(ax, level, bar.name, bar.number, above=17, aside=(10, 42 if narrow else 50), **look)

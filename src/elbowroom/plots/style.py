@@ -45,9 +45,7 @@ def new_figure() -> Figure:
 
 
 @contextlib.contextmanager
-def canvas(
-    ax: Axes | None, height: float = 0.0, narrow_height: float = 0.0, *, grid: str = "y", log: str = ""
-) -> Iterator[Axes]:
+def canvas(ax: Axes | None, height: float = 0, narrow: float = 0, *, grid: str = "y", log: str = "") -> Iterator[Axes]:
     """`ax`, or a new one, made tidy: only the axis below is drawn, values are read off pale lines.
 
     Heights in points hold for sheets of wide and of narrow axes. grid: the axes whose ticks have lines; log: those
@@ -56,7 +54,7 @@ def canvas(
     with matplotlib.rc_context(STYLE):
         ax = new_figure().subplots() if ax is None else ax
         if isinstance(ax.figure, Sheet) and height:
-            ax.figure.set_figheight((narrow_height or height if is_narrow(ax) else height) / 72)
+            ax.figure.set_figheight((narrow if narrow and is_narrow(ax) else height) / 72)
         ax.set(facecolor="none", axisbelow=True)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.spines.bottom.set(color=SOFT, visible=bool(grid))
