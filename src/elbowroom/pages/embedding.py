@@ -52,7 +52,7 @@ def _drawing(draw: Callable[[Sheet], Any], salt: str, width: int, title: str) ->
     ET.SubElement(svg, "desc").text = " ".join(str(ax.get_label()) for ax in sheet.axes if ax.get_label())
     svg.extend(drawn)
     for dot in dots:
-        _gather_point(svg, *str(dot.get_gid()).split("."), str(dot.get_label()))
+        _gather_point(svg, str(dot.get_gid()).partition(".")[0], str(dot.get_label()))
     for group in svg.iter("g"):  # a style that all marks of a line have stands once
         marks = group.findall("use")
         if len({mark.get("style") for mark in marks}) == 1:
@@ -72,12 +72,12 @@ def _rewritten(found: re.Match[str]) -> str:
     return tag.replace(' halo"', f'" style="{_HALO}"')
 
 
-def _gather_point(svg: Element, name: str, dot: str, said: str) -> None:
+def _gather_point(svg: Element, name: str, said: str) -> None:
     """One group for a model, with its words, a disc that is easy to hit, and a ring for the page's style."""
     answers = {"data-model": name.removeprefix("point-"), "tabindex": "0", "role": "img"}
     group = Element("g", {"class": f"point {name}", **answers})
     ET.SubElement(group, "title").text = said
-    (mark,) = (use.attrib for part in svg.iter("g") if part.get("id") == f"{name}.{dot}" for use in part.iter("use"))
+    (mark,) = (use.attrib for part in svg.iter("g") if part.get("id") == f"{name}.dot" for use in part.iter("use"))
     place = {"cx": mark["x"], "cy": mark["y"], "fill-opacity": "0"}
     ET.SubElement(group, "circle", place | {"r": "16"})
     ring = {"class": "halo", "r": "10", "stroke-width": "1.5", "style": mark["style"].partition("; ")[2]}

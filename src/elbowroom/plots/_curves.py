@@ -79,6 +79,7 @@ def lines(
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -128,10 +129,20 @@ def iwae_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+        With the figure on it.
 
     References
     ----------
     Y. Burda et al., "Importance Weighted Autoencoders" (2016).
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from elbowroom.numerics import Estimate
+    >>> kind = {"quantity": "log p(x)", "estimator": "IWAE", "direction": "lower"}
+    >>> curve = SimpleNamespace(draws=(1, 100), estimates=[Estimate.of([mean, mean], **kind) for mean in (-90, -88)])
+    >>> iwae_curve(curve).get_title("left")
+    'bound on log p(x), nats per example'
     """
     means, errors = [e.mean for e in curve.estimates], [e.se_mc for e in curve.estimates]
     bound, e = Series("IWAE, mean over examples", list(map(float, curve.draws)), means, errors), curve.estimates[0]
@@ -154,6 +165,7 @@ def learning_curves(history: Any, *, figure: Figure | None = None) -> NDArray[np
     Returns
     -------
     array of Axes, [3]
+        Those of objective, rate and distortion.
 
     Raises
     ------
@@ -162,7 +174,7 @@ def learning_curves(history: Any, *, figure: Figure | None = None) -> NDArray[np
 
     Examples
     --------
-    >>> from elbowroom.training import History
+    >>> from elbowroom.runs import History
     >>> numbers = {"objective": 90.0, "rate": 10.0, "distortion": 80.0}
     >>> history = History([{"epoch": 1, "train": numbers, "validation": numbers}], best_epoch=1)
     >>> [ax.get_title("left") for ax in learning_curves(history)]

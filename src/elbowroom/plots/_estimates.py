@@ -46,6 +46,7 @@ def ladder(
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -99,6 +100,7 @@ def log_likelihoods(estimate: Estimate, *, lowest: int = 5, ax: Axes | None = No
     Returns
     -------
     Axes
+        With the figure on it.
 
     Examples
     --------
@@ -133,6 +135,7 @@ def khat(estimate: Estimate, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -142,6 +145,12 @@ def khat(estimate: Estimate, *, ax: Axes | None = None) -> Axes:
     References
     ----------
     A. Vehtari et al., "Pareto Smoothed Importance Sampling" (2024).
+
+    Examples
+    --------
+    >>> e = Estimate.of([-1, -2], khat=[0.9, 0.1], quantity="log p(x)", estimator="IWAE-10", direction="lower")
+    >>> khat(e).get_title("left")
+    'k̂, above 0.7 on 1 of 2 examples'
     """
     return _sorted(estimate, "khat", "k̂", f"above 0.7 on {estimate.missed:,}", 0.7, ax)
 
@@ -159,11 +168,18 @@ def effective_sample_size(estimate: Estimate, *, ax: Axes | None = None) -> Axes
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
     InputError
         Where the estimate has no effective sample size.
+
+    Examples
+    --------
+    >>> e = Estimate.of([-1, -2], ess=[2.0, 50.0], quantity="log p(x)", estimator="IWAE-99", direction="lower")
+    >>> effective_sample_size(e).get_title("left")
+    'effective sample size, below 10 on 1 of 2 examples'
     """
     least = min(10.0, estimate.budget.draws / 2) or 10.0
     said = f"below {least:g} on {estimate.collapsed:,}"

@@ -46,6 +46,7 @@ def latent_map(
     Returns
     -------
     Axes
+        With the figure on it.
 
     Examples
     --------
@@ -95,6 +96,7 @@ def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None =
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------

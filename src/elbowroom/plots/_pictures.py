@@ -18,6 +18,8 @@ from .style import canvas, describe
 def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axes | None = None) -> Axes:
     """Images side by side in rows: samples, reconstructions, data.
 
+    Black and white are 0 and 1 where the values lie there, else their range.
+
     Parameters
     ----------
     x : array [n, *event]
@@ -26,14 +28,13 @@ def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axe
         (H, W) or (C, H, W) with one or three channels.
     across : int, default 8
         Images in a row.
-    limits : (float, float), default None
-        What is drawn black and white; None: 0 and 1 where the values lie there, else their range.
     ax : Axes, default None
         Where to draw; None: a new figure.
 
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -69,6 +70,14 @@ def residual_correlation(found: Any, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+        With the figure on it.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> found = SimpleNamespace(by_lag=np.array([[0.0, 0.1, 0.0], [0.2, 1.0, 0.2], [0.0, 0.1, 0.0]]), n=100)
+    >>> residual_correlation(found).get_label()
+    'Across, from lag 1: 0.200 (n = 100).'
     """
     lags = len(found.by_lag) // 2
     reach = (-lags - 0.5, lags + 0.5)
@@ -93,6 +102,12 @@ def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
     Returns
     -------
     (float, float)
+        Black and white.
+
+    Examples
+    --------
+    >>> grey_range([0.0, 0.5], None), grey_range([-2.0, 4.0], None), grey_range([3.0], 17)
+    ((0.0, 1.0), (-2.0, 4.0), (0.0, 16.0))
     """
     if levels:
         return 0.0, levels - 1.0
@@ -117,11 +132,17 @@ def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, floa
     Returns
     -------
     array of uint8 [n, H, W, 1 or 3]
+        0 is black, 255 white.
 
     Raises
     ------
     InputError
         Where the values are no images of that shape.
+
+    Examples
+    --------
+    >>> to_bytes([[0.0, 8.0, 16.0, 20.0]], (2, 2), (0.0, 16.0)).ravel().tolist()
+    [0, 128, 255, 255]
     """
     array, shape = np.asarray(x, dtype=np.float64), tuple(image_shape)
     channels, *size = shape if len(shape) == 3 else (1, *shape)
@@ -154,6 +175,12 @@ def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
     Returns
     -------
     str
+        "data:image/png;base64,…", for the `src` of an image.
+
+    Examples
+    --------
+    >>> mosaic([np.zeros((3, 2, 2, 1), np.uint8)])[:22]
+    'data:image/png;base64,'
     """
     from PIL import Image
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, ConnectionStyle, FancyArrowPatch, FancyBboxPatch
@@ -35,6 +36,7 @@ def plate_diagram(recipe: Mapping[str, Any], *, n: int | None = None, ax: Axes |
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -56,8 +58,8 @@ def plate_diagram(recipe: Mapping[str, Any], *, n: int | None = None, ax: Axes |
     arrows = [(*edge, _GENERATES) for edge in model.generative] + [(*edge, _INFERS) for edge in model.inference]
     bows = _bows(arrows, spots)
     curves = [bow(spots[start], spots[end]) for bow, (start, end, _) in zip(bows, arrows, strict=True)]
-    rims = [Path.circle(spot, _RADIUS + 10) for spot in spots.values()]
-    plate = Bbox.union([path.get_extents() for path in (*rims, *curves)]).padded(20, 34)
+    rims = [Path.circle((x, y - 8), _RADIUS + 10) for x, y in spots.values()]
+    plate = Bbox.union([path.get_extents() for path in (*rims, *curves)]).padded(20, 24)
     with canvas(ax, plate.height + 32, grid="") as ax:
         ax.set(xlim=(plate.x0 - 1, plate.x1 + 1), ylim=(plate.y0 - 1, plate.y1 + 1))
         ax.set_aspect("equal", anchor="W")
@@ -96,15 +98,15 @@ def _spots(model: Graph) -> _Spots:
     return spots
 
 
-def _bows(arrows: Sequence[tuple[str, str, Any]], spots: _Spots) -> list[Any]:
+def _bows(arrows: Sequence[tuple[str, str, Any]], spots: _Spots) -> list[ConnectionStyle.Arc3]:
     """How every arrow is bowed: as little as keeps it clear of nodes and apart from other arrows."""
     bows, taken = [], set()
     for start, end, _ in arrows:
         others = [Path.circle(spot, _RADIUS + 8) for name, spot in spots.items() if name not in (start, end)]
         for rad in _BOWS:
-            bow = ConnectionStyle("arc3", rad=rad)
+            bow = ConnectionStyle.Arc3(rad)
             curve = bow(spots[start], spots[end])
-            way = frozenset(map(tuple, curve.vertices.round()))
+            way = frozenset(map(tuple, np.round(curve.vertices)))
             if way not in taken and not any(curve.intersects_path(other, filled=False) for other in others):
                 break
         taken.add(way)

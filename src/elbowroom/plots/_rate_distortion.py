@@ -71,6 +71,7 @@ def rate_distortion(models: Sequence[Any], *, chosen: Any = None, joined: bool =
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -123,10 +124,19 @@ def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+        With the figure on it.
 
     References
     ----------
     S. Huang et al., "Evaluating Lossy Compression Rates of Deep Generative Models" (2020).
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from elbowroom.plots import Value
+    >>> curve = SimpleNamespace(rates=[Value(5.0), Value(10.0)], distortions=[Value(-60.0), Value(-80.0)])
+    >>> rate_distortion_curve(curve).get_label()
+    'rate 5 at distortion -60; rate 10 at distortion -80.'
     """
     rates, distortions = ([e.mean for e in part] for part in (curve.rates, curve.distortions))
     across, up = ([interval(e.se_total) for e in part] for part in (curve.rates, curve.distortions))

@@ -36,6 +36,7 @@ def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, 
     Returns
     -------
     Axes
+        With the figure on it.
 
     Examples
     --------
@@ -96,6 +97,7 @@ def class_shares(
     Returns
     -------
     Axes
+        With the figure on it.
 
     Examples
     --------

@@ -56,6 +56,7 @@ def variance_bars(splits: Mapping[str, Any], *, own: str | None = None, ax: Axes
     Returns
     -------
     Axes
+        With the figure on it.
 
     References
     ----------
@@ -92,6 +93,14 @@ def ink_bars(budgets: Mapping[str, Any], *, own: str | None = None, ax: Axes | N
     Returns
     -------
     Axes
+        With the figure on it.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> budget = SimpleNamespace(ink_data=10, ink_latent=5, ink_noise_diagonal=2, ink_noise_covariance=-1)
+    >>> [text.get_text() for text in ink_bars({"VAE": budget}).texts if "%" in text.get_text()]
+    ['100 %', '60.0 %', '60 %']
     """
     bars = []
     for name, b in budgets.items():
@@ -119,6 +128,13 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS
     Returns
     -------
     Axes
+        With the figure on it.
+
+    Examples
+    --------
+    >>> ax = stacked_bars([Bar("VAE", (84.0, 16.0))], ("latent", "noise"))
+    >>> ax.get_label()
+    "In % of the held-out data's variance. VAE: latent 84.0 %, noise 16.0 %, together 100 %."
     """
     reach = min(max([100.0, *(max(accumulate(bar.parts)) for bar in bars)]), _LONGEST)
     rows = [Bar("held-out data", (100.0,)), *bars]
@@ -126,7 +142,6 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS
         ax.set(xlim=(0, reach * 1.002), ylim=(-len(bars) - 0.55, 0.55), yticks=[])
         ax.spines.bottom.set_visible(False)
         key(ax, [Patch(label=name, **shade) for name, shade in zip(names, _SHADES, strict=False)], lift=8)
-        ax.axvline(100, color=INK, linewidth=1, linestyle=_DASHES, zorder=1)
         for level, bar in enumerate(rows):
             _draw(ax, -level, bar, reach, _SHADES if level else [{"fc": PAPER, "ec": INK}])
         describe(ax, f"In {axis}. " + "; ".join(_said(bar, names) for bar in bars) + ".", axis)
@@ -142,6 +157,8 @@ def _draw(ax: Axes, level: float, bar: Bar, reach: float, shades: Sequence[Any])
         left, right = (min(place, reach) for place in sorted((end, end + part)))
         ax.barh(level, right - left, thick, left, zorder=2, clip_on=False, **shade)
         end += part
+    half = 0.28 if narrow else 0.5
+    ax.vlines(100, level - half, level + half, color=INK, linewidth=1, linestyle=_DASHES, zorder=1)
     if max(accumulate(bar.parts)) > 100:  # the bar hides the line of the data
         ax.vlines(100, level - thick / 2, level + thick / 2, color=PAPER, linewidth=1, linestyle=_DASHES, zorder=3)
     if end > reach:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -63,9 +64,9 @@ def canvas(ax: Axes | None, height: float = 0, narrow: float = 0, *, grid: str =
         ax.minorticks_off()
         for name, axis, most in (("x", ax.xaxis, max(3, int(room(ax) / 55))), ("y", ax.yaxis, 6)):
             axis.set_major_locator(LogLocator(numticks=8) if name in log else MaxNLocator(most, steps=[1, 2, 5, 10]))
+            if name in grid:
+                axis.grid(color=RULE, linewidth=1)
             axis.set_major_formatter(StrMethodFormatter("{x:,g}") if name in log else Plain("{x:,g}"))
-        if grid:
-            ax.grid(axis="both" if grid == "xy" else grid, color=RULE, linewidth=1)
         yield ax
 
 
@@ -98,8 +99,8 @@ def describe(ax: Axes, about: str, across: str = "", up: str = "") -> None:
 
 def note(ax: Axes, text: str, place: Any, aside: Any = (0, 0), xycoords: Any = "data", **look: Any) -> Annotation:
     """Text so many points aside of a place, with a rim in the paper's colour, readable over marks."""
-    look = {"va": "center", "annotation_clip": False, "fontsize": 11, "color": SOFT} | look
-    words = ax.annotate(text, place, aside, xycoords, "offset points", **look)
+    options: Any = {"va": "center", "annotation_clip": False, "fontsize": 11, "color": SOFT} | look
+    words = ax.annotate(text, place, aside, xycoords, "offset points", **options)
     words.set_path_effects([withStroke(linewidth=3.5, foreground=PAPER)])
     return words
 
@@ -130,10 +131,11 @@ def name_row(ax: Axes, level: float, *words: str, above: float = 0, aside: Any =
 
 def key(ax: Axes, handles: Sequence[Any], lift: float = 4.0, right: bool = False) -> None:
     """A key above the axes, in as many rows as it takes."""
-    widest = max(0.54 * 11 * len(handle.get_label()) + 42 for handle in handles)
+    wide = [0.54 * 11 * len(handle.get_label()) + 42 for handle in handles]
+    fitting = [n for n, _ in enumerate(wide, 1) if sum(map(max, np.array_split(wide, n))) < room(ax) + 66]
     raised = offset_copy(ax.transAxes, ax.get_figure(root=True), y=lift, units="points")
     place: Any = {"loc": "lower right" if right else "lower left", "bbox_to_anchor": (right, 1)}
-    ax.legend(handles=handles, bbox_transform=raised, ncols=max(1, int((room(ax) + 66) / widest)), **place, **KEY)
+    ax.legend(handles=handles, bbox_transform=raised, ncols=max(fitting, default=1), **place, **KEY)
 
 
 def interval(error: float) -> float:

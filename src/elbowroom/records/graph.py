@@ -48,6 +48,7 @@ def graph(recipe: Mapping[str, Any]) -> Graph:
     Returns
     -------
     Graph
+        Its blocks, what is given beside x, and the edges between them.
 
     Raises
     ------
