@@ -22,7 +22,7 @@ _PITCH = 80.0
 
 def latent_map(
     points: ArrayLike,
-    labels: ArrayLike | None = None,
+    labels: ArrayLike | None,
     *,
     names: Sequence[str] | None = None,
     axes: str = "z1, z2",
@@ -34,8 +34,8 @@ def latent_map(
     ----------
     points : array [N, 2]
         Places; the first `MAP_LIMIT` are drawn.
-    labels : array [N] of int, default None
-        The label of each point; −1: none.
+    labels : array [N] of int or None
+        The label of each point, −1: none; None: none has one.
     names : sequence of str, default None
         What the labels are called; None: by their numbers.
     axes : str, default "z1, z2"

@@ -152,7 +152,7 @@ def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, floa
     return scaled.round().astype(np.uint8).reshape(len(array), channels, *size).transpose(0, 2, 3, 1)
 
 
-def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
+def tiled(rows: Sequence[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8]:
     """One picture [height, width, 2 or 4] of rows of images [n, H, W, 1 or 3]; gaps of `gap` pixels are transparent."""
     most = max(map(len, rows))
     opaque = [np.concatenate([row, np.full_like(row[..., :1], 255)], -1) for row in rows]
@@ -162,14 +162,14 @@ def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
     return whole[: len(whole) - gap, : most * width - gap]
 
 
-def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
+def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int) -> str:
     """Rows of images side by side as one PNG in a data address, at twice their size.
 
     Parameters
     ----------
     rows : sequence of array of uint8 [n, H, W, 1 or 3]
         As `to_bytes` makes them.
-    gap : int, default 1
+    gap : int
         Pixels between images, transparent, so that the picture stands on any background.
 
     Returns
@@ -179,7 +179,7 @@ def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
 
     Examples
     --------
-    >>> mosaic([np.zeros((3, 2, 2, 1), np.uint8)])[:22]
+    >>> mosaic([np.zeros((3, 2, 2, 1), np.uint8)], gap=1)[:22]
     'data:image/png;base64,'
     """
     from PIL import Image

@@ -106,7 +106,7 @@ def _bows(arrows: Sequence[tuple[str, str, Any]], spots: _Spots) -> list[Connect
         for rad in _BOWS:
             bow = ConnectionStyle.Arc3(rad)
             curve = bow(spots[start], spots[end])
-            way = frozenset(map(tuple, np.round(curve.vertices)))
+            way = frozenset(map(tuple, np.asarray(curve.vertices).round()))
             if way not in taken and not any(curve.intersects_path(other, filled=False) for other in others):
                 break
         taken.add(way)
