@@ -74,16 +74,15 @@ def _rewritten(found: re.Match[str]) -> str:
 
 def _gather_point(svg: Element, name: str, said: str) -> None:
     """One group for a model, with its words, a disc that is easy to hit, and a ring for the page's style."""
+    parts = [(parent, part) for parent in svg.iter("g") for part in parent if part.get("id", "").startswith(f"{name}.")]
+    dot = next(use.attrib for _, part in parts if part.get("id") == f"{name}.dot" for use in part.iter("use"))
     answers = {"data-model": name.removeprefix("point-"), "tabindex": "0", "role": "img"}
-    group = Element("g", {"class": f"point {name}", **answers})
+    group = ET.SubElement(svg, "g", {"class": f"point {name}", **answers})
     ET.SubElement(group, "title").text = said
-    (mark,) = (use.attrib for part in svg.iter("g") if part.get("id") == f"{name}.dot" for use in part.iter("use"))
-    place = {"cx": mark["x"], "cy": mark["y"], "fill-opacity": "0"}
-    ET.SubElement(group, "circle", place | {"r": "16"})
-    ring = {"class": "halo", "r": "10", "stroke-width": "1.5", "style": mark["style"].partition("; ")[2]}
-    ET.SubElement(group, "circle", place | ring)
-    for parent in list(svg.iter("g")):
-        for child in [child for child in parent if child.get("id", "").startswith(f"{name}.")]:
-            parent.remove(child)
-            group.append(child)
-    svg.append(group)
+    place = {"cx": dot["x"], "cy": dot["y"], "fill-opacity": "0"}
+    ring = {"class": "halo", "r": "10", "stroke-width": "1.5", "style": dot["style"].partition("; ")[2]}
+    for look in ({"r": "16"}, ring):
+        ET.SubElement(group, "circle", place | look)
+    for parent, part in parts:
+        parent.remove(part)
+        group.append(part)

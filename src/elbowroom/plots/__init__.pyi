@@ -21,10 +21,10 @@ from ._rate_distortion import Model as Model
 from ._rate_distortion import Value as Value
 from ._rate_distortion import rate_distortion as rate_distortion
 from ._rate_distortion import rate_distortion_curve as rate_distortion_curve
-from ._tables import COLUMN_LIMIT as COLUMN_LIMIT
-from ._tables import class_shares as class_shares
-from ._tables import quantile_strips as quantile_strips
-from ._variance_bars import Bar as Bar
-from ._variance_bars import ink_bars as ink_bars
-from ._variance_bars import stacked_bars as stacked_bars
-from ._variance_bars import variance_bars as variance_bars
+from ._rows import COLUMN_LIMIT as COLUMN_LIMIT
+from ._rows import Bar as Bar
+from ._rows import class_shares as class_shares
+from ._rows import ink_bars as ink_bars
+from ._rows import quantile_strips as quantile_strips
+from ._rows import stacked_bars as stacked_bars
+from ._rows import variance_bars as variance_bars
