@@ -195,6 +195,9 @@ class TestPlane:
         swept = [SimpleNamespace(label=e.estimator, rate=e, distortion=e) for e in LADDER]
         ax = plots.rate_distortion(swept, chosen=swept[0], ax=sheet().subplots())
         assert marks(ax, "dot")[2].get_xdata() == [IWAE.mean]
+        lost = estimate(math.nan, 0.0, "lost", "lower")
+        ax = plots.rate_distortion([*swept, SimpleNamespace(label="gone", rate=lost, distortion=lost)])
+        assert "not finite: gone" in texts(ax)
 
 
 def history(n, beta=lambda e: 1.0, best=1):
@@ -286,6 +289,14 @@ def test_ticks_are_written_as_every_other_number():
     assert "2,000" in [label.get_text() for label in ax.get_xticklabels()]
     up = [label.get_text() for label in ax.get_yticklabels()]
     assert {"−1.0", "0.0", "1.0"} <= set(up) or {"−1", "0", "1"} <= set(up)
+
+
+@pytest.mark.parametrize(("top", "last"), [(3e6, "3,000,000"), (3e-9, "0.0000000030"), (0.3, "0.30"), (1.0, "1.0")])
+def test_ticks_have_the_decimals_of_their_step(top, last):
+    series = plots.Series("a", [1, 2], [top / 3, top])
+    ax = plots.lines([series], across="", up="", limits=(0.0, top), ax=sheet().subplots())
+    ax.figure.draw_without_rendering()
+    assert ax.get_yticklabels()[-1].get_text() == last
 
 
 def test_no_setting_of_matplotlib_is_changed():

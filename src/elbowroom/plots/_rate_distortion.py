@@ -101,11 +101,11 @@ def rate_distortion(models: Sequence[Any], *, chosen: Any = None, joined: bool =
             ax.plot(*zip(*sorted(map(_place, drawn.values())), strict=True), color=SOFT, linewidth=1)
         for i in ordered:
             _point(ax, i, models[i], models[i] is chosen)
+        lost = [m.label for i, m in enumerate(models) if i not in drawn]
+        note(ax, f"not finite: {', '.join(lost)}" * bool(lost), (1, 1), xycoords="axes fraction", ha="right", va="top")
         about = "; ".join(map(_said, models)) + "." + (f" Chosen: {chosen.label}." if chosen else "")
         describe(ax, about, "rate, nats per example", "distortion, nats per example")
         _label(ax, {i: models[i] for i in reversed(ordered)}, chosen)
-        lost = [m.label for m in models if m not in drawn.values()]
-        note(ax, f"not finite: {', '.join(lost)}" * bool(lost), (1, 1), xycoords="axes fraction", ha="right", va="top")
     return ax
 
 

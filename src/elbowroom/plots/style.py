@@ -71,12 +71,14 @@ def canvas(ax: Axes | None, height: float = 0, narrow: float = 0, *, grid: str =
 
 
 class Plain(StrMethodFormatter):
-    """All ticks with the decimals that one of them needs."""
+    """All ticks with the decimals that the step between them needs."""
 
     def format_ticks(self, values: Any) -> list[str]:
         """Texts of all ticks of an axis."""
-        digits = max((len(f"{round(value, 9):g}".partition(".")[2]) for value in values), default=0)
-        return [rounded(float(value), digits) for value in values]
+        step = np.diff(values).min(initial=np.inf)
+        if not 0 < step < np.inf:
+            return super().format_ticks(values)
+        return [rounded(float(value), max(0, -math.floor(math.log10(step) + 1e-9))) for value in values]
 
 
 def room(ax: Axes) -> float:
