@@ -1,6 +1,10 @@
 """Every annotation of elbowroom, shapes included, is checked at run time while the tests run, one thread each."""
 
 import os
+import sys
+from collections.abc import Iterator
+
+import pytest
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
@@ -10,3 +14,11 @@ from jaxtyping import install_import_hook  # noqa: E402
 
 torch.set_num_threads(1)
 install_import_hook("elbowroom", "typechecked.check")
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed() -> Iterator[None]:
+    """Figures that examples make for a notebook would stay open until the last test."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")

@@ -195,6 +195,9 @@ class TestPlane:
         swept = [SimpleNamespace(label=e.estimator, rate=e, distortion=e) for e in LADDER]
         ax = plots.rate_distortion(swept, chosen=swept[0], ax=sheet().subplots())
         assert marks(ax, "dot")[2].get_xdata() == [IWAE.mean]
+        lost = estimate(math.nan, 0.0, "lost", "lower")
+        ax = plots.rate_distortion([*swept, SimpleNamespace(label="gone", rate=lost, distortion=lost)])
+        assert "not finite: gone" in texts(ax)
 
 
 def history(n, beta=lambda e: 1.0, best=1):
@@ -220,7 +223,7 @@ class TestCurves:
             assert of_label(ax, "validation").get_ydata() == pytest.approx(run.column("validation", part))
             assert list(ax.get_lines()[-1].get_xdata()) == [60, 60]
         (legend,) = figure.legends
-        assert [text.get_text() for text in legend.get_texts()] == ["validation", "training", "kept: epoch 60"]
+        assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "kept: epoch 60"]
         assert len({ax.get_position().y0 for ax in axes}) == (1 if width == 760 else 3)
 
     def test_the_steep_start_may_leave_the_panel_and_nothing_else(self):
@@ -247,7 +250,7 @@ class TestCurves:
         axes = plots.learning_curves(run, figure=sheet())
         assert of_label(axes[0], "training").get_marker() == "o"
         assert not of_label(axes[0], "validation").get_ydata().size
-        assert "objective unknown" in axes[0].get_label()
+        assert "objective not available" in axes[0].get_label()
         with pytest.raises(InputError, match="no epoch"):
             plots.learning_curves(History())
 
@@ -286,6 +289,14 @@ def test_ticks_are_written_as_every_other_number():
     assert "2,000" in [label.get_text() for label in ax.get_xticklabels()]
     up = [label.get_text() for label in ax.get_yticklabels()]
     assert {"−1.0", "0.0", "1.0"} <= set(up) or {"−1", "0", "1"} <= set(up)
+
+
+@pytest.mark.parametrize(("top", "last"), [(3e6, "3,000,000"), (3e-9, "0.0000000030"), (0.3, "0.30"), (1.0, "1.0")])
+def test_ticks_have_the_decimals_of_their_step(top, last):
+    series = plots.Series("a", [1, 2], [top / 3, top])
+    ax = plots.lines([series], across="", up="", limits=(0.0, top), ax=sheet().subplots())
+    ax.figure.draw_without_rendering()
+    assert ax.get_yticklabels()[-1].get_text() == last
 
 
 def test_no_setting_of_matplotlib_is_changed():

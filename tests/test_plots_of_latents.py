@@ -23,7 +23,7 @@ class TestLatents:
     def test_the_map_has_one_scale_both_ways_and_its_points(self):
         points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         figure = sheet()
-        ax = plots.latent_map(points, ax=figure.subplots())
+        ax = plots.latent_map(points, None, ax=figure.subplots())
         figure.draw_without_rendering()
         (line,) = ax.get_lines()
         assert line.get_xydata().tolist() == points.tolist()
@@ -53,7 +53,7 @@ class TestLatents:
         assert not any(box.count_overlaps(boxes[:i]) for i, box in enumerate(boxes))
 
     def test_points_beyond_the_limit_are_left_out(self):
-        (line,) = plots.latent_map(NORMAL(size=(3000, 2)), ax=sheet().subplots()).get_lines()
+        (line,) = plots.latent_map(NORMAL(size=(3000, 2)), None, ax=sheet().subplots()).get_lines()
         assert len(line.get_xdata()) == plots.MAP_LIMIT
 
     def test_kl_sorted_filled_where_active(self):
@@ -333,18 +333,6 @@ class TestPlate:
         circles = [patch for patch in ax.patches if isinstance(patch, Circle)]
         assert [to_hex(circle.get_facecolor()) for circle in circles] == [PAPER, PAPER, RULE, RULE]
         assert "N examples" in texts(ax)
-
-    def test_one_component_is_the_block_z(self):
-        graph = plots.graph({"prior": {"kind": "p"}, "posterior": {"kind": "q"}, "likelihood": {"kind": "p"}})
-        assert graph.generative == (("z", "x"),)
-        assert graph.inference == (("x", "z"),)
-
-    def test_circles_and_missing_parts_are_refused(self):
-        circle = {"z1": {"given": ["z2"]}, "z2": {"given": ["z1"]}}
-        with pytest.raises(InputError, match=r"\['z1', 'z2'\] of the recipe depend on each other in a circle"):
-            plots.graph({"prior": circle, "posterior": {}, "likelihood": {"given": ["z1"]}})
-        with pytest.raises(InputError, match="no likelihood"):
-            plots.graph({"prior": {}, "posterior": {}})
 
     @WIDTHS
     def test_hostile_and_many_names(self, width):

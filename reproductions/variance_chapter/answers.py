@@ -188,4 +188,4 @@ def answer(shelf: Shelf) -> bytes:
     rows = [shelf.data.test.x[: 2 * ROW]]
     rows += [shelf.model(name).sample(2 * ROW, seed=2) for name in ANSWERS]
     drawn = [to_bytes(row.numpy(), (28, 28), (0, 255)) for row in rows]
-    return base64.b64decode(mosaic(drawn).partition("base64,")[2])
+    return base64.b64decode(mosaic(drawn, gap=1).partition("base64,")[2])

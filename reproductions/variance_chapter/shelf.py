@@ -55,7 +55,7 @@ class Shelf:
 def pictures(rows: Sequence[Tensor]) -> str:
     """Rows of images [n, 784] in levels, as one picture."""
     drawn: list[NDArray[np.uint8]] = [to_bytes(row.numpy(), (28, 28), (0, 255)) for row in rows]
-    return f'<img alt="" src="{mosaic(drawn)}">'
+    return f'<img alt="" src="{mosaic(drawn, gap=1)}">'
 
 
 def drawing(draw: Callable[[Sheet], Any], title: str) -> str:

@@ -4,7 +4,7 @@ import io
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -40,26 +40,26 @@ def _drawing(draw: Callable[[Sheet], Any], salt: str, width: int, title: str) ->
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": salt})
         sheet, file = Sheet(figsize=(width / 72, 4), dpi=72, layout="constrained"), io.StringIO()
         draw(sheet)
-        sheet.patch.set_visible(False)
         for text in sheet.findobj(Text):
-            text.set_text(_UNPRINTABLE.sub("\ufffd", text.get_text()))
             if text.get_path_effects():  # they would turn text into outlines
                 text.set(path_effects=[], gid=f"{text.get_gid() or ''} halo")
-        sheet.savefig(file, format="svg", metadata={"Date": None})
-    drawn = ET.fromstring(re.sub(r"<[^>]*>", _rewritten, _OUTSIDE.sub("", file.getvalue())))
-    svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": drawn.attrib["viewBox"], "role": "img"})
-    svg.attrib |= {"class": "plot", "font-family": "system-ui, sans-serif"}
-    about = " ".join(str(ax.get_label()) for ax in sheet.axes if ax.get_label())
-    svg.extend([_words("title", title), _words("desc", about), *drawn])
+        sheet.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     dots = sheet.findobj(lambda one: str(one.get_gid()).endswith(".dot"))
-    _gather_points(svg, {str(dot.get_gid()): str(dot.get_label()) for dot in dots})
+    drawn = ET.fromstring(re.sub(r"<[^>]*>", _rewritten, _OUTSIDE.sub("", _UNPRINTABLE.sub("\ufffd", file.getvalue()))))
+    svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": drawn.attrib["viewBox"], "class": "plot"})
+    svg.attrib |= {"role": "group" if dots else "img", "font-family": "system-ui, sans-serif"}
+    ET.SubElement(svg, "title").text = title
+    ET.SubElement(svg, "desc").text = " ".join(str(ax.get_label()) for ax in sheet.axes if ax.get_label())
+    svg.extend(drawn)
+    for dot in dots:
+        _gather_point(svg, str(dot.get_gid()).partition(".")[0], str(dot.get_label()))
     for group in svg.iter("g"):  # a style that all marks of a line have stands once
-        styles = {mark.get("style", "") for mark in group.iterfind("use")}
-        if len(styles) == 1:
-            group.attrib |= {"style": styles.pop()}
-            for mark in group.iterfind("use"):
+        marks = group.findall("use")
+        if len({mark.get("style") for mark in marks}) == 1:
+            group.set("style", marks[0].get("style", ""))
+            for mark in marks:
                 mark.attrib.pop("style", None)
-    markup = ET.tostring(svg, encoding="unicode")
+    markup = _UNPRINTABLE.sub("\ufffd", ET.tostring(svg, encoding="unicode"))
     used = set(re.findall(r'(?:href="|url\()#(\w+)', markup))
     return re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", markup)
 
@@ -72,28 +72,17 @@ def _rewritten(found: re.Match[str]) -> str:
     return tag.replace(' halo"', f'" style="{_HALO}"')
 
 
-def _words(tag: str, words: str) -> Element:
-    node = Element(tag)
-    node.text = _UNPRINTABLE.sub("\ufffd", words)
-    return node
-
-
-def _gather_points(svg: Element, said: Mapping[str, str]) -> None:
-    """One group for each model, with its words, a disc that is easy to hit, and a ring for the page's style."""
-    groups: dict[str, Element] = {}
-    for parent in list(svg.iter("g")):
-        for child in [child for child in parent if child.get("id", "").startswith("point-")]:
-            parent.remove(child)
-            name = child.attrib["id"].partition(".")[0]
-            answers = {"data-model": name.removeprefix("point-"), "tabindex": "0", "role": "img"}
-            group = groups.setdefault(name, Element("g", {"class": f"point {name}", **answers}))
-            group.append(child)
-            if child.attrib["id"] in said:
-                mark = next(child.iter("use")).attrib
-                place = {"cx": mark["x"], "cy": mark["y"], "fill-opacity": "0"}
-                ring = {"class": "halo", "r": "10", "stroke-width": "1.5", "style": mark["style"].partition("; ")[2]}
-                circles = [Element("circle", place | look) for look in ({"r": "16"}, ring)]
-                group[:0] = [_words("title", said[child.attrib["id"]]), *circles]
-    if groups:
-        svg.set("role", "group")
-        ET.SubElement(svg, "g").extend(groups.values())
+def _gather_point(svg: Element, name: str, said: str) -> None:
+    """One group for a model, with its words, a disc that is easy to hit, and a ring for the page's style."""
+    parts = [(parent, part) for parent in svg.iter("g") for part in parent if part.get("id", "").startswith(f"{name}.")]
+    dot = next(use.attrib for _, part in parts if part.get("id") == f"{name}.dot" for use in part.iter("use"))
+    answers = {"data-model": name.removeprefix("point-"), "tabindex": "0", "role": "img"}
+    group = ET.SubElement(svg, "g", {"class": f"point {name}", **answers})
+    ET.SubElement(group, "title").text = said
+    place = {"cx": dot["x"], "cy": dot["y"], "fill-opacity": "0"}
+    ring = {"class": "halo", "r": "10", "stroke-width": "1.5", "style": dot["style"].partition("; ")[2]}
+    for look in ({"r": "16"}, ring):
+        ET.SubElement(group, "circle", place | look)
+    for parent, part in parts:
+        parent.remove(part)
+        group.append(part)

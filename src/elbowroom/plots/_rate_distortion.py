@@ -1,19 +1,17 @@
-"""The rate–distortion plane with lines of equal ELBO."""
+"""The rate–distortion plane with lines of equal ELBO, and the rate–distortion curve of a decoder."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from elbowroom.numerics import InputError, rounded, with_error
 
-from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, fits, interval, note
+from .style import ACCENT, INK, PAPER, SOFT, Plain, canvas, describe, fits, interval, note
 
 # Where a label may stand beside its dot, in points, best first.
 _PLACES = [(14, 8), (14, -8), (-14, -8), (-14, 8), (18, 0), (14, 22), (14, -22), (-14, 22), (-14, -22)]
@@ -73,6 +71,7 @@ def rate_distortion(models: Sequence[Any], *, chosen: Any = None, joined: bool =
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -90,23 +89,61 @@ def rate_distortion(models: Sequence[Any], *, chosen: Any = None, joined: bool =
     >>> ax.get_xlabel(), ax.get_title("left")
     ('rate, nats per example', 'distortion, nats per example')
     """
-    drawn = [i for i, m in enumerate(models) if math.isfinite(m.rate.mean + m.distortion.mean)]
+    drawn = {i: m for i, m in enumerate(models) if math.isfinite(m.rate.mean + m.distortion.mean)}
     if not drawn:
         raise InputError("No model has a finite rate and distortion, so there is no plane to draw.")
-    drawn.sort(key=lambda i: (models[i] is chosen, models[i].rate.mean))
+    ordered = sorted(drawn, key=lambda i: (models[i] is chosen, models[i].rate.mean))
     with canvas(ax, 440, 350) as ax:
-        rates, distortions = ([getattr(models[i], part) for i in drawn] for part in ("rate", "distortion"))
+        rates, distortions = ([getattr(m, part) for m in drawn.values()] for part in ("rate", "distortion"))
         ax.set(xlim=_limits(rates, at_zero=True), ylim=_limits(distortions))
-        taken = _equal_elbo(ax)
+        _equal_elbo(ax)
         if joined:
-            ax.plot(*zip(*sorted(_place(models[i]) for i in drawn), strict=True), color=SOFT, linewidth=1)
-        for i in drawn:
+            ax.plot(*zip(*sorted(map(_place, drawn.values())), strict=True), color=SOFT, linewidth=1)
+        for i in ordered:
             _point(ax, i, models[i], models[i] is chosen)
         lost = [m.label for i, m in enumerate(models) if i not in drawn]
         note(ax, f"not finite: {', '.join(lost)}" * bool(lost), (1, 1), xycoords="axes fraction", ha="right", va="top")
         about = "; ".join(map(_said, models)) + "." + (f" Chosen: {chosen.label}." if chosen else "")
         describe(ax, about, "rate, nats per example", "distortion, nats per example")
-        _label(ax, {i: models[i] for i in reversed(drawn)}, chosen, taken)
+        _label(ax, {i: models[i] for i in reversed(ordered)}, chosen)
+    return ax
+
+
+def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
+    """The fewest nats that reach each distortion, at most, with crosses of 95 % intervals.
+
+    It may be drawn onto the plane that `rate_distortion` returns, where distortions are −log p(x | z).
+
+    Parameters
+    ----------
+    curve : RateDistortionCurve
+        What `er.evidence.rate_distortion_curve` returns.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+        With the figure on it.
+
+    References
+    ----------
+    S. Huang et al., "Evaluating Lossy Compression Rates of Deep Generative Models" (2020).
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from elbowroom.plots import Value
+    >>> curve = SimpleNamespace(rates=[Value(5.0), Value(10.0)], distortions=[Value(-60.0), Value(-80.0)])
+    >>> rate_distortion_curve(curve).get_label()
+    'rate 5 at distortion -60; rate 10 at distortion -80.'
+    """
+    rates, distortions = ([e.mean for e in part] for part in (curve.rates, curve.distortions))
+    across, up = ([interval(e.se_total) for e in part] for part in (curve.rates, curve.distortions))
+    with canvas(ax, 400, 340) as ax:
+        ax.errorbar(rates, distortions, up, across, fmt="o-", color=ACCENT, markersize=6, linewidth=1.5)
+        about = "; ".join(map("rate {:.4g} at distortion {:.4g}".format, rates, distortions)) + "."
+        describe(ax, f"{ax.get_label()} {about}".strip(), "rate, nats per example", "distortion per example")
     return ax
 
 
@@ -122,23 +159,17 @@ def _limits(values: Sequence[Any], at_zero: bool = False) -> tuple[float, float]
     return min(0.0, min(reach)) if at_zero and low < 0.3 * max(reach) else low, max(reach) + pad
 
 
-def _equal_elbo(ax: Axes) -> list[Annotation]:
-    """Lines rate + distortion = −ELBO across the frame, named where they leave it; the names that stand inside."""
-    (x0, x1), (y0, y1), inside = ax.get_xlim(), ax.get_ylim(), []
+def _equal_elbo(ax: Axes) -> None:
+    """Lines rate + distortion = −ELBO across the frame, named where they leave it."""
+    (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
     ticks = MaxNLocator(9, steps=[1, 2, 5, 10]).tick_values(-(x1 + y1), -(x0 + y0))
-    digits = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
-    for elbo in ticks:
-        ends = np.array([max(x0, -elbo - y1), min(x1, -elbo - y0)])
-        if ends[1] - ends[0] < 0.03 * (x1 - x0):
-            continue
-        ax.plot(ends, -elbo - ends, color=SOFT, linewidth=1, linestyle=(0, (2, 5)), zorder=1)
-        name, end = rounded(elbo, digits), (ends[1], -elbo - ends[1])
-        if end[1] - y0 > 1e-6 * (y1 - y0):
-            note(ax, name, end, (5, 0))
-        elif end[0] > x0 + 0.1 * (x1 - x0):
-            inside.append(note(ax, name, end, (-6, 3), ha="right", va="baseline"))
+    for elbo, name in zip(ticks, Plain("").format_ticks(ticks), strict=True):
+        left, right = max(x0, -elbo - y1), min(x1, -elbo - y0)
+        if right - left > 0.05 * (x1 - x0):
+            ax.plot([left, right], [-elbo - left, -elbo - right], color=SOFT, lw=1, linestyle=(0, (2, 5)), zorder=1)
+            look = {"ha": "right", "va": "baseline"} if right < x1 else {}
+            note(ax, name, (right, -elbo - right), (-6, 3) if look else (5, 0), **look)
     note(ax, "ELBO", (1, 1), (5, 8), "axes fraction", va="baseline")
-    return inside
 
 
 def _point(ax: Axes, index: int, model: Any, chosen: bool) -> None:
@@ -148,20 +179,19 @@ def _point(ax: Axes, index: int, model: Any, chosen: bool) -> None:
     style: Any = {"color": colour, "linewidth": 1.5, "solid_capstyle": "butt", "clip_on": False}
     ax.plot([x - across, x + across], [y, y], gid=f"point-{index}.rate", **style)
     ax.plot([x, x], [y - up, y + up], gid=f"point-{index}.distortion", **style)
-    ax.plot(x, y, "o", markersize=11 if chosen else 8, markeredgewidth=2, label=_said(model),
-            markerfacecolor=colour if chosen else PAPER, gid=f"point-{index}.dot", **style)  # fmt: skip
+    dot: Any = {"markersize": 11 if chosen else 8, "mfc": colour if chosen else PAPER, "markeredgewidth": 2}
+    ax.plot(x, y, "o", gid=f"point-{index}.dot", label=_said(model), **dot, **style)
 
 
-def _label(ax: Axes, models: dict[int, Any], chosen: Any, names: list[Annotation]) -> None:
+def _label(ax: Axes, models: dict[int, Any], chosen: Any) -> None:
     """Names beside the dots, where none covers another or a dot; one that fits nowhere is left out."""
     ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # the layout decides where dots stand
-    taken, reach = [name.get_window_extent() for name in names], 7 / 72 * ax.figure.dpi
+    taken = [text.get_window_extent() for text in ax.texts]
     dots = ax.transData.transform([_place(m) for m in models.values()])
-    taken += [Bbox.from_extents(*(dot - reach), *(dot + reach)) for dot in dots]
+    taken += [Bbox([dot, dot]).padded(7 / 72 * ax.figure.dpi) for dot in dots]
     for i, m in models.items():
-        colour, name = (ACCENT, f"{m.label} (chosen)") if m is chosen else (INK, m.label)
-        text = note(ax, name, _place(m), size=12, colour=colour, gid=f"point-{i}.name")
-        text.set_fontweight("bold" if m is chosen else "normal")
+        name, colour, weight = (f"{m.label} (chosen)", ACCENT, "bold") if m is chosen else (m.label, INK, "normal")
+        text = note(ax, name, _place(m), fontsize=12, color=colour, weight=weight, gid=f"point-{i}.name")
         if not fits(text, _PLACES, taken, ax.get_window_extent()):
             text.remove()
 

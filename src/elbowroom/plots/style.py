@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
-from matplotlib.ticker import Formatter, LogLocator, MaxNLocator
-from matplotlib.transforms import BboxBase, ScaledTranslation
+from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
+from matplotlib.transforms import BboxBase, offset_copy
 
 from elbowroom.numerics import rounded
 
@@ -25,6 +25,11 @@ LABELS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e7
 # Names come from users, and "$" stands in some of them: no text is read as mathematics.
 STYLE: Any = {"text.parse_math": False, "text.usetex": False, "text.color": INK}
 STYLE |= {"figure.constrained_layout.w_pad": 0.02, "figure.constrained_layout.h_pad": 0.06}
+
+KEY: Any = {"fontsize": 11, "frameon": False, "handlelength": 1.7, "columnspacing": 1.5, "handletextpad": 0.5}
+KEY |= {"borderpad": 0, "borderaxespad": 0, "labelcolor": INK}
+"""How every key looks."""
+
 _NARROW = 380.0  # points across the axes
 _FACE = 0.57  # mean width of a character over the size of the type, in the widest system faces
 
@@ -41,9 +46,7 @@ def new_figure() -> Figure:
 
 
 @contextlib.contextmanager
-def canvas(
-    ax: Axes | None, height: float = 0.0, narrow_height: float = 0.0, *, grid: str = "y", log: str = ""
-) -> Iterator[Axes]:
+def canvas(ax: Axes | None, height: float = 0, narrow: float = 0, *, grid: str = "y", log: str = "") -> Iterator[Axes]:
     """`ax`, or a new one, made tidy: only the axis below is drawn, values are read off pale lines.
 
     Heights in points hold for sheets of wide and of narrow axes. grid: the axes whose ticks have lines; log: those
@@ -52,32 +55,29 @@ def canvas(
     with matplotlib.rc_context(STYLE):
         ax = new_figure().subplots() if ax is None else ax
         if isinstance(ax.figure, Sheet) and height:
-            ax.figure.set_figheight((narrow_height or height if is_narrow(ax) else height) / 72)
+            ax.figure.set_figheight((narrow if narrow and is_narrow(ax) else height) / 72)
         ax.set(facecolor="none", axisbelow=True)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.spines.bottom.set(color=SOFT, visible=bool(grid))
         ax.tick_params(length=0, pad=5, colors=SOFT, labelsize=11)
+        ax.set(**dict.fromkeys((f"{name}scale" for name in log), "log"))
+        ax.minorticks_off()
         for name, axis, most in (("x", ax.xaxis, max(3, int(room(ax) / 55))), ("y", ax.yaxis, 6)):
-            if name in log:
-                ax.set(**{f"{name}scale": "log"})
-                ax.minorticks_off()
             axis.set_major_locator(LogLocator(numticks=8) if name in log else MaxNLocator(most, steps=[1, 2, 5, 10]))
-            axis.set_major_formatter(_Plain())
             if name in grid:
                 axis.grid(color=RULE, linewidth=1)
+            axis.set_major_formatter(StrMethodFormatter("{x:,g}") if name in log else Plain("{x:,g}"))
         yield ax
 
 
-class _Plain(Formatter):
-    """A true minus sign, commas between thousands, and the decimals that the step between ticks needs."""
-
-    def __call__(self, value: float, pos: int | None = None) -> str:
-        return f"{value:,g}".replace("-", "−")
+class Plain(StrMethodFormatter):
+    """All ticks with the decimals that the step between them needs."""
 
     def format_ticks(self, values: Any) -> list[str]:
+        """Texts of all ticks of an axis."""
         step = np.diff(values).min(initial=np.inf)
-        if self.axis.get_scale() == "log" or not 0 < step < np.inf:  # type: ignore[union-attr]
-            return [self(value) for value in values]
+        if not 0 < step < np.inf:
+            return super().format_ticks(values)
         return [rounded(float(value), max(0, -math.floor(math.log10(step) + 1e-9))) for value in values]
 
 
@@ -99,18 +99,9 @@ def describe(ax: Axes, about: str, across: str = "", up: str = "") -> None:
     ax.set_label(about)
 
 
-def note(
-    ax: Axes,
-    text: str,
-    place: Any,
-    aside: Any = (0, 0),
-    xycoords: Any = "data",
-    size: int = 11,
-    colour: str = SOFT,
-    **look: Any,
-) -> Annotation:
+def note(ax: Axes, text: str, place: Any, aside: Any = (0, 0), xycoords: Any = "data", **look: Any) -> Annotation:
     """Text so many points aside of a place, with a rim in the paper's colour, readable over marks."""
-    options: Any = {"va": "center", "annotation_clip": False, "fontsize": size, "color": colour} | look
+    options: Any = {"va": "center", "annotation_clip": False, "fontsize": 11, "color": SOFT} | look
     words = ax.annotate(text, place, aside, xycoords, "offset points", **options)
     words.set_path_effects([withStroke(linewidth=3.5, foreground=PAPER)])
     return words
@@ -121,38 +112,32 @@ def fits(text: Annotation, places: Iterable[tuple[float, float]], taken: list[An
     for x, y in places:
         text.set(position=(x, y), horizontalalignment="left" if x > 0 else "right" if x else "center")
         box = text.get_window_extent()
-        inside = frame is None or (frame.contains(*box.min) and frame.contains(*box.max))
-        if inside and not box.count_overlaps(taken):
+        if (frame is None or (frame.contains(*box.min) and frame.contains(*box.max))) and not box.count_overlaps(taken):
             taken.append(box)
             return True
     return False
 
 
-def name_row(
-    ax: Axes, level: float, name: str, number: str = "", detail: str = "", *, colour: str = INK, bold: bool = False,
-    above: float = 0.0, aside: tuple[float, float] = (10.0, 8.0),
-) -> None:  # fmt: skip
-    """Name and number of a row, beside the axes by `aside` points, or above the row where the axes are narrow."""
+def name_row(ax: Axes, level: float, *words: str, above: float = 0, aside: Any = (10, 8), **look: Any) -> None:
+    """Name, number and detail of a row, beside the axes by `aside` points; above the row where the axes are narrow."""
+    name, number, detail = (*words, "", "")[:3]
     above *= is_narrow(ax)
-    words = [(name, 0, (0.0, above) if above else (-aside[0], 7.0 * bool(detail)), 13, colour)]
-    words += [(number, 1, (aside[1], above), 13, INK)] + [(detail, 0, (-aside[0], -7.0), 11, SOFT)] * (not above)
-    for text, end, place, size, shade in words:
-        text, side = (
-            text if end else short(text, room(ax) - 70 if above else 0.38 * room(ax), size),
-            bool(end) != bool(above),
-        )
-        note(ax, text, (end, level), place, ("axes fraction", "data"), size, shade, ha="left" if side else "right",
-             weight="bold" if bold and size == 13 else "normal")  # fmt: skip
+    left, right, width = ("left", "right", room(ax) - 70) if above else ("right", "left", 0.38 * room(ax))
+    look = {"xycoords": ("axes fraction", "data"), "fontsize": 13, "color": INK} | look
+    note(ax, number, (1, level), (aside[1], above), ha=right, **look | {"color": INK})
+    if detail and not above:
+        note(ax, short(detail, width, 11), (0, level), (-aside[0], -7), look["xycoords"], ha=left)
+    beside = (0, above) if above else (-aside[0], 7 * bool(detail))
+    note(ax, short(name, width, 13), (0, level), beside, ha=left, **look)
 
 
 def key(ax: Axes, handles: Sequence[Any], lift: float = 4.0, right: bool = False) -> None:
     """A key above the axes, in as many rows as it takes."""
     wide = [0.54 * 11 * len(handle.get_label()) + 42 for handle in handles]
-    columns = [n for n in range(1, len(wide) + 1) if sum(map(max, np.array_split(wide, n))) < room(ax) + 66]
-    raised = ax.transAxes + ScaledTranslation(0, lift / 72, ax.get_figure(root=True).dpi_scale_trans)  # type: ignore
-    ax.legend(handles=handles, loc="lower right" if right else "lower left", bbox_to_anchor=(right, 1),
-              bbox_transform=raised, fontsize=11, ncols=max(columns, default=1), frameon=False, handlelength=1.7,
-              borderpad=0, borderaxespad=0, columnspacing=1.5, handletextpad=0.5)  # fmt: skip
+    fitting = [n for n, _ in enumerate(wide, 1) if sum(map(max, np.array_split(wide, n))) < room(ax) + 66]
+    raised = offset_copy(ax.transAxes, ax.get_figure(root=True), y=lift, units="points")
+    place: Any = {"loc": "lower right" if right else "lower left", "bbox_to_anchor": (right, 1)}
+    ax.legend(handles=handles, bbox_transform=raised, ncols=max(fitting, default=1), **place, **KEY)
 
 
 def interval(error: float) -> float:

@@ -11,6 +11,8 @@ from .evidence import LatentRecord as LatentRecord
 from .evidence import NeighbourRecord as NeighbourRecord
 from .evidence import ReconstructionRecord as ReconstructionRecord
 from .evidence import VarianceRecord as VarianceRecord
+from .graph import Graph as Graph
+from .graph import graph as graph
 from .pictures import ModelPictures as ModelPictures
 from .pictures import Pictures as Pictures
 from .stages import STAGES as STAGES

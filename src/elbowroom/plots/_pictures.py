@@ -1,8 +1,10 @@
-"""A grid of images: onto an Axes, and as a PNG in a data address."""
+"""Pictures: a grid of images onto an Axes or as a PNG in a data address, and residuals by their lag."""
 
 import base64
 import io
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,11 +15,10 @@ from elbowroom.numerics import InputError, count
 from .style import canvas, describe
 
 
-def images(
-    x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, limits: tuple[float, float] | None = None,
-    ax: Axes | None = None,
-) -> Axes:  # fmt: skip
+def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axes | None = None) -> Axes:
     """Images side by side in rows: samples, reconstructions, data.
+
+    Black and white are 0 and 1 where the values lie there, else their range.
 
     Parameters
     ----------
@@ -27,14 +28,13 @@ def images(
         (H, W) or (C, H, W) with one or three channels.
     across : int, default 8
         Images in a row.
-    limits : (float, float), default None
-        What is drawn black and white; None: 0 and 1 where the values lie there, else their range.
     ax : Axes, default None
         Where to draw; None: a new figure.
 
     Returns
     -------
     Axes
+        With the figure on it.
 
     Raises
     ------
@@ -47,13 +47,45 @@ def images(
     >>> ax.images[0].get_array().shape
     (5, 8, 4)
     """
-    pictures = to_bytes(x, image_shape, limits or grey_range(x, None))
+    pictures = to_bytes(x, image_shape, grey_range(x, None))
     rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
     grid = tiled(rows, max(1, round(pictures.shape[2] / 14)))
     with canvas(ax, 540 * grid.shape[0] / grid.shape[1], grid="") as ax:
         ax.imshow(grid if grid.shape[2] == 4 else grid[..., [0, 0, 0, 1]], interpolation="nearest")
         ax.set_axis_off()
         describe(ax, f"{count(len(pictures), 'image')}, {across} in a row.")
+    return ax
+
+
+def residual_correlation(found: Any, *, ax: Axes | None = None) -> Axes:
+    """A heat map of the mean correlation of the residuals of two pixels by their lag, from −1, blue, to 1, red.
+
+    Parameters
+    ----------
+    found : ResidualCorrelation
+        What `er.metrics.residual_correlation` returns.
+    ax : Axes, default None
+        Where to draw; None: a new figure.
+
+    Returns
+    -------
+    Axes
+        With the figure on it.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> found = SimpleNamespace(by_lag=np.array([[0.0, 0.1, 0.0], [0.2, 1.0, 0.2], [0.0, 0.1, 0.0]]), n=100)
+    >>> residual_correlation(found).get_label()
+    'Across, from lag 1: 0.200 (n = 100).'
+    """
+    lags = len(found.by_lag) // 2
+    reach = (-lags - 0.5, lags + 0.5)
+    with canvas(ax, 380, grid="") as ax:
+        picture = ax.imshow(found.by_lag, cmap="RdBu_r", vmin=-1, vmax=1, extent=(*reach, *reach[::-1]))
+        ax.figure.colorbar(picture, ax=ax, label="correlation")
+        across = ", ".join(f"{value:.3f}" for value in found.by_lag[lags, lags + 1 :])
+        describe(ax, f"Across, from lag 1: {across} (n = {found.n:,}).", "lag across, pixels", "lag down, pixels")
     return ax
 
 
@@ -70,11 +102,16 @@ def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
     Returns
     -------
     (float, float)
+        Black and white.
+
+    Examples
+    --------
+    >>> grey_range([0.0, 0.5], None), grey_range([-2.0, 4.0], None), grey_range([3.0], 17)
+    ((0.0, 1.0), (-2.0, 4.0), (0.0, 16.0))
     """
     if levels:
         return 0.0, levels - 1.0
-    array = np.asarray(x)
-    low, high = float(np.nanmin(array)), float(np.nanmax(array))
+    low, high = float(np.nanmin(x)), float(np.nanmax(x))
     if low >= 0 and high <= 1:
         return 0.0, 1.0
     return low, high if high > low else low + 1.0
@@ -95,24 +132,27 @@ def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, floa
     Returns
     -------
     array of uint8 [n, H, W, 1 or 3]
+        0 is black, 255 white.
 
     Raises
     ------
     InputError
         Where the values are no images of that shape.
+
+    Examples
+    --------
+    >>> to_bytes([[0.0, 8.0, 16.0, 20.0]], (2, 2), (0.0, 16.0)).ravel().tolist()
+    [0, 128, 255, 255]
     """
-    shape = tuple(image_shape)
-    array = np.asarray(x, dtype=np.float64)
-    channels, height, width = (1, *shape) if len(shape) == 2 else shape if len(shape) == 3 else (0, 0, 0)
-    if channels not in (1, 3) or array[:1].size not in (0, channels * height * width):
+    array, shape = np.asarray(x, dtype=np.float64), tuple(image_shape)
+    channels, *size = shape if len(shape) == 3 else (1, *shape)
+    if channels not in (1, 3) or len(size) != 2 or array[:1].size not in (0, channels * math.prod(size)):
         raise InputError(f"Values of shape {array.shape[1:]} are no images of shape {shape} with 1 or 3 channels.")
-    pictures = array.reshape(len(array), channels, height, width).transpose(0, 2, 3, 1)
-    low, high = limits
-    scaled = np.nan_to_num((pictures - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
-    return np.round(255 * np.clip(scaled, 0.0, 1.0)).astype(np.uint8)
+    scaled = np.interp(np.nan_to_num(array, nan=-np.inf), limits, (0.0, 255.0))
+    return scaled.round().astype(np.uint8).reshape(len(array), channels, *size).transpose(0, 2, 3, 1)
 
 
-def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
+def tiled(rows: Sequence[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8]:
     """One picture [height, width, 2 or 4] of rows of images [n, H, W, 1 or 3]; gaps of `gap` pixels are transparent."""
     most = max(map(len, rows))
     opaque = [np.concatenate([row, np.full_like(row[..., :1], 255)], -1) for row in rows]
@@ -122,19 +162,25 @@ def tiled(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> NDArray[np.uint8]:
     return whole[: len(whole) - gap, : most * width - gap]
 
 
-def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int = 1) -> str:
+def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int) -> str:
     """Rows of images side by side as one PNG in a data address, at twice their size.
 
     Parameters
     ----------
     rows : sequence of array of uint8 [n, H, W, 1 or 3]
         As `to_bytes` makes them.
-    gap : int, default 1
+    gap : int
         Pixels between images, transparent, so that the picture stands on any background.
 
     Returns
     -------
     str
+        "data:image/png;base64,…", for the `src` of an image.
+
+    Examples
+    --------
+    >>> mosaic([np.zeros((3, 2, 2, 1), np.uint8)], gap=1)[:22]
+    'data:image/png;base64,'
     """
     from PIL import Image
 
