@@ -234,3 +234,17 @@ def test_what_means_nothing_is_refused_in_words() -> None:
         bdmc(vae.target(batch), temperatures=4, chains=2).upper.values,
         bdmc(vae, batch, temperatures=4, chains=2).upper.values,
     )
+
+
+def test_bounds_on_another_scale_than_the_data_say_so() -> None:
+    def bounds(preprocess: er.preprocess.Preprocess) -> er.evidence.BdmcBounds:
+        torch.manual_seed(0)
+        posterior, decoder = er.posteriors.DiagonalNormal(nn.Linear(2, 2), 1), er.likelihoods.Normal(nn.Linear(1, 2), 2)
+        vae = er.VAE(er.priors.StandardNormal(1), posterior, decoder, preprocess)
+        return bdmc(vae, 3, temperatures=4, chains=2, leapfrog=2)
+
+    plain, scaled = bounds(er.preprocess.Identity()), bounds(er.preprocess.Affine(0.01))
+    assert plain.lower.quantity == plain.upper.quantity == "log p(x)"
+    assert scaled.lower.quantity == scaled.upper.quantity == "log p(x) on the network's scale"
+    assert "mean log p(x) on the network's scale at least" in str(scaled)
+    np.testing.assert_array_equal(plain.lower.values, scaled.lower.values)  # x is drawn, and measured, after the step

@@ -75,7 +75,7 @@ def test_two_bounds_are_one_line(vae: VAE) -> None:
     found = evidence.bdmc(vae, 4, **ANNEALING)
     (row,) = lines(found)
     assert numbers(row)[0] == round(found.gap.mean, 3)
-    between = re.search(r"between (\S+) and (\S+),", row.replace("−", "-"))
+    between = re.search(r"at least (\S+), at most (\S+),", row.replace("−", "-"))
     assert between
     assert [float(end) for end in between.groups()] == rounded([found.lower, found.upper])
 

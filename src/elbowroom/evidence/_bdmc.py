@@ -57,10 +57,10 @@ class BdmcBounds:
 
     def __str__(self) -> str:
         gap, quantity = self.gap, self.lower.quantity
-        between = f"{self.lower.mean:.2f} and {self.upper.mean:.2f}".replace("-", "−")
+        bounds = f"at least {self.lower.mean:.2f}, at most {self.upper.mean:.2f}".replace("-", "−")
         words = (
             f"gap {gap.mean:.3f} nats ±{gap.se_total:.3f} ({len(gap):,} simulated points), 95 % sure below "
-            f"{self.gap_limit:.3f}: mean {quantity} between {between}, {self.lower.estimator}"
+            f"{self.gap_limit:.3f}: mean {quantity} {bounds}, {self.lower.estimator}"
         ).replace("gap -", "gap −")
         return "; ".join([words, *gap.warnings])
 
@@ -116,7 +116,7 @@ def bdmc(
     -------
     BdmcBounds
         Estimates `lower` and `upper` of log p(x), [n] each, in nats, and their `gap`. Simulated x are on the scale that
-        the likelihood sees (after preprocessing), and log p(x) is their density there.
+        the likelihood sees (after preprocessing), and log p(x) is their density there, as the quantity says.
 
     Raises
     ------
@@ -163,10 +163,9 @@ def bdmc(
                 first += size
                 bar.advance(size)
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
-    return BdmcBounds(
-        lower_bound(target, ups, name, budget),
-        _upper_from_lower(lower_bound(target, downs, f"{name}, backwards", budget)),
-    )
+    lower, upper = lower_bound(target, ups, name, budget), lower_bound(target, downs, f"{name}, backwards", budget)
+    quantity = getattr(drawn, "quantity", lower.quantity)
+    return BdmcBounds(replace(lower, quantity=quantity), replace(_upper_from_lower(upper), quantity=quantity))
 
 
 def _upper_from_lower(found: Estimate) -> Estimate:

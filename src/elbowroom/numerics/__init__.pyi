@@ -7,6 +7,7 @@ from .errors import InputError as InputError
 from .estimate import Budget as Budget
 from .estimate import Direction as Direction
 from .estimate import Estimate as Estimate
+from .estimate import paired as paired
 from .keyed import derived_seed as derived_seed
 from .keyed import keyed_generators as keyed_generators
 from .keyed import keyed_normal as keyed_normal

@@ -3,15 +3,12 @@
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbowroom import plots
 from elbowroom.numerics import Estimate, aligned, count, places, rounded, with_error
-from elbowroom.numerics.estimate import PER_EXAMPLE
 from elbowroom.plots.style import Sheet
 from elbowroom.runs.saved_estimates import KeptEstimate
 
@@ -78,7 +75,7 @@ def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str
         lost = ", ".join(e.estimator for e in measured if e.estimator not in drawn)
         notes.append(f"Not drawn, because not finite or of other data: {lost}.")
     common = functools.reduce(np.intersect1d, [e.index for e in drawable])
-    paired = sorted((_at(e, common) for e in drawable), key=lambda e: e.mean, reverse=True) if common.size else []
+    paired = sorted((e.at(common) for e in drawable), key=lambda e: e.mean, reverse=True) if common.size else []
     if not paired:
         why = "No panel: the estimators have no test example in common."
         return EvidencePanel(Figure("estimators", "log p(x) by every estimator", _HOW, missing=why), [], notes)
@@ -117,15 +114,6 @@ def _certificate(lower: Estimate, upper: Estimate) -> str:
         f"less than {rounded(gap.upper_limit, places(gap.se_total))}. On real examples such a gap is "
         "credible, not certain."
     )
-
-
-def _at(estimate: Estimate, index: NDArray[np.int64]) -> Estimate:
-    """The same estimate of some of its examples."""
-    rows = np.flatnonzero(np.isin(estimate.index, index))
-    columns: dict[str, Any] = {
-        name: None if getattr(estimate, name) is None else getattr(estimate, name)[rows] for name in PER_EXAMPLE
-    }
-    return replace(estimate, **columns)
 
 
 def _title(paired: Sequence[Estimate]) -> str:

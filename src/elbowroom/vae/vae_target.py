@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from elbowroom.distributions import draw, on_real_line, simulate
 from elbowroom.numerics import Batch, CapabilityError, Given, Rows
+from elbowroom.preprocess import Identity
 
 from .core import VAECore
 from .terms import PerDraw
@@ -44,6 +45,7 @@ class VAETarget:
         self.index, self.seed, self.data = examples.index, seed, getattr(examples, "data", None)
         self._examples: Rows | None = examples
         self._fixed: dict[str, Distribution] = {}
+        self._simulated = False
         self._sizes = {name: math.prod(block.event) for name, block in self.vae.prior.items()}
         self.dim = sum(self._sizes.values())
         self._check(examples.rows(slice(0, 1)))
@@ -135,12 +137,15 @@ class VAETarget:
         given = self.vae.draw_prior(n, seed, context)
         y = simulate(self.vae.likelihood(given), generator)
         laid_out = {**self._given, "x": y}, self._laid_out[1].new_zeros(n)
-        return self._at(self.index, laid_out=laid_out), self._flat(given)
+        drawn = self._at(self.index, laid_out=laid_out)
+        drawn._simulated = True
+        return drawn, self._flat(given)
 
     @property
     def quantity(self) -> str:
-        """What log p(x) is called: the model's estimand."""
-        return self.vae.quantity
+        """What log p(x) is called: the model's estimand, and its scale where that is not the data's."""
+        scaled = self._simulated and not isinstance(self.vae.preprocess, Identity)
+        return f"{self.vae.quantity} on the network's scale" if scaled else self.vae.quantity
 
     @cached_property
     @torch.no_grad()
