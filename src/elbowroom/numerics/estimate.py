@@ -366,7 +366,7 @@ def _examples(count: int) -> str:
     return "1 example" if count == 1 else f"{count:,} examples"
 
 
-def _at_rows(column: NDArray[np.float64] | None, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+def _at_rows(column: NDArray[Any] | None, rows: NDArray[np.int64]) -> NDArray[Any] | None:
     return None if column is None else column[rows]
 
 
