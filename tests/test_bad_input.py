@@ -120,7 +120,7 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "a negative last rate": ({"lr_final": -1e-5}, "lr_final must be a positive number"),
     "NaN": ({"lr": float("nan")}, "lr must be a positive number; got nan"),
     "no gradient": ({"clip": 0.0}, "clip must be a positive number"),
-    "betas of Adam": ({"betas": (0.9, 1.0)}, "betas of Adam are two numbers"),
+    "betas of Adam": ({"betas": (0.9, 1.0)}, "betas are Adam's two decay rates, a pair from 0 to below 1"),
     "a negative seed": ({"seed": -1}, "A seed is a whole number from 0; got -1"),
     "calibrated, and σ is learned": ({"select": "calibrated"}, "use select='objective'"),
     "a warm-up longer than the run": ({"objective": Elbo(warmup=13)}, "takes 13 steps and the run only 12"),
@@ -154,6 +154,8 @@ calls = {
     "array": lambda: er.fit(vae, d.train.x.numpy()),
     "spread": lambda: er.posteriors.DiagonalNormal(MLP([64, 4]), 2, spread="variance"),
     "scale": lambda: er.likelihoods.Normal(MLP([2, 64]), 64, scale="free"),
+    "an axis betas": lambda: er.sweep({"latents": 2, "epochs": 1}, d, {"betas": [1.0]}, progress=False),
+    "betas": lambda: er.fit(vae, d, betas=("a", "b")),
 }
 said = {}
 for name, call in calls.items():
@@ -168,8 +170,11 @@ print(json.dumps(said))
     assert said["select"] == "select must be 'objective', 'calibrated' or 'last'; got 'bound'."
     assert said["kl"] == "kl must be one of 'auto', 'closed', 'sampled', 'sticking-the-landing'; got 'exact'."
     assert said["mode"] == "mode must be 'ancestral', 'mean' or 'offset'; got 'mode'."
-    assert said["array"] == "fit takes a Dataset, not a ndarray: make one with er.load_data(...)."
+    assert said["array"] == "fit takes a Dataset, as er.load_data(...) makes it; got an object of type ndarray."
     assert said["spread"] == "spread must be 'softplus' or 'exp'; got 'variance'."
+    betas = "betas are Adam's two decay rates, a pair from 0 to below 1 such as (0.9, 0.999); for the weight of the KL "
+    assert said["an axis betas"] == betas + "say beta; got 1.0."
+    assert said["betas"] == betas + "say beta; got ('a', 'b')."
     assert said["scale"].startswith("scale must be a number, 'shared'")
     assert not list(tmp_path.iterdir())
 

@@ -4,6 +4,8 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +144,12 @@ def test_refusals_are_one_sentence_and_exit_2(capsys, monkeypatch, tmp_path, arg
     assert err.count("\n") == 1
     assert says in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_version(capsys, monkeypatch) -> None:
+    with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as file:
+        expected = tomllib.load(file)["project"]["version"]
+    assert run(capsys, monkeypatch, "--version") == (0, f"{expected}\n", "")
 
 
 def test_help_imports_no_torch() -> None:

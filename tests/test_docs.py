@@ -1,8 +1,11 @@
 """The code in the documentation runs and prints what it says."""
 
 import doctest
+import re
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -13,3 +16,30 @@ def test_the_code_of_a_page(page: str) -> None:
     found = doctest.testfile(str(DOCS / page), module_relative=False, encoding="utf-8")
     assert found.attempted
     assert not found.failed
+
+
+SMALLER = {
+    r"\bepochs=\d+": "epochs=1",
+    r"\bdraws=\d+": "draws=4",
+    r"\btemperatures=\d+": "temperatures=4, chains=2",
+    r"\bbdmc\((.*), \d+\)": r"bdmc(\1, 2, temperatures=4, chains=2)",
+    r"\bwarmup=\d+": "warmup=3",
+    r"\[:50\]": "[:4]",
+}
+"""What makes the documented code fast and leaves it what it is."""
+
+
+def test_the_python_of_readme_and_guide_runs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
+    blocks = []
+    for page in (DOCS.parent / "README.md", DOCS / "guide.md"):
+        found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        assert found
+        blocks += [(f"{page.name}, block {number}", code) for number, code in enumerate(found, 1)]
+    namespace: dict[str, Any] = {}
+    for name, code in blocks:
+        for pattern, smaller in SMALLER.items():
+            code = re.sub(pattern, smaller, code)
+        exec(compile(code, name, "exec"), namespace)
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.vae", "ladder.pdf"}

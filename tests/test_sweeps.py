@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +65,21 @@ def test_labels_and_names(data) -> None:
     assert swept[1].settings == {"latents": 2, "beta": 0.3}
     (only,) = er.sweep(WORDS, data, {}, **QUIET)
     assert (only.name, only.label, only.settings) == ("model", "the only one", {})
+
+
+def test_a_member_is_printed_with_its_numbers(data) -> None:
+    one, other = er.sweep(WORDS, data, {"beta": [0.1, 50.0], "likelihood": ["normal"]}, **QUIET)
+    pattern = r"β = (\S+), likelihood = normal: ELBO (\S+) ± (\S+), IWAE (\S+) ± (\S+) nats, (\d+) active latents?"
+    for member, beta in ((one, "0.1"), (other, "50")):
+        found = re.fullmatch(pattern, str(member))
+        assert found
+        assert found[1] == beta
+        numbers = [float(text.replace("−", "-")) for text in found.groups()[1:]]
+        bounds = [number for bound in (member.elbo, member.iwae) for number in (bound.mean, bound.se_total)]
+        np.testing.assert_allclose(numbers, [*bounds, member.active], atol=0.0051)
+    bound = er.Estimate.of([-1.5, -0.5], quantity="log p(x)", estimator="ELBO", direction="lower")
+    single = replace(one, label="a", elbo=bound, iwae=bound, active=1)
+    assert repr(single) == "a: ELBO −1.00 ± 0.50, IWAE −1.00 ± 0.50 nats, 1 active latent"
 
 
 def test_names_are_safe_and_different() -> None:

@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import functools
+import importlib.metadata
 import inspect
 import os
 import shlex
@@ -38,6 +39,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> bool:
+    if asked:
+        print(importlib.metadata.version("elbowroom"))
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 data_app = typer.Typer(help="Data sets: list them, look at one, download one.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 

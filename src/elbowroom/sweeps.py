@@ -18,7 +18,7 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import latent_use, reconstruction_error
 from elbowroom.models.recipe import as_recipe, plain
 from elbowroom.models.words import text
-from elbowroom.numerics import CapabilityError, Estimate, InputError
+from elbowroom.numerics import CapabilityError, Estimate, InputError, count, rounded
 from elbowroom.records import ModelRecord
 from elbowroom.runs import History, read_run
 from elbowroom.training import fit_stacked
@@ -33,6 +33,8 @@ _LONGEST = 80  # characters of a folder's name
 @dataclass(frozen=True)
 class Swept:
     """One model of a sweep, and what it measures on validation, in nats per example.
+
+    Printed: one line, with its label, its bounds and how many latents it uses.
 
     Parameters
     ----------
@@ -71,6 +73,12 @@ class Swept:
     iwae: Estimate
     active: int
     squared_error: float | None
+
+    def __str__(self) -> str:
+        bounds = [f"{rounded(bound.mean)} ± {rounded(bound.se_total)}" for bound in (self.elbo, self.iwae)]
+        return f"{self.label}: ELBO {bounds[0]}, IWAE {bounds[1]} nats, {count(self.active, 'active latent')}"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,9 @@ def sweep(
     Returns
     -------
     list of Swept
-        One per combination, the last axis changing fastest.
+        One per combination, the last axis changing fastest. Each has the fields `name`, `label`, `settings` (its value
+        on every axis), `vae` (trained), `history`, and, measured on data.validation, the Estimates `rate`,
+        `distortion`, `elbo` and `iwae`, the number of `active` latents and the `squared_error` of reconstructions.
 
     Raises
     ------
@@ -149,10 +159,10 @@ def sweep(
 
     Examples
     --------
-    >>> from elbowroom import load_data
+    >>> import elbowroom as er
     >>> words = {"latents": 2, "widths": [8], "epochs": 1}
-    >>> swept = sweep(words, load_data("digits"), {"beta": [0.1, 1.0]}, draws=2, progress=False)
-    >>> [one.label for one in swept], choose(swept).label
+    >>> swept = er.sweep(words, er.load_data("digits"), {"beta": [0.1, 1.0]}, draws=2, progress=False)
+    >>> [one.label for one in swept], er.choose(swept).label
     (['β = 0.1', 'β = 1'], 'β = 0.1')
     """
     ready = isinstance(recipe, VAE)
@@ -194,9 +204,9 @@ def choose(swept: Sequence[_Model]) -> _Model:
 
     Examples
     --------
-    >>> from elbowroom import load_data
+    >>> import elbowroom as er
     >>> words = {"latents": 2, "widths": [8], "epochs": 1}
-    >>> choose(sweep(words, load_data("digits"), {"lr": [1e-9, 1e-2]}, draws=2, progress=False)).label
+    >>> er.choose(er.sweep(words, er.load_data("digits"), {"lr": [1e-9, 1e-2]}, draws=2, progress=False)).label
     'lr = 0.01'
     """
     finite = [one for one in swept if math.isfinite(one.iwae.mean)]

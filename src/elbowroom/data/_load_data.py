@@ -108,10 +108,11 @@ def load_data(
 
     Examples
     --------
-    >>> digits = load_data("digits")
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
     >>> len(digits.train), len(digits.validation), len(digits.test), str(digits.support)
     (1200, 200, 397, 'integer grid 0…16')
-    >>> digits.event, load_data("digits", flat=False).event
+    >>> digits.event, er.load_data("digits", flat=False).event
     ((64,), (1, 8, 8))
     """
     if missing is not None:

@@ -94,10 +94,10 @@ def ais(
     Examples
     --------
     >>> import torch
-    >>> from elbowroom import likelihoods, posteriors, priors
-    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
-    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> found = ais(vae, torch.zeros(3, 2), temperatures=20, chains=4)
+    >>> import elbowroom as er
+    >>> vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...              er.likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = er.evidence.ais(vae, torch.zeros(3, 2), temperatures=20, chains=4)
     >>> found.direction, found.estimator
     ('lower', 'AIS-20 from the posterior, 4 chains')
     """

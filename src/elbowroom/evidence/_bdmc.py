@@ -90,8 +90,8 @@ def bdmc(
     model : VAE or Target
         The model. A VAE needs `examples`; a `Target`, any other model, brings its own.
     examples : int, array, tensor, DataFrame, Batch or part of a data set, default None
-        How many examples to simulate; or examples, whose number (and context, where the model has one) the simulated
-        ones have. Required for a VAE; left out for a Target.
+        For a VAE, how many examples to simulate, 2 or more; or examples, of which as many are simulated, with their
+        contexts where the model reads any. None, the default, is for a Target, which knows how many it has.
     temperatures : int, default 500
         Annealing steps from the first density to p(x, z), 2 or more. More of them take longer and tighten the bound.
     chains : int, default 16
@@ -139,11 +139,11 @@ def bdmc(
     Examples
     --------
     >>> import torch
-    >>> from elbowroom import likelihoods, posteriors, priors
+    >>> import elbowroom as er
     >>> _ = torch.manual_seed(0)
-    >>> vae = VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
-    ...           likelihoods.Normal(torch.nn.Linear(1, 2), 2))
-    >>> found = bdmc(vae, 8, temperatures=50, chains=4)
+    >>> vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...              er.likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = er.evidence.bdmc(vae, 8, temperatures=50, chains=4)
     >>> found.lower.direction, found.upper.direction, bool(found.gap_limit < 0.1)
     ('lower', 'upper', True)
     """

@@ -54,7 +54,9 @@ class Normal(Scaled):
     Notes
     -----
     With scale="optimal", σ is in training that of the batch at hand; in evaluation it is that of about the last 100
-    training batches, or of what was passed through under `pooling`, and never that of the batch that is evaluated.
+    training batches, or of what was passed through under `pooling`, and never that of the batch that is evaluated. So x
+    is read in training only, as a shortcut of the optimizer to the σ that is best for the parameters it has; every
+    log p(x) that is reported has a σ that was fixed before, and only q(z | x) reads the x it is of.
 
     References
     ----------
@@ -63,7 +65,9 @@ class Normal(Scaled):
 
     Examples
     --------
-    >>> p = Normal(nn.Linear(2, 3), 3, scale=0.1)
+    >>> import torch
+    >>> import elbowroom as er
+    >>> p = er.likelihoods.Normal(torch.nn.Linear(2, 3), 3, scale=0.1)
     >>> p({"z": torch.zeros(1, 4, 2)}).stddev[0, 0]
     tensor([0.1000, 0.1000, 0.1000])
     """
@@ -121,7 +125,9 @@ class Normal(Scaled):
 
         Examples
         --------
-        >>> p = Normal(nn.Linear(1, 1), 1, scale="optimal")
+        >>> import torch
+        >>> import elbowroom as er
+        >>> p = er.likelihoods.Normal(torch.nn.Linear(1, 1), 1, scale="optimal")
         >>> _ = p.network.requires_grad_(False).weight.zero_(), p.network.bias.zero_()
         >>> with p.pooling():
         ...     for x in (2.0, 4.0):

@@ -39,7 +39,8 @@ class MLP(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> MLP([64 + 10, 256, 32])(torch.zeros(5, 1, 8, 8), torch.zeros(5, 10)).shape
+    >>> import elbowroom as er
+    >>> er.networks.MLP([64 + 10, 256, 32])(torch.zeros(5, 1, 8, 8), torch.zeros(5, 10)).shape
     torch.Size([5, 32])
     """
 

@@ -55,8 +55,9 @@ def ladder(
 
     Examples
     --------
-    >>> e = Estimate.of([-1.0, -3.0], quantity="log p(x)", estimator="IWAE-10", direction="lower")
-    >>> ladder([e]).get_xlabel()
+    >>> import elbowroom as er
+    >>> e = er.Estimate.of([-1.0, -3.0], quantity="log p(x)", estimator="IWAE-10", direction="lower")
+    >>> er.plots.ladder([e]).get_xlabel()
     'log p(x), nats per example'
     """
     names = names or [e.estimator for e in estimates]

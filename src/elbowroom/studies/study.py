@@ -32,7 +32,7 @@ class Study:
     vae : VAE
         The chosen model.
     chosen : ModelRecord
-        What it is, and what it measures on validation.
+        Its words, and what it measures on validation.
     evidence : list of (str, Estimate)
         Bounds on log p(x) of the test examples, by name.
     sentence : str
@@ -77,21 +77,26 @@ def study(
     Parameters
     ----------
     data : Dataset or Any
-        A Dataset, or anything `load_data` takes.
+        A data set, or what `er.load_data` makes one of: a name such as "digits", a path, an array or a table.
     folder : str or Path, optional
-        For runs, records and page; default runs/study-NAME.
+        Where the runs, the records and the page are written; default runs/study-NAME.
     recipe : Recipe, mapping or VAE, optional
-        Of `sweep`; default the default recipe.
+        What all models have in common, as `er.sweep` takes it: a `models.Recipe`, the words in which it differs from
+        the default one, such as {"latents": 8}, or a ready VAE. By default the default recipe.
     axes : mapping of str to sequence, optional
-        Of `sweep`; default `AXES`, where the objective has them.
+        Word → the values that are tried, as `er.sweep` takes it; a model is trained for every combination. Default
+        {"beta": (0.1, 0.3, 0.5, 1, 2, 5)}, or the recipe alone where its objective has no beta.
     epochs : int, optional
-        Of every model; where the recipe does not say them, as many as make 5,000 steps.
+        Passes over the training data for every model whose recipe does not say them; by default as many as make 5,000
+        steps of the optimizer.
     draws : int, default 1000
-        Of IWAE, per test example.
+        Draws of z per test example for the importance-weighted bound (IWAE).
     annealed : int, default 50
-        How many test examples AIS measures beside it; 0 for none.
+        How many test examples are measured by annealed importance sampling (AIS) too, with 100 temperatures and 8
+        chains each; 0 for none.
     seed : int, default 0
-        Of all noise, and of the weights where `recipe` is no `Recipe`.
+        Seed of the split, the training and all estimates. The weights are drawn by it too, unless `recipe` brings its
+        own seed (a `Recipe`) or its own weights (a VAE).
     overwrite : bool, default False
         Delete what the folder holds.
     resume : bool, default False
@@ -99,12 +104,14 @@ def study(
     progress : bool, default True
         Whether a line on standard error says how far it is.
     command : str, optional
-        What was typed, for the page.
+        The command that the page says it was made by; by default the one that would make it.
 
     Returns
     -------
     Study
-        The chosen model, its evidence, the verdict and the page.
+        Its fields: `vae` (the chosen model), `chosen` (its record: words, and what it measures on validation),
+        `evidence` (pairs of a name and an Estimate of log p(x) on test), `sentence` (the verdict), `page` (the path of
+        report.html) and `record` (the records of all stages). Printed, the verdict and the path.
 
     Raises
     ------

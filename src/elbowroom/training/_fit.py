@@ -61,7 +61,7 @@ def fit(
     batch_size : int, default 100
         Examples per step of the optimizer.
     lr : float, default 1e-3
-        Learning rate of Adam, whose settings (the next three too) are for phases without their own.
+        Learning rate of Adam. A phase of a procedure that has a rate of its own keeps it; so for lr_final, betas, clip.
     lr_final : float, optional
         Learning rate of the last epoch; it falls by the same factor every epoch. By default it stays.
     betas : tuple of float, default (0.9, 0.999)
@@ -83,11 +83,14 @@ def fit(
     resume : bool, default False
         Continue the interrupted run in that folder; the result is that of a run without interruption, bit for bit.
     device : str, default "cpu"
-        Such as "cuda", as Lightning Fabric names it; the model comes back on the CPU.
+        Where it is trained: "cpu", "cuda", "mps", "tpu" or "auto" (the best there is), by Lightning Fabric; the model
+        comes back on the CPU.
     processes : int, default 1
-        How many share each batch.
+        Number of processes, each on a share of every batch. With more than one, the script that calls `fit` needs the
+        guard `if __name__ == "__main__":`.
     precision : str, default "32-true"
-        Such as "bf16-mixed", as Lightning Fabric names it.
+        Of the arithmetic: "32-true"; "bf16-mixed" or "16-mixed" (half precision where it is safe); "bf16-true" or
+        "16-true" (half precision throughout); "64-true".
     progress : bool, default True
         Whether standard error shows how far it is.
 

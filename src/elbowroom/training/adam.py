@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -42,8 +43,12 @@ class Adam:
         for name, value in (("lr", self.lr), ("lr_final", self.lr_final), ("clip", self.clip)):
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{name} must be a positive number; got {value}.")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"betas of Adam are two numbers from 0 to below 1; got {self.betas}.")
+        pair = isinstance(self.betas, Sequence) and len(self.betas) == 2
+        if not (pair and all(isinstance(beta, Real) and 0 <= beta < 1 for beta in self.betas)):
+            raise InputError(
+                f"betas are Adam's two decay rates, a pair from 0 to below 1 such as (0.9, 0.999); for the weight of "
+                f"the KL say beta; got {self.betas!r}."
+            )
 
     def rate_at(self, epoch: int, epochs: int) -> float:
         """The learning rate of an epoch (from 1): `lr` in the first, `lr_final` in the last.

@@ -41,7 +41,9 @@ def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> N
         In one sentence.
     """
     if not isinstance(data, Dataset):
-        raise InputError(f"fit takes a Dataset, not a {type(data).__name__}: make one with er.load_data(...).")
+        raise InputError(
+            f"fit takes a Dataset, as er.load_data(...) makes it; got an object of type {type(data).__name__}."
+        )
     for part in ("train", "validation"):
         if not len(data.parts[part]):
             raise InputError(f"The {part} part of {data.name!r} is empty: load the data with a larger share for it.")

@@ -57,9 +57,10 @@ class VAE(VAECore):
 
     Examples
     --------
-    >>> from elbowroom import likelihoods, posteriors, priors
-    >>> vae = VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),
-    ...           likelihoods.Normal(torch.nn.Linear(2, 3), 3))
+    >>> import torch
+    >>> import elbowroom as er
+    >>> vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2),
+    ...              er.likelihoods.Normal(torch.nn.Linear(2, 3), 3))
     >>> vae.sample(5).shape
     torch.Size([5, 3])
     """
@@ -164,7 +165,7 @@ class VAE(VAECore):
         offset : float, default 0.0
             Standard deviations of p(x | z) that "offset" adds to its mean.
         seed : int, default 0
-            The same seed draws the same z in every mode.
+            Two calls with the same seed return the same x. In another mode it draws the same z.
         context : dict of Tensor, optional
             Name → [n, ...], for a model that reads contexts.
 
