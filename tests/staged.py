@@ -10,8 +10,6 @@ from sklearn.mixture import GaussianMixture
 
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.records import (
-    STAGES,
-    VERSION,
     AccountRecord,
     ChoiceRecord,
     ClassicRecord,
@@ -21,7 +19,6 @@ from elbowroom.records import (
     EvidenceRecord,
     FigureRecord,
     InkRecord,
-    Kept,
     LatentRecord,
     Made,
     ModelRecord,
@@ -54,7 +51,7 @@ def keep_study(folder: Path, study: Mapping[str, Any], made: Made = MADE) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plain.json").write_text(json.dumps(study))
     for stage, record in records_of(study).items():
-        keep_stage(folder, Kept(VERSION, stage, stage, {one: one for one in STAGES[stage].after}, made, record))
+        keep_stage(folder, stage, stage, made, record)
 
 
 def kept_study(folder: Path) -> Any:

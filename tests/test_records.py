@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -10,13 +11,11 @@ import numpy as np
 import pytest
 from invented import digit_pictures, make, study
 from safetensors.numpy import load_file, save_file
-from staged import MADE, records_of
+from staged import MADE, keep_study, records_of
 
 from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.records import (
     STAGES,
-    VERSION,
-    Kept,
     Number,
     Summary,
     chosen_run,
@@ -77,7 +76,7 @@ def same(one, other) -> bool:
 @pytest.mark.parametrize("change", [lambda _, record: record, odd], ids=["plain", "odd"])
 def test_a_record_comes_back_as_it_was_written(tmp_path, stage, change) -> None:
     record = change(stage, records_of(study(4, images=True, vae=70.0))[stage])
-    keep_stage(tmp_path, Kept(VERSION, stage, "key", {}, MADE, record))
+    keep_stage(tmp_path, stage, "key", MADE, record)
     kept = read_stage(tmp_path, stage)
     assert type(kept.record) is STAGES[stage].record
     assert (kept.key, kept.made) == ("key", MADE)
@@ -95,21 +94,30 @@ def test_a_summary_says_what_its_estimate_says() -> None:
 def test_a_record_that_is_kept_takes_those_with_it_that_were_made_from_another(tmp_path) -> None:
     records = records_of(study(4, images=True, vae=70.0))
 
-    def keep(stage: str, key: str, **after: str) -> list[str]:
-        keep_stage(tmp_path, Kept(VERSION, stage, key, after, MADE, records[stage]))
+    def keep(stage: str, key: str) -> list[str]:
+        keep_stage(tmp_path, stage, key, MADE, records[stage])
         return [one for one in STAGES if stage_file(tmp_path, one).exists()]
 
-    keep("load", "l")
-    keep("train", "t", load="l")
-    keep("choose", "c", train="t")
-    keep("measure", "m", choose="c")
-    keep("contest", "r", load="l")
-    assert keep("account", "a", measure="m", contest="r") == list(STAGES)
-    assert keep("measure", "m", choose="c") == list(STAGES)
-    assert keep("contest", "other", load="l") == ["load", "train", "choose", "measure", "contest"]
-    keep("account", "a", measure="m", contest="other")
-    assert keep("train", "other", load="l") == ["load", "train", "contest"]
+    for stage in STAGES:
+        assert keep(stage, stage)[-1] == stage
+    assert keep("measure", "measure") == list(STAGES)
+    assert keep("contest", "other") == ["load", "train", "choose", "measure", "contest"]
+    keep("account", "account")
+    assert keep("train", "other") == ["load", "train", "contest"]
     assert keep("load", "other") == ["load"]
+
+
+def test_records_that_do_not_belong_together_are_refused(tmp_path) -> None:
+    for name, draws in (("one", 70.0), ("other", 60.0)):
+        keep_study(tmp_path / name, study(4, images=True, vae=draws))
+    read_study(tmp_path / "one")
+    shutil.copy(stage_file(tmp_path / "other", "measure"), stage_file(tmp_path / "one", "measure"))
+    with pytest.raises(InputError, match=r"-[a-z]+\.json was made from other records"):
+        read_study(tmp_path / "one")
+    path = stage_file(tmp_path / "other", "measure")
+    path.write_text(path.read_text().replace('"draws": 500', '"draws": 501'))
+    with pytest.raises(InputError, match=r"4-measure\.json is not as it was written"):
+        read_study(tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +138,7 @@ def test_a_record_that_is_kept_takes_those_with_it_that_were_made_from_another(t
 )
 def test_a_file_that_does_not_fit_is_refused_by_its_field(tmp_path, spoil, says) -> None:
     record = records_of(study(4, images=True, vae=70.0))["train"]
-    keep_stage(tmp_path, Kept(VERSION, "train", "key", {}, MADE, record))
+    keep_stage(tmp_path, "train", "key", MADE, record)
     path = stage_file(tmp_path, "train")
     raw = json.loads(path.read_text())
     spoil(raw)
@@ -145,7 +153,7 @@ def test_a_file_that_does_not_fit_is_refused_by_its_field(tmp_path, spoil, says)
 def test_only_a_study_has_chosen_a_run(tmp_path) -> None:
     assert chosen_run(tmp_path) is None
     record = records_of(study(4, images=True, vae=70.0))["choose"]
-    keep_stage(tmp_path, Kept(VERSION, "choose", "key", {}, MADE, record))
+    keep_stage(tmp_path, "choose", "key", MADE, record)
     assert chosen_run(tmp_path) == tmp_path / "runs" / "beta-0.5"
 
 

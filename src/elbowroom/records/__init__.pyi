@@ -24,6 +24,7 @@ from .stages import holds_study as holds_study
 from .stages import keep_stage as keep_stage
 from .stages import read_stage as read_stage
 from .stages import stage_file as stage_file
+from .stages import study_files as study_files
 from .study import EvidenceRow as EvidenceRow
 from .study import StudyRecord as StudyRecord
 from .study import read_study as read_study

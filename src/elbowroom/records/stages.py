@@ -1,6 +1,7 @@
 """The stages of a study, and the file that each leaves: its record, what it was made from, and how it was made."""
 
 import functools
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "keep_stage",
     "read_stage",
     "stage_file",
+    "study_files",
 ]
 
 VERSION = 1
@@ -96,13 +98,15 @@ class Kept(Generic[_Record]):
     stage : str
         A key of `STAGES`.
     key : str
-        Fingerprint of what the record was made from: settings, and the keys of the stages before.
+        Fingerprint of what the record was made from: settings, and the digests of the stages before.
     after : dict of str to str
-        The keys of the stages before.
+        The digests of the stages before.
     made : Made
         How it was made.
     record : one of the types in `STAGES`
         What the stage leaves.
+    digest : str
+        Fingerprint of the record and its key: what later stages are made from.
     """
 
     version: int
@@ -111,6 +115,7 @@ class Kept(Generic[_Record]):
     after: dict[str, str]
     made: Made
     record: _Record
+    digest: str = ""
 
 
 def stage_file(folder: Path, stage: str) -> Path:
@@ -136,30 +141,40 @@ def stage_file(folder: Path, stage: str) -> Path:
     return folder / f"{list(STAGES).index(stage) + 1}-{stage}.json"
 
 
-def keep_stage(folder: Path, kept: Kept[Any]) -> None:
+def keep_stage(folder: Path, stage: str, key: str, made: Made, record: Any) -> None:
     """Write the file of a stage in one step, once the records that were made from another one are gone.
 
     Parameters
     ----------
     folder : Path
         Of the study.
-    kept : Kept
-        What the file is to hold.
+    stage : str
+        A key of `STAGES`; the record is made from those of the stages before, as they stand in the folder.
+    key : str
+        Fingerprint of the settings, and of the stages before.
+    made : Made
+        How it was made.
+    record : one of the types in `STAGES`
+        What the stage leaves.
 
     Examples
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> made = Made("elbowroom study digits", "2026-01-31", 0.1, "0.1.0", "2.13.0", "3.11.7", "x86_64", 2)
-    >>> choice = ChoiceRecord("beta-1", "β = 1", "IWAE-100 on validation", 6)
-    >>> keep_stage(folder, Kept(VERSION, "choose", "1a2b", {"train": "3c4d"}, made, choice))
+    >>> keep_stage(folder, "choose", "1a2b", made, ChoiceRecord("beta-1", "β = 1", "IWAE-100 on validation", 6))
     >>> read_stage(folder, "choose").record.label, chosen_run(folder).name, holds_study(folder)
     ('β = 1', 'beta-1', True)
     """
-    for path in _stale(folder, kept):
+    before = [one for one in STAGES[stage].after if stage_file(folder, one).exists()]
+    after = {one: read_stage(folder, one).digest for one in before}
+    kept: Kept[Any] = Kept(VERSION, stage, key, after, made, record)
+    values = _adapter(stage).dump_python(kept)  # and not to JSON, where an Estimate would lose its infinities
+    plain = json.loads(json.dumps(values))
+    plain["digest"] = _digest(plain)
+    for path in _stale(folder, stage, plain["digest"]):
         path.unlink()
-    plain = _adapter(kept.stage).dump_python(kept)  # and not to JSON, where an Estimate would lose its infinities
-    write_atomic(stage_file(folder, kept.stage), json.dumps(plain, indent=1))
+    write_atomic(stage_file(folder, stage), json.dumps(plain, indent=1))
 
 
 def read_stage(folder: Path, stage: str) -> Kept[Any]:
@@ -202,7 +217,21 @@ def read_stage(folder: Path, stage: str) -> Kept[Any]:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
         raise InputError(f"{path} is damaged ({field}: {first['msg']}): {goes_on(folder)}.") from error
+    if kept.stage != stage or kept.digest != _digest(raw):
+        raise InputError(f"{path} is not as it was written: {goes_on(folder)}.")
     return kept
+
+
+def _digest(plain: Any) -> str:
+    """Fingerprint of a file in plain values: of its key and its record, but for what took how long."""
+    said = json.dumps([plain["stage"], plain["key"], _timeless(plain["record"])], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _timeless(plain: Any) -> Any:
+    if isinstance(plain, dict):
+        return {name: _timeless(one) for name, one in plain.items() if name != "seconds"}
+    return [_timeless(one) for one in plain] if isinstance(plain, list) else plain
 
 
 def goes_on(folder: Path) -> str:
@@ -221,15 +250,35 @@ def holds_study(folder: Path) -> bool:
     Returns
     -------
     bool
-        Whether there is a record of a stage, or runs.
+        Whether there is a record of a stage, or a sweep.
 
     Examples
     --------
     >>> holds_study(Path("no-such-folder"))
     False
     """
-    files = [*(stage_file(folder, stage) for stage in STAGES), folder / OLDER]
-    return (folder / "runs").is_dir() or any(path.exists() for path in files)
+    return any(path.exists() for path in study_files(folder))
+
+
+def study_files(folder: Path) -> list[Path]:
+    """The files that a study writes beside its page, pictures and run folders.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the study.
+
+    Returns
+    -------
+    list of Path
+        Of every stage, of the sweep, and what an older elbowroom wrote; they need not exist.
+
+    Examples
+    --------
+    >>> study_files(Path("digits"))[0].name
+    '1-load.json'
+    """
+    return [*(stage_file(folder, stage) for stage in STAGES), folder / "runs" / "sweep.json", folder / OLDER]
 
 
 def chosen_run(folder: Path) -> Path | None:
@@ -256,20 +305,22 @@ def chosen_run(folder: Path) -> Path | None:
     True
     """
     if not stage_file(folder, "choose").exists():
+        if (folder / OLDER).exists():
+            raise InputError(f"{folder / OLDER} was written by an older elbowroom: {goes_on(folder)}.")
         return None
     choice: ChoiceRecord = read_stage(folder, "choose").record
     return folder / "runs" / choice.name
 
 
-def _stale(folder: Path, kept: Kept[Any]) -> list[Path]:
+def _stale(folder: Path, kept: str, digest: str) -> list[Path]:
     """Files of the later stages that were made from another record than the one to be kept, or from such."""
     gone: list[str] = []
     for name, stage in STAGES.items():
         path = stage_file(folder, name)
-        if not path.exists() or not set(stage.after) & {kept.stage, *gone}:
+        if not path.exists() or not set(stage.after) & {kept, *gone}:
             continue
         found = _kept_or_none(folder, name)
-        if found is None or set(stage.after) & set(gone) or found.after[kept.stage] != kept.key:
+        if found is None or set(stage.after) & set(gone) or found.after.get(kept) != digest:
             gone.append(name)
     return [stage_file(folder, name) for name in gone]
 

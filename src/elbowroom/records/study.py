@@ -190,6 +190,10 @@ def read_study(folder: str | Path) -> StudyRecord:
         name = stage_file(folder, missing[0]).name
         raise InputError(f"{folder} holds no {name}, so it is no study that has been measured: {goes_on(folder)}.")
     kept = {stage: read_stage(folder, stage) for stage in STAGES if stage_file(folder, stage).exists()}
+    for stage, one in kept.items():
+        if one.after != {name: kept[name].digest for name in STAGES[stage].after if name in kept}:
+            path = stage_file(folder, stage)
+            raise InputError(f"{path} was made from other records than those beside it: {goes_on(folder)}.")
     return _checked(folder, kept)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from elbowroom.numerics import CapabilityError, InputError
-from elbowroom.records import STAGES, VERSION, Kept, Made, holds_study, keep_stage, read_stage
+from elbowroom.records import STAGES, Kept, Made, holds_study, keep_stage, read_stage, study_files
 
 __all__ = ["Stages"]
 
@@ -44,10 +44,16 @@ class Stages:
 
     def __init__(self, folder: Path, *, overwrite: bool, resume: bool, command: str) -> None:
         self.folder, self.resume, self.command = folder, resume, command
-        self._keys: dict[str, str] = {}
+        self._digests: dict[str, str] = {}
         _prepare(folder, overwrite, resume)
 
-    def record(self, stage: str, make: Callable[[], Any], settings: Mapping[str, Any]) -> Any:
+    def record(
+        self,
+        stage: str,
+        make: Callable[[], Any],
+        settings: Mapping[str, Any],
+        usable: Callable[[Any], bool] = lambda record: True,
+    ) -> Any:
         """The record of a stage: read where it was made from the same settings and stages, else made and kept.
 
         Parameters
@@ -58,6 +64,8 @@ class Stages:
             Runs the stage and returns its record.
         settings : mapping
             What the record depends on besides the stages before, in plain values.
+        usable : callable, optional
+            A record to whether what it speaks of is still there; where not, the stage is run again.
 
         Returns
         -------
@@ -69,10 +77,11 @@ class Stages:
         InputError, CapabilityError
             As the stage does, with what came before it and how to go on; other errors come with a note of it.
         """
-        before = {one: self._keys[one] for one in STAGES[stage].after}
-        key = self._keys[stage] = _fingerprint([stage, settings, before])
+        before = {one: self._digests[one] for one in STAGES[stage].after}
+        key = _fingerprint([stage, settings, before])
         kept = self._kept(stage)
-        if kept is not None and kept.key == key:
+        if kept is not None and kept.key == key and usable(kept.record):
+            self._digests[stage] = kept.digest
             return kept.record
         if kept is not None and stage == "load":
             raise InputError(
@@ -82,9 +91,10 @@ class Stages:
         begun = time.monotonic()
         with self.going_on(stage):
             made = make()
-        how = self._made(time.monotonic() - begun)
-        keep_stage(self.folder, Kept(VERSION, stage, key, before, how, made))
-        return read_stage(self.folder, stage).record
+        keep_stage(self.folder, stage, key, self._made(time.monotonic() - begun), made)
+        kept = read_stage(self.folder, stage)
+        self._digests[stage] = kept.digest
+        return kept.record
 
     def _kept(self, stage: str) -> Kept[Any] | None:
         """What a stage left, where it can be read and is wanted."""
@@ -102,12 +112,14 @@ class Stages:
         stage : str
             A key of `records.STAGES`, or "page".
         """
-        how = f"`{self.command.removesuffix(' --resume')} --resume`, or the same call with resume=True, goes on there."
+        command = self.command.removesuffix(" --resume").replace(" --overwrite", "")
+        how = f"`{command} --resume`, or the same call with resume=True, goes on there."
         left = f"what came before is in {self.folder}: {how}"
         try:
             yield
         except (InputError, CapabilityError) as error:
             if stage in _REFUSING:
+                self._leave_nothing()
                 raise
             raise type(error)(f"The stage {stage!r} failed: {str(error).rstrip('.')}; {left}") from error
         except KeyboardInterrupt as stop:
@@ -115,6 +127,11 @@ class Stages:
         except Exception as error:
             error.add_note(f"The stage {stage!r} failed; {left}")
             raise
+
+    def _leave_nothing(self) -> None:
+        """A study that was refused before anything was trained leaves its folder as it was."""
+        if not self.resume and not any(_run_folders(self.folder)):
+            _clear(self.folder)
 
     def _made(self, seconds: float) -> Made:
         return Made(
@@ -133,14 +150,30 @@ def _fingerprint(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def _run_folders(folder: Path) -> list[Path]:
+    return [path.parent for path in (folder / "runs").glob("*/recipe.yaml")]
+
+
+def _clear(folder: Path) -> None:
+    """Delete what a study has written into a folder, and nothing else that stands there."""
+    for run in _run_folders(folder):
+        shutil.rmtree(run)
+    for path in [*study_files(folder), folder / "pictures.safetensors", folder / "report.html"]:
+        path.unlink(missing_ok=True)
+    runs = folder / "runs"
+    if runs.is_dir() and not any(runs.iterdir()):
+        runs.rmdir()
+
+
 def _prepare(folder: Path, overwrite: bool, resume: bool) -> None:
+    if overwrite and resume:
+        raise InputError("A study is overwritten or resumed: leave one of the two out.")
     if not folder.exists() or not any(folder.iterdir()):
         folder.mkdir(parents=True, exist_ok=True)
         return
     ours = holds_study(folder)
     if overwrite and ours:
-        shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        _clear(folder)
     elif not (resume and ours):
         way_out = "overwrite it, resume it, or name another folder" if ours else "name another folder"
         raise InputError(f"{folder} is not empty: {way_out}.")

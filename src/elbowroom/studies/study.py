@@ -144,6 +144,7 @@ def study(
         "train",
         lambda: train(data, about, training, models, resume=resume, progress=progress),
         training.settings,
+        models.hold,
     )
     choice = stages.record("choose", lambda: choose(swept), {})
     found = stages.record(

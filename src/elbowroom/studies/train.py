@@ -1,6 +1,7 @@
 """The stage `train`: a sweep over the words of a recipe, and its models by name."""
 
 import copy
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,8 +60,17 @@ class Training(NamedTuple):
         """The same in plain values."""
         ready = isinstance(self.recipe, VAE)
         what = model_recipe(self.recipe) if isinstance(self.recipe, VAE) else self.recipe.to_dict()
-        said = {**self._asdict(), "recipe": what, "ready": ready, "draws": _DRAWS}
+        said = {**self._asdict(), "recipe": what, "ready": ready and _weights_and_code(self.recipe), "draws": _DRAWS}
         return {**said, "axes": {name: plain(values) for name, values in self.axes.items()}}
+
+
+def _weights_and_code(vae: Any) -> str:
+    """Fingerprint of what a recipe leaves open of a ready model: its weights, and modules of one's own."""
+    state = sorted(vae.state_dict().items())
+    said = hashlib.sha256(torch.nn.Module.__repr__(vae).encode())
+    for name, tensor in state:
+        said.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return said.hexdigest()[:16]
 
 
 class Models:
@@ -78,6 +88,10 @@ class Models:
     def __init__(self, runs: Path, ready: VAE | None = None) -> None:
         self.runs, self._ready = runs, ready
         self._found: dict[str, VAE] = {}
+
+    def hold(self, record: SweepRecord) -> bool:
+        """Whether the runs of all models of a sweep are there, and finished."""
+        return all((self.runs / one.name / "summary.json").exists() for one in record.models)
 
     def keep(self, swept: Sequence[Swept]) -> None:
         """Hold models that were just trained."""
