@@ -175,3 +175,11 @@ def test_nothing_stands_in_a_stack_twice(data, tmp_path) -> None:
         er.fit_stacked([vae, vae], data, goals, epochs=1)
     with pytest.raises(er.InputError, match="can stand in a stack once"):
         er.fit_stacked([vae, other], data, goals, runs=[tmp_path / "a", tmp_path / "a"], epochs=1)
+
+
+def test_finished_runs_of_another_split_or_preprocessing_are_not_read(tmp_path) -> None:
+    words, axes = {"latents": 2, "widths": [4], "epochs": 1}, {"beta": [1.0]}
+    er.sweep(words, er.load_data("digits"), axes, draws=2, runs=tmp_path, progress=False)
+    for other in (er.load_data("digits", seed=1), er.load_data("digits", preprocess="none")):
+        with pytest.raises(er.InputError, match=r"holds another run \(its (data|model) differs\)"):
+            er.sweep(words, other, axes, draws=2, runs=tmp_path, resume=True, progress=False)

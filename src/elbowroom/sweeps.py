@@ -21,6 +21,7 @@ from elbowroom.models.words import text
 from elbowroom.numerics import CapabilityError, Estimate, InputError, count, rounded
 from elbowroom.records import ModelRecord
 from elbowroom.runs import History, read_run
+from elbowroom.runs.run_folder import check_same_run
 from elbowroom.training import fit_stacked
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
@@ -270,6 +271,9 @@ def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bo
     """Models and histories by name: read where they are finished, else trained."""
     names, folders = [one.name for one in members], [one.folder for one in members if one.folder]
     if state == "finished":
+        for one in members:
+            if one.folder is not None:  # the model, and the split and preprocessing that it was trained with
+                check_same_run(one.folder, {"model": model_recipe(one.vae), "data": data.summary()})
         return dict(zip(names, map(read_run, folders), strict=True))
     vaes, goals = [one.vae for one in members], [models.goal(one.recipe) for one in members]
     settings = {**members[0].training, "runs": folders or None, "resume": state == "begun", "progress": progress}

@@ -17,7 +17,7 @@ from elbowroom.vae import VAE, save_model
 
 from .history import History
 
-__all__ = ["Checkpoint", "FORMAT", "RunFolder", "read_recipe"]
+__all__ = ["Checkpoint", "FORMAT", "RunFolder", "check_same_run", "read_recipe"]
 
 FORMAT = 2
 """Version of the run folder: in 1 a checkpoint held the model alone, and "beta" stood beside "train" in a row."""
@@ -108,9 +108,7 @@ class RunFolder:
                 f"{self.path} was begun by an older elbowroom (version {before['version']}), whose checkpoint is not "
                 f"the whole run: read it with read_run, or train again in another folder."
             )
-        different = [key for key in recipe if _plain(recipe[key]) != before.get(key)]
-        if different:
-            raise InputError(f"{self.path} holds another run (its {different[0]} differs): name another folder.")
+        check_same_run(self.path, recipe)
         return self.checkpoint()
 
     def rewind(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -157,6 +155,27 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()
+
+
+def check_same_run(path: Path, recipe: Mapping[str, Any]) -> None:
+    """Refuse a run folder whose recipe is another.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder.
+    recipe : mapping
+        What its recipe must say, of the keys that this one has: "model", "data", …
+
+    Raises
+    ------
+    InputError
+        Where one of them differs, and where there is no run.
+    """
+    before = read_recipe(path)
+    different = [key for key in recipe if _plain(recipe[key]) != before.get(key)]
+    if different:
+        raise InputError(f"{path} holds another run (its {different[0]} differs): name another folder.")
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
