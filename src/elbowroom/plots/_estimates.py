@@ -19,7 +19,7 @@ _BOUND = {"lower": "lower bound", "upper": "upper bound", "none": ""}
 
 
 def ladder(
-    estimates: Sequence[Estimate],
+    estimates: Sequence[Any],
     *,
     names: Sequence[str] | None = None,
     details: Sequence[str] | None = None,
@@ -37,7 +37,7 @@ def ladder(
     Parameters
     ----------
     estimates : sequence of Estimate
-        Of one quantity, in one unit.
+        Of one quantity, in one unit; or summaries of estimates, as those of a model of a sweep.
     names : sequence of str, default None
         What each row is called; None: its estimator.
     details : sequence of str, default None
@@ -211,7 +211,7 @@ def effective_sample_size(estimate: Estimate, *, ax: Axes | None = None) -> Axes
     return _sorted(estimate, "ess", "effective sample size", "below", least, ax, log="y")
 
 
-def _comparable(estimates: Sequence[Estimate]) -> tuple[Sequence[Estimate], str]:
+def _comparable(estimates: Sequence[Any]) -> tuple[Sequence[Any], str]:
     """The estimates over the examples that all measured, and words for them where some had more."""
     kinds = list(dict.fromkeys(f"{e.quantity} in {_unit(e)}" for e in estimates))
     if len(kinds) > 1:
@@ -230,7 +230,7 @@ def _unit(e: Any) -> str:
     return str(getattr(e, "unit", "nats"))
 
 
-def _range(estimates: Sequence[Estimate]) -> tuple[float, float]:
+def _range(estimates: Sequence[Any]) -> tuple[float, float]:
     """Limits of the axis, best first; a value that would squeeze the others into an eighth of it is left outside."""
     apart = [abs(estimates[0].mean - e.mean) for e in estimates]
     while len(apart) > 3 and apart[-1] > _OUTLYING * apart[-2] > 0:
@@ -240,7 +240,7 @@ def _range(estimates: Sequence[Estimate]) -> tuple[float, float]:
     return min(reach) - pad, max(reach) + pad
 
 
-def _mark(ax: Axes, level: float, e: Estimate, colour: str, limits: tuple[float, float]) -> None:
+def _mark(ax: Axes, level: float, e: Any, colour: str, limits: tuple[float, float]) -> None:
     """Intervals first, then a dot or an arrow; an arrow at the edge for what lies outside."""
     arrow: Any = {"arrowstyle": "<|-", "color": colour, "lw": 2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 13}
     if not limits[0] <= e.mean <= limits[1]:
@@ -258,7 +258,7 @@ def _mark(ax: Axes, level: float, e: Estimate, colour: str, limits: tuple[float,
         ax.annotate("", (e.mean, level), (aside, 0), "data", "offset points", arrowprops=arrow)
 
 
-def _sorted(estimate: Estimate, part: str, name: str, side: str, limit: float, ax: Axes | None, log: str = "") -> Axes:
+def _sorted(estimate: Any, part: str, name: str, side: str, limit: float, ax: Axes | None, log: str = "") -> Axes:
     values = getattr(estimate, part)
     if values is None:
         raise InputError(f"{estimate.estimator} has no {name} per example; estimators with importance weights have it.")

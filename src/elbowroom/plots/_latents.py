@@ -79,7 +79,7 @@ def latent_map(
     """
     spots = np.asarray(points, dtype=np.float64)
     marks = (-np.ones(len(spots), int) if labels is None else _whole(labels, len(spots)))[:MAP_LIMIT]
-    known: NDArray[np.bool_] = np.isfinite(spots[:MAP_LIMIT]).all(axis=1)
+    known = np.asarray(np.isfinite(spots[:MAP_LIMIT]).all(axis=1))
     if not known.any():
         raise InputError("No point of the latent map is finite, so there is nothing to draw.")
     spots, marks = spots[:MAP_LIMIT][known], marks[known]
