@@ -42,7 +42,7 @@ class TestLatents:
 
     def test_what_is_not_finite_does_not_stand_in_the_way(self):
         spots = np.array([[0.0, 1.0], [2.0, 3.0], [math.nan, 5.0]])
-        assert plots.latent_map(spots, [0, 0, 0], ax=sheet().subplots()).texts[0].xy == pytest.approx([1.0, 3.0])
+        assert plots.latent_map(spots, [0, 0, 0], ax=sheet().subplots()).texts[0].xy == pytest.approx([1.0, 2.0])
         use = SimpleNamespace(kl=[math.inf, 2.0, math.nan], active=[True] * 3)
         assert plots.kl_per_latent(use, ax=sheet().subplots()).get_ylim()[1] == 10.0
 

@@ -3,7 +3,7 @@
 import math
 
 from elbowroom import plots
-from elbowroom.numerics import Estimate, aligned, count, places, rounded, with_error
+from elbowroom.numerics import Estimate, InputError, aligned, count, places, rounded, with_error
 from elbowroom.plots.style import Sheet
 from elbowroom.records import DataRecord, EvidenceRow, StudyRecord
 
@@ -39,7 +39,11 @@ def ladder(study: StudyRecord) -> Figure:
             ax=sheet.subplots(),
         )
 
-    return Figure("ladder", title, how, _foot(rows), svg=both_widths(draw, "ladder", title))
+    try:
+        svg = both_widths(draw, "ladder", title)
+    except InputError as why:  # rows that do not compare
+        return Figure("ladder", title, how, missing=f"No ladder: {why}")
+    return Figure("ladder", title, how, _foot(rows), svg=svg)
 
 
 def _foot(rows: list[EvidenceRow]) -> str:

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from elbowroom import plots
 from elbowroom.numerics import count
 from elbowroom.plots.style import Sheet
@@ -54,6 +56,9 @@ def latent_map(study: StudyRecord) -> Figure:
         foot = f"{shown} points; no nearest-neighbour accuracy, because the data have no labels."
     how = f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model"
     how += "; a label's name stands at its median." if (labels >= 0).any() else "."
+
+    if not np.isfinite(points[: plots.MAP_LIMIT]).all(axis=1).any():
+        return Figure("map", title, how, missing="No map: the encoder's mean is not finite for any point.")
 
     def draw(sheet: Sheet) -> None:
         plots.latent_map(points, labels, names=study.data.label_names, axes=axes, ax=sheet.subplots())

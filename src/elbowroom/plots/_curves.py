@@ -12,7 +12,21 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, rounded
 
-from .style import ACCENT, BAND, INK, KEY, SOFT, Sheet, canvas, describe, interval, key, label_colour, new_figure
+from .style import (
+    ACCENT,
+    BAND,
+    INK,
+    KEY,
+    SOFT,
+    Sheet,
+    canvas,
+    describe,
+    interval,
+    key,
+    label_colour,
+    new_figure,
+    outside,
+)
 
 _LOOKS = {"line": "o-", "dashed": "--", "points": "o"}
 _PANELS = {"objective": "objective (minimised)", "rate": "rate (the KL)", "distortion": "distortion"}
@@ -152,7 +166,8 @@ def iwae_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
 def learning_curves(history: Any, *, figure: Figure | None = None) -> NDArray[np.object_]:
     """Objective, rate and distortion over epochs in nats per example, training beside validation.
 
-    A dashed line marks the epoch whose parameters were kept. Grey: a number of the objective is still on its
+    A dashed line marks the epoch whose parameters were kept, if any. A line breaks at an epoch whose number is not
+    finite. Grey: a number of the objective is still on its
     schedule. The first epochs may run out of a panel at the top, so that the rest can be read.
 
     Parameters
@@ -190,7 +205,7 @@ def learning_curves(history: Any, *, figure: Figure | None = None) -> NDArray[np
     for ax, part in zip(axes, _PANELS, strict=True):
         _panel(ax, history, part, _scheduled(history.rows))
     handles, place = axes[0].get_legend_handles_labels()[0], {"loc": "outside upper left", "borderpad": 0.5}
-    figure.legend(handles=handles, ncols=2 if narrow else 4, **KEY | place)
+    figure.legend(handles=handles, ncols=2 if narrow else 4, **KEY | place | {"labelcolor": outside(axes[0], INK)})
     axes[0].set_label(_said(history))
     return np.asarray(axes)
 
@@ -201,20 +216,32 @@ def _panel(ax: Axes, history: Any, part: str, warm: float | None) -> None:
     values[~np.isfinite(values)] = np.nan
     late = values[:, len(epochs) // 20 :]  # the first twentieth of the epochs alone may run out of the panel
     with canvas(ax) as ax:
-        for one, (label, colour, dashes) in zip(values, _PARTS.values(), strict=True):
+        for one, of in zip(values, _PARTS, strict=True):
+            label, colour, dashes = _PARTS[of]
             seen = np.isfinite(one)
-            ax.plot(epochs[seen], one[seen], "o" if seen.sum() == 1 else dashes, color=colour, lw=1.8, label=label)
+            # An epoch on which nothing was measured is passed over; a number that was not finite breaks the line.
+            kept = [bool(row.get(of)) and bool(seen.any()) for row in history.rows]
+            ax.plot(epochs[kept], one[kept], "o" if seen.sum() == 1 else dashes, color=colour, lw=1.8, label=label)
+            if seen.sum() > 1 and (alone := _alone(one[kept])):
+                ax.get_lines()[-1].set(marker="o", markersize=4, markevery=alone)
         if np.isfinite(late).any():
             pad = 0.06 * (np.nanmax(late) - np.nanmin(values)) or 1.0
             ax.set_ylim(np.nanmin(values) - pad, np.nanmax(late) + pad)
         ax.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
-        kept = f"kept: epoch {history.best_epoch}"
-        ax.axvline(history.best_epoch, color=ACCENT, linewidth=1, linestyle=(0, (3, 3)), label=kept)
+        if history.best_epoch in epochs:
+            name = f"kept: epoch {history.best_epoch}"
+            ax.axvline(history.best_epoch, color=ACCENT, linewidth=1, linestyle=(0, (3, 3)), label=name)
         if warm:
             ax.axvspan(epochs[0] - 0.5, warm, color=BAND, linewidth=0, zorder=0, label="schedule running")
         describe(ax, "", "epoch")
-        ax.set_title(_PANELS[part], loc="left", fontsize=13, weight="bold", color=INK)
+        ax.set_title(_PANELS[part], loc="left", fontsize=13, weight="bold", color=outside(ax, INK))
+
+
+def _alone(values: NDArray[np.float64]) -> list[int]:
+    """Positions of numbers between two that are not finite, which no line reaches."""
+    seen = np.pad(np.isfinite(values), 1)
+    return np.flatnonzero(seen[1:-1] & ~seen[:-2] & ~seen[2:]).tolist()
 
 
 def _column(rows: Sequence[Any], name: str, of: str = "") -> NDArray[np.float64]:
@@ -230,6 +257,9 @@ def _scheduled(rows: Sequence[Any]) -> float | None:
 
 
 def _said(history: Any) -> str:
-    kept = [row for row in history.rows if row["epoch"] == history.best_epoch] or history.rows[-1:]
+    kept = [row for row in history.rows if row["epoch"] == history.best_epoch]
+    which, kept = ("kept", kept) if kept else ("last", history.rows[-1:])
     ends = ", ".join(f"{part} {rounded(_column(kept, part, 'validation')[0], 1)}" for part in _PANELS)
-    return f"{len(history.rows)} epochs; at the kept epoch {kept[0]['epoch']}, on validation: {ends} nats per example."
+    return (
+        f"{len(history.rows)} epochs; at the {which} epoch {kept[0]['epoch']}, on validation: {ends} nats per example."
+    )

@@ -6,16 +6,32 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from elbowroom.numerics import InputError, count
 
-from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, fits, is_narrow, key, label_colour, note, room, short
+from .style import (
+    ACCENT,
+    INK,
+    PAPER,
+    SOFT,
+    canvas,
+    describe,
+    fits,
+    is_narrow,
+    key,
+    label_colour,
+    note,
+    outside,
+    room,
+    short,
+)
 
 MAP_LIMIT = 2000
 """Points drawn at most, so that the page stays small: the first of the draw."""
 
 _NAMED_AT_MOST = 20
+_LOST_NAMED = 8
 _FLOOR = 1e-5
 _PITCH = 80.0
 
@@ -29,6 +45,8 @@ def latent_map(
     ax: Axes | None = None,
 ) -> Axes:
     """Encoder means in the plane coloured by label, each label's name at its median; one scale both ways.
+
+    Points that are not finite are not drawn; the name of the axes says how many.
 
     Parameters
     ----------
@@ -48,14 +66,24 @@ def latent_map(
     Axes
         With the figure on it.
 
+    Raises
+    ------
+    InputError
+        Where labels are not whole numbers from −1 on, one for each point, or no point is finite.
+
     Examples
     --------
     >>> ax = latent_map([[0.0, 1.0], [1.0, 0.0]], [0, 1], names=["even", "odd"])
     >>> [text.get_text() for text in ax.texts]
     ['even', 'odd']
     """
-    spots = np.asarray(points, dtype=np.float64)[:MAP_LIMIT]
-    marks = -np.ones(len(spots), int) if labels is None else np.asarray(labels).astype(int)[:MAP_LIMIT]
+    spots = np.asarray(points, dtype=np.float64)
+    marks = (-np.ones(len(spots), int) if labels is None else _whole(labels, len(spots)))[:MAP_LIMIT]
+    known = np.asarray(np.isfinite(spots[:MAP_LIMIT]).all(axis=1))
+    if not known.any():
+        raise InputError("No point of the latent map is finite, so there is nothing to draw.")
+    spots, marks = spots[:MAP_LIMIT][known], marks[known]
+    lost = f" ({sum(~known):,} of {count(len(known), 'point')} not drawn, because not finite)" * (not known.all())
     groups = {kind: spots[marks == kind] for kind in np.unique(marks).tolist()}
     texts = {k: names[k] if names and k < len(names) else str(k) for k in groups if k >= 0}
     with canvas(ax, 480, 370, grid="xy") as ax:
@@ -65,24 +93,43 @@ def latent_map(
             look: Any = {"color": label_colour(kind), "alpha": 0.8, "markersize": 5, "markeredgewidth": 0}
             ax.plot(*group.T, "o", label=said, **look)
         ax.set_aspect("equal", adjustable="datalim")
-        about = f"{count(len(spots), 'point')}; labels: {', '.join(texts.values()) or 'none'}; axes: {axes}."
-        describe(ax, about, axes)
+        about = f"{count(len(spots), 'point')}; labels: {', '.join(texts.values()) or 'none'}; axes: {axes}{lost}."
+        describe(ax, about, axes + lost)
         if 0 < len(texts) <= _NAMED_AT_MOST:
             if not is_narrow(ax):
-                ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=12, markerscale=1.8)
+                look = {"frameon": False, "fontsize": 12, "labelcolor": outside(ax, INK)}
+                ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=1.8, **look)
             ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
             taken: list[Any] = []
             for kind, text in texts.items():  # at the medians, moved down where one would cover another
                 look = {"fontsize": 14, "color": INK, "weight": "bold", "ha": "center"}
-                name = note(ax, short(text, 120, 14), np.nanmedian(groups[kind], axis=0), **look)
+                name = note(ax, short(text, 120, 14), np.median(groups[kind], axis=0), **look)
                 fits(name, ((0, -down) for down in range(0, 400, 4)), taken, None)
     return ax
+
+
+def _whole(labels: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Labels as whole numbers, one for each point."""
+    try:
+        marks = np.asarray(labels, dtype=np.float64)
+    except (TypeError, ValueError):
+        marks = np.array(np.nan)
+    if (
+        marks.shape != (n,)
+        or not (marks == np.floor(marks)).all()
+        or not np.isfinite(marks).all()
+        or (marks < -1).any()
+    ):
+        raise InputError(
+            f"Labels of a latent map are {n:,} whole numbers from −1 on, one a point; give words as `names`."
+        )
+    return marks.astype(np.int64)
 
 
 def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None = None) -> Axes:
     """KL to the prior of every latent in nats, sorted, on a logarithmic axis; filled: active, hollow: not.
 
-    A KL that is zero, or too small to tell, is a triangle at the foot.
+    A KL that is zero, or too small to tell, is a triangle at the foot; one that is not finite is named above the axes.
 
     Parameters
     ----------
@@ -101,7 +148,7 @@ def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None =
     Raises
     ------
     InputError
-        Where the KL is not divided among the latents.
+        Where the KL is not divided among the latents, or none of it is finite.
 
     References
     ----------
@@ -116,6 +163,8 @@ def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None =
     """
     if use.kl is None:
         raise InputError("The KL of this model is not divided among its latents, so there is nothing to draw.")
+    if not np.isfinite(np.asarray(use.kl, dtype=np.float64)).any():
+        raise InputError("No latent of this model has a finite KL, so there is nothing to draw.")
     order = np.argsort(-np.asarray(use.kl, dtype=np.float64), kind="stable")
     kl, active = np.asarray(use.kl, dtype=np.float64)[order], np.asarray(use.active, dtype=bool)[order]
     seen = np.array([*kl[np.isfinite(kl) & (kl > _FLOOR)], *([threshold] if threshold else [])] or [1e-3, 1.0])
@@ -136,5 +185,8 @@ def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None =
             key(ax, [line], lift=8, right=True)
         values = "; ".join(f"latent {unit + 1}: {value:.3g}" for unit, value in zip(order, kl, strict=True))
         about = f"{active.sum()} of {len(kl)} active. KL in nats: {values}."
-        describe(ax, about, "latent, sorted by its KL", "KL, nats (logarithmic)")
+        lost = [str(unit + 1) for unit in np.sort(order[~np.isfinite(kl)])]
+        lost = lost[:_LOST_NAMED] + ["…"] * (len(lost) > _LOST_NAMED)
+        without = f"; not finite: latent {', '.join(lost)}" * bool(lost)
+        describe(ax, about, "latent, sorted by its KL", f"KL, nats (logarithmic){without}")
     return ax

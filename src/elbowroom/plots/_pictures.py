@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike, NDArray
 
 from elbowroom.numerics import InputError, count
 
-from .style import canvas, describe
+from .style import ACCENT, INK, canvas, describe, outside
 
 
 def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axes | None = None) -> Axes:
     """Images side by side in rows: samples, reconstructions, data.
 
-    Black and white are 0 and 1 where the values lie there, else their range.
+    Black and white are 0 and 1 where the finite values lie there, else their range. A pixel that is not finite is teal,
+    and the words beside the picture count them.
 
     Parameters
     ----------
@@ -48,12 +50,17 @@ def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axe
     (5, 8, 4)
     """
     pictures = to_bytes(x, image_shape, grey_range(x, None))
+    lost = ~np.isfinite(np.asarray(x, dtype=np.float64)).reshape(len(pictures), -1, *pictures.shape[1:3]).all(1)
+    if lost.any():
+        pictures = np.broadcast_to(pictures, (*pictures.shape[:3], 3)).copy()
+        pictures[lost] = np.round(255 * np.array(to_rgb(ACCENT)))
     rows = [pictures[first : first + across] for first in range(0, len(pictures), across)]
     grid = tiled(rows, max(1, round(pictures.shape[2] / 14)))
     with canvas(ax, 540 * grid.shape[0] / grid.shape[1], grid="") as ax:
         ax.imshow(grid if grid.shape[2] == 4 else grid[..., [0, 0, 0, 1]], interpolation="nearest")
         ax.set_axis_off()
-        describe(ax, f"{count(len(pictures), 'image')}, {across} in a row.")
+        without = f"; {count(int(lost.sum()), 'pixel')} not finite, in teal" * bool(lost.any())
+        describe(ax, f"{count(len(pictures), 'image')}, {across} in a row{without}.")
     return ax
 
 
@@ -83,7 +90,9 @@ def residual_correlation(found: Any, *, ax: Axes | None = None) -> Axes:
     reach = (-lags - 0.5, lags + 0.5)
     with canvas(ax, 380, grid="") as ax:
         picture = ax.imshow(found.by_lag, cmap="RdBu_r", vmin=-1, vmax=1, extent=(*reach, *reach[::-1]))
-        ax.figure.colorbar(picture, ax=ax, label="correlation")
+        bar = ax.figure.colorbar(picture, ax=ax)
+        bar.set_label("correlation", color=outside(ax, INK))
+        bar.ax.tick_params(colors=outside(ax, INK))
         across = ", ".join(f"{value:.3f}" for value in found.by_lag[lags, lags + 1 :])
         describe(ax, f"Across, from lag 1: {across} (n = {found.n:,}).", "lag across, pixels", "lag down, pixels")
     return ax
@@ -91,6 +100,8 @@ def residual_correlation(found: Any, *, ax: Axes | None = None) -> Axes:
 
 def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
     """Values that are drawn black and white: 0 … levels − 1 on a grid, [0, 1] where data lie there, else their range.
+
+    Values that are not finite do not count.
 
     Parameters
     ----------
@@ -111,14 +122,16 @@ def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
     """
     if levels:
         return 0.0, levels - 1.0
-    low, high = float(np.nanmin(x)), float(np.nanmax(x))
+    values = np.asarray(x, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if low >= 0 and high <= 1:
         return 0.0, 1.0
     return low, high if high > low else low + 1.0
 
 
 def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, float]) -> NDArray[np.uint8]:
-    """Images of bytes, channels last; values outside `limits` are cut to them.
+    """Images of bytes, channels last; values outside `limits` are cut to them, NaN is 0.
 
     Parameters
     ----------

@@ -13,6 +13,8 @@ from elbowroom.numerics import InputError, rounded, with_error
 
 from .style import ACCENT, INK, PAPER, SOFT, Plain, canvas, describe, fits, interval, note
 
+_EQUAL = "equal-elbo"
+
 # Where a label may stand beside its dot, in points, best first.
 _PLACES = [(14, 8), (14, -8), (-14, -8), (-14, 8), (18, 0), (14, 22), (14, -22), (-14, 22), (-14, -22)]
 
@@ -112,7 +114,8 @@ def rate_distortion(models: Sequence[Any], *, chosen: Any = None, joined: bool =
 def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     """The fewest nats that reach each distortion, at most, with crosses of 95 % intervals.
 
-    It may be drawn onto the plane that `rate_distortion` returns, where distortions are −log p(x | z).
+    It may be drawn onto the plane that `rate_distortion` returns, where distortions are −log p(x | z); the plane grows
+    until every point is on it. Points that are not finite are counted in the name of the axis, and not drawn.
 
     Parameters
     ----------
@@ -125,6 +128,11 @@ def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         With the figure on it.
+
+    Raises
+    ------
+    InputError
+        Where no point is finite.
 
     References
     ----------
@@ -140,10 +148,17 @@ def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     """
     rates, distortions = ([e.mean for e in part] for part in (curve.rates, curve.distortions))
     across, up = ([interval(e.se_total) for e in part] for part in (curve.rates, curve.distortions))
+    finite = [i for i, place in enumerate(zip(rates, distortions, strict=True)) if math.isfinite(sum(place))]
+    if not finite:
+        raise InputError("No point of the rate–distortion curve is finite, so there is nothing to draw.")
+    lost = len(rates) - len(finite)
+    without = f" ({lost} of {len(rates)} points not drawn, because not finite)" * bool(lost)
     with canvas(ax, 400, 340) as ax:
         ax.errorbar(rates, distortions, up, across, fmt="o-", color=ACCENT, markersize=6, linewidth=1.5)
         about = "; ".join(map("rate {:.4g} at distortion {:.4g}".format, rates, distortions)) + "."
-        describe(ax, f"{ax.get_label()} {about}".strip(), "rate, nats per example", "distortion per example")
+        _grow(ax, [curve.rates[i] for i in finite], [curve.distortions[i] for i in finite])
+        said = f"{ax.get_label()} {about}{without}".strip()
+        describe(ax, said, f"rate, nats per example{without}", "distortion per example")
     return ax
 
 
@@ -159,6 +174,19 @@ def _limits(values: Sequence[Any], at_zero: bool = False) -> tuple[float, float]
     return min(0.0, min(reach)) if at_zero and low < 0.3 * max(reach) else low, max(reach) + pad
 
 
+def _grow(ax: Axes, rates: Sequence[Any], distortions: Sequence[Any]) -> None:
+    """Fixed limits, as those of a plane, made to hold these points; lines of equal ELBO run to the new frame."""
+    (x0, x1), (y0, y1), across, up = ax.get_xlim(), ax.get_ylim(), _limits(rates), _limits(distortions)
+    wide, high = (min(x0, across[0]), max(x1, across[1])), (min(y0, up[0]), max(y1, up[1]))
+    if ax.get_autoscale_on() or (wide, high) == ((x0, x1), (y0, y1)):
+        return
+    ax.set(xlim=wide, ylim=high)
+    if lines := [one for one in (*ax.get_lines(), *ax.texts) if one.get_gid() == _EQUAL]:
+        for one in lines:
+            one.remove()
+        _equal_elbo(ax)
+
+
 def _equal_elbo(ax: Axes) -> None:
     """Lines rate + distortion = −ELBO across the frame, named where they leave it."""
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
@@ -166,10 +194,18 @@ def _equal_elbo(ax: Axes) -> None:
     for elbo, name in zip(ticks, Plain("").format_ticks(ticks), strict=True):
         left, right = max(x0, -elbo - y1), min(x1, -elbo - y0)
         if right - left > 0.05 * (x1 - x0):
-            ax.plot([left, right], [-elbo - left, -elbo - right], color=SOFT, lw=1, linestyle=(0, (2, 5)), zorder=1)
+            ax.plot(
+                [left, right],
+                [-elbo - left, -elbo - right],
+                color=SOFT,
+                lw=1,
+                linestyle=(0, (2, 5)),
+                zorder=1,
+                gid=_EQUAL,
+            )
             look = {"ha": "right", "va": "baseline"} if right < x1 else {}
-            note(ax, name, (right, -elbo - right), (-6, 3) if look else (5, 0), **look)
-    note(ax, "ELBO", (1, 1), (5, 8), "axes fraction", va="baseline")
+            note(ax, name, (right, -elbo - right), (-6, 3) if look else (5, 0), gid=_EQUAL, **look)
+    note(ax, "ELBO", (1, 1), (5, 8), "axes fraction", va="baseline", gid=_EQUAL)
 
 
 def _point(ax: Axes, index: int, model: Any, chosen: bool) -> None:

@@ -1,7 +1,7 @@
 """Rows of strips and bars: columns of a table in quantiles and classes, and the variance that each model has."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
-from elbowroom.numerics import count, rounded, with_error
+from elbowroom.numerics import InputError, count, rounded, with_error
 
 from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, is_narrow, key, name_row, note
 
@@ -35,7 +35,7 @@ def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, 
     Parameters
     ----------
     series : mapping of str to array [n, columns]
-        The values of each series, the data first; three series at most.
+        The values of each series, the data first; three series at most, which have a shade each.
     columns : sequence of str
         What the columns are called; the first `COLUMN_LIMIT` are drawn.
     ax : Axes, default None
@@ -46,12 +46,18 @@ def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, 
     Axes
         With the figure on it.
 
+    Raises
+    ------
+    InputError
+        Where there are more series.
+
     Examples
     --------
     >>> ax = quantile_strips({"data": [[0.0], [10.0]]}, ["age"])
     >>> ax.get_label()
     '1 column; medians: age: data 5.'
     """
+    _at_most(len(_LOOKS), series, "Quantile strips have")
     tables = {name: np.asarray(values, dtype=np.float64) for name, values in series.items()}
     shown, block, said = list(columns)[:COLUMN_LIMIT], 12 * len(tables), []
     with canvas(ax, 30 + (block + 22) * len(shown), 40 + (block + 36) * len(shown), grid="") as ax:
@@ -65,6 +71,12 @@ def quantile_strips(series: Mapping[str, ArrayLike], columns: Sequence[str], *, 
             said.append(f"{name}: {medians}".replace("nan", "unknown"))
         describe(ax, f"{count(len(shown), 'column')}; medians: {'; '.join(said)}.")
     return ax
+
+
+def _at_most(most: int, names: Collection[str], what: str) -> None:
+    """Refuse what no shade is left for."""
+    if len(names) > most:
+        raise InputError(f"{what} {most} shades, and {', '.join(names)} are {len(names)}; draw {most} at most.")
 
 
 def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,12 +118,21 @@ def class_shares(
     Axes
         With the figure on it.
 
+    Raises
+    ------
+    InputError
+        Where there are more series, or a class has not one share for each.
+
     Examples
     --------
     >>> ax = class_shares({"colour": {"red": (0.5, 0.25), "blue": (0.5, 0.75)}}, ("data", "samples"))
     >>> [float(bar.get_width()) for bar in ax.patches]
     [0.5, 0.25, 0.5, 0.75]
     """
+    _at_most(2, series, "Shares of classes have")
+    for name, parts in ((name, parts) for shares in columns.values() for name, parts in shares.items()):
+        if len(parts) != len(series):
+            raise InputError(f"Class {name!r} has {len(parts)} shares; give one for each of {', '.join(series)}.")
     rows, level, said = sum(1.6 + len(shares) for shares in columns.values()), 0.6, []
     with canvas(ax, 30 + 22 * rows, grid="") as ax:
         ax.set(xlim=(0, 1), ylim=(-rows + 0.4, 0), xticks=[], yticks=[])
@@ -170,6 +191,11 @@ def variance_bars(splits: Mapping[str, Any], *, own: str | None = None, ax: Axes
     Axes
         With the figure on it.
 
+    Raises
+    ------
+    InputError
+        Where the data or a model have no variance, or a variance is not finite.
+
     References
     ----------
     The law of total variance, Var x = Var E[x | z] + E Var[x | z].
@@ -183,6 +209,10 @@ def variance_bars(splits: Mapping[str, Any], *, own: str | None = None, ax: Axes
     """
     bars = []
     for name, split in splits.items():
+        if not (split.data and split.latent + split.noise):
+            raise InputError(
+                f"{name!r} has no bar: the variance of the data or of the model is 0, so nothing is per cent of it."
+            )
         share, error = 100 * split.latent / (split.latent + split.noise), getattr(split, "latent_share_se", None)
         number = rounded(share, 1) if error is None else with_error(share, 100 * error)
         parts = (100 * split.latent / split.data, 100 * split.noise / split.data)
@@ -207,6 +237,11 @@ def ink_bars(budgets: Mapping[str, Any], *, own: str | None = None, ax: Axes | N
     Axes
         With the figure on it.
 
+    Raises
+    ------
+    InputError
+        Where the sum has no variance in the data, or a variance is not finite.
+
     Examples
     --------
     >>> from types import SimpleNamespace
@@ -216,6 +251,10 @@ def ink_bars(budgets: Mapping[str, Any], *, own: str | None = None, ax: Axes | N
     """
     bars = []
     for name, b in budgets.items():
+        if not b.ink_data:
+            raise InputError(
+                f"{name!r} has no bar: the variance of the sum of the data is 0, so nothing is per cent of it."
+            )
         parts = tuple(100 * part / b.ink_data for part in (b.ink_latent, b.ink_noise_diagonal, b.ink_noise_covariance))
         bars.append(Bar(name, parts, f"{rounded(math.fsum(parts), 1)} %", name == own))
     return stacked_bars(bars, ("latent", "independent noise", "covariance of the noise"), ax=ax)
@@ -224,7 +263,7 @@ def ink_bars(budgets: Mapping[str, Any], *, own: str | None = None, ax: Axes | N
 def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS, ax: Axes | None = None) -> Axes:
     """One stacked bar per model under a hollow one of the data, whose end, 100 %, is the dashed line.
 
-    The total stands behind each bar; one beyond 250 % is cut there and ends in an arrow.
+    The total stands behind each bar; one that reaches beyond 250 % is cut there and ends in an arrow.
 
     Parameters
     ----------
@@ -242,12 +281,21 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, axis: str = _AXIS
     Axes
         With the figure on it.
 
+    Raises
+    ------
+    InputError
+        Where there are more names than three, or a bar has more parts than names, or a part is not finite.
+
     Examples
     --------
     >>> ax = stacked_bars([Bar("VAE", (84.0, 16.0))], ("latent", "noise"))
     >>> ax.get_label()
     "In % of the held-out data's variance. VAE: latent 84.0 %, noise 16.0 %, together 100 %."
     """
+    _at_most(len(_SHADES), names, "Stacked bars have")
+    for bar in bars:
+        if len(bar.parts) > len(names) or not all(map(math.isfinite, bar.parts)):
+            raise InputError(f"The parts of bar {bar.name!r} must be finite numbers, {len(names)} at most, one a name.")
     reach = min(max([100.0, *(max(accumulate(bar.parts)) for bar in bars)]), _LONGEST)
     rows = [Bar("held-out data", (100.0,)), *bars]
     with canvas(ax, 58 + 32 * len(rows), 68 + 44 * len(rows), grid="x") as ax:
@@ -273,7 +321,7 @@ def _draw(ax: Axes, level: float, bar: Bar, reach: float, shades: Sequence[Any])
     ax.vlines(100, level - half, level + half, color=INK, linewidth=1, linestyle=_DASHES, zorder=1)
     if max(accumulate(bar.parts)) > 100:  # the bar hides the line of the data
         ax.vlines(100, level - thick / 2, level + thick / 2, color=PAPER, linewidth=1, linestyle=_DASHES, zorder=3)
-    if end > reach:
+    if max(accumulate(bar.parts)) > reach:
         ax.plot(reach, level, ">", color=SOFT, markersize=9, clip_on=False)
     note(ax, f"{rounded(end, 0)} %", (max(min(end, reach), 100.0), level), (7, 0))
 

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
@@ -35,31 +36,41 @@ _FACE = 0.57  # mean width of a character over the size of the type, in the wide
 
 
 class Sheet(Figure):
-    """A figure that takes the height its plot asks for."""
+    """A figure that takes the height its plot asks for, and is saved on its own paper whatever style is in force."""
+
+    def savefig(self, fname: Any, *, transparent: bool | None = None, **options: Any) -> None:
+        """As any figure; `transparent` leaves the paper out."""
+        clear = matplotlib.rcParams["savefig.transparent"] if transparent is None else transparent
+        super().savefig(fname, transparent=clear, **({} if clear else {"facecolor": "auto"}) | options)
 
 
 def new_figure() -> Figure:
     """A sheet that a notebook shows."""
     from matplotlib import pyplot
 
-    return pyplot.figure(FigureClass=Sheet, figsize=(7.2, 4.0), layout="constrained")
+    return pyplot.figure(FigureClass=Sheet, figsize=(7.2, 4.0), layout="constrained", facecolor=PAPER)
 
 
 @contextlib.contextmanager
 def canvas(ax: Axes | None, height: float = 0, narrow: float = 0, *, grid: str = "y", log: str = "") -> Iterator[Axes]:
     """`ax`, or a new one, made tidy: only the axis below is drawn, values are read off pale lines.
 
-    Heights in points hold for sheets of wide and of narrow axes. grid: the axes whose ticks have lines; log: those
+    A figure without a layout engine gets one, since names and numbers beside the axes need room; on a figure that is no
+    sheet of ours, which may be dark, the axes have a face of paper. Heights in points hold for sheets of wide and of
+    narrow axes. grid: the axes whose ticks have lines; log: those
     that are logarithmic.
     """
     with matplotlib.rc_context(STYLE):
         ax = new_figure().subplots() if ax is None else ax
         if isinstance(ax.figure, Sheet) and height:
             ax.figure.set_figheight((narrow if narrow and is_narrow(ax) else height) / 72)
-        ax.set(facecolor="none", axisbelow=True)
+        root = ax.get_figure(root=True)
+        if root is not None and root.get_layout_engine() is None:
+            root.set_layout_engine("constrained")
+        ax.set(facecolor="none" if isinstance(root, Sheet) else PAPER, axisbelow=True)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.spines.bottom.set(color=SOFT, visible=bool(grid))
-        ax.tick_params(length=0, pad=5, colors=SOFT, labelsize=11)
+        ax.tick_params(length=0, pad=5, colors=outside(ax, SOFT), labelsize=11)
         ax.set(**dict.fromkeys((f"{name}scale" for name in log), "log"))
         ax.minorticks_off()
         for name, axis, most in (("x", ax.xaxis, max(3, int(room(ax) / 55))), ("y", ax.yaxis, 6)):
@@ -81,6 +92,12 @@ class Plain(StrMethodFormatter):
         return [rounded(float(value), max(0, -math.floor(math.log10(step) + 1e-9))) for value in values]
 
 
+def outside(ax: Axes, colour: str) -> str:
+    """A colour for words beside the axes: as given on a light figure, pale on a dark one."""
+    *face, opacity = to_rgba(ax.get_figure(root=True).get_facecolor())  # type: ignore[union-attr]
+    return RULE if opacity > 0.5 and np.dot(face, (0.299, 0.587, 0.114)) < 0.5 else colour
+
+
 def room(ax: Axes) -> float:
     """Points across the axes."""
     return float(ax.bbox.width * 72 / ax.figure.dpi)
@@ -93,7 +110,12 @@ def is_narrow(ax: Axes) -> bool:
 
 def describe(ax: Axes, about: str, across: str = "", up: str = "") -> None:
     """Names of the axes, that of the one upwards above it; and in the label of `ax` what the plot says, in words."""
-    plain: Any = {"color": SOFT, "fontsize": 12, "parse_math": False, "usetex": False}  # older than this canvas
+    plain: Any = {
+        "color": outside(ax, SOFT),
+        "fontsize": 12,
+        "parse_math": False,
+        "usetex": False,
+    }  # older than this canvas
     ax.set_xlabel(across, loc="right", labelpad=6, **plain)
     ax.set_title(up, loc="left", pad=8, **plain)
     ax.set_label(about)
@@ -137,7 +159,13 @@ def key(ax: Axes, handles: Sequence[Any], lift: float = 4.0, right: bool = False
     fitting = [n for n, _ in enumerate(wide, 1) if sum(map(max, np.array_split(wide, n))) < room(ax) + 66]
     raised = offset_copy(ax.transAxes, ax.get_figure(root=True), y=lift, units="points")
     place: Any = {"loc": "lower right" if right else "lower left", "bbox_to_anchor": (right, 1)}
-    ax.legend(handles=handles, bbox_transform=raised, ncols=max(fitting, default=1), **place, **KEY)
+    ax.legend(
+        handles=handles,
+        bbox_transform=raised,
+        ncols=max(fitting, default=1),
+        **place,
+        **KEY | {"labelcolor": outside(ax, INK)},
+    )
 
 
 def interval(error: float) -> float:
