@@ -216,3 +216,14 @@ def test_classes_of_a_table_are_counted(tmp_path):
     about = next(one for one in re.findall("<desc>(.*?)</desc>", page.replace("\u00a0", " ")) if "Shares in" in one)
     for said in ("low 75.0 % / 50.0 %", "high 25.0 % / 50.0 %", "kind 0 10.0 % / 100.0 %", "2 others 20.0 % / 0.0 %"):
         assert f", {said}" in about
+
+
+def test_lines_of_narrow_axes_do_not_run_through_the_words_above_the_rows():
+    from elbowroom import plots
+    from elbowroom.plots.style import Sheet
+
+    for width, backed in ((348, True), (760, False)):
+        sheet = Sheet(figsize=(width / 72, 4), dpi=72, layout="constrained")
+        ax = plots.stacked_bars([plots.Bar("VAE", (84.0, 16.0), "84.0 % latent")], ("a", "b"), ax=sheet.subplots())
+        patches = [text.get_bbox_patch() for text in ax.texts if text.get_text() in ("VAE", "84.0 % latent")]
+        assert [patch is not None for patch in patches] == [backed] * 2

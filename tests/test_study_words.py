@@ -85,7 +85,7 @@ def test_more_latents_are_advised_only_where_all_are_used(active):
 @pytest.mark.parametrize(
     ("ess", "khat", "why"),
     [
-        (2.0, 0.1, "effective sample size below 10 on 100 of 397 examples"),
+        (2.0, 0.1, "its effective sample size collapsed on 100 of 397 examples"),
         (400.0, 0.9, "k̂ above 0.7 on 100 of 397 examples"),
     ],
 )

@@ -133,5 +133,5 @@ def _why_loose(evidence: EvidenceRecord) -> str:
     """What the importance weights say against the bounds; nothing where they say little."""
     n = len(evidence.best)
     collapsed, missed = (max(getattr(e, one) for e in evidence.bounds.values()) for one in ("collapsed", "missed"))
-    said = {"effective sample size below 10": collapsed, "k̂ above 0.7": missed}
+    said = {"its effective sample size collapsed": collapsed, "k̂ above 0.7": missed}
     return ", ".join(f"{name} on {many:,} of {n:,} examples" for name, many in said.items() if many > _MANY * n)
