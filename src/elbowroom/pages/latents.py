@@ -72,7 +72,7 @@ def latent_map(study: StudyRecord) -> Figure:
 
     def draw(sheet: Sheet) -> None:
         ax = plots.latent_map(points, labels, names=study.data.label_names, axes=axes, ax=sheet.subplots())
-        describe(ax, ax.get_label(), *_directions(axes))
+        describe(ax, str(ax.get_label()), *_directions(axes))
 
     return Figure("map", title, how, foot, svg=both_widths(draw, "map", title))
 
