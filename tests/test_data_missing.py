@@ -150,7 +150,7 @@ def test_evidence_of_gaps_needs_a_likelihood_that_leaves_them_out_and_says_what_
     er.fit(complete, full, epochs=1, progress=False)
     with pytest.raises(er.InputError, match=r"missing cells, which this Mixed likelihood cannot leave out"):
         er.evidence.elbo(complete, data.test)
-    with pytest.raises(er.InputError, match=r"the classics of a study score complete rows alone"):
+    with pytest.raises(er.InputError, match=r"the baselines of a study score complete rows alone"):
         er.study(data)
     scored = er.evidence.elbo(model(data), data.test, draws=4)
     assert scored.quantity == "log p(x_seen)"

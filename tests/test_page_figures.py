@@ -47,7 +47,7 @@ def test_the_split_of_the_variance_is_said_with_its_numbers(studies):
     assert "The latents of the chosen model, β = 0.5, carry 82.61 ± 0.40 % of its variance" in text
     assert "Decoder means taken for samples would throw away 17.39 ± 0.40 % of the chosen model's variance" in text
     assert "70.7 % latent" in text  # the mixture, exact: 2.9 / 4.1
-    assert "β = 0.5, total ink varies 87.5 ± 1.1 % as much as in the data" in text
+    assert "β = 0.5, the pixel sum varies 87.5 ± 1.1 % as much as in the data" in text
     assert "latent 75.0 ± 1.0 %, independent noise 15.000 ± 0.020 %, covariance of the noise −2.50 ± 0.50 %" in text
     assert "the sum of all columns varies" in words_of(studies["table"][1])
 
@@ -151,10 +151,56 @@ def test_a_threshold_is_drawn_where_the_kl_decides_and_said_where_it_does_not(tm
         record["latents"] |= {"kl": [2.0, 0.5, 0.02], "active": [True, True, not decides], "threshold": 0.1}
 
     page = report(changed(tmp_path / "study", own)).read_text(encoding="utf-8")
-    used = 2 if decides else 3
-    assert f"{used} of 3 latents are active and carry 2.5 nats together" in words_of(page)
+    said = "2 of 3 latents are active; the KL of all 3 is 2.5 nats, 2.5 of it in the active ones"
+    assert (said if decides else "3 of 3 latents are active; their KL is 2.5 nats in all") in words_of(page)
     assert ("the encoder's mean varies by more than 0.1 over examples" in words_of(page)) == (not decides)
     assert ("threshold 0.1 nats" in page) == decides
+
+
+@pytest.mark.parametrize(
+    ("active", "said"),
+    [
+        ([True, False, False], "1 of 3 latents is active; the KL of all 3 is 2.3 nats, 0.7 of it in the active one"),
+        ([False] * 3, "0 of 3 latents are active; their KL is 2.3 nats in all"),
+    ],
+)
+def test_the_kl_of_the_active_latents_is_said_beside_that_of_all(tmp_path, active, said):
+    def own(record):
+        record["latents"] |= {"kl": [0.7, 1.1, 0.5], "active": active, "threshold": 0.01}
+
+    text = words_of(report(changed(tmp_path / "study", own)).read_text(encoding="utf-8"))
+    assert said in text
+    assert "a hollow dot with a KL above 0 has a posterior that differs from the prior" in text
+
+
+def narrow(page, key):
+    """Texts of the narrow drawing of a figure."""
+    figure = re.search(rf'<figure id="{key}".*?</figure>', page, re.S)[0]
+    drawing = re.search(r'<div class="narrow">(.*?)</div>', figure, re.S)[1]
+    return [text.replace("\u00a0", " ") for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawing)]
+
+
+def test_narrow_rows_of_one_name_have_their_estimators_and_the_foot_says_draws_once(studies):
+    texts = narrow(studies["digits"][1], "ladder")
+    assert {"VAE, IWAE-500", "VAE, ELBO"} <= set(texts)
+    assert "VAE" not in texts
+    assert "draws per example: 500 (IWAE), 64 (ELBO); seed 0." in words_of(studies["digits"][1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("two", ("z1", "z2")),
+        ("digits", ("first principal component of z", "second principal component of z")),
+    ],
+)
+def test_both_axes_of_the_map_have_names(studies, kind, names):
+    assert set(names) <= set(narrow(studies[kind][1], "map"))
+
+
+def test_no_per_cent_stands_alone(studies):
+    for _, page in studies.values():
+        assert not re.search(r"\d %", page)
 
 
 def test_classes_of_a_table_are_counted(tmp_path):
@@ -167,6 +213,17 @@ def test_classes_of_a_table_are_counted(tmp_path):
     text = words_of(page)
     assert "2 columns of classes: their shares of held-out data and of ancestral samples" in text
     assert "3 columns of numbers: held-out data beside ancestral samples and decoder means" in text
-    about = next(one for one in re.findall("<desc>(.*?)</desc>", page) if "Shares in" in one)
+    about = next(one for one in re.findall("<desc>(.*?)</desc>", page.replace("\u00a0", " ")) if "Shares in" in one)
     for said in ("low 75.0 % / 50.0 %", "high 25.0 % / 50.0 %", "kind 0 10.0 % / 100.0 %", "2 others 20.0 % / 0.0 %"):
         assert f", {said}" in about
+
+
+def test_lines_of_narrow_axes_do_not_run_through_the_words_above_the_rows():
+    from elbowroom import plots
+    from elbowroom.plots.style import Sheet
+
+    for width, backed in ((348, True), (760, False)):
+        sheet = Sheet(figsize=(width / 72, 4), dpi=72, layout="constrained")
+        ax = plots.stacked_bars([plots.Bar("VAE", (84.0, 16.0), "84.0 % latent")], ("a", "b"), ax=sheet.subplots())
+        patches = [text.get_bbox_patch() for text in ax.texts if text.get_text() in ("VAE", "84.0 % latent")]
+        assert [patch is not None for patch in patches] == [backed] * 2

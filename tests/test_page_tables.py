@@ -76,7 +76,7 @@ def test_the_contest_in_words():
     even = "The VAE and the Gaussian mixture cannot be told apart: they differ by −1.21 ± 0.91 nats per test example"
     assert contest(of(-1.21)) == even
     assert "cannot be told apart" in contest(DifferenceRecord("Gaussian mixture", 12.43, float("nan"), 1))
-    assert contest(None) == "The VAE has been set beside no classic"
+    assert contest(None) == "The VAE has been set beside no baseline"
 
 
 def test_numbers_without_an_error():

@@ -101,7 +101,7 @@ class TestEveryPage:
         assert len(rows) <= 10
         assert all("\n" not in text for _, text in rows)
         assert rows[0][1] in words_of(page)
-        assert dict(rows)["contest"] in words_of(page)
+        assert dict(rows)["comparison"] in words_of(page)
 
 
 def test_the_order_of_the_page(studies):
@@ -110,13 +110,13 @@ def test_the_order_of_the_page(studies):
     order += [
         "Along a dashed line",
         "The latents of the chosen model",
-        "total ink varies",
+        "the pixel sum varies",
         "latents are active",
         "Neighbours in z",
         "Learning curves",
         "The model as a graph",
     ]
-    order += ["The whole recipe", "scikit-learn, load_digits", "The command that makes this page again"]
+    order += ["The whole recipe", "scikit-learn, load_digits", "What makes this page again"]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
 
@@ -248,5 +248,5 @@ def test_a_study_without_a_contest_says_so(tmp_path, studies):
         assert "The latents of the chosen model, β = 0.5, carry 82.61 ± 0.40 % of its variance" in page
         rows = dict(verdict_table(folder))
         assert rows["verdict"].startswith("There is no verdict yet")
-        assert "contest" not in rows
+        assert "comparison" not in rows
         assert rows["reconstruction"] == dict(verdict_table(studies["digits"][0]))["reconstruction"]

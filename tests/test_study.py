@@ -58,7 +58,7 @@ def test_the_record_holds_what_the_evidence_says(done, digits) -> None:
 
 
 def test_after_three_epochs_the_verdict_owns_up(done) -> None:
-    assert "loses to the best classic, a Gaussian mixture" in done.sentence
+    assert "loses to the best baseline, a Gaussian mixture, by at most" in done.sentence
     page = done.page.read_text(encoding="utf-8")
     assert "loses to" in page
     assert done.sentence.split(",")[0] in page
@@ -85,8 +85,12 @@ def test_the_page_is_rebuilt_from_the_records_alone(done) -> None:
 
 
 def test_a_study_is_not_written_over_unasked(done, digits, tmp_path) -> None:
-    with pytest.raises(er.InputError, match="is not empty: overwrite it, resume it, or name another folder"):
+    called = "is not empty: delete what it holds with overwrite=True, go on with it by resume=True, or name another fo"
+    with pytest.raises(er.InputError, match=called):
         er.study(digits, done.page.parent, **SMALL)
+    typed = "is not empty: delete what it holds with --overwrite, go on with it by --resume, or .* folder with --folder"
+    with pytest.raises(er.InputError, match=typed):
+        er.study(digits, done.page.parent, command="elbowroom study digits", **SMALL)
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(er.InputError, match="is not empty: name another folder"):
         er.study(digits, tmp_path, overwrite=True, **SMALL)

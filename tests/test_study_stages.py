@@ -96,8 +96,7 @@ def test_a_study_goes_on_at_the_stage_that_failed(digits, whole, tmp_path, monke
             er.study(digits, folder, **SMALL)
     (note,) = caught.value.__notes__
     assert note == (
-        f"The stage {stage!r} failed; what came before is in {folder}: `elbowroom study digits --folder {folder} "
-        "--resume`, or the same call with resume=True, goes on there."
+        f"The stage {stage!r} failed; what came before is in {folder}: the same call with resume=True goes on there."
     )
     before = names[: names.index(stage)]
     assert [one for one in names if stage_file(folder, one).exists()] == before
@@ -167,7 +166,7 @@ def test_a_refusal_keeps_its_type_and_says_how_to_go_on(digits, copy, monkeypatc
         er.study(digits, copy, resume=True, command="elbowroom study digits --draws 8 --resume", **SMALL)
     assert str(caught.value) == (
         f"The stage 'contest' failed: No rival came; what came before is in {copy}: "
-        "`elbowroom study digits --draws 8 --resume`, or the same call with resume=True, goes on there."
+        "`elbowroom study digits --draws 8 --resume` goes on there."
     )
     assert caught.value.__cause__ is error
     page = er.report(copy).read_text(encoding="utf-8")

@@ -192,7 +192,7 @@ def study(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds first.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted study.")] = False,
 ) -> None:
-    """The main job: data → sweep → chosen model → evidence beside the classics → report.html."""
+    """The main job: data → sweep → chosen model → evidence beside the baselines → report.html."""
     import elbowroom as er
     from elbowroom.pages import verdict_table
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def _render(study: StudyRecord) -> str:
     page = environment.get_template("report.html").render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **_content(study)
     )
-    return page.replace(" ± ", "\u00a0±\u00a0")  # a value and its error stay on one line
+    # A value stays on one line with its error and with its per cent.
+    return re.sub(r"(?<=\d) %", "\u00a0%", page.replace(" ± ", "\u00a0±\u00a0"))
 
 
 def _content(study: StudyRecord) -> dict[str, Any]:

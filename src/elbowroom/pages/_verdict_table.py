@@ -40,7 +40,7 @@ def verdict_table(folder: str | Path) -> list[tuple[str, str]]:
     rows = [("verdict", words.sentence(study))]
     if verdict:
         rows += [(figure.label, words.figure_text(figure)) for figure in verdict.figures]
-        rows.append(("contest", words.contest(study.difference, study.direction)))
+        rows.append(("comparison", words.contest(study.difference, study.direction)))
     rows.append(("chosen", f"{chosen.label}, {chosen.active} of {chosen.latents} latents active"))
     rows.append(("reconstruction", words.reconstruction_text(study)))
     rows.append(("computing", words.seconds(study.seconds["total"])))

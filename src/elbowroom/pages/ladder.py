@@ -1,6 +1,7 @@
-"""Is it any good: held-out log-likelihood beside the classics, as a figure and as rows of a table."""
+"""Is it any good: held-out log-likelihood beside the baselines, as a figure and as rows of a table."""
 
 import math
+import re
 
 from elbowroom import plots
 from elbowroom.numerics import Estimate, InputError, aligned, count, places, rounded, with_error
@@ -15,13 +16,13 @@ __all__ = ["evidence_rows", "ladder"]
 
 
 def ladder(study: StudyRecord) -> Figure:
-    """Held-out log-likelihood beside the classics."""
+    """Held-out log-likelihood beside the baselines."""
     rows = study.rows
     title = words.contest(study.difference, study.direction)
     how = (
         "Mean log-likelihood of a test example; further right is better. Dot: an exact value. Arrow: a lower bound, "
         "the truth lies at its foot or to the right of it. Thin interval: 95 % from draws and examples; thick: from "
-        "draws alone. Dashed: the best classic."
+        "draws alone. Dashed: the best baseline."
     )
     if study.difference:
         how += " The difference in the title is paired by example, so it is surer than the intervals suggest"
@@ -51,11 +52,16 @@ def _foot(rows: list[EvidenceRow]) -> str:
     drawn = [row.estimate for row in rows if row.estimate.budget.draws]
     said = f"n = {n} test examples"
     if drawn:
-        draws = dict.fromkeys(f"{e.estimator}: {count(e.budget.draws)}" for e in drawn)
+        draws = dict.fromkeys(f"{count(e.budget.draws)} ({_family(e.estimator)})" for e in drawn)
         seeds = sorted({e.budget.seed for e in drawn})
-        said += f"; draws per example, {', '.join(draws)}; seed {', '.join(map(str, seeds))}"
+        said += f"; draws per example: {', '.join(draws)}; seed {', '.join(map(str, seeds))}"
     lost = [row.name for row in rows if not math.isfinite(row.estimate.mean)]
     return f"{said}." + (f" Not drawn, because not a finite number: {', '.join(lost)}." if lost else "")
+
+
+def _family(estimator: str) -> str:
+    """An estimator's name without its draws: "IWAE" of "IWAE-20", "ELBO" of "ELBO with 64 draws"."""
+    return re.split(r"-\d| with \d", estimator)[0]
 
 
 def evidence_rows(study: StudyRecord) -> list[dict[str, str]]:

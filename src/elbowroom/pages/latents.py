@@ -1,12 +1,13 @@
 """What the latents do: the KL of each, and examples in latent space."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from elbowroom import plots
-from elbowroom.numerics import count
-from elbowroom.plots.style import Sheet
+from elbowroom.numerics import count, rounded
+from elbowroom.plots.style import Sheet, describe
 from elbowroom.records import StudyRecord
 
 from . import words
@@ -24,10 +25,11 @@ def kl(study: StudyRecord) -> Figure:
         why = f"{used} of {len(latents.active)} latents are active; this prior and this posterior "
         why += "have no KL in closed form that could be divided among them."
         return Figure("kl", "The KL is not divided among the latents", "", missing=why)
-    title = f"{used} of {len(values)} latents are active and carry {sum(values):.1f} nats together"
+    title = _kl_title(values, latents.active)
     how = (
-        "Each dot is one latent's KL from posterior to prior, averaged over examples. A hollow dot is a latent the "
-        "decoder gets nothing from: its posterior is the prior, whatever x is."
+        "Each dot is one latent's KL from posterior to prior, averaged over examples. Hollow: inactive, the "
+        "encoder's mean hardly varies with x; a hollow dot with a KL above 0 has a posterior that differs from the "
+        "prior in much the same way for every x."
     )
     if not latents.kl_decides:
         how += f" Active: the encoder's mean varies by more than {latents.threshold:g} over examples."
@@ -40,6 +42,19 @@ def kl(study: StudyRecord) -> Figure:
         plots.kl_per_latent(latents, threshold=line, ax=sheet.subplots())
 
     return Figure("kl", title, how, foot, svg=both_widths(draw, "kl", title))
+
+
+def _kl_title(values: Sequence[float], active: Sequence[bool]) -> str:
+    """How many latents are active, the KL of all, and how much of it the active ones have."""
+    used, size, whole = sum(active), len(values), rounded(sum(values), 1)
+    if used in (0, size):
+        return (
+            f"{used} of {count(size, 'latent')} {'is' if used == 1 else 'are'} active; their KL is {whole} nats in all"
+        )
+    own = rounded(sum(kl for kl, one in zip(values, active, strict=True) if one), 1)
+    verb, ones = ("is", "one") if used == 1 else ("are", "ones")
+    whole += f" nats, {own} of it in the active {ones}"
+    return f"{used} of {size} latents {verb} active; the KL of all {size} is {whole}"
 
 
 def latent_map(study: StudyRecord) -> Figure:
@@ -61,6 +76,16 @@ def latent_map(study: StudyRecord) -> Figure:
         return Figure("map", title, how, missing="No map: the encoder's mean is not finite for any point.")
 
     def draw(sheet: Sheet) -> None:
-        plots.latent_map(points, labels, names=study.data.label_names, axes=axes, ax=sheet.subplots())
+        ax = plots.latent_map(points, labels, names=study.data.label_names, axes=axes, ax=sheet.subplots())
+        describe(ax, str(ax.get_label()), *_directions(axes))
 
     return Figure("map", title, how, foot, svg=both_widths(draw, "map", title))
+
+
+def _directions(axes: str) -> tuple[str, str]:
+    """What runs across and what runs up."""
+    if axes.startswith("first two "):
+        rest = axes.removeprefix("first two ").replace("components", "component")
+        return f"first {rest}", f"second {rest}"
+    across, _, up = axes.partition(", ")
+    return across, up

@@ -15,7 +15,7 @@ from .figure import Figure
 
 __all__ = ["curves", "diagram", "factors", "facts", "recipe_text"]
 
-_LONG = ("train", "measure", "contest", "total")  # what takes time
+_LONG = {"train": "train", "measure": "measure", "contest": "baselines", "total": "total"}  # what takes time
 
 
 def curves(study: StudyRecord) -> Figure:
@@ -120,7 +120,11 @@ def facts(study: StudyRecord) -> list[tuple[str, list[tuple[str, str]]]]:
         ("processor", last.processor),
         ("threads", str(last.threads)),
     ]
-    times = [(f"time, {stage}", words.seconds(value)) for stage, value in study.seconds.items() if stage in _LONG]
+    times = [
+        (f"time, {name}", words.seconds(study.seconds[stage]))
+        for stage, name in _LONG.items()
+        if stage in study.seconds
+    ]
     training = [
         *chosen.axes.items(),
         ("parameters", count(chosen.parameters)),

@@ -1,4 +1,4 @@
-"""Where the variance goes: the split of every model's variance, and that of the chosen model's total ink."""
+"""Where the variance goes: the split of every model's variance, and that of the chosen model's pixel sum."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def variance_figure(study: StudyRecord) -> Figure | None:
     how = (
         "Each bar is the variance of x that a model has, Var x = Var E[x | z] + E Var[x | z], summed over dimensions; "
         "the dashed line is the data's. Latent: what changes with z. Noise: what the observation adds at a given z. "
-        "A classic's z are its components or factors; a kernel's, the training example it stands on."
+        "A baseline's z are its components or factors; a kernel's, the training example it stands on."
     )
     if own:
         share, error = 100 * own.latent_share.value, _percent(own.latent_share.se)
@@ -71,7 +71,7 @@ def _foot(study: StudyRecord, drawn: Sequence[VarianceRecord]) -> str:
         f"100 % is {words.significant(drawn[0].data)}, summed over {count(study.data.dimensions)} dimensions "
         f"on the scale that the network sees; {_examples(study)}. "
         f"VAEs: z from the encoder over these examples, {count(max(one.draws for one in drawn), 'draw')}. "
-        "Classics: closed forms."
+        "Baselines: closed forms."
     )
     lost = [_label(study, one) for one in study.variances if not one.known]
     return said + (f" Not drawn, because not a finite number: {', '.join(lost)}." if lost else "")
@@ -87,9 +87,9 @@ def ink_figure(study: StudyRecord) -> Figure | None:
     if ink is None:
         return None
     label, pictured = study.chosen.label, study.data.image_shape is not None
-    what = "total ink" if pictured else "the sum of all columns"
+    what = "the pixel sum" if pictured else "the sum of all columns"
     how = (
-        f"The variance of {what}{', the sum of all pixels' if pictured else ''}, on the scale that the network sees. "
+        f"The variance of {what}, on the scale that the network sees. "
         "Independent noise adds only the sum of its variances to it. Covariance: what correlated noise of the model "
         "adds to that or, below zero, takes away. What is missing up to the dashed line the model does not have."
     )

@@ -52,7 +52,7 @@ def figure_text(figure: FigureRecord) -> str:
 
 
 def contest(difference: DifferenceRecord | None, direction: str = "exact") -> str:
-    """The VAE against the best classic, in one plain sentence that owns up where the VAE loses.
+    """The VAE against the best baseline, in one plain sentence that owns up where the VAE loses.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def contest(difference: DifferenceRecord | None, direction: str = "exact") -> st
     'The VAE loses to the Gaussian mixture by 5.12 ± 0.81 nats per test example'
     """
     if difference is None:
-        return "The VAE has been set beside no classic"
+        return "The VAE has been set beside no baseline"
     value, error, rival = difference.value, difference.se, f"the {difference.against}"
     if not abs(value) >= _TOLD_APART * error:
         gap = with_error(value, error)

@@ -41,7 +41,8 @@ def ladder(
     names : sequence of str, default None
         What each row is called; None: its estimator.
     details : sequence of str, default None
-        A second line for each name on wide axes; None: the direction of each estimate.
+        A second line for each name on wide axes; None: the direction of each estimate. On narrow axes names that
+        recur have their estimator beside them.
     rivals : collection of int, default ()
         Positions of the estimates that others are compared with, drawn in ink; the best of them has a dashed line.
     ax : Axes, default None
@@ -65,7 +66,7 @@ def ladder(
     'log p(x), nats per example'
     """
     estimates, common = _comparable(estimates)
-    names = names or [e.estimator for e in estimates]
+    names = list(names or [e.estimator for e in estimates])
     details = details or [_BOUND.get(e.direction, e.direction) for e in estimates]
     finite = {i: e.mean for i, e in enumerate(estimates) if math.isfinite(e.mean)}
     if not finite:
@@ -86,7 +87,8 @@ def ladder(
             colour, e = INK if i in rivals else ACCENT, estimates[i]
             number = _SIGN.get(e.direction, "") * (i in finite) + with_error(e.mean, e.se_total)
             look: Any = {"color": colour, "weight": "normal" if i in rivals else "bold", "above": 18}
-            name_row(ax, -level, names[i], number, details[i], aside=(10, 8 - 8 * is_narrow(ax)), **look)
+            name = f"{names[i]}, {e.estimator}" if is_narrow(ax) and names.count(names[i]) > 1 else names[i]
+            name_row(ax, -level, name, number, details[i], aside=(10, 8 - 8 * is_narrow(ax)), **look)
             if i in finite:
                 _mark(ax, -level, e, colour, (low, high))
             said.append(f"{names[i]}, {details[i]}: {number}".replace("≥", "at least").replace("≤", "at most"))

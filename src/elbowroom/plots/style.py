@@ -146,6 +146,8 @@ def name_row(ax: Axes, level: float, *words: str, above: float = 0, aside: Any =
     above *= is_narrow(ax)
     left, right, width = ("left", "right", room(ax) - 70) if above else ("right", "left", 0.38 * room(ax))
     look = {"xycoords": ("axes fraction", "data"), "fontsize": 13, "color": INK} | look
+    if above:  # lines of the axes run there; marks stand close below
+        look["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": -2}
     note(ax, number, (1, level), (aside[1], above), ha=right, **look | {"color": INK})
     if detail and not above:
         note(ax, short(detail, width, 11), (0, level), (-aside[0], -7), look["xycoords"], ha=left)

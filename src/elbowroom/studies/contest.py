@@ -79,7 +79,7 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
     else:
         rivals = class_families(support.columns or (support,) * train.shape[1], train, seed)
     found = []
-    with Progress("classics", sum(len(candidates) for _, candidates in rivals), show=progress) as bar:
+    with Progress("baselines", sum(len(candidates) for _, candidates in rivals), show=progress) as bar:
         for name, candidates in rivals:
             setting, fitted = _tuned(candidates, train, validation, bar)
             values = fitted.scores(test) + log_jacobian

@@ -92,7 +92,7 @@ def _check_parts(data: Dataset) -> None:
     """Raise InputError where a part is too small to train on, choose by or measure on, or has missing cells."""
     if data.train.fill is not None:
         raise InputError(
-            f"{data.name!r} has missing cells, and the classics of a study score complete rows alone: train with "
+            f"{data.name!r} has missing cells, and the baselines of a study score complete rows alone: train with "
             f"er.fit and measure with er.evidence, or load complete rows."
         )
     for name, part in data.parts.items():

@@ -17,6 +17,8 @@ import torch
 from elbowroom.numerics import CapabilityError, InputError
 from elbowroom.records import STAGES, Kept, Made, holds_study, keep_stage, read_stage, study_files
 
+from .asked import Asked
+
 __all__ = ["Stages"]
 
 _REFUSING = ("load", "train")  # what they cannot use they refuse before anything is trained, and say their own way out
@@ -33,7 +35,7 @@ class Stages:
         Delete what it holds.
     resume : bool
         Go on with what it holds.
-    command : str
+    asked : Asked
         What asks for the study, for the records and for saying how to go on.
 
     Raises
@@ -42,10 +44,10 @@ class Stages:
         Where the folder is not empty, and is neither to be overwritten nor resumed, or holds no study.
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool, resume: bool, command: str) -> None:
-        self.folder, self.resume, self.command = folder, resume, command
+    def __init__(self, folder: Path, *, overwrite: bool, resume: bool, asked: Asked) -> None:
+        self.folder, self.resume, self.asked = folder, resume, asked
         self._digests: dict[str, str] = {}
-        _prepare(folder, overwrite, resume)
+        _prepare(folder, overwrite, resume, asked)
 
     def record(
         self,
@@ -112,9 +114,7 @@ class Stages:
         stage : str
             A key of `records.STAGES`, or "page".
         """
-        command = self.command.removesuffix(" --resume").replace(" --overwrite", "")
-        how = f"`{command} --resume`, or the same call with resume=True, goes on there."
-        left = f"what came before is in {self.folder}: {how}"
+        left = f"what came before is in {self.folder}: {self.asked.going_on} goes on there."
         try:
             yield
         except (InputError, CapabilityError) as error:
@@ -135,7 +135,7 @@ class Stages:
 
     def _made(self, seconds: float) -> Made:
         return Made(
-            command=self.command,
+            command=self.asked.text,
             created=datetime.datetime.now(datetime.UTC).date().isoformat(),
             seconds=seconds,
             elbowroom=importlib.metadata.version("elbowroom"),
@@ -165,9 +165,9 @@ def _clear(folder: Path) -> None:
         runs.rmdir()
 
 
-def _prepare(folder: Path, overwrite: bool, resume: bool) -> None:
+def _prepare(folder: Path, overwrite: bool, resume: bool, asked: Asked) -> None:
     if overwrite and resume:
-        raise InputError("A study is overwritten or resumed: leave one of the two out.")
+        raise InputError(f"A study is overwritten or resumed: leave {asked.overwrite} or {asked.resume} out.")
     if not folder.exists() or not any(folder.iterdir()):
         folder.mkdir(parents=True, exist_ok=True)
         return
@@ -175,5 +175,5 @@ def _prepare(folder: Path, overwrite: bool, resume: bool) -> None:
     if overwrite and ours:
         _clear(folder)
     elif not (resume and ours):
-        way_out = "overwrite it, resume it, or name another folder" if ours else "name another folder"
-        raise InputError(f"{folder} is not empty: {way_out}.")
+        of_study = f"delete what it holds with {asked.overwrite}, go on with it by {asked.resume}, or " if ours else ""
+        raise InputError(f"{folder} is not empty: {of_study}{asked.elsewhere}.")

@@ -13,6 +13,7 @@ from elbowroom.records import ModelRecord, StudyRecord, read_study
 from elbowroom.vae import VAE
 
 from .account import account
+from .asked import called, typed
 from .choose import choose
 from .contest import contest
 from .load import data_of, load
@@ -104,7 +105,7 @@ def study(
     progress : bool, default True
         Whether a line on standard error says how far it is.
     command : str, optional
-        The command that the page says it was made by; by default the one that would make it.
+        What was typed, for the page and for saying how to go on; default this call in Python.
 
     Returns
     -------
@@ -130,12 +131,14 @@ def study(
     """
     if draws < 1 or annealed < 0:
         raise InputError(f"draws must be 1 or more and annealed 0 or more; got {draws} and {annealed}.")
+    options = {"recipe": (recipe, None), "axes": (axes, None), "epochs": (epochs, None), "draws": (draws, 1_000)}
+    options |= {"annealed": (annealed, 50), "seed": (seed, 0)}
+    asked = typed(command) if command else called(data, folder, options)
     data = data_of(data, seed)
     about = load(data)
     training = training_of(recipe, axes, epochs, about.sizes["train"], seed)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
-    command = command or f"elbowroom study {data.name} --folder {folder}"
-    stages = Stages(folder, overwrite=overwrite, resume=resume, command=command)
+    stages = Stages(folder, overwrite=overwrite, resume=resume, asked=asked)
     models = Models(folder / "runs", recipe if isinstance(recipe, VAE) else None)
     budget = MeasureBudget(draws, annealed, seed)
 

@@ -15,17 +15,18 @@ __all__ = ["difference_to", "verdict"]
 
 _TOLD_APART = 2.0
 _LOOSE = 1.0
+_MANY = 0.1  # of the examples
 
 
 def difference_to(best: Estimate, rival: ClassicRecord) -> DifferenceRecord:
-    """The VAE's best bound minus the best classic, paired by test example.
+    """The VAE's best bound minus the best baseline, paired by test example.
 
     Parameters
     ----------
     best : Estimate
         The VAE's.
     rival : ClassicRecord
-        The best of the classics.
+        The best of the baselines.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def verdict(
     data, chosen, evidence : DataRecord, ModelRecord, EvidenceRecord
         What was measured of which model on which data.
     difference : DifferenceRecord
-        To the best classic.
+        To the best baseline.
 
     Returns
     -------
@@ -54,11 +55,11 @@ def verdict(
         In words.
     """
     gap = evidence.best - evidence.bounds["ELBO"]
-    contest = _contest(difference, data.name)
+    compared = _compared(difference, evidence.best.direction, data.name)
     return VerdictRecord(
-        sentence=f"This VAE uses {chosen.active} of its {chosen.latents} latents and {contest}.",
+        sentence=f"This VAE uses {chosen.active} of its {chosen.latents} latents and {compared}.",
         figures=tuple(_figures(data, chosen, evidence.best, gap)),
-        next=_next_step(chosen, gap, difference),
+        next=_next_step(chosen, evidence, gap, difference),
     )
 
 
@@ -73,13 +74,19 @@ def _figures(data: DataRecord, chosen: ModelRecord, best: Estimate, gap: Estimat
     return figures
 
 
-def _contest(difference: DifferenceRecord, name: str) -> str:
+def _compared(difference: DifferenceRecord, direction: str, name: str) -> str:
+    """Of a lower bound a lead can only grow and a deficit shrink."""
     value, error = difference.value, difference.se
-    rival = f"the best classic, {_article(difference.against)}"
-    if abs(value) < _TOLD_APART * error:
+    rival = f"the best baseline, {_article(difference.against)}"
+    if _tie(difference):
         return f"cannot be told apart from {rival}, on held-out {name} ({with_error(value, error)} nats)"
-    verb = "beats" if value > 0 else "loses to"
-    return f"{verb} {rival}, by {with_error(abs(value), error)} nats on held-out {name}"
+    lead, deficit = ("at least ", "at most ") if direction == "lower" else ("", "")
+    verb, bound = ("beats", lead) if value > 0 else ("loses to", deficit)
+    return f"{verb} {rival}, by {bound}{with_error(abs(value), error)} nats on held-out {name}"
+
+
+def _tie(difference: DifferenceRecord) -> bool:
+    return abs(difference.value) < _TOLD_APART * difference.se
 
 
 def _article(name: str) -> str:
@@ -93,18 +100,38 @@ def _figure(label: str, value: float, error: float, unit: str, direction: str) -
     return FigureRecord(label, shown, half, unit, direction)
 
 
-def _next_step(chosen: ModelRecord, gap: Estimate, difference: DifferenceRecord) -> str | None:
-    """Advice that follows from a measured number, or none."""
-    if difference.value < -_TOLD_APART * difference.se:
-        return (
-            f"The {difference.against} is the better density of these data: use it, or give the VAE more latents, "
-            f"wider networks or more epochs and study again."
-        )
+def _next_step(
+    chosen: ModelRecord, evidence: EvidenceRecord, gap: Estimate, difference: DifferenceRecord
+) -> str | None:
+    """Advice that follows from a measured number, or none: what training leaves open comes first."""
     if chosen.best_epoch == chosen.epochs:
         return "The best epoch was the last: train for more epochs."
+    if difference.value < 0 and not _tie(difference):
+        return _behind(chosen, evidence, difference)
     if gap.mean > _LOOSE:
         return (
             f"The encoder's bound is loose by at least {gap.mean:.1f} nats per example: a wider encoder or a richer "
             f"posterior can win some of that back."
         )
     return None
+
+
+def _behind(chosen: ModelRecord, evidence: EvidenceRecord, difference: DifferenceRecord) -> str:
+    """What to do where a baseline is ahead: first find out how much of that is the bound's slack."""
+    lower = evidence.best.direction == "lower"
+    said = f"By these bounds the {difference.against} is" if lower else f"The {difference.against} is"
+    if lower and (why := _why_loose(evidence)):
+        return (
+            f"{said} the better density of these data, but the VAE's bound is loose ({why}): measure it by AIS, or "
+            f"give it a richer posterior, before anything else."
+        )
+    more = "wider networks" if chosen.active < chosen.latents else "wider networks or more latents"
+    return f"{said} the better density of these data: use it, or give the VAE {more} and study again."
+
+
+def _why_loose(evidence: EvidenceRecord) -> str:
+    """What the importance weights say against the bounds; nothing where they say little."""
+    n = len(evidence.best)
+    collapsed, missed = (max(getattr(e, one) for e in evidence.bounds.values()) for one in ("collapsed", "missed"))
+    said = {"its effective sample size collapsed": collapsed, "k̂ above 0.7": missed}
+    return ", ".join(f"{name} on {many:,} of {n:,} examples" for name, many in said.items() if many > _MANY * n)
