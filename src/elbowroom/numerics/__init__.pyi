@@ -1,4 +1,5 @@
 from ._one_of import one_of as one_of
+from ._paired import paired as paired
 from .batch import Batch as Batch
 from .batch import Given as Given
 from .batch import Noise as Noise
@@ -7,7 +8,6 @@ from .errors import InputError as InputError
 from .estimate import Budget as Budget
 from .estimate import Direction as Direction
 from .estimate import Estimate as Estimate
-from .estimate import paired as paired
 from .keyed import derived_seed as derived_seed
 from .keyed import keyed_generators as keyed_generators
 from .keyed import keyed_normal as keyed_normal

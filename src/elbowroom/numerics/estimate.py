@@ -1,8 +1,7 @@
 """Estimates: a number per example, with its errors, its direction, and what it is a number of."""
 
-import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 
-__all__ = ["PER_EXAMPLE", "Budget", "Direction", "Estimate", "paired"]
+__all__ = ["PER_EXAMPLE", "Budget", "Direction", "Estimate"]
 
 Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
@@ -391,36 +390,3 @@ def _difference_direction(mine: Direction, other: Direction) -> Direction:
     if (mine == "upper" and other in (*sure, "lower")) or (mine in sure and other == "lower"):
         return "upper"
     return "none"
-
-
-def paired(estimates: Sequence[Estimate]) -> list[Estimate]:
-    """The same estimates over the examples that all of them measured, so that their means compare.
-
-    Parameters
-    ----------
-    estimates : sequence of Estimate
-        Of the same data.
-
-    Returns
-    -------
-    list of Estimate
-        In their order.
-
-    Raises
-    ------
-    InputError
-        Where they have no example in common, or are of different data.
-
-    Examples
-    --------
-    >>> common = {"quantity": "log p(x)", "estimator": "IWAE-5", "direction": "lower"}
-    >>> two, one = Estimate.of([1.0, 5.0], **common), Estimate.of([4.0], index=[1], **common)
-    >>> [each.mean for each in paired([two, one])]
-    [5.0, 4.0]
-    """
-    if len({each.data for each in estimates if each.data is not None}) > 1:
-        raise InputError("These estimates come from different data; only estimates of the same data compare.")
-    shared = functools.reduce(np.intersect1d, [each.index for each in estimates])
-    if not shared.size:
-        raise InputError("These estimates have no example in common, so their means do not compare.")
-    return [each.at(shared) for each in estimates]
