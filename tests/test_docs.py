@@ -20,7 +20,7 @@ def test_the_code_of_a_page(page: str) -> None:
 
 SMALLER = {
     r"\bepochs=\d+": "epochs=1",
-    r"\bdraws=\d+": "draws=4",
+    r"\bdraws=\d+": "draws=32",
     r"\btemperatures=\d+": "temperatures=4, chains=2",
     r"\bbdmc\((.*), \d+\)": r"bdmc(\1, 2, temperatures=4, chains=2)",
     r"\bwarmup=\d+": "warmup=3",

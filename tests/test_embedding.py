@@ -102,7 +102,7 @@ def test_all_rows_show_hostile_names_literally():
     ]
     for draw in draws:
         for drawing in embedded(draw):
-            assert texts(drawing).count(name) >= 2
+            assert sum(text.startswith(name) for text in texts(drawing)) >= 2
 
 
 def test_points_answer_to_pointer_and_keyboard():

@@ -214,14 +214,14 @@ def damage(folder, what):
     [
         ("no study", "holds no 2-train.json"),
         ("older", "study.json was written by an older elbowroom: `elbowroom study"),
-        ("not json", "4-measure.json is damaged (Unterminated string"),
+        ("not json", "4-measure.json is damaged ("),
         ("version", "4-measure.json is of version 7 and this elbowroom reads version 1: `elbowroom study"),
         ("field", "4-measure.json is damaged (record.latents.active: Field required): `elbowroom study"),
         (
             "estimate",
             "4-measure.json is damaged (record.bounds.ELBO: Value error, no estimate: 'values'): `elbowroom study",
         ),
-        ("chosen", "3-choose.json names 'beta-9'"),
+        ("chosen", "3-choose.json is not as it was written"),
         ("no pictures", "holds no pictures.safetensors"),
         ("cut pictures", "pictures.safetensors is damaged"),
         ("history", "history.jsonl is damaged"),

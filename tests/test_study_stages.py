@@ -30,16 +30,23 @@ def digits():
     return er.load_data("digits")
 
 
+def hurry(patch: pytest.MonkeyPatch) -> None:
+    """Few baselines, and no page, which reads what is tested here."""
+    few_mixtures(patch)
+    patch.setattr("elbowroom.studies.classics._sizes", lambda rows, dimensions, most: [8])
+    patch.setattr(MODULE, "report", lambda folder: folder / "report.html")
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch) -> None:
-    few_mixtures(monkeypatch)
+    hurry(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def whole(digits, tmp_path_factory):
     """The folder of a study that nothing interrupted."""
     with pytest.MonkeyPatch.context() as patch:
-        few_mixtures(patch)
+        hurry(patch)
         return er.study(digits, tmp_path_factory.mktemp("whole") / "study", **SMALL).record.folder
 
 
