@@ -34,6 +34,8 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     """Few baselines, and no page, which reads what is tested here."""
     few_mixtures(patch)
     patch.setattr("elbowroom.studies.classics._sizes", lambda rows, dimensions, most: [8])
+    patch.setattr("elbowroom.studies.variance._DRAWS", 100)
+    patch.setattr("elbowroom.studies.variance._REPEATS", 2)
     patch.setattr(MODULE, "report", lambda folder: folder / "report.html")
 
 
