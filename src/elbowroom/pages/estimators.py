@@ -1,14 +1,11 @@
 """The evidence panel: log p(x) of the chosen model by every estimator, over the examples that all of them measured."""
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from elbowroom import plots
-from elbowroom.numerics import Estimate, aligned, count, places, rounded, with_error
+from elbowroom.numerics import Estimate, InputError, aligned, count, paired, places, rounded, with_error
 from elbowroom.plots.style import Sheet
 from elbowroom.runs.saved_estimates import KeptEstimate
 
@@ -74,20 +71,20 @@ def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str
         drawn = [e.estimator for e in drawable]
         lost = ", ".join(e.estimator for e in measured if e.estimator not in drawn)
         notes.append(f"Not drawn, because not finite or of other data: {lost}.")
-    common = functools.reduce(np.intersect1d, [e.index for e in drawable])
-    paired = sorted((e.at(common) for e in drawable), key=lambda e: e.mean, reverse=True) if common.size else []
-    if not paired:
+    try:
+        shared = sorted(paired(drawable), key=lambda e: e.mean, reverse=True)
+    except InputError:
         why = "No panel: the estimators have no test example in common."
         return EvidencePanel(Figure("estimators", "log p(x) by every estimator", _HOW, missing=why), [], notes)
-    title = _title(paired)
+    title = _title(shared)
 
     def draw(sheet: Sheet) -> None:
-        names, details = [_name(e) for e in paired], [_detail(e) for e in paired]
-        plots.ladder(paired, names=names, details=details, ax=sheet.subplots())
+        names, details = [_name(e) for e in shared], [_detail(e) for e in shared]
+        plots.ladder(shared, names=names, details=details, ax=sheet.subplots())
 
     svg = both_widths(draw, "estimators", title)
-    figure = Figure("estimators", title, _HOW, _foot(drawable, len(common)), svg=svg)
-    return EvidencePanel(figure, _table(paired, drawable), notes)
+    figure = Figure("estimators", title, _HOW, _foot(drawable, len(shared[0])), svg=svg)
+    return EvidencePanel(figure, _table(shared, drawable), notes)
 
 
 def _other(e: Estimate) -> str:
@@ -116,11 +113,11 @@ def _certificate(lower: Estimate, upper: Estimate) -> str:
     )
 
 
-def _title(paired: Sequence[Estimate]) -> str:
+def _title(shared: Sequence[Estimate]) -> str:
     """The two highest lower bounds, compared."""
-    bounds = [e for e in paired if e.direction == "lower"]
+    bounds = [e for e in shared if e.direction == "lower"]
     if len(bounds) < 2:
-        return f"log p(x) by {count(len(paired), 'estimator')}: {_number(paired[0])} nats per example"
+        return f"log p(x) by {count(len(shared), 'estimator')}: {_number(shared[0])} nats per example"
     difference = bounds[0] - bounds[1]
     size = with_error(difference.mean, difference.se_total)
     first, second = (_name(e) for e in bounds[:2])
@@ -150,12 +147,12 @@ def _foot(measured: Sequence[Estimate], common: int) -> str:
     return f"{said}; seed {', '.join(map(str, seeds))}."
 
 
-def _table(paired: Sequence[Estimate], measured: Sequence[Estimate]) -> list[dict[str, str]]:
+def _table(shared: Sequence[Estimate], measured: Sequence[Estimate]) -> list[dict[str, str]]:
     sizes = {e.estimator: len(e) for e in measured}
     rows = []
-    for e in paired:
+    for e in shared:
         digits = places(e.se_total)
-        apart = e - paired[0]
+        apart = e - shared[0]
         rows.append(
             {
                 "name": e.estimator,
@@ -163,7 +160,7 @@ def _table(paired: Sequence[Estimate], measured: Sequence[Estimate]) -> list[dic
                 "value": _SIGN.get(e.direction, "") + rounded(e.mean, digits),
                 "draws": "unknown" if math.isnan(e.se_mc) else _error(e.se_mc),
                 "points": rounded(e.se_points, max(digits, 0)),
-                "against": "highest" if e is paired[0] else with_error(apart.mean, apart.se_total),
+                "against": "highest" if e is shared[0] else with_error(apart.mean, apart.se_total),
                 "n": count(sizes[e.estimator]),
                 "warning": "; ".join(e.warnings),
             }
