@@ -221,7 +221,7 @@ class Estimate:
     @property
     def collapsed(self) -> int:
         """Number of examples with an effective sample size below 10, whose own errors are unreliable."""
-        return 0 if self.ess is None else int((self.ess < self._least_ess).sum())
+        return 0 if self.ess is None else int((self.ess < self.least_ess).sum())
 
     @property
     def missed(self) -> int:
@@ -262,7 +262,8 @@ class Estimate:
         return words
 
     @property
-    def _least_ess(self) -> float:
+    def least_ess(self) -> float:
+        """Effective sample size below which the draws error of an example is not to be trusted."""
         return min(_ESS_COLLAPSED, self.budget.draws / 2) or _ESS_COLLAPSED
 
     def at(self, index: NDArray[np.int64]) -> "Estimate":
@@ -326,7 +327,7 @@ class Estimate:
 
     def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:
         """ESS of some examples, scaled to as many draws as that of `scale`."""
-        return None if self.ess is None else self.ess[rows] / self._least_ess * scale._least_ess
+        return None if self.ess is None else self.ess[rows] / self.least_ess * scale.least_ess
 
     def __str__(self) -> str:
         what = _DIRECTION_WORDS[self.direction].format(self.quantity)

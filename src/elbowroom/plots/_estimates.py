@@ -209,8 +209,7 @@ def effective_sample_size(estimate: Estimate, *, ax: Axes | None = None) -> Axes
     >>> effective_sample_size(e).get_title("left")
     'effective sample size, below 10 on 1 of 2 examples'
     """
-    least = min(10.0, estimate.budget.draws / 2) or 10.0
-    return _sorted(estimate, "ess", "effective sample size", "below", least, ax, log="y")
+    return _sorted(estimate, "ess", "effective sample size", "below", estimate.least_ess, ax, log="y")
 
 
 def _comparable(estimates: Sequence[Any]) -> tuple[Sequence[Any], str]:

@@ -14,7 +14,7 @@ from .contest import ContestRecord
 from .data_record import DataRecord
 from .evidence import EvidenceRecord, ReconstructionRecord, VarianceRecord
 from .pictures import Pictures, read_pictures
-from .stages import OLDER, STAGES, Kept, Made, goes_on, read_stage, stage_file
+from .stages import OLDER, STAGES, Made, goes_on, read_stage, stage_file
 from .sweep import ChoiceRecord, ModelRecord, SweepRecord
 
 __all__ = ["EvidenceRow", "StudyRecord", "read_study"]
@@ -194,12 +194,8 @@ def read_study(folder: str | Path) -> StudyRecord:
         if one.after != {name: kept[name].digest for name in STAGES[stage].after if name in kept}:
             path = stage_file(folder, stage)
             raise InputError(f"{path} was made from other records than those beside it: {goes_on(folder)}.")
-    return _checked(folder, kept)
-
-
-def _checked(folder: Path, kept: Mapping[str, Kept[Any]]) -> StudyRecord:
     records = {stage: one.record for stage, one in kept.items()}
-    found = StudyRecord(
+    return StudyRecord(
         folder=folder,
         made={stage: one.made for stage, one in kept.items()},
         data=records["load"],
@@ -209,10 +205,6 @@ def _checked(folder: Path, kept: Mapping[str, Kept[Any]]) -> StudyRecord:
         contest=records.get("contest"),
         account=records.get("account"),
     )
-    if found.choice.name not in [one.name for one in found.sweep.models]:
-        path = stage_file(folder, "choose")
-        raise InputError(f"{path} names {found.choice.name!r}, which the sweep does not hold: {goes_on(folder)}.")
-    return found
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:
