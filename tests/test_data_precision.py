@@ -145,7 +145,7 @@ def test_notes_are_of_the_values_and_not_of_what_32_bits_make_of_them():
     assert len(np.unique(x[:, 0].astype(np.float32))) == 1
     assert load_data(x).notes == []
     x[:, 1] = 0.1
-    assert load_data(x).notes == ["Columns that never change: 1 of 2 (1)."]
+    assert load_data(x).notes == ["Columns left out: 1 of 2 ('1' is always 0.1)."]
 
 
 def test_the_hash_is_the_old_one_exactly_where_32_bits_hold_the_values():

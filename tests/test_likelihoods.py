@@ -69,6 +69,7 @@ CASES = {
     "ZeroInflatedNegativeBinomial predicted": Case(
         lambda n: L.ZeroInflatedNegativeBinomial(n, D, dispersion="predicted"), "counts", (*CONTINUOUS, "categorical")
     ),
+    "NormalWithAtoms": Case(lambda n: L.NormalWithAtoms(n, D, [0.0, 1.5]), "atoms", DISCRETE),
     "Mixed": Case(
         lambda n: L.Mixed(n, [L.Normal(None, 2, scale="predicted"), L.Poisson(None, 2), L.Categorical(None, 1, 4)]),
         "mixed",
@@ -85,6 +86,7 @@ def _data(kind: str, n: int = 60) -> Tensor:
     made = {
         "real": real,
         "unit": torch.sigmoid(real),
+        "atoms": torch.where(real > 1.5, 1.5, torch.where(real.abs() < 0.3, 0.0, real)),
         "binary": (real > 0).float(),
         "grid": (8 + 3 * real).round().clamp(0, 16),
         "categorical": (8 + 3 * real).round().clamp(0, 16),
@@ -117,6 +119,8 @@ def _batch(case: Case) -> Batch:
 
 
 def _support(kind: str) -> Support:
+    if kind == "atoms":
+        return Support("real", atoms=(0.0, 1.5))
     return Support(kind, 17 if kind in ("grid", "categorical") else None)
 
 

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform, one_of
+from elbowroom.numerics import InputError, Support, keyed_uniform, one_of
 from elbowroom.preprocess import Preprocess
 
 from .beside import beside_of, names_in
-from .choices import choose_preprocess, fill_for, state_support, support_with_words
+from .choices import choose_preprocess, fill_for
 from .dataset import Dataset, Examples
 from .files import read_path
+from .judged import judge, left_out_note, without_left_out
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
 from .raw import Raw, from_array, from_frame
@@ -122,7 +123,10 @@ def load_data(
     raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
     known = NAMED.get(title) if isinstance(source, str) else None
     scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
-    found = _support(raw, scanned.limits, support)
+    found, judged = judge(raw, scanned.limits, support)
+    if any(one.support is None for one in judged):
+        raw = without_left_out(raw, judged)
+        scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
     beside = beside_of(raw, labels, context, observed, gaps)
     defaults = (known.validation, known.test) if known else (0.1, 0.2)
     parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
@@ -134,6 +138,7 @@ def load_data(
         notes.append(f"Binarised once, with seed {seed}: the data are now these zeros and ones.")
         preprocess = "none"
     rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
+    notes += left_out_note(judged)
     notes += notes_on(raw.x, scanned, raw.columns, found, rows, parts.train, parts.test, raw.official[1])
     train, held, tested = (
         Examples(values_of(raw.x, which, event, scanned.wide), torch.from_numpy(which), data=digest, **beside.of(which))
@@ -161,16 +166,8 @@ def load_data(
         classes=raw.classes,
         beside_classes=beside.words,
         label_column=label_column,
+        judged=judged,
     )
-
-
-def _support(raw: Raw, limits: Limits, stated: str | Support | Sequence[str | Support] | None) -> Support:
-    """Where the data lie: as stated, as the source says, or inferred; bytes beyond 127 are all 256 levels."""
-    if raw.classes and raw.columns:
-        return support_with_words(raw.x, limits, stated, raw.columns, raw.classes)
-    if stated is None and raw.support is None and raw.x.dtype == np.uint8 and limits.high >= 128:
-        return Support("grid", 256)
-    return state_support(raw.x, limits, stated if stated is not None else raw.support or infer_support(limits))
 
 
 def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any, str, str]:

@@ -9,11 +9,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.numerics import InputError, Limits, Support, infer_support
-from elbowroom.preprocess import Affine, Binarise, Chain, Columns, Dequantise, Identity, Preprocess, Standardise
+from elbowroom.preprocess import (
+    Affine,
+    Atoms,
+    Binarise,
+    Chain,
+    Codes,
+    Columns,
+    Dequantise,
+    Identity,
+    Preprocess,
+    Standardise,
+)
 
+from .by_columns import by_columns
 from .values import Values, is_sparse
 
-__all__ = ["choose_preprocess", "fill_for", "state_support", "support_with_words"]
+__all__ = ["choose_preprocess", "fill_for", "state_support"]
 
 _KINDS = ("binary", "unit", "grid", "real", "counts", "categorical", "mixed")
 _WORDS = ("auto", "dequantise", "dequantise-symmetric", "binarise", "binarise-fixed", "standardise", "none")
@@ -67,50 +79,6 @@ def _support_that_holds(limits: Limits, stated: str | Support) -> Support:
     return stated
 
 
-def support_with_words(
-    x: Any,
-    limits: Limits,
-    stated: str | Support | Sequence[str | Support] | None,
-    columns: list[str],
-    classes: dict[str, list[str]],
-) -> Support:
-    """The support of a table some of whose columns came in words: these are categorical, the others as for "mixed".
-
-    Parameters
-    ----------
-    x : array or sparse matrix
-        The table, words as codes.
-    limits : Limits
-        Of x.
-    stated : str, Support, sequence of these or None
-        As for `load_data`.
-    columns : list of str
-        Names.
-    classes : dict of list
-        Column → its words, in the order of their codes.
-
-    Returns
-    -------
-    Support
-        Mixed.
-
-    Raises
-    ------
-    InputError
-        Where something else is stated for a column of words.
-    """
-    words = [Support("categorical", max(2, len(classes[c]))) if c in classes else None for c in columns]
-    if stated is None or stated == "mixed":
-        found = [one or infer_support(column) for one, column in zip(words, _columns(x), strict=True)]
-    else:
-        whole = state_support(x, limits, stated)
-        found = list(whole.columns) or [whole] * len(columns)
-    for name, word, one in zip(columns, words, found, strict=True):
-        if word and one.kind != "categorical":
-            raise InputError(f"Column {name!r} holds words, so its support is 'categorical'; got {one.kind!r}.")
-    return Support("mixed", columns=tuple(word or one for word, one in zip(words, found, strict=True)))
-
-
 def _of_columns(x: Any, stated: Sequence[str | Support] | None) -> Support:
     if len(x.shape) != 2 or (stated is not None and len(stated) != x.shape[1]):
         raise InputError(f"A mixed support has one support per column of a table; got data {x.shape} and {stated}.")
@@ -158,13 +126,8 @@ def choose_preprocess(word: str | Preprocess, support: Support, train: Values, s
         return word
     if word not in _WORDS:
         raise InputError(f"There is no preprocessing {word!r}; known are {', '.join(_WORDS)}, or a Preprocess module.")
-    if word == "auto" and support.kind == "mixed":
-        steps: list[Preprocess] = [Standardise((n,)) if s.kind == "real" else Identity() for s, n in support.groups]
-        columns = Columns(steps, [n for _, n in support.groups])
-        for i, step in enumerate(steps):
-            if isinstance(step, Standardise):
-                step.fit(columns.split(piece)[i][1] for piece in train.pieces())
-        return columns
+    if word == "auto" and (support.kind == "mixed" or support.values or support.atoms or support.step):
+        return by_columns(support, train, seed)
     if word == "auto":
         word = {"grid": "dequantise", "real": "standardise"}.get(support.kind, "none")
     chosen = _preprocess_for(word, support, train.event)
@@ -190,6 +153,12 @@ def fill_for(chosen: Preprocess, event: tuple[int, ...]) -> Tensor:
     """
     if isinstance(chosen, Standardise):
         return chosen.mean.clone()
+    if isinstance(chosen, Atoms):
+        return fill_for(chosen.inner, event)
+    if isinstance(chosen, Chain):
+        return fill_for(chosen.steps[-1], event)  # type: ignore[arg-type]
+    if isinstance(chosen, Codes):
+        return torch.full(event, chosen.values[0], dtype=torch.float64)
     if isinstance(chosen, Columns):
         steps = zip(chosen.steps, chosen.sizes, strict=True)
         return torch.cat([fill_for(step, (size,)) for step, size in steps])  # type: ignore[arg-type]

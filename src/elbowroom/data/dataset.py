@@ -1,6 +1,7 @@
 """Examples, and the data set that holds three parts of them."""
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from elbowroom.numerics import Batch, Support
 from elbowroom.preprocess import Preprocess
 from elbowroom.recipes import recipe_of
 
+from .columns import Column
 from .values import Dense, Values
 
 __all__ = ["Dataset", "Examples", "describe", "filled"]
@@ -165,6 +167,8 @@ class Dataset:
         Of each column that came in words: the words in the order of their codes.
     beside_classes : dict of list, default {}
         The same of contexts and observed blocks, whose one-hot columns are in this order.
+    judged : list of Column, default []
+        Of a table whose columns were looked at one by one: what each is and why, those that were left out too.
     label_column : str, optional
         The column of the source (or array of a .npz) that the labels were taken from, where it was named.
     """
@@ -187,6 +191,7 @@ class Dataset:
     classes: dict[str, list[str]] = field(default_factory=dict)
     beside_classes: dict[str, list[str]] = field(default_factory=dict)
     label_column: str | None = None
+    judged: list[Column] = field(default_factory=list)
 
     @property
     def levels(self) -> int | None:
@@ -262,13 +267,26 @@ def describe(dataset: Dataset) -> str:
     ]
     if dataset.label_names:
         lines.append(f"  labels      {len(dataset.label_names)} classes: {_first_names(dataset.label_names)}")
-    if dataset.columns:
+    if dataset.judged:
+        lines += _judged_words(dataset.judged)
+    elif dataset.columns:
         lines.append(f"  columns     {_first_names(dataset.columns)}")
     lines += [f"  classes     {name}: {_first_names(words)}" for name, words in dataset.classes.items()]
     lines += [f"  {line}" for line in _beside_words(dataset)]
     lines += [f"  sha256      {dataset.sha256}", f"  source      {dataset.source}"]
     lines += [f"  note        {note}" for note in dataset.notes]
     return "\n".join(lines)
+
+
+def _judged_words(judged: list[Column], most: int = 40) -> list[str]:
+    """A line for each column with the reason for its support; columns in a row that are alike share one."""
+    lines = []
+    for why, run in groupby(judged, key=lambda one: one.why):
+        names = [one.name for one in run]
+        shown = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]} ({len(names)})"
+        lines.append(f"  column      {shown}: {why}")
+    more = [f"  column      … {len(lines) - most} more"] if len(lines) > most else []
+    return lines[:most] + more
 
 
 def _positions(key: Any) -> Tensor:

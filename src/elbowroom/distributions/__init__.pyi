@@ -22,5 +22,6 @@ from .discretised import DiscretisedNormal as DiscretisedNormal
 from .discretised import Levels as Levels
 from .low_rank_normal import LowRankNormal as LowRankNormal
 from .matern_field import MaternField as MaternField
+from .normal_with_atoms import NormalWithAtoms as NormalWithAtoms
 from .sparse_precision_normal import SparsePrecisionNormal as SparsePrecisionNormal
 from .student_t import StudentT as StudentT

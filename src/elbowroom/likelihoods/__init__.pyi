@@ -21,3 +21,4 @@ from .unit import Beta as Beta
 from .unit import ContinuousBernoulli as ContinuousBernoulli
 from .unit import LogitNormal as LogitNormal
 from .unit import TruncatedNormal as TruncatedNormal
+from .with_atoms import NormalWithAtoms as NormalWithAtoms

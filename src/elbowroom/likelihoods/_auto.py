@@ -14,6 +14,7 @@ from .likelihood import Likelihood
 from .mixed import Mixed
 from .normal import Normal
 from .unit import TruncatedNormal
+from .with_atoms import NormalWithAtoms
 
 __all__ = ["auto"]
 
@@ -25,6 +26,8 @@ _WHY = {
     "out and a continuous Bernoulli, one of its limits, cannot say how sure it is.",
     "real": "Normal with a predicted scale: the data are continuous and unbounded; the scale must be learned, as it "
     "decides how the variance is split between latent and noise.",
+    "atoms": "NormalWithAtoms: the data are continuous but for values that occur again and again, which get a "
+    "probability; a density on them would grow without bound.",
     "counts": "NegativeBinomial: the data are counts, whose variance mostly exceeds their mean; "
     "the Poisson is its limit.",
     "categorical": "Categorical: the data are classes without an order.",
@@ -78,7 +81,11 @@ def _family(
         "binary": lambda: Bernoulli(network, event, given=given),
         "grid": lambda: DiscretisedLogistic(network, event, levels, given=given),
         "unit": lambda: TruncatedNormal(network, event, scale="predicted", given=given),
-        "real": lambda: Normal(network, event, scale="predicted", given=given),
+        "real": lambda: (
+            NormalWithAtoms(network, event, support.atoms, given=given)
+            if support.atoms
+            else Normal(network, event, scale="predicted", given=given)
+        ),
         "counts": lambda: NegativeBinomial(network, event, given=given),
         "categorical": lambda: Categorical(network, event, levels, ordered=False, given=given),
         "mixed": lambda: Mixed(network, [_family(one, None, n, given) for one, n in support.groups], given=given),
@@ -88,6 +95,6 @@ def _family(
 
 def _why(support: Support) -> str:
     if support.kind != "mixed":
-        return _WHY[support.kind]
-    kinds = dict.fromkeys(one.kind for one in support.columns)
+        return _WHY["atoms" if support.atoms else support.kind]
+    kinds = dict.fromkeys("atoms" if one.atoms else one.kind for one in support.columns)
     return "Mixed: the columns are of different kinds. " + " ".join(_WHY[kind] for kind in kinds)

@@ -1,5 +1,6 @@
 """The support of data: which values can occur, which decides what likelihood makes sense."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -27,11 +28,18 @@ class Support:
         Number of values of a grid, or of categories.
     columns : tuple of Support, default ()
         The support of each column of a mixed table.
+    values : tuple of float, default ()
+        Of binary data and grids: the numbers that 0, 1, … stand for, ascending, where they are others.
+    atoms : tuple of float, default ()
+        Of real numbers: values that occur again and again, such as the zeros of rainfall. They have a probability each,
+        all other values a density.
+    step : float, default None
+        Of real numbers: they were recorded in multiples of this.
 
     Raises
     ------
     InputError
-        If `levels` or `columns` do not fit the kind.
+        If what is given does not fit the kind.
 
     Examples
     --------
@@ -42,6 +50,19 @@ class Support:
     kind: Kind
     levels: int | None = None
     columns: tuple["Support", ...] = ()
+    values: tuple[float, ...] = ()
+    atoms: tuple[float, ...] = ()
+    step: float | None = None
+
+    @classmethod
+    def of_columns(cls, columns: Sequence["Support"]) -> "Support":
+        """The support of a table from those of its columns: theirs where they have one, else mixed."""
+        return columns[0] if len(set(columns)) == 1 else cls("mixed", columns=tuple(columns))
+
+    @property
+    def continuous(self) -> bool:
+        """Whether log p(x) is a log-density: all values, of all columns, are real numbers without atoms."""
+        return all(one.kind in ("unit", "real") and not one.atoms for one in self.columns or (self,))
 
     @property
     def groups(self) -> list[tuple["Support", int]]:
@@ -54,21 +75,37 @@ class Support:
 
         if (self.kind == "mixed") != bool(self.columns):
             raise InputError("A mixed support, and no other, needs the supports of its columns.")
+        levels = {"binary": 2, "grid": self.levels}.get(self.kind)
+        if self.values and (len(self.values) != levels or list(self.values) != sorted(set(self.values))):
+            raise InputError(f"Support {self.kind!r} has {levels} values, ascending; got {self.values}.")
+        if (self.atoms or self.step is not None) and (self.kind != "real" or not (self.step or 1.0) > 0):
+            raise InputError("Only real numbers have atoms or a step, which is positive.")
 
     def __str__(self) -> str:
         if self.kind == "mixed":
             kinds = sorted({support.kind for support in self.columns})
             counted = [f"{sum(s.kind == kind for s in self.columns)} {kind}" for kind in kinds]
             return f"table of columns: {', '.join(counted)}"
+        first, last = (self.values[0], self.values[-1]) if self.values else (0, (self.levels or 1) - 1)
         words = {
-            "binary": "binary {0, 1}",
+            "binary": f"binary {{{first:.10g}, {last:.10g}}}" if self.values else "binary {0, 1}",
             "unit": "unit interval [0, 1]",
-            "grid": f"integer grid 0…{(self.levels or 1) - 1}",
-            "real": "real numbers",
+            "grid": f"{self._grid_words} {first:.10g}…{last:.10g}",
+            "real": f"real numbers{self._real_words}",
             "counts": "counts 0, 1, 2, …",
             "categorical": f"{self.levels} categories",
         }
         return words[self.kind]
+
+    @property
+    def _grid_words(self) -> str:
+        whole = np.allclose(np.diff(self.values), 1.0, rtol=0, atol=1e-9) and all(v == round(v) for v in self.values)
+        return "integer grid" if whole else f"{self.levels} levels"
+
+    @property
+    def _real_words(self) -> str:
+        step = f" in steps of {self.step:.6g}" if self.step else ""
+        return step + (f" with atoms at {', '.join(f'{a:.6g}' for a in self.atoms)}" if self.atoms else "")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 from .affine import Affine as Affine
+from .atoms import Atoms as Atoms
 from .binarise import Binarise as Binarise
 from .chain import Chain as Chain
+from .codes import Codes as Codes
 from .columns import Columns as Columns
 from .dequantise import Dequantise as Dequantise
 from .identity import Identity as Identity
 from .logit import Logit as Logit
 from .preprocess import Preprocess as Preprocess
+from .rounded import Rounded as Rounded
 from .standardise import Standardise as Standardise

@@ -69,4 +69,4 @@ class Columns(Preprocess):
         if len(columns) != sum(self.sizes):
             raise InputError(f"Columns was made for {sum(self.sizes)} columns; these are {before}.")
         steps = [step for step, size in zip(self.steps, self.sizes, strict=True) for _ in range(size)]
-        return Support("mixed", columns=tuple(s.support(one) for s, one in zip(steps, columns, strict=True)))  # type: ignore[operator]
+        return Support.of_columns([s.support(one) for s, one in zip(steps, columns, strict=True)])  # type: ignore[operator]

@@ -1,0 +1,143 @@
+"""The support of data: as stated, as the source says it, or as each column asks."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from elbowroom.numerics import InputError, Limits, Support, infer_support
+
+from .choices import state_support
+from .columns import Column, alike, judge_columns
+from .raw import Raw
+from .values import is_sparse
+
+__all__ = ["judge", "left_out_note", "without_left_out"]
+
+Stated = str | Support | Sequence[str | Support] | None
+
+
+def judge(raw: Raw, limits: Limits, stated: Stated) -> tuple[Support, list[Column]]:
+    """Where the data lie, and what each column of a table is where they were looked at one by one.
+
+    Parameters
+    ----------
+    raw : Raw
+        The data.
+    limits : Limits
+        Of them.
+    stated : str, Support, sequence of these or None
+        As for `load_data`.
+
+    Returns
+    -------
+    support : Support
+        Of the columns that are not left out.
+    judged : list of Column
+        Empty where the data have one support as a whole.
+
+    Raises
+    ------
+    InputError
+        Where the data do not lie in the stated support, or no column is left.
+    """
+    table = raw.x.ndim == 2 and not is_sparse(raw.x) and not isinstance(raw.x, np.memmap)
+    if not table or (stated is None and not raw.classes and _whole_as_one(raw, limits)):
+        return _of_all(raw, limits, stated), []
+    names = raw.columns or [str(i) for i in range(raw.x.shape[1])]
+    judged = judge_columns(raw.x, names, raw.classes)
+    if stated is not None and not (isinstance(stated, str) and stated == "mixed"):
+        judged = _as_stated(raw, limits, stated, judged)
+    kept = [one.support for one in judged if one.support is not None]
+    if not kept:
+        raise InputError(
+            f"No column is left to model: {'; '.join(f'{one.name!r} is {one.why}' for one in judged[:8])}."
+        )
+    return Support.of_columns(kept), judged
+
+
+def _whole_as_one(raw: Raw, limits: Limits) -> bool:
+    return raw.support is not None or _bytes(raw, limits) or alike(raw.x, limits, raw.columns is not None)
+
+
+def _bytes(raw: Raw, limits: Limits) -> bool:
+    """Whether these are bytes beyond 127, which are all 256 levels."""
+    return raw.x.dtype == np.uint8 and limits.high >= 128
+
+
+def _of_all(raw: Raw, limits: Limits, stated: Stated) -> Support:
+    if stated is None and raw.support is None and _bytes(raw, limits):
+        return Support("grid", 256)
+    return state_support(raw.x, limits, stated if stated is not None else raw.support or infer_support(limits))
+
+
+def _as_stated(raw: Raw, limits: Limits, stated: Any, judged: list[Column]) -> list[Column]:
+    """The stated supports; a column that has one value is left out all the same."""
+    whole = state_support(raw.x, limits, stated)
+    columns = whole.columns or (whole,) * len(judged)
+    for found, support in zip(judged, columns, strict=True):
+        if found.name in raw.classes and support.kind != "categorical":
+            raise InputError(
+                f"Column {found.name!r} holds words, so its support is 'categorical'; got {support.kind!r}."
+            )
+    return [
+        Column(found.name, _levels(support, found), "as stated") for found, support in zip(judged, columns, strict=True)
+    ]
+
+
+def _levels(stated: Support, found: Column) -> Support:
+    """A stated column of words has as many classes as it has words."""
+    words = found.support is not None and found.support.kind == "categorical"
+    return found.support if words and found.support else stated
+
+
+def without_left_out(raw: Raw, judged: list[Column]) -> Raw:
+    """The data without the columns that are left out.
+
+    Parameters
+    ----------
+    raw : Raw
+        The data.
+    judged : list of Column
+        What each column is.
+
+    Returns
+    -------
+    Raw
+        With fewer columns.
+    """
+    kept = [i for i, one in enumerate(judged) if one.support is not None]
+    names = {judged[i].name for i in kept}
+    return dataclasses.replace(
+        raw,
+        x=raw.x[:, kept],
+        columns=None if raw.columns is None else [raw.columns[i] for i in kept],
+        classes={name: words for name, words in raw.classes.items() if name in names},
+    )
+
+
+def left_out_note(judged: list[Column], most: int = 8) -> list[str]:
+    """A sentence on the columns that are left out, where there are any.
+
+    Parameters
+    ----------
+    judged : list of Column
+        What each column is.
+    most : int, default 8
+        How many are named.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none.
+    """
+    said = [
+        f"{one.name!r} is {one.why.removesuffix(': left out').replace(': left out,', ',')}"
+        for one in judged
+        if one.support is None
+    ]
+    if not said:
+        return []
+    more = f", and {len(said) - most} more" if len(said) > most else ""
+    return [f"Columns left out: {len(said)} of {len(judged)} ({'; '.join(said[:most])}{more})."]
