@@ -11,17 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Support, keyed_uniform, one_of
+from elbowroom.numerics import InputError, Support, keyed_uniform
 from elbowroom.preprocess import Preprocess
 
 from .beside import beside_of, names_in
 from .choices import choose_preprocess, fill_for
 from .dataset import Dataset, Examples
 from .files import read_path
+from .frames import from_frame
 from .judged import judge, left_out_note, without_left_out
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
-from .raw import Raw, from_array, from_frame
+from .raw import Raw, from_array, without_columns
 from .scan import Scan, scan
 from .values import is_sparse, values_of
 
@@ -45,7 +46,7 @@ def load_data(
     labels: Any = None,
     context: str | Sequence[str] | Mapping[str, Any] | None = None,
     observed: Mapping[str, Any] | None = None,
-    missing: str | None = None,
+    drop: str | Sequence[str] = (),
     validation: int | float | None = None,
     test: int | float | None = None,
     seed: int = 0,
@@ -54,15 +55,18 @@ def load_data(
 ) -> Dataset:
     """Load data, split them into train, validation and test, and choose how they are preprocessed.
 
-    Values are kept as they came. A memory-mapped array (or a .npy file of 256 MB or more) stays on the disk and a
-    sparse matrix stays sparse: their rows become numbers in memory batch by batch.
+    A cell without a value (NaN, or masked) is missing: a batch holds 0 there (or the mean, where preprocessing
+    subtracts one) and says which cells are `seen`, also as the context "seen". Values are kept as they came. A
+    memory-mapped array (or a .npy file of 256 MB or more) stays on the disk and a sparse matrix stays sparse: their
+    rows become numbers in memory batch by batch.
 
     Parameters
     ----------
     source : str, Path, array, tensor, sparse matrix or DataFrame
-        The name of a public data set (`er.data.list_data` lists them); the path of a .npy, .npz, .csv or .parquet
-        file or of a folder of images; or the data themselves: a table [n, columns], or images [n, H, W],
-        [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and makes the support of a table "mixed".
+        The name of a public data set (`er.data.list_data` lists them); the path of a .npy, .npz, .csv, .tsv, .txt
+        (these three also packed as .gz), .parquet or .feather file or of a folder of images; or the data themselves: a
+        table [n, columns], or images [n, H, W], [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and
+        makes the support of a table "mixed"; one that holds neither numbers nor classes is left out with a note.
     support : str, Support or sequence of these, optional
         Where the values lie: "binary", "unit" ([0, 1]), "grid" (levels 0, 1, …), "real", "counts", "categorical", or a
         `Support`; "mixed" infers it for each column of a table, a sequence states it for each. By default inferred.
@@ -71,7 +75,7 @@ def load_data(
         "dequantise-symmetric" (to [−1, 1]), "binarise" (afresh each time), "binarise-fixed" (once, by `seed`),
         "standardise", "none", or a module of `er.preprocess`. "auto" dequantises grids, standardises real numbers (of a
         mixed table these columns only) and leaves the rest as it is.
-    labels : array [n] or str, optional
+    labels : array [n], str or int, optional
         The class of each example, as whole numbers or words, or the name of the column that holds it, which is taken
         out of x. Figures of the latent plane are coloured by it and neighbour accuracy is measured by it; a model reads
         it only where it names the context "label" (one-hot [n, classes]). By default the source's own, if any.
@@ -81,9 +85,8 @@ def load_data(
     observed : mapping, optional
         Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
         (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not).
-    missing : {"mask"}, optional
-        "mask" for data with missing cells (NaN, or masked): a batch holds 0 there (or the mean, where preprocessing
-        subtracts one) and says which cells are `seen`, also as the context "seen". By default they are refused.
+    drop : str or sequence of str, default ()
+        Columns (or arrays of a .npz) that are left out.
     validation : int or float, default 0.1
         Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all. Drawn by `seed`;
         named sets have defaults of their own, and an official part cannot be replaced.
@@ -116,18 +119,20 @@ def load_data(
     >>> digits.event, er.load_data("digits", flat=False).event
     ((64,), (1, 8, 8))
     """
-    if missing is not None:
-        one_of("missing", missing, ("mask",), otherwise="None for data without gaps")
-    gaps = missing is not None
+    labels = str(labels) if isinstance(labels, int | np.integer) else labels
     label_column = labels if isinstance(labels, str) else None
-    raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
+    drop = [drop] if isinstance(drop, str) else [str(column) for column in drop]
+    raw, labels, title, origin = _read(source, labels, names_in(context, observed), drop)
     known = NAMED.get(title) if isinstance(source, str) else None
-    scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
+    scanned = scan(raw.x, raw.columns, raw.official[1])
+    if scanned.empty.any() and len(raw.x.shape) == 2:
+        raw = without_columns(raw, scanned.empty, "no value in any row")
+        scanned = scan(raw.x, raw.columns, raw.official[1])
     found, judged = judge(raw, scanned.limits, support)
     if any(one.support is None for one in judged):
         raw = without_left_out(raw, judged)
-        scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
-    beside = beside_of(raw, labels, context, observed, gaps)
+        scanned = scan(raw.x, raw.columns, raw.official[1])
+    beside = beside_of(raw, labels, context, observed, bool(scanned.gaps))
     defaults = (known.validation, known.test) if known else (0.1, 0.2)
     parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
@@ -146,7 +151,7 @@ def load_data(
     )
     chosen = choose_preprocess(preprocess, found, train.values, seed)
     for part in (train, held, tested):
-        part.fill = fill_for(chosen, event) if gaps else None
+        part.fill = fill_for(chosen, event) if scanned.gaps else None
     return Dataset(
         name=name or title,
         train=train,
@@ -170,16 +175,17 @@ def load_data(
     )
 
 
-def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any, str, str]:
+def _read(source: Any, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any, str, str]:
     """Raw data, labels, a name and where they come from."""
     if isinstance(source, str | Path) and not (isinstance(source, str) and _is_name(source)):
         path = Path(source).expanduser()
-        raw, labels = read_path(path, labels, beside, gaps)
-        return raw, labels, path.stem or str(path), str(path)
+        raw, labels = read_path(path, labels, beside, drop)
+        return raw, labels, path.name.removesuffix(".gz").rpartition(".")[0] or path.stem or str(path), str(path)
     if hasattr(source, "iloc") and hasattr(source, "columns"):
-        raw, labels = from_frame(source, labels, beside, gaps=gaps)
+        raw, labels = from_frame(source, labels, beside, drop=drop)
         return raw, labels, "table", "DataFrame"
-    for given, asked in [("labels", labels)] * isinstance(labels, str) + [("context or observed", b) for b in beside]:
+    named = [("labels", labels)] * isinstance(labels, str) + [("context or observed", name) for name in beside]
+    for given, asked in named + [("drop", name) for name in drop]:
         raise InputError(
             f"These data have no columns by name, so {given}={asked!r} means nothing: give an array, or leave it out."
         )
@@ -188,10 +194,10 @@ def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[
         if labels is not None:
             raw.label_names = None
         return raw, raw.labels if labels is None else labels, source, origin
-    return from_array(_array_of(source, gaps)), labels, "array", type(source).__name__
+    return from_array(_array_of(source)), labels, "array", type(source).__name__
 
 
-def _array_of(source: Any, gaps: bool) -> Any:
+def _array_of(source: Any) -> Any:
     """A tensor as an array; a masked array with NaN where it masks."""
     if isinstance(source, Tensor):
         if source.layout != torch.strided:
@@ -202,11 +208,6 @@ def _array_of(source: Any, gaps: bool) -> Any:
         source = np.ma.stack(source)
     if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
         return source
-    if not gaps:
-        raise InputError(
-            f"The array masks {int(np.ma.getmaskarray(source).sum()):,} cells, and what lies under them is no data: "
-            'load it with missing="mask", or fill them in.'
-        )
     floats = source if source.dtype.kind == "f" else source.astype(np.float64)
     return np.ma.filled(floats, np.nan)
 

@@ -1,17 +1,19 @@
-"""Readers of the files a person brings: .npy, .npz, .csv, .parquet and folders of images."""
+"""Readers of the files a person brings: arrays, tables and folders of images."""
 
-import csv
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
-from .raw import Raw, columns_of, floats_or_words, from_array, from_frame, is_number
+from .beside import own_labels
+from .frames import from_frame
+from .raw import Raw, from_array
+from .tables import COLUMNAR, TEXTS, read_table
 
 __all__ = ["ENDINGS", "read_path"]
 
@@ -19,7 +21,7 @@ _MAPPED_FROM = 2**28  # bytes of a .npy from which it is read by rows, in place
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
-def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = False) -> tuple[Raw, Any]:
+def read_path(path: Path, labels: Any, beside: Sequence[str] = (), drop: Sequence[str] = ()) -> tuple[Raw, Any]:
     """Read a file or a folder of images.
 
     Parameters
@@ -30,8 +32,8 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = 
         As for `load_data`; None takes the source's own, if any.
     beside : sequence of str, default ()
         Columns (arrays of a .npz) that are taken out of x as well.
-    gaps : bool, default False
-        Whether cells may be missing.
+    drop : sequence of str, default ()
+        Columns (arrays of a .npz) that are left out.
 
     Returns
     -------
@@ -48,11 +50,15 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = 
     if not path.exists():
         raise InputError(f"There is no file or folder {str(path)!r}.")
     if path.is_dir():
-        _no_columns(path, labels, beside)
+        _no_columns(path, labels, beside, drop)
         return _read_images(path, labels)
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder.")
-    return ENDINGS[path.suffix.lower()](path, labels, beside, gaps)
+    reader = next((read for ending, read in ENDINGS.items() if path.name.lower().endswith(ending)), None)
+    if reader is None:
+        raise InputError(
+            f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder: save a table "
+            "as .csv, numbers by numpy.save, a sparse matrix by scipy.sparse.save_npz, or give load_data the array."
+        )
+    return reader(path, labels, beside, drop)
 
 
 def _unreadable_file_error(path: Path, error: Exception) -> InputError:
@@ -60,16 +66,16 @@ def _unreadable_file_error(path: Path, error: Exception) -> InputError:
     return InputError(f"{str(path)!r} cannot be read ({reason}): it may be cut short or of another format.")
 
 
-def _no_columns(path: Path, labels: Any, beside: Sequence[str]) -> None:
-    asked = [f"labels={labels!r}"] * isinstance(labels, str) + [repr(name) for name in beside]
+def _no_columns(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> None:
+    asked = [f"labels={labels!r}"] * isinstance(labels, str) + [repr(name) for name in (*beside, *drop)]
     if asked:
         raise InputError(
             f"{path.name!r} has no columns by name, so {asked[0]} means nothing: give an array, or leave it out."
         )
 
 
-def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
-    _no_columns(path, labels, beside)
+def _read_npy(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any]:
+    _no_columns(path, labels, beside, drop)
     try:
         mapped = path.stat().st_size >= _MAPPED_FROM
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
@@ -78,7 +84,7 @@ def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
     return from_array(array, repr(path.name)), labels
 
 
-def _read_npz(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
+def _read_npz(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Any] = {name: file[name] for name in file.files}
@@ -88,6 +94,10 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
             arrays = {"x": sparse.load_npz(path)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise _unreadable_file_error(path, error) from error
+    for name in drop:
+        _array_of(path, arrays, name, "drop")
+    arrays = {name: array for name, array in arrays.items() if name not in drop}
+    notes: list[str] = []
     keys: list[str] = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
     key = keys[0] if keys else ""
     if key not in ("x", "data", "images") and len(arrays) != 1:
@@ -96,8 +106,9 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
     if isinstance(labels, str):
         labels = _array_of(path, arrays, labels, "labels")
     elif labels is None:
-        labels = next((arrays[k] for k in ("y", "labels") if k in arrays and k not in beside), None)
+        labels, notes = own_labels({k: arrays[k] for k in ("y", "labels") if k in arrays and k not in (*beside, *drop)})
     raw = from_array(arrays[key], f"{key!r} in {path.name!r}")
+    raw.notes += notes
     raw.taken = {name: _array_of(path, arrays, name, "context or observed") for name in beside}
     return raw, labels
 
@@ -108,86 +119,12 @@ def _array_of(path: Path, arrays: dict[str, Any], name: str, use: str) -> Any:
     return arrays[name]
 
 
-def _read_csv(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
-    """A table with or without a line of column names; quotes as in RFC 4180."""
-    wanted = [*beside, labels] if isinstance(labels, str) else list(beside)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = next(csv.reader(file), [])
-        if not first:
-            raise InputError(f"{path.name!r} is empty; give at least two rows.")
-        header = not all(is_number(cell) for cell in first)
-        columns = [cell.strip() for cell in first] if header else [f"column {i + 1}" for i in range(len(first))]
-        for name in wanted:
-            if name not in columns:
-                use = "context or observed" if name in beside else "labels"
-                raise InputError(f"{path.name!r} has no column {name!r} for the {use}; it has {', '.join(columns)}.")
-        used = [i for i, name in enumerate(columns) if name not in wanted]
-        x, classes = _csv_values(path, columns, used, int(header), gaps)
-        texts = {name: _csv_column(path, columns.index(name), int(header)) for name in wanted}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable_file_error(path, error) from error
-    taken = {name: floats_or_words(texts[name]) for name in beside}
-    raw = Raw(x, columns=[columns[i] for i in used] if header else None, classes=classes, taken=taken)
-    if classes and any(is_number(cell) for cell in first):
-        raw.notes.append(f"The first line was taken for the names of the columns: {', '.join(columns)}.")
-    return raw, texts[labels] if isinstance(labels, str) else labels
-
-
-def _csv_column(path: Path, place: int, skip: int) -> NDArray[Any]:
-    return np.array([row[place] for row in _csv_rows(path, skip)], dtype=object)
-
-
-def _csv_values(
-    path: Path, columns: list[str], used: list[int], skip: int, gaps: bool
-) -> tuple[NDArray[Any], dict[str, list[str]]]:
-    if not any(True for _ in _csv_rows(path, skip)):
-        raise InputError(f"{path.name!r} has a line of names but no rows; give at least two.")
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            x = np.loadtxt(file, delimiter=",", skiprows=skip, ndmin=2, comments=None, quotechar='"')
-    except ValueError:
-        return _csv_slowly(path, columns, used, skip, gaps)
-    return x[:, used], {}
-
-
-def _csv_slowly(
-    path: Path, columns: list[str], used: list[int], skip: int, gaps: bool
-) -> tuple[NDArray[Any], dict[str, list[str]]]:
-    """Numbers, and classes where a column holds words; InputError that names what is wrong."""
-    rows = []
-    for number, row in enumerate(_csv_rows(path, skip), start=1 + skip):
-        if len(row) != len(columns):
-            raise InputError(f"{path.name!r} is ragged: line {number} has {len(row)} cells, not {len(columns)}.")
-        empty = [i for i in used if not row[i].strip()]
-        if empty and not gaps:
-            raise InputError(
-                f"{path.name!r} has no value in line {number}, column {columns[empty[0]]!r}: fill it in, or load the "
-                'table with missing="mask".'
-            )
-        rows.append([row[i].strip() for i in used])
-    cells = [floats_or_words(column) for column in zip(*rows, strict=True)]
-    return columns_of([columns[i] for i in used], cells, repr(path.name), gaps)
-
-
-def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for i, row in enumerate(csv.reader(file)):
-            if i >= skip and row:
-                yield row
-
-
-def _read_parquet(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
-    try:
-        import pandas
-        import pyarrow
-    except ImportError as error:
-        raise InputError("Reading .parquet needs an extra: pip install 'elbowroom[parquet]'.") from error
-    try:
-        frame = pandas.read_parquet(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise _unreadable_file_error(path, error) from error
-    return from_frame(frame, labels, beside, repr(path.name), gaps)
+def _read_table(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any]:
+    table = read_table(path)
+    raw, labels = from_frame(table.frame, labels, beside, repr(path.name), drop=drop, origin=table.origin)
+    raw.notes = table.notes + raw.notes
+    plain = not table.named and not raw.classes and len(raw.columns or ()) == table.frame.shape[1]
+    return replace(raw, columns=None) if plain else raw, labels
 
 
 def _read_images(folder: Path, labels: Any) -> tuple[Raw, Any]:
@@ -234,5 +171,5 @@ def _size(picture: Any) -> str:
     return f"{picture.width}×{picture.height}"
 
 
-ENDINGS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
+ENDINGS = {".npy": _read_npy, ".npz": _read_npz} | dict.fromkeys((*TEXTS, *COLUMNAR), _read_table)
 """Reader by file ending."""
