@@ -10,7 +10,7 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
-from .grid import on_grid, uniforms
+from .grid import off_grid, on_grid, uniforms
 from .preprocess import Preprocess, constant
 
 __all__ = ["Dequantise"]
@@ -63,6 +63,12 @@ class Dequantise(Preprocess):
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y * self.levels).floor().clamp(0, self.levels - 1)
+
+    def outside(self, x: Tensor) -> Tensor:
+        return off_grid(x, self.levels)
+
+    def holds(self, place: int = 0) -> str:
+        return f"the whole numbers 0…{self.levels - 1}"
 
     def support(self, before: Support) -> Support:
         return on_grid(before, self.levels, Support("unit"), "Dequantise")

@@ -199,6 +199,8 @@ class VAECore(nn.Module):
         tensor = torch.as_tensor(value).to(self.device)
         if not tensor.dim() or len(tensor) not in (1, n):
             raise InputError(f"The context {name!r} needs a row for each of {n:,} draws; got {tuple(tensor.shape)}.")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(f"The context {name!r} holds NaN or infinite values: give finite numbers.")
         return (tensor.to(self.dtype) if tensor.is_floating_point() else tensor).unsqueeze(0)
 
     @cached_property

@@ -13,6 +13,7 @@ from ._check_readings import check_readings
 from ._describe import describe
 from .core import VAECore
 from .evaluating import evaluating
+from .outside import refuse_outside
 from .vae_target import VAETarget
 
 __all__ = ["VAE"]
@@ -84,10 +85,27 @@ class VAE(VAECore):
         Raises
         ------
         InputError
-            For examples of another shape, with missing cells that the likelihood cannot leave out, or without a context
-            that the model reads.
+            For examples of another shape, with missing cells that the likelihood cannot leave out, without a context
+            that the model reads, or with values that its data cannot be: fractions or −1 for a model of bits.
         """
         rows = as_rows(examples)
+        self.check_rows(rows)
+        refuse_outside(self, rows)
+        return rows
+
+    def check_rows(self, rows: Rows) -> None:
+        """Refuse examples of another shape, or without what the model reads; of their values nothing is asked.
+
+        Parameters
+        ----------
+        rows : Rows
+            The examples, of which the first is read.
+
+        Raises
+        ------
+        InputError
+            Where they do not fit the model.
+        """
         if not len(rows):
             raise InputError("There are no examples; give at least one.")
         first = rows.rows(slice(0, 1))
@@ -114,7 +132,6 @@ class VAE(VAECore):
                     f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
                     f"{self.posterior[name].event}: classes are given one-hot."
                 )
-        return rows
 
     def target(self, examples: Any, *, seed: int = 0) -> VAETarget:
         """The unnormalised posterior p(z) p(x | z) of each example, for samplers and annealed importance sampling.
