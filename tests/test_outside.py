@@ -20,6 +20,7 @@ NAN, INF = float("nan"), float("inf")
 STEPS: dict[str, tuple[pre.Preprocess, list[float], list[float]]] = {
     "identity": (pre.Identity(), [-1e30, 0.5, NAN], []),
     "dequantise": (pre.Dequantise(4, (1,)), [0, 3, NAN], [-1, 4, 0.5, INF]),
+    "dequantise, higher": (pre.Dequantise(4, (1,), higher=True), [0, 3, 400, NAN], [-1, 0.5, INF]),
     "binarise levels": (pre.Binarise(4, (1,)), [0, 3, NAN], [-1, 4, 0.5]),
     "binarise unit": (pre.Binarise(2, (1,)), [0, 0.5, 1, NAN], [-0.1, 1.1]),
     "logit": (pre.Logit(), [0, 0.5, 1, NAN], [-1e-3, 1.001, INF]),

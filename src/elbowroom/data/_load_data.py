@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform, one_of
+from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform, one_of, plain_arguments
 from elbowroom.preprocess import Preprocess
 
 from .beside import beside_of, names_in
@@ -36,6 +36,7 @@ class _Split:
     test: NDArray[np.int64]
 
 
+@plain_arguments
 def load_data(
     source: Any,
     *,

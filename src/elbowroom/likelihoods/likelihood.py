@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from elbowroom.components import Component
 from elbowroom.networks import Tempered
-from elbowroom.numerics import Given, InputError, Support
+from elbowroom.numerics import Given, InputError, Support, plain_arguments
 
 __all__ = ["CONTINUOUS", "Likelihood"]
 
@@ -18,6 +18,7 @@ CONTINUOUS = ("unit", "real")
 """Kinds of support on which densities mean something."""
 
 
+@plain_arguments
 class Likelihood(Component):
     """Base of the likelihoods p(x | z): a component over x that knows which data it is a density of.
 
@@ -102,6 +103,7 @@ class Likelihood(Component):
         """The one number by which the noise can be re-estimated with the networks as they are, if there is one."""
         return "temperature" if self.logits else None
 
+    @plain_arguments
     def at_temperature(self, factor: float) -> "Likelihood":
         """A copy whose logits are multiplied by `factor`; the network is shared."""
         new = copy.deepcopy(self, {id(self.network): self.network})
@@ -157,7 +159,7 @@ class Likelihood(Component):
 
 def not_whole_from_0(y: Tensor, levels: float = math.inf) -> Tensor:
     """Which cells are no whole number from 0 (below `levels`); NaN, a missing cell, is not meant."""
-    return (y < 0) | (y >= levels) | ((y != y.floor()) & ~y.isnan())
+    return (y < 0) | (y >= levels) | y.isinf() | ((y != y.floor()) & ~y.isnan())
 
 
 def refuse(likelihood: Likelihood, holds: str, support: Support, way_out: str) -> InputError:

@@ -23,6 +23,6 @@ def on_grid(before: Support, levels: int, after: Support, who: str) -> Support:
     return after
 
 
-def off_grid(x: Tensor, levels: int) -> Tensor:
+def off_grid(x: Tensor, levels: float) -> Tensor:
     """Which cells are none of the whole numbers 0 … levels − 1; NaN, a missing cell, is not meant."""
-    return (x < 0) | (x > levels - 1) | ((x != x.floor()) & ~x.isnan())
+    return (x < 0) | (x > levels - 1) | x.isinf() | ((x != x.floor()) & ~x.isnan())

@@ -1,7 +1,7 @@
 """Rows that hold what a model's data cannot be."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,7 @@ class _Found:
 
 
 @torch.no_grad()
-def refuse_outside(vae: VAECore, rows: Rows) -> None:
+def refuse_outside(vae: VAECore, rows: Rows, *, columns: Sequence[str] | None = None) -> None:
     """Refuse rows that hold values which the model's data cannot be: they have no probability, whatever it computes.
 
     They are read once, in batches; a missing cell is outside nothing.
@@ -39,6 +39,8 @@ def refuse_outside(vae: VAECore, rows: Rows) -> None:
         The model, whose preprocessing and likelihood say which values there are.
     rows : Rows
         [n, *event], on the user's scale.
+    columns : sequence of str, optional
+        What the sentence calls the cells of a row, such as "column 'age'"; by default they are counted from 0.
 
     Raises
     ------
@@ -54,7 +56,8 @@ def refuse_outside(vae: VAECore, rows: Rows) -> None:
             first = _described(vae, batch, raw, found, start)
         bad += int(hit.sum())
     if first is not None:
-        raise InputError(_sentence(first, bad, len(rows), vae.likelihood.event))
+        at = _cell(first.place, vae.likelihood.event) if columns is None else columns[first.place]
+        raise InputError(_sentence(first, at, bad, len(rows)))
 
 
 def _batches(rows: Rows, cells: int) -> Iterator[tuple[int, Batch]]:
@@ -87,8 +90,7 @@ def _described(vae: VAECore, batch: Batch, raw: Tensor, found: Tensor, start: in
     return _Found(start + row, place, str(value.numpy(force=True)).removesuffix(".0"), holds)
 
 
-def _sentence(first: _Found, bad: int, n: int, event: tuple[int, ...]) -> str:
-    cell = f"column {first.place}" if len(event) == 1 else f"cell {_position(first.place, event)}"
+def _sentence(first: _Found, cell: str, bad: int, n: int) -> str:
     lie, them = ("lies", "it") if bad == 1 else ("lie", "them")
     where = f"row {first.row}" if bad == 1 else f"row {first.row} is the first"
     return (
@@ -97,9 +99,11 @@ def _sentence(first: _Found, bad: int, n: int, event: tuple[int, ...]) -> str:
     )
 
 
-def _position(place: int, event: tuple[int, ...]) -> tuple[int, ...]:
-    position = []
+def _cell(place: int, event: tuple[int, ...]) -> str:
+    if len(event) == 1:
+        return f"column {place}"
+    position: list[int] = []
     for size in reversed(event):
         place, at = divmod(place, size)
         position.append(at)
-    return tuple(reversed(position))
+    return f"cell {tuple(reversed(position))}"

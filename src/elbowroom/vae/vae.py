@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, draw, require, simulate
-from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, one_of
+from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, one_of, plain_arguments
 
 from ._check_readings import check_readings
 from ._describe import describe
@@ -133,6 +133,7 @@ class VAE(VAECore):
                     f"{self.posterior[name].event}: classes are given one-hot."
                 )
 
+    @plain_arguments
     def target(self, examples: Any, *, seed: int = 0) -> VAETarget:
         """The unnormalised posterior p(z) p(x | z) of each example, for samplers and annealed importance sampling.
 
@@ -159,6 +160,7 @@ class VAE(VAECore):
         check_readings(self, rows, seed=seed)
         return VAETarget(self, rows, seed=seed)
 
+    @plain_arguments
     @torch.no_grad()
     def sample(
         self,
@@ -217,6 +219,7 @@ class VAE(VAECore):
                 y = p_x.mean if mode == "mean" else p_x.mean + offset * p_x.stddev
             return self.preprocess.inverse(y.expand(1, n, *y.shape[2:])[0])
 
+    @plain_arguments
     @torch.no_grad()
     def at_means(self, examples: Any, *, seed: int = 0) -> Given:
         """Everything that p(x | z) may read, with each latent block at the mean of q(z | x).
@@ -241,6 +244,7 @@ class VAE(VAECore):
                 given[name], _ = self.moments(name, block(given), batch.index, seed=seed)
             return given
 
+    @plain_arguments
     @torch.no_grad()
     def moments(self, name: str, q: Distribution, index: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Mean and variance of one posterior block, in closed form where q has them.
@@ -273,6 +277,7 @@ class VAE(VAECore):
         variance = (squares - _MEAN_DRAWS * mean.square()).clamp_min(0) / (_MEAN_DRAWS - 1)
         return mean.to(self.dtype), variance.to(self.dtype)
 
+    @plain_arguments
     def encode(self, examples: Any, *, seed: int = 0) -> dict[str, Tensor]:
         """Mean of q(z | x), per latent block.
 
@@ -300,6 +305,7 @@ class VAE(VAECore):
         given = self.at_means(examples, seed=seed)
         return {name: given[name][0] for name in self.posterior}
 
+    @plain_arguments
     @torch.no_grad()
     def reconstruct(self, examples: Any, *, seed: int = 0) -> Tensor:
         """Mean of p(x | z) at the mean of q(z | x), on the user's scale.
