@@ -118,7 +118,7 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "no patience": ({"patience": 0}, "patience is 1 epoch or more, or None"),
     "no learning rate": ({"lr": 0.0}, "lr must be a positive number; got 0.0"),
     "a negative last rate": ({"lr_final": -1e-5}, "lr_final must be a positive number"),
-    "NaN": ({"lr": float("nan")}, "lr must be a positive number; got nan"),
+    "NaN": ({"lr": float("nan")}, "lr must be a finite number; got nan"),
     "no gradient": ({"clip": 0.0}, "clip must be a positive number"),
     "betas of Adam": ({"betas": (0.9, 1.0)}, "betas are Adam's two decay rates, a pair from 0 to below 1"),
     "a negative seed": ({"seed": -1}, "A seed is a whole number from 0; got -1"),

@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 from scipy.stats import nbinom
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
@@ -173,15 +175,22 @@ def test_grid_search_over_beta_goes_by_held_out_log_density() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"n_components": 0}, "latents must be 1 or more"),
-        ({"max_epochs": 0}, "epochs and batch_size must be 1 or more"),
+        ({"n_components": 0}, "n_components must be 1 or more; got 0"),
+        ({"max_epochs": 0}, "max_epochs must be 1 or more; got 0"),
         ({"validation_fraction": 1.0}, "validation_fraction is from 0 to below 1"),
         ({"likelihood": "gauss"}, "no likelihood 'gauss'; there are: .*normal"),
         ({"likelihood": "matern-normal"}, "is over images"),
         ({"likelihood": "negative-binomial"}, "is a probability of the counts"),
         ({"likelihood": "bernoulli"}, "Bernoulli likelihood is a density of binary data"),
         ({"beta": -1.0}, "cannot be negative"),
-        ({"learning_rate": 0.0}, "lr must be a positive number"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive number"),
+        ({"learning_rate": "fast"}, "learning_rate must be a finite number; got 'fast'"),
+        ({"n_components": True}, "n_components must be a whole number; got True"),
+        ({"n_components": 1.5}, r"n_components must be a whole number; got 1\.5"),
+        ({"network": 8}, "network must be a list of whole numbers; got 8"),
+        ({"draws": 0}, "draws must be 1 or more"),
+        ({"random_state": -1}, "random_state must be a whole number from 0"),
+        ({"random_state": True}, "random_state must be a whole number from 0"),
     ],
 )
 def test_bad_arguments_are_refused_at_fit(arguments: dict[str, Any], said: str) -> None:
@@ -193,3 +202,98 @@ def test_latents_of_another_width_are_refused() -> None:
     vae = VariationalAutoencoder(**quick).fit(load_iris().data)
     with pytest.raises(er.InputError, match="takes 2 columns, one per component; got 3"):
         vae.inverse_transform(np.zeros((1, 3)))
+
+
+ROWS = load_iris().data[::3]
+BITS = (np.random.default_rng(6).random((60, 5)) < 0.5).astype(float)
+LEVELS = np.random.default_rng(7).integers(0, 9, (60, 4)).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "scored", "said"),
+    [
+        (BITS, np.full((4, 5), 0.5), "4 of 4 rows lie outside what the model was made for, 0 or 1: row 0 is the first"),
+        (BITS, -BITS - 1, "60 of 60 rows lie outside .*, its column 0 holds -[12] "),
+        (BITS, 2 * BITS, "rows lie outside .* holds 2 "),
+        (LEVELS, LEVELS + 0.5, r"60 of 60 rows lie outside what the model was made for, whole numbers from 0: "),
+        (LEVELS, LEVELS - 20, "60 of 60 rows lie outside .*, whole numbers from 0: "),
+    ],
+)
+@pytest.mark.parametrize("ask", ["score_samples", "score", "transform"])
+def test_rows_that_the_fitted_data_exclude_are_refused(ask: str, fitted: Any, scored: Any, said: str) -> None:
+    vae = VariationalAutoencoder(1, **quick).fit(fitted)
+    getattr(vae, ask)(fitted)
+    with pytest.raises(er.InputError, match=rf"^{said}[^\n]*\.$"):
+        getattr(vae, ask)(scored)
+
+
+def test_a_level_above_the_greatest_has_a_score_as_another_fold_may_hold_it() -> None:
+    vae = VariationalAutoencoder(1, **quick).fit(LEVELS)
+    scores = [vae.score_samples(np.full((1, 4), level))[0] for level in (8.0, 9.0, 20.0)]
+    assert scores[0] > scores[1] > scores[2]
+    strict = VariationalAutoencoder(1, likelihood="truncated-normal", **quick).fit(LEVELS)
+    with pytest.raises(er.InputError, match="the whole numbers 0…8: "):
+        strict.score_samples(np.full((1, 4), 9.0))
+
+
+def test_a_constant_column_has_all_its_mass_on_its_value() -> None:
+    plain, with_it = ROWS, np.insert(ROWS, 1, 3.5, axis=1)
+    one, two = (VariationalAutoencoder(1, **quick).fit(x) for x in (plain, with_it))
+    assert (one.score_samples(plain) == two.score_samples(with_it)).all()
+    assert (one.transform(plain) == two.transform(with_it)).all()
+    assert two.constant_.tolist()[1] == 3.5
+    assert (two.sample(5, random_state=0)[:, 1] == 3.5).all()
+    assert (np.delete(two.sample(5, random_state=0), 1, 1) == one.sample(5, random_state=0)).all()
+    assert (two.inverse_transform(np.zeros((2, 1)))[:, 1] == 3.5).all()
+    other = with_it.copy()
+    other[[3, 7], 1] = 4.5
+    with pytest.raises(
+        er.InputError, match=r"^2 of 50 rows hold another value .*row 3 is the first, its column 1 hold"
+    ):
+        two.score_samples(other)
+    named = VariationalAutoencoder(1, **quick).fit(pd.DataFrame(with_it, columns=list("abcde")))
+    with pytest.raises(er.InputError, match=r"its column 'b' holds 4\.5 instead of 3\.5 "):
+        named.score_samples(pd.DataFrame(other, columns=list("abcde")))
+    with pytest.raises(er.InputError, match="Every column of X is constant"):
+        VariationalAutoencoder(1, **quick).fit(np.full((9, 2), 0.5))
+
+
+def test_any_layout_of_the_same_rows_gives_the_same_numbers() -> None:
+    expected = VariationalAutoencoder(1, **quick).fit(ROWS).score_samples(ROWS)
+    read_only = ROWS.copy()
+    read_only.setflags(write=False)
+    wide = np.repeat(np.repeat(ROWS, 2, 0), 2, 1)[::2, ::2]
+    for x in (ROWS[::-1].copy()[::-1], wide, ROWS.astype(">f8"), np.asfortranarray(ROWS), read_only, ROWS.tolist()):
+        vae = VariationalAutoencoder(1, **quick).fit(x)
+        assert (vae.score_samples(x) == expected).all()
+        assert vae.inverse_transform(vae.transform(x)[::-1]).shape == ROWS.shape
+
+
+def test_hyperparameters_of_numpy_are_pythons() -> None:
+    said = {"n_components": np.int64(1), "network": np.array([8]), "beta": np.float32(1), "max_epochs": np.int8(3)}
+    said |= {"batch_size": np.array(32), "learning_rate": np.float64(3e-3), "draws": np.int64(64)}
+    vae = VariationalAutoencoder(**said, random_state=np.int64(0)).fit(ROWS)
+    plain = VariationalAutoencoder(1, **quick).fit(ROWS)
+    assert (vae.score_samples(ROWS) == plain.score_samples(ROWS)).all()
+    assert vae.sample(np.int64(3), random_state=np.int64(0)).shape == (3, 4)
+    search = GridSearchCV(VariationalAutoencoder(**quick), {"n_components": np.arange(1, 3)}, cv=2, error_score="raise")
+    assert search.fit(ROWS).best_params_["n_components"] in (1, 2)
+
+
+def test_missing_and_sparse_cells_are_refused_with_a_way_out() -> None:
+    gaps = np.where(ROWS > 6, np.nan, ROWS)
+    with pytest.raises(
+        er.InputError, match=r"^\d+ cells of X are NaN or infinite, the first in row \d+, column 0 .*\.$"
+    ):
+        VariationalAutoencoder(**quick).fit(gaps)
+    with pytest.raises(er.InputError, match=r"^X is sparse, .*give X\.toarray\(\)"):
+        VariationalAutoencoder(**quick).fit(scipy.sparse.csr_array(BITS))
+
+
+def test_columns_in_another_order_are_refused_by_their_names() -> None:
+    frame = pd.DataFrame(ROWS, columns=list("abcd"))
+    vae = VariationalAutoencoder(1, **quick).fit(frame)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        vae.score_samples(frame[["d", "c", "b", "a"]])
+    with pytest.raises(ValueError, match="Feature names unseen"):
+        vae.score_samples(frame.rename(columns={"a": "z"}))

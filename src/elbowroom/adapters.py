@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from elbowroom import posteriors, priors
 from elbowroom.likelihoods import Likelihood
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -16,6 +16,7 @@ from elbowroom.vae.evaluating import evaluating
 __all__ = ["from_modules"]
 
 
+@plain_arguments
 def from_modules(
     encoder: nn.Module, decoder: nn.Module, likelihood: Any, *, means: bool | None = None, preprocess: Any = None
 ) -> VAE:

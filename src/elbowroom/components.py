@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom.networks import Standardised
-from elbowroom.numerics import Given, InputError
+from elbowroom.numerics import Given, InputError, plain_arguments
 
 __all__ = ["Blocks", "Component", "as_event", "at_least_two"]
 
 
+@plain_arguments
 def as_event(event: int | Sequence[int], what: str) -> tuple[int, ...]:
     """An event shape from a size or a shape.
 
@@ -45,6 +46,7 @@ def as_event(event: int | Sequence[int], what: str) -> tuple[int, ...]:
     return shape
 
 
+@plain_arguments
 def at_least_two(classes: int) -> int:
     """A number of classes, checked.
 
@@ -73,6 +75,7 @@ def at_least_two(classes: int) -> int:
     return classes
 
 
+@plain_arguments
 class Component(nn.Module):
     """A part of a model, from named tensors to a distribution: a prior, a posterior block or a likelihood.
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from torch import nn
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain, plain_arguments
 
 __all__ = ["Described", "build", "described", "recipe_of"]
 
@@ -70,13 +70,13 @@ def described(kind: str) -> Callable[[C], C]:
 
         @functools.wraps(original)
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-            bound = signature.bind(self, *map(_own_number, args), **{k: _own_number(v) for k, v in kwargs.items()})
+            bound = signature.bind(self, *map(_own_numbers, args), **{k: _own_numbers(v) for k, v in kwargs.items()})
             bound.apply_defaults()
             original(*bound.args, **bound.kwargs)
             arguments = dict(list(bound.arguments.items())[1:])
             object.__setattr__(self, "arguments", arguments)
 
-        cls.__init__ = __init__  # type: ignore[misc]
+        cls.__init__ = plain_arguments(__init__)  # type: ignore[misc]
         cls.kind = kind  # type: ignore[attr-defined]
         _KINDS[kind] = cls
         return cls
@@ -84,11 +84,10 @@ def described(kind: str) -> Callable[[C], C]:
     return register
 
 
-def _own_number(value: Any) -> Any:
+def _own_numbers(value: Any) -> Any:
     """NumPy's numbers as Python's, also within a list or tuple."""
-    if isinstance(value, list | tuple) and any(isinstance(item, np.generic) for item in value):
-        return [_own_number(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+    several = value if isinstance(value, list | tuple) else [value]
+    return plain(value) if any(isinstance(one, np.generic | np.ndarray) for one in several) else value
 
 
 def recipe_of(value: Any, name: str | Mapping[str, Any] = "module") -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
-from elbowroom.numerics import CapabilityError, Estimate
+from elbowroom.numerics import CapabilityError, Estimate, plain_arguments
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.evaluating import evaluating
 
@@ -64,6 +64,7 @@ class Calibration:
         )
 
 
+@plain_arguments
 def calibrate(vae: VAE, data: Dataset, *, draws: int = 64, seed: int = 0) -> Calibration:
     """Keep the networks, and choose the one noise scale or temperature of p(x | z) that makes the ELBO greatest.
 

@@ -1,11 +1,14 @@
 """The VAE as a scikit-learn estimator: a transformer and a density in one, for pipelines and grid searches."""
 
-from collections.abc import Iterator
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -16,11 +19,12 @@ from elbowroom.distributions import known_mean
 from elbowroom.evidence import iwae
 from elbowroom.models import build
 from elbowroom.models.words import classes_of, split, takes
-from elbowroom.numerics import Batch, InputError, Support, infer_support
+from elbowroom.numerics import Batch, InputError, Support, infer_support, plain_arguments
 from elbowroom.objectives import Elbo
 from elbowroom.preprocess import Chain, Dequantise, Identity, Preprocess, Standardise
 from elbowroom.training import fit as train
 from elbowroom.vae import VAE
+from elbowroom.vae.outside import refuse_outside
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -69,13 +73,17 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Epochs trained.
     n_features_in_ : int
         Columns.
+    constant_ : array
+        [features], the value of each column of real numbers that did not vary, NaN of the others. The model leaves them
+        out: all their mass is on that value, and rows with another are refused.
 
     Notes
     -----
     Everything is computed in float64 and with the same draws for every row, so that a row's numbers depend neither on
     the order nor on the number of rows. Densities of real numbers are taken on standardised columns, whole numbers from
     0 being dequantised; probabilities of counts and levels, and densities on [0, 1], on the values as they are. What
-    cannot be used raises InputError, a ValueError.
+    cannot be used raises InputError, a ValueError; so do rows that the fitted data exclude, as fractions where whole
+    numbers were fitted, or anything but 0 and 1 where these were.
 
     References
     ----------
@@ -131,18 +139,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         VariationalAutoencoder
             Itself.
         """
-        x = torch.tensor(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        asked = self._numbers()
+        x = self._read(X, ensure_min_samples=2)
+        seed = _seed_from(self.random_state)
         data, self.vae_ = self._data_and_model(x, seed)
         chosen = "objective" if data.validation is not data.train else "last"
         self.history_ = train(
             self.vae_,
             data,
-            Elbo(self.beta),
-            epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            lr=self.learning_rate,
-            lr_final=self.learning_rate / 10,
+            Elbo(asked["beta"]),
+            epochs=asked["max_epochs"],
+            batch_size=asked["batch_size"],
+            lr=asked["learning_rate"],
+            lr_final=asked["learning_rate"] / 10,
             select=chosen,  # type: ignore[arg-type]
             seed=seed,
             progress=False,
@@ -158,15 +167,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def inverse_transform(self, X: Any) -> Floats:
         """Means of p(x | z) for z = X [n, n_components], on the scale of the data, [n, features]."""
         vae = self._trained_vae()
-        z = torch.tensor(check_array(X, dtype=np.float64))
+        z = torch.tensor(check_array(X, dtype=np.float64, order="C"))
         if z.shape[1] != vae.latents:
             raise InputError(f"inverse_transform takes {vae.latents} columns, one per component; got {z.shape[1]}.")
         with torch.no_grad():
-            return vae.preprocess.inverse(known_mean(vae.likelihood({"z": z[None]}))[0]).numpy()
+            return self._with_constants(vae.preprocess.inverse(known_mean(vae.likelihood({"z": z[None]}))[0]))
 
     def score_samples(self, X: Any) -> Floats:
         """The importance-weighted lower bound on log p(x) of each row on the scale of the data, [n], nats."""
-        return iwae(self._trained_vae(), self._batch(X), draws=self.draws).values
+        return iwae(self._trained_vae(), self._batch(X), draws=self._numbers()["draws"]).values
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`, nats per row.
@@ -200,8 +209,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         array
             [n_samples, features], on the scale of the data.
         """
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._trained_vae().sample(n_samples, seed=seed).double().numpy()
+        return self._with_constants(self._trained_vae().sample(n_samples, seed=_seed_from(random_state)))
 
     @property
     def _n_features_out(self) -> int:
@@ -212,23 +220,77 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return self.vae_
 
     def _batch(self, X: Any) -> Batch:
-        """All rows under one index, which keys the noise: so they share their draws."""
+        """Rows that can be scored, under one index, which keys the noise: so they share their draws."""
         check_is_fitted(self)
-        x = torch.tensor(validate_data(self, X, reset=False, dtype=np.float64))
-        return Batch(x, torch.zeros(len(x), dtype=torch.int64))
+        x = self._without_constants(self._read(X, reset=False))
+        batch = Batch(x, torch.zeros(len(x), dtype=torch.int64))
+        refuse_outside(self.vae_, batch, columns=[self._column(place) for place in self._varying()])
+        return batch
+
+    def _read(self, X: Any, **options: Any) -> Tensor:
+        """The rows in 64 bits, whatever their layout; sparse, missing and infinite cells are refused."""
+        if issparse(X):
+            raise InputError(
+                "X is sparse, and this estimator takes dense rows: give X.toarray(), or take elbowroom.load_data and "
+                "elbowroom.fit, which make a batch dense at a time."
+            )
+        values = validate_data(self, X, dtype=np.float64, order="C", ensure_all_finite=False, **options)
+        bad = ~np.isfinite(values)
+        if bad.any():
+            row, place = (int(at) for at in np.argwhere(bad)[0])
+            raise InputError(
+                f"{int(bad.sum()):,} cells of X are NaN or infinite, the first in row {row}, {self._column(place)} "
+                f"(counted from 0): leave such rows out, or fill them in, as sklearn.impute does."
+            )
+        return torch.tensor(values)
+
+    def _numbers(self) -> dict[str, Any]:
+        """The hyperparameters that are numbers, as Python's own."""
+        names = inspect.signature(_checked_numbers).parameters
+        return _checked_numbers(**{name: getattr(self, name) for name in names})
+
+    def _column(self, place: int) -> str:
+        """A column by its name, where there is one."""
+        names = getattr(self, "feature_names_in_", None)
+        return f"column {place}" if names is None else f"column {names[place]!r}"
+
+    def _varying(self) -> list[int]:
+        """Columns that the model is of."""
+        return [int(place) for place in np.flatnonzero(np.isnan(self.constant_))]
+
+    def _without_constants(self, x: Tensor) -> Tensor:
+        """The columns that the model is of; the others must hold what they always held."""
+        held = torch.from_numpy(self.constant_)
+        other = ~held.isnan() & (x != held) & (x.float() != held.float())  # rounded to 32 bits it is the same value
+        if bool(other.any()):
+            row, place = (int(at) for at in other.nonzero()[0])
+            raise InputError(
+                f"{int(other.any(1).sum()):,} of {len(x):,} rows hold another value in a column that was constant when "
+                f"the model was fitted, where all mass is on that value: row {row} is the first, its "
+                f"{self._column(place)} holds {x[row, place].item():g} instead of {held[place].item():g} (counted from "
+                f"0); leave them out, or fit a model to data in which the column varies."
+            )
+        return x[:, self._varying()]
+
+    def _with_constants(self, x: Tensor) -> Floats:
+        """Rows of all columns again, in 64 bits."""
+        whole: Floats = np.tile(self.constant_, (len(x), 1))
+        whole[:, self._varying()] = x.double().numpy()
+        return whole
 
     def _data_and_model(self, x: Tensor, seed: int) -> tuple[Dataset, VAE]:
         """The rows mapped to where the likelihood is a density, and the model of them in float64."""
-        if not 0 <= self.validation_fraction < 1:
-            raise InputError(f"validation_fraction is from 0 to below 1; got {self.validation_fraction}.")
+        asked = self._numbers()
         support = infer_support(x.numpy())
+        self.constant_ = _constants(x, support)
+        x = x[:, self._varying()]
         word = self.likelihood
         if word == "auto":
             word = "bernoulli" if support.kind == "binary" else "normal"
         kind, options = split("likelihood", word)
         if "scale" in takes(classes_of("likelihood")[kind]):
             options = {"scale": self.scale, **options}
-        words = {"latents": self.n_components, "widths": list(self.network), "likelihood": {"kind": kind, **options}}
+        words = {"latents": asked["n_components"], "widths": asked["network"], "likelihood": {"kind": kind, **options}}
         refused = []
         for mapped in _maps(x, support, seed):
             data = self._data(x, *mapped, seed)
@@ -240,7 +302,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _data(self, x: Tensor, support: Support, preprocess: Preprocess, seed: int) -> Dataset:
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
-        apart = int(self.validation_fraction * len(x))
+        apart = int(float(self.validation_fraction) * len(x))
         parts = [Examples(x[rows], rows) for rows in (order[apart:], order[:apart])]
         return Dataset(
             name="X",
@@ -259,10 +321,57 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         )
 
 
+@plain_arguments
+def _checked_numbers(
+    *,
+    n_components: int,
+    network: Sequence[int],
+    beta: float,
+    max_epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    validation_fraction: float,
+    draws: int,
+) -> dict[str, Any]:
+    """The hyperparameters by name; what they mean is checked where they are used, but for their least values."""
+    given = dict(locals())
+    for name in ("n_components", "max_epochs", "batch_size", "draws"):
+        if given[name] < 1:
+            raise InputError(f"{name} must be 1 or more; got {given[name]}.")
+    if learning_rate <= 0:
+        raise InputError(f"learning_rate must be a positive number; got {learning_rate}.")
+    if not 0 <= validation_fraction < 1:
+        raise InputError(f"validation_fraction is from 0 to below 1; got {validation_fraction}.")
+    return given
+
+
+def _seed_from(random_state: Any) -> int:
+    """A seed from whatever scikit-learn takes for a random state."""
+    wrong = isinstance(random_state, bool | np.bool_)
+    with contextlib.suppress(ValueError, TypeError):
+        if not wrong:
+            return int(check_random_state(random_state).randint(2**31 - 1))
+    raise InputError(
+        f"random_state must be a whole number from 0 to 2^32 − 1, a RandomState or None; got {random_state!r}."
+    )
+
+
+def _constants(x: Tensor, support: Support) -> Floats:
+    """The value of each column that never changes, NaN of those that do: a density on one value has no end.
+
+    Whole numbers from 0 have masses, which a constant column bounds by 1, so they are all kept.
+    """
+    same = (x == x[0]).all(0) if support.kind in ("unit", "real") else torch.zeros(x.shape[1], dtype=torch.bool)
+    if bool(same.all()):
+        raise InputError("Every column of X is constant, so there is nothing to model: give columns that vary.")
+    return torch.where(same, x[0], torch.nan).numpy()
+
+
 def _maps(x: Tensor, support: Support, seed: int) -> Iterator[tuple[Support, Preprocess]]:
     """Supports and maps for likelihoods of real numbers, of the values as they are, and of [0, 1], in this order.
 
-    On whole numbers a density means nothing until they are dequantised.
+    On whole numbers a density means nothing until they are dequantised. On the line it has mass above the greatest too,
+    which another fold may hold.
     """
     columns = (x.shape[1],)
     standardise = Standardise(columns).double()
@@ -271,8 +380,8 @@ def _maps(x: Tensor, support: Support, seed: int) -> Iterator[tuple[Support, Pre
         yield support, Identity()
         return
     levels = max(int(x.max()) + 1, 2)
-    grid, dequantise = Support("grid", levels), Dequantise(levels, columns)
+    grid, dequantise = Support("grid", levels), Dequantise(levels, columns, higher=True)
     uniforms = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
     yield grid, Chain([dequantise, standardise.fit(dequantise(x, uniforms)[0])])
     yield support, Identity()
-    yield grid, dequantise
+    yield grid, Dequantise(levels, columns)

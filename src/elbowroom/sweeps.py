@@ -16,9 +16,9 @@ from elbowroom import evidence, models
 from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import latent_use, reconstruction_error
-from elbowroom.models.recipe import as_recipe, plain
+from elbowroom.models.recipe import as_recipe
 from elbowroom.models.words import text
-from elbowroom.numerics import CapabilityError, Estimate, InputError, count, rounded
+from elbowroom.numerics import CapabilityError, Estimate, InputError, count, plain, plain_arguments, rounded
 from elbowroom.records import ModelRecord
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
@@ -106,6 +106,7 @@ class _Member:
         return {**self.recipe.training, "seed": self.recipe.seed}
 
 
+@plain_arguments
 def sweep(
     recipe: models.Recipe | Mapping[str, Any] | VAE,
     data: Dataset,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Support, keyed_uniform
+from elbowroom.numerics import InputError, Support, keyed_uniform, plain_arguments
 from elbowroom.preprocess import Preprocess
 
 from .beside import beside_of, names_in
@@ -38,6 +38,7 @@ class _Split:
     test: NDArray[np.int64]
 
 
+@plain_arguments
 def load_data(
     source: Any,
     *,

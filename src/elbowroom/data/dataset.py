@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Support
+from elbowroom.numerics import Batch, Support, as_tensor
 from elbowroom.preprocess import Preprocess
 from elbowroom.recipes import recipe_of
 
@@ -290,7 +290,7 @@ def _judged_words(judged: list[Column], most: int = 40) -> list[str]:
 
 
 def _positions(key: Any) -> Tensor:
-    positions = torch.atleast_1d(torch.as_tensor(key))
+    positions = torch.atleast_1d(as_tensor(key, "positions"))
     return positions if positions.numel() else positions.long()
 
 
@@ -326,7 +326,7 @@ def _map_words(recipe: Any) -> str:
     if recipe["kind"] == "columns":
         pairs = zip(recipe["sizes"], recipe["steps"], strict=True)
         return f"by columns ({', '.join(f'{size} {_map_words(step)}' for size, step in pairs)})"
-    numbers = [f"{key} {value}" for key, value in recipe.items() if key not in ("kind", "event")]
+    numbers = [f"{key} {value}" for key, value in recipe.items() if key not in ("kind", "event") and value is not False]
     return f"{recipe['kind']} ({', '.join(numbers)})" if numbers else recipe["kind"]
 
 

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from elbowroom.numerics import for_torch
+
 __all__ = ["Dense", "Mapped", "Sparse", "Values", "blocks", "is_sparse", "values_of"]
 
 _CELLS_AT_ONCE = 2**20
@@ -181,7 +183,7 @@ def values_of(x: Any, rows: NDArray[np.int64], event: tuple[int, ...], wide: boo
         return Sparse(x, rows, event, wide)
     if isinstance(x, np.memmap):
         return Mapped(x, rows, event, wide)
-    return Dense(torch.from_numpy(_for_torch(x[rows]).reshape(len(rows), *event)), wide)
+    return Dense(torch.from_numpy(for_torch(x[rows]).reshape(len(rows), *event)), wide)
 
 
 def blocks(x: Any) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -200,14 +202,6 @@ def is_sparse(x: Any) -> bool:
 
 def _rows_at_once(event: tuple[int, ...]) -> int:
     return min(max(_CELLS_AT_ONCE // max(int(np.prod(event)), 1), 1), _MOST_ROWS_AT_ONCE)
-
-
-def _for_torch(x: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers, in the machine's own byte order and in a type that torch computes with."""
-    wider: Any = {"u2": np.int32, "u4": np.int64, "u8": np.int64}.get(x.dtype.str[1:])
-    if wider is None:
-        wider = np.float64 if x.dtype.kind == "f" and x.dtype.itemsize > 8 else x.dtype.newbyteorder("=")
-    return np.ascontiguousarray(x, dtype=wider)
 
 
 def _needs_64_bits(x: Tensor) -> bool:

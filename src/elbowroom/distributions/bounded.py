@@ -9,6 +9,8 @@ from torch.distributions import Beta as TorchBeta
 from torch.distributions import Distribution, Normal, SigmoidTransform, TransformedDistribution, constraints
 from torch.distributions.utils import broadcast_all
 
+from elbowroom.numerics import plain_arguments
+
 from ._draw import Draw, draw, simulate
 from .capabilities import declare
 from .quadrature import over_interval
@@ -20,6 +22,7 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 _NEGLIGIBLE = 50.0  # nats below the mode where a tail is cut off
 
 
+@plain_arguments
 class TruncatedNormal(Distribution):
     """A normal restricted to an interval: N(loc, scale²) given that it lies in [low, high].
 

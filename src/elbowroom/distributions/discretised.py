@@ -6,6 +6,8 @@ from torch.distributions import Categorical, Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid
 
+from elbowroom.numerics import plain_arguments
+
 from ._draw import simulate
 from .capabilities import declare
 from .tails import log_mass, log_ndtr
@@ -72,6 +74,7 @@ class _Discretised(Distribution):
         return value < 0.5, value > self.levels - 1.5
 
 
+@plain_arguments
 class DiscretisedNormal(_Discretised):
     """A normal rounded to the grid 0 … levels − 1; the first and last level take the tails.
 
@@ -109,6 +112,7 @@ class DiscretisedNormal(_Discretised):
         return noise
 
 
+@plain_arguments
 class DiscretisedLogistic(_Discretised):
     """A logistic rounded to the grid 0 … levels − 1; the first and last level take the tails.
 

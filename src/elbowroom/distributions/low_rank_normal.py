@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Size, Tensor
 
+from elbowroom.numerics import plain_arguments
+
 from .correlated_normal import CorrelatedNormal
 
 __all__ = ["LowRankNormal"]
@@ -34,6 +36,7 @@ class _Gram(torch.autograd.Function):
         return (a.mT @ (gradient + gradient.mT).to(a.dtype)).mT
 
 
+@plain_arguments
 class LowRankNormal(CorrelatedNormal):
     """A Gaussian with a low-rank covariance plus a diagonal: Σ = diag(scale²) + Σ_k f_k f_kᵀ.
 

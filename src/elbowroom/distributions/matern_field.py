@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Size, Tensor
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 
 from .correlated_normal import CorrelatedNormal
 
@@ -17,6 +17,7 @@ __all__ = ["MaternField", "likeliest_field"]
 _FOLDS = 1  # aliases of a frequency on either side, of infinitely many: the rest is 1 % of the least mode
 
 
+@plain_arguments
 class MaternField(CorrelatedNormal):
     """An image as mean + scale ⊙ f, with f a Matérn field of variance 1 that has a white part.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Size, Tensor
 from torch.nn.functional import pad
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 
 from .correlated_normal import CorrelatedNormal
 
@@ -43,6 +43,7 @@ def later_neighbours(radius: int, channels: int) -> list[tuple[int, int, int]]:
     return beside + below + [(c, 0, 0) for c in range(1, channels)]
 
 
+@plain_arguments
 class SparsePrecisionNormal(CorrelatedNormal):
     """A Gaussian over images with sparse precision L Lᵀ: each pixel depends on its later neighbours.
 

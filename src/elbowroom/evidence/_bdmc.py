@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from elbowroom.numerics import Budget, Estimate, derived_seed
+from elbowroom.numerics import Budget, Estimate, derived_seed, plain_arguments
 from elbowroom.numerics.streams import BACKWARDS
 from elbowroom.progress import Progress
 from elbowroom.sampling.annealing import anneal
@@ -67,6 +67,7 @@ class BdmcBounds:
     __repr__ = __str__
 
 
+@plain_arguments
 def bdmc(
     model: VAE | Target,
     examples: Any = None,

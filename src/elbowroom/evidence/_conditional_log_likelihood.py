@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from elbowroom.distributions import Columns
-from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, count
+from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, count, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -47,6 +47,7 @@ class ConditionalLogLikelihood(NamedTuple):
         return f"{self.per_example}\n{features}".replace(" -", " −")
 
 
+@plain_arguments
 def conditional_log_likelihood(
     model: VAE | Target,
     examples: Any = None,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from elbowroom.numerics import Estimate
+from elbowroom.numerics import Estimate, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import KL
 
@@ -13,6 +13,7 @@ from .target import Target
 __all__ = ["elbo"]
 
 
+@plain_arguments
 def elbo(
     model: VAE | Target,
     examples: Any = None,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from elbowroom.numerics import Estimate
+from elbowroom.numerics import Estimate, plain_arguments
 from elbowroom.vae import VAE
 
 from .log_means import by_iwae, log_means
@@ -12,6 +12,7 @@ from .target import Target
 __all__ = ["iwae"]
 
 
+@plain_arguments
 def iwae(
     model: VAE | Target,
     examples: Any = None,

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Estimate
+from elbowroom.numerics import Batch, Estimate, plain_arguments
 from elbowroom.numerics.streams import PRIOR
 from elbowroom.vae import VAE
 
@@ -16,6 +16,7 @@ from .target import Subject, Target
 __all__ = ["prior_sampling"]
 
 
+@plain_arguments
 def prior_sampling(
     model: VAE | Target,
     examples: Any = None,

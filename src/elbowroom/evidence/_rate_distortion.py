@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Budget, Direction, Estimate, count, one_of
+from elbowroom.numerics import Budget, Direction, Estimate, count, one_of, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
@@ -41,6 +41,7 @@ class RateDistortion(NamedTuple):
         return "\n".join(map(str, self))
 
 
+@plain_arguments
 def rate_distortion(
     model: VAE | Target,
     examples: Any = None,

@@ -7,7 +7,7 @@ import torch
 
 from elbowroom.evidence import Target
 from elbowroom.evidence.target import subject_of
-from elbowroom.numerics import CapabilityError, Estimate
+from elbowroom.numerics import CapabilityError, Estimate, plain_arguments
 from elbowroom.vae import VAE
 
 __all__ = ["log_evidence_by_quadrature"]
@@ -15,6 +15,7 @@ __all__ = ["log_evidence_by_quadrature"]
 _EXAMPLES, _ROWS = 256, 2**16  # examples, and examples × nodes, at once
 
 
+@plain_arguments
 @torch.no_grad()
 def log_evidence_by_quadrature(
     model: VAE | Target, examples: Any = None, *, nodes: int = 2000, reach: float = 9.0, seed: int = 0

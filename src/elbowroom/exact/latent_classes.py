@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import gammaln, logsumexp
 
-from elbowroom.numerics import InputError, Support
+from elbowroom.numerics import InputError, Support, plain_arguments
 
 __all__ = ["LatentClasses", "fit_latent_classes"]
 
@@ -81,6 +81,7 @@ class LatentClasses:
         return np.log(self.weights) + sum(family.log_prob(x[:, columns]) for columns, family in self.groups)
 
 
+@plain_arguments
 def fit_latent_classes(
     x: Array, supports: Sequence[Support], classes: int, *, seed: int = 0, steps: int = 100
 ) -> LatentClasses:

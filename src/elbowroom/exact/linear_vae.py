@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from elbowroom.numerics import CapabilityError, InputError, as_batch
+from elbowroom.numerics import CapabilityError, InputError, as_batch, plain_arguments
 from elbowroom.vae import VAE
 
 from .probabilistic_pca import low_rank_normal
@@ -117,6 +117,7 @@ class LinearVAE:
         return given["x"][0].flatten(1).double(), log_jacobian.double()
 
 
+@plain_arguments
 def linear_elbo(
     covariance: Tensor, weights: Tensor, encoder: Tensor, variances: Tensor, noise_variance: Tensor | float
 ) -> Tensor:
@@ -163,6 +164,7 @@ def linear_elbo(
     return -distortion - rate
 
 
+@plain_arguments
 def optimal_encoder(weights: Tensor, noise_variance: Tensor | float) -> tuple[Tensor, Tensor]:
     """The best encoder of a linear VAE, q(z | x) = N(V (x − μ), diag s), for a given decoder.
 
@@ -220,6 +222,7 @@ class StationaryPoint:
         return self.curvature <= 0.0
 
 
+@plain_arguments
 def stationary_points(
     eigenvalues: ArrayLike | Tensor, latents: int, *, noise_variance: float | None = None
 ) -> list[StationaryPoint]:
@@ -277,6 +280,7 @@ def stationary_points(
     return sorted((point for point in points if point is not None), key=lambda point: -point.log_prob)
 
 
+@plain_arguments
 def active_at(eigenvalues: ArrayLike | Tensor, noise_variance: float, *, latents: int | None = None) -> int:
     """How many latents the best linear VAE uses at a fixed σ²: the number of eigenvalues above it.
 

@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 
 __all__ = ["ProbabilisticPCA", "low_rank_normal"]
 
 
+@plain_arguments
 @dataclass(frozen=True, eq=False)
 class ProbabilisticPCA:
     """Probabilistic PCA: x = W z + μ + noise with z ~ N(0, I_d) and noise ~ N(0, σ² I); float64.
@@ -43,6 +44,7 @@ class ProbabilisticPCA:
     noise_variance: float
 
     @classmethod
+    @plain_arguments
     def fit(cls, x: ArrayLike | Tensor, d: int) -> "ProbabilisticPCA":
         """The maximum-likelihood fit to examples, in closed form.
 

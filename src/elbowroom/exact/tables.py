@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 
 __all__ = ["Table", "train_tables"]
 
@@ -158,6 +158,7 @@ class Table:
         joint = (self.prior[..., None] * self.conditional).mT
         return _divergence(self.posterior, joint / joint.sum(-1, keepdim=True))
 
+    @plain_arguments
     def objective(self, beta: float | Tensor = 1.0) -> Tensor:
         """Distortion + β · rate, [...]; −ELBO at β = 1."""
         return self.distortion + beta * self.rate
@@ -166,6 +167,7 @@ class Table:
         return (self.pop * values).sum(-1)
 
 
+@plain_arguments
 def train_tables(
     start: Table,
     beta: float | Tensor = 1.0,

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from elbowroom.numerics import Support
+from elbowroom.numerics import Support, plain_arguments
 
 from .bernoulli import Bernoulli
 from .counts import NegativeBinomial
@@ -34,6 +34,7 @@ _WHY = {
 }
 
 
+@plain_arguments
 def auto(
     support: Support,
     event: int | Sequence[int],

@@ -4,11 +4,12 @@ import torch
 from torch.distributions import Distribution, Independent
 
 from elbowroom.distributions import capabilities, require
-from elbowroom.numerics import Support
+from elbowroom.numerics import Support, plain_arguments
 
 __all__ = ["leak", "mass_outside"]
 
 
+@plain_arguments
 def mass_outside(p_x: Distribution, low: float, high: float) -> float:
     """The mean probability that p(x | z) puts outside an interval, per element.
 

@@ -137,6 +137,14 @@ class Autoregressive(Likelihood):
         self.spread.fill_(max(y.double().std().item(), torch.finfo(y.dtype).tiny))
         return self.family.settle(y, step, latents)
 
+    def outside(self, y: Tensor) -> Tensor:
+        """As the family."""
+        return self.family.outside(y)
+
+    def holds(self, place: int = 0) -> str:
+        """As the family, in words."""
+        return self.family.holds(place)
+
     def check(self, support: Support) -> None:
         """Raise InputError where the family is no density of such data."""
         self.family.check(support)

@@ -12,7 +12,7 @@ from elbowroom.distributions.binary_bernoulli import BinaryBernoulli
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.recipes import described
 
-from .likelihood import Likelihood
+from .likelihood import Likelihood, not_whole_from_0
 
 __all__ = ["Bernoulli"]
 
@@ -64,6 +64,14 @@ class Bernoulli(Likelihood):
         (logits,) = raw
         family = TorchBernoulli if self.unnormalised else BinaryBernoulli
         return _Bernoullis(family(logits=logits, validate_args=False), len(self.event), False)
+
+    def outside(self, y: Tensor) -> Tensor:
+        """All but 0 and 1; with `unnormalised`, all but [0, 1]."""
+        return (y < 0) | (y > 1) if self.unnormalised else not_whole_from_0(y, 2)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return "numbers from 0 to 1" if self.unnormalised else "0 or 1"
 
     def check(self, support: Support) -> None:
         """Binary data only, unless the user said `unnormalised=True` and the data are in [0, 1]."""

@@ -13,7 +13,7 @@ from elbowroom.distributions import ZeroInflatedNegativeBinomial as ZeroInflated
 from elbowroom.numerics import Given, Support, one_of
 from elbowroom.recipes import described
 
-from .likelihood import Likelihood, refuse
+from .likelihood import Likelihood, not_whole_from_0, refuse
 from .links import bounded
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflatedNegativeBinomial"]
@@ -59,6 +59,14 @@ class _Counts(Likelihood):
         return [
             f"{type(self).__name__}: means start at those of the training data, {mean.mean().item():.3g} on average."
         ]
+
+    def outside(self, y: Tensor) -> Tensor:
+        """All but whole numbers from 0."""
+        return not_whole_from_0(y)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return "the counts 0, 1, 2, …"
 
     def check(self, support: Support) -> None:
         """Counts only."""

@@ -14,7 +14,7 @@ from elbowroom.distributions import Levels
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.recipes import described
 
-from .likelihood import Likelihood, refuse
+from .likelihood import Likelihood, not_whole_from_0, refuse
 from .scaled import Scale, Scaled
 
 __all__ = ["Categorical", "DiscretisedLogistic", "DiscretisedNormal"]
@@ -46,6 +46,14 @@ class _Discretised(Scaled):
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
         """Settle the start from the training data y [n, *event], which are levels."""
         return super().settle(y / self.top, None, latents)
+
+    def outside(self, y: Tensor) -> Tensor:
+        """All but the whole numbers 0 … levels − 1."""
+        return not_whole_from_0(y, self.levels)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return f"the whole numbers 0…{self.levels - 1}"
 
     def check(self, support: Support) -> None:
         """Levels of a grid only, and no more of them than `levels`."""
@@ -270,6 +278,14 @@ class Categorical(Likelihood):
         logits = torch.stack(raw, -1)
         family = Levels(logits) if self.ordered else TorchCategorical(logits=logits, validate_args=False)
         return Independent(family, len(self.event), False)
+
+    def outside(self, y: Tensor) -> Tensor:
+        """All but the whole numbers 0 … levels − 1."""
+        return not_whole_from_0(y, self.levels)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return f"the whole numbers 0…{self.levels - 1}"
 
     def check(self, support: Support) -> None:
         """Levels or categories only, and no more of them than `levels`."""

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from elbowroom.components import Component
 from elbowroom.networks import Tempered
-from elbowroom.numerics import Given, InputError, Support
+from elbowroom.numerics import Given, InputError, Support, plain_arguments
 
 __all__ = ["CONTINUOUS", "Likelihood"]
 
@@ -18,6 +18,7 @@ CONTINUOUS = ("unit", "real")
 """Kinds of support on which densities mean something."""
 
 
+@plain_arguments
 class Likelihood(Component):
     """Base of the likelihoods p(x | z): a component over x that knows which data it is a density of.
 
@@ -102,6 +103,7 @@ class Likelihood(Component):
         """The one number by which the noise can be re-estimated with the networks as they are, if there is one."""
         return "temperature" if self.logits else None
 
+    @plain_arguments
     def at_temperature(self, factor: float) -> "Likelihood":
         """A copy whose logits are multiplied by `factor`; the network is shared."""
         new = copy.deepcopy(self, {id(self.network): self.network})
@@ -116,6 +118,36 @@ class Likelihood(Component):
         """Raise InputError where data with this support (after preprocessing) are outside the density's own."""
         raise NotImplementedError
 
+    def outside(self, y: Tensor) -> Tensor:
+        """Which cells hold values that have no probability whatever z is, and no density.
+
+        Parameters
+        ----------
+        y : Tensor
+            [..., *event], as preprocessed; NaN is a missing cell, and outside nothing.
+
+        Returns
+        -------
+        Tensor
+            Bool, of the shape of y.
+        """
+        return y.isinf()
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell of y may hold, in words.
+
+        Parameters
+        ----------
+        place : int, default 0
+            Of the cell, counted through a flat y.
+
+        Returns
+        -------
+        str
+            Such as "0 or 1".
+        """
+        return "finite numbers"
+
     def remarks(self, p_x: Distribution) -> list[str]:
         """What a person should know of the fitted p(x | z), in sentences."""
         return []
@@ -123,6 +155,11 @@ class Likelihood(Component):
     def _inputs(self, given: Given) -> list[Tensor]:
         super()._inputs(given)
         return [given[name] for name in self._network_reads]
+
+
+def not_whole_from_0(y: Tensor, levels: float = math.inf) -> Tensor:
+    """Which cells are no whole number from 0 (below `levels`); NaN, a missing cell, is not meant."""
+    return (y < 0) | (y >= levels) | y.isinf() | ((y != y.floor()) & ~y.isnan())
 
 
 def refuse(likelihood: Likelihood, holds: str, support: Support, way_out: str) -> InputError:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -96,6 +97,19 @@ class Mixed(Likelihood):
 
     def check(self, support: Support) -> None:
         """Accept every support here; `settle` checks the data of each group."""
+
+    def outside(self, y: Tensor) -> Tensor:
+        """Of each group in its own columns."""
+        parts = zip(self._families(), y.split(self.sizes, -1), strict=True)
+        return torch.cat([family.outside(part) for family, part in parts], -1)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell of that column may hold, in words."""
+        for family, size in zip(self._families(), self.sizes, strict=True):
+            if place < size:
+                return family.holds(place)
+            place -= size
+        return super().holds(place)
 
     def remarks(self, p_x: Distribution) -> list[str]:
         """What each group says of itself."""

@@ -59,6 +59,14 @@ class ContinuousBernoulli(Likelihood):
         """p(x | z) with batch shape [draws, batch]."""
         return Independent(ContinuousBernoulliDistribution(raw[0]), len(self.event), False)
 
+    def outside(self, y: Tensor) -> Tensor:
+        """All but [0, 1]."""
+        return (y < 0) | (y > 1)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return "numbers from 0 to 1"
+
     def check(self, support: Support) -> None:
         """Continuous data in [0, 1] only."""
         _needs_unit(self, support)
@@ -101,6 +109,14 @@ class Beta(Likelihood):
         """Refuse training data with exact 0s or 1s; settles nothing."""
         _needs_open_unit(self, y)
         return []
+
+    def outside(self, y: Tensor) -> Tensor:
+        """All but (0, 1): 0 and 1 themselves are outside."""
+        return (y <= 0) | (y >= 1)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return "numbers between 0 and 1, without these"
 
     def check(self, support: Support) -> None:
         """Continuous data in (0, 1) only."""
@@ -186,6 +202,14 @@ class TruncatedNormal(Scaled):
             )
         return super().settle(y, step, latents)
 
+    def outside(self, y: Tensor) -> Tensor:
+        """All but [low, high]."""
+        return (y < self.low) | (y > self.high)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return f"numbers from {self.low:g} to {self.high:g}"
+
     def check(self, support: Support) -> None:
         """Continuous data in [low, high] only; for bounds other than 0 and 1, `settle` looks at the data."""
         if (self.low, self.high) != (0.0, 1.0) and support.kind == "real":
@@ -260,6 +284,14 @@ class LogitNormal(Scaled):
         _needs_open_unit(self, y)
         slope = 4.0  # of the logit at 1/2, where it is least
         return super().settle(torch.logit(y.double()), slope * step if step else None, latents)
+
+    def outside(self, y: Tensor) -> Tensor:
+        """All but (0, 1): 0 and 1 themselves are outside."""
+        return (y <= 0) | (y >= 1)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return "numbers between 0 and 1, without these"
 
     def check(self, support: Support) -> None:
         """Continuous data in (0, 1) only."""

@@ -41,9 +41,9 @@ def changed_class(classifier: SmallClassifier, x: Array, reconstructions: Array)
     >>> print(changed_class(classifier, images[[0, 150]], images[[0, 0]]))
     0.5 ± 0.35 (n = 2)
     """
-    if len(x) != len(reconstructions):
-        raise InputError(
-            f"There are {len(reconstructions):,} reconstructions of {len(x):,} images; pass them in pairs."
-        )
-    share = float((classifier.classes(x) != classifier.classes(reconstructions)).double().mean())
-    return Score(share, (share * (1 - share) / len(x)) ** 0.5, len(x))
+    before, after = classifier.classes(x), classifier.classes(reconstructions)
+    n = len(before)
+    if n != len(after):
+        raise InputError(f"There are {len(after):,} reconstructions of {n:,} images; pass them in pairs.")
+    share = float((before != after).double().mean())
+    return Score(share, (share * (1 - share) / n) ** 0.5, n)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError, derived_seed
+from elbowroom.numerics import InputError, derived_seed, plain_arguments
 
 from .arrays import Array, as_rows, equal_sizes
 
@@ -48,6 +48,7 @@ class FrechetDistance:
         )
 
 
+@plain_arguments
 def frechet_distance(features_data: Array, features_samples: Array, *, seed: int = 0) -> FrechetDistance:
     """Fréchet distance between features of data and of samples: ‖m − m′‖² + tr(C + C′ − 2 (C C′)^½).
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Batch, as_batch
+from elbowroom.numerics import Batch, as_batch, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
@@ -38,6 +38,7 @@ class LatentUse:
     means: NDArray[np.float64]
 
 
+@plain_arguments
 @torch.no_grad()
 def latent_use(vae: VAE, examples: Any, *, seed: int = 0) -> LatentUse:
     """KL and activity of every latent unit over some examples.

@@ -3,9 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from elbowroom.numerics import plain_arguments
+
 __all__ = ["neighbour_accuracy"]
 
 
+@plain_arguments
 def neighbour_accuracy(
     train: NDArray[np.floating],
     train_labels: NDArray[np.int64],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.progress import Progress
 
 from .arrays import Array, as_rows, equal_sizes
@@ -53,6 +53,7 @@ class PrecisionRecall:
         )
 
 
+@plain_arguments
 def precision_recall(features_data: Array, features_samples: Array, *, k: int = 3) -> PrecisionRecall:
     """Precision, recall, density and coverage of samples against data, by nearest neighbours among features.
 

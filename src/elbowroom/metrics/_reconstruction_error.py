@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import as_batch
+from elbowroom.numerics import as_batch, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["psnr", "reconstruction_error"]
 
 
+@plain_arguments
 def reconstruction_error(vae: VAE, examples: Any, *, seed: int = 0) -> float:
     """Mean squared error of reconstructions, summed over elements: the mean over examples of ‖y − ŷ‖².
 
@@ -50,6 +51,7 @@ def reconstruction_error(vae: VAE, examples: Any, *, seed: int = 0) -> float:
     return float(_squares(vae, examples, seed).mean())
 
 
+@plain_arguments
 def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
     """Peak signal-to-noise ratio of a squared error.
 

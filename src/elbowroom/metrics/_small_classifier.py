@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from elbowroom.networks import ConvNet
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, as_tensor, plain_arguments
 from elbowroom.progress import Progress
 
 from .arrays import Array, as_images
@@ -65,6 +65,7 @@ class SmallClassifier:
         return torch.cat([network(part) for part in self.prepared(x).split(_ROWS_AT_ONCE)])
 
 
+@plain_arguments
 def small_classifier(
     x: Array, labels: Array, *, image_shape: Sequence[int] | None = None, epochs: int = 4, seed: int = 0
 ) -> SmallClassifier:
@@ -103,7 +104,7 @@ def small_classifier(
     >>> classifier.classes(images[[0, 150]]).tolist()
     [0, 1]
     """
-    images, codes = as_images(x, "images", image_shape), torch.as_tensor(labels).cpu()
+    images, codes = as_images(x, "images", image_shape), as_tensor(labels, "labels").cpu()
     if codes.shape != (len(images),) or codes.is_floating_point() or int(codes.min()) < 0:
         raise InputError(f"The labels must be one whole number from 0 on for each of the {len(images):,} images.")
     if epochs < 1 or len(images) < 2:

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, require, simulate
-from elbowroom.numerics import Batch, InputError, as_batch, derived_seed, one_of
+from elbowroom.numerics import Batch, InputError, as_batch, derived_seed, one_of, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
@@ -87,6 +87,7 @@ class VarianceBudget:
         )
 
 
+@plain_arguments
 @torch.no_grad()
 def variance_budget(
     vae: VAE,

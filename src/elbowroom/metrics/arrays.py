@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from elbowroom import numerics
 from elbowroom.numerics import InputError
 
 __all__ = ["Array", "as_images", "as_rows", "as_tensor", "equal_sizes"]
 
-Array = Tensor | NDArray[Any]
+Array = Tensor | ArrayLike
 
 
 def as_tensor(x: Array, name: str) -> Tensor:
@@ -36,7 +36,7 @@ def as_tensor(x: Array, name: str) -> Tensor:
     InputError
         Where it is empty or not finite.
     """
-    values = torch.as_tensor(x).detach().cpu()
+    values = numerics.as_tensor(x, name).cpu()
     values = values if values.is_floating_point() else values.float()
     if values.ndim < 2 or not values.numel():
         raise InputError(f"The {name} must be rows or images [n, *event]; they have the shape {tuple(values.shape)}.")
@@ -114,10 +114,12 @@ def equal_sizes(data: Array, samples: Array, fewest: int, what: str) -> None:
     InputError
         In one sentence.
     """
-    if tuple(data.shape) != tuple(samples.shape):
+    shapes = [tuple(numerics.as_tensor(x, f"examples of {what}").shape) for x in (data, samples)]
+    if shapes[0] != shapes[1]:
         raise InputError(
-            f"{what} compares equally many examples of one shape; got {tuple(data.shape)} and "
-            f"{tuple(samples.shape)}: cut the larger set."
+            f"{what} compares equally many examples of one shape; got {shapes[0]} and {shapes[1]}: cut the larger set."
         )
-    if len(data) < fewest:
-        raise InputError(f"{what} needs {fewest:,} examples or more on each side; got {len(data):,}.")
+    if not shapes[0] or shapes[0][0] < fewest:
+        raise InputError(
+            f"{what} needs {fewest:,} examples or more on each side; got {shapes[0][0] if shapes[0] else 'a number'}."
+        )

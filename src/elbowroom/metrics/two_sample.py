@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from torch import Generator, Tensor
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.progress import Progress
 
 from ._small_classifier import train_small
@@ -81,6 +81,7 @@ class _Part(NamedTuple):
     labels: Labels
 
 
+@plain_arguments
 def classifier_two_sample(
     data: Array,
     samples: Array,

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from elbowroom.networks import MLP
-from elbowroom.numerics import InputError, derived_seed
+from elbowroom.numerics import InputError, derived_seed, plain, plain_arguments
 
 from .words import SETTINGS, Word, classes_of, instance_of, split, takes
 
-__all__ = ["Recipe", "as_recipe", "goal", "plain"]
+__all__ = ["Recipe", "as_recipe", "goal"]
 
 
+@plain_arguments
 @dataclass(frozen=True)
 class Recipe:
     """What a model is and how it is trained, in words and numbers that can be written as YAML and read back.
@@ -161,12 +161,3 @@ def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
         torch.manual_seed(derived_seed(recipe.seed, 1))
         critic = MLP([recipe.latents, *recipe.widths, 1])
         return instance_of("objective", *split("objective", recipe.objective), {"critic": critic})
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON and YAML know it: lists in place of tuples, numbers in place of NumPy's."""
-    if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 
 from .conv_net import ConvNet
 
@@ -13,6 +13,7 @@ PRESETS = ("conv-2018",)
 """Their names."""
 
 
+@plain_arguments
 def preset(
     name: str, *, image: Sequence[int] = (3, 32, 32), latents: int = 128, parts: int = 1, context: int = 0
 ) -> tuple[ConvNet, ConvNet]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._plain_arguments import plain_arguments
 from .errors import InputError
 
 __all__ = ["PER_EXAMPLE", "Budget", "Direction", "Estimate"]
@@ -283,6 +284,7 @@ class Estimate:
         columns: dict[str, Any] = {name: _at_rows(getattr(self, name), rows) for name in PER_EXAMPLE}
         return replace(self, **columns)
 
+    @plain_arguments
     def bits_per_dimension(self, dimensions: int) -> "Estimate":
         """The same as −log2 per dimension, in bits: lower is better, and a lower bound becomes an upper one."""
         factor = -1.0 / (dimensions * math.log(2.0))

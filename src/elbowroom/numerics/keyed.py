@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ._plain_arguments import plain_arguments
+
 __all__ = ["DRAW_BLOCK", "derived_seed", "keyed_generators", "keyed_normal", "keyed_uniform"]
 
 DRAW_BLOCK = 64
@@ -57,6 +59,7 @@ def derived_seed(seed: int, use: int) -> int:
     return int(np.random.SeedSequence([seed, use]).generate_state(1)[0])
 
 
+@plain_arguments
 def keyed_normal(
     shape: tuple[int, ...], draws: int, index: Int64[Tensor, "n"], seed: int, *, first_draw: int = 0, stream: int = 0
 ) -> Float[Tensor, "draws n *shape"]:
@@ -112,6 +115,7 @@ def keyed_normal(
     return out
 
 
+@plain_arguments
 def keyed_generators(index: Int64[Tensor, "n"], seed: int, block: int, *, stream: int = 0) -> Iterator[torch.Generator]:
     """A random generator for each example, for draws that are not made from normals.
 
@@ -142,6 +146,7 @@ def keyed_generators(index: Int64[Tensor, "n"], seed: int, block: int, *, stream
         yield torch.Generator().manual_seed(key)
 
 
+@plain_arguments
 def keyed_uniform(shape: tuple[int, ...], index: Int64[Tensor, "n"], seed: int) -> Float[Tensor, "n *shape"]:
     """Uniforms on [0, 1) that depend on (seed, example) only, one draw for each example.
 

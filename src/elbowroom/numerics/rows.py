@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ._as_tensor import for_torch
 from .batch import Batch
 from .errors import InputError
 
@@ -65,6 +66,9 @@ def as_rows(examples: Any) -> Rows:
     x = examples if isinstance(examples, Tensor) else torch.from_numpy(_numbers(examples, frame))
     if x.layout != torch.strided:
         raise InputError("Sparse examples are read by rows: load them with load_data from a scipy.sparse matrix.")
+    x = x.detach()
+    if x.is_complex():
+        raise InputError("Examples are rows of real numbers; these are complex.")
     if x.dim() < 2:
         raise InputError(f"Examples have shape {tuple(x.shape)}: give one row per example, as in x[None].")
     if x.is_floating_point() and not bool(x.isfinite().all()):
@@ -75,7 +79,9 @@ def as_rows(examples: Any) -> Rows:
 
 
 def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
-    """The examples as an array of numbers, in this machine's byte order."""
+    """The examples as an array of numbers that torch can read."""
+    if hasattr(examples, "tocsr"):
+        raise InputError("Sparse examples are read by rows: load them with load_data, which keeps them sparse.")
     if np.ma.is_masked(examples):
         raise InputError("Some cells of these examples are masked: load them with load_data, which keeps the mask.")
     try:
@@ -85,7 +91,7 @@ def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
         raise InputError(f"The examples are no table of numbers: {why}.") from error
     if values.dtype.kind not in "buif":
         raise InputError(f"Examples are rows of numbers; this {type(examples).__name__} holds {values.dtype} values.")
-    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
+    return for_torch(values).copy()
 
 
 def as_batch(examples: Any) -> Batch:

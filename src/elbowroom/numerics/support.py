@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._plain_arguments import plain_arguments
 from .errors import InputError
 
 __all__ = ["Kind", "Limits", "Support", "infer_support"]
@@ -15,6 +16,7 @@ __all__ = ["Kind", "Limits", "Support", "infer_support"]
 Kind = Literal["binary", "unit", "grid", "real", "counts", "categorical", "mixed"]
 
 
+@plain_arguments
 @dataclass(frozen=True)
 class Support:
     """Which values data can take.
@@ -149,6 +151,7 @@ class Limits:
         return Limits(min(self.low, other.low), max(self.high, other.high), self.whole and other.whole)
 
 
+@plain_arguments
 def infer_support(values: ArrayLike | Limits, *, max_levels: int = 256) -> Support:
     """The narrowest support that holds the values: binary, grid, counts, unit or real.
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError, rounded
+from elbowroom.numerics import InputError, plain_arguments, rounded
 
 from .style import (
     ACCENT,
@@ -63,6 +63,7 @@ class Series:
         return points[:, np.isfinite(points).all(0)]
 
 
+@plain_arguments
 def lines(
     series: Sequence[Series],
     *,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from elbowroom.numerics import Estimate, InputError, count, paired, rounded, with_error
+from elbowroom.numerics import Estimate, InputError, count, paired, plain_arguments, rounded, with_error
 
 from .style import ACCENT, INK, SOFT, canvas, describe, interval, is_narrow, name_row, note, room
 
@@ -98,6 +98,7 @@ def ladder(
     return ax
 
 
+@plain_arguments
 def log_likelihoods(estimate: Estimate, *, lowest: int = 5, ax: Axes | None = None) -> Axes:
     """A histogram of the values per example; the lowest, where outliers stand, have ticks with their indices.
 

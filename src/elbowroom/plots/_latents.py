@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from elbowroom.numerics import InputError, count
+from elbowroom.numerics import InputError, count, plain_arguments
 
 from .style import (
     ACCENT,
@@ -126,6 +126,7 @@ def _whole(labels: ArrayLike, n: int) -> NDArray[np.int64]:
     return marks.astype(np.int64)
 
 
+@plain_arguments
 def kl_per_latent(use: Any, *, threshold: float | None = None, ax: Axes | None = None) -> Axes:
     """KL to the prior of every latent in nats, sorted, on a logarithmic axis; filled: active, hollow: not.
 

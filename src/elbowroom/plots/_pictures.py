@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike, NDArray
 
-from elbowroom.numerics import InputError, count
+from elbowroom.numerics import InputError, count, plain_arguments
 
 from .style import ACCENT, INK, canvas, describe, outside
 
 
+@plain_arguments
 def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axes | None = None) -> Axes:
     """Images side by side in rows: samples, reconstructions, data.
 
@@ -98,6 +99,7 @@ def residual_correlation(found: Any, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@plain_arguments
 def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
     """Values that are drawn black and white: 0 … levels − 1 on a grid, [0, 1] where data lie there, else their range.
 
@@ -130,6 +132,7 @@ def grey_range(x: ArrayLike, levels: int | None) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
+@plain_arguments
 def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, float]) -> NDArray[np.uint8]:
     """Images of bytes, channels last; values outside `limits` are cut to them, NaN is 0.
 
@@ -175,6 +178,7 @@ def tiled(rows: Sequence[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8]:
     return whole[: len(whole) - gap, : most * width - gap]
 
 
+@plain_arguments
 def mosaic(rows: Sequence[NDArray[np.uint8]], gap: int) -> str:
     """Rows of images side by side as one PNG in a data address, at twice their size.
 

@@ -10,6 +10,7 @@ from matplotlib.patches import Circle, ConnectionStyle, FancyArrowPatch, FancyBb
 from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 
+from elbowroom.numerics import plain_arguments
 from elbowroom.records import Graph, graph
 
 from .style import ACCENT, INK, PAPER, RULE, SOFT, canvas, describe, key, short
@@ -21,6 +22,7 @@ _INFERS: dict[str, Any] = {"color": ACCENT, "linewidth": 1.5, "linestyle": (0, (
 _BOWS = (0.0, -0.45, 0.45, -0.75, 0.75, -1.05, 1.05, -1.4, 1.4)
 
 
+@plain_arguments
 def plate_diagram(recipe: Mapping[str, Any], *, n: int | None = None, ax: Axes | None = None) -> Axes:
     """Nodes in a plate of n examples: grey are observed, white latent; solid arrows generate, dashed ones infer.
 

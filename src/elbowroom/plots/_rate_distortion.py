@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from elbowroom.numerics import InputError, rounded, with_error
+from elbowroom.numerics import InputError, plain_arguments, rounded, with_error
 
 from .style import ACCENT, INK, PAPER, SOFT, Plain, canvas, describe, fits, interval, note
 
@@ -52,6 +52,7 @@ class Model:
     distortion: Value
 
 
+@plain_arguments
 def rate_distortion(models: Sequence[Any], *, chosen: Any = None, joined: bool = True, ax: Axes | None = None) -> Axes:
     """Rate across, distortion up; ELBO = −(rate + distortion), so lines of equal ELBO fall from left to right.
 

@@ -50,6 +50,12 @@ class Affine(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         return (y.double() - self.shift) / self.scale
 
+    def outside(self, x: Tensor) -> Tensor:
+        return x.isinf()
+
+    def holds(self, place: int = 0) -> str:
+        return "finite numbers"
+
     def support(self, before: Support) -> Support:
         return before if (self.scale, self.shift) == (1, 0) else Support("real")
 

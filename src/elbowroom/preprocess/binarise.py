@@ -8,7 +8,7 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
-from .grid import on_grid, uniforms
+from .grid import off_grid, on_grid, uniforms
 from .preprocess import Preprocess, constant
 
 __all__ = ["Binarise"]
@@ -60,6 +60,12 @@ class Binarise(Preprocess):
 
     def inverse(self, y: Tensor) -> Tensor:
         return y * (self.levels - 1)
+
+    def outside(self, x: Tensor) -> Tensor:
+        return (x < 0) | (x > 1) if self.levels == 2 else off_grid(x, self.levels)
+
+    def holds(self, place: int = 0) -> str:
+        return "numbers from 0 to 1" if self.levels == 2 else f"the whole numbers 0…{self.levels - 1}"
 
     def support(self, before: Support) -> Support:
         if before.kind == "unit" and self.levels == 2:

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from elbowroom.numerics import InputError, Support
@@ -68,6 +69,21 @@ class Chain(Preprocess):
         for part in reversed(self._parts()):
             y = part.inverse(y)
         return y
+
+    def outside(self, x: Tensor) -> Tensor:
+        """Of the first step, and of each later one on what the steps before make of the rest."""
+        y = x if x.is_floating_point() else x.to(torch.float64)
+        found = torch.zeros_like(y, dtype=torch.bool)
+        for part in self._parts():
+            found = found | part.outside(y)
+            y = y.masked_fill(found, torch.nan)  # what was found is asked no more
+            y, _ = part.cells(y, None if part.noise_shape is None else torch.full_like(y, 0.5))
+        return found
+
+    def holds(self, place: int = 0) -> str:
+        """Of the first step that says more than "finite numbers"."""
+        said = [part.holds(place) for part in self._parts() if type(part).outside is not Preprocess.outside]
+        return next((words for words in said if words != "finite numbers"), "finite numbers")
 
     def support(self, before: Support) -> Support:
         for part in self._parts():

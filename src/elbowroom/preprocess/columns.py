@@ -64,6 +64,16 @@ class Columns(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         return torch.cat([step.inverse(part) for step, part in self.split(y)], -1)
 
+    def outside(self, x: Tensor) -> Tensor:
+        return torch.cat([step.outside(part) for step, part in self.split(x)], -1)
+
+    def holds(self, place: int = 0) -> str:
+        for step, size in zip(self.steps, self.sizes, strict=True):
+            if place < size:
+                return step.holds(place)  # type: ignore[operator]
+            place -= size
+        return super().holds(place)
+
     def support(self, before: Support) -> Support:
         columns = before.columns or (before,) * sum(self.sizes)
         if len(columns) != sum(self.sizes):

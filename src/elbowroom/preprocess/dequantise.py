@@ -10,7 +10,7 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
-from .grid import on_grid, uniforms
+from .grid import off_grid, on_grid, uniforms
 from .preprocess import Preprocess, constant
 
 __all__ = ["Dequantise"]
@@ -28,6 +28,9 @@ class Dequantise(Preprocess):
         Number of levels of the grid, 2 or more.
     event : sequence of int
         Shape of one x.
+    higher : bool, default False
+        Whether whole numbers above the grid, which the training data did not show, may come later: where the next step
+        standardises, they have a density like the others.
 
     Raises
     ------
@@ -48,11 +51,11 @@ class Dequantise(Preprocess):
     noise_shape: tuple[int, ...]
     step: float
 
-    def __init__(self, levels: int, event: Sequence[int]) -> None:
+    def __init__(self, levels: int, event: Sequence[int], *, higher: bool = False) -> None:
         super().__init__()
         if levels < 2:
             raise InputError(f"Dequantise needs at least 2 levels; got {levels}.")
-        self.levels, self.noise_shape, self.step = levels, tuple(event), 1.0 / levels
+        self.levels, self.noise_shape, self.step, self.higher = levels, tuple(event), 1.0 / levels, higher
 
     def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         # Rounding must not carry x + u into the next cell, here or in the affine step that may follow.
@@ -63,6 +66,12 @@ class Dequantise(Preprocess):
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y * self.levels).floor().clamp(0, self.levels - 1)
+
+    def outside(self, x: Tensor) -> Tensor:
+        return off_grid(x, math.inf if self.higher else self.levels)
+
+    def holds(self, place: int = 0) -> str:
+        return "whole numbers from 0" if self.higher else f"the whole numbers 0…{self.levels - 1}"
 
     def support(self, before: Support) -> Support:
         return on_grid(before, self.levels, Support("unit"), "Dequantise")

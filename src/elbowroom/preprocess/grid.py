@@ -4,7 +4,7 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError, Support
 
-__all__ = ["on_grid", "uniforms"]
+__all__ = ["off_grid", "on_grid", "uniforms"]
 
 
 def uniforms(noise: Tensor | None, x: Tensor, who: str) -> Tensor:
@@ -21,3 +21,8 @@ def on_grid(before: Support, levels: int, after: Support, who: str) -> Support:
     if held is None or held > levels:
         raise InputError(f"{who} was made for the integer grid 0…{levels - 1}; these data are {before}.")
     return after
+
+
+def off_grid(x: Tensor, levels: float) -> Tensor:
+    """Which cells are none of the whole numbers 0 … levels − 1; NaN, a missing cell, is not meant."""
+    return (x < 0) | (x > levels - 1) | x.isinf() | ((x != x.floor()) & ~x.isnan())

@@ -53,6 +53,12 @@ class Logit(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         return ((y.sigmoid() - self.alpha) / (1 - 2 * self.alpha)).clamp(0, 1)
 
+    def outside(self, x: Tensor) -> Tensor:
+        return (x < 0) | (x > 1)
+
+    def holds(self, place: int = 0) -> str:
+        return "numbers from 0 to 1"
+
     def support(self, before: Support) -> Support:
         if before.kind not in ("unit", "binary"):
             raise InputError(f"Logit takes data in [0, 1]; these are {before}. Dequantise or scale them first.")

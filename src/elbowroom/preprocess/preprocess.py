@@ -125,6 +125,36 @@ class Preprocess(nn.Module):
         """
         raise NotImplementedError
 
+    def outside(self, x: Tensor) -> Tensor:
+        """Which cells hold values that cannot be among the data that the map was made for.
+
+        Parameters
+        ----------
+        x : Tensor
+            [..., *event], on the user's scale; NaN is a missing cell, and outside nothing.
+
+        Returns
+        -------
+        Tensor
+            Bool, of the shape of x.
+        """
+        return torch.zeros_like(x, dtype=torch.bool)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell of x may hold, in words.
+
+        Parameters
+        ----------
+        place : int, default 0
+            Of the cell, counted through a flat x.
+
+        Returns
+        -------
+        str
+            Such as "the whole numbers 0…16".
+        """
+        return f"what the {type(self).__name__} step was made for"
+
     def step_after(self, before: float | None) -> float | None:
         """The step of the grid that y lies on.
 

@@ -82,6 +82,12 @@ class Standardise(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         return y * self.std + self.mean
 
+    def outside(self, x: Tensor) -> Tensor:
+        return x.isinf()
+
+    def holds(self, place: int = 0) -> str:
+        return "finite numbers"
+
     def support(self, before: Support) -> Support:
         return Support("real")
 

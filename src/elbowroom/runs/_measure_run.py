@@ -11,7 +11,7 @@ import torch
 from elbowroom.data import Examples
 from elbowroom.evidence.estimators import Registered, registered
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import Estimate, InputError, derived_seed
+from elbowroom.numerics import Estimate, InputError, derived_seed, plain_arguments
 from elbowroom.vae import VAE
 
 from . import read_run
@@ -26,6 +26,7 @@ _ROWS = {"draws": 2**15, "chains": 2**8}  # of examples × draws or chains in a 
 _LEAST = 3  # examples in a group, so that groups of about equal sizes have two or more, as bdmc needs
 
 
+@plain_arguments
 def measure_run(
     run: str | Path,
     estimator: str = "iwae",

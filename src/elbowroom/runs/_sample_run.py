@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 
 from . import read_run
 from ._run_data import run_folder
@@ -15,6 +15,7 @@ from .run_folder import read_recipe
 __all__ = ["sample_run"]
 
 
+@plain_arguments
 def sample_run(
     run: str | Path, out: str | Path, *, n: int = 64, mode: Any = "ancestral", offset: float = 0.0, seed: int = 0
 ) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from elbowroom.data import Dataset
 from elbowroom.models import Recipe
-from elbowroom.numerics import Estimate, InputError
+from elbowroom.numerics import Estimate, InputError, plain_arguments
 from elbowroom.pages import report
 from elbowroom.records import ModelRecord, StudyRecord, read_study
 from elbowroom.vae import VAE
@@ -55,6 +55,7 @@ class Study:
         return f"{self.sentence}\n{self.page}"
 
 
+@plain_arguments
 def study(
     data: Dataset | Any,
     folder: str | Path | None = None,

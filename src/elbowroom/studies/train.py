@@ -14,9 +14,8 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import capabilities
 from elbowroom.metrics import psnr
 from elbowroom.models import Recipe
-from elbowroom.models.recipe import plain
 from elbowroom.models.words import shown
-from elbowroom.numerics import Support
+from elbowroom.numerics import Support, plain
 from elbowroom.records import DataRecord, ModelRecord, Summary, SweepRecord
 from elbowroom.runs import read_run
 from elbowroom.sweeps import Swept, sweep

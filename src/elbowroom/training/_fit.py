@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from elbowroom.data import Dataset
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.objectives import Elbo, Objective
 from elbowroom.procedures import Procedure
 from elbowroom.runs.history import History
@@ -22,6 +22,7 @@ from .training_step import TrainingStep
 __all__ = ["fit", "fit_stacked"]
 
 
+@plain_arguments
 def fit(
     vae: VAE,
     data: Dataset,
@@ -127,6 +128,7 @@ def fit(
     return train_with_fabric(plan, run, resume, device, processes, precision)
 
 
+@plain_arguments
 def fit_stacked(
     vaes: Sequence[VAE],
     data: Dataset,

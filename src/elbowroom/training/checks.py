@@ -12,6 +12,7 @@ from elbowroom.numerics import Batch, InputError, Noise, one_of
 from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
 from elbowroom.vae.evaluating import evaluating
+from elbowroom.vae.outside import refuse_outside
 
 from .loop import Settings, steps_per_epoch
 from .selection import SELECT, fixed_normal
@@ -101,7 +102,12 @@ def _check_data(vae: VAE, data: Dataset) -> None:
             f"{data.name!r} has missing cells, and this likelihood would score what they are filled with: take one "
             f"that reads which are seen, as likelihoods.Mixed(..., seen='seen') does, or fill them in yourself."
         )
-    vae.examples(data.train)
+    for part in (data.train, data.validation):
+        vae.check_rows(part)
+    # The support was compared with every value of the parts that came with it; `settle` sees the training rows alone.
+    if not data.sha256 or data.train.data != data.sha256:
+        refuse_outside(vae, data.train)
+    refuse_outside(vae, data.validation)
 
 
 def _check_parts(step: TrainingStep) -> None:

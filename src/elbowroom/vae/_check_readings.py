@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import Autoregressive, simulate
-from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows
+from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows, plain_arguments
 
 from .core import VAECore
 from .evaluating import evaluating
@@ -23,6 +23,7 @@ _CLOSE = 1e-5  # of 1 + |log p|: the same computation on the same numbers
 _ALONE = 1e-3  # the same numbers by matrix products of other shapes
 
 
+@plain_arguments
 @torch.no_grad()
 def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
     """Check that p(z) and p(x | z) do not read x: another x in the encoder and the same z must leave both as they were.

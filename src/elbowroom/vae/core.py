@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from elbowroom.components import Blocks, Component
 from elbowroom.likelihoods import Likelihood
-from elbowroom.numerics import Batch, Given, InputError, Noise, keyed_normal, keyed_uniform
+from elbowroom.numerics import Batch, Given, InputError, Noise, as_tensor, keyed_normal, keyed_uniform
 from elbowroom.preprocess import Identity, Preprocess
 
 from .layout import Layout
@@ -196,9 +196,11 @@ class VAECore(nn.Module):
 
     def _context(self, name: str, value: Any, n: int) -> Tensor:
         """One context, [1, n, ...], where the model is and in its floating type."""
-        tensor = torch.as_tensor(value).to(self.device)
+        tensor = as_tensor(value, f"values of the context {name!r}").to(self.device)
         if not tensor.dim() or len(tensor) not in (1, n):
             raise InputError(f"The context {name!r} needs a row for each of {n:,} draws; got {tuple(tensor.shape)}.")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(f"The context {name!r} holds NaN or infinite values: give finite numbers.")
         return (tensor.to(self.dtype) if tensor.is_floating_point() else tensor).unsqueeze(0)
 
     @cached_property

@@ -7,12 +7,13 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, draw, require, simulate
-from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, one_of
+from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, one_of, plain_arguments
 
 from ._check_readings import check_readings
 from ._describe import describe
 from .core import VAECore
 from .evaluating import evaluating
+from .outside import refuse_outside
 from .vae_target import VAETarget
 
 __all__ = ["VAE"]
@@ -84,10 +85,27 @@ class VAE(VAECore):
         Raises
         ------
         InputError
-            For examples of another shape, with missing cells that the likelihood cannot leave out, or without a context
-            that the model reads.
+            For examples of another shape, with missing cells that the likelihood cannot leave out, without a context
+            that the model reads, or with values that its data cannot be: fractions or −1 for a model of bits.
         """
         rows = as_rows(examples)
+        self.check_rows(rows)
+        refuse_outside(self, rows)
+        return rows
+
+    def check_rows(self, rows: Rows) -> None:
+        """Refuse examples of another shape, or without what the model reads; of their values nothing is asked.
+
+        Parameters
+        ----------
+        rows : Rows
+            The examples, of which the first is read.
+
+        Raises
+        ------
+        InputError
+            Where they do not fit the model.
+        """
         if not len(rows):
             raise InputError("There are no examples; give at least one.")
         first = rows.rows(slice(0, 1))
@@ -114,8 +132,8 @@ class VAE(VAECore):
                     f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
                     f"{self.posterior[name].event}: classes are given one-hot."
                 )
-        return rows
 
+    @plain_arguments
     def target(self, examples: Any, *, seed: int = 0) -> VAETarget:
         """The unnormalised posterior p(z) p(x | z) of each example, for samplers and annealed importance sampling.
 
@@ -142,6 +160,7 @@ class VAE(VAECore):
         check_readings(self, rows, seed=seed)
         return VAETarget(self, rows, seed=seed)
 
+    @plain_arguments
     @torch.no_grad()
     def sample(
         self,
@@ -200,6 +219,7 @@ class VAE(VAECore):
                 y = p_x.mean if mode == "mean" else p_x.mean + offset * p_x.stddev
             return self.preprocess.inverse(y.expand(1, n, *y.shape[2:])[0])
 
+    @plain_arguments
     @torch.no_grad()
     def at_means(self, examples: Any, *, seed: int = 0) -> Given:
         """Everything that p(x | z) may read, with each latent block at the mean of q(z | x).
@@ -224,6 +244,7 @@ class VAE(VAECore):
                 given[name], _ = self.moments(name, block(given), batch.index, seed=seed)
             return given
 
+    @plain_arguments
     @torch.no_grad()
     def moments(self, name: str, q: Distribution, index: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Mean and variance of one posterior block, in closed form where q has them.
@@ -256,6 +277,7 @@ class VAE(VAECore):
         variance = (squares - _MEAN_DRAWS * mean.square()).clamp_min(0) / (_MEAN_DRAWS - 1)
         return mean.to(self.dtype), variance.to(self.dtype)
 
+    @plain_arguments
     def encode(self, examples: Any, *, seed: int = 0) -> dict[str, Tensor]:
         """Mean of q(z | x), per latent block.
 
@@ -283,6 +305,7 @@ class VAE(VAECore):
         given = self.at_means(examples, seed=seed)
         return {name: given[name][0] for name in self.posterior}
 
+    @plain_arguments
     @torch.no_grad()
     def reconstruct(self, examples: Any, *, seed: int = 0) -> Tensor:
         """Mean of p(x | z) at the mean of q(z | x), on the user's scale.

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import draw, on_real_line, simulate
-from elbowroom.numerics import Batch, CapabilityError, Given, Rows
+from elbowroom.numerics import Batch, CapabilityError, Given, Rows, plain_arguments
 from elbowroom.preprocess import Identity
 
 from .core import VAECore
@@ -19,6 +19,7 @@ from .terms import PerDraw
 __all__ = ["VAETarget"]
 
 
+@plain_arguments
 class VAETarget:
     """A frozen copy of a model at fixed examples: log p(z) and log p(x | z) of any z, for samplers.
 

@@ -1,0 +1,109 @@
+"""Rows that hold what a model's data cannot be."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from elbowroom.numerics import Batch, InputError, Rows
+
+from .core import VAECore
+
+__all__ = ["refuse_outside"]
+
+_CELLS_AT_ONCE = 2**20
+_MOST_ROWS_AT_ONCE = 1_000
+
+
+@dataclass
+class _Found:
+    """A cell outside the support."""
+
+    row: int
+    place: int
+    value: str
+    holds: str
+
+
+@torch.no_grad()
+def refuse_outside(vae: VAECore, rows: Rows, *, columns: Sequence[str] | None = None) -> None:
+    """Refuse rows that hold values which the model's data cannot be: they have no probability, whatever it computes.
+
+    They are read once, in batches; a missing cell is outside nothing.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model, whose preprocessing and likelihood say which values there are.
+    rows : Rows
+        [n, *event], on the user's scale.
+    columns : sequence of str, optional
+        What the sentence calls the cells of a row, such as "column 'age'"; by default they are counted from 0.
+
+    Raises
+    ------
+    InputError
+        Where there is such a row; the first is named.
+    """
+    bad, first = 0, None
+    for start, batch in _batches(rows, math.prod(vae.likelihood.event)):
+        raw = _seen(vae.preprocess.outside(batch.x), batch)
+        found = raw | _seen(vae.likelihood.outside(_mapped(vae, batch, raw)), batch)
+        hit = found.flatten(1).any(1)
+        if first is None and bool(hit.any()):
+            first = _described(vae, batch, raw, found, start)
+        bad += int(hit.sum())
+    if first is not None:
+        at = _cell(first.place, vae.likelihood.event) if columns is None else columns[first.place]
+        raise InputError(_sentence(first, at, bad, len(rows)))
+
+
+def _batches(rows: Rows, cells: int) -> Iterator[tuple[int, Batch]]:
+    """The rows in turn on their own device, each batch with its first row; never more at once than a batch."""
+    step = min(max(_CELLS_AT_ONCE // max(cells, 1), 1), _MOST_ROWS_AT_ONCE)
+    return ((start, rows.rows(slice(start, start + step))) for start in range(0, len(rows), step))
+
+
+def _seen(found: Tensor, batch: Batch) -> Tensor:
+    return found if batch.seen is None else found & batch.seen.to(found.device)
+
+
+def _mapped(vae: VAECore, batch: Batch, raw: Tensor) -> Tensor:
+    """y in the model's own type, from noise in the middle; NaN where x is outside already."""
+    x = batch.x if batch.x.is_floating_point() else batch.x.double()
+    x = x.masked_fill(raw, torch.nan).to(vae.device)
+    noise = None if vae.preprocess.noise_shape is None else torch.full_like(x, 0.5)
+    return vae.preprocess(x, noise)[0].to(vae.dtype)
+
+
+def _described(vae: VAECore, batch: Batch, raw: Tensor, found: Tensor, start: int) -> _Found:
+    """The first cell of a batch that was found, and what it may hold: as the step or the likelihood says."""
+    row = int(found.flatten(1).any(1).nonzero()[0])
+    place = int(found[row].flatten().nonzero()[0])
+    value = batch.x[row].flatten()[place]
+    says = vae.preprocess if bool(raw[row].flatten()[place]) else vae.likelihood
+    holds = says.holds(place)
+    if says is vae.likelihood and holds == "finite numbers" and bool(value.isfinite()):
+        holds = f"numbers that {torch.finfo(vae.dtype).bits} bits can hold"
+    return _Found(start + row, place, str(value.numpy(force=True)).removesuffix(".0"), holds)
+
+
+def _sentence(first: _Found, cell: str, bad: int, n: int) -> str:
+    lie, them = ("lies", "it") if bad == 1 else ("lie", "them")
+    where = f"row {first.row}" if bad == 1 else f"row {first.row} is the first"
+    return (
+        f"{bad:,} of {n:,} rows {lie} outside what the model was made for, {first.holds}: {where}, its {cell} holds "
+        f"{first.value} (counted from 0); leave {them} out, or fit a model to data with such values."
+    )
+
+
+def _cell(place: int, event: tuple[int, ...]) -> str:
+    if len(event) == 1:
+        return f"column {place}"
+    position: list[int] = []
+    for size in reversed(event):
+        place, at = divmod(place, size)
+        position.append(at)
+    return f"cell {tuple(reversed(position))}"
