@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError, Support
+from elbowroom.numerics import InputError
 
+from .image_tree import image_endings, is_archive
+from .images import read_images
 from .raw import Raw, columns_of, floats_or_words, from_array, from_frame, is_number
+from .unreadable import no_columns, unreadable_error
 
 __all__ = ["ENDINGS", "read_path"]
 
 _MAPPED_FROM = 2**28  # bytes of a .npy from which it is read by rows, in place
-_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
 def read_path(path: Path, labels: Any, beside: Sequence[str] = ()) -> tuple[Raw, Any]:
@@ -45,34 +47,24 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = ()) -> tuple[Raw,
     """
     if not path.exists():
         raise InputError(f"There is no file or folder {str(path)!r}.")
-    if path.is_dir():
-        _no_columns(path, labels, beside)
-        return _read_images(path, labels)
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder.")
-    return ENDINGS[path.suffix.lower()](path, labels, beside)
-
-
-def _unreadable_file_error(path: Path, error: Exception) -> InputError:
-    reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
-    return InputError(f"{str(path)!r} cannot be read ({reason}): it may be cut short or of another format.")
-
-
-def _no_columns(path: Path, labels: Any, beside: Sequence[str]) -> None:
-    asked = [f"labels={labels!r}"] * isinstance(labels, str) + [repr(name) for name in beside]
-    if asked:
-        raise InputError(
-            f"{path.name!r} has no columns by name, so {asked[0]} means nothing: give an array, or leave it out."
-        )
+    ending = path.suffix.lower()
+    if ending in ENDINGS and not path.is_dir():
+        return ENDINGS[ending](path, labels, beside)
+    if path.is_dir() or ending in image_endings():
+        no_columns(path, labels, beside)
+        return read_images(path, labels)
+    if is_archive(path):
+        raise InputError(f"{path.name!r} is an archive: unpack it, and give the folder or the file in it.")
+    raise InputError(f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder.")
 
 
 def _read_npy(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
-    _no_columns(path, labels, beside)
+    no_columns(path, labels, beside)
     try:
         mapped = path.stat().st_size >= _MAPPED_FROM
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _unreadable_file_error(path, error) from error
+        raise unreadable_error(path, error) from error
     return from_array(array, repr(path.name)), labels
 
 
@@ -85,7 +77,7 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]
 
             arrays = {"x": sparse.load_npz(path)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise _unreadable_file_error(path, error) from error
+        raise unreadable_error(path, error) from error
     keys: list[str] = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
     key = keys[0] if keys else ""
     if key not in ("x", "data", "images") and len(arrays) != 1:
@@ -124,7 +116,7 @@ def _read_csv(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]
         x, classes = _csv_values(path, columns, used, int(header))
         texts = {name: _csv_column(path, columns.index(name), int(header)) for name in wanted}
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable_file_error(path, error) from error
+        raise unreadable_error(path, error) from error
     taken = {name: floats_or_words(texts[name]) for name in beside}
     raw = Raw(x, columns=[columns[i] for i in used] if header else None, classes=classes, taken=taken)
     if classes and any(is_number(cell) for cell in first):
@@ -178,52 +170,8 @@ def _read_parquet(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, 
     try:
         frame = pandas.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise _unreadable_file_error(path, error) from error
+        raise unreadable_error(path, error) from error
     return from_frame(frame, labels, beside, repr(path.name))
-
-
-def _read_images(folder: Path, labels: Any) -> tuple[Raw, Any]:
-    """Images of one size; subfolders, where there are any, are the labels."""
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES and p.is_file())
-    if not paths:
-        raise InputError(f"The folder {str(folder)!r} holds no images ({', '.join(sorted(_IMAGES))}).")
-    groups = [p.relative_to(folder).parts[0] if p.parent != folder else None for p in paths]
-    named = [group for group in groups if group is not None]
-    if named and len(named) < len(groups):
-        raise InputError(f"{str(folder)!r} holds images beside subfolders with images: use one or the other.")
-    pictures = [_picture(p) for p in paths]
-    for p, picture in zip(paths, pictures, strict=True):
-        if picture.size != pictures[0].size:
-            raise InputError(
-                f"Images differ in size: {paths[0].name!r} is {_size(pictures[0])}, {p.name!r} is {_size(picture)}; "
-                "resize them to one."
-            )
-    modes = {picture.mode for picture in pictures}
-    if modes == {"1"}:
-        x, support = np.stack([np.asarray(p, dtype=np.uint8) for p in pictures]), Support("binary")
-    elif modes <= {"1", "L"}:
-        x, support = np.stack([np.asarray(p.convert("L")) for p in pictures]), Support("grid", 256)
-    else:
-        colour = np.stack([np.asarray(p.convert("RGB")) for p in pictures])
-        x, support = colour.transpose(0, 3, 1, 2), Support("grid", 256)
-    return Raw(x, support=support), labels if labels is not None else named or None
-
-
-def _picture(path: Path) -> Any:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            picture = file.copy()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unreadable_file_error(path, error) from error
-    if picture.mode.startswith(("I", "F")):
-        raise InputError(f"{path.name!r} has more than 8 bits a value; save it with 8, or give a .npy of the numbers.")
-    return picture
-
-
-def _size(picture: Any) -> str:
-    return f"{picture.width}×{picture.height}"
 
 
 ENDINGS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
