@@ -233,7 +233,7 @@ def test_notes_on_constant_repeated_and_leaked_rows():
 
 def test_ties_of_grey_levels_over_255_are_noted():
     grey = np.random.default_rng(0).integers(0, 256, (100, 64)) / 255
-    assert any("256 different values, 0.003922 apart" in note for note in load_data(grey).notes)
+    assert any("256 different values, 0.003922 apart" in note for note in load_data(grey, support="unit").notes)
     assert load_data(real(200)).notes == []
 
 

@@ -24,26 +24,6 @@ def labels_of(data: Dataset) -> list[str]:
     return [data.label_names[code] for code in codes[index.argsort()].tolist()]
 
 
-def test_npy(tmp_path):
-    np.save(tmp_path / "mine.npy", X)
-    data = load_data(tmp_path / "mine.npy", labels=Y)
-    np.testing.assert_array_equal(everything(data), X)
-    assert data.name == "mine"
-    assert data.source == str(tmp_path / "mine.npy")
-
-
-@pytest.mark.parametrize("key", ["x", "data", "images", "whatever"])
-def test_npz(tmp_path, key):
-    path = tmp_path / "mine.npz"
-    if key == "whatever":
-        np.savez(path, **{key: X})
-    else:
-        np.savez(path, **{key: X, "y": Y, "group": Y + 1})
-        assert labels_of(load_data(str(path))) == ["0", "1"] * 4
-        assert labels_of(load_data(path, labels="group")) == ["1", "2"] * 4
-    np.testing.assert_array_equal(everything(load_data(str(path))), X)
-
-
 def test_csv_with_and_without_names_quotes_and_a_byte_order_mark(tmp_path):
     rows = "\n".join(",".join(map(str, row)) for row in X)
     (tmp_path / "plain.csv").write_text(rows)
@@ -82,21 +62,6 @@ def test_parquet_without_its_extra_names_the_extra(tmp_path, monkeypatch):
         load_data(tmp_path / "t.parquet")
 
 
-def cut(path, keep):
-    path.write_bytes(path.read_bytes()[:keep])
-    return path
-
-
-def npz(path, **arrays):
-    np.savez(path, **arrays)
-    return path
-
-
-def npy(path, array):
-    np.save(path, array, allow_pickle=True)
-    return path
-
-
 def text(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
@@ -107,13 +72,6 @@ def text(path, content):
     [
         (lambda d: d / "nowhere.csv", "no file or folder .*nowhere.csv"),
         (lambda d: text(d / "t.xlsx", "x"), "'t.xlsx' has an ending that is not known.*npy"),
-        (lambda d: cut(npz(d / "t.npz", x=X), 200), "t.npz.*cannot be read"),
-        (lambda d: cut(npz(d / "t.npz", x=X), 0), "t.npz.*cannot be read"),
-        (lambda d: npz(d / "t.npz", a=X, b=X), "holds 'a', 'b'"),
-        (lambda d: npz(d / "t.npz", x=np.array([{}, 1])), "cannot be read"),
-        (lambda d: cut(npy(d / "t.npy", X), 150), "t.npy.*cannot be read"),
-        (lambda d: npy(d / "t.npy", np.array([{}, 1])), "t.npy.*cannot be read"),
-        (lambda d: npy(d / "t.npy", np.arange(3)), "'t.npy' has shape"),
         (lambda d: text(d / "t.csv", b"\x89PNG\xff\xfe\x00"), "t.csv.*cannot be read"),
         (lambda d: text(d / "t.csv", ""), "'t.csv' is empty"),
         (lambda d: text(d / "t.csv", "a,b\n"), "no rows"),

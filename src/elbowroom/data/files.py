@@ -1,7 +1,6 @@
 """Readers of the files a person brings: .npy, .npz, .csv, .parquet and folders of images."""
 
 import csv
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
+from .array_files import read_array_file
 from .image_tree import image_endings, is_archive
 from .images import read_images
-from .raw import Raw, columns_of, floats_or_words, from_array, from_frame, is_number
+from .raw import Raw, columns_of, floats_or_words, from_frame, is_number
 from .unreadable import no_columns, unreadable_error
 
 __all__ = ["ENDINGS", "read_path"]
-
-_MAPPED_FROM = 2**28  # bytes of a .npy from which it is read by rows, in place
 
 
 def read_path(path: Path, labels: Any, beside: Sequence[str] = ()) -> tuple[Raw, Any]:
@@ -47,6 +45,8 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = ()) -> tuple[Raw,
     """
     if not path.exists():
         raise InputError(f"There is no file or folder {str(path)!r}.")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{str(path)!r} is neither a file nor a folder.")
     ending = path.suffix.lower()
     if ending in ENDINGS and not path.is_dir():
         return ENDINGS[ending](path, labels, beside)
@@ -56,46 +56,6 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = ()) -> tuple[Raw,
     if is_archive(path):
         raise InputError(f"{path.name!r} is an archive: unpack it, and give the folder or the file in it.")
     raise InputError(f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder.")
-
-
-def _read_npy(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
-    no_columns(path, labels, beside)
-    try:
-        mapped = path.stat().st_size >= _MAPPED_FROM
-        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise unreadable_error(path, error) from error
-    return from_array(array, repr(path.name)), labels
-
-
-def _read_npz(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, Any] = {name: file[name] for name in file.files}
-        if {"format", "shape", "data"} <= set(arrays):
-            from scipy import sparse
-
-            arrays = {"x": sparse.load_npz(path)}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise unreadable_error(path, error) from error
-    keys: list[str] = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
-    key = keys[0] if keys else ""
-    if key not in ("x", "data", "images") and len(arrays) != 1:
-        held = ", ".join(map(repr, arrays)) or "nothing"
-        raise InputError(f"{path.name!r} holds {held}: name the data 'x', 'data' or 'images'.")
-    if isinstance(labels, str):
-        labels = _array_of(path, arrays, labels, "labels")
-    elif labels is None:
-        labels = next((arrays[k] for k in ("y", "labels") if k in arrays and k not in beside), None)
-    raw = from_array(arrays[key], f"{key!r} in {path.name!r}")
-    raw.taken = {name: _array_of(path, arrays, name, "context or observed") for name in beside}
-    return raw, labels
-
-
-def _array_of(path: Path, arrays: dict[str, Any], name: str, use: str) -> Any:
-    if name not in arrays:
-        raise InputError(f"{path.name!r} holds no array {name!r} for the {use}; it holds {', '.join(arrays)}.")
-    return arrays[name]
 
 
 def _read_csv(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
@@ -174,5 +134,5 @@ def _read_parquet(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, 
     return from_frame(frame, labels, beside, repr(path.name))
 
 
-ENDINGS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
+ENDINGS = {".npy": read_array_file, ".npz": read_array_file, ".csv": _read_csv, ".parquet": _read_parquet}
 """Reader by file ending."""

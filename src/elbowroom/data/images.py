@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from elbowroom.numerics import InputError, Support
 from elbowroom.progress import Progress
 
+from .arrays import bits_of
 from .image_tree import ImageTree, image_tree
 from .memory import refuse_what_exceeds_memory
 from .raw import Raw
@@ -281,7 +282,7 @@ def _raw(x: NDArray[Any], kind: str, seen: _Seen) -> Raw:
 
 def _deep_raw(x: NDArray[np.uint16]) -> Raw:
     high = int(x.max())
-    bits = next(bits for bits in (8, 10, 12, 14, 16) if high < 2**bits)
+    bits = bits_of(high)
     note = f"The images have greys of 16 bits, the greatest {high:,}: a grid of {2**bits:,} levels."
     return Raw(x, support=Support("grid", 2**bits), notes=[note])
 
