@@ -258,8 +258,8 @@ def _channels_first(raw: Raw) -> None:
         return
     first, last = _rank(x.shape[1]), _rank(x.shape[3])
     if not first and not last:  # many channels: those of square images, else those that are fewer than sides
-        last = x.shape[1] == x.shape[2] > x.shape[3]
-        first = x.shape[1] < min(x.shape[2:])
+        _, a, b, c = x.shape
+        first, last = int(b == c != a or a < min(b, c)), int(a == b != c)
     if last > first:
         raw.x = x.transpose(0, 3, 1, 2)
         raw.notes.append("The channels came last; they now come first.")
