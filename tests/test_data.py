@@ -47,7 +47,7 @@ def test_digits_are_scikit_learns():
     assert (digits.levels, digits.event, digits.image_shape) == (17, (64,), (8, 8))
     assert digits.label_names == list("0123456789")
     assert digits.notes == ["Columns that never change: 3 of 64 (0, 32, 39)."]
-    assert recipe_of(digits.preprocess) == {"kind": "dequantise", "levels": 17, "event": [64]}
+    assert recipe_of(digits.preprocess) == {"kind": "dequantise", "levels": 17, "event": [64], "higher": False}
 
 
 def test_summary_and_description_say_what_the_data_are():
@@ -285,8 +285,8 @@ def with_hole(value: float) -> pd.DataFrame:
         (lambda: load_data(grid(3)), "3 examples are too few"),
         (lambda: load_data(grid(), validation=20, test=20), "too few"),
         (lambda: load_data(grid(), test=1.5), "test= is a fraction"),
-        (lambda: load_data(grid(), validation=float("nan")), "validation= is a fraction"),
-        (lambda: load_data("digits", validation=-1), "validation= is a fraction"),
+        (lambda: load_data(grid(), validation=float("nan")), "validation(=| must)"),
+        (lambda: load_data("digits", validation=-1), "validation(=| must)"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(make, words):

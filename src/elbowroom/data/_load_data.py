@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from elbowroom.numerics import InputError, Support, keyed_uniform, plain_arguments
 from elbowroom.preprocess import Preprocess
 
+from .arrays import from_array, named_columns
 from .beside import beside_of, names_in
 from .choices import choose_preprocess, fill_for
 from .dataset import Dataset, Examples
 from .files import read_path
 from .frames import from_frame
+from .grey_levels import with_grey_levels
 from .judged import judge, left_out_note, without_left_out
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
-from .raw import Raw, from_array, without_columns
+from .raw import Raw, without_columns
 from .scan import Scan, scan
 from .values import is_sparse, values_of
 
@@ -125,6 +126,8 @@ def load_data(
     drop = [drop] if isinstance(drop, str) else [str(column) for column in drop]
     raw, labels, title, origin = _read(source, labels, names_in(context, observed), drop)
     known = NAMED.get(title) if isinstance(source, str) else None
+    if support is None and isinstance(preprocess, str) and preprocess != "none":
+        raw = with_grey_levels(raw)
     scanned = scan(raw.x, raw.columns, raw.official[1])
     if scanned.empty.any() and len(raw.x.shape) == 2:
         raw = without_columns(raw, scanned.empty, "no value in any row")
@@ -182,6 +185,7 @@ def _read(source: Any, labels: Any, beside: Sequence[str], drop: Sequence[str]) 
         path = Path(source).expanduser()
         raw, labels = read_path(path, labels, beside, drop)
         return raw, labels, path.name.removesuffix(".gz").rpartition(".")[0] or path.stem or str(path), str(path)
+    source = named_columns(source)
     if hasattr(source, "iloc") and hasattr(source, "columns"):
         raw, labels = from_frame(source, labels, beside, drop=drop)
         return raw, labels, "table", "DataFrame"
@@ -195,22 +199,7 @@ def _read(source: Any, labels: Any, beside: Sequence[str], drop: Sequence[str]) 
         if labels is not None:
             raw.label_names = None
         return raw, raw.labels if labels is None else labels, source, origin
-    return from_array(_array_of(source)), labels, "array", type(source).__name__
-
-
-def _array_of(source: Any) -> Any:
-    """A tensor as an array; a masked array with NaN where it masks."""
-    if isinstance(source, Tensor):
-        if source.layout != torch.strided:
-            raise InputError("The tensor is sparse: give a scipy.sparse matrix, which is densified by batch.")
-        source = source.detach().cpu()
-        return (source.float() if source.dtype == torch.bfloat16 else source).numpy()
-    if isinstance(source, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in source):
-        source = np.ma.stack(source)
-    if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
-        return source
-    floats = source if source.dtype.kind == "f" else source.astype(np.float64)
-    return np.ma.filled(floats, np.nan)
+    return from_array(source), labels, "array", type(source).__name__
 
 
 def _is_name(source: str) -> bool:

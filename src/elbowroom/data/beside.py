@@ -14,10 +14,13 @@ from elbowroom.numerics import InputError
 from .cells import absent, floats_or_words
 from .raw import Raw
 
-__all__ = ["Beside", "beside_of", "names_in", "own_labels"]
+__all__ = [
+    "Beside",
+    "beside_of",
+    "names_in",
+]
 
 _MOST_CLASSES = 2_000
-_MOST_CLASSES_OF_NUMBERS = 20  # that are taken without being asked for, unless each has twenty examples
 
 Context = str | Sequence[str] | Mapping[str, Any] | None
 Observed = Mapping[str, Any] | None
@@ -99,36 +102,6 @@ def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps:
         contexts = {"label": one_hot.to(torch.float32), **contexts}
     blocks, classes = _observed_of(observed, raw.taken, n)
     return Beside(codes, label_names, contexts, blocks, words | classes)
-
-
-def own_labels(arrays: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """The labels that a .npz holds beside x, where what it holds can be classes.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        Those that may be labels, by name.
-
-    Returns
-    -------
-    labels : array or None
-        The first that holds a class per example.
-    notes : list of str
-        Which were left out, and why.
-    """
-    notes = []
-    for name, array in arrays.items():
-        values = np.unique(array[~np.isnan(array)] if array.dtype.kind == "f" else array)
-        counts = array.dtype.kind in "iuf" and len(values) > max(_MOST_CLASSES_OF_NUMBERS, len(array) / 20)
-        if array.dtype.kind == "c" or array.squeeze().ndim != 1 or (array.dtype.kind == "f" and (values % 1).any()):
-            notes.append(f"Left out: {name!r} (no class per example).")
-        elif counts:
-            notes.append(
-                f"Left out: {name!r} ({len(values):,} different numbers; labels={name!r} makes classes of them)."
-            )
-        else:
-            return array, notes
-    return None, notes
 
 
 def names_in(context: Context, observed: Observed) -> list[str]:

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
-from .values import is_sparse
-
-__all__ = ["Raw", "as_numbers", "from_array", "name_list", "without_columns"]
+__all__ = ["Raw", "name_list", "without_columns"]
 
 
 @dataclass
@@ -49,71 +47,6 @@ class Raw:
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
     taken: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-
-def as_numbers(values: Any, what: str) -> NDArray[Any]:
-    """An array of numbers or booleans.
-
-    Parameters
-    ----------
-    values : Any
-        Rows.
-    what : str
-        What errors call them.
-
-    Returns
-    -------
-    array
-        The same.
-
-    Raises
-    ------
-    InputError
-        For ragged rows, and for anything but numbers.
-    """
-    try:
-        array = values if isinstance(values, np.memmap) else np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"{what} is ragged: every row needs the same number of values.") from error
-    if array.dtype.kind not in "buif":
-        raise InputError(f"{what} holds {array.dtype} values; give numbers.")
-    return array
-
-
-def from_array(values: Any, what: str = "The array") -> Raw:
-    """Raw data of an array; memory-mapped arrays are not read, sparse matrices not densified.
-
-    Parameters
-    ----------
-    values : array, memory-mapped array or sparse matrix
-        [n, D] for a table; [n, H, W], [n, C, H, W] or [n, H, W, C] for images.
-    what : str, default "The array"
-        What errors call it.
-
-    Returns
-    -------
-    Raw
-        Channels first.
-
-    Raises
-    ------
-    InputError
-        For another shape, or what are no numbers.
-    """
-    if is_sparse(values):
-        if values.ndim != 2 or values.dtype.kind not in "buif":
-            raise InputError(f"{what} is sparse, of shape {values.shape} and type {values.dtype}: give [n, columns].")
-        return Raw(values.tocsr())
-    x = as_numbers(values, what)
-    if x.ndim == 1:
-        raise InputError(f"{what} has shape {x.shape}: one row per example is needed; one column? use x[:, None].")
-    if not 2 <= x.ndim <= 4:
-        raise InputError(f"{what} has shape {x.shape}: give [n, columns], [n, H, W] or [n, C, H, W].")
-    raw = Raw(x)
-    if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
-        raw.x = x.transpose(0, 3, 1, 2)
-        raw.notes.append("The channels came last; they now come first.")
-    return raw
 
 
 def without_columns(raw: Raw, out: NDArray[np.bool_], why: str) -> Raw:
