@@ -229,7 +229,7 @@ def test_columns_of_a_sparse_table_have_supports_of_their_own():
         (sparse.csr_array(np.eye(4) * 1j), "is sparse, of shape \\(4, 4\\)"),
         (sparse.csr_array(np.full((4, 4), np.nan)), "Every cell"),
         (sparse.csr_array(np.full((4, 4), np.inf)), "16 values that are infinite"),
-        (np.array([[1.0, None], [2.0, 3.0]], dtype=object), "give numbers"),
+        (np.array([[1.0, "a"], [2.0, 3.0]], dtype=object), "give numbers"),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_sentence(source, words):

@@ -95,7 +95,7 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise _unreadable_file_error(path, error) from error
     for name in drop:
-        _array_of(path, arrays, name, "drop")
+        _array_of(path, arrays, name, "to drop")
     arrays = {name: array for name, array in arrays.items() if name not in drop}
     notes: list[str] = []
     keys: list[str] = [name for name in ("x", "data", "images") if name in arrays] or list(arrays)
@@ -104,18 +104,18 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str
         held = ", ".join(map(repr, arrays)) or "nothing"
         raise InputError(f"{path.name!r} holds {held}: name the data 'x', 'data' or 'images'.")
     if isinstance(labels, str):
-        labels = _array_of(path, arrays, labels, "labels")
+        labels = _array_of(path, arrays, labels, "for the labels")
     elif labels is None:
         labels, notes = own_labels({k: arrays[k] for k in ("y", "labels") if k in arrays and k not in (*beside, *drop)})
     raw = from_array(arrays[key], f"{key!r} in {path.name!r}")
     raw.notes += notes
-    raw.taken = {name: _array_of(path, arrays, name, "context or observed") for name in beside}
+    raw.taken = {name: _array_of(path, arrays, name, "for the context or observed") for name in beside}
     return raw, labels
 
 
 def _array_of(path: Path, arrays: dict[str, Any], name: str, use: str) -> Any:
     if name not in arrays:
-        raise InputError(f"{path.name!r} holds no array {name!r} for the {use}; it holds {', '.join(arrays)}.")
+        raise InputError(f"{path.name!r} holds no array {name!r} {use}; it holds {', '.join(arrays)}.")
     return arrays[name]
 
 

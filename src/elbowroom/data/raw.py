@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
+from .cells import floats_or_words
 from .values import is_sparse
 
 __all__ = ["Raw", "as_numbers", "from_array", "name_list", "without_columns"]
@@ -75,6 +76,8 @@ def as_numbers(values: Any, what: str) -> NDArray[Any]:
         array = values if isinstance(values, np.memmap) else np.asarray(values)
     except ValueError as error:
         raise InputError(f"{what} is ragged: every row needs the same number of values.") from error
+    if array.dtype.kind == "O":  # rows with None, or numbers of other classes
+        array = floats_or_words(array.ravel()).reshape(array.shape)
     if array.dtype.kind not in "buif":
         raise InputError(f"{what} holds {array.dtype} values; give numbers.")
     return array
