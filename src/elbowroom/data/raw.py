@@ -49,7 +49,7 @@ class Raw:
     official: tuple[int, int] = (0, 0)
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
-    taken: dict[str, NDArray[Any]] = field(default_factory=dict)
+    taken: dict[str, Any] = field(default_factory=dict)
 
 
 def as_numbers(values: Any, what: str) -> NDArray[Any]:

@@ -186,6 +186,8 @@ def _check(text: Text, body: Text, width: int) -> int:
 
 
 def _way_out(text: Text, cells: int, columns: int, otherwise: str) -> str:
+    if text.data.count(b'"') % 2:
+        return "see whether a quote is open"
     halves = text.delimiter == "," and cells == 2 * columns
     return "where commas are decimal marks, put semicolons between the cells" if halves else otherwise
 

@@ -171,18 +171,25 @@ def delimited(text: Text) -> Text:
     Returns
     -------
     Text
-        With its delimiter; "," where nothing stands between cells, because there is one column.
+        With its delimiter; "," or ";" where nothing stands between cells, because there is one column.
     """
     if text.delimiter:
         return text
     scores = {mark: _fit(text, mark) for mark in DELIMITERS if mark != " "}
     best = max(scores, key=lambda mark: scores[mark])
-    if scores[best] > 0:
+    alone = _is_one_column(text)
+    if scores[best] > 0 and not (alone and best == ","):
         return replace(text, delimiter=best)
     spaced = _spaced(text, _LOOK)
     if _fit(spaced, ",") > 1 and len(next(spaced.rows())[1]) > 1:
         return _spaced(text)
-    return replace(text, delimiter=",")
+    return replace(text, delimiter=";" if alone else ",")
+
+
+def _is_one_column(text: Text) -> bool:
+    """Whether below one name there are numbers alone, whose commas are decimal marks."""
+    name, *lines = [line.strip(' "') for line in text.data.decode().split("\n", _LOOK)[:_LOOK]]
+    return "," not in name and all(absent(line) or is_number(line.replace(",", ".", 1)) for line in lines)
 
 
 def _fit(text: Text, delimiter: str) -> float:
