@@ -318,7 +318,7 @@ def _classes(labels: NDArray[Any], n: int) -> tuple[NDArray[Any], str]:
         if (labels != np.round(labels)).any():
             return labels, "real numbers, no classes; named as a context, a model may read them"
     most = max(_MOST_NUMBERS, n / 20) if labels.dtype.kind in "iuf" else _MOST_CLASSES
-    if len(labels) == n and (many := len(np.unique(labels))) > most:
+    if len(labels) == n and (many := len(np.unique(labels))) > min(most, n / 2):
         return labels, f"{many:,} different values; asked for by name as labels, they are classes"
     return labels, ""
 

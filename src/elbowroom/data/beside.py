@@ -130,6 +130,8 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
 
     Raises InputError for what is no class, and for missing labels.
     """
+    if getattr(getattr(labels, "cat", labels), "ordered", False):
+        labels, names = _in_their_order(labels)
     array = _plain(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -138,8 +140,8 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     gaps = _gaps(array)
     if gaps.any():
         raise InputError(
-            f"{int(gaps.sum()):,} of the {n:,} labels are missing: labels are known for every example; what is known "
-            "for some of them is a latent block, given by observed={block: array}."
+            f"{int(gaps.sum()):,} of the {n:,} labels are missing: leave out those rows, or the labels; a class that "
+            "is known for some examples is a latent block, given by observed={block: array}."
         )
     if array.dtype.kind == "f":
         if not (np.isfinite(array).all() and (array == np.round(array)).all()):
@@ -155,9 +157,17 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     return codes.astype(np.int64), [str(label) for label in classes]
 
 
-def _contexts_of(
-    context: Context, taken: Mapping[str, NDArray[Any]], n: int
-) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+def _in_their_order(labels: Any) -> tuple[NDArray[np.float64], list[str]]:
+    """Codes of an ordered categorical column of pandas, NaN for none, and its classes as far as they occur."""
+    stated = getattr(labels, "cat", labels)
+    codes = np.asarray(stated.codes, dtype=np.int64)
+    used = np.unique(codes[codes >= 0])
+    places = np.full(len(stated.categories) + 1, np.nan)
+    places[used] = np.arange(len(used))
+    return places[codes], [str(stated.categories[i]) for i in used]
+
+
+def _contexts_of(context: Context, taken: Mapping[str, Any], n: int) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Contexts name → [n, ...] in 32-bit floats, and, of those that came in words (one-hot), the words."""
     found, words = {}, {}
     for name, given in _context_sources(context).items():
@@ -173,7 +183,7 @@ def _contexts_of(
 
 
 def _observed_of(
-    observed: Observed, taken: Mapping[str, NDArray[Any]], n: int
+    observed: Observed, taken: Mapping[str, Any], n: int
 ) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, list[str]]]:
     """Latent blocks → (value [n, ...], mask [n] of where it is known), and, of blocks of classes, their names.
 

@@ -24,6 +24,7 @@ __all__ = [
     "floats_or_words",
     "is_date",
     "is_number",
+    "no_value",
     "of_classes",
     "of_texts",
 ]
@@ -168,7 +169,7 @@ def decimal_mark(columns: Iterable[Sequence[str]]) -> str:
     """
     marks = set()
     for texts in columns:
-        cells = [_minus(text.strip()) for text in texts if not _no_value(text.strip())]
+        cells = [_minus(text.strip()) for text in texts if not no_value(text.strip())]
         if cells and any("," in one or "." in one for one in cells):
             ways = _ways(cells)
             if len(ways) == 1 and not all(_GROUPS_OF_3.fullmatch(cell) for cell in cells):
@@ -201,14 +202,14 @@ def of_texts(codes: NDArray[np.int64], texts: list[str], origin: Origin) -> Colu
     texts = [text.strip() for text in texts]
     where = _Texts(codes, texts, origin)
     known = [i for i, text in enumerate(texts) if text.lower() not in ABSENT]
-    valued = [i for i in known if not _no_value(texts[i])]
+    valued = [i for i in known if not no_value(texts[i])]
     cells = [texts[i] for i in valued]
     if not cells:
         return _as_words(where, known)
     coded = any(len(cell) > 1 and cell[0] == "0" and _DIGITS.fullmatch(cell) for cell in cells)
     numbers = None if coded else _as_numbers(where, valued)
     if numbers:
-        numbers.notes += where.read_as_missing([i for i in known if _no_value(texts[i])], "numbers")
+        numbers.notes += where.read_as_missing([i for i in known if no_value(texts[i])], "numbers")
         return numbers
     if {cell.lower() for cell in cells} <= {"true", "false"}:
         return where.truths(valued)
@@ -255,7 +256,8 @@ def _minus(text: str) -> str:
     return text.replace("−", "-")
 
 
-def _no_value(text: str) -> bool:
+def no_value(text: str) -> bool:
+    """Whether a text says, among numbers, that there is no value: as `absent`, or a mark or word such as "-"."""
     small = text.lower()
     return small in ABSENT or small in _MARKS or small in _ALSO_ABSENT
 
