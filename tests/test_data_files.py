@@ -75,8 +75,11 @@ def text(path, content):
         (lambda d: text(d / "t.csv", b"\x89PNG\xff\xfe\x00"), "t.csv.*cannot be read"),
         (lambda d: text(d / "t.csv", ""), "'t.csv' is empty"),
         (lambda d: text(d / "t.csv", "a,b\n"), "no rows"),
-        (lambda d: text(d / "t.csv", "a,b\n1,2\n3\n"), "ragged: line 3 has 1 cells, not 2"),
-        (lambda d: text(d / "t.csv", "a,b,c\n1,2,x\n3,y,z\n"), "not numbers: 'b', 'c'"),
+        (lambda d: text(d / "t.csv", "a,b\n1,2\n3\n"), "ragged: line 3 has 1 cells between commas, and not 2"),
+        (
+            lambda d: text(d / "t.csv", "b,c\n2,x\ny,z\n"),
+            "'b' holds numbers and words, the first of these 'y' in line 3",
+        ),
         (lambda d: text(d / "t.csv", "a,b\n1,2\n3,inf\n"), "infinite.*row 1, column 'b'"),
     ],
 )
@@ -91,6 +94,6 @@ def test_a_label_column_that_is_not_there(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     np.savez(tmp_path / "t.npz", x=X)
     np.save(tmp_path / "t.npy", X)
-    for path, words in [("t.csv", "it has a, b"), ("t.npz", "it holds x"), ("t.npy", "no columns")]:
+    for path, words in [("t.csv", "it has 'a', 'b'"), ("t.npz", "it holds x"), ("t.npy", "no columns")]:
         with pytest.raises(InputError, match=words):
             load_data(tmp_path / path, labels="kind")

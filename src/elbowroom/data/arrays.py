@@ -11,7 +11,8 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError, Support
 
-from .raw import Raw, absent
+from .cells import absent
+from .raw import Raw
 from .values import blocks, is_sparse
 
 __all__ = ["as_array", "bits_of", "from_array", "named_columns"]

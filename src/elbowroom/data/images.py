@@ -19,7 +19,7 @@ from .arrays import bits_of
 from .image_tree import ImageTree, image_tree
 from .memory import refuse_what_exceeds_memory
 from .raw import Raw
-from .unreadable import unreadable_error
+from .text import unreadable
 
 __all__ = ["read_images"]
 
@@ -119,7 +119,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except (*_BROKEN, Image.DecompressionBombError) as error:
         reason = "no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise unreadable_error(path, reason) from error
+        raise unreadable(repr(str(path)), reason) from error
 
 
 def _header(path: Path) -> _Header:
