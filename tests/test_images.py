@@ -97,6 +97,16 @@ def test_every_ending_that_pillow_opens_is_read(tmp_path, ending):
     np.testing.assert_allclose(got[3:], GREY[3:], atol=90 if ending in ("jfif", "jpe", "JPG") else 0)
 
 
+def test_files_without_an_ending_are_known_by_their_content(tmp_path):
+    for path in list(save(tmp_path, GREY).iterdir()):
+        path.rename(path.with_suffix(""))
+    (tmp_path / "README").write_text("about")
+    os.mkfifo(tmp_path / "pipe")
+    data = load_data(tmp_path)
+    np.testing.assert_array_equal(greys(data), GREY)
+    assert data.notes == ["Left out: 2 files that are no images: without an ending 2."]
+
+
 def test_folders_that_are_links_are_followed_but_not_round_in_circles(tmp_path):
     save(tmp_path / "elsewhere", GREY)
     folder = tmp_path / "set"
@@ -348,6 +358,24 @@ def test_every_frame_is_an_example_with_the_label_of_its_file(tmp_path, ending):
     assert any(note.startswith("2 of the 3 files hold several frames, 7 in all: each frame") for note in data.notes)
     given = load_data(tmp_path, labels=["u", "v", "w"])
     assert [len(given.label_names), len(labels_of(given.train))] == [3, len(given.train)]
+
+
+def test_pages_of_several_modes_turn_up_as_the_richest(tmp_path):
+    pages = [Image.fromarray(GREY[0]), Image.fromarray(COLOUR[0]), *map(Image.fromarray, GREY[1:4])]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    expected = np.stack([np.asarray(page.convert("RGB")) for page in pages]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(everything(load_data(tmp_path)), expected)
+
+
+def test_the_second_picture_inside_a_photograph_is_left_out_in_a_note(tmp_path):
+    photo = np.full((8, 8, 3), (200, 100, 50), np.uint8)
+    for i in range(4):
+        Image.fromarray(photo).save(
+            tmp_path / f"{i}.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))]
+        )
+    data = load_data(tmp_path)
+    assert len(everything(data)) == 4
+    assert "Photographs with a second picture inside (MPO), of which the first was read: 4." in data.notes
 
 
 def test_a_file_of_frames_is_a_set_of_images(tmp_path):

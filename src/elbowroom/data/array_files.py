@@ -319,7 +319,10 @@ def _joined(arrays: _Npz, parts: Mapping[int, str]) -> Raw:
 def _own_labels(arrays: _Npz, parts: Mapping[int, str], raw: Raw, beside: Sequence[str]) -> Any:
     """The labels that a file brings, where they are classes; else a note says why they are none."""
     names = _by_part(arrays, _Y)
-    if any(name in beside for name in names.values()) or set(names) != set(parts):
+    if not names or any(name in beside for name in names.values()):
+        return None
+    if set(names) != set(parts):
+        raw.notes.append(f"Left out: {', '.join(map(repr, names.values()))} (labels of some parts of the data alone).")
         return None
     if any(arrays.header(name).dtype.hasobject for name in names.values()):
         raw.notes.append(
