@@ -322,7 +322,7 @@ def test_parts_in_a_file_are_the_official_split(tmp_path, names):
 def test_a_test_part_beside_x(tmp_path):
     data = load_data(save(tmp_path / "m.npz", x=X[:20], x_test=X[20:], y=Y[:20]))
     assert (data.official, len(data.test), data.label_names) == (("test",), 10, None)
-    assert "Arrays of the file that were left out: y." in data.notes
+    assert data.notes == ["Left out: 'y' (labels of some parts of the data alone)."]
 
 
 @pytest.mark.parametrize(
@@ -332,18 +332,22 @@ def test_a_test_part_beside_x(tmp_path):
         (np.array([b"a", b"b"] * 15), ["a", "b"], None),
         (np.eye(2)[Y], ["0", "1"], None),
         (Y[:, None].astype(float), ["0", "1"], None),
-        (X[:, 0], None, "No labels were taken from 'y', which holds real numbers, no classes; named as a context"),
-        (np.where(Y > 0, np.nan, Y), None, "which holds missing values"),
-        (G.integers(0, 2, (30, 3)), None, "which holds 3 values for each example, no class"),
-        (np.array(["a", "b"] * 15, dtype=object), None, "which holds Python objects, which are pickled"),
-        (np.zeros((30, 2, 2)), None, "which holds an array of shape (30, 2, 2)"),
+        (X[:, 0], None, "Left out: 'y' ("),
+        (G.integers(0, 2, (30, 3)), None, "Left out: 'y' ("),
+        (
+            np.array(["a", "b"] * 15, dtype=object),
+            None,
+            "Left out: 'y' (Python objects, which are pickled; save them as texts",
+        ),
+        (np.zeros((30, 2, 2)), None, "Left out: 'y' ("),
     ],
 )
 def test_labels_of_a_file_that_are_no_classes_are_left_out_in_a_note(tmp_path, y, names, words):
     data = load_data(save(tmp_path / "m.npz", x=X, y=y))
     assert data.label_names == names
     assert codes_of(data) == Y.tolist() if names else said(data, words)
-    assert not said(data, "left out")
+    assert not said(data, "Arrays of the file")
+    assert load_data(tmp_path / "m.npz", drop="y").notes == []
 
 
 def test_a_regression_target_may_be_a_context(tmp_path):
@@ -450,6 +454,7 @@ def broken_csr() -> bytes:
             r"'x_train' of shape .30, 4. and 'x_test' of shape .30, 2.: parts",
         ),
         ("t.npz", zipped(x=X, y=Y[:9]), r"The labels have shape .9,. for 30 examples"),
+        ("t.npz", zipped(x=X, y=np.where(Y > 0, np.nan, Y)), "15 of the 30 labels are missing"),
         ("t.npz", broken_csr(), "'.*t.npz' cannot be read"),
         ("t.npy", saved(np.float64(3)), r"'t.npy' has shape ..: one row per example"),
         ("t.npy", saved(np.arange(3)), r"'t.npy' has shape .3,.: one row per example is needed; one column"),
@@ -507,6 +512,8 @@ def test_a_pipe_is_no_file(tmp_path):
         (3.5, "is a float: give an array"),
         (np.float64(3), r"has shape ..: one row per example is needed"),
         (torch.zeros(3, 4, 5).to_sparse(), "of layout torch.sparse_coo and 3 dimensions: give a dense one"),
+        (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "is a tensor that is nested: give an array"),
+        (torch.empty(3, 2, device="meta"), "is a tensor that has no values: give an array"),
         (sparse.coo_array(np.ones(4)), r"is sparse, of shape .4,."),
         (np.zeros((10, 4, 3, 8, 8)), r"films and volumes make each picture an example, x.reshape.-1, \*x.shape.2:.."),
     ],

@@ -10,6 +10,7 @@ from PIL import Image
 
 from elbowroom.data import Dataset, load_data
 from elbowroom.numerics import InputError, Support
+from elbowroom.runs.image_folder import write_images
 
 G = np.random.default_rng(0)
 GREY = G.integers(0, 256, (6, 5, 4), dtype=np.uint8)
@@ -94,6 +95,16 @@ def test_every_ending_that_pillow_opens_is_read(tmp_path, ending):
     assert got.shape == (6, 5, 4)
     np.testing.assert_array_equal(got[:3], GREY[:3])
     np.testing.assert_allclose(got[3:], GREY[3:], atol=90 if ending in ("jfif", "jpe", "JPG") else 0)
+
+
+def test_files_without_an_ending_are_known_by_their_content(tmp_path):
+    for path in list(save(tmp_path, GREY).iterdir()):
+        path.rename(path.with_suffix(""))
+    (tmp_path / "README").write_text("about")
+    os.mkfifo(tmp_path / "pipe")
+    data = load_data(tmp_path)
+    np.testing.assert_array_equal(greys(data), GREY)
+    assert data.notes == ["Left out: 2 files that are no images: without an ending 2."]
 
 
 def test_folders_that_are_links_are_followed_but_not_round_in_circles(tmp_path):
@@ -349,6 +360,24 @@ def test_every_frame_is_an_example_with_the_label_of_its_file(tmp_path, ending):
     assert [len(given.label_names), len(labels_of(given.train))] == [3, len(given.train)]
 
 
+def test_pages_of_several_modes_turn_up_as_the_richest(tmp_path):
+    pages = [Image.fromarray(GREY[0]), Image.fromarray(COLOUR[0]), *map(Image.fromarray, GREY[1:4])]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    expected = np.stack([np.asarray(page.convert("RGB")) for page in pages]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(everything(load_data(tmp_path)), expected)
+
+
+def test_the_second_picture_inside_a_photograph_is_left_out_in_a_note(tmp_path):
+    photo = np.full((8, 8, 3), (200, 100, 50), np.uint8)
+    for i in range(4):
+        Image.fromarray(photo).save(
+            tmp_path / f"{i}.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))]
+        )
+    data = load_data(tmp_path)
+    assert len(everything(data)) == 4
+    assert "Photographs with a second picture inside (MPO), of which the first was read: 4." in data.notes
+
+
 def test_a_file_of_frames_is_a_set_of_images(tmp_path):
     stack(tmp_path / "stack.tif", GREY)
     data = load_data(tmp_path / "stack.tif")
@@ -473,3 +502,55 @@ def test_images_beyond_the_memory_are_refused_before_they_are_allocated(tmp_path
         InputError, match=r"The images need 0 GB .6 × 5 × 4 of uint8., and this machine has 0: make them"
     ):
         load_data(save(tmp_path, GREY))
+
+
+# Samples as a folder
+
+
+@pytest.mark.parametrize(
+    ("x", "support", "ending"),
+    [
+        (np.random.default_rng(1).integers(0, 2, (40, 5, 4)), Support("binary"), ".png"),
+        (GREY, Support("grid", 256), ".png"),
+        (COLOUR.transpose(0, 3, 1, 2), Support("grid", 256), ".png"),
+        (np.random.default_rng(1).integers(0, 65_536, (6, 5, 4)), Support("grid", 65_536), ".png"),
+        (np.random.default_rng(1).normal(size=(6, 5, 4)).astype(np.float32), Support("real"), ".tif"),
+    ],
+)
+def test_a_folder_of_samples_is_read_as_they_were(tmp_path, x, support, ending):
+    folder = write_images(tmp_path / "new", x.reshape(len(x), -1), x.shape[1:], str(support))
+    assert sorted(p.name for p in folder.iterdir())[:2] == [f"0001{ending}", f"0002{ending}"]
+    data = load_data(folder)
+    np.testing.assert_array_equal(greys(data), x)
+    assert data.support == support
+
+
+def test_other_levels_and_means_are_scaled_to_bytes(tmp_path):
+    x = np.random.default_rng(1).integers(0, 17, (6, 5, 4))
+    folder = write_images(tmp_path / "levels", x, (5, 4), str(Support("grid", 17)))
+    np.testing.assert_array_equal(greys(load_data(folder)), np.round(x * 255 / 16))
+    means = np.random.default_rng(1).random((6, 1, 5, 4))  # of bits, or of numbers in [0, 1]
+    for kind in ("binary", "unit"):
+        folder = write_images(tmp_path / kind, means, (1, 5, 4), str(Support(kind)))
+        np.testing.assert_array_equal(greys(load_data(folder)), np.round(means[:, 0] * 255))
+
+
+@pytest.mark.parametrize(
+    ("x", "shape", "support", "sentence"),
+    [
+        (np.zeros((2, 3)), None, Support("real"), "are no images, so no folder of images"),
+        (np.zeros((2, 5, 3, 3)), (5, 3, 3), Support("unit"), "do not hold 5 channels: write to a .npy"),
+        (np.full((2, 3, 3), np.nan), (3, 3), Support("real"), "do not hold values that are not finite"),
+        (np.zeros((2, 3, 3, 3)), (3, 3, 3), Support("real"), "in colour hold 256 levels, and these data are real"),
+    ],
+)
+def test_what_image_files_do_not_hold_is_refused(tmp_path, x, shape, support, sentence):
+    with pytest.raises(InputError, match=sentence):
+        write_images(tmp_path / "new", x, shape, str(support))
+    assert not (tmp_path / "new").exists()
+
+
+def test_samples_are_not_written_among_other_files(tmp_path):
+    save(tmp_path, GREY)
+    with pytest.raises(InputError, match="exists and is not empty: name a new folder"):
+        write_images(tmp_path, GREY, (5, 4), str(Support("grid", 256)))

@@ -67,9 +67,10 @@ def load_data(
     ----------
     source : str, Path, array, tensor, sparse matrix or DataFrame
         The name of a public data set (`er.data.list_data` lists them); the path of a .npy, .npz, .csv, .tsv, .txt
-        (these three also packed as .gz), .parquet or .feather file or of a folder of images; or the data themselves: a
-        table [n, columns], or images [n, H, W], [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and
-        makes the support of a table "mixed"; one that holds neither numbers nor classes is left out with a note.
+        (these three also packed as .gz), .parquet or .feather file or of a folder of images, whose subfolders are
+        classes, or parts (train, validation, test) that hold images or classes; or the data themselves: a table
+        [n, columns], or images [n, H, W], [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and makes the
+        support of a table "mixed"; one that holds neither numbers nor classes is left out with a note.
     support : str, Support or sequence of these, optional
         Where the values lie: "binary", "unit" ([0, 1]), "grid" (levels 0, 1, …), "real", "counts", "categorical", or a
         `Support`; "mixed" infers it for each column of a table, a sequence states it for each. By default inferred.

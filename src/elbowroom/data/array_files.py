@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from elbowroom.numerics import InputError
 
 from .arrays import from_array, named_columns
+from .beside import own_labels
 from .frames import from_frame
 from .memory import refuse_what_exceeds_memory
 from .raw import Raw
-from .unreadable import no_columns, unreadable_error
+from .text import unreadable
 
-__all__ = ["read_array_file"]
+__all__ = ["no_columns", "read_array_file"]
 
 _MAPPED_FROM = 2**28  # bytes of a .npy from which it is read by rows, in place
 _LONGEST_HEADER = 2**16
-_MOST_CLASSES, _MOST_NUMBERS = 2_000, 20
 _OBJECTS = "Python objects, which are pickled, and pickles are never read: save numbers or texts, x.astype(float)"
 _X, _Y = ("x", "data", "images"), ("y", "labels", "label", "targets", "target")
 _PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
@@ -80,9 +80,9 @@ def read_array_file(path: Path, labels: Any, beside: Sequence[str] = (), drop: S
     labels : array, str or None
         As for `load_data`; None takes the file's own, if any.
     beside : sequence of str, default ()
-        Arrays that are taken as well.
+        Arrays (fields of a structured array) that are taken as well.
     drop : sequence of str, default ()
-        Arrays, or fields of a structured one, that are left out.
+        Arrays (fields) that are left out.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def read_array_file(path: Path, labels: Any, beside: Sequence[str] = (), drop: S
     found = next((ending for ending, first in kinds.items() if start.startswith(first)), None)
     if found is None:
         other = next((words for first, words in _OTHERS.items() if start.startswith(first)), f"it is no {path.suffix}")
-        raise unreadable_error(path, other if start else "it is empty")
+        raise unreadable(repr(str(path)), other if start else "it is empty")
     raw, labels = (_read_npy if found == ".npy" else _read_npz)(path, labels, beside, drop)
     if found != path.suffix.lower():
         raw.notes.append(f"By its content {path.name!r} is a {found} file, and was read as one.")
@@ -117,7 +117,33 @@ def _said(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except _BROKEN as error:
-        raise unreadable_error(path, error) from error
+        raise unreadable(repr(str(path)), error) from error
+
+
+def no_columns(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> None:
+    """Refuse names of columns where the source has none.
+
+    Parameters
+    ----------
+    path : Path
+        The source.
+    labels : array, str or None
+        As for `load_data`.
+    beside : sequence of str
+        Columns that were asked for.
+    drop : sequence of str
+        Columns that are to be left out.
+
+    Raises
+    ------
+    InputError
+        Where a name was given.
+    """
+    asked = [f"labels={labels!r}"] * isinstance(labels, str) + [repr(name) for name in (*beside, *drop)]
+    if asked:
+        raise InputError(
+            f"{path.name!r} has no columns by name, so {asked[0]} means nothing: give an array, or leave it out."
+        )
 
 
 def _read_npy(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any]:
@@ -130,7 +156,7 @@ def _read_npy(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     if header.dtype.names:
         return from_frame(named_columns(array, repr(path.name)), labels, beside, repr(path.name), drop=drop)
-    no_columns(path, labels, (*beside, *drop))
+    no_columns(path, labels, beside, drop)
     return from_array(array, repr(path.name)), labels
 
 
@@ -168,13 +194,10 @@ def _check(what: str, header: _Header, in_memory: bool = True) -> None:
 class _Npz(Mapping[str, Any]):
     """The arrays of an archive by name, each read when it is asked for."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, drop: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path, self.archive = path, archive
         self.members = {i.filename.removesuffix(".npy"): i for i in archive.infolist() if i.filename.endswith(".npy")}
         self.read: set[str] = set()
-        for name in drop:
-            if self.members.pop(name, None) is None:
-                raise self._lacks(name, "drop")
 
     def __contains__(self, name: object) -> bool:
         return name in self.members
@@ -197,21 +220,26 @@ class _Npz(Mapping[str, Any]):
             array = np.lib.format.read_array(file, allow_pickle=False)
         return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
 
+    def drop(self, name: str) -> None:
+        """Leave an array out, as was asked for."""
+        if name not in self:
+            raise InputError(f"{self.path.name!r} holds no array {name!r} for the drop; it holds {', '.join(self)}.")
+        del self.members[name]
+
     def asked(self, name: str, use: str) -> NDArray[Any]:
         """An array that was asked for by name."""
         if name not in self:
-            raise self._lacks(name, use)
+            raise InputError(f"{self.path.name!r} holds no array {name!r} for the {use}; it holds {', '.join(self)}.")
         return self[name]
-
-    def _lacks(self, name: str, use: str) -> InputError:
-        return InputError(f"{self.path.name!r} holds no array {name!r} for the {use}; it holds {', '.join(self)}.")
 
 
 def _read_npz(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any]:
     with _said(path):
         archive = zipfile.ZipFile(path)
     with archive:
-        arrays = _Npz(path, archive, drop)
+        arrays = _Npz(path, archive)
+        for name in drop:
+            arrays.drop(name)
         if {"format", "shape", "data"} <= set(arrays):
             parts, raw = {0: "data"}, from_array(_sparse(arrays), repr(path.name))
         else:
@@ -291,36 +319,30 @@ def _joined(arrays: _Npz, parts: Mapping[int, str]) -> Raw:
 def _own_labels(arrays: _Npz, parts: Mapping[int, str], raw: Raw, beside: Sequence[str]) -> Any:
     """The labels that a file brings, where they are classes; else a note says why they are none."""
     names = _by_part(arrays, _Y)
-    if any(name in beside for name in names.values()) or set(names) != set(parts):
+    if not names or any(name in beside for name in names.values()):
         return None
-    what = " and ".join(map(repr, names.values()))
+    if set(names) != set(parts):
+        raw.notes.append(f"Left out: {', '.join(map(repr, names.values()))} (labels of some parts of the data alone).")
+        return None
     if any(arrays.header(name).dtype.hasobject for name in names.values()):
-        why = "Python objects, which are pickled, and pickles are never read; save y.astype(str)"
-    else:
-        labels = np.concatenate([np.atleast_1d(arrays[name]) for name in names.values()])
-        labels, why = _classes(labels, raw.x.shape[0])
-        if not why:
-            return labels
-    raw.notes.append(f"No labels were taken from {what}, which holds {why}.")
-    return None
+        raw.notes.append(
+            f"Left out: {names[0]!r} (Python objects, which are pickled; save them as texts, y.astype(str))."
+        )
+        return None
+    labels = [_codes_of_one_hot(np.atleast_1d(arrays[name])) for name in names.values()]
+    if len({array.shape[1:] for array in labels}) > 1:
+        raise InputError(f"{arrays.path.name!r} holds labels of several shapes: give one label per example.")
+    found, notes = own_labels({names[0]: np.concatenate(labels)})
+    raw.notes += notes
+    return found
 
 
-def _classes(labels: NDArray[Any], n: int) -> tuple[NDArray[Any], str]:
-    """Classes, those that came one-hot as codes; or why there are none."""
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        hot = labels.dtype.kind in "buif" and np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()
-        return (labels.argmax(1), "") if hot else (labels, f"{labels.shape[1]} values for each example, no class")
-    if labels.ndim > 2:
-        return labels, f"an array of shape {labels.shape}"
-    if labels.dtype.kind == "f":
-        if np.isnan(labels).any():
-            return labels, "missing values"
-        if (labels != np.round(labels)).any():
-            return labels, "real numbers, no classes; named as a context, a model may read them"
-    most = max(_MOST_NUMBERS, n / 20) if labels.dtype.kind in "iuf" else _MOST_CLASSES
-    if len(labels) == n and (many := len(np.unique(labels))) > min(most, n / 2):
-        return labels, f"{many:,} different values; asked for by name as labels, they are classes"
-    return labels, ""
+def _codes_of_one_hot(labels: NDArray[Any]) -> NDArray[Any]:
+    """Codes of classes that came as a 1 among zeros; other labels as they are."""
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "buif":
+        return labels
+    hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all()
+    return labels.argmax(1) if hot else labels
 
 
 def _with_left_out(raw: Raw, arrays: _Npz) -> Raw:

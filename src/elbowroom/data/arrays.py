@@ -144,6 +144,8 @@ def _field(column: NDArray[Any]) -> NDArray[Any]:
 
 def _of_tensor(tensor: Tensor, what: str) -> Any:
     """A tensor as an array, a sparse one as a sparse matrix."""
+    if tensor.is_nested or tensor.device.type == "meta":
+        raise InputError(f"{what} is a tensor that {'is nested' if tensor.is_nested else 'has no values'}: {_WANTED}.")
     tensor = tensor.detach().cpu()
     if tensor.is_quantized:
         tensor = tensor.dequantize()

@@ -14,13 +14,10 @@ from elbowroom.numerics import InputError
 from .cells import absent, floats_or_words
 from .raw import Raw
 
-__all__ = [
-    "Beside",
-    "beside_of",
-    "names_in",
-]
+__all__ = ["Beside", "beside_of", "names_in", "own_labels"]
 
 _MOST_CLASSES = 2_000
+_MOST_CLASSES_OF_NUMBERS = 20  # that are taken without being asked for, unless each has twenty examples
 
 Context = str | Sequence[str] | Mapping[str, Any] | None
 Observed = Mapping[str, Any] | None
@@ -104,6 +101,36 @@ def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps:
     return Beside(codes, label_names, contexts, blocks, words | classes)
 
 
+def own_labels(arrays: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """The labels that a .npz holds beside x, where what it holds can be classes.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        Those that may be labels, by name.
+
+    Returns
+    -------
+    labels : array or None
+        The first that holds a class per example.
+    notes : list of str
+        Which were left out, and why.
+    """
+    notes = []
+    for name, array in arrays.items():
+        values = np.unique(array[~np.isnan(array)] if array.dtype.kind == "f" else array)
+        counts = array.dtype.kind in "iuf" and len(values) > max(_MOST_CLASSES_OF_NUMBERS, len(array) / 20)
+        if array.dtype.kind == "c" or array.squeeze().ndim != 1 or (array.dtype.kind == "f" and (values % 1).any()):
+            notes.append(f"Left out: {name!r} (no class per example).")
+        elif counts:
+            notes.append(
+                f"Left out: {name!r} ({len(values):,} different numbers; labels={name!r} makes classes of them)."
+            )
+        else:
+            return array, notes
+    return None, notes
+
+
 def names_in(context: Context, observed: Observed) -> list[str]:
     """Names of the columns that contexts and observed blocks take out of the source.
 
@@ -130,8 +157,6 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
 
     Raises InputError for what is no class, and for missing labels.
     """
-    if getattr(getattr(labels, "cat", labels), "ordered", False):
-        labels, names = _in_their_order(labels)
     array = _plain(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -140,8 +165,8 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     gaps = _gaps(array)
     if gaps.any():
         raise InputError(
-            f"{int(gaps.sum()):,} of the {n:,} labels are missing: leave out those rows, or the labels; a class that "
-            "is known for some examples is a latent block, given by observed={block: array}."
+            f"{int(gaps.sum()):,} of the {n:,} labels are missing: labels are known for every example; what is known "
+            "for some of them is a latent block, given by observed={block: array}."
         )
     if array.dtype.kind == "f":
         if not (np.isfinite(array).all() and (array == np.round(array)).all()):
@@ -157,17 +182,9 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     return codes.astype(np.int64), [str(label) for label in classes]
 
 
-def _in_their_order(labels: Any) -> tuple[NDArray[np.float64], list[str]]:
-    """Codes of an ordered categorical column of pandas, NaN for none, and its classes as far as they occur."""
-    stated = getattr(labels, "cat", labels)
-    codes = np.asarray(stated.codes, dtype=np.int64)
-    used = np.unique(codes[codes >= 0])
-    places = np.full(len(stated.categories) + 1, np.nan)
-    places[used] = np.arange(len(used))
-    return places[codes], [str(stated.categories[i]) for i in used]
-
-
-def _contexts_of(context: Context, taken: Mapping[str, Any], n: int) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+def _contexts_of(
+    context: Context, taken: Mapping[str, NDArray[Any]], n: int
+) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Contexts name → [n, ...] in 32-bit floats, and, of those that came in words (one-hot), the words."""
     found, words = {}, {}
     for name, given in _context_sources(context).items():
@@ -183,7 +200,7 @@ def _contexts_of(context: Context, taken: Mapping[str, Any], n: int) -> tuple[di
 
 
 def _observed_of(
-    observed: Observed, taken: Mapping[str, Any], n: int
+    observed: Observed, taken: Mapping[str, NDArray[Any]], n: int
 ) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, list[str]]]:
     """Latent blocks → (value [n, ...], mask [n] of where it is known), and, of blocks of classes, their names.
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from elbowroom.numerics import InputError
 
-from .array_files import read_array_file
+from .array_files import no_columns, read_array_file
 from .frames import from_frame
 from .image_tree import image_endings, is_archive
 from .images import read_images
 from .raw import Raw
 from .tables import COLUMNAR, TEXTS, read_table
-from .unreadable import no_columns
 
 __all__ = ["ENDINGS", "read_path"]
 
@@ -48,19 +47,18 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), drop: Sequenc
         raise InputError(f"There is no file or folder {str(path)!r}.")
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{str(path)!r} is neither a file nor a folder.")
-    ending = path.suffix.lower()
-    reader = next((read for end, read in ENDINGS.items() if path.name.lower().endswith(end)), None)
-    if reader is not None and not path.is_dir():
-        return reader(path, labels, beside, drop)
-    if path.is_dir() or ending in image_endings():
-        no_columns(path, labels, (*beside, *drop))
+    if path.is_dir() or path.suffix.lower() in image_endings():
+        no_columns(path, labels, beside, drop)
         return read_images(path, labels)
-    if is_archive(path):
+    reader = next((read for ending, read in ENDINGS.items() if path.name.lower().endswith(ending)), None)
+    if reader is None and is_archive(path):
         raise InputError(f"{path.name!r} is an archive: unpack it, and give the folder or the file in it.")
-    raise InputError(
-        f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder: save a table "
-        "as .csv, numbers by numpy.save, a sparse matrix by scipy.sparse.save_npz, or give load_data the array."
-    )
+    if reader is None:
+        raise InputError(
+            f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder: save a table "
+            "as .csv, numbers by numpy.save, a sparse matrix by scipy.sparse.save_npz, or give load_data the array."
+        )
+    return reader(path, labels, beside, drop)
 
 
 def _read_table(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any]:
@@ -71,5 +69,5 @@ def _read_table(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[s
     return replace(raw, columns=None) if plain else raw, labels
 
 
-ENDINGS = dict.fromkeys((".npy", ".npz"), read_array_file) | dict.fromkeys((*TEXTS, *COLUMNAR), _read_table)
+ENDINGS = {".npy": read_array_file, ".npz": read_array_file} | dict.fromkeys((*TEXTS, *COLUMNAR), _read_table)
 """Reader by file ending."""

@@ -94,9 +94,11 @@ def _on_grid(block: NDArray[np.floating], low: float, top: int) -> bool:
 
 def _turned_back(raw: Raw, low: float, top: int) -> Raw:
     """The levels as whole numbers (floats where cells are missing)."""
-    levels = np.round(top * (raw.x.astype(np.float64) - low) / (1 - low))
-    gaps = np.isnan(levels).any()
-    x = levels.astype(np.float32 if gaps else np.uint8 if top < 256 else np.uint16)
+    gaps = any(np.isnan(block).any() for _, block in blocks(raw.x))
+    x = np.empty(raw.x.shape, np.float32 if gaps else np.uint8 if top < 256 else np.uint16)
+    rows = x.reshape(len(x), -1)
+    for start, block in blocks(raw.x):
+        rows[start : start + len(block)] = np.round(top * (block.astype(np.float64) - low) / (1 - low))
     scale = f"k/{top}" if low == 0 else f"2k/{top} − 1"
     note = (
         f"All values are {scale} with whole k, and a density over these would grow without bound: x is k, on the grid "

@@ -14,6 +14,7 @@ __all__ = ["ImageTree", "image_endings", "image_tree", "is_archive"]
 
 _PARTS = ("train", "validation", "test")
 _PART_NAME = re.compile(r"(?:(train|training)|(val|valid|validation|dev)|(test|testing))(?:[ _-]?(?:set|images|data))?")
+_WITHOUT_ENDING = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP")  # formats that are found by a file's first bytes
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}  # what Pillow knows by name but does not decode
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _LEFT_BY_SYSTEMS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN"}
@@ -50,7 +51,8 @@ def image_endings() -> frozenset[str]:
     from PIL import Image
 
     known = Image.registered_extensions()
-    return frozenset(end for end, kind in known.items() if kind in Image.OPEN and kind not in _NO_PICTURES)
+    opened = {*Image.OPEN, "MPO"} - _NO_PICTURES  # MPO is opened as JPEG
+    return frozenset(ending for ending, kind in known.items() if kind in opened)
 
 
 def is_archive(path: Path) -> bool:
@@ -98,7 +100,7 @@ def _images_below(folder: Path) -> tuple[list[Path], list[str]]:
     for path in _files_below(folder):
         if _is_hidden(path.relative_to(folder)):
             hidden += [path] * (path.suffix.lower() in image_endings())
-        elif path.suffix.lower() in image_endings() and (path.is_file() or path.is_symlink()):
+        elif _is_image(path):
             images.append(path)
         else:
             others.append(path)
@@ -112,6 +114,21 @@ def _images_below(folder: Path) -> tuple[list[Path], list[str]]:
         count = f"{len(others):,} files that are no images" if len(others) > 1 else "1 file that is no image"
         notes.append(f"Left out: {count}: {_endings_of(others)}.")
     return sorted(images), notes
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is an image by its ending, or, where it has none, by its first bytes."""
+    if path.suffix:
+        return path.suffix.lower() in image_endings() and (path.is_file() or path.is_symlink())
+    if not path.is_file():
+        return False
+    from PIL import Image
+
+    try:
+        with path.open("rb") as file, Image.open(file, formats=_WITHOUT_ENDING):
+            return True
+    except (OSError, SyntaxError, ValueError):
+        return False
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -19,7 +19,7 @@ from .arrays import bits_of
 from .image_tree import ImageTree, image_tree
 from .memory import refuse_what_exceeds_memory
 from .raw import Raw
-from .unreadable import unreadable_error
+from .text import unreadable
 
 __all__ = ["read_images"]
 
@@ -39,7 +39,7 @@ _KINDS = {
 class _Header:
     """What a file says before its pixels are read: how its values are stored, its width and height, its frames."""
 
-    kind: str
+    kinds: tuple[str, ...]
     size: tuple[int, int]
     frames: int
     more: bool
@@ -119,12 +119,13 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except (*_BROKEN, Image.DecompressionBombError) as error:
         reason = "no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise unreadable_error(path, reason) from error
+        raise unreadable(repr(str(path)), reason) from error
 
 
 def _header(path: Path) -> _Header:
     with _opened(path) as picture:
-        kind, frames = _kind_of(path, picture), int(getattr(picture, "n_frames", 1))
+        frames = int(getattr(picture, "n_frames", 1)) if picture.format in _FRAMED else 1
+        kinds = _kinds_of(path, picture, frames)
         size, turned = picture.size, picture.getexif().get(_ORIENTATION, 1)
         if turned in (5, 6, 7, 8):
             if picture.format == "TIFF":
@@ -132,8 +133,19 @@ def _header(path: Path) -> _Header:
                 size = picture.size
             else:
                 size = size[::-1]
-        framed = picture.format in _FRAMED
-        return _Header(kind, size, frames if framed else 1, picture.format == "MPO" and frames > 1)
+        return _Header(kinds, size, frames, picture.format == "MPO" and picture.n_frames > 1)
+
+
+def _kinds_of(path: Path, picture: Any, frames: int) -> tuple[str, ...]:
+    """How the values of the frames are stored; of .gif, whose later frames may have colours, in colour."""
+    if frames > 1 and picture.format == "GIF":
+        return ("colours",)
+    kinds = [_kind_of(path, picture)]
+    for frame in range(1, frames if picture.format == "TIFF" else 1):
+        picture.seek(frame)
+        kinds.append(_kind_of(path, picture))
+    picture.seek(0)
+    return tuple(dict.fromkeys(kinds))
 
 
 def _kind_of(path: Path, picture: Any) -> str:
@@ -157,7 +169,7 @@ def _greatest(picture: Any) -> int:
 
 def _common_kind(paths: Sequence[Path], headers: Sequence[_Header]) -> str:
     """The kind that holds all images; InputError where 16 bits or floats stand beside others."""
-    found = {header.kind: path.name for path, header in zip(paths, headers, strict=True)}
+    found = {kind: path.name for path, header in zip(paths, headers, strict=True) for kind in header.kinds}
     for kind in ("deep", "reals"):
         if kind in found and len(found) > 1:
             other = next(one for one in found if one != kind)
