@@ -1,5 +1,9 @@
 from ._log_evidence_by_quadrature import log_evidence_by_quadrature as log_evidence_by_quadrature
+from .factor_normal import FactorNormal as FactorNormal
+from .factor_normal import PrincipalAxes as PrincipalAxes
+from .factor_normal import fit_factor_normal as fit_factor_normal
 from .gaussian_mixture import GaussianMixture as GaussianMixture
+from .kernels import Kernels as Kernels
 from .latent_classes import LatentClasses as LatentClasses
 from .latent_classes import fit_latent_classes as fit_latent_classes
 from .linear_vae import LinearVAE as LinearVAE
