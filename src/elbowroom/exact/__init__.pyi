@@ -12,6 +12,8 @@ from .linear_vae import active_at as active_at
 from .linear_vae import linear_elbo as linear_elbo
 from .linear_vae import optimal_encoder as optimal_encoder
 from .linear_vae import stationary_points as stationary_points
+from .normal_with_gaps import NormalWithGaps as NormalWithGaps
+from .normal_with_gaps import fit_normal_with_gaps as fit_normal_with_gaps
 from .probabilistic_pca import ProbabilisticPCA as ProbabilisticPCA
 from .tables import Table as Table
 from .tables import train_tables as train_tables

@@ -10,10 +10,18 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from elbowroom.exact import FactorNormal, Kernels, PrincipalAxes, fit_factor_normal, fit_latent_classes
-from elbowroom.numerics import Support
+from elbowroom.exact import (
+    FactorNormal,
+    Kernels,
+    NormalWithGaps,
+    PrincipalAxes,
+    fit_factor_normal,
+    fit_latent_classes,
+    fit_normal_with_gaps,
+)
+from elbowroom.numerics import InputError, Support, count
 
-__all__ = ["WIDE", "Array", "Candidate", "Fitted", "class_families", "families", "why_fewer"]
+__all__ = ["WIDE", "Array", "Candidate", "Fitted", "class_families", "families", "gap_families", "why_fewer"]
 
 Array = Any  # rows [n, columns] as floats, dense or sparse
 Scores = Callable[[Array], NDArray[np.float64]]
@@ -27,6 +35,7 @@ WIDE = 1_000
 _CLASSES = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 _FEW = (2, 4, 8, 16)
 _MOST_ELEMENTS = 2_000_000  # of training rows × columns: beyond, fewer numbers of latent classes are tried
+_SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3)
 _FLOORS = (1e-4, 1e-3, 3e-3)
 _REFINED = 1e-10  # the floor that a mixture is fitted with once more where it is asked what holds its variances up
 
@@ -119,7 +128,7 @@ def _sizes(rows: int, dimensions: int, most: int) -> list[int]:
 
 def _pca(rows: int, dimensions: int, axes: _Axes) -> Iterator[Candidate]:
     for d in _sizes(rows, dimensions, _MOST_COMPONENTS):
-        yield _of_factors(f"{d} components", partial(_cut, axes, min(d, dimensions - 1)))
+        yield _of_factors(count(d, "component"), partial(_cut, axes, min(d, dimensions - 1)))
 
 
 def _cut(axes: _Axes, components: int, train: Array) -> FactorNormal:
@@ -131,8 +140,8 @@ def _factor_analysis(rows: int, dimensions: int, axes: _Axes) -> Iterator[Candid
 
     sizes = _sizes(rows, dimensions, _MOST_FACTORS)
     if dimensions <= WIDE:
-        return (_of_factors(f"{d} factors", partial(_factors_of, FactorAnalysis(d))) for d in sizes)
-    return (_of_factors(f"{d} factors", partial(_factors_by_blocks, axes, d)) for d in sizes[::2])
+        return (_of_factors(count(d, "factor"), partial(_factors_of, FactorAnalysis(d))) for d in sizes)
+    return (_of_factors(count(d, "factor"), partial(_factors_by_blocks, axes, d)) for d in sizes[::2])
 
 
 def _factors_by_blocks(axes: _Axes, factors: int, train: Array) -> FactorNormal:
@@ -141,6 +150,8 @@ def _factors_by_blocks(axes: _Axes, factors: int, train: Array) -> FactorNormal:
 
 def _factors_of(model: Any, train: Array) -> FactorNormal:
     """What scikit-learn fitted, as a density that needs no columns × columns matrix."""
+    if bool((train == train[0]).all()):
+        raise InputError("all rows are the same")
     fitted = model.fit(train)
     return FactorNormal(fitted.mean_, fitted.components_, fitted.noise_variance_)
 
@@ -158,7 +169,7 @@ def _mixtures(rows: int, dimensions: int, seed: int) -> Iterator[Candidate]:
     if dimensions > WIDE:
         for k in [size for size in _FEW if 2 * size <= rows] or [1]:
             supports = (Support("real"),) * dimensions
-            said = f"{k} components, diagonal covariance, a thousandth of its column's variance or more"
+            said = f"{count(k, 'component')}, diagonal covariance, a thousandth of its column's variance or more"
             yield Candidate(said, _latent_classes(supports, k, seed))
         return
     full = ("full", (5, 10, 20, 40), _FLOORS)
@@ -173,7 +184,9 @@ def _mixture(k: int, kind: str, floor: float, seed: int) -> Candidate:
     from sklearn.mixture import GaussianMixture
 
     model = GaussianMixture(k, covariance_type=kind, reg_covar=floor, random_state=seed, max_iter=100)
-    return _candidate(f"{k} components, {kind} covariance, {floor:g} added to its diagonal", model, _mixture_split)
+    return _candidate(
+        f"{count(k, 'component')}, {kind} covariance, {floor:g} added to its diagonal", model, _mixture_split
+    )
 
 
 def _kernels() -> Iterator[Candidate]:
@@ -278,6 +291,41 @@ def class_families(supports: Sequence[Support], train: Array, seed: int) -> list
     )
     grouped = [Candidate(f"{k} classes", _latent_classes(supports, k, seed)) for k in sizes]
     return [("independence model", [alone]), ("latent class model", grouped)]
+
+
+def gap_families(rows: int, dimensions: int) -> list[tuple[str, list[Candidate]]]:
+    """Densities of real numbers of which cells are missing, beside the models of columns.
+
+    Parameters
+    ----------
+    rows, dimensions : int
+        Of the training data.
+
+    Returns
+    -------
+    list of (str, list of Candidate)
+        A normal with any covariance, where there are few enough columns.
+    """
+    if not 1 < dimensions <= _MOST_FULL_DIMENSIONS:
+        return []
+    fitted = _once(fit_normal_with_gaps)
+    return [
+        (
+            "Gaussian with missing cells",
+            [Candidate(f"correlations times {1 - a:g}", partial(_shrunk, fitted, a)) for a in _SHRINKAGES],
+        )
+    ]
+
+
+def _shrunk(fitted: Callable[[Array], NormalWithGaps], share: float, train: Array) -> Fitted:
+    whole = fitted(train)
+    total = float(np.trace(whole.covariance))
+
+    def floored(least: float) -> Scores:
+        ridge = least * train.shape[1] / total
+        return fit_normal_with_gaps(train, ridge=ridge, start=whole).shrunk(share).log_prob
+
+    return Fitted(whole.shrunk(share).log_prob, (0.0, total), floored)
 
 
 def _different(train: Array) -> int:

@@ -9,7 +9,7 @@ from elbowroom.numerics import Budget, Estimate, Support
 from elbowroom.progress import Progress
 from elbowroom.records import ClassicRecord, ContestRecord
 
-from .classics import Array, Candidate, class_families, families, why_fewer
+from .classics import Array, Candidate, class_families, families, gap_families, why_fewer
 from .seen import seen_rows, variance_seen
 from .tuning import FAILURES, finite, in_words, quietly, tuned
 
@@ -22,7 +22,6 @@ _PLURAL = {
     "categorical": "classes without an order",
 }
 _MOST_TRAIN, _MOST_TEST = 5_000, 2_000
-_MOST_CELLS, _LEAST_ROWS = 2**26, 100  # of the training rows that are held at once, as 32-bit floats where wide
 
 
 def contest(data: Dataset, *, seed: int, progress: bool) -> ContestRecord:
@@ -44,13 +43,8 @@ def contest(data: Dataset, *, seed: int, progress: bool) -> ContestRecord:
     ContestRecord
         The record of the stage.
     """
-    found, failed = rivals(data, seed, progress)
-    said = [classics_left_out(data), fewer_tried(data), *failed]
-    return ContestRecord(
-        classics=tuple(found),
-        left_out=" ".join(one for one in said if one) or None,
-        variance=variance_seen(data, seed),
-    )
+    found, said = rivals(data, seed, progress)
+    return ContestRecord(tuple(found), " ".join(said) or None, variance_seen(data, seed))
 
 
 def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[ClassicRecord]:
@@ -79,7 +73,7 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
 
 
 def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord], list[str]]:
-    """The classics that could be fitted, and why the others could not.
+    """The classics that could be fitted, and what was left out and why.
 
     Parameters
     ----------
@@ -95,59 +89,54 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     list of ClassicRecord
         Each tuned on validation and measured on test.
     list of str
-        A sentence for every family that is left out.
+        Sentences.
     """
-    most = _rows_at_most(data)
-    train, _ = seen_rows(data, data.train[:most], seed)
-    validation, _ = seen_rows(data, data.validation[: min(_MOST_TEST, most)], seed)
-    tested = data.test[: min(_MOST_TEST, most)]
-    test, log_jacobian = seen_rows(data, tested, seed)
+    train, _ = seen_rows(data, data.train, seed, _MOST_TRAIN)
+    validation, _ = seen_rows(data, data.validation, seed, _MOST_TEST)
+    test, log_jacobian = seen_rows(data, data.test, seed, _MOST_TEST)
+    tested = data.test[: len(log_jacobian)]
     about: dict[str, Any] = {"quantity": data.preprocess.estimand, "direction": "exact", "data": tested.data}
     tried = _families(data, train, seed)
     found: list[ClassicRecord] = []
-    failed: list[str] = []
+    said = [one for one in (classics_left_out(data), _fewer_tried(data, train.shape[0])) if one]
     with Progress("baselines", sum(len(candidates) for _, candidates in tried), show=progress) as bar, quietly():
         for name, candidates in tried:
             try:
                 setting, fitted = tuned(name, candidates, train, validation, bar)
                 values = finite(fitted.scores(test) + log_jacobian)
             except FAILURES as error:
-                failed.append(_why_failed(name, error))
+                said.append(_why_failed(name, error))
                 continue
             budget = Budget(draws=0, seed=seed)
             estimate = Estimate.of(values, index=tested.index.numpy(), estimator=name, budget=budget, **about)
             found.append(ClassicRecord(name, setting, estimate, *fitted.split))
-    return found, failed
+    return found, said
 
 
 def _families(data: Dataset, train: Array, seed: int) -> list[tuple[str, list[Candidate]]]:
     support = data.preprocess.support(data.support)
     rows, dimensions = train.shape
-    if not _continuous(support) or data.train.fill is not None:
-        return class_families(support.columns or (support,) * dimensions, train, seed)
-    return families(rows, dimensions, seed)
+    if _continuous(support) and not _gaps(data):
+        return families(rows, dimensions, seed)
+    found = class_families(support.columns or (support,) * dimensions, train, seed)
+    return found + (gap_families(rows, dimensions) if _continuous(support) else [])
 
 
-def fewer_tried(data: Dataset) -> str | None:
-    """What is tried less of because there are many columns, in words; None where there are not.
+def _gaps(data: Dataset) -> bool:
+    """Whether cells may be missing."""
+    return data.train.fill is not None
 
-    Parameters
-    ----------
-    data : Dataset
-        Of the study.
 
-    Returns
-    -------
-    str or None
-        Sentences.
-    """
-    dimensions, most = math.prod(data.event), _rows_at_most(data)
-    said: list[str] = []
-    if most < min(_MOST_TRAIN, len(data.train)):
-        said.append(f"The baselines learn from the first {most:,} training rows, as there are {dimensions:,} columns.")
-    if _continuous(data.preprocess.support(data.support)) and data.train.fill is None:
-        said += [one for one in (why_fewer(dimensions),) if one]
-    return " ".join(said) or None
+def _fewer_tried(data: Dataset, learned: int) -> str | None:
+    """What is tried less of because there are many columns, in words."""
+    dimensions = math.prod(data.event)
+    said = [
+        f"The baselines learn from the first {learned:,} training rows, as there are {dimensions:,} columns."
+        if learned < min(_MOST_TRAIN, len(data.train))
+        else None,
+        why_fewer(dimensions) if _continuous(data.preprocess.support(data.support)) and not _gaps(data) else None,
+    ]
+    return " ".join(one for one in said if one) or None
 
 
 def classics_left_out(data: Dataset) -> str | None:
@@ -164,8 +153,10 @@ def classics_left_out(data: Dataset) -> str | None:
         Two sentences.
     """
     support = data.preprocess.support(data.support)
-    if _continuous(support):
+    if _continuous(support) and not _gaps(data):
         return None
+    if _continuous(support):
+        return _left_out_for_gaps(math.prod(data.event))
     left_out = "Probabilistic PCA, factor analysis, the Gaussian mixture and the kernel density are left out"
     stand_in = (
         "The independence model (every column by itself) and the latent class model (columns independent within a "
@@ -185,12 +176,18 @@ def classics_left_out(data: Dataset) -> str | None:
     return f"{left_out}: {why}. {stand_in}"
 
 
+def _left_out_for_gaps(dimensions: int) -> str:
+    gaussian = [name for name, _ in gap_families(1, dimensions)]
+    also = f", and a {gaussian[0]}, fitted by expectation–maximisation," if gaussian else ""
+    return (
+        "Probabilistic PCA, factor analysis, the Gaussian mixture and the kernel density are left out: they take rows "
+        "without missing cells. The independence model (every column by itself), the latent class model (columns "
+        f"independent within a class){also} stand in, which score log p of the cells that are seen."
+    )
+
+
 def _continuous(support: Support) -> bool:
     return all(one.kind in CONTINUOUS for one in support.columns or (support,))
-
-
-def _rows_at_most(data: Dataset) -> int:
-    return min(_MOST_TRAIN, max(_MOST_CELLS // math.prod(data.event), _LEAST_ROWS))
 
 
 def _why_failed(name: str, error: BaseException) -> str:
