@@ -12,6 +12,8 @@ from elbowroom.models._build import class_counts
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
 
+from .pictures import within_cells
+
 __all__ = ["comparable", "latent_record"]
 
 _VOTES, _MOST = 5, 10_000  # neighbours, and training examples they are looked for among
@@ -44,7 +46,7 @@ def latent_record(vae: VAE, data: Dataset) -> LatentRecord:
 
 
 def _neighbours(vae: VAE, data: Dataset, test_codes: Any) -> NeighbourRecord | None:
-    train, test = data.train[:_MOST], data.test
+    train, test = data.train[: within_cells(_MOST, data)], data.test
     if train.labels is None or test.labels is None:
         return None
     labels, truth = train.labels.numpy(), test.labels.numpy()
@@ -76,5 +78,5 @@ def comparable(data: Dataset, examples: Examples) -> Any:
         return examples.x.flatten(1).numpy()
     classes = class_counts(data.support, math.prod(data.event))
     scaler = networks.Standardised(nn.Identity(), event=data.event, classes=classes)
-    scaler.settle(data.train.x)
+    scaler.settle(data.train[: within_cells(len(data.train), data)].x)
     return scaler(examples.x).numpy()
