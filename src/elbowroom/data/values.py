@@ -128,8 +128,15 @@ class _Elsewhere(Values):
     def take(self, rows: Tensor | slice) -> Tensor:
         """The rows at these positions, and no others, read into memory."""
         places = self.places[rows if isinstance(rows, slice) else rows.numpy(force=True)]
-        some = np.ascontiguousarray(self._read(places), dtype=np.float64 if self.wide else np.float32)
-        return torch.from_numpy(some.reshape(len(places), *self.event)).to(self.device)
+        step, shape = _rows_at_once(self.event), (len(places), *self.event)
+        if len(places) <= step:
+            read = np.ascontiguousarray(self._read(places), dtype=np.float64 if self.wide else np.float32)
+            return torch.from_numpy(read.reshape(shape)).to(self.device)
+        some = torch.empty(shape, dtype=self.dtype)  # read part by part, so that nothing is held twice
+        for start in range(0, len(places), step):
+            part = np.asarray(self._read(places[start : start + step]), dtype=np.float64 if self.wide else np.float32)
+            some[start : start + step] = torch.from_numpy(part.reshape(-1, *self.event))
+        return some.to(self.device)
 
     def chosen(self, rows: Tensor) -> Values:
         """The same source, at fewer places."""

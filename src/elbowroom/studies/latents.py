@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+import torch
 from torch import nn
 
 from elbowroom import networks
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy
 from elbowroom.models._build import class_counts
+from elbowroom.numerics import in_parts
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
 
@@ -75,7 +77,7 @@ def comparable(data: Dataset, examples: Examples) -> Any:
         [n, numbers]; rows that differ in m columns of classes alone are √(2m) apart.
     """
     if data.support.kind not in ("mixed", "categorical"):
-        return examples.x.flatten(1).numpy()
+        return torch.cat([part.x.flatten(1) for part in in_parts(examples)]).numpy()
     classes = class_counts(data.support, math.prod(data.event))
     scaler = networks.Standardised(nn.Identity(), event=data.event, classes=classes)
     scaler.settle(data.train[: within_cells(len(data.train), data)].x)

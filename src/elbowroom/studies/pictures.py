@@ -12,6 +12,7 @@ from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import known_mean
 from elbowroom.metrics import latent_use
+from elbowroom.numerics import in_parts
 from elbowroom.priors import StandardNormal
 from elbowroom.records import SweepRecord
 from elbowroom.vae import VAE
@@ -79,7 +80,7 @@ def draw_pictures(
     if _has_grid(chosen):
         arrays |= _decoded_grid(chosen)
     if data.image_shape is None:
-        arrays["data_sample"] = data.validation[:many].x
+        arrays["data_sample"] = torch.cat([part.x for part in in_parts(data.validation[:many])])
     for name in (one.name for one in sweep.models):
         arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
