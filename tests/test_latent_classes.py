@@ -5,9 +5,12 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.sparse import csr_matrix
+from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 
 from elbowroom.exact import fit_latent_classes
+from elbowroom.exact.cells import Cells
 from elbowroom.numerics import InputError, Support
 
 KINDS = [Support("categorical", 3), Support("grid", 5), Support("counts"), Support("real"), Support("binary")]
@@ -55,11 +58,17 @@ def test_two_hidden_groups_are_found_and_what_they_hold() -> None:
     low = int(np.argmin(next(family.moments()[0][:, 0] for columns, family in model.groups if columns == [3])))
     assert abs(model.weights[low] - 0.5) < 4 * 0.5 / np.sqrt(4_000)
     tables = next(family for columns, family in model.groups if columns == [0, 1, 4])
-    p = np.exp(tables.log_p[:, low])
+    nothing = np.full(3, np.nan)
+
+    def table_of(column: int, levels: int) -> np.ndarray:
+        rows = np.tile(nothing, (levels, 1))
+        rows[:, column] = range(levels)
+        return np.exp(tables.log_prob(Cells(rows))[:, low])
+
     error = 4 * 0.5 / np.sqrt(2_000)
-    np.testing.assert_allclose(p[:3], [0.8 + 0.2 / 3, 0.2 / 3, 0.2 / 3], atol=error)
-    np.testing.assert_allclose(p[3:8], stats.binom(4, 0.2).pmf(range(5)), atol=error)
-    np.testing.assert_allclose(p[8:], [0.9, 0.1], atol=error)
+    np.testing.assert_allclose(table_of(0, 3), [0.8 + 0.2 / 3, 0.2 / 3, 0.2 / 3], atol=error)
+    np.testing.assert_allclose(table_of(1, 5), stats.binom(4, 0.2).pmf(range(5)), atol=error)
+    np.testing.assert_allclose(table_of(2, 2), [0.9, 0.1], atol=error)
     alone = fit_latent_classes(x, KINDS, 1)
     assert model.log_prob(x).mean() > alone.log_prob(x).mean() + 0.5
 
@@ -88,3 +97,69 @@ def test_posterior_and_moments() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="a support per column and a row or more per class"):
         fit_latent_classes(table(5), KINDS, 6)
+
+
+def with_gaps(x: np.ndarray, share: float = 0.3) -> np.ndarray:
+    return np.where(np.random.default_rng(5).random(x.shape) < share, np.nan, x)
+
+
+def test_a_missing_cell_is_summed_out() -> None:
+    """log p of the seen cells is the sum over all values of the missing ones, whatever the columns are."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([table(300)[:, [0, 1, 4]], rng.poisson(1.0 + rng.integers(2, size=300))])
+    model = fit_latent_classes(with_gaps(x), [KINDS[0], KINDS[1], KINDS[4], KINDS[2]], 3)
+    values = [range(3), range(5), range(2), range(60)]
+    for row in with_gaps(x, 0.5)[:6]:
+        filled = [[v] if v == v else some for v, some in zip(row, values, strict=True)]
+        every = np.array(list(itertools.product(*filled)), dtype=float)
+        assert logsumexp(model.log_prob(every)) == pytest.approx(model.log_prob(row[None])[0], abs=1e-8)
+    assert model.log_prob(np.full((1, 4), np.nan))[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_columns_with_gaps_are_fitted_to_what_is_seen() -> None:
+    """One class: each column by itself, as if its rows without a value were not there."""
+    x = with_gaps(table())
+    found = fit_latent_classes(x, KINDS, 1)
+    for i in range(5):
+        alone = np.full_like(x, np.nan)
+        alone[:, i] = x[:, i]
+        seen = x[~np.isnan(x[:, i]), i : i + 1]
+        expected = fit_latent_classes(seen, KINDS[i : i + 1], 1).log_prob(seen)
+        np.testing.assert_allclose(found.log_prob(alone)[~np.isnan(x[:, i])], expected, rtol=1e-9)
+
+
+def test_every_step_of_the_fit_gains_with_gaps_too() -> None:
+    """What the smoothed tables maximise: the log-likelihood and that of the rows they are smoothed by."""
+    x, kinds = with_gaps(table()[:, [0, 1, 4]]), [KINDS[0], KINDS[1], KINDS[4]]
+    alone = fit_latent_classes(x, kinds, 1)
+
+    def gained(steps: int) -> float:
+        model = fit_latent_classes(x, kinds, 3, steps=steps)
+        total = model.log_prob(x).sum() + np.log(model.weights).sum() / 3
+        for i, levels in enumerate((3, 5, 2)):
+            cells = np.full((levels, 3), np.nan)
+            cells[:, i] = range(levels)
+            total += float(np.exp(alone.log_prob(cells)) @ model.groups[0][1].log_prob(Cells(cells)).sum(1))
+        return total
+
+    found = [gained(steps) for steps in range(1, 12)]
+    assert min(np.diff(found)) > -1e-9
+    assert found[-1] > found[0] + 1.0
+
+
+@pytest.mark.parametrize("kind", [KINDS[2], KINDS[1], KINDS[3]], ids=["counts", "grid", "real"])
+def test_sparse_rows_are_the_dense_ones(kind) -> None:
+    x = np.random.default_rng(0).poisson(0.3, (200, 12)).clip(max=4).astype(float)
+    one, other = (fit_latent_classes(source, [kind] * 12, 1).log_prob(source) for source in (x, csr_matrix(x)))
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+    grouped = fit_latent_classes(csr_matrix(x), [kind] * 12, 3)
+    np.testing.assert_allclose(grouped.log_prob(csr_matrix(x)), grouped.log_prob(x), rtol=1e-10)
+
+
+def test_wide_counts_find_their_groups() -> None:
+    rng = np.random.default_rng(0)
+    group = np.arange(60) % 2
+    rates = np.where(rng.random((2, 1_500)) < 0.5, 0.02, 0.2)
+    x = csr_matrix(rng.poisson(rates[group]).astype(np.float32))
+    found = fit_latent_classes(x, [Support("counts")] * 1_500, 2).posterior(x).argmax(1)
+    assert max((found == group).mean(), (found != group).mean()) == 1.0

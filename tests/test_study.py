@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.neighbors import KernelDensity
 from staged import few_mixtures
 
 import elbowroom as er
+from elbowroom.exact import PrincipalAxes
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
 from elbowroom.records import read_study
 from elbowroom.runs import measure_run, sample_run
@@ -149,6 +151,9 @@ def test_classics_are_scikit_learns_on_the_same_dequantised_data(digits) -> None
     assert max(found.values(), key=lambda one: one.estimate.mean) is mixture
 
 
+RANDOM = {"mixture": {"random_state": 0}}
+
+
 def drawn_from(kind: str, model, train: np.ndarray, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
     """n draws of E[x | z] and of x of a fitted model, from its public attributes."""
     if kind == "mixture":
@@ -166,23 +171,22 @@ def drawn_from(kind: str, model, train: np.ndarray, n: int, rng) -> tuple[np.nda
 
 
 @pytest.mark.parametrize(
-    ("kind", "split", "model"),
+    ("kind", "candidate", "model"),
     [
-        ("pca", "_pca_split", PCA(2)),
-        ("factor", "_factor_split", FactorAnalysis(2)),
-        ("mixture", "_mixture_split", GaussianMixture(3, random_state=0)),
-        ("mixture", "_mixture_split", GaussianMixture(3, covariance_type="diag", random_state=0)),
-        ("kernel", "_kernel_split", KernelDensity(bandwidth=0.4)),
+        ("pca", lambda m: m._of_factors("", lambda x: PrincipalAxes.of(x, 2).cut(2)), PCA(2)),
+        ("factor", lambda m: m._of_factors("", partial(m._factors_of, FactorAnalysis(2))), FactorAnalysis(2)),
+        ("mixture", lambda m: m._mixture(3, "full", 1e-6, 0), GaussianMixture(3, random_state=0)),
+        ("mixture", lambda m: m._mixture(3, "diag", 1e-6, 0), GaussianMixture(3, covariance_type="diag")),
+        ("kernel", lambda m: next(one for one in m._kernels() if "0.5" in one.setting), KernelDensity(bandwidth=0.5)),
     ],
     ids=["pca", "factor", "full mixture", "diagonal mixture", "kernel"],
 )
-def test_the_classics_split_of_variance_is_that_of_their_samples(kind, split, model) -> None:
+def test_the_classics_split_of_variance_is_that_of_their_samples(kind, candidate, model) -> None:
     rng, n = np.random.default_rng(0), 40_000
     train = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 5)) + 0.5 * rng.normal(size=(400, 5))
     train[:100] += 2.0
-    module = importlib.import_module("elbowroom.studies.classics")
-    latent, noise = module._candidate("", model, getattr(module, split)).fit(train).split
-    means, x = drawn_from(kind, model, train, n, rng)
+    latent, noise = candidate(importlib.import_module("elbowroom.studies.classics")).fit(train).split
+    means, x = drawn_from(kind, model.set_params(**RANDOM.get(kind, {})).fit(train), train, n, rng)
     for value, rows in ((latent, means - means.mean(0)), (noise, x - means), (latent + noise, x - x.mean(0))):
         squares = np.square(rows).sum(1)
         assert abs(value - squares.mean()) < 4 * squares.std() / math.sqrt(n)

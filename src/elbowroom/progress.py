@@ -1,6 +1,7 @@
 """Progress on standard error: a bar on a terminal, elsewhere a line every 15 seconds; a bar only after two seconds."""
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -32,12 +33,32 @@ class Progress:
     def __init__(self, title: str, total: int, *, show: bool = True) -> None:
         self.title, self.total, self.show = title, total, show
         self.done = 0
+        self._doing = title
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         self._bar: Any = None
         self._task: Any = None
 
     def __enter__(self) -> "Progress":
         self._start = self._last_line = time.monotonic()
+        if self.show and sys.stderr.isatty():  # a first step that is long is not waited for
+            self._timer = threading.Timer(_PATIENCE, self._show_bar)
+            self._timer.daemon = True
+            self._timer.start()
         return self
+
+    def doing(self, what: str) -> None:
+        """Say what is being done now, beside the title.
+
+        Parameters
+        ----------
+        what : str
+            In words, such as the name of a model that is fitted.
+        """
+        self._doing = f"{self.title}: {what}"
+        with self._lock:
+            if self._bar is not None:
+                self._bar.update(self._task, description=self._doing)
 
     def advance(self, steps: int = 1, **numbers: float) -> None:
         """Count steps as done.
@@ -59,20 +80,28 @@ class Progress:
         elif now - self._last_line > _LINE_EVERY:
             self._last_line = now
             left = (now - self._start) / self.done * (self.total - self.done)
-            print(f"{self.title}: {self.done:,} of {self.total:,}  {shown}  {left:.0f} s left", file=sys.stderr)
+            print(f"{self._doing}: {self.done:,} of {self.total:,}  {shown}  {left:.0f} s left", file=sys.stderr)
 
     def _advance_bar(self, now: float, shown: str) -> None:
         if self._bar is None:
             if now - self._start < _PATIENCE:
                 return
-            self._bar, self._task = _make_bar(self.title, self.total)
+            self._show_bar()
         self._bar.update(self._task, completed=self.done, shown=shown)
+
+    def _show_bar(self) -> None:
+        with self._lock:
+            if self._bar is None:
+                self._bar, self._task = _make_bar(self._doing, self.total)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            if self._bar is not None:
+                self._bar.stop()
 
 
 def _make_bar(title: str, total: int) -> tuple[Any, Any]:

@@ -26,7 +26,10 @@ from elbowroom.training import fit_stacked
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
-__all__ = ["Swept", "choose", "sweep"]
+__all__ = ["PASS", "Swept", "choose", "sweep"]
+
+PASS = "256 MiB"
+"""What a pass through a model may take while a sweep, or a study, is measured: beside its other models and the data."""
 
 _LONGEST = 80  # characters of a folder's name
 
@@ -292,8 +295,8 @@ def _say_what_is_swept(runs: Path, what: Mapping[str, Any]) -> None:
 
 def _measure(one: _Member, vae: VAE, history: History, *, data: Dataset, draws: int, seed: int) -> Swept:
     held_out, label = data.validation, models.label(one.settings) or "the only one"
-    rate, distortion, elbo = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed)
-    iwae = evidence.iwae(vae, held_out, draws=draws, seed=seed)
+    rate, distortion, elbo = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed, memory=PASS)
+    iwae = evidence.iwae(vae, held_out, draws=draws, seed=seed, memory=PASS)
     active, squares = int(latent_use(vae, held_out).active.sum()), _squared_error(vae, held_out)
     return Swept(one.name, label, one.settings, vae, history, rate, distortion, elbo, iwae, active, squares)
 

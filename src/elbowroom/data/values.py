@@ -10,10 +10,12 @@ from torch import Tensor
 
 from elbowroom.numerics import for_torch
 
-__all__ = ["Dense", "Mapped", "Sparse", "Values", "blocks", "is_sparse", "values_of"]
+__all__ = ["Dense", "InPlace", "Mapped", "Sparse", "Values", "blocks", "is_sparse", "values_of"]
 
 _CELLS_AT_ONCE = 2**20
 _MOST_ROWS_AT_ONCE = 1_000
+_WHOLE = 2**26  # cells of a part in memory, up to which all are handed on at once
+_COPIED = 2**27  # bytes of an array, up to which its parts are copied
 _WIDE = (torch.float64, torch.int64, torch.int32)
 
 
@@ -109,8 +111,11 @@ class Dense(Values):
         return Dense(self.tensor.to(device, self.dtype if smaller else None), self.wide)
 
     def pieces(self) -> Iterator[Tensor]:
-        """All rows at once."""
-        yield self.take(slice(None))
+        """All rows at once, where there are not very many cells."""
+        if self.tensor.numel() > _WHOLE:
+            yield from super().pieces()
+        else:
+            yield self.take(slice(None))
 
 
 class _Elsewhere(Values):
@@ -125,8 +130,15 @@ class _Elsewhere(Values):
     def take(self, rows: Tensor | slice) -> Tensor:
         """The rows at these positions, and no others, read into memory."""
         places = self.places[rows if isinstance(rows, slice) else rows.numpy(force=True)]
-        some = np.ascontiguousarray(self._read(places), dtype=np.float64 if self.wide else np.float32)
-        return torch.from_numpy(some.reshape(len(places), *self.event)).to(self.device)
+        step, shape = _rows_at_once(self.event), (len(places), *self.event)
+        if len(places) <= step:
+            read = np.ascontiguousarray(self._read(places), dtype=np.float64 if self.wide else np.float32)
+            return torch.from_numpy(read.reshape(shape)).to(self.device)
+        some = torch.empty(shape, dtype=self.dtype)  # read part by part, so that nothing is held twice
+        for start in range(0, len(places), step):
+            part = np.asarray(self._read(places[start : start + step]), dtype=np.float64 if self.wide else np.float32)
+            some[start : start + step] = torch.from_numpy(part.reshape(-1, *self.event))
+        return some.to(self.device)
 
     def chosen(self, rows: Tensor) -> Values:
         """The same source, at fewer places."""
@@ -150,6 +162,22 @@ class Mapped(_Elsewhere):
 
     def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
         return np.asarray(self.source[places])
+
+
+class InPlace(_Elsewhere):
+    """Rows of a large array in memory, which is not copied: it is not to be changed while it is used."""
+
+    in_memory = True
+
+    def to(self, device: torch.device) -> Values:
+        """A copy of the rows on another device."""
+        if device.type == "cpu":
+            return self._at(self.places, device)
+        return Dense(torch.from_numpy(for_torch(self.source[self.places])).view(-1, *self.event), self.wide).to(device)
+
+    def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        rows: NDArray[Any] = self.source[places]
+        return rows
 
 
 class Sparse(_Elsewhere):
@@ -177,12 +205,14 @@ def values_of(x: Any, rows: NDArray[np.int64], event: tuple[int, ...], wide: boo
     Returns
     -------
     Values
-        In memory, or read as they are taken.
+        In memory, where a large array stays where it is, or read as they are taken.
     """
     if is_sparse(x):
         return Sparse(x, rows, event, wide)
     if isinstance(x, np.memmap):
         return Mapped(x, rows, event, wide)
+    if x.nbytes > _COPIED:
+        return InPlace(x, rows, event, wide)
     return Dense(torch.from_numpy(for_torch(x[rows]).reshape(len(rows), *event)), wide)
 
 

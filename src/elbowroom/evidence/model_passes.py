@@ -33,6 +33,7 @@ OfTerms = Callable[["Terms | TargetTerms"], tuple[Tensor, ...]]
 Pass = Callable[[Any, int, int], tuple[Tensor, ...]]
 """Takes a Batch or a Target, a number of draws and the first draw, and returns tensors [draws or 1, batch, ...]."""
 _ROWS = 8192  # examples × draws in one pass: enough to spread what a pass costs by itself
+_EXAMPLES = 1_000  # of a pass, whose rows may have to be read and made dense
 _SCRATCH = 2  # a pass may hold this many times its tensors: convolutions work in scratch space, allocators keep holes
 _RESULT = 128  # bytes per draw of an example after its pass: its float64 results and copies of them
 
@@ -216,7 +217,7 @@ def pass_size(parts: Rows | Target, one_pass: Pass, draws: int, memory: int) -> 
     rows = min(room // per_row, _ROWS)
     if rows < draws:
         return 1, rows // DRAW_BLOCK * DRAW_BLOCK or rows
-    return max(1, min(_ROWS // draws, memory // (per_example + _SCRATCH * draws * per_row))), draws
+    return max(1, min(_ROWS // draws, _EXAMPLES, memory // (per_example + _SCRATCH * draws * per_row))), draws
 
 
 def _bytes_of(parts: Rows | Target, one_pass: Pass, draws: int) -> int:

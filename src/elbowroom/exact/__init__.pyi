@@ -1,5 +1,9 @@
 from ._log_evidence_by_quadrature import log_evidence_by_quadrature as log_evidence_by_quadrature
+from .factor_normal import FactorNormal as FactorNormal
+from .factor_normal import PrincipalAxes as PrincipalAxes
+from .factor_normal import fit_factor_normal as fit_factor_normal
 from .gaussian_mixture import GaussianMixture as GaussianMixture
+from .kernels import Kernels as Kernels
 from .latent_classes import LatentClasses as LatentClasses
 from .latent_classes import fit_latent_classes as fit_latent_classes
 from .linear_vae import LinearVAE as LinearVAE
@@ -8,6 +12,8 @@ from .linear_vae import active_at as active_at
 from .linear_vae import linear_elbo as linear_elbo
 from .linear_vae import optimal_encoder as optimal_encoder
 from .linear_vae import stationary_points as stationary_points
+from .normal_with_gaps import NormalWithGaps as NormalWithGaps
+from .normal_with_gaps import fit_normal_with_gaps as fit_normal_with_gaps
 from .probabilistic_pca import ProbabilisticPCA as ProbabilisticPCA
 from .tables import Table as Table
 from .tables import train_tables as train_tables

@@ -1,37 +1,32 @@
 """The latent class model: a mixture whose columns are independent within a class, for columns of any kind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.special import gammaln, logsumexp
+from scipy.special import logsumexp
 
 from elbowroom.numerics import InputError, Support, plain_arguments
+
+from .cells import Cells
+from .class_families import Family, Fitter, counts_fitter, normals_fitter, tables_fitter
+from .class_starts import first_shares
 
 __all__ = ["LatentClasses", "fit_latent_classes"]
 
 Array = NDArray[np.float64]
+Rows = Any  # [n, columns], an array or a CSR matrix
 
-_FLOOR = 1e-3  # least variance of a normal within a class, as a share of the column's own
-_LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-2, 1e3
 _SETTLED = 1e-4  # EM ends when a step gains less, nats per row
 
-
-class _Family:
-    """A family of distributions over some columns [n, columns], with its parameters for every class."""
-
-    def log_prob(self, x: Array) -> Array:
-        """Sum over the columns, [n, classes], nats."""
-        raise NotImplementedError
-
-    def moments(self) -> tuple[Array, Array]:
-        """Means and variances, [classes, columns] each."""
-        raise NotImplementedError
-
-
-_Fitter = Callable[[Array, Array], _Family]  # from rows and their shares [n, classes] in every class
+_FAMILY_OF = {"counts": "counts", "real": "normals", "unit": "normals"}  # by kind of support; the others have tables
+_FITTERS: Mapping[str, Callable[[Cells, Sequence[Support]], Fitter]] = {
+    "tables": tables_fitter,
+    "normals": normals_fitter,
+    "counts": counts_fitter,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +35,8 @@ class LatentClasses:
 
     Columns of categories, binary ones and those on a grid have a table of probabilities in each class, counts a
     negative binomial, real numbers a normal. With one class it is the independence model. All is float64, in nats;
-    fitted by `fit_latent_classes`.
+    fitted by `fit_latent_classes`. A cell that is NaN is missing, and left out: log p is that of the cells that are
+    seen, 0 for a row without any.
 
     Parameters
     ----------
@@ -55,15 +51,15 @@ class LatentClasses:
     """
 
     weights: Array
-    groups: Sequence[tuple[list[int], _Family]]
+    groups: Sequence[tuple[list[int], Family]]
 
-    def log_prob(self, x: Array) -> Array:
+    def log_prob(self, x: Rows) -> Array:
         """log p(x) of rows x [n, columns], [n], in nats: probabilities of discrete columns, densities of real ones."""
-        return np.asarray(logsumexp(self._joint(x), axis=1))
+        return np.asarray(logsumexp(self._joint(self._cells(x)), axis=1))
 
-    def posterior(self, x: Array) -> Array:
+    def posterior(self, x: Rows) -> Array:
         """p(k | x) of rows x [n, columns], [n, classes]."""
-        joint = self._joint(x)
+        joint = self._joint(self._cells(x))
         return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
 
     @property
@@ -77,20 +73,27 @@ class LatentClasses:
         """E Var[x | k], summed over columns: the part of the variance that the class leaves."""
         return float(self.weights @ sum(family.moments()[1].sum(1) for _, family in self.groups))
 
-    def _joint(self, x: Array) -> Array:
-        return np.log(self.weights) + sum(family.log_prob(x[:, columns]) for columns, family in self.groups)
+    def _cells(self, x: Rows) -> list[Cells]:
+        """The columns of every family."""
+        whole = Cells(x)
+        return [whole.chosen(columns) for columns, _ in self.groups]
+
+    def _joint(self, cells: Sequence[Cells]) -> Array:
+        """log p(x, k), [n, classes]."""
+        parts = (family.log_prob(some) for (_, family), some in zip(self.groups, cells, strict=True))
+        return np.asarray(np.log(self.weights) + sum(parts))
 
 
 @plain_arguments
 def fit_latent_classes(
-    x: Array, supports: Sequence[Support], classes: int, *, seed: int = 0, steps: int = 100
+    x: Rows, supports: Sequence[Support], classes: int, *, seed: int = 0, steps: int = 100
 ) -> LatentClasses:
     """Fit a latent class model to rows by expectation–maximisation, started by k-means.
 
     Parameters
     ----------
-    x : Array
-        Rows, [n, columns].
+    x : array or CSR matrix
+        Rows, [n, columns]; NaN where a cell is missing, which is then left out of the likelihood.
     supports : sequence of Support
         The support of each column.
     classes : int
@@ -127,144 +130,41 @@ def fit_latent_classes(
     >>> np.exp(alone.log_prob(x[:1])).round(4)   # (2 + 1) / (4 + 3) · (2 + 1) / (4 + 2)
     array([0.2143])
     """
-    if len(supports) != x.shape[1] or not 1 <= classes <= len(x):
+    rows, columns = x.shape
+    if len(supports) != columns or not 1 <= classes <= rows:
         raise InputError(
-            f"Latent classes need a support per column and a row or more per class; got {x.shape[1]} columns, "
-            f"{len(supports)} supports, {len(x)} rows and {classes} classes."
+            f"Latent classes need a support per column and a row or more per class; got {columns} columns, "
+            f"{len(supports)} supports, {rows} rows and {classes} classes."
         )
-    fitters = [(list(columns), fitter) for columns, fitter in _fitters(x, supports)]
+    whole = Cells(x)
+    groups = _groups(supports)
+    cells = [whole.chosen(some) for _, some in groups]
+    fitters = [
+        _FITTERS[name](some, [supports[i] for i in where]) for (name, where), some in zip(groups, cells, strict=True)
+    ]
+
+    def maximise(shares: Array) -> LatentClasses:
+        fitted = [fitter(shares) for fitter in fitters]
+        weights = shares.sum(0) + 1.0 / shares.shape[1]
+        return LatentClasses(
+            weights / weights.sum(), [(some, one) for (_, some), one in zip(groups, fitted, strict=True)]
+        )
+
     if classes == 1:
-        return _maximise(x, np.ones((len(x), 1)), fitters)
-    shares, last = _start(x, supports, classes, seed), -np.inf
+        return maximise(np.ones((rows, 1)))
+    shares, last = first_shares(whole, supports, classes, seed), -np.inf
     for _ in range(steps):
-        model = _maximise(x, shares, fitters)
-        shares, score = model.posterior(x), float(model.log_prob(x).mean())
+        model = maximise(shares)
+        joint = model._joint(cells)
+        log_prob = logsumexp(joint, axis=1)
+        shares, score = np.exp(joint - log_prob[:, None]), float(log_prob.mean())
         if abs(score - last) < _SETTLED:
             break
         last = score
     return model
 
 
-def _maximise(x: Array, shares: Array, fitters: Sequence[tuple[list[int], _Fitter]]) -> LatentClasses:
-    groups = [(columns, fitter(x[:, columns], shares)) for columns, fitter in fitters]
-    weights = shares.sum(0) + 1.0 / shares.shape[1]
-    return LatentClasses(weights / weights.sum(), groups)
-
-
-def _fitters(x: Array, supports: Sequence[Support]) -> list[tuple[list[int], _Fitter]]:
-    """For each family its columns, and the function that fits it to them."""
-    names = [{"counts": "counts", "real": "normal", "unit": "normal"}.get(one.kind, "table") for one in supports]
-    columns = {name: [i for i, other in enumerate(names) if other == name] for name in dict.fromkeys(names)}
-    made: dict[str, _Fitter] = {}
-    if "table" in columns:
-        made["table"] = _tables(x[:, columns["table"]], [supports[i].levels or 2 for i in columns["table"]])
-    if "normal" in columns:
-        made["normal"] = _normals(x[:, columns["normal"]])
-    made["counts"] = _Counts.of
-    return [(some, made[name]) for name, some in columns.items()]
-
-
-def _start(x: Array, supports: Sequence[Support], classes: int, seed: int) -> Array:
-    """Each row's class by k-means on standardised numbers and one-hot classes, [n, classes] of 0 and 1."""
-    from sklearn.cluster import KMeans
-
-    coded = [i for i, one in enumerate(supports) if one.kind == "categorical"]
-    others = [i for i in range(len(supports)) if i not in coded]
-    numbers = (x[:, others] - x[:, others].mean(0)) / np.maximum(x[:, others].std(0), 1e-12)
-    if coded:
-        numbers = np.concatenate(
-            [numbers, _one_hot(x[:, coded], [supports[i].levels or 2 for i in coded]).toarray()], 1
-        )
-    found = KMeans(classes, n_init=1, random_state=seed).fit_predict(numbers)
-    return np.eye(classes)[found]
-
-
-def _one_hot(x: Array, levels: Sequence[int]) -> csr_matrix:
-    """Rows of zeros and a one per column, [n, sum of the levels]."""
-    places = x.astype(np.int64) + np.concatenate([[0], np.cumsum(levels)[:-1]]).astype(np.int64)
-    ends = np.arange(0, x.size + 1, x.shape[1])
-    return csr_matrix((np.ones(x.size), places.ravel(), ends), shape=(len(x), sum(levels)))
-
-
-@dataclass(frozen=True, eq=False)
-class _Tables(_Family):
-    levels: Sequence[int]
-    log_p: Array  # [sum of the levels, classes]
-
-    def log_prob(self, x: Array) -> Array:
-        return np.asarray(_one_hot(x, self.levels) @ self.log_p)
-
-    def moments(self) -> tuple[Array, Array]:
-        starts = np.concatenate([[0], np.cumsum(self.levels)[:-1]])
-        value = np.concatenate([np.arange(n) for n in self.levels])[:, None]
-        p = np.exp(self.log_p)
-        mean, square = (np.add.reduceat(p * v, starts, axis=0).T for v in (value, np.square(value)))
-        return mean, square - np.square(mean)
-
-
-def _tables(x: Array, levels: Sequence[int]) -> _Fitter:
-    ones = _one_hot(x, levels)
-    of_all = (np.asarray(ones.sum(0)).ravel() + 1.0) / (len(x) + np.repeat(levels, levels))
-
-    def make(x: Array, shares: Array) -> _Family:
-        if shares.shape[1] == 1:
-            return _Tables(levels, np.log(of_all)[:, None])
-        return _Tables(levels, np.log((ones.T @ shares + of_all[:, None]) / (shares.sum(0) + 1.0)))
-
-    return make
-
-
-@dataclass(frozen=True, eq=False)
-class _Normals(_Family):
-    means: Array
-    variances: Array
-
-    def log_prob(self, x: Array) -> Array:
-        pairs = zip(self.means, np.log(2 * np.pi * self.variances), self.variances, strict=True)
-        return np.stack([-0.5 * (np.square(x - mean) / v + log).sum(1) for mean, log, v in pairs], 1)
-
-    def moments(self) -> tuple[Array, Array]:
-        return self.means, self.variances
-
-
-def _normals(x: Array) -> _Fitter:
-    floor = np.maximum(_FLOOR * x.var(0), 1e-12)
-
-    def make(x: Array, shares: Array) -> _Family:
-        return _Normals(*_moments(x, shares, floor))
-
-    return make
-
-
-@dataclass(frozen=True, eq=False)
-class _Counts(_Family):
-    """Negative binomials: variance = mean + mean² / dispersion."""
-
-    means: Array
-    dispersions: Array
-
-    @classmethod
-    def of(cls, x: Array, shares: Array) -> "_Counts":
-        means, variances = _moments(x, shares)
-        means = np.maximum(means, _LEAST_MEAN)
-        dispersions = np.square(means) / np.maximum(variances - means, 1e-12)
-        return cls(means, dispersions.clip(_LEAST_DISPERSION, _MOST_DISPERSION))
-
-    def log_prob(self, x: Array) -> Array:
-        total = np.zeros((len(x), len(self.means)))
-        for column, (mean, r) in enumerate(zip(self.means.T, self.dispersions.T, strict=True)):
-            k = x[:, column, None]
-            total += gammaln(k + r) - gammaln(r) - gammaln(k + 1)
-            total += r * np.log(r / (r + mean)) + k * np.log(mean / (r + mean))
-        return total
-
-    def moments(self) -> tuple[Array, Array]:
-        return self.means, self.means + np.square(self.means) / self.dispersions
-
-
-def _moments(x: Array, shares: Array, floor: Array | float = 0.0) -> tuple[Array, Array]:
-    """Means and variances + floor of the columns within each class, [classes, columns]."""
-    size = np.maximum(shares.sum(0), 1e-12)[:, None]
-    means = shares.T @ x / size
-    squares = np.stack([share @ np.square(x - mean) for share, mean in zip(shares.T, means, strict=True)])
-    return means, squares / size + floor
+def _groups(supports: Sequence[Support]) -> list[tuple[str, list[int]]]:
+    """For each family of distributions its columns."""
+    names = [_FAMILY_OF.get(one.kind, "tables") for one in supports]
+    return [(name, [i for i, other in enumerate(names) if other == name]) for name in dict.fromkeys(names)]

@@ -232,5 +232,10 @@ def pca_residuals(flat: np.ndarray, components: int, most: int = 10_000) -> np.n
     k = min(components, len(rows) - 1, rows.shape[1] - 1)
     if k < 1:
         return rows - rows.mean(0)
+    if len(rows) < rows.shape[1]:
+        centred = rows - rows.mean(0)
+        _, vectors = np.linalg.eigh(centred @ centred.T)
+        centred -= vectors[:, -k:] @ (vectors[:, -k:].T @ centred)
+        return centred
     pca = PCA(k, random_state=0).fit(rows)
     return rows - pca.inverse_transform(pca.transform(rows))

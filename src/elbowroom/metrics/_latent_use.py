@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Batch, as_batch, plain_arguments
+from elbowroom.numerics import Rows, as_rows, in_parts, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
@@ -16,7 +16,6 @@ __all__ = ["ACTIVE", "LatentUse", "latent_use"]
 
 ACTIVE = 0.01
 """A unit is active where the variance over x of its posterior mean is larger (Burda et al. 2016)."""
-_ROWS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -70,21 +69,20 @@ def latent_use(vae: VAE, examples: Any, *, seed: int = 0) -> LatentUse:
     >>> use.kl.shape, use.active.shape, use.means.shape
     ((2,), (2,), (200, 2))
     """
-    batch = as_batch(examples)
+    rows = as_rows(examples)
     with evaluating(vae):
-        blocks = vae.encode(batch, seed=seed).values()
+        blocks = vae.encode(rows, seed=seed).values()
         means = torch.cat([value.flatten(1) for value in blocks], 1).double().cpu().numpy()
-        kl = _unit_kl(vae, batch, seed)
+        kl = _unit_kl(vae, rows, seed)
     return LatentUse(kl, means.var(0, ddof=1) > ACTIVE, means)
 
 
-def _unit_kl(vae: VAE, batch: Batch, seed: int) -> NDArray[np.float64] | None:
+def _unit_kl(vae: VAE, rows: Rows, seed: int) -> NDArray[np.float64] | None:
     total: list[Tensor] = []
-    for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
-        part = batch.rows(rows)
+    for part in in_parts(rows):
         terms = vae(part, vae.keyed_noise(1, part.index, seed))
         units = [terms.elementwise_kl(name) for name in terms.z]
         if any(unit is None for unit in units):
             return None
         total.append(torch.cat([unit.double().sum((0, 1)).flatten() for unit in units if unit is not None]))
-    return (torch.stack(total).sum(0) / len(batch)).cpu().numpy()
+    return (torch.stack(total).sum(0) / len(rows)).cpu().numpy()

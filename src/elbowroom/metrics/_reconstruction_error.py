@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import as_batch, plain_arguments
+from elbowroom.numerics import Batch, as_rows, in_parts, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
@@ -79,12 +79,15 @@ def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
 
 @torch.no_grad()
 def _squares(vae: VAE, examples: Any, seed: int) -> Tensor:
-    batch = as_batch(examples)
     with evaluating(vae):
-        given = vae.at_means(batch, seed=seed)
-        p_x = vae.likelihood(given)
-        require(p_x, "mean")
-        squares = (p_x.mean - given["x"])[0].double().square()
-        if batch.seen is not None:
-            squares = squares.where(batch.seen.to(squares.device), 0.0)
-        return squares.flatten(1).sum(1)
+        return torch.cat([_squares_of(vae, part, seed) for part in in_parts(as_rows(examples))])
+
+
+def _squares_of(vae: VAE, batch: Batch, seed: int) -> Tensor:
+    given = vae.at_means(batch, seed=seed)
+    p_x = vae.likelihood(given)
+    require(p_x, "mean")
+    squares = (p_x.mean - given["x"])[0].double().square()
+    if batch.seen is not None:
+        squares = squares.where(batch.seen.to(squares.device), 0.0)
+    return squares.flatten(1).sum(1)

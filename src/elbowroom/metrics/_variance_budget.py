@@ -1,5 +1,6 @@
 """The variance budget: how a model splits the variance of x between its latent and its noise, and that of z."""
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +13,21 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, require, simulate
-from elbowroom.numerics import Batch, InputError, as_batch, derived_seed, one_of, plain_arguments
+from elbowroom.numerics import (
+    InputError,
+    Rows,
+    as_rows,
+    derived_seed,
+    in_parts,
+    one_of,
+    plain_arguments,
+)
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["VarianceBudget", "variance_budget"]
 
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE, _CELLS_AT_ONCE = 500, 2**22
 _GROUPS = 10
 
 
@@ -143,52 +152,120 @@ def variance_budget(
     True
     """
     one_of("over", over, ("prior", "posterior"))
-    batch = as_batch(examples)
-    if batch.seen is not None:
+    rows = as_rows(examples)
+    if len(rows) and rows.rows(slice(0, 1)).seen is not None:
         raise InputError("A variance budget needs complete examples, and these have missing cells.")
-    if draws < 2 * _GROUPS or len(batch) < 2:
-        raise InputError(f"A variance budget needs 20 draws and 2 examples or more; got {draws} and {len(batch)}.")
+    if draws < 2 * _GROUPS or len(rows) < 2:
+        raise InputError(f"A variance budget needs 20 draws and 2 examples or more; got {draws} and {len(rows)}.")
     with evaluating(vae):
-        y = vae.given(batch, vae.keyed_noise(0, batch.index, seed))[0]["x"][0].flatten(1).double()
-        parts = zip(*_passes(vae, batch, over, draws, seed), strict=True)
-        one, other, noise, ink = (torch.cat(part) for part in parts)
-        z_mean, z_variance, z = _posterior_moments(vae, batch, seed)
-    chunks = (drawn.chunk(_GROUPS) for drawn in (one, other, noise))
-    groups = [_share(*group) for group in zip(*chunks, strict=True)]
-    latent, left = _covariance(one, other), noise.mean(0).sum().item()
+        data = _data_spread(vae, rows, seed)
+        model = [_Spread() for _ in range(_GROUPS)]
+        first = 0
+        for moments in _passes(vae, rows, over, draws, seed):
+            _share_out(model, first, draws, moments)
+            first += len(moments[0])
+        z_mean, z_variance, z = _posterior_moments(vae, rows, seed)
+    model = [group for group in model if group.n > 1]
+    whole = functools.reduce(_Spread.joined, model)
     return VarianceBudget(
         over=over,
-        data=y.var(0).sum().item(),
-        latent=latent,
-        noise=left,
-        latent_share_se=float(np.std(groups, ddof=1)) / math.sqrt(_GROUPS),
-        ink_data=y.sum(1).var().item(),
-        ink_latent=_covariance(one.sum(1, keepdim=True), other.sum(1, keepdim=True)),
-        ink_noise_diagonal=left,
-        ink_noise_covariance=ink.mean().item() - left,
+        data=data.covariance,
+        latent=whole.covariance,
+        noise=whole.noise,
+        latent_share_se=float(np.std([group.latent_share for group in model], ddof=1)) / math.sqrt(_GROUPS),
+        ink_data=data.ink_covariance,
+        ink_latent=whole.ink_covariance,
+        ink_noise_diagonal=whole.noise,
+        ink_noise_covariance=whole.ink - whole.noise,
         z_between=z_mean.var(0).cpu().numpy(),
         z_within=z_variance.mean(0).cpu().numpy(),
         z_correlation=np.atleast_2d(np.corrcoef(z.cpu().numpy(), rowvar=False)),
     )
 
 
-def _share(one: Tensor, other: Tensor, noise: Tensor) -> float:
-    latent = _covariance(one, other)
-    return latent / (latent + noise.mean(0).sum().item())
+class _Spread:
+    """Sums over draws, from which come the covariance of two estimates of E[x | z] and the mean of Var[x | z].
+
+    Deviations are from the first draws, so that squares keep their digits.
+    """
+
+    def __init__(self) -> None:
+        self.n, self.about, self.sums = 0, torch.zeros(()), torch.zeros(())
+        self.inks: list[Tensor] = []
+
+    def add(self, one: Tensor, other: Tensor, noise: Tensor, ink: Tensor) -> None:
+        """Add draws: [n, elements] three times, and [n]."""
+        if not self.n:
+            self.about, self.sums = one.mean(0), torch.zeros(4, one.shape[1], dtype=one.dtype, device=one.device)
+        self.n += len(one)
+        self.inks.append(torch.stack([one.sum(1), other.sum(1), ink], 1))
+        a, b = one - self.about, other - self.about
+        self.sums += torch.stack([a.sum(0), b.sum(0), (a * b).sum(0), noise.sum(0)])
+
+    def joined(self, other: "_Spread") -> "_Spread":
+        """Both together."""
+        both, apart = _Spread(), other.about - self.about
+        both.n, both.about, both.inks = self.n + other.n, self.about, [*self.inks, *other.inks]
+        a, b, ab, noise = other.sums
+        moved = torch.stack([a + other.n * apart, b + other.n * apart, ab + apart * (a + b + other.n * apart), noise])
+        both.sums = self.sums + moved
+        return both
+
+    @property
+    def covariance(self) -> float:
+        """Of the two estimates, summed over elements."""
+        a, b, ab, _ = self.sums
+        return float((ab - a * b / self.n).sum() / (self.n - 1))
+
+    @property
+    def noise(self) -> float:
+        """Mean of Var[x | z], summed over elements."""
+        return float(self.sums[3].sum() / self.n)
+
+    @property
+    def latent_share(self) -> float:
+        """The latent's part of both."""
+        return self.covariance / (self.covariance + self.noise)
+
+    @property
+    def ink_covariance(self) -> float:
+        """Of the sums over elements of the two estimates."""
+        one, other, _ = torch.cat(self.inks).T
+        return float(((one - one.mean()) * (other - other.mean())).sum() / (self.n - 1))
+
+    @property
+    def ink(self) -> float:
+        """Mean of Var[Σx | z]."""
+        return float(torch.cat(self.inks)[:, 2].mean())
 
 
-def _covariance(one: Tensor, other: Tensor) -> float:
-    """Of [n, elements] and [n, elements], summed over elements."""
-    return ((one - one.mean(0)) * (other - other.mean(0))).sum().item() / (len(one) - 1)
+def _share_out(groups: list[_Spread], first: int, draws: int, moments: tuple[Tensor, ...]) -> None:
+    """Add draws to the groups that they are of, as `Tensor.chunk` would cut all draws."""
+    size = -(-draws // len(groups))
+    at = 0
+    while at < len(moments[0]):
+        group, place = divmod(first + at, size)
+        end = min(at + size - place, len(moments[0]))
+        groups[group].add(*(drawn[at:end] for drawn in moments))
+        at = end
 
 
-def _passes(vae: VAE, batch: Batch, over: str, draws: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
+def _data_spread(vae: VAE, rows: Rows, seed: int) -> _Spread:
+    spread = _Spread()
+    for part in in_parts(rows):
+        y = vae.given(part, vae.keyed_noise(0, part.index, seed))[0]["x"][0].flatten(1).double()
+        spread.add(y, y, torch.zeros_like(y), torch.zeros_like(y[:, 0]))
+    return spread
+
+
+def _passes(vae: VAE, rows: Rows, over: str, draws: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
     """Per pass, what `_moments` says of its draws of z."""
     generator = Generator(vae.device).manual_seed(seed)
-    for first in range(0, draws, _ROWS_AT_ONCE):
-        n = min(_ROWS_AT_ONCE, draws - first)
-        rows = torch.randint(len(batch), (n,), generator=generator, device=generator.device).to(batch.x.device)
-        part = batch.rows(rows)
+    at_once = min(_ROWS_AT_ONCE, max(_CELLS_AT_ONCE // math.prod(vae.likelihood.event), 1))
+    for first in range(0, draws, at_once):
+        n = min(at_once, draws - first)
+        drawn = torch.randint(len(rows), (n,), generator=generator, device=generator.device)
+        part = rows.rows(drawn.to(rows.index.device))
         if over == "prior":
             p_x = vae.likelihood(vae.draw_prior(n, derived_seed(seed, first), part.context))
         else:
@@ -214,11 +291,10 @@ def _moments(p_x: Distribution, generator: Generator) -> tuple[Tensor, ...]:
     return mean, mean, noise, residual.sum(1).square()
 
 
-def _posterior_moments(vae: VAE, batch: Batch, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _posterior_moments(vae: VAE, rows: Rows, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of q(z | x) and one draw of it, [n, units] each."""
     parts = []
-    for rows in torch.arange(len(batch)).split(_ROWS_AT_ONCE):
-        part = batch.rows(rows)
+    for part in in_parts(rows, most=_ROWS_AT_ONCE):
         terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
         blocks = [(*vae.moments(name, q, part.index, seed=seed), terms.z[name]) for name, q in terms.q.items()]
         columns = zip(*blocks, strict=True)

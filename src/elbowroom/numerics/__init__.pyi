@@ -19,6 +19,7 @@ from .keyed import keyed_uniform as keyed_uniform
 from .rows import Rows as Rows
 from .rows import as_batch as as_batch
 from .rows import as_rows as as_rows
+from .rows import in_parts as in_parts
 from .support import Limits as Limits
 from .support import Support as Support
 from .support import infer_support as infer_support

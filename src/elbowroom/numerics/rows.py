@@ -1,5 +1,6 @@
 """Examples served by rows, from whatever people hold."""
 
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,7 +12,9 @@ from ._as_tensor import for_torch
 from .batch import Batch
 from .errors import InputError
 
-__all__ = ["Rows", "as_batch", "as_rows"]
+__all__ = ["Rows", "as_batch", "as_rows", "in_parts"]
+
+_ROWS_AT_ONCE, _CELLS_AT_ONCE = 1_000, 2**22
 
 
 @runtime_checkable
@@ -119,3 +122,30 @@ def as_batch(examples: Any) -> Batch:
     """
     rows = as_rows(examples)
     return rows if isinstance(rows, Batch) else rows.rows(slice(None))
+
+
+def in_parts(rows: Rows, *, most: int = _ROWS_AT_ONCE) -> Iterator[Batch]:
+    """All examples as batches in turn, of so few that wide ones stay within memory.
+
+    Parameters
+    ----------
+    rows : Rows
+        The examples.
+    most : int, default 1000
+        Of a batch, and fewer where an example is large.
+
+    Yields
+    ------
+    Batch
+        The next of them.
+
+    Examples
+    --------
+    >>> [len(part) for part in in_parts(as_rows(np.zeros((2_100, 2))))]
+    [1000, 1000, 100]
+    """
+    n = len(rows)
+    size = rows.rows(slice(0, 1)).x[0].numel() if n else 1
+    step = min(max(_CELLS_AT_ONCE // max(size, 1), 1), most)
+    for start in range(0, n, step):
+        yield rows.rows(slice(start, min(start + step, n)))

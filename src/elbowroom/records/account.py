@@ -69,14 +69,14 @@ class AccountRecord:
 
     Parameters
     ----------
-    difference : DifferenceRecord
-        The VAE against the best classic.
+    difference : DifferenceRecord, optional
+        The VAE against the best classic; None where there is none.
     variances : tuple of VarianceRecord
         Of every model of the sweep and every classic; empty where squares mean nothing.
     verdict : VerdictRecord
         In words.
     """
 
-    difference: DifferenceRecord
+    difference: DifferenceRecord | None
     variances: tuple[VarianceRecord, ...]
     verdict: VerdictRecord

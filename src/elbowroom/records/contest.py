@@ -36,9 +36,10 @@ class ContestRecord:
     Parameters
     ----------
     classics : tuple of ClassicRecord
-        Each tuned on validation and measured on test.
+        Each tuned on validation and measured on test; none where none could be fitted.
     left_out : str, optional
-        Why scikit-learn's densities are not among them, in words.
+        What was left out and why, in words: densities that mean nothing on such data, settings and rows that would
+        cost too much, and families that could not be fitted or whose likelihood has no maximum.
     variance : float
         Of the validation examples on the network's scale, summed over dimensions.
     """
@@ -48,6 +49,6 @@ class ContestRecord:
     variance: float
 
     @property
-    def best(self) -> ClassicRecord:
-        """The classic with the highest log p(x) on test."""
-        return max(self.classics, key=lambda one: one.estimate.mean)
+    def best(self) -> ClassicRecord | None:
+        """The classic with the highest log p(x) on test, where there is any."""
+        return max(self.classics, key=lambda one: one.estimate.mean, default=None)

@@ -35,7 +35,8 @@ def account(data: DataRecord, chosen: ModelRecord, evidence: EvidenceRecord, con
     AccountRecord
         The record of the stage.
     """
-    difference = difference_to(evidence.best, contest.best)
+    best = contest.best
+    difference = None if best is None else difference_to(evidence.best, best)
     classics = tuple(_of_classic(one, contest.variance) for one in contest.classics)
     return AccountRecord(
         difference=difference,

@@ -1,15 +1,17 @@
 """The stage `contest`: the classics on the same data, whatever was measured of a VAE."""
 
-import numpy as np
-import torch
+import math
+from typing import Any
 
-from elbowroom.data import Dataset, Examples
+from elbowroom.data import Dataset
 from elbowroom.likelihoods.likelihood import CONTINUOUS
-from elbowroom.numerics import Budget, Estimate, Support, keyed_uniform
+from elbowroom.numerics import Budget, Estimate, Support
 from elbowroom.progress import Progress
 from elbowroom.records import ClassicRecord, ContestRecord
 
-from .classics import Array, Candidate, Fitted, class_families, families
+from .classics import Array, Candidate, class_families, families, gap_families, why_fewer
+from .seen import seen_rows, variance_seen
+from .tuning import FAILURES, finite, in_words, quietly, tuned
 
 __all__ = ["classics", "classics_left_out", "contest"]
 
@@ -25,6 +27,8 @@ _MOST_TRAIN, _MOST_TEST = 5_000, 2_000
 def contest(data: Dataset, *, seed: int, progress: bool) -> ContestRecord:
     """Tune the classics on validation and measure them on test.
 
+    A family that cannot be fitted to the data, or whose likelihood has no maximum on them, is left out and said.
+
     Parameters
     ----------
     data : Dataset
@@ -39,12 +43,8 @@ def contest(data: Dataset, *, seed: int, progress: bool) -> ContestRecord:
     ContestRecord
         The record of the stage.
     """
-    seen, _ = _as_seen(data, data.validation, seed)
-    return ContestRecord(
-        classics=tuple(classics(data, seed, progress)),
-        left_out=classics_left_out(data),
-        variance=float(seen.var(0, ddof=1).sum()),
-    )
+    found, said = rivals(data, seed, progress)
+    return ContestRecord(tuple(found), " ".join(said) or None, variance_seen(data, seed))
 
 
 def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[ClassicRecord]:
@@ -53,7 +53,7 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
     All get the same preprocessing (dequantised with the noise that evidence uses for the same seed) and are scored on
     the user's scale. Settings are chosen by validation log-likelihood. Data that are not continuous get the
     independence model and the latent class model instead, whose log p(x) is of the same kind as the VAE's. On large
-    data the first 5,000 training rows are used.
+    data the first 5,000 training rows are used, on wide ones fewer.
 
     Parameters
     ----------
@@ -67,34 +67,76 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
     Returns
     -------
     list of ClassicRecord
-        One of each.
+        One of each that could be fitted.
     """
-    train, _ = _as_seen(data, data.train[:_MOST_TRAIN], seed)
-    validation, _ = _as_seen(data, data.validation[:_MOST_TEST], seed)
-    tested = data.test[:_MOST_TEST]
-    test, log_jacobian = _as_seen(data, tested, seed)
-    support = data.preprocess.support(data.support)
-    if _continuous(support):
-        rivals = families(len(train), train.shape[1], seed)
-    else:
-        rivals = class_families(support.columns or (support,) * train.shape[1], train, seed)
-    found = []
-    with Progress("baselines", sum(len(candidates) for _, candidates in rivals), show=progress) as bar:
-        for name, candidates in rivals:
-            setting, fitted = _tuned(candidates, train, validation, bar)
-            values = fitted.scores(test) + log_jacobian
+    return rivals(data, seed, progress)[0]
+
+
+def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord], list[str]]:
+    """The classics that could be fitted, and what was left out and why.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    seed : int
+        Of dequantisation, and of what draws anything.
+    progress : bool
+        Whether a line says how far it is.
+
+    Returns
+    -------
+    list of ClassicRecord
+        Each tuned on validation and measured on test.
+    list of str
+        Sentences.
+    """
+    train, _ = seen_rows(data, data.train, seed, _MOST_TRAIN)
+    validation, _ = seen_rows(data, data.validation, seed, _MOST_TEST)
+    test, log_jacobian = seen_rows(data, data.test, seed, _MOST_TEST)
+    tested = data.test[: len(log_jacobian)]
+    about: dict[str, Any] = {"quantity": data.preprocess.estimand, "direction": "exact", "data": tested.data}
+    tried = _families(data, train, seed)
+    found: list[ClassicRecord] = []
+    said = [one for one in (classics_left_out(data), _fewer_tried(data, train.shape[0])) if one]
+    with Progress("baselines", sum(len(candidates) for _, candidates in tried), show=progress) as bar, quietly():
+        for name, candidates in tried:
+            try:
+                setting, fitted = tuned(name, candidates, train, validation, bar)
+                values = finite(fitted.scores(test) + log_jacobian)
+            except FAILURES as error:
+                said.append(_why_failed(name, error))
+                continue
             budget = Budget(draws=0, seed=seed)
-            estimate = Estimate.of(
-                values,
-                index=tested.index.numpy(),
-                quantity=data.preprocess.estimand,
-                estimator=name,
-                direction="exact",
-                budget=budget,
-                data=tested.data,
-            )
+            estimate = Estimate.of(values, index=tested.index.numpy(), estimator=name, budget=budget, **about)
             found.append(ClassicRecord(name, setting, estimate, *fitted.split))
-    return found
+    return found, said
+
+
+def _families(data: Dataset, train: Array, seed: int) -> list[tuple[str, list[Candidate]]]:
+    support = data.preprocess.support(data.support)
+    rows, dimensions = train.shape
+    if _continuous(support) and not _gaps(data):
+        return families(rows, dimensions, seed)
+    found = class_families(support.columns or (support,) * dimensions, train, seed)
+    return found + (gap_families(rows, dimensions) if _continuous(support) else [])
+
+
+def _gaps(data: Dataset) -> bool:
+    """Whether cells may be missing."""
+    return data.train.fill is not None
+
+
+def _fewer_tried(data: Dataset, learned: int) -> str | None:
+    """What is tried less of because there are many columns, in words."""
+    dimensions = math.prod(data.event)
+    said = [
+        f"The baselines learn from the first {learned:,} training rows, as there are {dimensions:,} columns."
+        if learned < min(_MOST_TRAIN, len(data.train))
+        else None,
+        why_fewer(dimensions) if _continuous(data.preprocess.support(data.support)) and not _gaps(data) else None,
+    ]
+    return " ".join(one for one in said if one) or None
 
 
 def classics_left_out(data: Dataset) -> str | None:
@@ -111,8 +153,10 @@ def classics_left_out(data: Dataset) -> str | None:
         Two sentences.
     """
     support = data.preprocess.support(data.support)
-    if _continuous(support):
+    if _continuous(support) and not _gaps(data):
         return None
+    if _continuous(support):
+        return _left_out_for_gaps(math.prod(data.event))
     left_out = "Probabilistic PCA, factor analysis, the Gaussian mixture and the kernel density are left out"
     stand_in = (
         "The independence model (every column by itself) and the latent class model (columns independent within a "
@@ -132,25 +176,20 @@ def classics_left_out(data: Dataset) -> str | None:
     return f"{left_out}: {why}. {stand_in}"
 
 
+def _left_out_for_gaps(dimensions: int) -> str:
+    gaussian = [name for name, _ in gap_families(1, dimensions)]
+    also = f", and a {gaussian[0]}, fitted by expectation–maximisation," if gaussian else ""
+    return (
+        "Probabilistic PCA, factor analysis, the Gaussian mixture and the kernel density are left out: they take rows "
+        "without missing cells. The independence model (every column by itself), the latent class model (columns "
+        f"independent within a class){also} stand in, which score log p of the cells that are seen."
+    )
+
+
 def _continuous(support: Support) -> bool:
     return all(one.kind in CONTINUOUS for one in support.columns or (support,))
 
 
-def _as_seen(data: Dataset, examples: Examples, seed: int) -> tuple[Array, Array]:
-    """Preprocessed rows [n, dimensions] and the log-Jacobian [n]."""
-    shape = data.preprocess.noise_shape
-    noise = None if shape is None else keyed_uniform(shape, examples.index, seed)
-    with torch.no_grad():
-        y, log_jacobian = data.preprocess(examples.x, noise)
-    return y.flatten(1).double().numpy(), log_jacobian.double().numpy()
-
-
-def _tuned(candidates: list[Candidate], train: Array, validation: Array, bar: Progress) -> tuple[str, Fitted]:
-    best, kept = -np.inf, (candidates[0].setting, candidates[0].fit(train))
-    for candidate in candidates:
-        fitted = candidate.fit(train)
-        value = float(fitted.scores(validation).mean())
-        bar.advance(validation=value)
-        if value > best:
-            best, kept = value, (candidate.setting, fitted)
-    return kept
+def _why_failed(name: str, error: BaseException) -> str:
+    the = f"{name[0].upper()}{name[1:]}" if name.endswith(("PCA", "analysis")) else f"The {name}"
+    return f"{the} is left out: {in_words(error)}."

@@ -3,14 +3,18 @@
 import math
 from typing import Any
 
+import torch
 from torch import nn
 
 from elbowroom import networks
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy
 from elbowroom.models._build import class_counts
+from elbowroom.numerics import in_parts
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
+
+from .pictures import within_cells
 
 __all__ = ["comparable", "latent_record"]
 
@@ -44,7 +48,7 @@ def latent_record(vae: VAE, data: Dataset) -> LatentRecord:
 
 
 def _neighbours(vae: VAE, data: Dataset, test_codes: Any) -> NeighbourRecord | None:
-    train, test = data.train[:_MOST], data.test
+    train, test = data.train[: within_cells(_MOST, data)], data.test
     if train.labels is None or test.labels is None:
         return None
     labels, truth = train.labels.numpy(), test.labels.numpy()
@@ -73,8 +77,8 @@ def comparable(data: Dataset, examples: Examples) -> Any:
         [n, numbers]; rows that differ in m columns of classes alone are √(2m) apart.
     """
     if data.support.kind not in ("mixed", "categorical"):
-        return examples.x.flatten(1).numpy()
+        return torch.cat([part.x.flatten(1) for part in in_parts(examples)]).numpy()
     classes = class_counts(data.support, math.prod(data.event))
     scaler = networks.Standardised(nn.Identity(), event=data.event, classes=classes)
-    scaler.settle(data.train.x)
+    scaler.settle(data.train[: within_cells(len(data.train), data)].x)
     return scaler(examples.x).numpy()

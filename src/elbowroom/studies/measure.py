@@ -12,10 +12,11 @@ from elbowroom.numerics import CapabilityError, Estimate, InputError, Support
 from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.saved_estimates import keep_estimates
+from elbowroom.sweeps import PASS
 from elbowroom.vae import VAE
 
 from .latents import latent_record
-from .pictures import draw_pictures
+from .pictures import draw_pictures, within_cells
 from .train import Models, decibels
 from .variance import ink_record, variance_records
 
@@ -80,8 +81,8 @@ def measure(
     vae, run = models[choice.name], models.runs / choice.name
     draws, annealed, seed = budget
     bounds = {
-        "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed),
-        f"IWAE-{draws}": evidence.iwae(vae, data.test, draws=draws, seed=seed, progress=progress),
+        "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed, memory=PASS),
+        f"IWAE-{draws}": evidence.iwae(vae, data.test, draws=draws, seed=seed, memory=PASS, progress=progress),
     }
     not_measured = _keep_evidence(vae, bounds, data.test, run, annealed, seed, progress)
     squares = sweep.model(choice.name).why_no_squares
@@ -90,7 +91,7 @@ def measure(
         not_measured=tuple(not_measured),
         latents=latent_record(vae, data),
         reconstruction=_reconstruction(vae, data.test, about, squares),
-        leak=_leak(vae, data.validation[:_LEAKING], data.preprocess.support(data.support)),
+        leak=_leak(vae, data.validation[: within_cells(_LEAKING, data)], data.preprocess.support(data.support)),
         variances=tuple(variance_records(sweep, models, data.validation, seed)),
         ink=None if squares else ink_record(vae, data.validation, seed),
         seed=seed,
@@ -110,7 +111,7 @@ def _keep_evidence(
         return []
     examples = shuffled(test, min(annealed, len(test)))
     try:
-        found = evidence.ais(vae, examples, **_ANNEALING, seed=seed, progress=progress)
+        found = evidence.ais(vae, examples, **_ANNEALING, seed=seed, memory=PASS, progress=progress)
     except (CapabilityError, InputError) as error:  # a bound less is no reason to lose the study
         return [f"AIS was not run: {error}"]
     keep_estimates(run / "evidence.json", "test", [found], {**_ANNEALING, "seed": seed})

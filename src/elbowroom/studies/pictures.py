@@ -1,5 +1,6 @@
 """The arrays that the page shows: held-out examples, reconstructions, samples, maps."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import known_mean
 from elbowroom.metrics import latent_use
+from elbowroom.numerics import in_parts
 from elbowroom.priors import StandardNormal
 from elbowroom.records import SweepRecord
 from elbowroom.vae import VAE
@@ -18,11 +20,30 @@ from elbowroom.vae.vae import evaluating
 
 from .train import Models
 
-__all__ = ["draw_pictures"]
+__all__ = ["draw_pictures", "within_cells"]
 
 _HOVER, _STRIPS = 6, 500  # of one model of the sweep: pictures, and rows whose quantiles are drawn
 _MAP = 2_000
 _GRID = 15
+_MOST_CELLS = 2**22  # of one picture
+
+
+def within_cells(rows: int, data: Dataset) -> int:
+    """So many rows, or fewer where an example has so many elements that they would fill the memory.
+
+    Parameters
+    ----------
+    rows : int
+        How many are wanted.
+    data : Dataset
+        Of the study.
+
+    Returns
+    -------
+    int
+        One or more.
+    """
+    return max(min(rows, _MOST_CELLS // math.prod(data.event)), 1)
 
 
 def draw_pictures(
@@ -50,14 +71,16 @@ def draw_pictures(
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
     arrays = {"held_out": shown.x, "reconstructions": _reconstructions(chosen, shown)}
-    many, each = (n, _HOVER) if data.image_shape is not None else (_MAP, _STRIPS)
+    many, each = (
+        (n, _HOVER) if data.image_shape is not None else (within_cells(_MAP, data), within_cells(_STRIPS, data))
+    )
     arrays["samples_ancestral"] = _sample(chosen, data, many, seed)
     arrays["samples_mean"] = _means(chosen, data, many, seed)
     arrays |= _map(chosen, data)
     if _has_grid(chosen):
         arrays |= _decoded_grid(chosen)
     if data.image_shape is None:
-        arrays["data_sample"] = data.validation.x[:_MAP]
+        arrays["data_sample"] = torch.cat([part.x for part in in_parts(data.validation[:many])])
     for name in (one.name for one in sweep.models):
         arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Examples
 from elbowroom.metrics import VarianceBudget, variance_budget
-from elbowroom.numerics import derived_seed
+from elbowroom.numerics import derived_seed, in_parts
 from elbowroom.records import InkRecord, Number, SweepRecord, VarianceRecord
 from elbowroom.vae import VAE
 
@@ -82,9 +82,11 @@ def ink_record(vae: VAE, examples: Examples, seed: int) -> InkRecord:
 
 @torch.no_grad()
 def _data_ink(vae: VAE, examples: Examples, seed: int) -> tuple[float, float]:
-    batch = examples.batch()
-    given, _ = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
-    return variance_with_error(given["x"][0].flatten(1).sum(1).double().cpu().numpy())
+    inks = []
+    for part in in_parts(examples):
+        given, _ = vae.given(part, vae.keyed_noise(0, part.index, seed))
+        inks.append(given["x"][0].flatten(1).sum(1).double().cpu().numpy())
+    return variance_with_error(np.concatenate(inks))
 
 
 def variance_with_error(values: NDArray[np.float64]) -> tuple[float, float]:

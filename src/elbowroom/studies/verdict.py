@@ -38,7 +38,7 @@ def difference_to(best: Estimate, rival: ClassicRecord) -> DifferenceRecord:
 
 
 def verdict(
-    data: DataRecord, chosen: ModelRecord, evidence: EvidenceRecord, difference: DifferenceRecord
+    data: DataRecord, chosen: ModelRecord, evidence: EvidenceRecord, difference: DifferenceRecord | None
 ) -> VerdictRecord:
     """Sentence, figures and what to do next, from the numbers on test.
 
@@ -46,8 +46,8 @@ def verdict(
     ----------
     data, chosen, evidence : DataRecord, ModelRecord, EvidenceRecord
         What was measured of which model on which data.
-    difference : DifferenceRecord
-        To the best baseline.
+    difference : DifferenceRecord or None
+        To the best baseline, where there is one.
 
     Returns
     -------
@@ -55,7 +55,11 @@ def verdict(
         In words.
     """
     gap = evidence.best - evidence.bounds["ELBO"]
-    compared = _compared(difference, evidence.best.direction, data.name)
+    compared = (
+        _compared(difference, evidence.best.direction, data.name)
+        if difference
+        else f"has no baseline beside it on held-out {data.name}: none could be fitted"
+    )
     return VerdictRecord(
         sentence=f"This VAE uses {chosen.active} of its {chosen.latents} latents and {compared}.",
         figures=tuple(_figures(data, chosen, evidence.best, gap)),
@@ -101,12 +105,12 @@ def _figure(label: str, value: float, error: float, unit: str, direction: str) -
 
 
 def _next_step(
-    chosen: ModelRecord, evidence: EvidenceRecord, gap: Estimate, difference: DifferenceRecord
+    chosen: ModelRecord, evidence: EvidenceRecord, gap: Estimate, difference: DifferenceRecord | None
 ) -> str | None:
     """Advice that follows from a measured number, or none: what training leaves open comes first."""
     if chosen.best_epoch == chosen.epochs:
         return "The best epoch was the last: train for more epochs."
-    if difference.value < 0 and not _tie(difference):
+    if difference and difference.value < 0 and not _tie(difference):
         return _behind(chosen, evidence, difference)
     if gap.mean > _LOOSE:
         return (

@@ -1,7 +1,7 @@
 """`fit` and `fit_stacked`: check, settle, train, keep the best."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from .training_plan import TrainingPlan
 from .training_step import TrainingStep
 
 __all__ = ["fit", "fit_stacked"]
+
+_MOST_TOGETHER = 2**24  # parameters of a stack; with their gradients and moments four times as many numbers
 
 
 @plain_arguments
@@ -217,7 +219,7 @@ def fit_stacked(
     own = [copy.deepcopy(goal) if goal in objectives[:i] else goal for i, goal in enumerate(objectives)]
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
-    for group in groups(steps, partial(reason_alone, data=data)):
+    for group in _within_memory(groups(steps, partial(reason_alone, data=data)), steps):
         first = steps[group[0]].procedure
         settings = Settings(epochs, batch_size, seed, patience, select, first.draws, first.schedule_steps, progress)
         plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings)))
@@ -227,3 +229,11 @@ def fit_stacked(
     for group, plan in plans:
         histories |= zip(group, plan.train(), strict=True)
     return [histories[i] for i in range(len(vaes))]
+
+
+def _within_memory(groups: Sequence[list[int]], steps: Sequence[TrainingStep]) -> Iterator[list[int]]:
+    """The groups, cut where the numbers of a stack would be many: large models gain nothing by being stacked."""
+    for group in groups:
+        each = sum(parameter.numel() for parameter in steps[group[0]].parameters())
+        most = max(_MOST_TOGETHER // max(each, 1), 1)
+        yield from (group[start : start + most] for start in range(0, len(group), most))

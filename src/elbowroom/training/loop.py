@@ -21,7 +21,7 @@ from .split import Split
 
 __all__ = ["Loop", "Member", "Settings", "steps_per_epoch"]
 
-_ROWS_AT_ONCE = 1_000
+_ROWS_AT_ONCE, _CELLS_AT_ONCE = 1_000, 2**22
 _CHECKPOINT_EVERY = 30.0
 
 
@@ -131,8 +131,8 @@ class Loop:
         What is trained on.
     validation : Split
         What the epoch is chosen by.
-    validation_noise : dict of Tensor
-        Of all validation examples; the same every epoch.
+    validation_noise : callable
+        Positions of validation examples → their noise, the same every epoch.
     members : sequence of Member
         One for each model.
     settings : Settings
@@ -145,7 +145,7 @@ class Loop:
         draw_noise: Callable[[int, int, Generator], Noise],
         training: Split,
         validation: Split,
-        validation_noise: Noise,
+        validation_noise: Callable[[Tensor], Noise],
         members: Sequence[Member],
         settings: Settings,
     ) -> None:
@@ -199,10 +199,10 @@ class Loop:
     def _validate(self) -> Tensors:
         """Means over all validation examples, weighted by example and not by batch."""
         data, totals = self.validation, Tensors()
-        pieces = -(-len(data) // _ROWS_AT_ONCE)  # of equal sizes: some numbers mean nothing over one example
+        at_once = min(max(_CELLS_AT_ONCE // math.prod(data.x.event), 4), _ROWS_AT_ONCE)
+        pieces = -(-len(data) // at_once)  # of equal sizes: some numbers mean nothing over one example
         for rows in torch.arange(len(data), device=data.x.device).tensor_split(pieces):
-            noise = {name: v[rows] if name == "x" else v[:, rows] for name, v in self.validation_noise.items()}
-            logged = self.engine.evaluate(data.batch(rows), noise)
+            logged = self.engine.evaluate(data.batch(rows), self.validation_noise(rows))
             _add(totals, {name: value.double() for name, value in logged.items()}, len(rows))
         return {name: value / len(data) for name, value in totals.items()}
 

@@ -1,14 +1,16 @@
 """One call of `fit` or `fit_stacked`: checked before anything is written, then begun, then trained."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from elbowroom.data import Dataset
+from elbowroom.data import Dataset, Examples
 from elbowroom.likelihoods import Normal, leak
 from elbowroom.numerics import InputError, Noise
 from elbowroom.procedures import Phase, Procedure
@@ -29,6 +31,8 @@ from .training_step import TrainingStep
 __all__ = ["TrainingPlan"]
 
 _ROWS_AT_ONCE = 1_000
+_CELLS_SETTLED, _CELLS_LOOKED_AT = 2**24, 2**22  # of training data in memory, and of validation data
+_NOISE_KEPT = 2**25
 _WORTH_SAYING = 0.001
 
 
@@ -48,7 +52,7 @@ class TrainingPlan:
     """
 
     folders: list[RunFolder | None]
-    noise: Noise  # of the validation examples, keyed by (seed, example)
+    noise: Callable[[Tensor], Noise]  # of validation examples by position, keyed by (seed, example)
     checkpoints: list[Checkpoint]
 
     def __init__(self, steps: Sequence[TrainingStep], data: Dataset, adam: Adam, settings: Settings) -> None:
@@ -122,7 +126,7 @@ class TrainingPlan:
         vae, engine = steps[0].vae, self._engine(steps, fabric)
         where = (vae.context_names, vae.device, vae.dtype)
         training, validation = Split(self.data.train, *where), Split(self.data.validation, *where)
-        self.noise = steps[0].keyed_noise(settings.draws, self.data.validation.index, settings.seed)
+        self.noise = _KeptNoise(steps[0], settings, self.data.validation)
         loop = Loop(engine, steps[0].draw_noise, training, validation, self.noise, members, settings)
         if self.checkpoints:
             try:
@@ -154,6 +158,7 @@ class TrainingPlan:
                 f"The objective was no longer finite at epoch {len(history.rows)}; epoch {history.best_epoch} was kept."
             )
         step.load_state_dict(member.best_state)
+        step.zero_grad(set_to_none=True)
         step.eval()
         self._pool(vae)
         history.notes += self._remarks(vae) + self._readings(vae)
@@ -189,8 +194,11 @@ class TrainingPlan:
     def _settle(self, vae: VAE) -> list[str]:
         """Let the components take from the training data what was left to them."""
         train_set = self.data.train
-        if not train_set.values.in_memory and len(train_set) > _ROWS_AT_ONCE:
-            train_set = train_set[torch.linspace(0, len(train_set) - 1, _ROWS_AT_ONCE).long()]
+        most = _ROWS_AT_ONCE
+        if train_set.values.in_memory:
+            most = max(_CELLS_SETTLED // math.prod(self.data.event), 2)
+        if len(train_set) > most:
+            train_set = train_set[torch.linspace(0, len(train_set) - 1, most).long()]
         batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
         y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
         cells = y if batch.seen is None else y.masked_fill(~batch.seen, torch.nan)  # the likelihood is of seen ones
@@ -202,10 +210,11 @@ class TrainingPlan:
     @torch.no_grad()
     def _remarks(self, vae: VAE) -> list[str]:
         """What the likelihood says of itself on the first validation examples."""
-        split = Split(self.data.validation[:1_000], vae.context_names, vae.device, vae.dtype)
-        batch = split.batch(torch.arange(len(split), device=vae.device))
-        noise = {name: v[:1_000] if name == "x" else v[:1, :1_000] for name, v in self.noise.items()}
-        p_x = vae(batch, noise, lay_out=False).p_x
+        most = min(1_000, max(_CELLS_LOOKED_AT // math.prod(self.data.event), 4))
+        split = Split(self.data.validation[:most], vae.context_names, vae.device, vae.dtype)
+        rows = torch.arange(len(split), device=vae.device)
+        noise = {name: v if name == "x" else v[:1] for name, v in self.noise(rows).items()}
+        p_x = vae(split.batch(rows), noise, lay_out=False).p_x
         remarks = vae.likelihood.remarks(p_x)
         share = leak(p_x, vae.preprocess.support(self.data.support))
         if share is not None and share > _WORTH_SAYING:
@@ -223,6 +232,31 @@ class TrainingPlan:
             for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
                 batch = split.batch(rows)
                 vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
+
+
+class _KeptNoise:
+    """The noise of the validation examples: kept, or drawn again by its keys where it is of many cells.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        Draws it.
+    settings : Settings
+        How many draws, and the seed.
+    examples : Examples
+        For validation.
+    """
+
+    def __init__(self, step: TrainingStep, settings: Settings, examples: Examples) -> None:
+        self._draw = partial(step.keyed_noise, settings.draws, seed=settings.seed)
+        self._index, of_x = examples.index, step.vae.preprocess.noise_shape or (0,)
+        self._kept = self._draw(self._index) if len(examples) * math.prod(of_x) <= _NOISE_KEPT else None
+
+    def __call__(self, rows: Tensor) -> Noise:
+        """Of the examples at these positions."""
+        if self._kept is None:
+            return self._draw(self._index[rows.cpu()])
+        return {name: v[rows] if name == "x" else v[:, rows] for name, v in self._kept.items()}
 
 
 def _recipe(procedure: Procedure) -> Any:

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, draw, require, simulate
-from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, one_of, plain_arguments
+from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, in_parts, one_of, plain_arguments
 
 from ._check_readings import check_readings
 from ._describe import describe
@@ -302,8 +302,8 @@ class VAE(VAECore):
         >>> vae.encode(digits.test)["z"].shape
         torch.Size([397, 2])
         """
-        given = self.at_means(examples, seed=seed)
-        return {name: given[name][0] for name in self.posterior}
+        parts = [self.at_means(part, seed=seed) for part in in_parts(self.examples(examples))]
+        return {name: torch.cat([part[name][0] for part in parts]) for name in self.posterior}
 
     @plain_arguments
     @torch.no_grad()

@@ -1,0 +1,137 @@
+"""Wide and sparse data through the stages of a study: what is held at once, and that batches change no number."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+import elbowroom as er
+from elbowroom.data.values import Dense, InPlace, Mapped, Sparse
+from elbowroom.likelihoods.scaled import pca_residuals
+from elbowroom.metrics import latent_use, reconstruction_error, variance_budget
+from elbowroom.studies.choose import choose
+from elbowroom.studies.contest import contest
+from elbowroom.studies.load import load
+from elbowroom.studies.measure import MeasureBudget, measure
+from elbowroom.studies.train import Models, train, training_of
+
+MOST = 1_000
+
+
+def test_a_study_of_sparse_rows_makes_a_batch_of_them_dense_and_no_more(tmp_path, monkeypatch) -> None:
+    """Each part has more rows than may be dense at once."""
+    x = sparse.random_array((3_030, 1_001), density=0.02, rng=np.random.default_rng(0), format="csr")
+    x.data[:] = 1.0
+    take = Sparse.take
+
+    def batch_alone(self, rows):
+        some = take(self, rows)
+        assert len(some) <= MOST, f"{len(some)} rows were made dense at once"
+        return some
+
+    monkeypatch.setattr(Sparse, "take", batch_alone)
+    monkeypatch.setattr("elbowroom.studies.train._DRAWS", 2)
+    monkeypatch.setattr("elbowroom.studies.variance._DRAWS", 20)
+    monkeypatch.setattr("elbowroom.studies.variance._REPEATS", 2)
+    monkeypatch.setattr("elbowroom.studies.measure._ELBO_DRAWS", 2)
+    monkeypatch.setattr("elbowroom.studies.classics._CLASSES", (2,))
+    data = er.load_data(x, validation=1_010, test=1_010)
+    assert isinstance(data.train.values, Sparse)
+    about, models = load(data), Models(tmp_path / "runs")
+    training = training_of({"latents": 2, "widths": [8]}, {}, 1, 400, 0)
+    swept = train(data, about, training, models, resume=False, progress=False)
+    found = measure(data, about, models, swept, choose(swept), MeasureBudget(2, 0, 0), progress=False)
+    rivals = contest(data, seed=0, progress=False)
+    assert all(len(bound) == 1_010 for bound in found.bounds.values())
+    assert [len(one.estimate) for one in rivals.classics] == [1_010, 1_010]
+
+
+def test_a_large_array_is_not_copied_and_serves_the_same_rows(monkeypatch) -> None:
+    x = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    copied = er.load_data(x)
+    monkeypatch.setattr("elbowroom.data.values._COPIED", 100)
+    same = er.load_data(x)
+    assert [type(one.train.values) for one in (copied, same)] == [Dense, InPlace]
+    assert same.train.values.source is x
+    assert same.sha256 == copied.sha256
+    assert torch.equal(same.train.x, copied.train.x)
+    assert torch.equal(same.test[1:3].x, copied.test[1:3].x)
+    torch.testing.assert_close(same.preprocess.mean, copied.preprocess.mean)
+    assert isinstance(er.load_data(np.asfortranarray(x).astype(">f8")).train.values, InPlace)
+    assert not isinstance(same.train.values, Mapped)
+
+
+def test_parts_change_no_metric(monkeypatch) -> None:
+    data = er.load_data("digits")
+    vae = er.models.build({"latents": 3, "widths": [8]}, data)
+
+    def measured() -> list[float]:
+        use = latent_use(vae, data.test)
+        budget = variance_budget(vae, data.validation, draws=60)
+        spread = [budget.data, budget.ink_data, *budget.z_between, *budget.z_within]
+        return [reconstruction_error(vae, data.test), *use.kl, *use.means.ravel(), *spread]
+
+    whole = measured()
+    monkeypatch.setattr("elbowroom.numerics.rows._CELLS_AT_ONCE", 64 * 37)
+    np.testing.assert_allclose(measured(), whole, rtol=1e-4, atol=1e-6)
+
+
+def test_a_variance_budget_by_sums_is_that_of_all_draws() -> None:
+    """The draws of all passes held at once: covariance, noise and ink as their definitions say, group by group."""
+    from elbowroom.metrics._variance_budget import _GROUPS, _share_out, _Spread
+
+    rng = torch.Generator().manual_seed(0)
+    one, other, noise = (torch.randn(230, 7, generator=rng, dtype=torch.float64) + 100 for _ in range(3))
+    other = one + 0.1 * other
+    ink = noise.sum(1)
+    groups = [_Spread() for _ in range(_GROUPS)]
+    for first in range(0, 230, 37):
+        _share_out(groups, first, 230, tuple(drawn[first : first + 37] for drawn in (one, other, noise, ink)))
+    whole = groups[0]
+    for group in groups[1:]:
+        whole = whole.joined(group)
+
+    def covariance(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float(((a - a.mean(0)) * (b - b.mean(0))).sum() / (len(a) - 1))
+
+    assert whole.n == 230
+    assert whole.covariance == pytest.approx(covariance(one, other))
+    assert whole.ink_covariance == pytest.approx(covariance(one.sum(1), other.sum(1)))
+    assert whole.noise == pytest.approx(float(noise.mean(0).sum()))
+    assert whole.ink == pytest.approx(float(ink.mean()))
+    for group, a, b in zip(groups, one.chunk(_GROUPS), other.chunk(_GROUPS), strict=True):
+        assert group.covariance == pytest.approx(covariance(a, b))
+
+
+def test_what_pca_leaves_of_few_long_rows_is_what_it_leaves() -> None:
+    from sklearn.decomposition import PCA
+
+    x = np.random.default_rng(0).normal(size=(30, 90))
+    pca = PCA(4, svd_solver="full").fit(x)
+    np.testing.assert_allclose(pca_residuals(x, 4), x - pca.inverse_transform(pca.transform(x)), atol=1e-9)
+
+
+def test_a_stack_is_cut_where_its_models_are_large_and_keeps_its_numbers(monkeypatch) -> None:
+    data = er.load_data("digits")
+    words, axes = {"latents": 2, "widths": [8], "epochs": 1}, {"beta": [0.5, 1.0, 2.0]}
+    together = er.sweep(words, data, axes, draws=2, progress=False)
+    monkeypatch.setattr("elbowroom.training._fit._MOST_TOGETHER", 3_000)
+    monkeypatch.setattr("elbowroom.training.training_plan._NOISE_KEPT", 10)
+    apart = er.sweep(words, data, axes, draws=2, progress=False)
+    for one, other in zip(together, apart, strict=True):
+        assert math.isclose(one.elbo.mean, other.elbo.mean, rel_tol=1e-4)
+        assert one.history.best_epoch == other.history.best_epoch
+
+
+def test_what_a_contest_of_a_wide_table_holds(monkeypatch) -> None:
+    """Beside its rows, less than three copies of them, and nothing of columns × columns."""
+    x = np.random.default_rng(0).normal(size=(60, 3_000)).astype(np.float32)
+    data = er.load_data(x)
+    tracemalloc.start()
+    contest(data, seed=0, progress=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 48 * 2**20 < 8 * 3_000**2
