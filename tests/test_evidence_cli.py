@@ -253,15 +253,3 @@ def test_classes_cannot_be_annealed(digits, tmp_path) -> None:
     with pytest.raises(CapabilityError, match=r"evidence\.iwae needs no such thing"):
         measure_run(tmp_path / "run", "ais", **AIS, progress=False)
     assert not list((tmp_path / "run").glob("evidence*"))
-
-
-def test_a_run_finds_the_file_that_it_was_trained_on(tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    np.savetxt(table, np.random.default_rng(0).normal(size=(60, 3)), delimiter=",", header="a,b,c", comments="")
-    data = er.load_data(table)
-    er.fit(build({"latents": 2, "widths": [8]}, data), data, epochs=1, run=tmp_path / "run", progress=False)
-    (found,) = measure_run(tmp_path / "run", "iwae", draws=5)
-    assert found.data == data.sha256
-    table.unlink()
-    with pytest.raises(InputError, match="There is no data set 'table'"):
-        measure_run(tmp_path / "run", "iwae", draws=5)

@@ -18,6 +18,7 @@ from .beside import beside_of, names_in
 from .choices import choose_preprocess, fill_for, state_support, support_with_words
 from .dataset import Dataset, Examples
 from .files import read_path
+from .loading import loading_of
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
 from .raw import Raw, from_array, from_frame
@@ -118,7 +119,8 @@ def load_data(
     if missing is not None:
         one_of("missing", missing, ("mask",), otherwise="None for data without gaps")
     gaps = missing is not None
-    label_column = labels if isinstance(labels, str) else None
+    told = {"support": support, "preprocess": preprocess, "labels": labels, "context": context, "observed": observed}
+    told |= {"missing": missing, "seed": seed, "name": name, "flat": flat}
     raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
     known = NAMED.get(title) if isinstance(source, str) else None
     scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
@@ -135,6 +137,9 @@ def load_data(
         preprocess = "none"
     rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
     notes += notes_on(raw.x, scanned, raw.columns, found, rows, parts.train, parts.test, raw.official[1])
+    official = tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n)
+    # Counts stand for what was asked for, so that a later default draws the same parts.
+    told |= {part: len(getattr(parts, part)) for part in ("validation", "test") if part not in official}
     train, held, tested = (
         Examples(values_of(raw.x, which, event, scanned.wide), torch.from_numpy(which), data=digest, **beside.of(which))
         for which in (parts.train, parts.validation, parts.test)
@@ -156,11 +161,11 @@ def load_data(
         source=origin,
         sha256=digest,
         split_seed=seed,
-        official=tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n),
+        official=official,
         notes=notes,
         classes=raw.classes,
         beside_classes=beside.words,
-        label_column=label_column,
+        loading=loading_of(source, isinstance(source, str) and _is_name(source), told),
     )
 
 

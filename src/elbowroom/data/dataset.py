@@ -1,5 +1,6 @@
 """Examples, and the data set that holds three parts of them."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,8 +166,8 @@ class Dataset:
         Of each column that came in words: the words in the order of their codes.
     beside_classes : dict of list, default {}
         The same of contexts and observed blocks, whose one-hot columns are in this order.
-    label_column : str, optional
-        The column of the source (or array of a .npz) that the labels were taken from, where it was named.
+    loading : dict, default {}
+        What `load_data` was told, in plain values, by which a run finds its data again.
     """
 
     name: str
@@ -186,7 +187,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
     beside_classes: dict[str, list[str]] = field(default_factory=dict)
-    label_column: str | None = None
+    loading: dict[str, Any] = field(default_factory=dict)
 
     @property
     def levels(self) -> int | None:
@@ -199,16 +200,19 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def summary(self) -> dict[str, Any]:
-        """Plain values that say which data these are: what the recipe of a run holds of them.
+        """Plain values that say which data these are and how to find them: what the recipe of a run holds of them.
 
-        Contexts other than the labels, observed blocks and missing cells are named only where there are any.
+        Contexts other than the labels, observed blocks, missing cells, columns and classes are named only where there
+        are any.
         """
         train = self.train
         beside = {
             "context": {name: list(value.shape[1:]) for name, value in train.context.items() if name != "label"},
             "observed": {name: list(value.shape[1:]) for name, (value, _) in train.observed.items()},
             "missing": None if train.fill is None else "mask",
-            "label_column": self.label_column,
+            "columns": self.columns,
+            "classes": self.classes,
+            "loading": self.loading,
         }
         return {
             "name": self.name,
@@ -217,6 +221,7 @@ class Dataset:
             "official": list(self.official),
             "split_seed": self.split_seed,
             "sha256": self.sha256,
+            "parts": self._parts_digest(),
             "support": str(self.support),
             "event": list(self.event),
             "image_shape": None if self.image_shape is None else list(self.image_shape),
@@ -225,6 +230,13 @@ class Dataset:
             "notes": list(self.notes),
             **{name: value for name, value in beside.items() if value},
         }
+
+    def _parts_digest(self) -> str:
+        """A short hash of which examples are in which part."""
+        digest = hashlib.sha256()
+        for name, part in self.parts.items():
+            digest.update(name.encode() + part.index.sort().values.numpy().astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
 
     def __str__(self) -> str:
         return describe(self)

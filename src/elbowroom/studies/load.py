@@ -72,6 +72,7 @@ def load(data: Dataset) -> DataRecord:
         context={name: tuple(shape) for name, shape in known.get("context", {}).items()},
         observed={name: tuple(shape) for name, shape in known.get("observed", {}).items()},
         missing=known.get("missing"),
+        parts=known["parts"],
     )
 
 
