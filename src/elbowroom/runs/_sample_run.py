@@ -1,5 +1,6 @@
 """Samples of a trained run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,25 @@ from elbowroom.numerics import InputError
 from . import read_run
 from ._run_data import run_folder
 from .run_folder import read_recipe
+from .table_file import write_table
 
 __all__ = ["sample_run"]
+
+_ENDINGS = (".csv", ".parquet", ".npy", ".png")
 
 
 def sample_run(
     run: str | Path, out: str | Path, *, n: int = 64, mode: Any = "ancestral", offset: float = 0.0, seed: int = 0
 ) -> Path:
-    """Draw x from a trained run and write it to a file.
+    """Draw x from a trained run and write it to a file, on the user's scale.
 
     Parameters
     ----------
     run : str or Path
         A run folder, or a study's folder (then the run of its chosen model).
     out : str or Path
-        A .npy file, [n, *event] on the user's scale; or, of images, a .png with all of them on one sheet.
+        A .npy file, [n, *event]; a .csv or .parquet file, a table with the names of the data's columns and the words
+        of their classes; or, of images, a .png with all of them on one sheet.
     n : int, default 64
         How many.
     mode : {"ancestral", "mean", "offset"}, default "ancestral"
@@ -58,22 +63,38 @@ def sample_run(
     (4, 64)
     """
     out = Path(out)
-    if out.suffix not in (".npy", ".png"):
-        raise InputError(f"Samples are written to .npy or .png; got {out}.")
+    if out.suffix not in _ENDINGS:
+        raise InputError(f"Samples are written to {', '.join(_ENDINGS)}; got {out}.")
     folder = run_folder(Path(run))
     vae, _ = read_run(folder)
     if vae.context_names:
         raise InputError(f"This model reads {', '.join(vae.context_names)}: sample it in Python, with context=.")
+    data = read_recipe(folder)["data"]
+    if out.suffix == ".png" and data["image_shape"] is None:
+        raise InputError("These data are no images, so there is no sheet to draw: write to .csv, .parquet or .npy.")
     x = vae.sample(n, mode=mode, offset=offset, seed=seed).numpy()
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npy":
         np.save(out, x, allow_pickle=False)
-        return out
-    shape = read_recipe(folder)["data"]["image_shape"]
-    if shape is None:
-        raise InputError("These data are no images, so there is no sheet to draw: write to a .npy file.")
-    _write_sheet(x.reshape(n, *shape), out)
+    elif out.suffix == ".png":
+        _write_sheet(x.reshape(n, *data["image_shape"]), out)
+    else:
+        write_table(_columns(x, data), out)
     return out
+
+
+def _columns(x: NDArray[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns by name: words where they are classes, whole numbers where all are whole."""
+    flat = x.reshape(len(x), -1)
+    names = data.get("columns") or [f"column {i + 1}" for i in range(flat.shape[1])]
+    classes = data.get("classes", {})
+    return {name: _values(column, classes.get(name)) for name, column in zip(names, flat.T, strict=True)}
+
+
+def _values(column: NDArray[Any], words: list[str] | None) -> Any:
+    if words:
+        return np.array(words, dtype=object)[column.astype(int)]
+    return column.astype(np.int64) if (column == np.round(column)).all() else column
 
 
 def _write_sheet(images: NDArray[np.float32], out: Path, scale: int = 4) -> None:
