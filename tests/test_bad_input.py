@@ -235,7 +235,7 @@ def test_a_run_that_ends_with_an_error_of_its_network_keeps_no_half_model(digits
     with pytest.raises(RuntimeError, match="out of memory"):
         er.fit(model(digits, decoder=Failing()), digits, run=tmp_path, progress=False)
     assert not (tmp_path / "model.safetensors").exists()
-    sentence(lambda: er.runs.read_run(tmp_path), "was not finished: continue it with resume=True")
+    sentence(lambda: er.runs.read_run(tmp_path), "was not finished: repeat its fit with resume=True")
 
 
 def test_constant_columns_and_ties_train(digits: Data) -> None:

@@ -147,19 +147,23 @@ X = np.random.default_rng(0).normal(size=(N, 3))
         ({"context": {"c": [{}, "a"] * (N // 2)}}, "'c' holds neither numbers nor words"),
         ({"context": {"x": np.arange(N)}}, "cannot be called 'x'"),
         ({"context": {"label": np.arange(N)}, "labels": np.arange(N) % 2}, "cannot be called 'label'"),
-        ({"context": {"seen": np.arange(N)}, "missing": "mask"}, "cannot be called 'seen'"),
         ({"observed": {"y": np.arange(N) / 2}}, r"one number per example, so a class 0, 1, ….*give real.*\[n, d\]"),
         ({"observed": {"y": np.zeros(N)}}, "knows 1 classes"),
         ({"observed": {"y": np.full(N, -1)}}, "knows 0 classes"),
         ({"observed": {"z": np.where(np.eye(N)[:, :2] > 0, np.nan, 1.0)}}, "known in part"),
         ({"observed": {"z": np.full((N, 2), "a")}}, "give numbers"),
-        ({"missing": "drop"}, "got 'drop'"),
     ],
 )
 def test_what_does_not_fit_beside_x_is_one_sentence(arguments, words):
     with pytest.raises(er.InputError, match=words) as caught:
         load_data(X, **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_data_with_gaps_have_a_context_called_seen():
+    gaps = np.where(np.eye(N)[:, :3] > 0, np.nan, X)
+    with pytest.raises(er.InputError, match="cannot be called 'seen'"):
+        load_data(gaps, context={"seen": np.arange(N)})
 
 
 def test_a_column_that_is_not_there_is_named():

@@ -1,4 +1,4 @@
-"""Cells that are missing: refused in plain data, and a mask where they are asked for."""
+"""Cells that are missing: a mask at every door, and no change to data without gaps."""
 
 import numpy as np
 import pandas as pd
@@ -40,10 +40,8 @@ def forms(x: np.ndarray, folder) -> dict[str, object]:
 def test_missing_cells_become_a_mask_and_statistics_are_of_those_seen(tmp_path, form):
     x, seen = holes()
     source = forms(x, tmp_path)[form]
-    with pytest.raises(er.InputError, match='missing="mask"'):
-        load_data(source)
-    data = load_data(source, missing="mask")
-    assert data.sha256 == load_data(x, missing="mask").sha256
+    data = load_data(source)
+    assert data.sha256 == load_data(x).sha256
     assert data.support == er.Support("real")
     for part in data.parts.values():
         batch = part.rows(torch.arange(len(part)))
@@ -64,7 +62,7 @@ def test_missing_cells_become_a_mask_and_statistics_are_of_those_seen(tmp_path, 
 def test_whole_numbers_with_gaps_keep_their_support(tmp_path):
     x = np.random.default_rng(0).integers(0, 2, (N, 4))
     masked = np.ma.masked_array(np.where(x > 5, -9999, x), np.random.default_rng(1).random((N, 4)) < 0.2)
-    data = load_data(masked, missing="mask")
+    data = load_data(masked)
     assert data.support == er.Support("binary")
     assert set(data.train.x.unique().tolist()) == {0.0, 1.0}
     assert not data.train.x[~data.train.batch().seen].any()
@@ -73,14 +71,18 @@ def test_whole_numbers_with_gaps_keep_their_support(tmp_path):
 def test_a_masked_array_that_masks_nothing_is_plain():
     x, _ = holes()
     x = np.nan_to_num(x)
-    assert load_data(np.ma.masked_array(x)).sha256 == load_data(x).sha256
+    plain = load_data(np.ma.masked_array(x))
+    assert plain.sha256 == load_data(x).sha256
+    assert plain.train.fill is None
+    assert plain.train.batch().seen is None
+    assert "missing" not in plain.summary()
 
 
-def test_rows_of_masked_arrays_and_examples_that_mask_are_no_plain_data():
+def test_rows_of_masked_arrays_keep_their_mask():
     x = np.ma.masked_array(np.arange(12.0).reshape(6, 2), np.arange(12).reshape(6, 2) == 3)
-    with pytest.raises(er.InputError, match="masks 1 cells"):
-        load_data(list(x))
-    assert load_data(list(x), missing="mask").sha256 == load_data(x, missing="mask").sha256
+    data = load_data(list(x))
+    assert data.sha256 == load_data(x).sha256
+    assert data.notes == ["Missing cells: 1 of 12 (8.3%)."]
     with pytest.raises(er.InputError, match="are masked"):
         er.numerics.as_rows(x)
 
@@ -88,11 +90,9 @@ def test_rows_of_masked_arrays_and_examples_that_mask_are_no_plain_data():
 def test_words_may_be_missing_too(tmp_path):
     frame = pd.DataFrame({"a": np.arange(N) / 7, "colour": ["red", "blue", None] * (N // 3)})
     frame.loc[4, "a"] = np.nan
-    with pytest.raises(er.InputError, match="no value in row 2, column 'colour': fill it in, or"):
-        load_data(frame)
     frame.to_csv(tmp_path / "t.csv", index=False)
     for source in (frame, tmp_path / "t.csv"):
-        data = load_data(source, missing="mask")
+        data = load_data(source)
         assert data.classes == {"colour": ["blue", "red"]}
         assert data.support.columns == (er.Support("real"), er.Support("categorical", 2))
         batch, rows = data.train.batch(), data.train.index
@@ -113,7 +113,7 @@ def model(data: er.data.Dataset, seen: str | None = "seen") -> er.VAE:
 
 def test_a_model_that_reads_which_cells_are_seen_trains_and_no_other():
     x, _ = holes()
-    data = load_data(x, missing="mask", support="mixed")
+    data = load_data(x, support="mixed")
     with pytest.raises(er.InputError, match=r"has missing cells.*seen='seen'") as caught:
         er.fit(model(data, None), data, epochs=1, progress=False)
     assert "\n" not in str(caught.value)
@@ -124,7 +124,7 @@ def test_a_model_that_reads_which_cells_are_seen_trains_and_no_other():
 
 def test_what_stands_in_a_missing_cell_is_not_scored():
     x, _ = holes()
-    data = load_data(x, missing="mask", support="mixed")
+    data = load_data(x, support="mixed")
     vae = model(data).eval()
     batch = data.test.batch()
     noise = vae.keyed_noise(2, batch.index, 0)
@@ -138,13 +138,32 @@ def test_what_stands_in_a_missing_cell_is_not_scored():
 
 def test_nothing_but_gaps_is_refused():
     with pytest.raises(er.InputError, match="Every cell of the data is missing"):
-        load_data(np.full((9, 2), np.nan), missing="mask")
-    with pytest.raises(er.InputError, match="1 values that are NaN, infinite"):
-        load_data(np.where(np.eye(9) > 0, np.nan, [[np.inf]] + [[1.0]] * 8)[:, 8:], missing="mask")
+        load_data(np.full((9, 2), np.nan))
+    with pytest.raises(er.InputError, match="1 values that are infinite"):
+        load_data(np.where(np.eye(9) > 0, np.nan, [[np.inf]] + [[1.0]] * 8)[:, 8:])
+
+
+@pytest.mark.parametrize("form", ["array", "masked", "frame", "sparse", "csv", "tensor"])
+def test_a_column_without_any_value_is_left_out_and_a_row_stays(tmp_path, form):
+    x, _ = holes()
+    x[:, 1], x[4] = np.nan, np.nan
+    data = load_data(forms(x, tmp_path)[form])
+    name = "b" if form == "csv" else "1"
+    assert data.notes[0] == f"Left out: '{name}' (no value in any row)."
+    assert data.event == (2,)
+    assert sum(map(len, data.parts.values())) == N
+    assert data.sha256 == load_data(x[:, [0, 2]]).sha256
+
+
+def test_a_column_without_any_value_in_a_mapped_file_is_named(tmp_path):
+    x, _ = holes()
+    x[:, 1] = np.nan
+    with pytest.raises(er.InputError, match=r"no value in any row \('1'\): leave them out"):
+        load_data(forms(x, tmp_path)["mapped"])
 
 
 def test_evidence_of_gaps_needs_a_likelihood_that_leaves_them_out_and_says_what_it_scores():
-    data = er.load_data(holes()[0], missing="mask")
+    data = er.load_data(holes()[0])
     full = er.load_data(np.random.default_rng(3).normal(size=(60, 3)))
     complete = model(full, seen=None)
     er.fit(complete, full, epochs=1, progress=False)

@@ -227,7 +227,8 @@ def test_columns_of_a_sparse_table_have_supports_of_their_own():
     [
         (torch.eye(4).to_sparse(), "scipy.sparse matrix"),
         (sparse.csr_array(np.eye(4) * 1j), "is sparse, of shape \\(4, 4\\)"),
-        (sparse.csr_array(np.full((4, 4), np.nan)), "16 values that are NaN"),
+        (sparse.csr_array(np.full((4, 4), np.nan)), "Every cell"),
+        (sparse.csr_array(np.full((4, 4), np.inf)), "16 values that are infinite"),
         (np.array([[1.0, None], [2.0, 3.0]], dtype=object), "give numbers"),
     ],
 )

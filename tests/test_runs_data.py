@@ -86,7 +86,7 @@ def test_missing_cells_are_filled_as_they_were(tmp_path):
     x = np.random.default_rng(0).normal(7.0, size=(N, 2))
     x[::5, 1] = np.nan
     np.save(tmp_path / "x.npy", x)
-    data = load_data(tmp_path / "x.npy", missing="mask")
+    data = load_data(tmp_path / "x.npy")
     found = run_data(begin(data, tmp_path / "run"))
     np.testing.assert_array_equal(found.test.x, data.test.x)
 

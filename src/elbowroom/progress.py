@@ -81,6 +81,7 @@ class Progress:
 
     def __init__(self, title: str, total: int | None = None, *, show: bool = True) -> None:
         self.title, self.total, self.show = ": ".join([*_places, title]), total, show
+        self._doing = self.title
         self.done = self._before = 0
         self._numbers, self._of = "", " of this part" if _places else ""
         self._bar: Any = None
@@ -95,6 +96,16 @@ class Progress:
                 _open.append(self)
             threading.Thread(target=self._watch, daemon=True).start()
         return self
+
+    def doing(self, what: str) -> None:
+        """Say what is being done now, beside the title.
+
+        Parameters
+        ----------
+        what : str
+            In words, such as the name of a model that is fitted.
+        """
+        self._doing = f"{self.title}: {what}"
 
     def resume(self, steps: int) -> None:
         """Count steps as done before, at no cost of time.
@@ -135,27 +146,23 @@ class Progress:
                 self._show_bar(now)
             elif now - self._last_line >= _LINE_EVERY:
                 self._last_line = now
-                print("  ".join(filter(None, [f"{self.title}: {self._count(now)}", *self._rest(now)])), file=sys.stderr)
+                print(f"{self._doing}: {self._text(now)}", file=sys.stderr)
 
     def _show_bar(self, now: float) -> None:
         for other in _open[:-1]:
             other._hide()
         if self._bar is None:
-            self._bar, self._task = _make_bar(self.title, self.total)
-        shown = "  ".join(filter(None, [self._count(now), *self._rest(now)]))
-        self._bar.update(self._task, completed=self.done, shown=shown)
+            self._bar, self._task = _make_bar(self._doing, self.total)
+        self._bar.update(self._task, description=self._doing, completed=self.done, shown=self._text(now))
 
-    def _count(self, now: float) -> str:
+    def _text(self, now: float) -> str:
+        """How much is done, the numbers, and the time left where it can be told."""
         if self.total is None:
             return f"{now - self._start:.0f} s so far"
-        return f"{self.done:,} of {self.total:,}"
-
-    def _rest(self, now: float) -> tuple[str, str]:
-        """The numbers, and the time left where it can be told."""
-        steps = self.done - self._before
-        if self.total is None or steps <= 0:
-            return self._numbers, ""
-        return self._numbers, f"{(now - self._start) / steps * (self.total - self.done):.0f} s left{self._of}"
+        said, steps = [f"{self.done:,} of {self.total:,}", self._numbers], self.done - self._before
+        if steps > 0:
+            said.append(f"{(now - self._start) / steps * (self.total - self.done):.0f} s left{self._of}")
+        return "  ".join(filter(None, said))
 
     def _hide(self) -> None:
         if self._bar is not None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform, one_of
+from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform
 from elbowroom.preprocess import Preprocess
 
 from .beside import beside_of, names_in
@@ -21,7 +21,7 @@ from .files import read_path
 from .loading import loading_of
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
-from .raw import Raw, from_array, from_frame
+from .raw import Raw, from_array, from_frame, without_columns
 from .scan import Scan, scan
 from .values import is_sparse, values_of
 
@@ -45,7 +45,6 @@ def load_data(
     labels: Any = None,
     context: str | Sequence[str] | Mapping[str, Any] | None = None,
     observed: Mapping[str, Any] | None = None,
-    missing: str | None = None,
     validation: int | float | None = None,
     test: int | float | None = None,
     seed: int = 0,
@@ -54,8 +53,10 @@ def load_data(
 ) -> Dataset:
     """Load data, split them into train, validation and test, and choose how they are preprocessed.
 
-    Values are kept as they came. A memory-mapped array (or a .npy file of 256 MB or more) stays on the disk and a
-    sparse matrix stays sparse: their rows become numbers in memory batch by batch.
+    A cell without a value (NaN, or masked) is missing: a batch holds 0 there (or the mean, where preprocessing
+    subtracts one) and says which cells are `seen`, also as the context "seen". Values are kept as they came. A
+    memory-mapped array (or a .npy file of 256 MB or more) stays on the disk and a sparse matrix stays sparse: their
+    rows become numbers in memory batch by batch.
 
     Parameters
     ----------
@@ -81,9 +82,6 @@ def load_data(
     observed : mapping, optional
         Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
         (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not).
-    missing : {"mask"}, optional
-        "mask" for data with missing cells (NaN, or masked): a batch holds 0 there (or the mean, where preprocessing
-        subtracts one) and says which cells are `seen`, also as the context "seen". By default they are refused.
     validation : int or float, default 0.1
         Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all. Drawn by `seed`;
         named sets have defaults of their own, and an official part cannot be replaced.
@@ -116,16 +114,16 @@ def load_data(
     >>> digits.event, er.load_data("digits", flat=False).event
     ((64,), (1, 8, 8))
     """
-    if missing is not None:
-        one_of("missing", missing, ("mask",), otherwise="None for data without gaps")
-    gaps = missing is not None
     told = {"support": support, "preprocess": preprocess, "labels": labels, "context": context, "observed": observed}
-    told |= {"missing": missing, "seed": seed, "name": name, "flat": flat}
-    raw, labels, title, origin = _read(source, labels, names_in(context, observed), gaps)
+    told |= {"seed": seed, "name": name, "flat": flat}
+    raw, labels, title, origin = _read(source, labels, names_in(context, observed))
     known = NAMED.get(title) if isinstance(source, str) else None
-    scanned = scan(raw.x, raw.columns, raw.official[1], gaps)
+    scanned = scan(raw.x, raw.columns, raw.official[1])
+    if scanned.empty.any() and len(raw.x.shape) == 2:
+        raw = without_columns(raw, scanned.empty, "no value in any row")
+        scanned = scan(raw.x, raw.columns, raw.official[1])
     found = _support(raw, scanned.limits, support)
-    beside = beside_of(raw, labels, context, observed, gaps)
+    beside = beside_of(raw, labels, context, observed, bool(scanned.gaps))
     defaults = (known.validation, known.test) if known else (0.1, 0.2)
     parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
@@ -146,7 +144,7 @@ def load_data(
     )
     chosen = choose_preprocess(preprocess, found, train.values, seed)
     for part in (train, held, tested):
-        part.fill = fill_for(chosen, event) if gaps else None
+        part.fill = fill_for(chosen, event) if scanned.gaps else None
     return Dataset(
         name=name or title,
         train=train,
@@ -178,14 +176,14 @@ def _support(raw: Raw, limits: Limits, stated: str | Support | Sequence[str | Su
     return state_support(raw.x, limits, stated if stated is not None else raw.support or infer_support(limits))
 
 
-def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any, str, str]:
+def _read(source: Any, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any, str, str]:
     """Raw data, labels, a name and where they come from."""
     if isinstance(source, str | Path) and not (isinstance(source, str) and _is_name(source)):
         path = Path(source).expanduser()
-        raw, labels = read_path(path, labels, beside, gaps)
+        raw, labels = read_path(path, labels, beside)
         return raw, labels, path.stem or str(path), str(path)
     if hasattr(source, "iloc") and hasattr(source, "columns"):
-        raw, labels = from_frame(source, labels, beside, gaps=gaps)
+        raw, labels = from_frame(source, labels, beside)
         return raw, labels, "table", "DataFrame"
     for given, asked in [("labels", labels)] * isinstance(labels, str) + [("context or observed", b) for b in beside]:
         raise InputError(
@@ -196,10 +194,10 @@ def _read(source: Any, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[
         if labels is not None:
             raw.label_names = None
         return raw, raw.labels if labels is None else labels, source, origin
-    return from_array(_array_of(source, gaps)), labels, "array", type(source).__name__
+    return from_array(_array_of(source)), labels, "array", type(source).__name__
 
 
-def _array_of(source: Any, gaps: bool) -> Any:
+def _array_of(source: Any) -> Any:
     """A tensor as an array; a masked array with NaN where it masks."""
     if isinstance(source, Tensor):
         if source.layout != torch.strided:
@@ -210,11 +208,6 @@ def _array_of(source: Any, gaps: bool) -> Any:
         source = np.ma.stack(source)
     if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
         return source
-    if not gaps:
-        raise InputError(
-            f"The array masks {int(np.ma.getmaskarray(source).sum()):,} cells, and what lies under them is no data: "
-            'load it with missing="mask", or fill them in.'
-        )
     floats = source if source.dtype.kind == "f" else source.astype(np.float64)
     return np.ma.filled(floats, np.nan)
 

@@ -73,7 +73,7 @@ def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps:
     observed : mapping or None
         As for `load_data`.
     gaps : bool
-        Whether cells of x may be missing.
+        Whether cells of x are missing.
 
     Returns
     -------

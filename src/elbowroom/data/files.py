@@ -19,7 +19,7 @@ _MAPPED_FROM = 2**28  # bytes of a .npy from which it is read by rows, in place
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
-def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = False) -> tuple[Raw, Any]:
+def read_path(path: Path, labels: Any, beside: Sequence[str] = ()) -> tuple[Raw, Any]:
     """Read a file or a folder of images.
 
     Parameters
@@ -30,8 +30,6 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = 
         As for `load_data`; None takes the source's own, if any.
     beside : sequence of str, default ()
         Columns (arrays of a .npz) that are taken out of x as well.
-    gaps : bool, default False
-        Whether cells may be missing.
 
     Returns
     -------
@@ -52,7 +50,7 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), gaps: bool = 
         return _read_images(path, labels)
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder.")
-    return ENDINGS[path.suffix.lower()](path, labels, beside, gaps)
+    return ENDINGS[path.suffix.lower()](path, labels, beside)
 
 
 def _unreadable_file_error(path: Path, error: Exception) -> InputError:
@@ -68,7 +66,7 @@ def _no_columns(path: Path, labels: Any, beside: Sequence[str]) -> None:
         )
 
 
-def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
+def _read_npy(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
     _no_columns(path, labels, beside)
     try:
         mapped = path.stat().st_size >= _MAPPED_FROM
@@ -78,7 +76,7 @@ def _read_npy(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
     return from_array(array, repr(path.name)), labels
 
 
-def _read_npz(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
+def _read_npz(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Any] = {name: file[name] for name in file.files}
@@ -108,7 +106,7 @@ def _array_of(path: Path, arrays: dict[str, Any], name: str, use: str) -> Any:
     return arrays[name]
 
 
-def _read_csv(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
+def _read_csv(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
     """A table with or without a line of column names; quotes as in RFC 4180."""
     wanted = [*beside, labels] if isinstance(labels, str) else list(beside)
     try:
@@ -123,7 +121,7 @@ def _read_csv(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tup
                 use = "context or observed" if name in beside else "labels"
                 raise InputError(f"{path.name!r} has no column {name!r} for the {use}; it has {', '.join(columns)}.")
         used = [i for i, name in enumerate(columns) if name not in wanted]
-        x, classes = _csv_values(path, columns, used, int(header), gaps)
+        x, classes = _csv_values(path, columns, used, int(header))
         texts = {name: _csv_column(path, columns.index(name), int(header)) for name in wanted}
     except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable_file_error(path, error) from error
@@ -139,7 +137,7 @@ def _csv_column(path: Path, place: int, skip: int) -> NDArray[Any]:
 
 
 def _csv_values(
-    path: Path, columns: list[str], used: list[int], skip: int, gaps: bool
+    path: Path, columns: list[str], used: list[int], skip: int
 ) -> tuple[NDArray[Any], dict[str, list[str]]]:
     if not any(True for _ in _csv_rows(path, skip)):
         raise InputError(f"{path.name!r} has a line of names but no rows; give at least two.")
@@ -147,27 +145,21 @@ def _csv_values(
         with path.open(encoding="utf-8-sig") as file:
             x = np.loadtxt(file, delimiter=",", skiprows=skip, ndmin=2, comments=None, quotechar='"')
     except ValueError:
-        return _csv_slowly(path, columns, used, skip, gaps)
+        return _csv_slowly(path, columns, used, skip)
     return x[:, used], {}
 
 
 def _csv_slowly(
-    path: Path, columns: list[str], used: list[int], skip: int, gaps: bool
+    path: Path, columns: list[str], used: list[int], skip: int
 ) -> tuple[NDArray[Any], dict[str, list[str]]]:
     """Numbers, and classes where a column holds words; InputError that names what is wrong."""
     rows = []
     for number, row in enumerate(_csv_rows(path, skip), start=1 + skip):
         if len(row) != len(columns):
             raise InputError(f"{path.name!r} is ragged: line {number} has {len(row)} cells, not {len(columns)}.")
-        empty = [i for i in used if not row[i].strip()]
-        if empty and not gaps:
-            raise InputError(
-                f"{path.name!r} has no value in line {number}, column {columns[empty[0]]!r}: fill it in, or load the "
-                'table with missing="mask".'
-            )
         rows.append([row[i].strip() for i in used])
     cells = [floats_or_words(column) for column in zip(*rows, strict=True)]
-    return columns_of([columns[i] for i in used], cells, repr(path.name), gaps)
+    return columns_of([columns[i] for i in used], cells, repr(path.name))
 
 
 def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
@@ -177,7 +169,7 @@ def _csv_rows(path: Path, skip: int) -> Iterable[list[str]]:
                 yield row
 
 
-def _read_parquet(path: Path, labels: Any, beside: Sequence[str], gaps: bool) -> tuple[Raw, Any]:
+def _read_parquet(path: Path, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any]:
     try:
         import pandas
         import pyarrow
@@ -187,7 +179,7 @@ def _read_parquet(path: Path, labels: Any, beside: Sequence[str], gaps: bool) ->
         frame = pandas.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise _unreadable_file_error(path, error) from error
-    return from_frame(frame, labels, beside, repr(path.name), gaps)
+    return from_frame(frame, labels, beside, repr(path.name))
 
 
 def _read_images(folder: Path, labels: Any) -> tuple[Raw, Any]:

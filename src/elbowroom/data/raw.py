@@ -1,7 +1,7 @@
 """Data as a source gives them, before support, split and preprocessing; and what may be in them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ __all__ = [
     "from_array",
     "from_frame",
     "is_number",
+    "name_list",
+    "without_columns",
 ]
 
 _MOST_WORDS = 256
@@ -127,9 +129,7 @@ def from_array(values: Any, what: str = "The array") -> Raw:
     return raw
 
 
-def from_frame(
-    frame: Any, labels: Any, beside: Sequence[str] = (), what: str = "The table", gaps: bool = False
-) -> tuple[Raw, Any]:
+def from_frame(frame: Any, labels: Any, beside: Sequence[str] = (), what: str = "The table") -> tuple[Raw, Any]:
     """Raw data of a pandas DataFrame, and its labels.
 
     Parameters
@@ -142,8 +142,6 @@ def from_frame(
         Columns that are taken out as well.
     what : str, default "The table"
         What errors call it.
-    gaps : bool, default False
-        Whether cells may be missing.
 
     Returns
     -------
@@ -161,15 +159,46 @@ def from_frame(
     for name in wanted:
         if name not in frame.columns:
             use = "labels" if name not in beside else "context or observed"
-            raise InputError(f"{what} has no column {name!r} for the {use}; it has {_name_list(frame.columns)}.")
+            raise InputError(f"{what} has no column {name!r} for the {use}; it has {name_list(frame.columns)}.")
         if list(frame.columns).count(name) > 1:
             raise InputError(f"{what} has two columns named {name!r}: give each a name of its own.")
     taken = {name: _cells(frame[name]) for name in wanted}
     frame = frame.drop(columns=wanted)
     columns = [str(c) for c in frame.columns]
-    x, classes = columns_of(columns, [_cells(frame.iloc[:, i]) for i in range(len(columns))], what, gaps)
+    x, classes = columns_of(columns, [_cells(frame.iloc[:, i]) for i in range(len(columns))], what)
     x = x if columns else np.empty((len(frame), 0))
     return Raw(x, columns=columns, classes=classes, taken=taken), taken[labels] if isinstance(labels, str) else labels
+
+
+def without_columns(raw: Raw, out: NDArray[np.bool_], why: str) -> Raw:
+    """A table without some of its columns, and a note that names them.
+
+    Parameters
+    ----------
+    raw : Raw
+        With x [n, columns].
+    out : array
+        [columns], True where one is left out.
+    why : str
+        What is said of them.
+
+    Returns
+    -------
+    Raw
+        The other columns.
+
+    Raises
+    ------
+    InputError
+        Where the table is memory-mapped, of which no columns can be left out without reading it whole.
+    """
+    names = [(raw.columns or list(map(str, range(len(out)))))[i] for i in np.flatnonzero(out)]
+    if isinstance(raw.x, np.memmap):
+        raise InputError(f"Memory-mapped columns have {why} ({name_list(names)}): leave them out of the file.")
+    kept = np.flatnonzero(~out)
+    columns = raw.columns and [raw.columns[i] for i in kept]
+    note = f"Left out: {name_list(names)} ({why})."
+    return replace(raw, x=raw.x[:, kept], columns=columns, notes=[*raw.notes, note])
 
 
 def _cells(column: Any) -> NDArray[Any]:
@@ -219,9 +248,7 @@ def absent(cell: Any) -> bool:
     return cell is None or type(cell).__name__ in ("NAType", "NaTType")
 
 
-def columns_of(
-    names: list[str], cells: Sequence[NDArray[Any]], what: str, gaps: bool = False
-) -> tuple[NDArray[Any], dict[str, list[str]]]:
+def columns_of(names: list[str], cells: Sequence[NDArray[Any]], what: str) -> tuple[NDArray[Any], dict[str, list[str]]]:
     """Numbers of all columns, and the words that the codes of columns of words mean.
 
     Parameters
@@ -229,11 +256,9 @@ def columns_of(
     names : list of str
         Of the columns.
     cells : sequence of array
-        Of every column, numbers or words.
+        Of every column, numbers or words (None, which becomes NaN, where one is missing).
     what : str
         What errors call the table.
-    gaps : bool, default False
-        Whether words may be missing (None), which become NaN.
 
     Returns
     -------
@@ -245,16 +270,11 @@ def columns_of(
     Raises
     ------
     InputError
-        For columns that are neither numbers nor classes (numbers among words, empty cells, words that hardly repeat),
+        For columns that are neither numbers nor classes (numbers among words, words that hardly repeat),
         and for classes where two columns have one name.
     """
     pairs = list(zip(names, cells, strict=True))
     words = {name: values for name, values in pairs if values.dtype.kind == "O"}
-    for name, values in words.items():
-        hole = next((row for row, value in enumerate(values) if value is None), None)
-        if hole is not None and not gaps:
-            where = f"row {hole}, column {name!r}"
-            raise InputError(f'{what} has no value in {where}: fill it in, or load it with missing="mask".')
     bad = [name for name, values in words.items() if not _are_classes(_known_values(values))]
     if bad:
         raise InputError(_not_numbers(bad, what))
@@ -295,12 +315,13 @@ def is_number(cell: str) -> bool:
 def _not_numbers(columns: Any, what: str) -> str:
     """The sentence about columns that are neither numbers nor classes."""
     return (
-        f"{what} has columns that are not numbers: {_name_list(columns)}; a column of classes holds words alone, at "
+        f"{what} has columns that are not numbers: {name_list(columns)}; a column of classes holds words alone, at "
         f"most {_MOST_WORDS} different ones and each twice or more on average: drop or encode these, or name one as "
         "labels."
     )
 
 
-def _name_list(columns: Any, most: int = 8) -> str:
+def name_list(columns: Any, most: int = 8) -> str:
+    """Names in quotes, the first of many."""
     names = [repr(str(c)) for c in columns]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -29,16 +29,19 @@ class Scan:
     constant : array
         [values of an example], whether a value is the same in all rows before the official test part.
     gaps : int
-        How many cells are missing.
+        How many cells are missing (NaN).
+    empty : array
+        [values of an example], whether a value is missing in all rows.
     """
 
     limits: Limits
     wide: bool
     constant: NDArray[np.bool_]
     gaps: int
+    empty: NDArray[np.bool_]
 
 
-def scan(x: Any, columns: list[str] | None = None, official_test: int = 0, may_miss: bool = False) -> Scan:
+def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Scan:
     """Look at every value once, before anything is made of them.
 
     Parameters
@@ -49,8 +52,6 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0, may_m
         Names, for the sentences of errors.
     official_test : int, default 0
         How many of the last rows are an official test part.
-    may_miss : bool, default False
-        Whether cells may be missing.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0, may_m
     Raises
     ------
     InputError
-        For too few examples, infinity, and NaN where no cell may be missing.
+        For too few examples, infinity, and data of which every cell is missing.
     """
     size = int(np.prod(x.shape))
     if size == 0:
@@ -68,16 +69,18 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0, may_m
     if x.shape[0] < 2:
         raise InputError("The data hold one example; give at least two, of which a model can learn.")
     bad, first, gaps, wide = 0, (0, 0), 0, False
+    empty = np.ones(size // x.shape[0], bool)
     found: list[Limits] = []
     low, high = np.full(size // x.shape[0], np.inf), np.full(size // x.shape[0], -np.inf)
     for start, block in blocks(x):
         missing = block != block
-        wrong = (np.abs(block) > _BEYOND) if may_miss else missing | (np.abs(block) > _BEYOND)
+        wrong = np.abs(block) > _BEYOND
         if block.dtype.kind == "f" and wrong.any():
             row, place = np.argwhere(wrong)[0]
             first = first if bad else (start + int(row), int(place))
             bad += int(wrong.sum())
         gaps += int(missing.sum())
+        empty &= missing.all(0)
         if not missing.all():
             found.append(Limits.of(block))
         wide = wide or not bool(((_in_32_bits(block) == block) | missing).all())
@@ -93,7 +96,7 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0, may_m
         limits = limits.joined(one)
     if x.dtype.kind in "iu" and max(-limits.low, limits.high) > _EXACT:
         raise InputError("The data hold whole numbers beyond 2^53, which floats merge: take an offset away from them.")
-    return Scan(limits, wide, low == high, gaps)
+    return Scan(limits, wide, low == high, gaps, empty)
 
 
 def _in_32_bits(block: NDArray[Any]) -> NDArray[Any]:
@@ -104,11 +107,10 @@ def _in_32_bits(block: NDArray[Any]) -> NDArray[Any]:
 def _not_finite(shape: tuple[int, ...], columns: list[str] | None, bad: int, row: int, place: int) -> str:
     if len(shape) == 2:
         where = f"first in row {row}, column {columns[place]!r}" if columns else f"first in row {row}, column {place}"
-        also = ', or load them with missing="mask"'
     else:
         at = tuple(int(i) for i in np.unravel_index(place, shape[1:]))
-        where, also = f"first in example {row}, at {at}", ""
+        where = f"first in example {row}, at {at}"
     return (
-        f"The data hold {bad:,} values that are NaN, infinite or beyond 32-bit floats, {where}: drop those rows or "
-        f"fill them in{also}."
+        f"The data hold {bad:,} values that are infinite or beyond 32-bit floats, {where}: drop those rows, or give "
+        f"NaN where a cell is missing."
     )

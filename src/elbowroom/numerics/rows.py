@@ -68,14 +68,16 @@ def as_rows(examples: Any) -> Rows:
     if x.dim() < 2:
         raise InputError(f"Examples have shape {tuple(x.shape)}: give one row per example, as in x[None].")
     if x.is_floating_point() and not bool(x.isfinite().all()):
-        raise InputError("The examples hold NaN or infinite values: load them with load_data(..., missing='mask').")
+        raise InputError(
+            "The examples hold NaN or infinite values: load them with load_data, which takes NaN for missing cells."
+        )
     return Batch(x, torch.arange(len(x)))
 
 
 def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
     """The examples as an array of numbers, in this machine's byte order."""
     if np.ma.is_masked(examples):
-        raise InputError("Some cells of these examples are masked: load them with load_data(..., missing='mask').")
+        raise InputError("Some cells of these examples are masked: load them with load_data, which keeps the mask.")
     try:
         values = examples.to_numpy(dtype=np.float64, na_value=np.nan) if frame else np.asarray(examples)
     except (ValueError, TypeError) as error:

@@ -112,6 +112,6 @@ def _loading_of_old(known: Mapping[str, Any]) -> dict[str, Any]:
     path = Path(str(known["source"])).expanduser()
     where = {"path": str(path), "absolute": str(path)} if path.exists() else {"named": known["name"]}
     sizes = {name: n for name, n in known["sizes"].items() if name != "train" and name not in known["official"]}
-    said = {"labels": known.get("label_column"), "missing": known.get("missing"), "seed": known["split_seed"], **sizes}
+    said = {"labels": known.get("label_column"), "seed": known["split_seed"], **sizes}
     said["flat"] = len(known["event"]) == 1 if known["image_shape"] else None
     return {**where, "options": {name: value for name, value in said.items() if value is not None}}

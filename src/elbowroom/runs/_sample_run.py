@@ -16,6 +16,7 @@ from .table_file import write_table
 
 __all__ = ["sample_run"]
 
+_WHOLE = 2.0**53  # up to here floats hold all whole numbers
 _ENDINGS = (".csv", ".parquet", ".npy", ".png")
 
 
@@ -88,13 +89,17 @@ def _columns(x: NDArray[Any], data: Mapping[str, Any]) -> dict[str, Any]:
     flat = x.reshape(len(x), -1)
     names = data.get("columns") or [f"column {i + 1}" for i in range(flat.shape[1])]
     classes = data.get("classes", {})
-    return {name: _values(column, classes.get(name)) for name, column in zip(names, flat.T, strict=True)}
+    twice = len(set(names)) < len(names)
+    own = [f"{name} ({i + 1})" for i, name in enumerate(names)] if twice else names
+    columns = zip(own, names, flat.T, strict=True)
+    return {column: _values(values, classes.get(name)) for column, name, values in columns}
 
 
 def _values(column: NDArray[Any], words: list[str] | None) -> Any:
     if words:
         return np.array(words, dtype=object)[column.astype(int)]
-    return column.astype(np.int64) if (column == np.round(column)).all() else column
+    whole = ((column == np.round(column)) & (np.abs(column) < _WHOLE)).all()
+    return column.astype(np.int64) if whole else column
 
 
 def _write_sheet(images: NDArray[np.float32], out: Path, scale: int = 4) -> None:

@@ -96,7 +96,7 @@ class RunFolder:
         kept = self.path / "recipe.yaml"
         if not kept.exists():
             if resume:
-                raise InputError(f"{self.path} holds no run to resume; leave resume out to begin one.")
+                raise InputError(f"{self.path} holds no run to resume; leave resume= out to begin one.")
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomic(kept, yaml.dump({"version": FORMAT, **recipe}, Dumper=_Dumper, sort_keys=False))
             return None

@@ -57,5 +57,8 @@ def write_table(columns: dict[str, Any], out: Path) -> Path:
 def _write_records(columns: dict[str, Any], path: Path) -> None:
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     arrays = {name: a.astype(str) if a.dtype.kind == "O" else a for name, a in arrays.items()}
+    records = np.empty(len(next(iter(arrays.values()))), [(name, a.dtype) for name, a in arrays.items()])
+    for name, values in arrays.items():
+        records[name] = values
     with path.open("wb") as file:
-        np.save(file, np.rec.fromarrays(list(arrays.values()), names=list(arrays)).view(np.ndarray), allow_pickle=False)
+        np.save(file, records, allow_pickle=False)
