@@ -91,8 +91,8 @@ def test_a_run_finds_data_whose_labels_came_as_an_array(tmp_path):
     for other, words in (
         (x, r"came with arrays \(labels\)"),
         (load_data(x, labels=1 - y), "sha256"),
-        (load_data(x, labels=y, seed=1), "parted otherwise"),
-        (load_data(x, labels=y, test=3), "parted otherwise"),
+        (load_data(x, labels=y, seed=1), "split by seed 1, and the run's by seed 0"),
+        (load_data(x, labels=y, test=3), "split into 33 train, 4 validation, 3 test, and the run's into 28 train"),
     ):
         with pytest.raises(er.InputError, match=words):
             er.runs.run_data(tmp_path / "run", source=other)

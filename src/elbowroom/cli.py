@@ -89,14 +89,11 @@ def _resumable() -> Iterator[None]:
 def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
     """The data; a support is a word for all of them, or several with commas, one per column."""
     import elbowroom as er
-    from elbowroom.progress import Progress
 
     words = [word.strip() for word in loading.get("support", "").split(",")]
     if len(words) > 1:
         loading = {**loading, "support": words}
-    load_data = er.load_data  # imports torch, which is not loading
-    with Progress(f"loading {source}"):
-        return load_data(source, seed=seed, **loading)
+    return er.load_data(source, seed=seed, **loading)
 
 
 def _words(**given: Any) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Progress:
     def _show(self) -> None:
         with _lock:
             now = time.monotonic()
-            if now - self._start < _PATIENCE or _open[-1] is not self or self._closed.is_set():
+            if now - self._start < _PATIENCE or self._closed.is_set() or _open[-1] is not self:
                 return
             if sys.stderr.isatty():
                 self._show_bar(now)

@@ -1,10 +1,11 @@
 """From any source to a data set: values checked, support found, parts drawn, preprocessing chosen."""
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform
 from elbowroom.preprocess import Preprocess
+from elbowroom.progress import Progress
 
 from .beside import beside_of, names_in
 from .choices import choose_preprocess, fill_for, state_support, support_with_words
@@ -27,6 +29,23 @@ from .values import is_sparse, values_of
 
 __all__ = ["load_data"]
 
+_SIX = 6  # examples, of which every part gets two, so that means over it have an error
+
+
+_Arguments = ParamSpec("_Arguments")
+
+
+def _shown(load: Callable[_Arguments, Dataset]) -> Callable[_Arguments, Dataset]:
+    """Say on standard error that data are loaded, where that takes time and `progress` is not False."""
+
+    @functools.wraps(load)
+    def shown(*source: _Arguments.args, **options: _Arguments.kwargs) -> Dataset:
+        named = [str(one) for one in source if isinstance(one, str | Path)]
+        with Progress(f"loading {named[0] if named else 'the data'}", show=bool(options.get("progress", True))):
+            return load(*source, **options)
+
+    return shown
+
 
 @dataclass
 class _Split:
@@ -37,6 +56,7 @@ class _Split:
     test: NDArray[np.int64]
 
 
+@_shown
 def load_data(
     source: Any,
     *,
@@ -50,6 +70,7 @@ def load_data(
     seed: int = 0,
     name: str | None = None,
     flat: bool | None = None,
+    progress: bool = True,
 ) -> Dataset:
     """Load data, split them into train, validation and test, and choose how they are preprocessed.
 
@@ -83,8 +104,9 @@ def load_data(
         Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
         (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not).
     validation : int or float, default 0.1
-        Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all. Drawn by `seed`;
-        named sets have defaults of their own, and an official part cannot be replaced.
+        Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all; by default two
+        at least, of six or more. Drawn by `seed`; named sets have defaults of their own, and an official part cannot be
+        replaced.
     test : int or float, default 0.2
         Examples kept for the final measurements, as `validation`.
     seed : int, default 0
@@ -94,6 +116,8 @@ def load_data(
     flat : bool, optional
         Whether images are vectors, [n, C · H · W], and not [n, C, H, W]. By default grey images are and coloured ones
         are not.
+    progress : bool, default True
+        Whether standard error says that data are loaded, where it takes more than two seconds.
 
     Returns
     -------
@@ -260,6 +284,8 @@ def _split(
         if not official[i]:
             wanted = asked[i]
             counts[i] = _count(part, defaults[i] if wanted is None else wanted, pool)
+            if wanted is None and pool >= _SIX:
+                counts[i] = max(counts[i], 2)
     if pool - sum(counts) < 2:
         raise InputError(
             f"{pool:,} examples are too few to keep {counts[0]:,} for validation and {counts[1]:,} for test and "

@@ -7,7 +7,6 @@ from typing import Any
 from elbowroom.data import Dataset, load_data
 from elbowroom.data.loading import options_of
 from elbowroom.numerics import InputError
-from elbowroom.progress import Progress
 from elbowroom.records import chosen_run
 
 from .run_folder import data_that_differ, read_recipe
@@ -53,8 +52,7 @@ def run_data(folder: str | Path, *, source: Any = None, progress: bool = False) 
     """
     folder = Path(folder)
     known = read_recipe(folder)["data"]
-    with Progress(f"loading {known['name']}", show=progress):
-        data = source if isinstance(source, Dataset) else _load(folder, known, source)
+    data = source if isinstance(source, Dataset) else _load(folder, known, source, progress)
     differ = data_that_differ(known, data.summary())
     if differ:
         raise InputError(
@@ -69,7 +67,7 @@ def run_folder(path: Path) -> Path:
     return chosen_run(path) or path
 
 
-def _load(folder: Path, known: Mapping[str, Any], source: Any) -> Dataset:
+def _load(folder: Path, known: Mapping[str, Any], source: Any, progress: bool) -> Dataset:
     """The data that a recipe names, as it says they were loaded."""
     loading = known.get("loading") or _loading_of_old(known)
     if "arrays" in loading:
@@ -77,7 +75,8 @@ def _load(folder: Path, known: Mapping[str, Any], source: Any) -> Dataset:
             f"The data of the run in {folder} came with arrays ({', '.join(loading['arrays'])}), which no recipe "
             f"holds: measure it in Python, and give the Dataset that it was trained on."
         )
-    return load_data(_where(folder, loading) if source is None else source, **options_of(loading))
+    where = _where(folder, loading) if source is None else source
+    return load_data(where, **options_of(loading), progress=progress)
 
 
 def _where(folder: Path, loading: Mapping[str, Any]) -> str:

@@ -202,10 +202,14 @@ def data_that_differ(before: Mapping[str, Any], now: Mapping[str, Any]) -> str |
     if before["sha256"] != now["sha256"]:
         return f"their sha256 is {now['sha256'][:12]}… and the run's is {before['sha256'][:12]}…"
     told = ("parts",) if "parts" in before else ("sizes", "official", "split_seed")
-    if any(before[name] != now[name] for name in told):
-        sizes = (", ".join(f"{n:,} {name}" for name, n in one["sizes"].items()) for one in (now, before))
-        return "they are parted otherwise ({}, and the run has {})".format(*sizes)
-    return None
+    if all(before[name] == now[name] for name in told):
+        return None
+    if before["sizes"] != now["sizes"]:
+        found, kept = (", ".join(f"{n:,} {name}" for name, n in one["sizes"].items()) for one in (now, before))
+        return f"they are split into {found}, and the run's into {kept}"
+    if before["split_seed"] != now["split_seed"]:
+        return f"they are split by seed {now['split_seed']}, and the run's by seed {before['split_seed']}"
+    return "other examples stand in their parts than in the run's"
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

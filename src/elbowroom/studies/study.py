@@ -134,11 +134,11 @@ def study(
     options = {"recipe": (recipe, None), "axes": (axes, None), "epochs": (epochs, None), "draws": (draws, 1_000)}
     options |= {"annealed": (annealed, 50), "seed": (seed, 0)}
     asked = typed(command) if command else called(data, folder, options)
-    data = data_of(data, seed)
+    data = data_of(data, seed, progress)
     about = load(data)
     training = training_of(recipe, axes, epochs, about.sizes["train"], seed)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
-    stages = Stages(folder, overwrite=overwrite, resume=resume, asked=asked)
+    stages = Stages(folder, overwrite=overwrite, resume=resume, asked=asked, progress=progress)
     models = Models(folder / "runs", recipe if isinstance(recipe, VAE) else None)
     budget = MeasureBudget(draws, annealed, seed)
 

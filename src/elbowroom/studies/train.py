@@ -185,7 +185,7 @@ def train(
         draws=_DRAWS,
         seed=training.seed,
         runs=models.runs,
-        resume=resume,
+        resume=resume and (models.runs / "sweep.json").exists(),
         progress=progress,
         epochs=training.epochs,
         batch_size=training.batch_size,
