@@ -331,11 +331,16 @@ def encode(
 
 
 @app.command(cls=Command)
-def report(run: Run) -> None:
-    """Build a study's page again, from its saved records alone."""
+@_resumable()
+def report(run: Run, source: Data = None) -> None:
+    """The page of a study, made again from its records; of a run, which is measured first."""
     import elbowroom as er
     from elbowroom.progress import Progress
+    from elbowroom.records import holds_study
 
+    if (run / "recipe.yaml").exists() and not holds_study(run):
+        print(er.studies.report_run(run, source=source, command=shlex.join(["elbowroom", *sys.argv[1:]])))
+        return
     with Progress("drawing the page"):
         print(er.report(run))
 
