@@ -22,3 +22,11 @@ def _figures_are_closed() -> Iterator[None]:
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
+
+
+@pytest.fixture(autouse=True)
+def _no_clock_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars and lines that come after two seconds never come: no test depends on how busy the machine is."""
+    from elbowroom import progress
+
+    monkeypatch.setattr(progress, "_PATIENCE", 3_600.0)

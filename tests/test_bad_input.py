@@ -156,6 +156,7 @@ calls = {
     "scale": lambda: er.likelihoods.Normal(MLP([2, 64]), 64, scale="free"),
     "an axis betas": lambda: er.sweep({"latents": 2, "epochs": 1}, d, {"betas": [1.0]}, progress=False),
     "betas": lambda: er.fit(vae, d, betas=("a", "b")),
+    "a phase's betas": lambda: er.procedures.Phase(Elbo(), betas=1.0),
 }
 said = {}
 for name, call in calls.items():
@@ -175,6 +176,7 @@ print(json.dumps(said))
     betas = "betas are Adam's two decay rates, a pair from 0 to below 1 such as (0.9, 0.999); for the weight of the KL "
     assert said["an axis betas"] == betas + "say beta; got 1.0."
     assert said["betas"] == betas + "say beta; got ('a', 'b')."
+    assert said["a phase's betas"] == "betas are Adam's two decay rates, as in (0.9, 0.999); got 1.0."
     assert said["scale"].startswith("scale must be a number, 'shared'")
     assert not list(tmp_path.iterdir())
 
@@ -235,7 +237,7 @@ def test_a_run_that_ends_with_an_error_of_its_network_keeps_no_half_model(digits
     with pytest.raises(RuntimeError, match="out of memory"):
         er.fit(model(digits, decoder=Failing()), digits, run=tmp_path, progress=False)
     assert not (tmp_path / "model.safetensors").exists()
-    sentence(lambda: er.runs.read_run(tmp_path), "was not finished: continue it with resume=True")
+    sentence(lambda: er.runs.read_run(tmp_path), "was not finished: repeat its fit with resume=True")
 
 
 def test_constant_columns_and_ties_train(digits: Data) -> None:

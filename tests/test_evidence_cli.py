@@ -214,19 +214,19 @@ def test_a_damaged_file_is_refused_in_words(tmp_path, content) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--estimator", "iwae", "--draws", "0"], "draws=1 or more; got 0"),
+        (["--estimator", "iwae", "--draws", "0"], "--draws 1 or more; got 0"),
         (["--estimator", "guess"], "no estimator 'guess'; there are elbo, iwae, iwae-curve, prior, ais, bdmc"),
         (["--estimator", "iwae", "--temperatures", "9"], "iwae has no setting 'temperatures'; it has draws"),
         (["--estimator", "ais", "--draws", "9"], "ais has no setting 'draws'"),
-        (["--estimator", "ais", "--temperatures", "1"], "temperatures=2 or more, and hundreds to mean much"),
-        (["--estimator", "ais", "--chains", "0"], "chains=1 or more; got 0"),
-        (["--estimator", "ais", "--leapfrog", "0"], "leapfrog=1 step or more; got 0"),
+        (["--estimator", "ais", "--temperatures", "1"], "--temperatures 2 or more, and hundreds to mean much"),
+        (["--estimator", "ais", "--chains", "0"], "--chains 1 or more; got 0"),
+        (["--estimator", "ais", "--leapfrog", "0"], "--leapfrog 1 step or more; got 0"),
         (["--estimator", "ais", "--start", "here"], "start must be 'posterior' or 'prior'; got 'here'"),
         (["--estimator", "ais", "--schedule", "fast"], "schedule must be"),
         (["--points", "0"], "points must be 1 to 397"),
         (["--points", "398"], "points must be 1 to 397"),
         (["--part", "exam"], "The part is train, validation or test"),
-        (["--memory", "1 kB"], "memory=1,000 bytes does not hold one example"),
+        (["--memory", "1 kB"], "--memory 1,000 bytes does not hold one example"),
         (["--memory", "much"], "memory must be bytes or words"),
         (["--resume"], "nothing to resume"),
     ],
@@ -253,15 +253,3 @@ def test_classes_cannot_be_annealed(digits, tmp_path) -> None:
     with pytest.raises(CapabilityError, match=r"evidence\.iwae needs no such thing"):
         measure_run(tmp_path / "run", "ais", **AIS, progress=False)
     assert not list((tmp_path / "run").glob("evidence*"))
-
-
-def test_a_run_finds_the_file_that_it_was_trained_on(tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    np.savetxt(table, np.random.default_rng(0).normal(size=(60, 3)), delimiter=",", header="a,b,c", comments="")
-    data = er.load_data(table)
-    er.fit(build({"latents": 2, "widths": [8]}, data), data, epochs=1, run=tmp_path / "run", progress=False)
-    (found,) = measure_run(tmp_path / "run", "iwae", draws=5)
-    assert found.data == data.sha256
-    table.unlink()
-    with pytest.raises(InputError, match="There is no data set 'table'"):
-        measure_run(tmp_path / "run", "iwae", draws=5)

@@ -466,3 +466,8 @@ def test_only_members_tied_alike_are_stacked(data: er.data.Dataset) -> None:
         er.fit(expected, data, Elbo(beta), **settings)
         assert distance(vae, expected) < 1e-10
     assert why_alone(models[0], Elbo(), data) is None
+
+
+def test_decay_rates_are_two():
+    with pytest.raises(er.InputError, match="two decay rates"):
+        Phase(Elbo(), betas=(0.9,))

@@ -181,5 +181,18 @@ def test_finished_runs_of_another_split_or_preprocessing_are_not_read(tmp_path) 
     words, axes = {"latents": 2, "widths": [4], "epochs": 1}, {"beta": [1.0]}
     er.sweep(words, er.load_data("digits"), axes, draws=2, runs=tmp_path, progress=False)
     for other in (er.load_data("digits", seed=1), er.load_data("digits", preprocess="none")):
-        with pytest.raises(er.InputError, match=r"holds another run \(its (data|model) differs\)"):
+        with pytest.raises(er.InputError, match=r"by seed 1, and the run's by seed 0|run \(its model differs\)"):
             er.sweep(words, other, axes, draws=2, runs=tmp_path, resume=True, progress=False)
+
+
+def test_a_sweep_that_is_refused_leaves_nothing_and_one_that_was_not_begun_is_not_resumed(tmp_path) -> None:
+    data, runs = er.load_data("digits"), tmp_path / "runs"
+    for setting in ({"select": "best"}, {"patience": 0}):
+        with pytest.raises(er.InputError):
+            er.sweep(WORDS, data, {"beta": [1.0]}, runs=runs, **{**QUIET, **setting})
+    assert not runs.exists()
+    with pytest.raises(er.InputError, match="runs holds no sweep, so there is nothing to resume"):
+        er.sweep(WORDS, data, {"beta": [1.0]}, runs=runs, resume=True, **QUIET)
+    with pytest.raises(er.InputError, match="name it by runs="):
+        er.sweep(WORDS, data, {"beta": [1.0]}, resume=True, **QUIET)
+    assert not runs.exists()

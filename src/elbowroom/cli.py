@@ -1,40 +1,39 @@
 """The command line: parse, call, print."""
 
-import functools
 import importlib.metadata
-import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from elbowroom.cli_options import (
-    Labels,
+    Command,
+    Data,
     Latents,
     LikelihoodWord,
     Network,
     Objective,
+    Part,
     Posterior,
-    Preprocessing,
     Prior,
     Run,
     Seed,
     Source,
-    Supports,
     Widths,
+    with_loading,
+    with_options,
 )
 from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 
 __all__ = ["main"]
 
 
-class _WithWords(TyperCommand):
+class _WithWords(Command):
     """A command whose help lists the words that are known, which takes torch to find out."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -87,10 +86,14 @@ def _resumable() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _stated(support: str | None) -> Any:
-    """A word for all of the data, or a list of one per column."""
-    words = [] if support is None else [word.strip() for word in support.split(",")]
-    return words if len(words) > 1 else support
+def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
+    """The data; a support is a word for all of them, or several with commas, one per column."""
+    import elbowroom as er
+
+    words = [word.strip() for word in loading.get("support", "").split(",")]
+    if len(words) > 1:
+        loading = {**loading, "support": words}
+    return er.load_data(source, seed=seed, **loading)
 
 
 def _words(**given: Any) -> dict[str, Any]:
@@ -129,6 +132,7 @@ def _numbers(value: Any) -> Any:
 
 
 @app.command(cls=_WithWords)
+@with_loading
 @_resumable()
 def study(
     source: Source,
@@ -153,12 +157,10 @@ def study(
     ] = None,
     draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
     annealed: Annotated[int, typer.Option(help="Test examples that AIS measures as well; 0 for none.")] = 50,
-    preprocess: Preprocessing = "auto",
-    support: Supports = None,
-    labels: Labels = None,
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds first.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted study.")] = False,
+    loading: Any = None,
 ) -> None:
     """The main job: data → sweep → chosen model → evidence beside the baselines → report.html."""
     import elbowroom as er
@@ -174,7 +176,7 @@ def study(
         objective=objective,
     )
     axes = _axes(sweep)
-    data = er.load_data(source, support=_stated(support), preprocess=preprocess, labels=labels, seed=seed)
+    data = _load(source, seed, loading)
     print(data, file=sys.stderr)
     done = er.study(
         data,
@@ -195,6 +197,7 @@ def study(
 
 
 @app.command(cls=_WithWords)
+@with_loading
 @_resumable()
 def fit(
     source: Source,
@@ -212,12 +215,10 @@ def fit(
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better validation value.")
     ] = None,
-    preprocess: Preprocessing = "auto",
-    support: Supports = None,
-    labels: Labels = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …, as Lightning Fabric names it.")] = "cpu",
+    loading: Any = None,
 ) -> None:
     """Train one model into a run folder."""
     import elbowroom as er
@@ -232,7 +233,7 @@ def fit(
         objective=objective,
     )
     recipe = er.models.Recipe(seed=seed).where(**words)
-    data = er.load_data(source, support=_stated(support), preprocess=preprocess, labels=labels, seed=seed)
+    data = _load(source, seed, loading)
     history = er.fit(
         er.models.build(recipe, data),
         data,
@@ -250,24 +251,6 @@ def fit(
     print(run)
 
 
-def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """An option for every setting of a registered estimator; the command gets those that were given as `settings`."""
-    names = dict.fromkeys(name for entry in ESTIMATORS.values() for name in entry.settings)
-
-    @functools.wraps(command)
-    def with_options(**given: Any) -> None:
-        settings = {name: given.pop(name) for name in names}
-        command(**given, settings={name: value for name, value in settings.items() if value not in (None, [])})
-
-    own = [one for one in inspect.signature(command).parameters.values() if one.name != "settings"]
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name))
-        for name in names
-    ]
-    with_options.__signature__ = inspect.Signature(own + options)  # type: ignore[attr-defined]
-    return with_options
-
-
 def _option(setting: str) -> Any:
     """An option of the type of the setting's defaults, which its help says."""
     users: dict[str, list[str]] = {}
@@ -281,15 +264,20 @@ def _option(setting: str) -> Any:
     return Annotated[kind | None, typer.Option(help=f"{SETTINGS.get(setting, setting)} (by default {defaults}).")]
 
 
-@app.command()
+_with_settings = with_options(
+    "settings", {name: _option(name) for entry in ESTIMATORS.values() for name in entry.settings}
+)
+
+
+@app.command(cls=Command)
 @_with_settings
 @_resumable()
 def evidence(
     run: Run,
     estimator: Annotated[str, typer.Option(help=f"How: {', '.join(ESTIMATORS)}.")] = "iwae",
     points: Annotated[int | None, typer.Option(help="Examples of the part that are measured; all by default.")] = None,
-    part: Annotated[str, typer.Option(help="Part of the data: train, validation or test.")] = "test",
-    source: Annotated[str | None, typer.Option(help="The data, where the run's recipe does not name them.")] = None,
+    part: Part = "test",
+    source: Data = None,
     memory: Annotated[str, typer.Option(help="What one pass may hold in memory.")] = "1 GiB",
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was interrupted.")] = False,
@@ -306,10 +294,13 @@ def evidence(
     print(evidence_file(run))
 
 
-@app.command()
+@app.command(cls=Command)
 def sample(
     run: Run,
-    out: Annotated[Path, typer.Option(help="A .npy file, or a .png for images.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="A .csv or .parquet with the names of columns and classes, a .npy, or a .png of images."),
+    ],
     n: Annotated[int, typer.Option("-n", help="How many draws.")] = 64,
     mode: Annotated[
         str, typer.Option(help="ancestral draws as the model says; mean and offset show means of p(x | z).")
@@ -318,17 +309,40 @@ def sample(
     seed: Annotated[int, typer.Option(help="Seed of z and of x.")] = 0,
 ) -> None:
     """Draw from a trained run."""
+    from elbowroom.progress import Progress
     from elbowroom.runs import sample_run
 
-    print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
+    with Progress("sampling"):
+        print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
 
 
-@app.command()
-def report(run: Run) -> None:
-    """Build a study's page again, from its saved records alone."""
+@app.command(cls=Command)
+def encode(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")],
+    part: Annotated[str, typer.Option(help="Part of the data: train, validation, test or all.")] = "test",
+    source: Data = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise of preprocessing, and of draws.")] = 0,
+) -> None:
+    """Codes of the data: mean and standard deviation of q(z | x), a row per example with its number and label."""
+    from elbowroom.runs import encode_run
+
+    print(encode_run(run, out, part=part, source=source, seed=seed))
+
+
+@app.command(cls=Command)
+@_resumable()
+def report(run: Run, source: Data = None) -> None:
+    """The page of a study, made again from its records; of a run, which is measured first."""
     import elbowroom as er
+    from elbowroom.progress import Progress
+    from elbowroom.records import holds_study
 
-    print(er.report(run))
+    if (run / "recipe.yaml").exists() and not holds_study(run):
+        print(er.studies.report_run(run, source=source, command=shlex.join(["elbowroom", *sys.argv[1:]])))
+        return
+    with Progress("drawing the page"):
+        print(er.report(run))
 
 
 @data_app.command("list")
@@ -341,17 +355,14 @@ def list_sets() -> None:
         print(f"{row.name:<18}{row.examples:>10}  {row.size:>8}  {here:<9} {row.what}")
 
 
-@data_app.command("show")
-def show_set(
-    source: Source, preprocess: Preprocessing = "auto", support: Supports = None, labels: Labels = None, seed: Seed = 0
-) -> None:
+@data_app.command("show", cls=Command)
+@with_loading
+def show_set(source: Source, seed: Seed = 0, loading: Any = None) -> None:
     """What a data set holds: sizes, support, splits, hash, and what to know about it."""
-    import elbowroom as er
-
-    print(er.load_data(source, support=_stated(support), preprocess=preprocess, labels=labels, seed=seed))
+    print(_load(source, seed, loading))
 
 
-@data_app.command("fetch")
+@data_app.command("fetch", cls=Command)
 def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) -> None:
     """Download a named data set into the cache and check it."""
     from elbowroom.data import fetch_data

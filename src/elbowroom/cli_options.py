@@ -1,47 +1,41 @@
 """Options and arguments that several commands of the command line have, with their help."""
 
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 __all__ = [
-    "Labels",
+    "Command",
+    "Data",
     "Latents",
     "LikelihoodWord",
     "Network",
     "Objective",
+    "Part",
     "Posterior",
-    "Preprocessing",
     "Prior",
     "Run",
     "Seed",
     "Source",
-    "Supports",
     "Widths",
+    "as_typed",
+    "with_loading",
+    "with_options",
 ]
 
 Source = Annotated[str, typer.Argument(help="A named data set, or a .npy, .npz, .csv, .parquet file or image folder.")]
 Run = Annotated[Path, typer.Argument(help="A run folder, or a study's folder.")]
+Data = Annotated[
+    str | None, typer.Option("--source", help="The data, where the run's recipe does not find them: a file or a name.")
+]
+Part = Annotated[str, typer.Option(help="Part of the data: train, validation or test.")]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the weights and all noise.")]
-Preprocessing = Annotated[
-    str, typer.Option(help="What is done to x: auto, dequantise, binarise, binarise-fixed, standardise, none, …")
-]
-
-Supports = Annotated[
-    str | None,
-    typer.Option(
-        help="Where the values lie: binary, unit, grid, real, counts, categorical or mixed; or one per column, with "
-        "commas. Inferred by default."
-    ),
-]
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        help="Column (array of a .npz) with the class of each example, taken out of x: for the colours of the latent "
-        "plane and the neighbour accuracy. The model does not read it."
-    ),
-]
 Prior = Annotated[str | None, typer.Option(help="p(z): {prior}.", show_default="standard-normal")]
 Posterior = Annotated[str | None, typer.Option(help="q(z | x): {posterior}.", show_default="diagonal-normal")]
 LikelihoodWord = Annotated[
@@ -67,3 +61,117 @@ Objective = Annotated[
         help="What is minimised: {objective}; with its numbers, '{{kind: elbo, beta: 0.5}}'.", show_default="elbo"
     ),
 ]
+
+_LOADING: Mapping[str, tuple[Any, str]] = {
+    "preprocess": (str, "What is done to x: auto, dequantise, binarise, binarise-fixed, standardise, none, …"),
+    "support": (
+        str,
+        "Where the values lie: binary, unit, grid, real, counts, categorical or mixed; or one per column, with commas. "
+        "Inferred by default.",
+    ),
+    "labels": (
+        str,
+        "Column (array of a .npz) with the class of each example, taken out of x: for the colours of the latent plane "
+        "and the neighbour accuracy. The model does not read it.",
+    ),
+    "context": (
+        list[str],
+        "Column that stands beside x and is taken out of it: a part of the model reads it where its words say given. "
+        "Give it several times.",
+    ),
+    "drop": (list[str], "Column that is left out. Give it several times."),
+    "validation": (float, "Examples by which the epoch and the model are chosen: how many, or below 1 which fraction."),
+    "test": (float, "Examples for the final measurements: how many, or below 1 which fraction."),
+    "name": (str, "What to call the data; by default the name of the set or of the file."),
+}
+_DEFAULTS = {"preprocess": "auto", "validation": "0.1", "test": "0.2"}
+
+
+def with_options(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command more options, of which it gets those that were given in one dict.
+
+    Parameters
+    ----------
+    name : str
+        The command's argument that gets them.
+    options : mapping
+        Option → its annotation.
+
+    Returns
+    -------
+    callable
+        A decorator of commands.
+    """
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def with_all(**given: Any) -> None:
+            asked = {option: given.pop(option) for option in options}
+            command(**given, **{name: {option: value for option, value in asked.items() if value not in (None, [])}})
+
+        own = [one for one in inspect.signature(command).parameters.values() if one.name != name]
+        more = [
+            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            for option, annotation in options.items()
+        ]
+        with_all.__signature__ = inspect.Signature(own + more)  # type: ignore[attr-defined]
+        return with_all
+
+    return decorated
+
+
+with_loading = with_options(
+    "loading",
+    {
+        name: Annotated[kind | None, typer.Option(help=text, show_default=_DEFAULTS.get(name, False))]
+        for name, (kind, text) in _LOADING.items()
+    },
+)
+"""Give a command the options of `load_data`, in its argument `loading`."""
+
+
+class Command(TyperCommand):
+    """A command whose errors name its options, where a call in Python has arguments."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        from elbowroom.numerics import CapabilityError, InputError
+
+        try:
+            return super().invoke(ctx)
+        except (InputError, CapabilityError) as error:
+            raise type(error)(as_typed(str(error), self._options())) from error
+
+    def _options(self) -> dict[str, str]:
+        options = {str(one.name): max(one.opts, key=len) for one in self.params if one.opts[0].startswith("-")}
+        return {"resume": "--resume", **options}
+
+
+def as_typed(sentence: str, options: Mapping[str, str]) -> str:
+    """A sentence for callers in Python in the words of the command line.
+
+    Parameters
+    ----------
+    sentence : str
+        It writes an argument as `name=` or `name=value`.
+    options : mapping
+        Argument → option; arguments without one are left.
+
+    Returns
+    -------
+    str
+        With options.
+
+    Examples
+    --------
+    >>> as_typed("Say resume=True or labels='kind', or leave seed= out.", {"resume": "--resume", "labels": "--labels"})
+    'Say --resume or --labels kind, or leave seed= out.'
+    """
+
+    def typed(found: re.Match[str]) -> str:
+        option, value = options.get(found["name"]), found["value"].strip("'\"")
+        if option is None:
+            return found[0]
+        return option if value in ("", "True") else f"{option} {value}"
+
+    return re.sub(r"""(?<![\w-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|"[^"]*"|-?\w+(?:\.\w+)*|)""", typed, sentence)

@@ -7,7 +7,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from elbowroom.metrics import latent_use, reconstruction_error
 from elbowroom.models.recipe import as_recipe
 from elbowroom.models.words import text
 from elbowroom.numerics import CapabilityError, Estimate, InputError, count, plain, plain_arguments, rounded
+from elbowroom.progress import Progress, say, within
 from elbowroom.records import ModelRecord
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
@@ -173,17 +175,25 @@ def sweep(
     ready = isinstance(recipe, VAE)
     common = models.Recipe(seed=seed) if ready else as_recipe(recipe)  # type: ignore[arg-type]
     common = dataclasses.replace(common, training={**settings, **common.training})
+    if resume:
+        _check_begun(runs)
     members = _members(common, recipe if isinstance(recipe, VAE) else None, data, axes, runs)
-    if runs is not None:
-        what = common.to_dict() | ({"model": model_recipe(recipe)} if isinstance(recipe, VAE) else {})
-        _say_what_is_swept(Path(runs), {"axes": list(axes), "recipe": what, "data": data.sha256})
+    what = common.to_dict() | ({"model": model_recipe(recipe)} if isinstance(recipe, VAE) else {})
     together: dict[str, list[_Member]] = {}
     for one in members:
         together.setdefault(f"{one.state(resume)} {json.dumps(one.training)}", []).append(one)
     trained: dict[str, tuple[VAE, History]] = {}
-    for group in together.values():
-        trained |= _trained(group, data, group[0].state(resume), progress)
-    return [_measure(one, *trained[one.name], data=data, draws=draws, seed=seed) for one in members]
+    with _swept_in(runs, {"axes": list(axes), "recipe": what, "data": data.sha256}):
+        for number, group in enumerate(together.values(), start=1):
+            with within(f"part {number} of {len(together)}") if len(together) > 1 else nullcontext():
+                trained |= _trained(group, data, group[0].state(resume), progress)
+    with Progress("measuring on validation", len(members), show=progress) as bar:
+        found = []
+        for one in members:
+            bar.doing(models.label(one.settings) or "the only model")
+            found.append(_measure(one, *trained[one.name], data=data, draws=draws, seed=seed))
+            bar.advance(IWAE=found[-1].iwae.mean)
+    return found
 
 
 _Model = TypeVar("_Model", Swept, ModelRecord)
@@ -275,6 +285,7 @@ def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bo
     """Models and histories by name: read where they are finished, else trained."""
     names, folders = [one.name for one in members], [one.folder for one in members if one.folder]
     if state == "finished":
+        say(f"{count(len(members), 'finished model')} read from the runs", show=progress)
         for one in members:
             if one.folder is not None:  # the model, and the split and preprocessing that it was trained with
                 check_same_run(one.folder, {"model": model_recipe(one.vae), "data": data.summary()})
@@ -284,13 +295,35 @@ def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bo
     return dict(zip(names, zip(vaes, fit_stacked(vaes, data, goals, **settings), strict=True), strict=True))
 
 
-def _say_what_is_swept(runs: Path, what: Mapping[str, Any]) -> None:
-    """Keep what the runs have in common, so that another sweep is not taken for this one when it is resumed."""
+def _check_begun(runs: str | Path | None) -> None:
+    if runs is None:
+        raise InputError("A sweep is resumed in its folder: name it by runs=, or leave resume= out.")
+    if not (Path(runs) / "sweep.json").exists():
+        raise InputError(f"{runs} holds no sweep, so there is nothing to resume: leave resume= out to begin one.")
+
+
+@contextmanager
+def _swept_in(folder: str | Path | None, what: Mapping[str, Any]) -> Iterator[None]:
+    """Keep what the runs have in common, so that another sweep is not taken for this one when it is resumed.
+
+    A sweep that is refused before a run is begun leaves nothing.
+    """
+    if folder is None:
+        yield
+        return
+    runs = Path(folder)
     path, said = runs / "sweep.json", json.loads(json.dumps(plain(what)))
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != said:
         raise InputError(f"{runs} holds runs of another recipe, other axes or other data: name another folder.")
-    runs.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(said, indent=1))
+    try:
+        yield
+    except Exception:
+        if not any(runs.glob("*/recipe.yaml")):
+            path.unlink()
+            if not any(runs.iterdir()):
+                runs.rmdir()
+        raise
 
 
 def _measure(one: _Member, vae: VAE, history: History, *, data: Dataset, draws: int, seed: int) -> Swept:

@@ -1,10 +1,11 @@
 """From any source to a data set: values checked, support found, parts drawn, preprocessing chosen."""
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support, keyed_uniform, plain_arguments
 from elbowroom.preprocess import Preprocess
+from elbowroom.progress import Progress
 
 from .arrays import from_array, named_columns
 from .beside import beside_of, names_in
@@ -21,6 +23,7 @@ from .files import read_path
 from .frames import from_frame
 from .grey_levels import with_grey_levels
 from .judged import judge, left_out_note, without_left_out
+from .loading import loading_of
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
 from .raw import Raw, without_columns
@@ -29,6 +32,23 @@ from .sentinels import sentinels
 from .values import is_sparse, values_of
 
 __all__ = ["load_data"]
+
+_SIX = 6  # examples, of which every part gets two, so that means over it have an error
+
+
+_Arguments = ParamSpec("_Arguments")
+
+
+def _shown(load: Callable[_Arguments, Dataset]) -> Callable[_Arguments, Dataset]:
+    """Say on standard error that data are loaded, where that takes time and `progress` is not False."""
+
+    @functools.wraps(load)
+    def shown(*source: _Arguments.args, **options: _Arguments.kwargs) -> Dataset:
+        named = [str(one) for one in source if isinstance(one, str | Path)]
+        with Progress(f"loading {named[0] if named else 'the data'}", show=bool(options.get("progress", True))):
+            return load(*source, **options)
+
+    return shown
 
 
 @dataclass
@@ -40,6 +60,7 @@ class _Split:
     test: NDArray[np.int64]
 
 
+@_shown
 @plain_arguments
 def load_data(
     source: Any,
@@ -55,6 +76,7 @@ def load_data(
     seed: int = 0,
     name: str | None = None,
     flat: bool | None = None,
+    progress: bool = True,
 ) -> Dataset:
     """Load data, split them into train, validation and test, and choose how they are preprocessed.
 
@@ -92,8 +114,9 @@ def load_data(
     drop : str or sequence of str, default ()
         Columns (or arrays of a .npz) that are left out.
     validation : int or float, default 0.1
-        Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all. Drawn by `seed`;
-        named sets have defaults of their own, and an official part cannot be replaced.
+        Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all; by default two
+        at least, of six or more. Drawn by `seed`; named sets have defaults of their own, and an official part cannot be
+        replaced.
     test : int or float, default 0.2
         Examples kept for the final measurements, as `validation`.
     seed : int, default 0
@@ -103,6 +126,8 @@ def load_data(
     flat : bool, optional
         Whether images are vectors, [n, C · H · W], and not [n, C, H, W]. By default grey images are and coloured ones
         are not.
+    progress : bool, default True
+        Whether standard error says that data are loaded, where it takes more than two seconds.
 
     Returns
     -------
@@ -124,8 +149,9 @@ def load_data(
     ((64,), (1, 8, 8))
     """
     labels = str(labels) if isinstance(labels, int | np.integer) else labels
-    label_column = labels if isinstance(labels, str) else None
     drop = [drop] if isinstance(drop, str) else [str(column) for column in drop]
+    told = {"support": support, "preprocess": preprocess, "labels": labels, "context": context, "observed": observed}
+    told |= {"drop": drop or None, "seed": seed, "name": name, "flat": flat}
     raw, labels, title, origin = _read(source, labels, names_in(context, observed), drop)
     known = NAMED.get(title) if isinstance(source, str) else None
     if support is None and isinstance(preprocess, str) and preprocess != "none":
@@ -151,6 +177,9 @@ def load_data(
     rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
     notes += left_out_note(judged)
     notes += notes_on(raw.x, scanned, raw.columns, found, rows, parts.train, parts.test, raw.official[1])
+    official = tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n)
+    # Counts stand for what was asked for, so that a later default draws the same parts.
+    told |= {part: len(getattr(parts, part)) for part in ("validation", "test") if part not in official}
     train, held, tested = (
         Examples(values_of(raw.x, which, event, scanned.wide), torch.from_numpy(which), data=digest, **beside.of(which))
         for which in (parts.train, parts.validation, parts.test)
@@ -172,12 +201,12 @@ def load_data(
         source=origin,
         sha256=digest,
         split_seed=seed,
-        official=tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n),
+        official=official,
         notes=notes,
         classes=raw.classes,
         beside_classes=beside.words,
-        label_column=label_column,
         judged=judged,
+        loading=loading_of(source, isinstance(source, str) and _is_name(source), told),
     )
 
 
@@ -252,6 +281,8 @@ def _split(
         if not official[i]:
             wanted = asked[i]
             counts[i] = _count(part, defaults[i] if wanted is None else wanted, pool)
+            if wanted is None and pool >= _SIX:
+                counts[i] = max(counts[i], 2)
     if pool - sum(counts) < 2:
         raise InputError(
             f"{pool:,} examples are too few to keep {counts[0]:,} for validation and {counts[1]:,} for test and "

@@ -1,5 +1,6 @@
 """Examples, and the data set that holds three parts of them."""
 
+import hashlib
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -169,8 +170,8 @@ class Dataset:
         The same of contexts and observed blocks, whose one-hot columns are in this order.
     judged : list of Column, default []
         Of a table whose columns were looked at one by one: what each is and why, those that were left out too.
-    label_column : str, optional
-        The column of the source (or array of a .npz) that the labels were taken from, where it was named.
+    loading : dict, default {}
+        What `load_data` was told, in plain values, by which a run finds its data again.
     """
 
     name: str
@@ -190,8 +191,8 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
     beside_classes: dict[str, list[str]] = field(default_factory=dict)
-    label_column: str | None = None
     judged: list[Column] = field(default_factory=list)
+    loading: dict[str, Any] = field(default_factory=dict)
 
     @property
     def levels(self) -> int | None:
@@ -204,16 +205,19 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def summary(self) -> dict[str, Any]:
-        """Plain values that say which data these are: what the recipe of a run holds of them.
+        """Plain values that say which data these are and how to find them: what the recipe of a run holds of them.
 
-        Contexts other than the labels, observed blocks and missing cells are named only where there are any.
+        Contexts other than the labels, observed blocks, missing cells, columns and classes are named only where there
+        are any.
         """
         train = self.train
         beside = {
             "context": {name: list(value.shape[1:]) for name, value in train.context.items() if name != "label"},
             "observed": {name: list(value.shape[1:]) for name, (value, _) in train.observed.items()},
             "missing": None if train.fill is None else "mask",
-            "label_column": self.label_column,
+            "columns": self.columns,
+            "classes": self.classes,
+            "loading": self.loading,
         }
         return {
             "name": self.name,
@@ -222,6 +226,7 @@ class Dataset:
             "official": list(self.official),
             "split_seed": self.split_seed,
             "sha256": self.sha256,
+            "parts": self._parts_digest(),
             "support": str(self.support),
             "event": list(self.event),
             "image_shape": None if self.image_shape is None else list(self.image_shape),
@@ -230,6 +235,13 @@ class Dataset:
             "notes": list(self.notes),
             **{name: value for name, value in beside.items() if value},
         }
+
+    def _parts_digest(self) -> str:
+        """A short hash of which examples are in which part."""
+        digest = hashlib.sha256()
+        for name, part in self.parts.items():
+            digest.update(name.encode() + part.index.sort().values.numpy().astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
 
     def __str__(self) -> str:
         return describe(self)

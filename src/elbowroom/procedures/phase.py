@@ -35,7 +35,7 @@ class Phase(nn.Module):
     Raises
     ------
     InputError
-        For no parts at all.
+        For no parts at all, and for betas that are not two.
 
     Examples
     --------
@@ -59,4 +59,6 @@ class Phase(nn.Module):
             raise InputError(f"parts names what a phase moves, as in ('prior', 'likelihood'); got {parts!r}.")
         self.objective, self.parts = objective, tuple(parts)
         self.lr, self.lr_final, self.clip = lr, lr_final, clip
+        if betas is not None and (not isinstance(betas, Sequence) or isinstance(betas, str) or len(betas) != 2):
+            raise InputError(f"betas are Adam's two decay rates, as in (0.9, 0.999); got {betas!r}.")
         self.betas = None if betas is None else tuple(betas)

@@ -47,6 +47,8 @@ class DataRecord:
         Shapes of what comes with x.
     missing : str, optional
         How missing cells are told, where there may be any.
+    parts : str
+        Hash of which examples are in which part.
     """
 
     name: str
@@ -69,6 +71,7 @@ class DataRecord:
     context: dict[str, tuple[int, ...]] = field(default_factory=dict)
     observed: dict[str, tuple[int, ...]] = field(default_factory=dict)
     missing: str | None = None
+    parts: str = ""
 
     @property
     def dimensions(self) -> int:

@@ -96,7 +96,7 @@ def measure_run(
         raise InputError(f"The part is {', '.join(_PARTS[:-1])} or {_PARTS[-1]}; got {part!r}.")
     folder = run_folder(Path(run))
     vae, _ = read_run(folder)
-    data = run_data(folder, source=source)
+    data = run_data(folder, source=source, progress=progress)
     examples = shuffled(data.parts[part], points)
     model = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     known = {**settings, "part": part, "points": len(examples), "seed": seed}

@@ -52,7 +52,7 @@ def read_run(path: str | Path, *, modules: Mapping[str, torch.nn.Module] | None 
     path = Path(path)
     read_recipe(path)
     if not (path / "summary.json").exists():
-        raise InputError(f"The run in {path} was not finished: continue it with resume=True.")
+        raise InputError(f"The run in {path} was not finished: repeat its fit with resume=True.")
     try:
         summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
         lines = (path / "history.jsonl").read_text(encoding="utf-8").splitlines()

@@ -1,37 +1,42 @@
 """The data of a trained run."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from elbowroom.data import Dataset, load_data
+from elbowroom.data.loading import options_of
 from elbowroom.numerics import InputError
 from elbowroom.records import chosen_run
 
-from .run_folder import read_recipe
+from .run_folder import data_that_differ, read_recipe
 
 __all__ = ["run_data", "run_folder"]
 
 
-def run_data(folder: str | Path, *, source: Any = None) -> Dataset:
-    """Load the data that a run was trained on, by its recipe, and check that they are the same.
+def run_data(folder: str | Path, *, source: Any = None, progress: bool = False) -> Dataset:
+    """Load the data that a run was trained on, as its recipe says, and check that they are the same.
 
-        Parameters
+    Parameters
     ----------
     folder : str or Path
         The run folder.
     source : Any, optional
-        The data as `load_data` takes them, where the name or path in the recipe does not find them; or a Dataset,
-        where they came with an array of labels, contexts, observed blocks or missing cells.
+        The data as `load_data` takes them, where the recipe does not find them; they are loaded with the options that
+        the recipe holds. Or a Dataset, where the options were arrays (of labels, contexts or observed blocks) or the
+        parts are others than `load_data` draws.
+    progress : bool, default False
+        Whether standard error shows that data are read.
 
     Returns
     -------
     Dataset
-        In the same three parts. The preprocessing stands in the run's model; here the data have none.
+        In the same three parts.
 
     Raises
     ------
     InputError
-        Where the data are others, by their sha256, or split otherwise.
+        Where the data are not found, or are others, by their sha256 and by which examples are in which part.
 
     Examples
     --------
@@ -45,24 +50,16 @@ def run_data(folder: str | Path, *, source: Any = None) -> Dataset:
     >>> bool((data.test.index == digits.test.index).all())
     True
     """
-    known = read_recipe(Path(folder))["data"]
-    data = source if isinstance(source, Dataset) else _load(known, source)
-    same, found = ("sha256", "sizes", "official", "split_seed"), data.summary()
-    if any(found[name] != known[name] for name in same):
+    folder = Path(folder)
+    known = read_recipe(folder)["data"]
+    data = source if isinstance(source, Dataset) else _load(folder, known, source, progress)
+    differ = data_that_differ(known, data.summary())
+    if differ:
         raise InputError(
-            f"These are not the data that the run in {folder} was trained on, in the same parts ({known['name']}, "
-            f"sha256 {known['sha256'][:12]}…): give the right ones as source=, or the Dataset of load_data."
+            f"These are not the data that the run in {folder} was trained on ({known['name']}): {differ}; give the "
+            f"right ones as source=."
         )
     return data
-
-
-def _load(known: dict[str, Any], source: Any) -> Dataset:
-    """The data that a recipe names, split as it says."""
-    sizes = {name: n for name, n in known["sizes"].items() if name != "train" and name not in known["official"]}
-    flat = len(known["event"]) == 1 if known["image_shape"] else None
-    given = _where(known) if source is None else source
-    labels = known.get("label_column")
-    return load_data(given, preprocess="none", labels=labels, seed=known["split_seed"], flat=flat, **sizes)
 
 
 def run_folder(path: Path) -> Path:
@@ -70,7 +67,50 @@ def run_folder(path: Path) -> Path:
     return chosen_run(path) or path
 
 
-def _where(known: dict[str, Any]) -> str:
-    """The file that the data came from, where it is still there; else their name."""
+def _load(folder: Path, known: Mapping[str, Any], source: Any, progress: bool) -> Dataset:
+    """The data that a recipe names, as it says they were loaded."""
+    loading = known.get("loading") or _loading_of_old(known)
+    if "arrays" in loading:
+        raise InputError(
+            f"The data of the run in {folder} came with arrays ({', '.join(loading['arrays'])}), which no recipe "
+            f"holds: measure it in Python, and give the Dataset that it was trained on."
+        )
+    where = _where(folder, loading) if source is None else source
+    return load_data(where, **options_of(loading), progress=progress)
+
+
+def _where(folder: Path, loading: Mapping[str, Any]) -> str:
+    """The name of a public data set, or the first place at which the file is found."""
+    if "named" in loading:
+        return str(loading["named"])
+    if "path" not in loading:
+        held = loading.get("held", "Dataset")
+        raise InputError(
+            f"The data of the run in {folder} came from memory ({held}) and not from a file: give them again as "
+            f"source=."
+        )
+    found = next((path for path in _places(folder, loading) if path.exists()), None)
+    if found is None:
+        raise InputError(
+            f"The data of the run in {folder} are no longer at {loading['absolute']}: say where they are now with "
+            f"source=."
+        )
+    return str(found)
+
+
+def _places(folder: Path, loading: Mapping[str, Any]) -> Iterator[Path]:
+    """Where a file may lie: where it was, at the path as given from here, or, moved with the run, from above it."""
+    given = Path(loading["path"]).expanduser()
+    yield from (Path(loading["absolute"]), given)
+    if not given.is_absolute():
+        yield from (above / given for above in folder.absolute().parents)
+
+
+def _loading_of_old(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a run whose recipe does not hold it, as far as the recipe tells."""
     path = Path(str(known["source"])).expanduser()
-    return str(path) if path.exists() else str(known["name"])
+    where = {"path": str(path), "absolute": str(path)} if path.exists() else {"named": known["name"]}
+    sizes = {name: n for name, n in known["sizes"].items() if name != "train" and name not in known["official"]}
+    said = {"labels": known.get("label_column"), "seed": known["split_seed"], **sizes}
+    said["flat"] = len(known["event"]) == 1 if known["image_shape"] else None
+    return {**where, "options": {name: value for name, value in said.items() if value is not None}}

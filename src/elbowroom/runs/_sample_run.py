@@ -1,5 +1,6 @@
 """Samples of a trained run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,27 @@ from elbowroom.numerics import InputError, plain_arguments
 from . import read_run
 from ._run_data import run_folder
 from .run_folder import read_recipe
+from .table_file import write_table
 
 __all__ = ["sample_run"]
+
+_WHOLE = 2.0**53  # up to here floats hold all whole numbers
+_ENDINGS = (".csv", ".parquet", ".npy", ".png")
 
 
 @plain_arguments
 def sample_run(
     run: str | Path, out: str | Path, *, n: int = 64, mode: Any = "ancestral", offset: float = 0.0, seed: int = 0
 ) -> Path:
-    """Draw x from a trained run and write it to a file.
+    """Draw x from a trained run and write it to a file, on the user's scale.
 
     Parameters
     ----------
     run : str or Path
         A run folder, or a study's folder (then the run of its chosen model).
     out : str or Path
-        A .npy file, [n, *event] on the user's scale; or, of images, a .png with all of them on one sheet.
+        A .npy file, [n, *event]; a .csv or .parquet file, a table with the names of the data's columns and the words
+        of their classes; or, of images, a .png with all of them on one sheet.
     n : int, default 64
         How many.
     mode : {"ancestral", "mean", "offset"}, default "ancestral"
@@ -59,22 +65,42 @@ def sample_run(
     (4, 64)
     """
     out = Path(out)
-    if out.suffix not in (".npy", ".png"):
-        raise InputError(f"Samples are written to .npy or .png; got {out}.")
+    if out.suffix not in _ENDINGS:
+        raise InputError(f"Samples are written to {', '.join(_ENDINGS)}; got {out}.")
     folder = run_folder(Path(run))
     vae, _ = read_run(folder)
     if vae.context_names:
         raise InputError(f"This model reads {', '.join(vae.context_names)}: sample it in Python, with context=.")
+    data = read_recipe(folder)["data"]
+    if out.suffix == ".png" and data["image_shape"] is None:
+        raise InputError("These data are no images, so there is no sheet to draw: write to .csv, .parquet or .npy.")
     x = vae.sample(n, mode=mode, offset=offset, seed=seed).numpy()
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npy":
         np.save(out, x, allow_pickle=False)
-        return out
-    shape = read_recipe(folder)["data"]["image_shape"]
-    if shape is None:
-        raise InputError("These data are no images, so there is no sheet to draw: write to a .npy file.")
-    _write_sheet(x.reshape(n, *shape), out)
+    elif out.suffix == ".png":
+        _write_sheet(x.reshape(n, *data["image_shape"]), out)
+    else:
+        write_table(_columns(x, data), out)
     return out
+
+
+def _columns(x: NDArray[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns by name: words where they are classes, whole numbers where all are whole."""
+    flat = x.reshape(len(x), -1)
+    names = data.get("columns") or [f"column {i + 1}" for i in range(flat.shape[1])]
+    classes = data.get("classes", {})
+    twice = len(set(names)) < len(names)
+    own = [f"{name} ({i + 1})" for i, name in enumerate(names)] if twice else names
+    columns = zip(own, names, flat.T, strict=True)
+    return {column: _values(values, classes.get(name)) for column, name, values in columns}
+
+
+def _values(column: NDArray[Any], words: list[str] | None) -> Any:
+    if words:
+        return np.array(words, dtype=object)[column.astype(int)]
+    whole = ((column == np.round(column)) & (np.abs(column) < _WHOLE)).all()
+    return column.astype(np.int64) if whole else column
 
 
 def _write_sheet(images: NDArray[np.float32], out: Path, scale: int = 4) -> None:

@@ -41,11 +41,12 @@ class Partial:
         """
         if not self.path.exists():
             if resume:
-                raise InputError(f"{self.path} does not exist, so there is nothing to resume: leave resume out.")
+                raise InputError(f"{self.path} does not exist, so there is nothing to resume: leave resume= out.")
             return []
         if not resume:
             raise InputError(
-                f"{self.path} holds a measurement that was interrupted: resume it, or delete the file to begin again."
+                f"{self.path} holds a measurement that was interrupted: go on with resume=True, or delete the file to "
+                f"begin again."
             )
         whole = [line for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
         try:

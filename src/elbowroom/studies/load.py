@@ -12,7 +12,7 @@ __all__ = ["data_of", "load"]
 _LEAST = 2  # examples of a part, so that means over it have an error
 
 
-def data_of(source: Dataset | Any, seed: int) -> Dataset:
+def data_of(source: Dataset | Any, seed: int, progress: bool) -> Dataset:
     """The data of a study.
 
     Parameters
@@ -21,6 +21,8 @@ def data_of(source: Dataset | Any, seed: int) -> Dataset:
         The data themselves, or anything `load_data` takes.
     seed : int
         Of the split, where they are still to be split.
+    progress : bool
+        Whether standard error says that data are loaded.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def data_of(source: Dataset | Any, seed: int) -> Dataset:
     InputError
         As `load_data` does, and where a part is too small or has missing cells.
     """
-    data = source if isinstance(source, Dataset) else load_data(source, seed=seed)
+    data = source if isinstance(source, Dataset) else load_data(source, seed=seed, progress=progress)
     _check_parts(data)
     return data
 
@@ -72,6 +74,7 @@ def load(data: Dataset) -> DataRecord:
         context={name: tuple(shape) for name, shape in known.get("context", {}).items()},
         observed={name: tuple(shape) for name, shape in known.get("observed", {}).items()},
         missing=known.get("missing"),
+        parts=known["parts"],
     )
 
 
@@ -95,9 +98,12 @@ def _check_parts(data: Dataset) -> None:
             f"{data.name!r} has missing cells, and the baselines of a study score complete rows alone: train with "
             f"er.fit and measure with er.evidence, or load complete rows."
         )
+    total = sum(map(len, data.parts.values()))
     for name, part in data.parts.items():
-        if len(part) < _LEAST:
-            raise InputError(
-                f"A study needs {_LEAST} {name} examples or more, and {data.name!r} has {len(part)}: load the data "
-                f"with a larger share for that part."
-            )
+        if len(part) >= _LEAST:
+            continue
+        needs = f"A study needs {_LEAST} {name} examples or more, and {data.name!r} has {len(part)}"
+        if total < 3 * _LEAST:
+            raise InputError(f"{needs} of {total} in all: give {3 * _LEAST} rows or more.")
+        more = "smaller validation= and test=" if name == "train" else f"{name}={_LEAST} or more"
+        raise InputError(f"{needs}: load the data with {more}.")

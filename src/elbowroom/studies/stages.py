@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from elbowroom.numerics import CapabilityError, InputError
+from elbowroom.progress import Progress, say, within
 from elbowroom.records import STAGES, Kept, Made, holds_study, keep_stage, read_stage, study_files
 
 from .asked import Asked
@@ -37,6 +38,8 @@ class Stages:
         Go on with what it holds.
     asked : Asked
         What asks for the study, for the records and for saying how to go on.
+    progress : bool, default True
+        Whether standard error says which stage is running, and which were read.
 
     Raises
     ------
@@ -44,8 +47,8 @@ class Stages:
         Where the folder is not empty, and is neither to be overwritten nor resumed, or holds no study.
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool, resume: bool, asked: Asked) -> None:
-        self.folder, self.resume, self.asked = folder, resume, asked
+    def __init__(self, folder: Path, *, overwrite: bool, resume: bool, asked: Asked, progress: bool = True) -> None:
+        self.folder, self.resume, self.asked, self.progress = folder, resume, asked, progress
         self._digests: dict[str, str] = {}
         _prepare(folder, overwrite, resume, asked)
 
@@ -84,6 +87,7 @@ class Stages:
         kept = self._kept(stage)
         if kept is not None and kept.key == key and usable(kept.record):
             self._digests[stage] = kept.digest
+            say(f"{_place(stage)}: read from {self.folder}", show=self.progress)
             return kept.record
         if kept is not None and stage == "load":
             raise InputError(
@@ -116,7 +120,8 @@ class Stages:
         """
         left = f"what came before is in {self.folder}: {self.asked.going_on} goes on there."
         try:
-            yield
+            with Progress(_place(stage), show=self.progress), within(_place(stage)):
+                yield
         except (InputError, CapabilityError) as error:
             if stage in _REFUSING:
                 self._leave_nothing()
@@ -144,6 +149,16 @@ class Stages:
             processor=platform.processor() or platform.machine(),
             threads=torch.get_num_threads(),
         )
+
+
+def _place(stage: str) -> str:
+    """Which of all stages it is.
+
+    >>> _place("train"), _place("page")
+    ('stage 2 of 7 (train)', 'stage 7 of 7 (page)')
+    """
+    names = [*STAGES, "page"]
+    return f"stage {names.index(stage) + 1} of {len(names)} ({stage})"
 
 
 def _fingerprint(value: Any) -> str:

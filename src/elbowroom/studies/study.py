@@ -9,7 +9,7 @@ from elbowroom.data import Dataset
 from elbowroom.models import Recipe
 from elbowroom.numerics import Estimate, InputError, plain_arguments
 from elbowroom.pages import report
-from elbowroom.records import ModelRecord, StudyRecord, read_study
+from elbowroom.records import DataRecord, ModelRecord, StudyRecord, SweepRecord, read_study
 from elbowroom.vae import VAE
 
 from .account import account
@@ -21,7 +21,7 @@ from .measure import MeasureBudget, measure
 from .stages import Stages
 from .train import Models, train, training_of
 
-__all__ = ["Study", "study"]
+__all__ = ["Study", "measured", "study"]
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,11 @@ def study(
     options = {"recipe": (recipe, None), "axes": (axes, None), "epochs": (epochs, None), "draws": (draws, 1_000)}
     options |= {"annealed": (annealed, 50), "seed": (seed, 0)}
     asked = typed(command) if command else called(data, folder, options)
-    data = data_of(data, seed)
+    data = data_of(data, seed, progress)
     about = load(data)
     training = training_of(recipe, axes, epochs, about.sizes["train"], seed)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
-    stages = Stages(folder, overwrite=overwrite, resume=resume, asked=asked)
+    stages = Stages(folder, overwrite=overwrite, resume=resume, asked=asked, progress=progress)
     models = Models(folder / "runs", recipe if isinstance(recipe, VAE) else None)
     budget = MeasureBudget(draws, annealed, seed)
 
@@ -150,15 +150,51 @@ def study(
         training.settings,
         models.hold,
     )
+    return measured(stages, data, about, models, swept, budget, progress)
+
+
+def measured(
+    stages: Stages,
+    data: Dataset,
+    about: DataRecord,
+    models: Models,
+    swept: SweepRecord,
+    budget: MeasureBudget,
+    progress: bool,
+) -> Study:
+    """The stages after training.
+
+    Parameters
+    ----------
+    stages : Stages
+        In which `load` and `train` have been recorded.
+    data : Dataset
+        Of the study.
+    about : DataRecord
+        The record of `load`.
+    models : Models
+        Those that were trained.
+    swept : SweepRecord
+        The record of `train`.
+    budget : MeasureBudget
+        How much is measured.
+    progress : bool
+        Whether a line says how far it is.
+
+    Returns
+    -------
+    Study
+        The whole.
+    """
     choice = stages.record("choose", lambda: choose(swept), {})
     found = stages.record(
         "measure",
         lambda: measure(data, about, models, swept, choice, budget, progress=progress),
         budget._asdict(),
     )
-    rivals = stages.record("contest", lambda: contest(data, seed=seed, progress=progress), {"seed": seed})
+    rivals = stages.record("contest", lambda: contest(data, seed=budget.seed, progress=progress), {"seed": budget.seed})
     last = stages.record("account", lambda: account(about, swept.model(choice.name), found, rivals), {})
     with stages.going_on("page"):
-        page = report(folder)
-    bounds = list(found.bounds.items())
-    return Study(models[choice.name], swept.model(choice.name), bounds, last.verdict.sentence, page, read_study(folder))
+        page = report(stages.folder)
+    bounds, record = list(found.bounds.items()), read_study(stages.folder)
+    return Study(models[choice.name], swept.model(choice.name), bounds, last.verdict.sentence, page, record)

@@ -23,14 +23,25 @@ from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.vae import evaluating
 
-__all__ = ["AXES", "Models", "Training", "decibels", "train", "training_of", "why_no_squares"]
+__all__ = [
+    "AXES",
+    "CHOICE_DRAWS",
+    "Models",
+    "Training",
+    "decibels",
+    "record_of",
+    "train",
+    "training_of",
+    "why_no_squares",
+]
 
 AXES: Mapping[str, Sequence[Any]] = {"beta": (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)}
 """What a study sweeps over, where its objective has it."""
 
 _STEPS = 5_000
 _BATCH = 100
-_DRAWS = 100  # per validation example, by which a model is chosen
+CHOICE_DRAWS = 100
+"""Of z per validation example, by which a model is chosen."""
 
 
 class Training(NamedTuple):
@@ -59,7 +70,12 @@ class Training(NamedTuple):
         """The same in plain values."""
         ready = isinstance(self.recipe, VAE)
         what = model_recipe(self.recipe) if isinstance(self.recipe, VAE) else self.recipe.to_dict()
-        said = {**self._asdict(), "recipe": what, "ready": ready and _weights_and_code(self.recipe), "draws": _DRAWS}
+        said = {
+            **self._asdict(),
+            "recipe": what,
+            "ready": ready and _weights_and_code(self.recipe),
+            "draws": CHOICE_DRAWS,
+        }
         return {**said, "axes": {name: plain(values) for name, values in self.axes.items()}}
 
 
@@ -181,15 +197,35 @@ def train(
         training.recipe,
         data,
         training.axes,
-        draws=_DRAWS,
+        draws=CHOICE_DRAWS,
         seed=training.seed,
         runs=models.runs,
-        resume=resume,
+        resume=resume and (models.runs / "sweep.json").exists(),
         progress=progress,
         epochs=training.epochs,
         batch_size=training.batch_size,
     )
     models.keep(swept)
+    return record_of(swept, about, data)
+
+
+def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset) -> SweepRecord:
+    """The record of trained and measured models.
+
+    Parameters
+    ----------
+    swept : sequence of Swept
+        The models.
+    about : DataRecord
+        The record of `load`.
+    data : Dataset
+        Of the study.
+
+    Returns
+    -------
+    SweepRecord
+        The record of the stage.
+    """
     some = data.validation[:2]
     return SweepRecord(tuple(_model_record(one, about, why_no_squares(one.vae, data.support, some)) for one in swept))
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from elbowroom.data import Dataset
 from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.objectives import Elbo, Objective
 from elbowroom.procedures import Procedure
+from elbowroom.progress import Progress, within
 from elbowroom.runs.history import History
 from elbowroom.vae import VAE
 
@@ -121,10 +123,11 @@ def fit(
     settings = Settings(
         epochs, batch_size, seed, patience, select, step.procedure.draws, step.procedure.schedule_steps, progress
     )
-    plan = TrainingPlan([step], data, Adam(lr, lr_final, betas, clip), settings)
-    if device == "cpu" and processes == 1 and precision == "32-true":
-        plan.begin([run], resume)
-        return plan.train()[0]
+    with Progress("fit", show=progress):
+        plan = TrainingPlan([step], data, Adam(lr, lr_final, betas, clip), settings)
+        if device == "cpu" and processes == 1 and precision == "32-true":
+            plan.begin([run], resume)
+            return plan.train()[0]
     from .fabric import train_with_fabric
 
     return train_with_fabric(plan, run, resume, device, processes, precision)
@@ -226,8 +229,10 @@ def fit_stacked(
     histories: dict[int, History] = {}
     for group, plan in plans:
         plan.begin([folders[i] for i in group], resume)
-    for group, plan in plans:
-        histories |= zip(group, plan.train(), strict=True)
+    for number, (group, plan) in enumerate(plans, start=1):
+        place = within(f"group {number} of {len(plans)}") if len(plans) > 1 else nullcontext()
+        with place, Progress("fit", show=progress):
+            histories |= zip(group, plan.train(), strict=True)
     return [histories[i] for i in range(len(vaes))]
 
 

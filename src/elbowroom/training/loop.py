@@ -168,7 +168,7 @@ class Loop:
         settings, before = self.settings, self.seconds
         start = last_write = time.monotonic()
         with Progress("training", settings.epochs, show=settings.progress) as progress:
-            progress.advance(self.epoch)
+            progress.resume(self.epoch)
             while self.epoch < settings.epochs and not all(member.stopped for member in self.members):
                 self.epoch += 1
                 trained, checked = self._train(), self._validate()

@@ -14,6 +14,7 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.likelihoods import Normal, leak
 from elbowroom.numerics import InputError, Noise
 from elbowroom.procedures import Phase, Procedure
+from elbowroom.progress import say
 from elbowroom.recipes import recipe_of
 from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
@@ -93,6 +94,8 @@ class TrainingPlan:
     def train(self, fabric: Any = None) -> list[History]:
         """Run it; the models end with their best parameters."""
         settings = self.settings
+        if self.checkpoints:
+            say(f"going on after epoch {self.checkpoints[0].epoch:,} of {settings.epochs:,}", show=settings.progress)
         if fabric is not None:
             settings = replace(settings, rank=fabric.global_rank, ranks=fabric.world_size)
         folders = self.folders if settings.rank == 0 else [None] * len(self.steps)
