@@ -76,7 +76,7 @@ def test_kernels_are_scikit_learns(shape) -> None:
 def test_no_variance_left_is_no_density() -> None:
     x = rows((6, 4))
     x[:, 3] = x[:, 0]
-    with pytest.raises(InputError, match="leave no variance"):
+    with pytest.raises(InputError, match="no variance is left"):
         PrincipalAxes.of(x, 3).cut(3)
     with pytest.raises(InputError, match="no noise"):
         FactorNormal(np.zeros(2), np.ones((1, 2)), np.array([1.0, 0.0]))

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, count
 
 __all__ = ["FactorNormal", "PrincipalAxes", "fit_factor_normal"]
 
@@ -160,7 +160,7 @@ class PrincipalAxes:
         kept, left = self.variances[:components], self.rank - components
         noise = (self.total - float(kept.sum())) / left if left > 0 else 0.0
         if noise <= 64 * np.finfo(float).eps * self.total:  # what rounding leaves
-            raise InputError(f"{components} components leave no variance, so there is no density.")
+            raise InputError(f"after {count(components, 'component')} no variance is left, so there is no density")
         loadings = self.directions[:components] * np.sqrt(np.maximum(kept - noise, 0.0))[:, None]
         return FactorNormal(self.mean, loadings, np.full(len(self.mean), noise))
 

@@ -8,6 +8,7 @@ import torch
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.likelihoods import Normal
+from elbowroom.numerics import in_parts
 from elbowroom.procedures import Procedure
 from elbowroom.vae import VAE
 
@@ -16,7 +17,6 @@ __all__ = ["SELECT", "Select", "Values", "fixed_normal", "values_by"]
 Select = Literal["objective", "calibrated", "last"]
 SELECT = ("objective", "calibrated", "last")
 
-_ROWS_AT_ONCE = 1_000
 
 Values = Callable[[dict[str, float], dict[str, float]], float]
 """(train row, validation row) → the number by which epochs are chosen; smaller is better."""
@@ -75,8 +75,7 @@ def _calibrated_bound(vae: VAE, data: Dataset, seed: int) -> Values:
 @torch.no_grad()
 def _mean_log_jacobian(vae: VAE, examples: Examples, seed: int) -> float:
     total = 0.0
-    for start in range(0, len(examples), _ROWS_AT_ONCE):
-        batch = examples.rows(slice(start, start + _ROWS_AT_ONCE))
+    for batch in in_parts(examples):
         _, log_jacobian = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
         total += log_jacobian.double().sum().item()
     return total / len(examples)
