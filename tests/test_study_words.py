@@ -9,7 +9,7 @@ from invented import study
 from staged import records_of
 
 import elbowroom as er
-from elbowroom.records import DifferenceRecord
+from elbowroom.records import ClassicRecord, DifferenceRecord
 from elbowroom.studies.asked import called, typed
 from elbowroom.studies.verdict import verdict
 
@@ -46,13 +46,14 @@ def test_a_command_goes_on_without_what_would_delete_its_folder():
     assert asked.going_on == "`elbowroom study 'my data.csv' --draws 8 --resume`"
 
 
-def said(value, *, best_epoch=181, active=16, ess=None, khat=None):
+def said(value, *, best_epoch=181, active=16, ess=None, khat=None, rival=None, **of_data):
     """The verdict on an invented study, so many nats from a mixture, with such weights."""
     records = records_of(study(16, images=True, vae=58.0))
     chosen = replace(records["train"].models[2], best_epoch=best_epoch, active=active)
     bounds = {name: weighted(e, ess, khat) for name, e in records["measure"].bounds.items()}
     measured = replace(records["measure"], bounds=bounds)
-    return verdict(records["load"], chosen, measured, DifferenceRecord("Gaussian mixture", value, 0.81, 397))
+    data = replace(records["load"], **of_data)
+    return verdict(data, chosen, measured, DifferenceRecord("Gaussian mixture", value, 0.81, 397), rival)
 
 
 def weighted(e, ess, khat):
@@ -65,6 +66,24 @@ def weighted(e, ess, khat):
 
 def test_training_that_has_not_ended_comes_first():
     assert said(-5.12, best_epoch=400).next == "The best epoch was the last: train for more epochs."
+
+
+def test_test_examples_that_stand_in_train_are_said_and_left_out_of_a_second_score():
+    records = records_of(study(16, images=True, vae=58.0))
+    best = records["measure"].best
+    half = tuple(best.index[: len(best) // 2].tolist())
+    rival = ClassicRecord("Gaussian mixture", "8 components", replace(best, values=best.values - 3.0), 1.0, 1.0)
+    sentence = said(-5.12, repeats=half, rival=rival).sentence
+    new = best.values[len(best) // 2 :]
+    assert (
+        f"{len(half)} of the 397 test examples also stand in train: without them it scores {new.mean():.3g}"[:-1]
+        in sentence
+    )
+    assert "beats the best baseline, a Gaussian mixture, by at least 3.0" in sentence
+    assert "nothing of new examples" in said(-5.12, repeats=tuple(best.index.tolist()), rival=rival).sentence
+    by_chance = {"repeats": half, "repeats_expected": len(half) - 5.0}
+    assert "stand in train" not in said(-5.12, rival=rival, **by_chance).sentence
+    assert "(20 would by chance)" in said(-5.12, repeats=half, repeats_expected=20.0, rival=None).sentence
 
 
 def test_a_lead_of_a_lower_bound_is_at_least_and_a_deficit_at_most():

@@ -27,6 +27,7 @@ from .loading import loading_of
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
 from .raw import Raw, without_columns
+from .repeats import repeats_of
 from .scan import Scan, scan
 from .sentinels import sentinels
 from .values import is_sparse, values_of
@@ -176,7 +177,8 @@ def load_data(
         preprocess = "none"
     rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
     notes += left_out_note(judged)
-    notes += notes_on(raw.x, scanned, raw.columns, found, rows, parts.train, parts.test, raw.official[1])
+    repeats = repeats_of(rows, parts.train, parts.test, found)
+    notes += notes_on(raw.x, scanned, raw.columns, found, rows, repeats, len(parts.test), raw.official[1])
     official = tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n)
     # Counts stand for what was asked for, so that a later default draws the same parts.
     told |= {part: len(getattr(parts, part)) for part in ("validation", "test") if part not in official}
@@ -206,6 +208,7 @@ def load_data(
         classes=raw.classes,
         beside_classes=beside.words,
         judged=judged,
+        repeats=repeats,
         loading=loading_of(source, isinstance(source, str) and _is_name(source), told),
     )
 

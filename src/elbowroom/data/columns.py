@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from elbowroom.numerics import Limits, Support, infer_support
 
 from .determined import determined
 
-__all__ = ["Column", "alike", "column_support", "judge_columns"]
+__all__ = ["ALIKE_FROM", "Column", "alike", "column_rows", "column_support", "judge_columns"]
 
 Floats = NDArray[np.float64]
 
-_ALIKE_FROM = 50  # columns: more whole numbers than that are pixels, genes or words, and of one kind
+ALIKE_FROM = 50  # columns: more whole numbers than that are pixels, genes or words, and of one kind
 _MOST_LEVELS = 256
 _FEW = 20  # different values that are levels, whatever lies between them
 _OFTEN = 5  # times, that each of them occurs on average
@@ -29,6 +30,7 @@ _TIED = 0.1  # share of the values that repeat an earlier one
 _MOSTLY = 0.5  # the same, where most do
 _VISIBLE = 0.01  # of a standard deviation: steps that a fitted density could make out
 _DECIMALS = 7
+_EXACT = 2.0**53  # from here on all floats are whole
 _UNIT = "continuous in [0, 1]: a density there"
 
 
@@ -71,11 +73,38 @@ def alike(x: NDArray[Any], limits: Limits, named: bool) -> bool:
     """
     if not limits.whole or limits.low < 0:
         return False
-    if x.shape[1] > _ALIKE_FROM:
+    if x.shape[1] > ALIKE_FROM:
         return True
     highest = np.fmax.reduce(x, axis=0)
     changing = highest[np.fmin.reduce(x, axis=0) < highest]
     return bool(changing.size) and bool(changing.min() >= (limits.high / 4 if named else min(2, limits.high)))
+
+
+def column_rows(judged: Sequence[Column], most: int = 40) -> list[tuple[str, str]]:
+    """Columns and what is said of them, those in a row that are alike together.
+
+    Parameters
+    ----------
+    judged : sequence of Column
+        Of a table.
+    most : int, default 40
+        How many rows there are at most.
+
+    Returns
+    -------
+    list of (str, str)
+        Names and the reason.
+
+    Examples
+    --------
+    >>> column_rows([Column("a", None, "always 3"), Column("b", None, "always 4"), Column("c", None, "always 4")])
+    [('a', 'always 3'), ('b … c (2)', 'always 4')]
+    """
+    rows = []
+    for why, run in groupby(judged, key=lambda one: one.why):
+        names = [one.name for one in run]
+        rows.append((names[0] if len(names) == 1 else f"{names[0]} … {names[-1]} ({len(names)})", why))
+    return rows[:most] + ([("…", f"{len(rows) - most} more")] if len(rows) > most else [])
 
 
 def judge_columns(x: NDArray[Any], names: Sequence[str], classes: dict[str, list[str]]) -> list[Column]:
@@ -154,7 +183,7 @@ def column_support(values: NDArray[Any]) -> tuple[Support | None, str]:
     if distinct.size == 2:
         said = f"two values, {distinct[0]:.10g} and {distinct[1]:.10g}: a probability of each"
         return Support("binary", values=() if tuple(distinct) == (0, 1) else tuple(map(float, distinct))), said
-    if (distinct == np.round(distinct)).all():
+    if np.abs(distinct).max() < _EXACT and (distinct == np.round(distinct)).all():
         return _whole(values, distinct, counts)
     return _fractions(values, distinct, counts)
 
@@ -232,7 +261,7 @@ def _step(distinct: Floats, even: bool = False) -> float | None:
     """The step of the decimal grid, or of an even one, that all values lie on; None where there is none."""
     for places in range(_DECIMALS):
         scaled = distinct * 10.0**places
-        if np.abs(scaled).max() > 2.0**53:
+        if np.abs(scaled).max() > _EXACT:
             return None
         nearest = np.round(scaled)
         if (np.abs(scaled - nearest) <= np.minimum(2e-7 * np.abs(scaled) + 1e-9, 0.02)).all():

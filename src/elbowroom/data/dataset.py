@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -12,7 +11,8 @@ from elbowroom.numerics import Batch, Support, as_tensor
 from elbowroom.preprocess import Preprocess
 from elbowroom.recipes import recipe_of
 
-from .columns import Column
+from .columns import Column, column_rows
+from .repeats import Repeats
 from .values import Dense, Values
 
 __all__ = ["Dataset", "Examples", "describe", "filled"]
@@ -170,6 +170,8 @@ class Dataset:
         The same of contexts and observed blocks, whose one-hot columns are in this order.
     judged : list of Column, default []
         Of a table whose columns were looked at one by one: what each is and why, those that were left out too.
+    repeats : Repeats, optional
+        Which test examples also stand in train.
     loading : dict, default {}
         What `load_data` was told, in plain values, by which a run finds its data again.
     """
@@ -192,6 +194,7 @@ class Dataset:
     classes: dict[str, list[str]] = field(default_factory=dict)
     beside_classes: dict[str, list[str]] = field(default_factory=dict)
     judged: list[Column] = field(default_factory=list)
+    repeats: Repeats | None = None
     loading: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -280,7 +283,7 @@ def describe(dataset: Dataset) -> str:
     if dataset.label_names:
         lines.append(f"  labels      {len(dataset.label_names)} classes: {_first_names(dataset.label_names)}")
     if dataset.judged:
-        lines += _judged_words(dataset.judged)
+        lines += [f"  column      {names}: {why}" for names, why in column_rows(dataset.judged)]
     elif dataset.columns:
         lines.append(f"  columns     {_first_names(dataset.columns)}")
     lines += [f"  classes     {name}: {_first_names(words)}" for name, words in dataset.classes.items()]
@@ -288,17 +291,6 @@ def describe(dataset: Dataset) -> str:
     lines += [f"  sha256      {dataset.sha256}", f"  source      {dataset.source}"]
     lines += [f"  note        {note}" for note in dataset.notes]
     return "\n".join(lines)
-
-
-def _judged_words(judged: list[Column], most: int = 40) -> list[str]:
-    """A line for each column with the reason for its support; columns in a row that are alike share one."""
-    lines = []
-    for why, run in groupby(judged, key=lambda one: one.why):
-        names = [one.name for one in run]
-        shown = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]} ({len(names)})"
-        lines.append(f"  column      {shown}: {why}")
-    more = [f"  column      … {len(lines) - most} more"] if len(lines) > most else []
-    return lines[:most] + more
 
 
 def _positions(key: Any) -> Tensor:

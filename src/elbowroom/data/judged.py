@@ -9,7 +9,7 @@ import numpy as np
 from elbowroom.numerics import InputError, Limits, Support, infer_support
 
 from .choices import state_support
-from .columns import Column, alike, judge_columns
+from .columns import ALIKE_FROM, Column, alike, judge_columns
 from .raw import Raw
 from .values import is_sparse
 
@@ -43,9 +43,10 @@ def judge(raw: Raw, limits: Limits, stated: Stated) -> tuple[Support, list[Colum
         Where the data do not lie in the stated support, or no column is left.
     """
     table = raw.x.ndim == 2 and not is_sparse(raw.x) and not isinstance(raw.x, np.memmap)
+    names = raw.columns or [str(i) for i in range(raw.x.shape[1])] if table else []
     if not table or (stated is None and not raw.classes and _whole_as_one(raw, limits)):
-        return _of_all(raw, limits, stated), []
-    names = raw.columns or [str(i) for i in range(raw.x.shape[1])]
+        whole = _of_all(raw, limits, stated)
+        return whole, [] if stated is not None or not 0 < len(names) <= ALIKE_FROM else _changing(raw.x, names, whole)
     judged = judge_columns(raw.x, names, raw.classes)
     if stated is not None and not (isinstance(stated, str) and stated == "mixed"):
         judged = _as_stated(raw, limits, stated, judged)
@@ -55,6 +56,18 @@ def judge(raw: Raw, limits: Limits, stated: Stated) -> tuple[Support, list[Colum
             f"No column is left to model: {'; '.join(f'{one.name!r} is {one.why}' for one in judged[:8])}."
         )
     return Support.of_columns(kept), judged
+
+
+def _changing(x: Any, names: Sequence[str], whole: Support) -> list[Column]:
+    """Of columns that share a support, which of them never change; nothing where all do."""
+    low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+    if (low < high).all() or not (low < high).any():
+        return []
+    why = [None if a < b else f"always {a:.10g}: left out" for a, b in zip(low, high, strict=True)]
+    return [
+        Column(name, whole if one is None else None, one or f"{whole}, as the others")
+        for name, one in zip(names, why, strict=True)
+    ]
 
 
 def _whole_as_one(raw: Raw, limits: Limits) -> bool:

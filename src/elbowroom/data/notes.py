@@ -10,6 +10,7 @@ from torch import Tensor
 
 from elbowroom.numerics import Support
 
+from .repeats import Repeats
 from .scan import Scan
 from .values import blocks
 
@@ -65,8 +66,8 @@ def notes_on(
     columns: list[str] | None,
     support: Support,
     rows: NDArray[np.int64],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
+    repeats: Repeats,
+    tested: int,
     official_test: int,
 ) -> list[str]:
     """Notes on missing cells, constant columns, repeated rows, and continuous values that lie on a grid.
@@ -83,10 +84,10 @@ def notes_on(
         Of the data.
     rows : array
         A number per row, equal for equal rows.
-    train : array
-        Row numbers of the training part.
-    test : array
-        Row numbers of the test part.
+    repeats : Repeats
+        Test rows that also stand in train.
+    tested : int
+        How many test rows there are.
     official_test : int
         How many of the last rows are an official test part.
 
@@ -108,9 +109,7 @@ def notes_on(
     repeated = len(rows) - len(np.unique(rows))
     if repeated:
         notes.append(f"Rows that repeat an earlier one: {repeated:,} of {len(rows):,}.")
-    leaked = int(np.isin(rows[test], rows[train]).sum())
-    if leaked:
-        notes.append(f"Test rows that also stand in train: {leaked:,} of {len(test):,}.")
+    notes += repeats.note(tested)
     if support.kind in ("unit", "real"):
         notes += _hidden_grid(x[: x.shape[0] - official_test])
     return notes

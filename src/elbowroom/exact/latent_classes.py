@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 from elbowroom.numerics import InputError, Support, plain_arguments
 
+from .atoms_family import atoms_fitter
 from .cells import Cells
 from .class_families import Family, Fitter, counts_fitter, normals_fitter, tables_fitter
 from .class_starts import first_shares
@@ -26,6 +27,7 @@ _FITTERS: Mapping[str, Callable[[Cells, Sequence[Support]], Fitter]] = {
     "tables": tables_fitter,
     "normals": normals_fitter,
     "counts": counts_fitter,
+    "atoms": atoms_fitter,
 }
 
 
@@ -166,5 +168,5 @@ def fit_latent_classes(
 
 def _groups(supports: Sequence[Support]) -> list[tuple[str, list[int]]]:
     """For each family of distributions its columns."""
-    names = [_FAMILY_OF.get(one.kind, "tables") for one in supports]
+    names = ["atoms" if one.atoms else _FAMILY_OF.get(one.kind, "tables") for one in supports]
     return [(name, [i for i, other in enumerate(names) if other == name]) for name in dict.fromkeys(names)]

@@ -16,7 +16,7 @@ from .normal import Normal
 from .unit import TruncatedNormal
 from .with_atoms import NormalWithAtoms
 
-__all__ = ["auto"]
+__all__ = ["auto", "why_auto"]
 
 _WHY = {
     "binary": "Bernoulli: the data are binary, and it is every distribution of one bit.",
@@ -71,7 +71,7 @@ def auto(
     """
 
     numbers = _family(support, None, event, given).numbers
-    return _family(support, network_of(numbers), event, given), _why(support)
+    return _family(support, network_of(numbers), event, given), why_auto(support)
 
 
 def _family(
@@ -94,7 +94,8 @@ def _family(
     return made[support.kind]()
 
 
-def _why(support: Support) -> str:
+def why_auto(support: Support) -> str:
+    """Which family data of a support get by default and why, in a sentence."""
     if support.kind != "mixed":
         return _WHY["atoms" if support.atoms else support.kind]
     kinds = dict.fromkeys("atoms" if one.atoms else one.kind for one in support.columns)

@@ -132,4 +132,7 @@ def facts(study: StudyRecord) -> list[tuple[str, list[tuple[str, str]]]]:
         ("training", words.seconds(chosen.seconds)),
     ]
     notes = [("note", note) for note in data.notes]
-    return [("Data", of_data + notes), ("Chosen model", training), ("Machine and versions", versions + times)]
+    columns = [("Columns", list(data.column_rows))] if data.column_rows else []
+    if str(chosen.settings.get("likelihood", "auto")) == "auto" and data.why_likelihood:
+        training.append(("likelihood", data.why_likelihood))
+    return [("Data", of_data + notes), *columns, ("Chosen model", training), ("Machine and versions", versions + times)]

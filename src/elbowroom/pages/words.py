@@ -73,7 +73,8 @@ def contest(difference: DifferenceRecord | None, direction: str = "exact") -> st
     """
     if difference is None:
         return "The VAE has been set beside no baseline"
-    value, error, rival = difference.value, difference.se, f"the {difference.against}"
+    article = "" if difference.against.endswith(("PCA", "analysis")) else "the "
+    value, error, rival = difference.value, difference.se, f"{article}{difference.against}"
     if not abs(value) >= _TOLD_APART * error:
         gap = with_error(value, error)
         return f"The VAE and {rival} cannot be told apart: they differ by {gap} nats per test example"

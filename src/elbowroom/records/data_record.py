@@ -41,6 +41,14 @@ class DataRecord:
         One per label, where the data have labels.
     preprocess : dict
         Recipe of the map from the user's scale to the network's.
+    why_likelihood : str
+        Which likelihood the data get by default, and why.
+    column_rows : tuple of (str, str)
+        Columns of a table that were looked at one by one, and what each is.
+    repeats : tuple of int
+        Places of the test examples that also stand in train.
+    repeats_expected : float, optional
+        How many would by chance; None for continuous data, where none would.
     notes : tuple of str
         What a person should know about the data.
     context, observed : dict of str to tuple of int
@@ -67,6 +75,10 @@ class DataRecord:
     classes: dict[int, tuple[str, ...]]
     label_names: tuple[str, ...] | None
     preprocess: dict[str, Any]
+    why_likelihood: str = ""
+    column_rows: tuple[tuple[str, str], ...] = ()
+    repeats: tuple[int, ...] = ()
+    repeats_expected: float | None = None
     notes: tuple[str, ...] = ()
     context: dict[str, tuple[int, ...]] = field(default_factory=dict)
     observed: dict[str, tuple[int, ...]] = field(default_factory=dict)

@@ -41,7 +41,7 @@ def account(data: DataRecord, chosen: ModelRecord, evidence: EvidenceRecord, con
     return AccountRecord(
         difference=difference,
         variances=() if evidence.reconstruction.why_none else (*evidence.variances, *classics),
-        verdict=verdict(data, chosen, evidence, difference),
+        verdict=verdict(data, chosen, evidence, difference, best),
     )
 
 

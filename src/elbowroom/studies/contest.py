@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from elbowroom.data import Dataset
-from elbowroom.likelihoods.likelihood import CONTINUOUS
 from elbowroom.numerics import Budget, Estimate, Support
 from elbowroom.progress import Progress
 from elbowroom.records import ClassicRecord, ContestRecord
@@ -116,10 +115,10 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
 def _families(data: Dataset, train: Array, seed: int) -> list[tuple[str, list[Candidate]]]:
     support = data.preprocess.support(data.support)
     rows, dimensions = train.shape
-    if _continuous(support) and not _gaps(data):
+    if support.continuous and not _gaps(data):
         return families(rows, dimensions, seed)
     found = class_families(support.columns or (support,) * dimensions, train, seed)
-    return found + (gap_families(rows, dimensions) if _continuous(support) else [])
+    return found + (gap_families(rows, dimensions) if support.continuous else [])
 
 
 def _gaps(data: Dataset) -> bool:
@@ -134,7 +133,7 @@ def _fewer_tried(data: Dataset, learned: int) -> str | None:
         f"The baselines learn from the first {learned:,} training rows, as there are {dimensions:,} columns."
         if learned < min(_MOST_TRAIN, len(data.train))
         else None,
-        why_fewer(dimensions) if _continuous(data.preprocess.support(data.support)) and not _gaps(data) else None,
+        why_fewer(dimensions) if data.preprocess.support(data.support).continuous and not _gaps(data) else None,
     ]
     return " ".join(one for one in said if one) or None
 
@@ -153,9 +152,9 @@ def classics_left_out(data: Dataset) -> str | None:
         Two sentences.
     """
     support = data.preprocess.support(data.support)
-    if _continuous(support) and not _gaps(data):
+    if support.continuous and not _gaps(data):
         return None
-    if _continuous(support):
+    if support.continuous:
         return _left_out_for_gaps(math.prod(data.event))
     left_out = "Probabilistic PCA, factor analysis, the Gaussian mixture and the kernel density are left out"
     stand_in = (
@@ -163,17 +162,21 @@ def classics_left_out(data: Dataset) -> str | None:
         "class) stand in, whose log p(x) is of the same kind as the VAE's."
     )
     if support.kind == "mixed":
-        kinds = ", ".join(dict.fromkeys(_PLURAL[one.kind] for one in support.columns if one.kind not in CONTINUOUS))
+        kinds = ", ".join(dict.fromkeys(_plural(one) for one in support.columns if not one.continuous))
         why = (
             f"they are densities of real numbers, and this table holds {kinds} as well, whose part of log p(x) is a "
             "log-probability"
         )
     else:
         why = (
-            f"these data are {_PLURAL[support.kind]}, so the VAE's log p(x) is a log-probability and theirs would be a "
+            f"these data are {_plural(support)}, so the VAE's log p(x) is a log-probability and theirs would be a "
             "log-density, which can be made as large as one likes on values that repeat"
         )
     return f"{left_out}: {why}. {stand_in}"
+
+
+def _plural(support: Support) -> str:
+    return "numbers that have a probability" if support.atoms else _PLURAL[support.kind]
 
 
 def _left_out_for_gaps(dimensions: int) -> str:
@@ -184,10 +187,6 @@ def _left_out_for_gaps(dimensions: int) -> str:
         "without missing cells. The independence model (every column by itself), the latent class model (columns "
         f"independent within a class){also} stand in, which score log p of the cells that are seen."
     )
-
-
-def _continuous(support: Support) -> bool:
-    return all(one.kind in CONTINUOUS for one in support.columns or (support,))
 
 
 def _why_failed(name: str, error: BaseException) -> str:

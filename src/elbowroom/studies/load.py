@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 from elbowroom.data import Dataset, load_data
+from elbowroom.data.columns import column_rows
+from elbowroom.likelihoods._auto import why_auto
 from elbowroom.numerics import InputError
 from elbowroom.records import DataRecord
 
@@ -70,6 +72,10 @@ def load(data: Dataset) -> DataRecord:
         classes=_class_names(data),
         label_names=None if data.label_names is None else tuple(map(str, data.label_names)),
         preprocess=known["preprocess"],
+        why_likelihood=why_auto(data.preprocess.support(data.support)),
+        column_rows=tuple(column_rows(data.judged)),
+        repeats=() if data.repeats is None else tuple(data.repeats.index.tolist()),
+        repeats_expected=None if data.repeats is None else data.repeats.expected,
         notes=tuple(data.notes),
         context={name: tuple(shape) for name, shape in known.get("context", {}).items()},
         observed={name: tuple(shape) for name, shape in known.get("observed", {}).items()},

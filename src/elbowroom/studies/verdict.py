@@ -1,6 +1,10 @@
 """The verdict: one sentence a person could repeat, at most four figures, and what to do next."""
 
-from elbowroom.numerics import Estimate, with_error
+import math
+
+import numpy as np
+
+from elbowroom.numerics import Estimate, count, with_error
 from elbowroom.records import (
     ClassicRecord,
     DataRecord,
@@ -16,6 +20,8 @@ __all__ = ["difference_to", "verdict"]
 _TOLD_APART = 2.0
 _LOOSE = 1.0
 _MANY = 0.1  # of the examples
+_SURPRISING = 3.0  # standard deviations of a Poisson count
+_FEW_NEW = 2
 
 
 def difference_to(best: Estimate, rival: ClassicRecord) -> DifferenceRecord:
@@ -38,7 +44,11 @@ def difference_to(best: Estimate, rival: ClassicRecord) -> DifferenceRecord:
 
 
 def verdict(
-    data: DataRecord, chosen: ModelRecord, evidence: EvidenceRecord, difference: DifferenceRecord | None
+    data: DataRecord,
+    chosen: ModelRecord,
+    evidence: EvidenceRecord,
+    difference: DifferenceRecord | None,
+    rival: ClassicRecord | None,
 ) -> VerdictRecord:
     """Sentence, figures and what to do next, from the numbers on test.
 
@@ -48,6 +58,8 @@ def verdict(
         What was measured of which model on which data.
     difference : DifferenceRecord or None
         To the best baseline, where there is one.
+    rival : ClassicRecord or None
+        That baseline.
 
     Returns
     -------
@@ -61,10 +73,29 @@ def verdict(
         else f"has no baseline beside it on held-out {data.name}: none could be fitted"
     )
     return VerdictRecord(
-        sentence=f"This VAE uses {chosen.active} of its {chosen.latents} latents and {compared}.",
+        sentence=f"This VAE uses {chosen.active} of its {chosen.latents} latents and {compared}."
+        + _on_new_rows(data, evidence.best, rival),
         figures=tuple(_figures(data, chosen, evidence.best, gap)),
         next=_next_step(chosen, evidence, gap, difference),
     )
+
+
+def _on_new_rows(data: DataRecord, best: Estimate, rival: ClassicRecord | None) -> str:
+    """The score without the test rows that also stand in train, where these are more than chance would have."""
+    repeated, expected = len(data.repeats), data.repeats_expected or 0.0
+    if repeated <= expected + _SURPRISING * math.sqrt(expected):
+        return ""
+    by_chance = f" ({expected:,.0f} would by chance)" if expected else ""
+    said = f" {repeated:,} of the {count(data.sizes['test'], 'test example')} also stand in train{by_chance}"
+    others = np.setdiff1d(best.index, np.array(data.repeats))
+    if len(others) < _FEW_NEW:
+        return f"{said}, so these numbers say what it remembers, and nothing of new examples."
+    new = best.at(others)
+    score = f"it scores {with_error(new.mean, new.se_total)} nats"
+    if rival is None:
+        return f"{said}: without them {score}."
+    left = difference_to(new, rival)
+    return f"{said}: without them {score} and {_compared(left, best.direction, data.name)}."
 
 
 def _figures(data: DataRecord, chosen: ModelRecord, best: Estimate, gap: Estimate) -> list[FigureRecord]:
