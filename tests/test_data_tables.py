@@ -17,7 +17,7 @@ from scipy import sparse
 
 import elbowroom as er
 from elbowroom.data import load_data
-from elbowroom.data.cells import decimal_mark
+from elbowroom.data.notation import decimal_mark
 from elbowroom.data.tables import read_table
 
 N = 24

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .cells import DATES, MERGED, NAMES, Column, Origin, absent, exactly, of_classes, of_texts
+from .cells import DATES, MERGED, NAMES, Column, Origin, exactly, of_classes, of_texts
+from .notation import absent
 
 __all__ = ["column_of", "is_index", "looks_odd", "words_or_numbers"]
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .cells import ABSENT, Origin, decimal_mark
+from .cells import Origin
 from .header import has_header, looks_like_number
+from .notation import ABSENT, decimal_mark
 from .raw import name_list
 from .text import DELIMITERS, Text, delimited, read_text, unreadable
 
