@@ -186,7 +186,7 @@ def _as_numbers(where: _Texts, places: list[int]) -> Column | None:
         odd = where.first(i for i in places if "," in where.texts[i] or "." in where.texts[i])
         raise InputError(
             f"{where.origin.what} holds {odd}, in column {NAMES}, with a decimal comma or a comma between thousands, "
-            "which nothing tells apart: write a decimal point, and nothing between thousands."
+            "which nothing tells apart: write a decimal point and nothing between thousands, or leave it out by drop=."
         )
     point, between = ways[0]
     marks = [f"{between!r} between thousands"] * bool(between) + ["a decimal comma"] * (point == ",")
@@ -236,7 +236,7 @@ def _as_words(where: _Texts, known: list[int], coded: bool = False) -> Column:
     mixed = bool(numbers) and len(numbers) < len(words) and not coded
     odd = where.first(i for i in words if i not in numbers) if mixed else ""
     if mixed and (many or len(names) > _FEW_WORDS) and 2 * len(numbers) >= len(words):
-        return where.left_out(f"numbers and words, the first of these {odd}; write NA where a value is missing")
+        return where.left_out(f"numbers, and words such as {odd}; write NA where a value is missing")
     if many:
         return where.left_out(_too_many(len(names), where.first(words)))
     codes = {name: float(code) for code, name in enumerate(names)}

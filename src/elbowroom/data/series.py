@@ -92,7 +92,7 @@ def _left_out(n: int, why: str) -> Column:
 
 def _complex_error(origin: Origin) -> InputError:
     return InputError(
-        f"{origin.what} holds complex numbers in column {NAMES}: give their real and imaginary parts as two columns."
+        f"{origin.what} holds complex numbers in column {NAMES}: give their real and imaginary parts, or drop it."
     )
 
 
