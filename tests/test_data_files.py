@@ -75,10 +75,10 @@ def text(path, content):
         (lambda d: text(d / "t.csv", b"\x89PNG\xff\xfe\x00"), "t.csv.*cannot be read"),
         (lambda d: text(d / "t.csv", ""), "'t.csv' is empty"),
         (lambda d: text(d / "t.csv", "a,b\n"), "no rows"),
-        (lambda d: text(d / "t.csv", "a,b\n1,2\n3\n"), "ragged: line 3 has 1 cells between commas, and not 2"),
+        (lambda d: text(d / "t.csv", "a,b\n1,2\n3\n"), "ragged: line 3 has 1 cell between commas, and not 2"),
         (
             lambda d: text(d / "t.csv", "b,c\n2,x\ny,z\n"),
-            "'b' holds numbers and words, the first of these 'y' in line 3",
+            "'b' holds numbers, and words such as 'y' in line 3",
         ),
         (lambda d: text(d / "t.csv", "a,b\n1,2\n3,inf\n"), "infinite.*row 1, column 'b'"),
     ],

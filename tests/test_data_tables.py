@@ -17,7 +17,7 @@ from scipy import sparse
 
 import elbowroom as er
 from elbowroom.data import load_data
-from elbowroom.data.cells import decimal_mark
+from elbowroom.data.notation import decimal_mark
 from elbowroom.data.tables import read_table
 
 N = 24
@@ -295,7 +295,7 @@ OUT = {
     "names": ([f"person {i}" for i in range(N)], "'z' (24 different words, such as 'person 0' in line 2;"),
     "codes of postal areas": ([f"{i:05}" for i in range(N)], "24 different words, such as '00000' in line 2;"),
     "numbers and a word": ([f"{i}.5" if i != 6 else "12 cm" for i in range(N)],
-                           "the first of these '12 cm' in line 8;"),
+                           "words such as '12 cm' in line 8;"),
     "numbers with a unit": ([f"{i}%" for i in range(N)], "different words, such as '0%' in line 2"),
     "large whole numbers": ([str(2**60 + i) for i in range(N)], "whole numbers beyond 2^53"),
     "no value": (["", "NA"] * (N // 2), "Left out: 'z' (no value in any row)."),
@@ -342,7 +342,7 @@ REFUSED = {
     "a short row": (table("a,b,c", [*LINES, "1,2"]), f"ragged: line {N + 2} has 2 cells between commas, and not 3"),
     "a long row": (table("a,b,c", [*LINES, "1,2,3,4"]), f"line {N + 2} has 4 cells"),
     "lines in a cell above": (table("a,b,c", ['"1\n",2,3', *LINES, "1,2"]), f"ragged: line {N + 4} has 2 cells"),
-    "a title": ("My table\n" + table("a,b,c"), "has 1 names in line 1, and 3 cells between commas in most rows"),
+    "a title": ("My table\n" + table("a,b,c"), "has 1 name in line 1, and 3 cells between commas in most rows"),
     "too many names": (table("a,b,c,d"), "has 4 names in line 1, and 3 cells"),
     "decimal commas among commas": (table("a,b", [f"{i},5,{i},25" for i in range(N)]),
                                     "put semicolons between the cells"),
@@ -420,7 +420,9 @@ def test_dates_of_pandas_are_left_out_by_name(cells):
 
 
 def test_complex_numbers_are_refused_and_other_things_left_out():
-    with pytest.raises(er.InputError, match="complex numbers in column 'z': give their real and imaginary parts"):
+    with pytest.raises(
+        er.InputError, match="complex numbers in column 'z': give their real and imaginary parts, or drop it"
+    ):
         load_data(pd.DataFrame({"a": X[:, 0], "z": X[:, 0] * 1j}))
     data = load_data(pd.DataFrame({"a": X[:, 0], "z": [[1]] * N, "id": 2**60 + np.arange(N)}))
     assert data.notes[0] == "Left out: 'z' (values of type list, neither numbers nor words)."

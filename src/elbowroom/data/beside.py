@@ -11,7 +11,8 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-from .cells import absent, floats_or_words
+from .cells import floats_or_words
+from .notation import absent
 from .raw import Raw
 
 __all__ = ["Beside", "beside_of", "names_in", "own_labels"]

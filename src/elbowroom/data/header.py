@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .cells import absent, is_date, is_number, no_value
+from .notation import absent, is_date, is_number, no_value
 
 __all__ = ["has_header", "looks_like_number"]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .cells import DATES, MERGED, NAMES, Column, Origin, absent, exactly, of_classes, of_texts
+from .cells import DATES, MERGED, NAMES, Column, Origin, exactly, of_classes, of_texts
+from .notation import absent
 
 __all__ = ["column_of", "is_index", "looks_odd", "words_or_numbers"]
 
@@ -91,7 +92,7 @@ def _left_out(n: int, why: str) -> Column:
 
 def _complex_error(origin: Origin) -> InputError:
     return InputError(
-        f"{origin.what} holds complex numbers in column {NAMES}: give their real and imaginary parts as two columns."
+        f"{origin.what} holds complex numbers in column {NAMES}: give their real and imaginary parts, or drop it."
     )
 
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .cells import ABSENT, Origin, decimal_mark
+from .cells import Origin
 from .header import has_header, looks_like_number
+from .notation import ABSENT, decimal_mark
 from .raw import name_list
 from .text import DELIMITERS, Text, delimited, read_text, unreadable
 
@@ -124,8 +125,8 @@ def _named(text: Text) -> tuple[list[str], Text, list[str]]:
         if not words:
             return [""] * len(first), text, []  # ragged, which is said by line
         raise InputError(
-            f"{text.name} has {len(first)} names in line {line}, and {width} cells between {DELIMITERS[text.delimiter]}"
-            f" in most rows: {_way_out(text, width, len(first), 'give each column one name')}."
+            f"{text.name} has {_counted(len(first), 'name')} in line {line}, and {_cells(text, width)} in most rows: "
+            f"{_way_out(text, width, len(first), 'give each column one name')}."
         )
     if not (has_header(first, columns) if rest else words):
         names = _from_comment(text, width)
@@ -179,10 +180,18 @@ def _check(text: Text, body: Text, width: int) -> int:
         n += 1
         if len(cells) != width:
             raise InputError(
-                f"{text.name} is ragged: line {line} has {len(cells)} cells between {DELIMITERS[text.delimiter]}, "
-                f"and not {width}: {_way_out(text, len(cells), width, 'mend that line')}."
+                f"{text.name} is ragged: line {line} has {_cells(text, len(cells))}, and not {width}: "
+                f"{_way_out(text, len(cells), width, 'mend that line')}."
             )
     return n
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _cells(text: Text, n: int) -> str:
+    return f"{_counted(n, 'cell')} between {DELIMITERS[text.delimiter]}"
 
 
 def _way_out(text: Text, cells: int, columns: int, otherwise: str) -> str:

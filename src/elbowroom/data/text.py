@@ -13,7 +13,7 @@ from pathlib import Path
 
 from elbowroom.numerics import InputError
 
-from .cells import absent, is_number
+from .notation import absent, is_number
 
 __all__ = ["DELIMITERS", "Text", "delimited", "read_text", "unreadable"]
 
