@@ -28,6 +28,7 @@ from elbowroom.cli_options import (
     Source,
     Supports,
     Widths,
+    in_options,
 )
 from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 
@@ -377,5 +378,5 @@ def main() -> None:
     try:
         app()
     except (InputError, CapabilityError) as error:
-        print(f"elbowroom: {error}", file=sys.stderr)
+        print(f"elbowroom: {in_options(str(error), sys.argv[1:])}", file=sys.stderr)
         sys.exit(2)

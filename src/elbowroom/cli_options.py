@@ -1,5 +1,7 @@
 """Options and arguments that several commands of the command line have, with their help."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +21,7 @@ __all__ = [
     "Source",
     "Supports",
     "Widths",
+    "in_options",
 ]
 
 Source = Annotated[str, typer.Argument(help="A named data set, or a .npy, .npz, .csv, .parquet file or image folder.")]
@@ -67,3 +70,48 @@ Objective = Annotated[
         help="What is minimised: {objective}; with its numbers, '{{kind: elbo, beta: 0.5}}'.", show_default="elbo"
     ),
 ]
+
+
+def in_options(message: str, typed: Sequence[str]) -> str:
+    """A refusal that names an argument, in the words of who typed an option.
+
+    Parameters
+    ----------
+    message : str
+        Of an error, which names the argument first, after "an entry of", or before "=".
+    typed : sequence of str
+        The command line, in words.
+
+    Returns
+    -------
+    str
+        The same with options that were typed in the place of arguments, an axis of a sweep among them.
+
+    Examples
+    --------
+    >>> in_options("latents must be a whole number; got 'abc'.", ["study", "digits", "--sweep", "latents=abc"])
+    "--sweep latents must be a whole number; got 'abc'."
+    >>> in_options("epochs and batch_size must be 1 or more; got 0 and 100.", ["fit", "digits", "--epochs", "0"])
+    '--epochs and batch_size must be 1 or more; got 0 and 100.'
+    >>> in_options("A seed is a whole number from 0; got -1.", ["fit", "digits", "--seed=-1"])
+    '--seed is a whole number from 0; got -1.'
+    """
+    options = {word.partition("=")[0] for word in typed if word.startswith("-")}
+    swept = {word.removeprefix("--sweep=").partition("=")[0] for word in typed if "=" in word}
+
+    def option(name: str) -> str:
+        dashed = f"--{name.replace('_', '-')}"
+        swept_alone = name in swept and dashed not in options and any(one.startswith("--sweep") for one in options)
+        return dashed if dashed in options else f"--sweep {name}" if swept_alone else name
+
+    message = re.sub(
+        r"^A (seed) is", lambda found: f"{option(found[1])} is" if option("seed") != "seed" else found[0], message
+    )
+    head = r"^((?:an entry of |The values of )?)(\w+)(?=[ ,:])"
+    message = re.sub(head, lambda found: found[1] + option(found[2]), message)
+    message = re.sub(r"^(--\S+ and )(\w+)", lambda found: found[1] + option(found[2]), message)
+    return re.sub(
+        r"\b([a-z_]+)=(?=\S)",
+        lambda found: found[0] if option(found[1]) == found[1] else f"{option(found[1])} ",
+        message,
+    )

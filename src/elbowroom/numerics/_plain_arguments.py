@@ -139,7 +139,7 @@ class _Wanted:
     seed: bool = False
     items: "_Wanted | None" = None
     pair: bool = False  # a tuple, whatever comes
-    array: bool = False
+    tensor: bool = False
 
     @classmethod
     def by(cls, hint: Any, seed: bool = False, nothing: bool = False) -> "_Wanted | None":
@@ -160,7 +160,7 @@ class _Wanted:
             seed=seed,
             items=items,
             pair=get_origin(sequence) is tuple,
-            array=any(isinstance(part, type) and issubclass(part, Tensor | np.ndarray) for part in origins),
+            tensor=any(isinstance(part, type) and issubclass(part, Tensor) for part in origins),
         )
         return wanted if wanted.whole or wanted.real or wanted.truth or items else None
 
@@ -176,13 +176,13 @@ class _Wanted:
         """The value as what is wanted; InputError where it is something else."""
         if type(value) in (int, float, str, types.NoneType) or isinstance(value, bool | str):
             return self._one(name, value)
-        if isinstance(value, np.generic) or (_has_no_dimension(value) and not self.array):
+        if isinstance(value, np.generic) or _is_one(value, self.tensor):
             return self._one(name, value.item())
         if self.items is not None and _is_several(value):
             several = value.tolist() if isinstance(value, np.ndarray | Tensor) else list(value)
             made = [self.items.of(f"an entry of {name}", item) for item in several]
             return tuple(made) if self.pair or isinstance(value, tuple) else made
-        return value if self.other or self.array else self._refused(name, value)
+        return value if self.other else self._refused(name, value)
 
     def _one(self, name: str, value: Any) -> Any:
         if value is None:
@@ -245,8 +245,9 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _has_no_dimension(value: Any) -> bool:
-    return isinstance(value, np.ndarray | Tensor) and value.ndim == 0
+def _is_one(value: Any, tensor: bool) -> bool:
+    """An array or tensor without dimensions, where no tensor is wanted."""
+    return isinstance(value, np.ndarray if tensor else np.ndarray | Tensor) and value.ndim == 0
 
 
 def _is_several(value: Any) -> bool:
