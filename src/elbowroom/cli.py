@@ -25,6 +25,7 @@ from elbowroom.cli_options import (
     Seed,
     Source,
     Widths,
+    in_options,
     with_loading,
     with_options,
 )
@@ -388,5 +389,5 @@ def main() -> None:
     try:
         app()
     except (InputError, CapabilityError) as error:
-        print(f"elbowroom: {error}", file=sys.stderr)
+        print(f"elbowroom: {in_options(str(error), sys.argv[1:])}", file=sys.stderr)
         sys.exit(2)

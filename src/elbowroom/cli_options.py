@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "Widths",
     "as_typed",
+    "in_options",
     "with_loading",
     "with_options",
 ]
@@ -175,3 +176,43 @@ def as_typed(sentence: str, options: Mapping[str, str]) -> str:
         return option if value in ("", "True") else f"{option} {value}"
 
     return re.sub(r"""(?<![\w-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|"[^"]*"|-?\w+(?:\.\w+)*|)""", typed, sentence)
+
+
+def in_options(message: str, typed: Sequence[str]) -> str:
+    """A refusal that names an argument, in the words of who typed an option.
+
+    Parameters
+    ----------
+    message : str
+        Of an error, which names the argument first, or after "an entry of".
+    typed : sequence of str
+        The command line, in words.
+
+    Returns
+    -------
+    str
+        The same with options that were typed in the place of arguments, an axis of a sweep among them.
+
+    Examples
+    --------
+    >>> in_options("latents must be a whole number; got 'abc'.", ["study", "digits", "--sweep", "latents=abc"])
+    "--sweep latents must be a whole number; got 'abc'."
+    >>> in_options("epochs and batch_size must be 1 or more; got 0 and 100.", ["fit", "digits", "--epochs", "0"])
+    '--epochs and batch_size must be 1 or more; got 0 and 100.'
+    >>> in_options("A seed is a whole number from 0; got -1.", ["fit", "digits", "--seed=-1"])
+    '--seed is a whole number from 0; got -1.'
+    """
+    options = {word.partition("=")[0] for word in typed if word.startswith("-")}
+    swept = {word.removeprefix("--sweep=").partition("=")[0] for word in typed if "=" in word}
+
+    def option(name: str) -> str:
+        dashed = f"--{name.replace('_', '-')}"
+        swept_alone = name in swept and dashed not in options and any(one.startswith("--sweep") for one in options)
+        return dashed if dashed in options else f"--sweep {name}" if swept_alone else name
+
+    message = re.sub(
+        r"^A (seed) is", lambda found: f"{option(found[1])} is" if option("seed") != "seed" else found[0], message
+    )
+    head = r"^((?:an entry of |The values of )?)(\w+)(?=[ ,:])"
+    message = re.sub(head, lambda found: found[1] + option(found[2]), message)
+    return re.sub(r"^(--\S+ and )(\w+)", lambda found: found[1] + option(found[2]), message)

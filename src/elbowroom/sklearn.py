@@ -194,6 +194,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         return float(self.score_samples(X).mean())
 
+    @plain_arguments
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Floats:
         """Draw x from p(x), and not the means of p(x | z).
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, as_tensor
 
 __all__ = ["GaussianMixture"]
 
@@ -76,7 +76,7 @@ class GaussianMixture:
 
     def log_joint(self, x: ArrayLike | Tensor) -> Tensor:
         """log p(x, z = k), [n, K], for x [n, D]."""
-        rows = x.double() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x), dtype=torch.float64)
+        rows = x.double() if isinstance(x, Tensor) else as_tensor(x, "rows").double()
         family = MultivariateNormal(self.means, self.covariances, validate_args=False)
         return self.weights.log() + family.log_prob(rows[:, None])
 

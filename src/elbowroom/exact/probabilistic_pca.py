@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, as_tensor, plain_arguments
 
 __all__ = ["ProbabilisticPCA", "low_rank_normal"]
 
@@ -65,7 +64,7 @@ class ProbabilisticPCA:
         InputError
             For too few columns or rows.
         """
-        rows = torch.as_tensor(np.asarray(x), dtype=torch.float64)
+        rows = as_tensor(x, "rows").double()
         if rows.dim() != 2 or not 1 <= d < rows.shape[1] or len(rows) <= d + 1:
             raise InputError(
                 f"Probabilistic PCA with d={d} needs a table of more than d columns and more than d + 1 rows; "
@@ -84,7 +83,7 @@ class ProbabilisticPCA:
 
     def log_prob(self, x: ArrayLike | Tensor) -> Tensor:
         """log p(x) of examples x [n, D], [n], in nats."""
-        return self.marginal.log_prob(torch.as_tensor(np.asarray(x), dtype=torch.float64))
+        return self.marginal.log_prob(as_tensor(x, "rows").double())
 
 
 def low_rank_normal(weights: Tensor, mean: Tensor, noise_variance: Tensor) -> MultivariateNormal:

@@ -3,15 +3,18 @@
 import functools
 import inspect
 import math
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
-from torch import Tensor
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["LARGEST_SEED", "plain", "plain_arguments"]
 
@@ -40,7 +43,7 @@ def plain(value: Any) -> Any:
     >>> plain({"latents": np.arange(1, 3), "beta": np.float32(0.5)})
     {'latents': [1, 2], 'beta': 0.5}
     """
-    if isinstance(value, np.ndarray | np.generic | Tensor):
+    if _is_array(value) or isinstance(value, np.generic):
         return value.tolist() if value.ndim < 2 else value
     if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
@@ -139,7 +142,7 @@ class _Wanted:
     seed: bool = False
     items: "_Wanted | None" = None
     pair: bool = False  # a tuple, whatever comes
-    array: bool = False
+    tensor: bool = False
 
     @classmethod
     def by(cls, hint: Any, seed: bool = False, nothing: bool = False) -> "_Wanted | None":
@@ -160,7 +163,7 @@ class _Wanted:
             seed=seed,
             items=items,
             pair=get_origin(sequence) is tuple,
-            array=any(isinstance(part, type) and issubclass(part, Tensor | np.ndarray) for part in origins),
+            tensor=any(isinstance(part, type) and issubclass(part, _tensors()) for part in origins),
         )
         return wanted if wanted.whole or wanted.real or wanted.truth or items else None
 
@@ -176,13 +179,13 @@ class _Wanted:
         """The value as what is wanted; InputError where it is something else."""
         if type(value) in (int, float, str, types.NoneType) or isinstance(value, bool | str):
             return self._one(name, value)
-        if isinstance(value, np.generic) or (_has_no_dimension(value) and not self.array):
+        if isinstance(value, np.generic) or _is_one(value, self.tensor):
             return self._one(name, value.item())
         if self.items is not None and _is_several(value):
-            several = value.tolist() if isinstance(value, np.ndarray | Tensor) else list(value)
+            several = value.tolist() if _is_array(value) else list(value)
             made = [self.items.of(f"an entry of {name}", item) for item in several]
             return tuple(made) if self.pair or isinstance(value, tuple) else made
-        return value if self.other or self.array else self._refused(name, value)
+        return value if self.other else self._refused(name, value)
 
     def _one(self, name: str, value: Any) -> Any:
         if value is None:
@@ -237,6 +240,16 @@ def _flat(hint: Any) -> list[Any]:
     return [hint]
 
 
+def _tensors() -> "tuple[type[Tensor], ...]":
+    """The class of tensors where torch is at hand already: records are read without it."""
+    torch = sys.modules.get("torch")
+    return () if torch is None else (torch.Tensor,)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, *_tensors()))
+
+
 def _is_sequence(origin: Any) -> bool:
     return origin in (list, tuple, Sequence)
 
@@ -245,12 +258,13 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _has_no_dimension(value: Any) -> bool:
-    return isinstance(value, np.ndarray | Tensor) and value.ndim == 0
+def _is_one(value: Any, tensor: bool) -> bool:
+    """An array or tensor without dimensions, where no tensor is wanted."""
+    return (isinstance(value, np.ndarray) or (not tensor and _is_array(value))) and value.ndim == 0
 
 
 def _is_several(value: Any) -> bool:
-    plain_array = isinstance(value, np.ndarray | Tensor) and value.ndim == 1
+    plain_array = _is_array(value) and value.ndim == 1
     return plain_array or isinstance(value, list | tuple | range)
 
 

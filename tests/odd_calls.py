@@ -1,0 +1,322 @@
+"""One valid call of every public callable that takes numbers or arrays, by room and name."""
+
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import elbowroom as er
+from elbowroom import likelihoods as lik
+from elbowroom import metrics, posteriors, preprocess, priors
+from elbowroom.exact import ProbabilisticPCA, Table
+from elbowroom.numerics import Estimate, Support
+from elbowroom.objectives import Elbo
+from elbowroom.plots import Model, Series, Value
+from elbowroom.vae._save_model import model_recipe
+
+Call = Callable[[], dict[str, Any]]
+
+ROWS = np.random.default_rng(0).normal(size=(40, 3)) @ np.random.default_rng(1).normal(size=(3, 3))
+GREY = np.random.default_rng(2).random((24, 4, 4)).astype(np.float32)
+CODES = np.arange(24) % 2
+DATA = er.load_data(ROWS, name="rows")
+
+
+def vae() -> er.VAE:
+    torch.manual_seed(0)
+    posterior = posteriors.DiagonalNormal(nn.Linear(3, 2), 1)
+    likelihood = lik.Normal(nn.Linear(1, 3), 3, scale=1.0)
+    return er.VAE(priors.StandardNormal(1), posterior, likelihood, DATA.preprocess)
+
+
+@functools.cache
+def run() -> Path:
+    """A run of the digits, which `run_data` finds by their name."""
+    digits = er.load_data("digits")
+    folder = Path(tempfile.mkdtemp()) / "run"
+    small = er.models.build({"latents": 1, "widths": [4]}, digits)
+    er.fit(small, digits, epochs=1, batch_size=600, run=folder, progress=False)
+    return folder
+
+
+def table() -> Table:
+    half = torch.tensor([0.7, 0.3], dtype=torch.float64)
+    return Table.optimal(half, torch.tensor([[0.8, 0.2], [0.4, 0.6]], dtype=torch.float64))
+
+
+def measured(**more: Any) -> Call:
+    return lambda: {"model": vae(), "examples": DATA.test[:3], **more}
+
+
+def annealed(**more: Any) -> Call:
+    return measured(temperatures=4, chains=2, leapfrog=2, **more)
+
+
+def of_columns(**more: Any) -> Call:
+    return lambda: {"network": None, "event": 3, **more}
+
+
+def of_images(**more: Any) -> Call:
+    return lambda: {"network": None, "event": 16, "image_shape": (4, 4), **more}
+
+
+ESTIMATE = Estimate.of(np.arange(6.0), quantity="log p(x)", estimator="IWAE", direction="lower")
+SPREAD = {"scale": 0.5, "floor": 0.01, "start": 0.25}
+ONE = torch.ones(())
+MODEL = Model("β = 1", Value(18.0, 0.3), Value(-85.0, 1.0))
+INDEX = torch.arange(3)
+
+CALLS: dict[str, Call] = {
+    "adapters.from_modules": lambda: {
+        "encoder": nn.Linear(3, 2),
+        "decoder": nn.Linear(1, 3),
+        "likelihood": lik.Bernoulli(None, 3),
+        "means": False,
+    },
+    "components.Component": lambda: {"event": 3},
+    "components.as_event": lambda: {"event": 3, "what": "A prior"},
+    "components.at_least_two": lambda: {"classes": 3},
+    "data.load_data": lambda: {"source": ROWS, "validation": 5, "test": 0.25, "labels": np.arange(40) % 2},
+    "distributions.DiscretisedLogistic": lambda: {"loc": ONE, "scale": ONE, "levels": 4},
+    "distributions.DiscretisedNormal": lambda: {"loc": ONE, "scale": ONE, "levels": 4},
+    "distributions.LowRankNormal": lambda: {
+        "mean": torch.zeros(2),
+        "scale": ONE,
+        "factor": torch.ones(1, 2),
+        "event_dims": 1,
+    },
+    "distributions.MaternField": lambda: {
+        "mean": torch.zeros(1, 8, 8),
+        "scale": ONE,
+        "length": 2 * ONE,
+        "nugget": 0.1 * ONE,
+        "image_shape": (1, 8, 8),
+    },
+    "distributions.SparsePrecisionNormal": lambda: {
+        "mean": torch.zeros(1, 1, 2),
+        "log_diagonal": torch.zeros(1, 1, 2),
+        "off_diagonals": torch.zeros(4, 1, 1, 2),
+        "image_shape": (1, 1, 2),
+    },
+    "distributions.TruncatedNormal": lambda: {"loc": ONE, "scale": ONE},
+    "evidence.ais": annealed(),
+    "evidence.bdmc": annealed(),
+    "evidence.conditional_log_likelihood": measured(draws=4),
+    "evidence.elbo": measured(draws=2),
+    "evidence.iwae": measured(draws=2),
+    "evidence.iwae_curve": measured(draws=3),
+    "evidence.prior_sampling": measured(draws=2),
+    "evidence.rate_distortion": measured(draws=2),
+    "evidence.rate_distortion_curve": annealed(betas=[0.5, 1.0]),
+    "evidence.reciprocal_sampling": measured(draws=8, chains=4, warm_up=2, leapfrog=2),
+    "evidence.simulated_against_real": annealed(),
+    "exact.active_at": lambda: {"eigenvalues": [4.0, 2.0, 0.5], "noise_variance": 1.0, "latents": 2},
+    "exact.fit_latent_classes": lambda: {
+        "x": np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [2.0, 0.0]]),
+        "supports": [Support("categorical", 3), Support("binary")],
+        "classes": 2,
+        "steps": 2,
+    },
+    "exact.linear_elbo": lambda: {
+        "covariance": torch.eye(1),
+        "weights": torch.ones(1, 1),
+        "encoder": torch.ones(1, 1),
+        "variances": torch.ones(1),
+        "noise_variance": 0.5,
+    },
+    "exact.log_evidence_by_quadrature": measured(nodes=40, reach=8.0),
+    "exact.optimal_encoder": lambda: {"weights": torch.ones(2, 1), "noise_variance": 2.0},
+    "exact.stationary_points": lambda: {"eigenvalues": [4.0, 2.0, 0.5], "latents": 1, "noise_variance": 1.0},
+    "exact.train_tables": lambda: {"start": table(), "beta": 1.5, "rank": 1, "steps": 3, "lr": 0.125},
+    "likelihoods.Autoregressive": lambda: {
+        "network": None,
+        "family": lik.Bernoulli(None, 16),
+        "image_shape": (4, 4),
+        "radius": 1,
+        "hidden": 4,
+    },
+    "likelihoods.Bernoulli": of_columns(),
+    "likelihoods.Beta": of_columns(),
+    "likelihoods.Categorical": of_columns(levels=4),
+    "likelihoods.ContinuousBernoulli": of_columns(),
+    "likelihoods.DiscretisedLogistic": of_columns(levels=4, components=2),
+    "likelihoods.DiscretisedNormal": of_columns(levels=4, **SPREAD),
+    "likelihoods.Laplace": of_columns(**SPREAD),
+    "likelihoods.Likelihood": lambda: {"event": 3},
+    "likelihoods.LogitNormal": of_columns(**SPREAD),
+    "likelihoods.LowRankNormal": of_columns(rank=2, **SPREAD),
+    "likelihoods.MaternNormal": of_images(length=2.0, nugget_floor=0.0625, **SPREAD),
+    "likelihoods.NegativeBinomial": of_columns(),
+    "likelihoods.Normal": of_columns(**SPREAD),
+    "likelihoods.Poisson": of_columns(),
+    "likelihoods.SparsePrecisionNormal": of_images(**SPREAD),
+    "likelihoods.StudentT": of_columns(df=3.0, **SPREAD),
+    "likelihoods.TruncatedNormal": of_columns(low=-1.0, high=2.0, **SPREAD),
+    "likelihoods.ZeroInflatedNegativeBinomial": of_columns(),
+    "likelihoods.auto": lambda: {
+        "support": Support("real"),
+        "event": 3,
+        "network_of": lambda numbers: nn.Linear(1, numbers),
+    },
+    "likelihoods.mass_outside": lambda: {
+        "p_x": torch.distributions.Normal(torch.zeros(1, 1, 1), 1.0),
+        "low": -1.0,
+        "high": 1.0,
+    },
+    "metrics.auroc": lambda: {"inside": np.array([3.0, 2.0, 5.0]), "outside": np.array([1.0, 2.5])},
+    "metrics.changed_class": lambda: {"classifier": classifier(), "x": GREY[:4], "reconstructions": GREY[4:8]},
+    "metrics.classifier_two_sample": lambda: {"data": np.tile(ROWS, (3, 1)), "samples": np.tile(ROWS, (3, 1)) + 1},
+    "metrics.frechet_distance": lambda: {"features_data": ROWS, "features_samples": 2 * ROWS},
+    "metrics.latent_use": lambda: {"vae": vae(), "examples": DATA.test},
+    "metrics.neighbour_accuracy": lambda: {
+        "train": ROWS,
+        "train_labels": np.arange(40) % 2,
+        "test": ROWS[:5] + 1,
+        "test_labels": np.arange(5) % 2,
+    },
+    "metrics.precision_recall": lambda: {"features_data": ROWS, "features_samples": ROWS + 1},
+    "metrics.psnr": lambda: {"squared_error": 0.5, "dimensions": 64},
+    "metrics.reconstruction_error": lambda: {"vae": vae(), "examples": DATA.test},
+    "metrics.residual_correlation": lambda: {"residuals": GREY, "lags": 2},
+    "metrics.small_classifier": lambda: {"x": GREY, "labels": CODES, "epochs": 1},
+    "metrics.total_ink": lambda: {"x": ROWS},
+    "metrics.variance_budget": lambda: {"vae": vae(), "examples": DATA.test, "draws": 20},
+    "models.Recipe": lambda: {"latents": 2, "widths": (8, 4)},
+    "networks.ConvNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
+    "networks.MLP": lambda: {"widths": [3, 4]},
+    "networks.ResNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
+    "networks.Standardised": lambda: {"network": nn.Identity(), "event": (2,), "classes": (0, 3)},
+    "networks.Tempered": lambda: {"network": nn.Identity(), "factor": 0.5},
+    "networks.preset": lambda: {"name": "conv-2018", "image": (1, 28, 28), "latents": 4},
+    "numerics.Support": lambda: {"kind": "grid", "levels": 4},
+    "numerics.as_batch": lambda: {"examples": ROWS},
+    "numerics.as_rows": lambda: {"examples": ROWS},
+    "numerics.for_torch": lambda: {"x": ROWS},
+    "numerics.infer_support": lambda: {"values": np.array([[0.0, 3.0], [1.0, 2.0]])},
+    "numerics.keyed_generators": lambda: {"index": INDEX, "seed": 0, "block": 0},
+    "numerics.keyed_normal": lambda: {"shape": (2,), "draws": 3, "index": INDEX, "seed": 0},
+    "numerics.keyed_uniform": lambda: {"shape": (2,), "index": INDEX, "seed": 0},
+    "objectives.Elbo": lambda: {"beta": 0.5},
+    "objectives.Geco": lambda: {"tolerance": 0.5},
+    "objectives.Iwae": lambda: {"draws": 3},
+    "plots.grey_range": lambda: {"x": ROWS, "levels": 4},
+    "plots.images": lambda: {"x": GREY, "image_shape": (4, 4)},
+    "plots.kl_per_latent": lambda: {"use": SimpleNamespace(kl=[0.5, 2.0], active=[True, True]), "threshold": 0.5},
+    "plots.latent_map": lambda: {"points": ROWS[:, :2].copy(), "labels": np.arange(40) % 2, "names": ["a", "b"]},
+    "plots.lines": lambda: {
+        "series": [Series("IWAE", [1, 10], [-90.0, -88.0])],
+        "across": "draws",
+        "up": "nats",
+        "limits": (-100.0, 0.0),
+    },
+    "plots.log_likelihoods": lambda: {"estimate": ESTIMATE},
+    "plots.mosaic": lambda: {"rows": [np.zeros((3, 2, 2, 1), np.uint8)], "gap": 1},
+    "plots.plate_diagram": lambda: {"recipe": model_recipe(vae()), "n": 3},
+    "plots.rate_distortion": lambda: {"models": [MODEL]},
+    "plots.to_bytes": lambda: {"x": GREY, "image_shape": (4, 4), "limits": (0.0, 1.0)},
+    "posteriors.Categorical": lambda: {"network": nn.Linear(3, 4), "classes": 4},
+    "posteriors.DiagonalNormal": lambda: {"network": nn.Linear(3, 4), "event": 2},
+    "posteriors.Flow": lambda: {"network": nn.Linear(3, 4), "event": 2, "context": 4, "transforms": 1, "hidden": (4,)},
+    "preprocess.Affine": lambda: {"scale": 2.0, "shift": 1.0},
+    "preprocess.Binarise": lambda: {"levels": 4, "event": (3,)},
+    "preprocess.Columns": lambda: {"steps": [preprocess.Identity()], "sizes": [3]},
+    "preprocess.Dequantise": lambda: {"levels": 4, "event": (3,)},
+    "preprocess.Logit": lambda: {"alpha": 0.25},
+    "preprocess.Standardise": lambda: {"event": (3,)},
+    "priors.Categorical": lambda: {"classes": 2, "probabilities": [0.25, 0.75]},
+    "priors.Mixture": lambda: {"event": 2, "components": 3, "floor": 0.25},
+    "priors.StandardNormal": lambda: {"event": 2},
+    "priors.Vamp": lambda: {"posterior": posteriors.DiagonalNormal(nn.Linear(3, 4), 2), "inputs": 3},
+    "procedures.Phase": lambda: {"objective": Elbo(), "lr": 0.25, "lr_final": 0.125, "betas": (0.5, 0.75), "clip": 1.0},
+    "procedures.TotalCorrelation": lambda: {"critic": nn.Linear(1, 1), "weight": 0.5},
+    "remedies.calibrate": lambda: {"vae": vae(), "data": DATA, "draws": 2},
+    "runs.measure_run": lambda: {"run": run(), "points": 3, "draws": 2, "progress": False},
+    "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
+    "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
+    "sweeps.sweep": lambda: {
+        "recipe": {"latents": 1, "widths": [4], "epochs": 1},
+        "data": DATA,
+        "axes": {"beta": [0.5]},
+        "draws": 2,
+        "progress": False,
+    },
+    "training.fit": lambda: {
+        "vae": vae(),
+        "data": DATA,
+        "epochs": 1,
+        "lr": 0.125,
+        "lr_final": 0.0625,
+        "betas": (0.5, 0.75),
+        "clip": 1.0,
+        "patience": 1,
+        "progress": False,
+    },
+    "training.fit_stacked": lambda: {
+        "vaes": [vae()],
+        "data": DATA,
+        "objectives": [Elbo()],
+        "epochs": 2,
+        "lr_final": 0.0625,
+        "clip": 1.0,
+        "patience": 1,
+        "progress": False,
+    },
+    "vae.VAETarget": lambda: {"vae": vae(), "examples": DATA.test},
+    "vae.check_readings": lambda: {"vae": vae(), "examples": DATA.test},
+}
+
+METHODS: dict[str, tuple[Any, Call]] = {
+    "VAE.at_means": (er.VAE.at_means, lambda: {"self": vae(), "examples": ROWS[:4]}),
+    "VAE.encode": (er.VAE.encode, lambda: {"self": vae(), "examples": ROWS[:4]}),
+    "VAE.reconstruct": (er.VAE.reconstruct, lambda: {"self": vae(), "examples": ROWS[:4]}),
+    "VAE.sample": (er.VAE.sample, lambda: {"self": vae(), "n": 3, "offset": 0.5, "mode": "offset"}),
+    "VAE.target": (er.VAE.target, lambda: {"self": vae(), "examples": ROWS[:4]}),
+    "Estimate.bits_per_dimension": (Estimate.bits_per_dimension, lambda: {"self": ESTIMATE, "dimensions": 3}),
+    "Likelihood.at_temperature": (
+        lik.Likelihood.at_temperature,
+        lambda: {"self": lik.Bernoulli(nn.Linear(1, 3), 3), "factor": 0.5},
+    ),
+    "ProbabilisticPCA.fit": (ProbabilisticPCA.fit, lambda: {"x": ROWS, "d": 1}),
+    "Table.objective": (Table.objective, lambda: {"self": table(), "beta": 0.5}),
+}
+
+SLOW = {
+    "evidence.ais",
+    "evidence.bdmc",
+    "evidence.rate_distortion_curve",
+    "evidence.reciprocal_sampling",
+    "evidence.simulated_against_real",
+    "runs.measure_run",
+    "studies.study",
+    "sweeps.sweep",
+    "training.fit_stacked",
+}
+"""Asked only for what is refused: the same decorator reads the rest, and the tests of the room are long enough."""
+
+NO_DOOR = {
+    "distributions.BinaryBernoulli": "torch's own constructor",
+    "distributions.Columns": "made of distributions by a likelihood",
+    "distributions.CorrelatedNormal": "made by its subclasses",
+    "numerics.aligned": "words, and shows what it is given",
+    "numerics.count": "words, and shows what it is given",
+    "numerics.places": "words, of an error that may be NaN",
+    "numerics.rounded": "words, of a value that may be NaN",
+    "numerics.with_error": "words, of values that may be NaN",
+    "plots.class_shares": "names alone",
+    "plots.ladder": "names alone",
+    "plots.quantile_strips": "names alone",
+    "plots.stacked_bars": "names alone",
+    "metrics.SmallClassifier": "made by small_classifier",
+    "progress.Progress": "made by what takes time",
+}
+
+
+@functools.cache
+def classifier() -> metrics.SmallClassifier:
+    return metrics.small_classifier(GREY, CODES, epochs=1)
