@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import elbowroom as er
 from elbowroom import cli
@@ -58,7 +59,9 @@ def trained(tmp_path_factory):
 
 
 def test_a_table_goes_from_fit_to_evidence_codes_and_samples(spoken, table, tmp_path):
-    loading = ["--labels", "kind", "--context", "arm", "--test", "9", "--name", "mine"]
+    table["id"] = range(N)
+    table.to_csv(tmp_path / "table.csv", index=False)
+    loading = ["--labels", "kind", "--context", "arm", "--drop", "id", "--test", "9", "--name", "mine"]
     assert spoken("fit", "table.csv", "--run", "run", *SMALL, *loading)[0] == 0
     (tmp_path / "table.csv").rename(tmp_path / "other.csv")
     code, out, err = spoken("evidence", "run", "--draws", "2")
@@ -98,6 +101,9 @@ def test_samples_of_whole_numbers_are_whole_and_columns_without_names_are_number
     found = pd.read_csv(sample_run(tmp_path / "run", tmp_path / "x.csv", n=3))
     assert (found.columns[0], found.columns[-1], set(found.dtypes)) == ("column 1", "column 64", {np.dtype("int64")})
     np.testing.assert_array_equal(found, vae.sample(3).numpy())
+    folder = sample_run(tmp_path / "run", tmp_path / "images", n=3)
+    seen = np.stack([np.asarray(Image.open(folder / f"{i:04}.png")) for i in (1, 2, 3)]).reshape(3, 64)
+    np.testing.assert_array_equal(seen, np.round(vae.sample(3).numpy() * 255 / 16))
 
 
 def test_codes_are_the_mean_and_deviation_of_the_posterior(tmp_path):
@@ -146,7 +152,8 @@ def test_codes_of_classes_are_probabilities_and_those_of_flows_come_from_draws()
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["sample", "run", "--out", "x.txt"], "written to .csv, .parquet, .npy, .png"),
+        (["sample", "run", "--out", "x.txt"], "written to .csv, .parquet, .npy, .png, or a folder of images"),
+        (["sample", "run", "--out", "folder"], "no images: write to .csv, .parquet or .npy"),
         (["sample", "run", "--out", "x.png"], "write to .csv, .parquet or .npy"),
         (["encode", "run", "--out", "x.png"], "Codes are written to .csv, .parquet or .npy"),
         (["encode", "run", "--out", "x.csv", "--part", "exam"], "The part is train, validation, test or all"),

@@ -231,14 +231,14 @@ def test_observed_classes_change_what_is_learned_as_a_plain_loop_says():
 
 
 def test_labels_of_a_table_keep_the_order_of_their_numbers(tmp_path):
-    """Codes are part of the hash: numbers are sorted as numbers, the words of a file as words."""
+    """Codes are part of the hash: numbers are sorted as numbers, also those of a file, and words as words."""
     table = pd.DataFrame({"a": np.arange(N) / 7, "kind": np.where(np.arange(N) % 2 == 0, 10, 2)})
     assert load_data(table, labels="kind").label_names == ["2", "10"]
     table["kind"] = table["kind"].astype("Int64")
     assert load_data(table, labels="kind").label_names == ["2", "10"]
     table.to_csv(tmp_path / "t.csv", index=False)
     both = load_data(tmp_path / "t.csv", labels="kind", context="kind")
-    assert both.label_names == ["10", "2"]
+    assert both.label_names == ["2", "10"]
     assert everything(both, "kind").unique().tolist() == [2.0, 10.0]
     assert load_data(table.astype({"kind": str}), context="kind").beside_classes == {"kind": ["10", "2"]}
 

@@ -148,7 +148,7 @@ def small(columns: int, likelihood: type = er.likelihoods.Bernoulli, preprocess=
 
 
 def test_a_large_mapped_file_is_loaded_and_trained_on_without_being_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("elbowroom.data.files._MAPPED_FROM", 2**20)
+    monkeypatch.setattr("elbowroom.data.array_files._MAPPED_FROM", 2**20)
     x = np.random.default_rng(0).normal(size=(20_000, 500)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     tracemalloc.start()
@@ -225,11 +225,10 @@ def test_columns_of_a_sparse_table_have_supports_of_their_own():
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (torch.eye(4).to_sparse(), "scipy.sparse matrix"),
         (sparse.csr_array(np.eye(4) * 1j), "is sparse, of shape \\(4, 4\\)"),
         (sparse.csr_array(np.full((4, 4), np.nan)), "Every cell"),
         (sparse.csr_array(np.full((4, 4), np.inf)), "16 values that are infinite"),
-        (np.array([[1.0, None], [2.0, 3.0]], dtype=object), "give numbers"),
+        (np.array([[1.0, "a"], [2.0, 3.0]], dtype=object), "no numbers, such as 'a': give numbers"),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_sentence(source, words):

@@ -197,6 +197,14 @@ class TestPictures:
         x = np.arange(12.0).reshape(1, 3, 2, 2)
         assert plots.to_bytes(x, [3, 2, 2], (0.0, 255.0))[0, 0, 1].tolist() == [1, 5, 9]
 
+    def test_channels_of_another_number_stand_side_by_side(self):
+        x = np.arange(16.0).reshape(1, 4, 2, 2)
+        x[0, 3, 1, 0] = np.nan
+        picture = plots.to_bytes(x, [4, 2, 2], (0.0, 255.0))
+        assert picture[0, :, :, 0].tolist() == [[0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 0, 15]]
+        drawn = plots.images(x, image_shape=[4, 2, 2]).images[0].get_array()
+        assert drawn[1, 6, :3].tolist() != drawn[1, 5, :3].tolist()
+
     def test_a_mosaic_at_twice_its_size_with_clear_gaps(self):
         rows = [np.full((3, 2, 2, 1), 10, np.uint8), np.full((2, 2, 2, 1), 200, np.uint8)]
         picture = self.decoded(plots.mosaic(rows, gap=1))

@@ -52,7 +52,8 @@ def images(folder):
 @pytest.mark.parametrize(
     "options",
     [
-        {"context": ["arm", "kind"], "labels": None},
+        {"context": ["arm", "kind"], "drop": "dose"},
+        {"labels": "kind", "drop": ["b", "arm"]},
         {"labels": "kind", "context": {"side": "arm"}, "observed": {"y": "kind"}, "validation": 0.3, "test": 7},
         {"labels": "kind", "context": "arm", "support": ["real", "real", "real", "grid"], "seed": 3},
         {"labels": "kind", "context": "arm", "support": [Support("real")] * 3 + [Support("grid", 99)], "name": "mine"},

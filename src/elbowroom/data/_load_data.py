@@ -10,20 +10,22 @@ from typing import Any, ParamSpec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from elbowroom.numerics import InputError, Limits, Support, infer_support, keyed_uniform
 from elbowroom.preprocess import Preprocess
 from elbowroom.progress import Progress
 
+from .arrays import from_array, named_columns
 from .beside import beside_of, names_in
 from .choices import choose_preprocess, fill_for, state_support, support_with_words
 from .dataset import Dataset, Examples
 from .files import read_path
+from .frames import from_frame
+from .grey_levels import with_grey_levels
 from .loading import loading_of
 from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
-from .raw import Raw, from_array, from_frame, without_columns
+from .raw import Raw, without_columns
 from .scan import Scan, scan
 from .values import is_sparse, values_of
 
@@ -65,6 +67,7 @@ def load_data(
     labels: Any = None,
     context: str | Sequence[str] | Mapping[str, Any] | None = None,
     observed: Mapping[str, Any] | None = None,
+    drop: str | Sequence[str] = (),
     validation: int | float | None = None,
     test: int | float | None = None,
     seed: int = 0,
@@ -82,9 +85,11 @@ def load_data(
     Parameters
     ----------
     source : str, Path, array, tensor, sparse matrix or DataFrame
-        The name of a public data set (`er.data.list_data` lists them); the path of a .npy, .npz, .csv or .parquet
-        file or of a folder of images; or the data themselves: a table [n, columns], or images [n, H, W],
-        [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and makes the support of a table "mixed".
+        The name of a public data set (`er.data.list_data` lists them); the path of a .npy, .npz, .csv, .tsv, .txt
+        (these three also packed as .gz), .parquet or .feather file or of a folder of images, whose subfolders are
+        classes, or parts (train, validation, test) that hold images or classes; or the data themselves: a table
+        [n, columns], or images [n, H, W], [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and makes the
+        support of a table "mixed"; one that holds neither numbers nor classes is left out with a note.
     support : str, Support or sequence of these, optional
         Where the values lie: "binary", "unit" ([0, 1]), "grid" (levels 0, 1, …), "real", "counts", "categorical", or a
         `Support`; "mixed" infers it for each column of a table, a sequence states it for each. By default inferred.
@@ -93,7 +98,7 @@ def load_data(
         "dequantise-symmetric" (to [−1, 1]), "binarise" (afresh each time), "binarise-fixed" (once, by `seed`),
         "standardise", "none", or a module of `er.preprocess`. "auto" dequantises grids, standardises real numbers (of a
         mixed table these columns only) and leaves the rest as it is.
-    labels : array [n] or str, optional
+    labels : array [n], str or int, optional
         The class of each example, as whole numbers or words, or the name of the column that holds it, which is taken
         out of x. Figures of the latent plane are coloured by it and neighbour accuracy is measured by it; a model reads
         it only where it names the context "label" (one-hot [n, classes]). By default the source's own, if any.
@@ -103,6 +108,8 @@ def load_data(
     observed : mapping, optional
         Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
         (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not).
+    drop : str or sequence of str, default ()
+        Columns (or arrays of a .npz) that are left out.
     validation : int or float, default 0.1
         Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all; by default two
         at least, of six or more. Drawn by `seed`; named sets have defaults of their own, and an official part cannot be
@@ -138,10 +145,14 @@ def load_data(
     >>> digits.event, er.load_data("digits", flat=False).event
     ((64,), (1, 8, 8))
     """
+    labels = str(labels) if isinstance(labels, int | np.integer) else labels
+    drop = [drop] if isinstance(drop, str) else [str(column) for column in drop]
     told = {"support": support, "preprocess": preprocess, "labels": labels, "context": context, "observed": observed}
-    told |= {"seed": seed, "name": name, "flat": flat}
-    raw, labels, title, origin = _read(source, labels, names_in(context, observed))
+    told |= {"drop": drop or None, "seed": seed, "name": name, "flat": flat}
+    raw, labels, title, origin = _read(source, labels, names_in(context, observed), drop)
     known = NAMED.get(title) if isinstance(source, str) else None
+    if support is None and isinstance(preprocess, str) and preprocess != "none":
+        raw = with_grey_levels(raw)
     scanned = scan(raw.x, raw.columns, raw.official[1])
     if scanned.empty.any() and len(raw.x.shape) == 2:
         raw = without_columns(raw, scanned.empty, "no value in any row")
@@ -200,16 +211,18 @@ def _support(raw: Raw, limits: Limits, stated: str | Support | Sequence[str | Su
     return state_support(raw.x, limits, stated if stated is not None else raw.support or infer_support(limits))
 
 
-def _read(source: Any, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any, str, str]:
+def _read(source: Any, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any, str, str]:
     """Raw data, labels, a name and where they come from."""
     if isinstance(source, str | Path) and not (isinstance(source, str) and _is_name(source)):
         path = Path(source).expanduser()
-        raw, labels = read_path(path, labels, beside)
-        return raw, labels, path.stem or str(path), str(path)
+        raw, labels = read_path(path, labels, beside, drop)
+        return raw, labels, path.name.removesuffix(".gz").rpartition(".")[0] or path.stem or str(path), str(path)
+    source = named_columns(source)
     if hasattr(source, "iloc") and hasattr(source, "columns"):
-        raw, labels = from_frame(source, labels, beside)
+        raw, labels = from_frame(source, labels, beside, drop=drop)
         return raw, labels, "table", "DataFrame"
-    for given, asked in [("labels", labels)] * isinstance(labels, str) + [("context or observed", b) for b in beside]:
+    named = [("labels", labels)] * isinstance(labels, str) + [("context or observed", name) for name in beside]
+    for given, asked in named + [("drop", name) for name in drop]:
         raise InputError(
             f"These data have no columns by name, so {given}={asked!r} means nothing: give an array, or leave it out."
         )
@@ -218,22 +231,7 @@ def _read(source: Any, labels: Any, beside: Sequence[str]) -> tuple[Raw, Any, st
         if labels is not None:
             raw.label_names = None
         return raw, raw.labels if labels is None else labels, source, origin
-    return from_array(_array_of(source)), labels, "array", type(source).__name__
-
-
-def _array_of(source: Any) -> Any:
-    """A tensor as an array; a masked array with NaN where it masks."""
-    if isinstance(source, Tensor):
-        if source.layout != torch.strided:
-            raise InputError("The tensor is sparse: give a scipy.sparse matrix, which is densified by batch.")
-        source = source.detach().cpu()
-        return (source.float() if source.dtype == torch.bfloat16 else source).numpy()
-    if isinstance(source, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in source):
-        source = np.ma.stack(source)
-    if not isinstance(source, np.ma.MaskedArray) or not np.ma.is_masked(source):
-        return source
-    floats = source if source.dtype.kind == "f" else source.astype(np.float64)
-    return np.ma.filled(floats, np.nan)
+    return from_array(source), labels, "array", type(source).__name__
 
 
 def _is_name(source: str) -> bool:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-from .raw import Raw, absent, floats_or_words
+from .cells import absent, floats_or_words
+from .raw import Raw
 
-__all__ = ["Beside", "beside_of", "names_in"]
+__all__ = ["Beside", "beside_of", "names_in", "own_labels"]
 
 _MOST_CLASSES = 2_000
+_MOST_CLASSES_OF_NUMBERS = 20  # that are taken without being asked for, unless each has twenty examples
 
 Context = str | Sequence[str] | Mapping[str, Any] | None
 Observed = Mapping[str, Any] | None
@@ -97,6 +99,36 @@ def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps:
         contexts = {"label": one_hot.to(torch.float32), **contexts}
     blocks, classes = _observed_of(observed, raw.taken, n)
     return Beside(codes, label_names, contexts, blocks, words | classes)
+
+
+def own_labels(arrays: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """The labels that a .npz holds beside x, where what it holds can be classes.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        Those that may be labels, by name.
+
+    Returns
+    -------
+    labels : array or None
+        The first that holds a class per example.
+    notes : list of str
+        Which were left out, and why.
+    """
+    notes = []
+    for name, array in arrays.items():
+        values = np.unique(array[~np.isnan(array)] if array.dtype.kind == "f" else array)
+        counts = array.dtype.kind in "iuf" and len(values) > max(_MOST_CLASSES_OF_NUMBERS, len(array) / 20)
+        if array.dtype.kind == "c" or array.squeeze().ndim != 1 or (array.dtype.kind == "f" and (values % 1).any()):
+            notes.append(f"Left out: {name!r} (no class per example).")
+        elif counts:
+            notes.append(
+                f"Left out: {name!r} ({len(values):,} different numbers; labels={name!r} makes classes of them)."
+            )
+        else:
+            return array, notes
+    return None, notes
 
 
 def names_in(context: Context, observed: Observed) -> list[str]:
@@ -223,7 +255,7 @@ def _numbers_or_classes(what: str, values: Any, n: int) -> tuple[Tensor, list[st
     array = _rows(what, _plain(values), n)
     if array.dtype.kind not in "buifOUS":
         raise InputError(f"{what} holds {array.dtype} values: give numbers or words.")
-    cells = floats_or_words(array, parse=False) if array.ndim == 1 and array.dtype.kind not in "buif" else array
+    cells = floats_or_words(array) if array.ndim == 1 and array.dtype.kind not in "buif" else array
     if cells.dtype.kind in "buif":
         return _numbers(what, cells[:, None] if cells.ndim == 1 else cells), None
     if array.dtype.kind == "O" and not all(isinstance(cell, str) or cell is None for cell in cells.ravel()):
@@ -247,7 +279,7 @@ def _numbers(what: str, array: NDArray[Any]) -> Tensor:
 
 def _classes(what: str, array: NDArray[Any]) -> tuple[Tensor, list[str]]:
     """One-hot [n, classes], rows of NaN for what is missing, and the names; whole numbers are codes from 0."""
-    cells = array if array.dtype.kind in "buif" else floats_or_words(array, parse=False)
+    cells = array if array.dtype.kind in "buif" else floats_or_words(array)
     gaps = _gaps(cells)
     if cells.dtype.kind in "buif":
         gaps = gaps | (cells == -1)

@@ -95,7 +95,7 @@ def picture_pairs(
     int
         How many of each.
     str
-        A note where they are shrunk, else nothing.
+        Notes where they are shrunk or have channels of another number than pictures have.
     """
     shown = min(_affordable(study, 4, _GALLERY), len(above))
     if shown > _ACROSS:
@@ -106,8 +106,15 @@ def picture_pairs(
         part = [row[start : start + _ACROSS] for row in rows]
         alt = f"{names[0]} over {names[1]}, numbers {start + 1} to {start + len(part[0])} of the draw"
         strips.append(Strip(mosaic(part, _gap(study)), alt, names, 100 * len(part[0]) / _ACROSS))
-    factor = _factor(study)
-    return strips, shown, f" Pictures are shown at 1/{factor} of their size." if factor > 1 else ""
+    return strips, shown, _how_shown(study)
+
+
+def _how_shown(study: StudyRecord) -> str:
+    """Sentences on pictures that are not shown as they are, each after a space."""
+    factor, shape = _factor(study), _shape(study)
+    notes = f" Pictures are shown at 1/{factor} of their size." if factor > 1 else ""
+    beside = len(shape) == 3 and shape[0] not in (1, 3)
+    return notes + f" The {shape[0]} channels of a picture stand side by side, in grey." * beside
 
 
 def model_strip(study: StudyRecord, pictures: ModelPictures, label: str) -> Strip:

@@ -27,7 +27,7 @@ def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axe
     x : array [n, *event]
         Values of n images, flat or not, as `VAE.sample` returns them.
     image_shape : sequence of int
-        (H, W) or (C, H, W) with one or three channels.
+        (H, W) or (C, H, W); channels that are neither one nor three stand side by side, in grey.
     across : int, default 8
         Images in a row.
     ax : Axes, default None
@@ -50,7 +50,7 @@ def images(x: ArrayLike, *, image_shape: Sequence[int], across: int = 8, ax: Axe
     (5, 8, 4)
     """
     pictures = to_bytes(x, image_shape, grey_range(x, None))
-    lost = ~np.isfinite(np.asarray(x, dtype=np.float64)).reshape(len(pictures), -1, *pictures.shape[1:3]).all(1)
+    lost = to_bytes(~np.isfinite(np.asarray(x, dtype=np.float64)), image_shape, (0.0, 1.0)).any(-1)
     if lost.any():
         pictures = np.broadcast_to(pictures, (*pictures.shape[:3], 3)).copy()
         pictures[lost] = np.round(255 * np.array(to_rgb(ACCENT)))
@@ -138,13 +138,13 @@ def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, floa
     x : array [n, *event]
         Values of n images, flat or not.
     image_shape : sequence of int
-        (H, W) or (C, H, W) with one or three channels.
+        (H, W) or (C, H, W); channels that are neither one nor three stand side by side, in grey.
     limits : (float, float)
         What becomes 0 and 255.
 
     Returns
     -------
-    array of uint8 [n, H, W, 1 or 3]
+    array of uint8 [n, H, W, 1 or 3]; [n, H, C · W, 1] of other channels
         0 is black, 255 white.
 
     Raises
@@ -159,10 +159,13 @@ def to_bytes(x: ArrayLike, image_shape: Sequence[int], limits: tuple[float, floa
     """
     array, shape = np.asarray(x, dtype=np.float64), tuple(image_shape)
     channels, *size = shape if len(shape) == 3 else (1, *shape)
-    if channels not in (1, 3) or len(size) != 2 or array[:1].size not in (0, channels * math.prod(size)):
-        raise InputError(f"Values of shape {array.shape[1:]} are no images of shape {shape} with 1 or 3 channels.")
+    if len(size) != 2 or array[:1].size not in (0, channels * math.prod(size)):
+        raise InputError(f"Values of shape {array.shape[1:]} are no images of shape {shape}.")
     scaled = np.interp(np.nan_to_num(array, nan=-np.inf), limits, (0.0, 255.0))
-    return scaled.round().astype(np.uint8).reshape(len(array), channels, *size).transpose(0, 2, 3, 1)
+    pictures = scaled.round().astype(np.uint8).reshape(len(array), channels, *size)
+    if channels in (1, 3):
+        return pictures.transpose(0, 2, 3, 1)
+    return pictures.transpose(0, 2, 1, 3).reshape(len(array), size[0], channels * size[1], 1)
 
 
 def tiled(rows: Sequence[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8]:

@@ -1,0 +1,228 @@
+"""Files of tables, read by pandas once it is known what they are."""
+
+import csv
+import io
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from elbowroom.numerics import InputError
+
+from .cells import ABSENT, Origin, decimal_mark
+from .header import has_header, looks_like_number
+from .text import DELIMITERS, Text, delimited, read_text, unreadable
+
+__all__ = ["COLUMNAR", "TEXTS", "Table", "read_table"]
+
+TEXTS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+"""Endings of tables of text."""
+COLUMNAR = (".parquet", ".feather")
+"""Endings of tables of typed columns."""
+_HEAD = 500_000  # cells by which names are found
+_EXACT = 2.0**53
+_VERSION = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_PRECISE: dict[str, Any] = {} if _VERSION >= (3, 1) else {"float_precision": "round_trip"}  # by default since 3.1
+_ABSENT = sorted(
+    ABSENT | {text.upper() for text in ABSENT} | {text.title() for text in ABSENT} | {"NaN", "-NaN", "NaT"}
+)
+
+
+@dataclass
+class Table:
+    """A table as it was read.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of numbers where all of a column's cells are plain numbers or empty, else of texts as they stand.
+    named : bool
+        Whether the file names its columns.
+    notes : list of str
+        What a person should know.
+    origin : Origin
+        For the sentences about its cells.
+    """
+
+    frame: pd.DataFrame
+    named: bool
+    notes: list[str]
+    origin: Origin
+
+
+def read_table(path: Path) -> Table:
+    """Read a file that holds a table.
+
+    Parameters
+    ----------
+    path : Path
+        A file whose name ends as one of `TEXTS` or `COLUMNAR`.
+
+    Returns
+    -------
+    Table
+        Its columns, not yet judged.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, and for a ragged one.
+    """
+    if path.suffix.lower() in COLUMNAR:
+        return _columnar(path)
+    text = delimited(read_text(path))
+    names, body, notes = _named(text)
+    width = len(names)
+    n = _check(text, body, width)
+    frame, mark = _values(body, width, text.delimiter)
+    if len(frame) != n:
+        raise unreadable(text.name, f"{n:,} rows were counted and {len(frame):,} read")
+    named = any(names)
+    if not names[-1] and width > 1 and (frame.iloc[:, -1].isna() | (frame.iloc[:, -1] == "")).all():
+        frame, names = frame.iloc[:, :-1], names[:-1]
+        notes.append("The last column has neither a name nor a value, and is left out.")
+    lines = body.data.rstrip(b"\n").count(b"\n") + 1
+    if width == 1 and lines > n and b'"' not in body.data:
+        notes.append(f"Empty lines were passed over: {lines - n:,}.")
+    frame.columns = pd.Index(names if named else [f"column {i + 1}" for i in range(len(names))], dtype=object)
+    origin = Origin(text.name, lambda row: f"line {_line(body, row)}", text.delimiter, mark)
+    return Table(frame, named, text.notes + notes, origin)
+
+
+def _columnar(path: Path) -> Table:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise InputError(f"Reading {path.suffix} needs an extra: pip install 'elbowroom[parquet]'.") from error
+    read = pd.read_parquet if path.suffix.lower() == ".parquet" else pd.read_feather
+    try:
+        frame = read(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise unreadable(repr(str(path)), error) from error
+    return Table(frame, True, [], Origin(repr(path.name)))
+
+
+def _named(text: Text) -> tuple[list[str], Text, list[str]]:
+    """The names of the columns ("" for one that has none), the text below them, and notes."""
+    rows = text.rows()
+    line, first = next(rows)
+    rest = [cells for _, cells in islice(rows, min(max(_HEAD // len(first), 20), 1_000))]
+    width = Counter(map(len, rest or [first])).most_common(1)[0][0]
+    columns = list(zip(*(row for row in rest if len(row) == width), strict=True)) or [()] * width
+    first = _of_width([cell.strip() for cell in first], columns)
+    if rest and len(first) != width:
+        return [""] * len(first), text, []  # ragged, which is said by line
+    words = any(cell and not looks_like_number(cell) for cell in first)
+    if not (has_header(first, columns) if rest else words):
+        said = ["The first line holds no names of columns: it is read as data."] * words
+        return _from_comment(text, width), text, said
+    if not rest:
+        raise InputError(f"{text.name} has a line of names but no rows; give at least two.")
+    below = replace(text, data=_after(text.data, line - text.first + 1), first=line + 1)
+    doubtful = any(map(looks_like_number, first)) or not any(looks_like_number(column[0]) for column in columns)
+    note = f"The first line was taken for the names of the columns: {', '.join(first[:12])}{', …' * (width > 12)}."
+    return first, below, [note] * doubtful
+
+
+def _of_width(first: list[str], columns: Sequence[Sequence[str]]) -> list[str]:
+    """The first line, one cell longer or shorter where the names of a table are and its rows agree with that."""
+    if len(first) == len(columns) + 1 and not first[-1] and any(not looks_like_number(cell) for cell in first[:-1]):
+        return first[:-1]
+    if len(first) != len(columns) - 1 or not columns[0] or all(map(looks_like_number, first)):
+        return first
+    if not any(cell.strip() for cell in columns[-1]):
+        return [*first, ""]
+    index = columns[0]
+    counts = [str(i) for i in range(int(index[0]), int(index[0]) + len(index))] if index[0] in ("0", "1") else []
+    words = len(set(index)) == len(index) and not any(map(looks_like_number, index))
+    return ["", *first] if words or list(index) == counts else first
+
+
+def _from_comment(text: Text, width: int) -> list[str]:
+    """Names from the line of comment above the table, as NumPy's savetxt writes them, where these fit."""
+    cells = next(csv.reader([text.names], delimiter=text.delimiter), [])
+    return [cell.strip() for cell in cells] if len(cells) == width and all(map(str.strip, cells)) else [""] * width
+
+
+def _after(data: bytes, lines: int) -> bytes:
+    place = 0
+    for _ in range(lines):
+        place = data.find(b"\n", place) + 1 or len(data)
+    return data[place:]
+
+
+def _check(text: Text, body: Text, width: int) -> int:
+    """How many rows there are; InputError for one of another width."""
+    n = 0
+    for line, cells in body.rows():
+        n += 1
+        if len(cells) != width:
+            commas = (
+                text.delimiter == ","
+                and len(cells) == 2 * width
+                and all(re.fullmatch(r" *[+-]?\d+ *", cell) for cell in cells)
+            )
+            way = "where commas are decimal marks, put semicolons between the cells" if commas else "mend that line"
+            raise InputError(
+                f"{text.name} is ragged: line {line} has {len(cells)} cells between {DELIMITERS[text.delimiter]}, "
+                f"and not {width}: {way}."
+            )
+    return n
+
+
+def _line(body: Text, row: int) -> int:
+    return next(islice(body.rows(), row, None))[0]
+
+
+def _values(body: Text, width: int, delimiter: str) -> tuple[pd.DataFrame, str]:
+    """Columns of numbers, or of texts where pandas might change what they say; and the decimal mark."""
+    known: dict[str, Any] = {
+        "sep": delimiter, "header": None, "names": range(width), "index_col": False, "keep_default_na": False,
+        "skipinitialspace": True, "encoding": "utf-8",
+    }  # fmt: skip
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            frame = pd.read_csv(io.BytesIO(body.data), na_values=_ABSENT, **known, **_PRECISE)
+        floats = [i for i in range(width) if frame.dtypes[i].kind == "f" and not _whole(frame[i])]
+        zeros = _leading_zeros(body)
+        texts = _texts(body, known, [i for i in range(width) if _doubtful(frame[i], zeros)])
+        mark = decimal_mark(texts[i].unique() for i in texts.columns)
+        if mark == "," and floats:  # "1.234" has no decimal point there
+            texts = _texts(body, known, sorted([*texts.columns, *floats]))
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise unreadable(body.name, error) from error
+    numbers = frame.drop(columns=texts.columns)
+    return pd.concat([numbers, texts], axis=1)[list(range(width))], mark or "." * bool(floats)
+
+
+def _texts(body: Text, known: dict[str, Any], which: list[int]) -> pd.DataFrame:
+    """Some of the columns, as they stand."""
+    if not which:
+        return pd.DataFrame()
+    return pd.read_csv(io.BytesIO(body.data), usecols=which, dtype=object, na_filter=False, **known)
+
+
+def _doubtful(column: pd.Series, zeros: bool) -> bool:
+    """Whether a column is none of numbers, or of whole numbers that may be codes or are too large for floats."""
+    if column.dtype.kind not in "iuf":
+        return True
+    return _whole(column) and (zeros or bool(column.abs().max() >= _EXACT))
+
+
+def _whole(column: pd.Series) -> bool:
+    return column.dtype.kind in "iu" or bool((column.isna() | (column == np.round(column))).all())
+
+
+def _leading_zeros(body: Text) -> bool:
+    """Whether some cell begins with a zero and another digit."""
+    return any(
+        re.search(mark + rb' *"?0\d', body.data) for mark in (rb"\n", re.escape(body.delimiter.encode()))
+    ) or bool(re.match(rb' *"?0\d', body.data))
