@@ -1,16 +1,22 @@
 """From a file to its evidence, codes and samples by the command line, and sentences that name its options."""
 
+import errno
+import importlib
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import elbowroom as er
 from elbowroom import cli
-from elbowroom.runs import encode_run, read_run, sample_run
+from elbowroom.numerics import Estimate
+from elbowroom.records import ClassicRecord, ContestRecord, read_study
+from elbowroom.runs import encode_run, measure_run, read_run, sample_run
 from elbowroom.runs._encode_run import codes
 
 N = 60
@@ -58,7 +64,9 @@ def trained(tmp_path_factory):
 
 
 def test_a_table_goes_from_fit_to_evidence_codes_and_samples(spoken, table, tmp_path):
-    loading = ["--labels", "kind", "--context", "arm", "--test", "9", "--name", "mine"]
+    table["id"] = range(N)
+    table.to_csv(tmp_path / "table.csv", index=False)
+    loading = ["--labels", "kind", "--context", "arm", "--drop", "id", "--test", "9", "--name", "mine"]
     assert spoken("fit", "table.csv", "--run", "run", *SMALL, *loading)[0] == 0
     (tmp_path / "table.csv").rename(tmp_path / "other.csv")
     code, out, err = spoken("evidence", "run", "--draws", "2")
@@ -98,6 +106,9 @@ def test_samples_of_whole_numbers_are_whole_and_columns_without_names_are_number
     found = pd.read_csv(sample_run(tmp_path / "run", tmp_path / "x.csv", n=3))
     assert (found.columns[0], found.columns[-1], set(found.dtypes)) == ("column 1", "column 64", {np.dtype("int64")})
     np.testing.assert_array_equal(found, vae.sample(3).numpy())
+    folder = sample_run(tmp_path / "run", tmp_path / "images", n=3)
+    seen = np.stack([np.asarray(Image.open(folder / f"{i:04}.png")) for i in (1, 2, 3)]).reshape(3, 64)
+    np.testing.assert_array_equal(seen, np.round(vae.sample(3).numpy() * 255 / 16))
 
 
 def test_codes_are_the_mean_and_deviation_of_the_posterior(tmp_path):
@@ -146,7 +157,8 @@ def test_codes_of_classes_are_probabilities_and_those_of_flows_come_from_draws()
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["sample", "run", "--out", "x.txt"], "written to .csv, .parquet, .npy, .png"),
+        (["sample", "run", "--out", "x.txt"], "written to .csv, .parquet, .npy, .png, or a folder of images"),
+        (["sample", "run", "--out", "folder"], "no images: write to .csv, .parquet or .npy"),
         (["sample", "run", "--out", "x.png"], "write to .csv, .parquet or .npy"),
         (["encode", "run", "--out", "x.png"], "Codes are written to .csv, .parquet or .npy"),
         (["encode", "run", "--out", "x.csv", "--part", "exam"], "The part is train, validation, test or all"),
@@ -174,3 +186,37 @@ def test_data_from_memory_are_asked_for_at_the_door_that_was_used(spoken, table)
     er.fit(er.models.build({"latents": 1, "widths": [4]}, data), data, epochs=1, run="run", progress=False)
     assert spoken("evidence", "run")[2].endswith("not from a file: give them again as --source.\n")
     assert spoken("encode", "run", "--out", "x.csv", "--source", "table.csv")[0] == 0
+
+
+def test_report_measures_a_run_once_and_writes_its_page(spoken, trained, tmp_path, monkeypatch):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    module = importlib.import_module("elbowroom.studies.study")
+    monkeypatch.setattr(module, "contest", lambda data, **rest: one_classic(data))
+    monkeypatch.setattr(module, "report", lambda folder: folder / "report.html")  # which other tests draw
+    page = er.studies.report_run("run", draws=4, annealed=0, progress=False)
+    assert page == Path("run/study/report.html")
+    record = read_study("run/study")
+    (found,) = measure_run("run", "iwae", draws=4, progress=False)
+    assert record.evidence.bounds["IWAE-4"].mean == pytest.approx(found.mean, abs=1e-5)
+    assert record.sweep.models[0].elbo.mean < 0
+    monkeypatch.setattr(module, "measure", None)
+    assert er.studies.report_run("run", draws=4, annealed=0, progress=False) == page
+    monkeypatch.setattr(er.studies, "report_run", lambda run, **rest: run / "page")
+    assert spoken("report", "run")[:2] == (0, "run/page\n")
+
+
+def one_classic(data):
+    about = {"quantity": "log p(x)", "estimator": "zero", "direction": "exact"}
+    estimate = Estimate.of(np.zeros(len(data.test)), index=data.test.index.numpy(), data=data.test.data, **about)
+    return ContestRecord((ClassicRecord("zero", "", estimate, 0.0, 1.0),), None, 1.0)
+
+
+def test_a_disk_that_takes_nothing_is_a_sentence(spoken, trained, tmp_path, monkeypatch):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.csv")
+
+    monkeypatch.setattr("elbowroom.runs.table_file.write_atomic", full)
+    code, _, err = spoken("sample", "run", "--out", "x.csv")
+    assert (code, err.count("\n"), "No space left on device" in err) == (2, 1, True)

@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from elbowroom.data.loading import loading_of, options_of
 from elbowroom.numerics import InputError, Support
 from elbowroom.runs import run_data
 from elbowroom.runs.run_folder import RunFolder, check_same_run
+from elbowroom.runs.saved_estimates import read_estimates
 
 N = 60
 
@@ -52,7 +55,8 @@ def images(folder):
 @pytest.mark.parametrize(
     "options",
     [
-        {"context": ["arm", "kind"], "labels": None},
+        {"context": ["arm", "kind"], "drop": "dose"},
+        {"labels": "kind", "drop": ["b", "arm"]},
         {"labels": "kind", "context": {"side": "arm"}, "observed": {"y": "kind"}, "validation": 0.3, "test": 7},
         {"labels": "kind", "context": "arm", "support": ["real", "real", "real", "grid"], "seed": 3},
         {"labels": "kind", "context": "arm", "support": [Support("real")] * 3 + [Support("grid", 99)], "name": "mine"},
@@ -178,3 +182,30 @@ def test_loading_holds_plain_values_and_names_arrays():
         "options": {"observed": {"y": "kind"}, "seed": 0},
         "arrays": ["labels", "context"],
     }
+
+
+def test_a_run_folder_takes_one_process_at_a_time(tmp_path):
+    data = load_data(write_table(tmp_path / "t.csv"), drop=["kind", "arm"])
+    run = tmp_path / "run"
+    begin(data, run)
+    code = "import sys; from pathlib import Path; from elbowroom.atomic import hold\n"
+    code += "held = hold(Path(sys.argv[1])); print(held is not None, flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(run / ".training")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "True\n"
+        with pytest.raises(InputError, match="is being trained by another process"):
+            RunFolder(run).open({"data": data.summary()}, resume=True)
+        other.kill()
+    RunFolder(run).open({"data": data.summary()}, resume=True)
+
+
+def test_estimates_of_measurements_that_end_at_once_are_all_kept(tmp_path):
+    code = "import sys; from pathlib import Path; from elbowroom.numerics import Estimate\n"
+    code += "from elbowroom.runs.saved_estimates import keep_estimates\n"
+    code += "about = {'quantity': 'log p(x)', 'direction': 'lower'}\n"
+    code += "for i in range(20):\n    one = Estimate.of([1.0, 2.0], estimator=f'{sys.argv[2]}-{i}', **about)\n"
+    code += "    keep_estimates(Path(sys.argv[1]), 'test', [one])"
+    path = tmp_path / "evidence.json"
+    both = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
+    assert [one.wait() for one in both] == [0, 0]
+    assert len(read_estimates(path)) == 40

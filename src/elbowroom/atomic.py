@@ -3,11 +3,72 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["append_line", "write_atomic"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["append_line", "hold", "one_at_a_time", "write_atomic"]
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process is inside for this folder, as where a file is read, changed and written again.
+
+    Parameters
+    ----------
+    folder : Path
+        That is there.
+
+    Examples
+    --------
+    >>> with one_at_a_time(Path(".")):
+    ...     pass
+    """
+    if fcntl is None:
+        yield
+        return
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
+
+
+def hold(path: Path) -> IO[str] | None:
+    """Take a lock file for this process, until it is closed or the process ends, however it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The file, in a folder that is there.
+
+    Returns
+    -------
+    file or None
+        None where another process holds it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, hold(Path(folder) / ".lock") as held:
+    ...     held.closed
+    False
+    """
+    held = path.open("a", encoding="utf-8")
+    try:
+        if fcntl is not None:
+            fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        return None
+    return held
 
 
 def write_atomic(path: Path, content: str | bytes | Callable[[Path], None]) -> None:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -386,6 +387,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from elbowroom.numerics import CapabilityError, InputError
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: with words on how to go on
     try:
         app()
     except (InputError, CapabilityError) as error:

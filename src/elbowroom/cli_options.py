@@ -1,5 +1,6 @@
 """Options and arguments that several commands of the command line have, with their help."""
 
+import errno
 import functools
 import inspect
 import re
@@ -142,10 +143,21 @@ class Command(TyperCommand):
             return super().invoke(ctx)
         except (InputError, CapabilityError) as error:
             raise type(error)(as_typed(str(error), self._options())) from error
+        except Exception as error:
+            if not _is_of_the_disk(error):
+                raise
+            left = "".join(f"; {note.rstrip('.')}" for note in getattr(error, "__notes__", ()))
+            raise InputError(f"The disk does not take what is written ({error}){left}.") from error
 
     def _options(self) -> dict[str, str]:
         options = {str(one.name): max(one.opts, key=len) for one in self.params if one.opts[0].startswith("-")}
         return {"resume": "--resume", **options}
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether a disk is full or a folder may not be written, which is no fault of the program."""
+    known = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+    return getattr(error, "errno", None) in known or "(os error 28)" in str(error)  # as safetensors says it
 
 
 def as_typed(sentence: str, options: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from elbowroom.numerics import InputError, plain_arguments
 
 from . import read_run
 from ._run_data import run_folder
+from .image_folder import write_images
 from .run_folder import read_recipe
 from .table_file import write_table
 
@@ -32,7 +33,8 @@ def sample_run(
         A run folder, or a study's folder (then the run of its chosen model).
     out : str or Path
         A .npy file, [n, *event]; a .csv or .parquet file, a table with the names of the data's columns and the words
-        of their classes; or, of images, a .png with all of them on one sheet.
+        of their classes; or, of images, a .png with all of them on one sheet, or a folder, in which each becomes a
+        file.
     n : int, default 64
         How many.
     mode : {"ancestral", "mean", "offset"}, default "ancestral"
@@ -65,16 +67,18 @@ def sample_run(
     (4, 64)
     """
     out = Path(out)
-    if out.suffix not in _ENDINGS:
-        raise InputError(f"Samples are written to {', '.join(_ENDINGS)}; got {out}.")
+    if out.suffix not in ("", *_ENDINGS):
+        raise InputError(f"Samples are written to {', '.join(_ENDINGS)}, or a folder of images; got {out}.")
     folder = run_folder(Path(run))
     vae, _ = read_run(folder)
     if vae.context_names:
         raise InputError(f"This model reads {', '.join(vae.context_names)}: sample it in Python, with context=.")
     data = read_recipe(folder)["data"]
-    if out.suffix == ".png" and data["image_shape"] is None:
-        raise InputError("These data are no images, so there is no sheet to draw: write to .csv, .parquet or .npy.")
+    if out.suffix in ("", ".png") and data["image_shape"] is None:
+        raise InputError("These data are no images: write to .csv, .parquet or .npy.")
     x = vae.sample(n, mode=mode, offset=offset, seed=seed).numpy()
+    if not out.suffix:
+        return write_images(out, x, data["image_shape"], data["support"])
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npy":
         np.save(out, x, allow_pickle=False)

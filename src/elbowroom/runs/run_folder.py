@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from elbowroom.atomic import append_line, write_atomic
+from elbowroom.atomic import append_line, hold, write_atomic
 from elbowroom.numerics import InputError
 from elbowroom.vae import VAE, save_model
 
@@ -22,6 +22,7 @@ __all__ = ["Checkpoint", "FORMAT", "RunFolder", "check_same_run", "data_that_dif
 FORMAT = 2
 """Version of the run folder: in 1 a checkpoint held the model alone, and "beta" stood beside "train" in a row."""
 _READ = (1, 2)
+_LOCK = ".training"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a hundred times as fast, for tables of many columns
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -72,6 +73,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: IO[str] | None = None
 
     def open(self, recipe: Mapping[str, Any], resume: bool) -> Checkpoint | None:
         """Begin a run, or find the checkpoint to continue from.
@@ -98,6 +100,7 @@ class RunFolder:
             if resume:
                 raise InputError(f"{self.path} holds no run to resume; leave resume= out to begin one.")
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock()
             write_atomic(kept, yaml.dump({"version": FORMAT, **recipe}, Dumper=_Dumper, sort_keys=False))
             return None
         if not resume:
@@ -111,7 +114,19 @@ class RunFolder:
                 f"the whole run: read it with read_run, or train again in another folder."
             )
         check_same_run(self.path, recipe)
+        self._lock()
         return self.checkpoint()
+
+    def _lock(self) -> None:
+        """Two processes that train in one folder would mix their epochs."""
+        self._held = hold(self.path / _LOCK)
+        if self._held is None:
+            raise InputError(f"{self.path} is being trained by another process: wait for it, or name another folder.")
+
+    def _unlock(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            (self.path / _LOCK).unlink(missing_ok=True)
 
     def rewind(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Make these the rows of the history: a run that was killed has written more than its checkpoint knows."""
@@ -150,9 +165,11 @@ class RunFolder:
         save_model(vae, self.path / "model.safetensors")
         summary = {"best_epoch": history.best_epoch, "selected_by": history.selected_by, "notes": history.notes}
         write_atomic(self.path / "summary.json", json.dumps(summary, indent=1))
+        self._unlock()
 
     def abandon(self) -> None:
         """Take back what was written: a run that came to nothing leaves nothing."""
+        self._unlock()
         for name in ("training.safetensors", "history.jsonl", "recipe.yaml"):
             (self.path / name).unlink(missing_ok=True)
         if not any(self.path.iterdir()):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from elbowroom.atomic import write_atomic
+from elbowroom.atomic import one_at_a_time, write_atomic
 from elbowroom.numerics import Estimate, InputError
 
 __all__ = ["KeptEstimate", "keep_estimates", "read_estimates"]
@@ -53,7 +53,9 @@ def keep_estimates(
     """
     rows = [_row(part, estimate, settings or {}) for estimate in estimates]
     new = {_key(row) for row in rows}
-    write_atomic(path, json.dumps([row for row in _read(path) if _key(row) not in new] + rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(path.parent):  # of two measurements that end at once both are kept
+        write_atomic(path, json.dumps([row for row in _read(path) if _key(row) not in new] + rows))
 
 
 def read_estimates(path: Path) -> list[KeptEstimate]:
