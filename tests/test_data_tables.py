@@ -78,6 +78,7 @@ SAME = {
     "empty lines first": ("t.csv", "\n \n" + table("a,b,c")),
     "a comment": ("t.csv", "# exported 2024\n" + table("a,b,c")),
     "a line for Excel": ("t.csv", "sep=;\n" + table("a;b;c", joined(";"))),
+    "a line for Excel with a mark of its own": ("t.csv", "sep=^\n" + table("a^b^c", joined("^"))),
     "NumPy's header": ("t.csv", "# " + table("a,b,c")),
     "NumPy's header and spaces": ("t.txt", "# " + table("a b c", joined(" "))),
     "gzip": ("t.csv.gz", gzip.compress(table("a,b,c").encode())),

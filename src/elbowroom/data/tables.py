@@ -191,7 +191,7 @@ def _counted(n: int, what: str) -> str:
 
 
 def _cells(text: Text, n: int) -> str:
-    return f"{_counted(n, 'cell')} between {DELIMITERS[text.delimiter]}"
+    return f"{_counted(n, 'cell')} between {DELIMITERS.get(text.delimiter, repr(text.delimiter))}"
 
 
 def _way_out(text: Text, cells: int, columns: int, otherwise: str) -> str:
