@@ -350,6 +350,10 @@ def test_labels_of_a_file_that_are_no_classes_are_left_out_in_a_note(tmp_path, y
     assert load_data(tmp_path / "m.npz", drop="y").notes == []
 
 
+def test_one_hot_labels_are_read_by_name_too(tmp_path):
+    assert codes_of(load_data(save(tmp_path / "m.npz", x=X, kind=np.eye(2)[Y]), labels="kind")) == Y.tolist()
+
+
 def test_a_regression_target_may_be_a_context(tmp_path):
     data = load_data(save(tmp_path / "m.npz", x=X, y=X[:, 0]), context="y")
     assert data.train.context["y"].shape == (21, 1)

@@ -247,7 +247,7 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str
             raw = _joined(arrays, parts)
         raw.taken = {name: arrays.asked(name, "context or observed") for name in beside}
         if isinstance(labels, str):
-            labels = arrays.asked(labels, "labels")
+            labels = _codes_of_one_hot(arrays.asked(labels, "labels"))
         elif labels is None:
             labels = _own_labels(arrays, parts, raw, beside)
         return _with_left_out(raw, arrays), labels
