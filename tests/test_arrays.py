@@ -516,7 +516,10 @@ def test_a_pipe_is_no_file(tmp_path):
         (3.5, "is a float: give an array"),
         (np.float64(3), r"has shape ..: one row per example is needed"),
         (torch.zeros(3, 4, 5).to_sparse(), "of layout torch.sparse_coo and 3 dimensions: give a dense one"),
-        (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "is a tensor that is nested: give an array"),
+        (
+            torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
+            "is a tensor that is nested: give an array",
+        ),
         (torch.empty(3, 2, device="meta"), "is a tensor that has no values: give an array"),
         (sparse.coo_array(np.ones(4)), r"is sparse, of shape .4,."),
         (np.zeros((10, 4, 3, 8, 8)), r"films and volumes make each picture an example, x.reshape.-1, \*x.shape.2:.."),
