@@ -24,6 +24,7 @@ from .named import NAMED, read_named
 from .notes import fingerprints, notes_on
 from .raw import Raw, without_columns
 from .scan import Scan, scan
+from .sentinels import sentinels
 from .values import is_sparse, values_of
 
 __all__ = ["load_data"]
@@ -136,7 +137,7 @@ def load_data(
     defaults = (known.validation, known.test) if known else (0.1, 0.2)
     parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
-    notes = list(raw.notes)
+    notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":
         raw.x, found = _binarise(raw.x, scanned, found, event, seed), Support("binary")
         scanned = scan(raw.x, raw.columns, raw.official[1])

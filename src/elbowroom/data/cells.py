@@ -1,7 +1,6 @@
 """What the cells of a table's column hold: numbers, classes, dates, or nothing that can be modelled."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -11,22 +10,9 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-__all__ = [
-    "ABSENT",
-    "DATES",
-    "MERGED",
-    "NAMES",
-    "Column",
-    "Origin",
-    "absent",
-    "decimal_mark",
-    "exactly",
-    "floats_or_words",
-    "is_date",
-    "is_number",
-    "of_classes",
-    "of_texts",
-]
+from .notation import ABSENT, MARKS, absent, in_groups, is_code, is_date, is_number, no_value, pointed, ways_to_read
+
+__all__ = ["DATES", "MERGED", "NAMES", "Column", "Origin", "exactly", "floats_or_words", "of_classes", "of_texts"]
 
 NAMES = "\0"
 """Stands in a note for the names of the columns that it is about."""
@@ -37,29 +23,6 @@ MERGED = "whole numbers beyond 2^53, which floats merge; take an offset away to 
 _MOST_WORDS = 256
 _FEW_WORDS = 12  # up to here numbers among words are taken for names of classes
 _EXACT = 2.0**53  # from here on floats of 64 bits merge whole numbers
-
-ABSENT = frozenset({"", "?", "na", "n/a", "nan", "null", "<na>", "#n/a", "#na", "nat", "-nan"})
-"""Texts that say that there is no value, in small letters."""
-_MARKS = frozenset({"-", "--", "---", ".", "..", "*", "–", "—"})  # these say so too
-_ALSO_ABSENT = frozenset({"none", "nil", "missing", "unknown", "n.a.", "n.a", "nd", "n.d."})  # among numbers
-
-_SIGNED, _POWER = "[+-]?", r"(?:[eE][+-]?\d+)?"
-_PLAIN = re.compile(rf"{_SIGNED}(?:\d+\.?\d*|\.\d+){_POWER}|{_SIGNED}inf(?:inity)?", re.I | re.A)
-_COMMA = re.compile(rf"{_SIGNED}(?:\d+(?:,\d*)?|,\d+){_POWER}", re.A)
-_COMMA_THOUSANDS = re.compile(rf"{_SIGNED}(?:[1-9]\d{{0,2}}(?:,\d{{3}})+(?:\.\d*)?|\d+\.?\d*|\.\d+)", re.A)
-_POINT_THOUSANDS = re.compile(rf"{_SIGNED}(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+(?:,\d*)?|\d+(?:,\d*)?|,\d+)", re.A)
-_SPACES = " \u00a0\u2009\u202f'’"
-_SPACED = re.compile(rf"{_SIGNED}[1-9]\d{{0,2}}(?:[{_SPACES}]\d{{3}})+(?:[.,]\d*)?", re.A)
-_GROUPS_OF_3 = re.compile(rf"{_SIGNED}[1-9]\d{{0,2}}(?:[.,]\d{{3}})+|{_SIGNED}\d+", re.A)
-_DIGITS = re.compile(r"\d+", re.A)
-_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?"
-_MONTH = r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zäé]*\.?"
-_DATE = re.compile(
-    rf"(?:(?:\d{{4}}[-/.]\d{{1,2}}(?:[-/.]\d{{1,2}})?|\d{{1,2}}[-/.]\d{{1,2}}[-/.](?:\d{{4}}|\d{{2}})"
-    rf"|\d{{1,2}}[-. ]+{_MONTH}[-, ]+(?:\d{{4}}|\d{{2}})|{_MONTH}[- ]+(?:\d{{1,2}},? +)?\d{{4}})"
-    rf"(?:[T ]+{_CLOCK})?(?: ?(?:Z|UTC|[+-]\d{{2}}:?\d{{2}}))?|{_CLOCK}|-?\d+ days?(?: [+-]?{_CLOCK})?)",
-    re.I | re.A,
-)
 
 
 @dataclass(frozen=True)
@@ -106,17 +69,6 @@ class Column:
     notes: list[str] = field(default_factory=list)
 
 
-def absent(cell: Any) -> bool:
-    """Whether a cell says that there is no value: None, NaN, pandas' NA and NaT, or a text such as "", "NA" and "?"."""
-    if isinstance(cell, str):
-        return cell.strip().lower() in ABSENT
-    if isinstance(cell, Decimal):
-        return cell.is_nan()
-    if isinstance(cell, float | np.floating):
-        return bool(np.isnan(cell))
-    return cell is None or type(cell).__name__ in ("NAType", "NaTType")
-
-
 def floats_or_words(cells: Iterable[Any]) -> NDArray[Any]:
     """Floats where all cells are numbers (NaN for what is missing), else the cells as they are.
 
@@ -141,39 +93,6 @@ def floats_or_words(cells: Iterable[Any]) -> NDArray[Any]:
         words[:] = [None if gap else cell for cell, gap in zip(cells, gaps, strict=True)]
         return words
     return np.array(numbers)
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a number with a decimal point, in digits alone ("1_3" is none)."""
-    return _PLAIN.fullmatch(_minus(text.strip())) is not None
-
-
-def is_date(text: str) -> bool:
-    """Whether a text is a date, a time or a length of time."""
-    return _DATE.fullmatch(text.strip()) is not None
-
-
-def decimal_mark(columns: Iterable[Sequence[str]]) -> str:
-    """The decimal mark that columns of text give away: "." or ",", or "" where none or both do.
-
-    Parameters
-    ----------
-    columns : iterable of sequence of str
-        The different texts of every column.
-
-    Returns
-    -------
-    str
-        The mark.
-    """
-    marks = set()
-    for texts in columns:
-        cells = [_minus(text.strip()) for text in texts if not _no_value(text.strip())]
-        if cells and any("," in one or "." in one for one in cells):
-            ways = _ways(cells)
-            if len(ways) == 1 and not all(_GROUPS_OF_3.fullmatch(cell) for cell in cells):
-                marks.add(ways[0][0])
-    return marks.pop() if len(marks) == 1 else ""
 
 
 def of_texts(codes: NDArray[np.int64], texts: list[str], origin: Origin) -> Column:
@@ -201,14 +120,14 @@ def of_texts(codes: NDArray[np.int64], texts: list[str], origin: Origin) -> Colu
     texts = [text.strip() for text in texts]
     where = _Texts(codes, texts, origin)
     known = [i for i, text in enumerate(texts) if text.lower() not in ABSENT]
-    valued = [i for i in known if not _no_value(texts[i])]
+    valued = [i for i in known if not no_value(texts[i])]
     cells = [texts[i] for i in valued]
     if not cells:
         return _as_words(where, known)
-    coded = any(len(cell) > 1 and cell[0] == "0" and _DIGITS.fullmatch(cell) for cell in cells)
+    coded = any(map(is_code, cells))
     numbers = None if coded else _as_numbers(where, valued)
     if numbers:
-        numbers.notes += where.read_as_missing([i for i in known if _no_value(texts[i])], "numbers")
+        numbers.notes += where.read_as_missing([i for i in known if no_value(texts[i])], "numbers")
         return numbers
     if {cell.lower() for cell in cells} <= {"true", "false"}:
         return where.truths(valued)
@@ -251,40 +170,13 @@ class _Texts:
         return Column(values.astype(bool) if whole else values, notes=[f"Read as 1 for true and 0 for false: {NAMES}."])
 
 
-def _minus(text: str) -> str:
-    return text.replace("−", "-")
-
-
-def _no_value(text: str) -> bool:
-    small = text.lower()
-    return small in ABSENT or small in _MARKS or small in _ALSO_ABSENT
-
-
-def _ways(cells: list[str]) -> list[tuple[str, str]]:
-    """The ways in which all these cells can be read as numbers: (decimal mark, mark between thousands)."""
-    if all(_PLAIN.fullmatch(cell) for cell in cells):
-        return [(".", "")]
-    spaced = [_SPACED.fullmatch(cell) for cell in cells]
-    if any(spaced):
-        closed = [_closed(cell) if one else cell for one, cell in zip(spaced, cells, strict=True)]
-        return [(mark, " ") for mark, between in _ways(closed) if not between]
-    ways = [((",", ""), _COMMA), ((".", ","), _COMMA_THOUSANDS), ((",", "."), _POINT_THOUSANDS)]
-    found = [way for way, pattern in ways if all(pattern.fullmatch(cell) for cell in cells)]
-    return [way for way in found if way != (",", ".") or (",", "") not in found]
-
-
-def _closed(cell: str) -> str:
-    """A number without the spaces (or apostrophes) between its thousands."""
-    return re.sub(f"[{_SPACES}]", "", cell)
-
-
 def _as_numbers(where: _Texts, places: list[int]) -> Column | None:
     """A column of numbers; None where not all of these texts are."""
-    cells = [_minus(where.texts[i]) for i in places]
-    ways = _ways(cells)
+    cells = [where.texts[i] for i in places]
+    ways = ways_to_read(cells)
     if not ways:
         return None
-    grouped = any("." in cell for cell in cells) and all(_GROUPS_OF_3.fullmatch(cell) for cell in cells)
+    grouped = any("." in cell for cell in cells) and in_groups(cells)
     if ways == [(".", "")] and where.origin.mark == "," and grouped:
         ways = [(",", ".")]
     if len(ways) > 1:
@@ -299,13 +191,7 @@ def _as_numbers(where: _Texts, places: list[int]) -> Column | None:
     point, between = ways[0]
     marks = [f"{between!r} between thousands"] * bool(between) + ["a decimal comma"] * (point == ",")
     notes = [f"Read with {' and '.join(marks)}: {NAMES}."] if marks else []
-    return _numbers(where, places, [_pointed(cell, point, between) for cell in cells], notes)
-
-
-def _pointed(cell: str, point: str, between: str) -> str:
-    """The number as Python writes it."""
-    cell = _closed(cell) if between == " " else cell.replace(between, "") if between else cell
-    return cell.replace(",", ".") if point == "," else cell
+    return _numbers(where, places, [pointed(cell, point, between) for cell in cells], notes)
 
 
 def _numbers(where: _Texts, places: list[int], cells: list[str], notes: list[str]) -> Column:
@@ -339,8 +225,8 @@ def exactly(read: Iterable[Any], column: Column) -> Column:
 def _as_words(where: _Texts, known: list[int], coded: bool = False) -> Column:
     """A column of classes, or why it is none; `coded` where zeros lead some of its whole numbers."""
     texts = where.texts
-    marks = [i for i in known if texts[i] in _MARKS]
-    words = [i for i in known if texts[i] not in _MARKS]
+    marks = [i for i in known if texts[i] in MARKS]
+    words = [i for i in known if texts[i] not in MARKS]
     if not words:
         return Column(np.full(len(where.codes), np.nan), notes=where.read_as_missing(marks, "nothing else"))
     names = sorted({texts[i] for i in words})

@@ -55,8 +55,9 @@ def from_frame(
     """
     origin = origin or Origin(what)
     given = [_name_of(column) for column in frame.columns]
-    asked = dict.fromkeys(beside, "context or observed") | ({labels: "labels"} if isinstance(labels, str) else {})
-    places = {name: _place(given, name, use, what) for name, use in (dict.fromkeys(drop, "drop") | asked).items()}
+    asked = dict.fromkeys(beside, "for the context or observed")
+    asked |= {labels: "for the labels"} if isinstance(labels, str) else {}
+    places = {name: _place(given, name, use, what) for name, use in (dict.fromkeys(drop, "to drop") | asked).items()}
     taken = {name: words_or_numbers(frame.iloc[:, places[name]], origin) for name in asked}
     left = [i for i in range(len(given)) if i not in set(places.values())]
     raw = _sparse(frame, given, left) or _dense(frame, given, left, origin)
@@ -72,7 +73,7 @@ def _name_of(column: Any) -> str:
 def _place(names: list[str], asked: str, use: str, what: str) -> int:
     """Which column has this name."""
     if asked not in names:
-        raise InputError(f"{what} has no column {asked!r} for the {use}; it has {name_list(names)}.")
+        raise InputError(f"{what} has no column {asked!r} {use}; it has {name_list(names)}.")
     if names.count(asked) > 1:
         raise InputError(f"{what} has two columns named {asked!r}: give each a name of its own.")
     return names.index(asked)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .cells import absent, is_date, is_number
+from .notation import absent, is_date, is_number, no_value
 
 __all__ = ["has_header", "looks_like_number"]
 
@@ -34,7 +34,7 @@ def has_header(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
         True for a word above numbers, or above classes of which it is none; for years or running numbers above
         fractions; and for words above words that all differ.
     """
-    words = [i for i, cell in enumerate(first) if not absent(cell) and not looks_like_number(cell)]
+    words = [i for i, cell in enumerate(first) if not no_value(cell.strip()) and not looks_like_number(cell)]
     if any(_are_numbers(columns[i]) for i in words):
         return True
     if any(first[i] in columns[i] or (is_date(first[i]) and is_date(columns[i][0])) for i in words):

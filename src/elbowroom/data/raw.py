@@ -46,7 +46,7 @@ class Raw:
     official: tuple[int, int] = (0, 0)
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
-    taken: dict[str, NDArray[Any]] = field(default_factory=dict)
+    taken: dict[str, Any] = field(default_factory=dict)
 
 
 def without_columns(raw: Raw, out: NDArray[np.bool_], why: str) -> Raw:

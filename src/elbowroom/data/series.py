@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .cells import DATES, MERGED, NAMES, Column, Origin, absent, exactly, of_classes, of_texts
+from .cells import DATES, MERGED, NAMES, Column, Origin, exactly, of_classes, of_texts
+from .notation import absent
 
 __all__ = ["column_of", "is_index", "looks_odd", "words_or_numbers"]
 
@@ -198,7 +199,7 @@ def is_index(name: str, place: int, values: NDArray[Any]) -> bool:
 
 
 def looks_odd(values: NDArray[Any]) -> list[str]:
-    """Notes on a column of numbers that may be something else: a count of the rows, dates, a code for missing cells.
+    """Notes on a column of numbers that may be something else: a count of the rows, or dates.
 
     Parameters
     ----------
@@ -213,27 +214,14 @@ def looks_odd(values: NDArray[Any]) -> list[str]:
     if values.dtype.kind not in "iuf" or not len(values):
         return []
     low, high = float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
-    notes = []
-    if len(values) >= _LEAST_RUNNING and high - low == len(values) - 1 and bool((np.diff(values) == 1).all()):
-        notes.append(f"Counts the rows one by one: {NAMES}; where it says nothing else, leave it out by drop=.")
     if 1900_01_01 <= low < high <= 2100_12_31 and _are_days(values):
-        notes.append(f"May be dates, written as whole numbers: {NAMES}; leave it out by drop=, or give days instead.")
-    return notes + [
-        f"Far from all other values, {edge:.10g} may be a code for no value in {NAMES}: write NA where it is."
-        for edge in (low, high)
-        if edge in _SENTINELS and _is_far(values, edge)
-    ]
+        return [f"May be dates, written as whole numbers: {NAMES}; leave it out by drop=, or give days instead."]
+    if len(values) >= _LEAST_RUNNING and high - low == len(values) - 1 and bool((np.diff(values) == 1).all()):
+        return [f"Counts the rows one by one: {NAMES}; where it says nothing else, leave it out by drop=."]
+    return []
 
 
 def _are_days(values: NDArray[Any]) -> bool:
     known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     month, day = known // 100 % 100, known % 100
     return bool(((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
-
-
-def _is_far(values: NDArray[Any], edge: float) -> bool:
-    """Whether the gap between this value and the others is wider than all that these span."""
-    others = values[~np.isin(values, list(_SENTINELS)) & (values == values)].astype(np.float64)
-    if not len(others):
-        return False
-    return float(np.abs(others - edge).min()) > float(others.max() - others.min())

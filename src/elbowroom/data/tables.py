@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .cells import ABSENT, Origin, decimal_mark
+from .cells import Origin
 from .header import has_header, looks_like_number
+from .notation import ABSENT, decimal_mark
+from .raw import name_list
 from .text import DELIMITERS, Text, delimited, read_text, unreadable
 
 __all__ = ["COLUMNAR", "TEXTS", "Table", "read_table"]
@@ -117,18 +120,25 @@ def _named(text: Text) -> tuple[list[str], Text, list[str]]:
     width = Counter(map(len, rest or [first])).most_common(1)[0][0]
     columns = list(zip(*(row for row in rest if len(row) == width), strict=True)) or [()] * width
     first = _of_width([cell.strip() for cell in first], columns)
-    if rest and len(first) != width:
-        return [""] * len(first), text, []  # ragged, which is said by line
     words = any(cell and not looks_like_number(cell) for cell in first)
+    if rest and len(first) != width:
+        if not words:
+            return [""] * len(first), text, []  # ragged, which is said by line
+        raise InputError(
+            f"{text.name} has {len(first)} names in line {line}, and {width} cells between {DELIMITERS[text.delimiter]}"
+            f" in most rows: {_way_out(text, width, len(first), 'give each column one name')}."
+        )
     if not (has_header(first, columns) if rest else words):
-        said = ["The first line holds no names of columns: it is read as data."] * words
-        return _from_comment(text, width), text, said
+        names = _from_comment(text, width)
+        notes = _on_comments(text, used=any(names))
+        said = ["The first line holds no names of columns: it is read as data."] * (words and not any(names))
+        return names, text, notes + said
     if not rest:
         raise InputError(f"{text.name} has a line of names but no rows; give at least two.")
     below = replace(text, data=_after(text.data, line - text.first + 1), first=line + 1)
     doubtful = any(map(looks_like_number, first)) or not any(looks_like_number(column[0]) for column in columns)
-    note = f"The first line was taken for the names of the columns: {', '.join(first[:12])}{', …' * (width > 12)}."
-    return first, below, [note] * doubtful
+    note = f"The first line was taken for the names of the columns: {name_list(first)}."
+    return first, below, _on_comments(text) + [note] * doubtful
 
 
 def _of_width(first: list[str], columns: Sequence[Sequence[str]]) -> list[str]:
@@ -145,9 +155,14 @@ def _of_width(first: list[str], columns: Sequence[Sequence[str]]) -> list[str]:
     return ["", *first] if words or list(index) == counts else first
 
 
+def _on_comments(text: Text, used: bool = False) -> list[str]:
+    passed = text.comments[: len(text.comments) - used]
+    return [f"Passed over above the table: {name_list(passed, most=3)}."] if passed else []
+
+
 def _from_comment(text: Text, width: int) -> list[str]:
     """Names from the line of comment above the table, as NumPy's savetxt writes them, where these fit."""
-    cells = next(csv.reader([text.names], delimiter=text.delimiter), [])
+    cells = next(csv.reader(text.comments[-1:], delimiter=text.delimiter), [])
     return [cell.strip() for cell in cells] if len(cells) == width and all(map(str.strip, cells)) else [""] * width
 
 
@@ -164,17 +179,18 @@ def _check(text: Text, body: Text, width: int) -> int:
     for line, cells in body.rows():
         n += 1
         if len(cells) != width:
-            commas = (
-                text.delimiter == ","
-                and len(cells) == 2 * width
-                and all(re.fullmatch(r" *[+-]?\d+ *", cell) for cell in cells)
-            )
-            way = "where commas are decimal marks, put semicolons between the cells" if commas else "mend that line"
             raise InputError(
                 f"{text.name} is ragged: line {line} has {len(cells)} cells between {DELIMITERS[text.delimiter]}, "
-                f"and not {width}: {way}."
+                f"and not {width}: {_way_out(text, len(cells), width, 'mend that line')}."
             )
     return n
+
+
+def _way_out(text: Text, cells: int, columns: int, otherwise: str) -> str:
+    if text.data.count(b'"') % 2:
+        return "see whether a quote is open"
+    halves = text.delimiter == "," and cells == 2 * columns
+    return "where commas are decimal marks, put semicolons between the cells" if halves else otherwise
 
 
 def _line(body: Text, row: int) -> int:
@@ -191,16 +207,21 @@ def _values(body: Text, width: int, delimiter: str) -> tuple[pd.DataFrame, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)
             frame = pd.read_csv(io.BytesIO(body.data), na_values=_ABSENT, **known, **_PRECISE)
-        floats = [i for i in range(width) if frame.dtypes[i].kind == "f" and not _whole(frame[i])]
-        zeros = _leading_zeros(body)
-        texts = _texts(body, known, [i for i in range(width) if _doubtful(frame[i], zeros)])
+        kinds = [_kind(frame[i].to_numpy()) for i in range(width)]
+        floats = [i for i, kind in enumerate(kinds) if kind == "fractions"]
+        doubtful = {"other", "large"} | ({"whole"} if _leading_zeros(body) else set())
+        texts = _texts(body, known, [i for i, kind in enumerate(kinds) if kind in doubtful])
         mark = decimal_mark(texts[i].unique() for i in texts.columns)
         if mark == "," and floats:  # "1.234" has no decimal point there
             texts = _texts(body, known, sorted([*texts.columns, *floats]))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise unreadable(body.name, error) from error
+    except pd.errors.ParserError as error:
+        raise InputError(f"{body.name} is no table ({_reason(error)}): see whether a quote is open.") from error
     numbers = frame.drop(columns=texts.columns)
     return pd.concat([numbers, texts], axis=1)[list(range(width))], mark or "." * bool(floats)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rpartition("C error: ")[2].strip()
 
 
 def _texts(body: Text, known: dict[str, Any], which: list[int]) -> pd.DataFrame:
@@ -210,15 +231,13 @@ def _texts(body: Text, known: dict[str, Any], which: list[int]) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(body.data), usecols=which, dtype=object, na_filter=False, **known)
 
 
-def _doubtful(column: pd.Series, zeros: bool) -> bool:
-    """Whether a column is none of numbers, or of whole numbers that may be codes or are too large for floats."""
-    if column.dtype.kind not in "iuf":
-        return True
-    return _whole(column) and (zeros or bool(column.abs().max() >= _EXACT))
-
-
-def _whole(column: pd.Series) -> bool:
-    return column.dtype.kind in "iu" or bool((column.isna() | (column == np.round(column))).all())
+def _kind(values: NDArray[Any]) -> str:
+    """Whether a column holds fractions, whole numbers, whole numbers too large for floats, or something else."""
+    if values.dtype.kind not in "iuf":
+        return "other"
+    if values.dtype.kind == "f" and not bool(((values == np.round(values)) | np.isnan(values)).all()):
+        return "fractions"
+    return "large" if bool((np.abs(values) >= _EXACT).any()) else "whole"
 
 
 def _leading_zeros(body: Text) -> bool:

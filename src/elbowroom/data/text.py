@@ -13,7 +13,7 @@ from pathlib import Path
 
 from elbowroom.numerics import InputError
 
-from .cells import absent, is_number
+from .notation import absent, is_number
 
 __all__ = ["DELIMITERS", "Text", "delimited", "read_text", "unreadable"]
 
@@ -39,8 +39,8 @@ class Text:
         Number of the first of these lines in the file.
     delimiter : str, default ""
         What stands between the cells; "" before it is known.
-    names : str, default ""
-        A last line of comment above the table, without its mark, which may hold the names of the columns.
+    comments : list of str, default []
+        Lines of comment above the table, without their mark; the last may hold the names of the columns.
     notes : list of str, default []
         What a person should know.
     """
@@ -49,7 +49,7 @@ class Text:
     data: bytes
     first: int = 1
     delimiter: str = ""
-    names: str = ""
+    comments: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -114,14 +114,16 @@ def read_text(path: Path) -> Text:
 def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
     """The text, its line ends as line feeds, and a note where its encoding had to be guessed."""
     encoding = next((known for mark, known in _MARKS.items() if data.startswith(mark)), "") or _unmarked(data)
-    notes = [f"Read as {encoding}, as it is not UTF-8."] if data[:1] and encoding in ("cp1252", "latin-1") else []
+    guessed = encoding in ("cp1252", "latin-1")
+    notes = [f"Read as {encoding}, as it is not UTF-8; where letters look wrong, save it as UTF-8."] * guessed
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{name} cannot be read in {encoding}, the encoding that it states: save it as UTF-8."
         ) from error
-    return re.sub(r"(?m)^ +$", "", text.replace("\r\n", "\n").replace("\r", "\n")), notes
+    text = text.rstrip("\x1a").replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"(?m)^ +$", "", text) if "\n " in text else text, notes
 
 
 def _unmarked(data: bytes) -> str:
@@ -153,9 +155,9 @@ def _from_its_table_on(text: Text) -> Text:
         elif words.strip(",;|"):
             break
         data, first = rest, first + 1
-    if not data:
+    if not data.strip():
         raise InputError(f"{text.name} is empty; give at least two rows.")
-    return replace(text, data=data, first=first, delimiter=delimiter, names=comments[-1] if comments else "")
+    return replace(text, data=data, first=first, delimiter=delimiter, comments=comments)
 
 
 def delimited(text: Text) -> Text:
@@ -169,18 +171,25 @@ def delimited(text: Text) -> Text:
     Returns
     -------
     Text
-        With its delimiter; "," where nothing stands between cells, because there is one column.
+        With its delimiter; "," or ";" where nothing stands between cells, because there is one column.
     """
     if text.delimiter:
         return text
     scores = {mark: _fit(text, mark) for mark in DELIMITERS if mark != " "}
     best = max(scores, key=lambda mark: scores[mark])
-    if scores[best] > 0:
+    alone = _is_one_column(text)
+    if scores[best] > 0 and not (alone and best == ","):
         return replace(text, delimiter=best)
     spaced = _spaced(text, _LOOK)
     if _fit(spaced, ",") > 1 and len(next(spaced.rows())[1]) > 1:
         return _spaced(text)
-    return replace(text, delimiter=",")
+    return replace(text, delimiter=";" if alone else ",")
+
+
+def _is_one_column(text: Text) -> bool:
+    """Whether below one name there are numbers alone, whose commas are decimal marks."""
+    name, *lines = [line.strip(' "') for line in text.data.decode().split("\n", _LOOK)[:_LOOK]]
+    return "," not in name and all(absent(line) or is_number(line.replace(",", ".", 1)) for line in lines)
 
 
 def _fit(text: Text, delimiter: str) -> float:
@@ -208,5 +217,5 @@ def _spaced(text: Text, most: int | None = None) -> Text:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerows(csv.reader(islice(lines, most), delimiter=" ", skipinitialspace=True))
-    names = text.names if "," in text.names else ",".join(text.names.split())
-    return replace(text, data=buffer.getvalue().encode(), delimiter=",", names=names)
+    comments = [line if "," in line else ",".join(line.split()) for line in text.comments]
+    return replace(text, data=buffer.getvalue().encode(), delimiter=",", comments=comments)

@@ -1,0 +1,49 @@
+"""Numbers that may stand for missing cells, such as -9999 far from all other values of a column."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .raw import Raw, name_list
+from .values import is_sparse
+
+__all__ = ["sentinels"]
+
+_NINES = [sign * float("9" * digits) for digits in range(3, 8) for sign in (1, -1)]
+_CODES = np.array(
+    [*_NINES, -99.0, -999.9, -9999.9, -999.25, -32768.0, -(2.0**31), 2.0**31 - 1, 1e20, 9.969209968386869e36]
+)
+
+
+def sentinels(raw: Raw) -> list[str]:
+    """Name the numbers of a table that may stand for missing cells; nothing is changed.
+
+    Parameters
+    ----------
+    raw : Raw
+        Any data; only tables in memory are looked at.
+
+    Returns
+    -------
+    list of str
+        A sentence for each such number.
+    """
+    x = raw.x
+    if is_sparse(x) or isinstance(x, np.memmap) or x.ndim != 2 or x.dtype.kind not in "if":
+        return []
+    names = raw.columns or [str(i) for i in range(x.shape[1])]
+    found: dict[float, list[str]] = {}
+    for edges in (np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)):
+        for place in np.flatnonzero(np.isin(edges, _CODES)):
+            if names[place] not in raw.classes and _is_far(x[:, place], float(edges[place])):
+                found.setdefault(float(edges[place]), []).append(names[place])
+    return [
+        f"{code:.10g} is far from all other values of {name_list(them)}: where it stands for no value, write NA."
+        for code, them in sorted(found.items())
+    ]
+
+
+def _is_far(column: NDArray[np.generic], code: float) -> bool:
+    """Whether the gap between this value and the others is wider than all that these span."""
+    values = column.astype(np.float64)
+    others = values[~np.isin(values, _CODES) & ~np.isnan(values)]
+    return len(others) > 0 and bool(np.abs(others - code).min() > others.max() - others.min())
