@@ -350,6 +350,10 @@ def test_labels_of_a_file_that_are_no_classes_are_left_out_in_a_note(tmp_path, y
     assert load_data(tmp_path / "m.npz", drop="y").notes == []
 
 
+def test_one_hot_labels_are_read_by_name_too(tmp_path):
+    assert codes_of(load_data(save(tmp_path / "m.npz", x=X, kind=np.eye(2)[Y]), labels="kind")) == Y.tolist()
+
+
 def test_a_regression_target_may_be_a_context(tmp_path):
     data = load_data(save(tmp_path / "m.npz", x=X, y=X[:, 0]), context="y")
     assert data.train.context["y"].shape == (21, 1)
@@ -512,7 +516,10 @@ def test_a_pipe_is_no_file(tmp_path):
         (3.5, "is a float: give an array"),
         (np.float64(3), r"has shape ..: one row per example is needed"),
         (torch.zeros(3, 4, 5).to_sparse(), "of layout torch.sparse_coo and 3 dimensions: give a dense one"),
-        (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "is a tensor that is nested: give an array"),
+        (
+            torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
+            "is a tensor that is nested: give an array",
+        ),
         (torch.empty(3, 2, device="meta"), "is a tensor that has no values: give an array"),
         (sparse.coo_array(np.ones(4)), r"is sparse, of shape .4,."),
         (np.zeros((10, 4, 3, 8, 8)), r"films and volumes make each picture an example, x.reshape.-1, \*x.shape.2:.."),

@@ -223,13 +223,13 @@ class _Npz(Mapping[str, Any]):
     def drop(self, name: str) -> None:
         """Leave an array out, as was asked for."""
         if name not in self:
-            raise InputError(f"{self.path.name!r} holds no array {name!r} for the drop; it holds {', '.join(self)}.")
+            raise InputError(f"{self.path.name!r} holds no array {name!r} to drop; it holds {', '.join(self)}.")
         del self.members[name]
 
     def asked(self, name: str, use: str) -> NDArray[Any]:
         """An array that was asked for by name."""
         if name not in self:
-            raise InputError(f"{self.path.name!r} holds no array {name!r} for the {use}; it holds {', '.join(self)}.")
+            raise InputError(f"{self.path.name!r} holds no array {name!r} {use}; it holds {', '.join(self)}.")
         return self[name]
 
 
@@ -245,9 +245,9 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str
         else:
             parts = _by_part(arrays, _X) or {0: _only(arrays)}
             raw = _joined(arrays, parts)
-        raw.taken = {name: arrays.asked(name, "context or observed") for name in beside}
+        raw.taken = {name: arrays.asked(name, "for the context or observed") for name in beside}
         if isinstance(labels, str):
-            labels = arrays.asked(labels, "labels")
+            labels = _codes_of_one_hot(arrays.asked(labels, "for the labels"))
         elif labels is None:
             labels = _own_labels(arrays, parts, raw, beside)
         return _with_left_out(raw, arrays), labels

@@ -92,7 +92,7 @@ def as_array(source: Any, what: str = "The array") -> Any:
         source = np.ma.stack(source)
     if isinstance(source, np.ma.MaskedArray):
         return _numbers(_filled(source), what)
-    _refuse_no_array(source, what)
+    _refuse_no_array(source)
     try:
         return _numbers(np.asarray(source), what)
     except (ValueError, RuntimeError) as error:
@@ -179,19 +179,19 @@ def _filled(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
     return np.asarray(np.ma.filled(floats, np.nan))
 
 
-def _refuse_no_array(source: Any, what: str) -> None:
+def _refuse_no_array(source: Any) -> None:
     """Refuse what numpy would make an array of one object of, or of the wrong thing."""
     kind = type(source).__name__
     if isinstance(source, Mapping):
-        raise InputError(f"{what} is a {kind}: pandas.DataFrame(x) makes a table of its columns.")
+        raise InputError(f"The source is a {kind}: pandas.DataFrame(x) makes a table of its columns.")
     if isinstance(source, torch.utils.data.Dataset):
-        raise InputError(f"{what} is a {kind}: give its values, such as dataset.tensors[0], and labels=.")
+        raise InputError(f"The source is a {kind}: give its values, such as dataset.tensors[0], and labels=.")
     if hasattr(source, "to_frame") and not hasattr(source, "columns"):
-        raise InputError(f"{what} is a {kind} of one column: x.to_frame() makes a table of it.")
+        raise InputError(f"The source is a {kind} of one column: x.to_frame() makes a table of it.")
     numbers = hasattr(source, "__array__") or hasattr(source, "__array_interface__")
     if not numbers and not isinstance(source, list | tuple | memoryview | bytearray | range):
         listed = isinstance(source, Iterator) and not hasattr(source, "read")
-        raise InputError(f"{what} is a {kind}: {'give list(x)' if listed else _WANTED}.")
+        raise InputError(f"The source is a {kind}: {'give list(x)' if listed else _WANTED}.")
 
 
 def _numbers(array: NDArray[Any], what: str) -> NDArray[Any]:
