@@ -295,7 +295,7 @@ def test_the_data_of_a_file_are_found_by_name(tmp_path, key):
     data = load_data(path)
     np.testing.assert_array_equal(everything(data), X)
     assert (codes_of(data), data.name, data.source) == (Y.tolist(), "mine", str(path))
-    assert load_data(path, labels="Y").label_column == "Y"
+    assert load_data(path, labels="Y").loading["options"]["labels"] == "Y"
 
 
 def test_arrays_that_are_left_out_are_named(tmp_path):

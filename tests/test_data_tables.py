@@ -378,12 +378,12 @@ FRAMES = {
     "Int64": (pd.array([1, 2, None, 4] * 6, "Int64"), [1, 2, math.nan, 4] * 6, None),
     "boolean": (pd.array([True, None, False] * 8, "boolean"), [1, math.nan, 0] * 8, None),
     "string": (pd.array(["x", "y", None] * 8, "string"), [0, 1, math.nan] * 8, ["x", "y"]),
-    "Float64": (pd.array([1.5, None] * 12, "Float64"), [1.5, math.nan] * 12, None),
+    "Float64": (pd.array([1.5, None, 2] * 8, "Float64"), [1.5, math.nan, 2] * 8, None),
     "Arrow": (pd.array([1, 2, None, 4] * 6, "int64[pyarrow]"), [1, 2, math.nan, 4] * 6, None),
     "Decimal": ([Decimal(i) / 8 for i in range(N)], [i / 8 for i in range(N)], None),
     "objects": (pd.Series([1, 2.5, None, np.float32(3)] * 6, dtype=object), [1, 2.5, math.nan, 3] * 6, None),
     "numbers as texts": (["1.5", "2"] * 12, [1.5, 2] * 12, None),
-    "truth as objects": (pd.Series([True, None] * 12, dtype=object), [1, math.nan] * 12, None),
+    "truth as objects": (pd.Series([True, None, False] * 8, dtype=object), [1, math.nan, 0] * 8, None),
     "categories of numbers": (pd.Categorical([7, 3] * 12), [1, 0] * 12, ["3", "7"]),
     "many numbers as categories": (pd.Categorical([i / 4 for i in range(N)]), [i / 4 for i in range(N)], None),
     "categories in order": (pd.Categorical(["low", "high"] * 12, ["low", "mid", "high"], ordered=True),
@@ -443,7 +443,7 @@ def test_names_that_are_numbers_or_come_in_levels():
     frame = pd.DataFrame({1: X[:, 0], 3: [0, 1] * (N // 2)})
     for name in (3, "3", np.int64(3)):
         data = load_data(frame, labels=name)
-        assert (data.columns, data.label_names, data.label_column) == (["1"], ["0", "1"], "3")
+        assert (data.columns, data.label_names, data.loading["options"]["labels"]) == (["1"], ["0", "1"], "3")
     levels = pd.DataFrame(X, columns=pd.MultiIndex.from_tuples([("u", "a"), ("u", "b"), ("v", "a")]))
     assert load_data(levels).columns == ["u / a", "u / b", "v / a"]
     assert load_data(levels, drop="u / b").columns == ["u / a", "v / a"]
@@ -545,7 +545,7 @@ def test_no_cell_changes_without_a_word(tmp_path_factory, cells):
     data = load_data(path, validation=1, test=1)
     notes = " ".join(data.notes)
     if data.columns == ["a"]:
-        assert "Left out: 'z'" in notes
+        assert "Left out: 'z'" in notes or "'z' is always" in notes
         return
     got, words = all_of(data)[:, 1], data.classes.get("z")
     absent = {"NA", "", "?"} | ({"-"} if "Read as missing" in notes else set())

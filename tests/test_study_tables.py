@@ -68,6 +68,7 @@ def page_of(done) -> str:
 def test_columns_of_words_are_classes(mixed) -> None:
     data, _, record = mixed
     assert [one.kind for one in data.support.columns] == ["categorical", "real", "binary", "counts"]
+    assert [name for name, _ in record.data.column_rows] == list(people())
     assert data.support.columns[0].levels == 3
     assert data.classes == {"colour": ["blue", "green", "red"]}
     assert "classes     colour: blue, green, red" in str(data)
@@ -85,30 +86,11 @@ def test_a_frame_and_a_file_are_the_same_data(mixed) -> None:
     assert again.support == mixed[0].support
 
 
-@pytest.mark.parametrize(
-    ("frame", "words"),
-    [
-        (people(4).assign(colour=["a", "1", "a", "1"]), "not numbers: 'colour'"),
-        (people(6).assign(colour=list("abcdef")), "not numbers: 'colour'"),
-        (people(4).assign(colour=["a", None, "a", "b"]), "no value in row 1, column 'colour'"),
-        (people(4).assign(colour=list("aabb")).set_axis(["a", "a", "b", "c"], axis=1), "two columns named 'a'"),
-    ],
-)
-def test_words_that_are_no_classes_are_refused(frame, words) -> None:
-    with pytest.raises(er.InputError, match=words):
-        er.load_data(frame)
-
-
 def test_a_column_of_words_cannot_be_called_real() -> None:
     with pytest.raises(er.InputError, match="'colour' holds words"):
         er.load_data(people(), support="real")
     stated = er.load_data(people(), support=["categorical", "real", "binary", "counts"])
     assert stated.support == er.load_data(people(), support="mixed").support
-
-
-def test_a_header_with_numbers_in_it_is_pointed_at(tmp_path) -> None:
-    (tmp_path / "t.csv").write_text("red,1\n" + "red,1\nblue,2\n" * 5)
-    assert "first line was taken for the names of the columns: red, 1" in str(er.load_data(tmp_path / "t.csv"))
 
 
 def test_the_encoder_reads_classes_one_hot(mixed, classes) -> None:

@@ -183,9 +183,7 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     return codes.astype(np.int64), [str(label) for label in classes]
 
 
-def _contexts_of(
-    context: Context, taken: Mapping[str, NDArray[Any]], n: int
-) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+def _contexts_of(context: Context, taken: Mapping[str, Any], n: int) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Contexts name → [n, ...] in 32-bit floats, and, of those that came in words (one-hot), the words."""
     found, words = {}, {}
     for name, given in _context_sources(context).items():
@@ -201,7 +199,7 @@ def _contexts_of(
 
 
 def _observed_of(
-    observed: Observed, taken: Mapping[str, NDArray[Any]], n: int
+    observed: Observed, taken: Mapping[str, Any], n: int
 ) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, list[str]]]:
     """Latent blocks → (value [n, ...], mask [n] of where it is known), and, of blocks of classes, their names.
 
