@@ -153,12 +153,15 @@ class PrincipalAxes:
         return cls(mean, values / (n - 1), vectors.T, total / (n - 1), rank)
 
     def cut(self, components: int) -> FactorNormal:
-        """Probabilistic PCA with so many components; its noise is the mean of the variances that are left.
+        """Probabilistic PCA with so many components; its noise is the mean of the variances of all axes that are left.
+
+        Where there are fewer rows than columns these are the columns' number, most of them 0, as maximum likelihood
+        has it; scikit-learn divides by the number of rows there.
 
         Raises InputError where none is left.
         """
-        kept, left = self.variances[:components], self.rank - components
-        noise = (self.total - float(kept.sum())) / left if left > 0 else 0.0
+        kept, left = self.variances[:components], len(self.mean) - components
+        noise = (self.total - float(kept.sum())) / left if components < self.rank else 0.0
         if noise <= 64 * np.finfo(float).eps * self.total:  # what rounding leaves
             raise InputError(f"after {count(components, 'component')} no variance is left, so there is no density")
         loadings = self.directions[:components] * np.sqrt(np.maximum(kept - noise, 0.0))[:, None]

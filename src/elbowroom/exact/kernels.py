@@ -46,7 +46,20 @@ class Kernels:
         )
 
     def log_prob(self, x: Rows, bandwidth: float) -> Array:
-        """log p(x) of rows x [m, columns] for a bandwidth, [m], in nats."""
+        """log p(x) for a bandwidth.
+
+        Parameters
+        ----------
+        x : array
+            Rows, [m, columns].
+        bandwidth : float
+            h.
+
+        Returns
+        -------
+        array
+            [m], in nats.
+        """
         n, columns = self.rows.shape
         constant = columns * np.log(bandwidth) + 0.5 * columns * np.log(2 * np.pi) + np.log(n)
         return np.asarray(logsumexp(-0.5 * self._squares(x) / bandwidth**2, axis=1) - constant)

@@ -20,7 +20,7 @@ __all__ = ["LatentClasses", "fit_latent_classes"]
 Array = NDArray[np.float64]
 Rows = Any  # [n, columns], an array or a CSR matrix
 
-_SETTLED = 1e-4  # EM ends when a step gains less, nats per row
+_SETTLED, _FEW_COLUMNS = 1e-4, 100  # EM ends when a step gains less, nats per row of so many columns
 
 _FAMILY_OF = {"counts": "counts", "real": "normals", "unit": "normals"}  # by kind of support; the others have tables
 _FITTERS: Mapping[str, Callable[[Cells, Sequence[Support]], Fitter]] = {
@@ -103,7 +103,8 @@ def fit_latent_classes(
     seed : int, default 0
         Seed of k-means.
     steps : int, default 100
-        Most steps of the algorithm; it ends when the mean log-likelihood changes by less than 10⁻⁴ nats per row.
+        Most steps of the algorithm; it ends when the mean log-likelihood changes by less than 10⁻⁴ nats per
+        row, or 10⁻⁶ per cell where there are more than 100 columns.
 
     Returns
     -------
@@ -160,7 +161,7 @@ def fit_latent_classes(
         joint = model._joint(cells)
         log_prob = logsumexp(joint, axis=1)
         shares, score = np.exp(joint - log_prob[:, None]), float(log_prob.mean())
-        if abs(score - last) < _SETTLED:
+        if abs(score - last) < _SETTLED * max(columns / _FEW_COLUMNS, 1.0):
             break
         last = score
     return model
