@@ -39,8 +39,6 @@ class Likelihood(Component):
     ----------
     parts : int
         Numbers per element that the network returns.
-    typical : float
-        A value inside every support of the family.
     logits : bool
         Whether the network's numbers are logits, which a temperature may multiply.
 
@@ -52,7 +50,6 @@ class Likelihood(Component):
     """
 
     parts: int = 1
-    typical: float = 0.0
     logits: bool = False
 
     def __init__(

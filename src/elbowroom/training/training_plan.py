@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from elbowroom.data import Dataset
 from elbowroom.likelihoods import Normal, leak
@@ -193,8 +194,8 @@ class TrainingPlan:
             train_set = train_set[torch.linspace(0, len(train_set) - 1, _ROWS_AT_ONCE).long()]
         batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
         y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
-        cells = y if batch.seen is None else y.masked_fill(~batch.seen, torch.nan)  # the likelihood is of seen ones
-        notes = vae.likelihood.settle(cells, vae.preprocess.step, vae.latents)
+        y = y if batch.seen is None else _with_neighbours(y, batch.seen)
+        notes = vae.likelihood.settle(y, vae.preprocess.step, vae.latents)
         for part in (*vae.prior.values(), *vae.posterior.values()):
             notes += part.settle(y, vae.preprocess.step, vae.latents)
         return notes
@@ -223,6 +224,17 @@ class TrainingPlan:
             for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
                 batch = split.batch(rows)
                 vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
+
+
+def _with_neighbours(y: Tensor, seen: Tensor) -> Tensor:
+    """y [n, *event] with, in each missing cell, the last value seen above it in its column, or else the first one seen.
+
+    Every column keeps a distribution like its own, so that what is settled from it is of what was seen.
+    """
+    place = torch.arange(len(y), device=y.device).view(-1, *[1] * (y.dim() - 1)).expand(y.shape)
+    above = torch.where(seen, place, -1).cummax(0).values
+    first = torch.where(seen, place, len(y) - 1).amin(0)
+    return y.gather(0, torch.where(above < 0, first, above))
 
 
 def _recipe(procedure: Procedure) -> Any:
