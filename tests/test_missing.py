@@ -10,7 +10,12 @@ import elbowroom as er
 from elbowroom.data import Examples
 from elbowroom.likelihoods import Autoregressive, Bernoulli, Normal
 from elbowroom.networks import MLP
+from elbowroom.pages.tables import _of_column
 from elbowroom.preprocess import Preprocess, Standardise
+from elbowroom.studies.latents import comparable
+from elbowroom.studies.load import data_of as load_data_of
+from elbowroom.studies.pictures import _cells
+from elbowroom.studies.train import why_no_squares
 
 COLUMNS = 4
 
@@ -205,3 +210,25 @@ def test_gaps_of_examples_need_no_filler_of_their_own():
     array = Examples(x[data.test.index], data.test.index, fill=torch.full((COLUMNS,), 77.0, dtype=x.dtype))
     found = [er.evidence.elbo(vae, rows, draws=3).values for rows in (data.test, array)]
     np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+def test_nothing_that_a_study_shows_reads_a_filler_as_data():
+    """Distances put a missing number at the mean and a missing class in none; pictures leave both out as NaN."""
+    nan = np.nan
+    x = np.array([[1.0, 0.0], [3.0, 1.0], [nan, 1.0], [2.0, nan]] * 10)
+    data = er.load_data(x, missing="mask", support=["real", er.Support("categorical", 2)])
+    assert load_data_of(data, 0) is data
+    four = Examples(torch.from_numpy(x[:4]), torch.arange(4), fill=data.train.fill)
+    rows = comparable(data, four)
+    mean = np.nanmean(x[data.train.index], 0)[0]
+    scale = comparable(data, Examples(torch.tensor([[mean + 1.0, 0.0]]), torch.arange(1)))[0, 0]
+    np.testing.assert_allclose(rows[:, 0], [(1 - mean) * scale, (3 - mean) * scale, 0.0, (2 - mean) * scale], atol=1e-6)
+    assert rows[:, 1:].tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
+    np.testing.assert_array_equal(_cells(four), x[:4])
+    numbers = er.load_data(gappy().numpy(), missing="mask")
+    vae = er.models.build({"latents": 1, "widths": [4]}, numbers)
+    assert "every example would sum over others" in why_no_squares(vae, numbers.support, numbers.validation)
+    assert _of_column(["a", "b"], np.array([0.0, 1.0, 1.0, nan]), np.array([1.0])) == {
+        "b": (2 / 3, 1.0),
+        "a": (1 / 3, 0.0),
+    }

@@ -32,8 +32,8 @@ def impute_run(
     run : str or Path
         A run folder, or a study's folder (then the run of its chosen model).
     out : str or Path
-        A .csv file NAME.csv, which gets the table completed with medians. Beside it stand NAME-interval.csv, the ends of
-        the 95 % interval of every column with missing cells, and NAME-1.csv, NAME-2.csv, …, the imputations.
+        A .csv file NAME.csv, which gets the table completed with medians. Beside it stand NAME-interval.csv, the ends
+        of the 95 % interval of every column with missing cells, and NAME-1.csv, NAME-2.csv, …, the imputations.
     imputations : int, default 10
         How many completed tables are drawn.
     part : {"all", "train", "validation", "test"}, default "all"

@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from elbowroom import networks
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy
 from elbowroom.models._build import class_counts
+from elbowroom.numerics import Batch
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
 
@@ -70,11 +72,22 @@ def comparable(data: Dataset, examples: Examples) -> Any:
     Returns
     -------
     array
-        [n, numbers]; rows that differ in m columns of classes alone are √(2m) apart.
+        [n, numbers]; rows that differ in m columns of classes alone are √(2m) apart. A missing cell is at the mean of
+        its column, or of no class.
     """
-    if data.support.kind not in ("mixed", "categorical"):
-        return examples.x.flatten(1).numpy()
     classes = class_counts(data.support, math.prod(data.event))
+    train, x = (_comparable_cells(part.batch(), data.train.batch(), classes) for part in (data.train, examples))
+    if data.support.kind not in ("mixed", "categorical"):
+        return x.flatten(1).numpy()
     scaler = networks.Standardised(nn.Identity(), event=data.event, classes=classes)
-    scaler.settle(data.train.x)
-    return scaler(examples.x).numpy()
+    scaler.settle(train)
+    return scaler(x).numpy()
+
+
+def _comparable_cells(batch: Batch, train: Batch, classes: list[int]) -> Tensor:
+    """x with the training mean in a missing cell of numbers, and no class (−1) in one of classes."""
+    if batch.seen is None or train.seen is None:
+        return batch.x
+    mean = torch.where(train.seen, train.x.double(), 0.0).sum(0) / train.seen.sum(0).clamp_min(1)
+    none = torch.tensor(classes).view(mean.shape) > 0
+    return torch.where(batch.seen, batch.x, torch.where(none, -1.0, mean).to(batch.x))

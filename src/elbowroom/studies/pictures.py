@@ -30,7 +30,8 @@ def draw_pictures(
 ) -> None:
     """Write pictures.safetensors: nothing cherry-picked, the first n of a seeded order and of a seeded draw.
 
-    Reconstructions and means are NaN in columns of classes without an order, which have none.
+    Reconstructions and means are NaN in columns of classes without an order, which have none, and held-out examples
+    where a cell is missing.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def draw_pictures(
     """
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
-    arrays = {"held_out": shown.x, "reconstructions": _reconstructions(chosen, shown)}
+    arrays = {"held_out": _cells(shown), "reconstructions": _reconstructions(chosen, shown)}
     many, each = (n, _HOVER) if data.image_shape is not None else (_MAP, _STRIPS)
     arrays["samples_ancestral"] = _sample(chosen, data, many, seed)
     arrays["samples_mean"] = _means(chosen, data, many, seed)
@@ -57,12 +58,19 @@ def draw_pictures(
     if _has_grid(chosen):
         arrays |= _decoded_grid(chosen)
     if data.image_shape is None:
-        arrays["data_sample"] = data.validation.x[:_MAP]
+        arrays["data_sample"] = _cells(data.validation[:_MAP])
     for name in (one.name for one in sweep.models):
         arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
     plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
     write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
+
+
+def _cells(examples: Examples) -> Tensor:
+    """x, NaN where a cell is missing."""
+    batch = examples.batch()
+    x = batch.x if batch.x.is_floating_point() else batch.x.float()
+    return x if batch.seen is None else x.masked_fill(~batch.seen, torch.nan)
 
 
 def _sample(vae: VAE, data: Dataset, n: int, seed: int) -> Tensor:
