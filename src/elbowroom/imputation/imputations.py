@@ -20,7 +20,7 @@ UNRELIABLE = 0.7
 class Imputations:
     """Draws of the missing cells of some examples given their seen ones; made by `impute`.
 
-    Attributes
+    Parameters
     ----------
     x : array [n, *event]
         The examples on the user's scale, NaN where a cell is missing.
@@ -158,7 +158,18 @@ class Imputations:
         return self.framed(self.median if which is None else self.completed(self.drawn[which]))
 
     def framed(self, table: NDArray[np.float64]) -> Any:
-        """A table [n, *event] as a DataFrame, with the names of columns and the words of classes."""
+        """A table as a DataFrame, with the names of columns and the words of classes.
+
+        Parameters
+        ----------
+        table : array
+            [n, *event], on the user's scale.
+
+        Returns
+        -------
+        DataFrame
+            [n, columns].
+        """
         import pandas as pd
 
         flat = table.reshape(len(table), -1)
@@ -172,7 +183,18 @@ class Imputations:
         return frame
 
     def completed(self, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The table [n, *event] with these values in the missing cells, [m]."""
+        """The table with these values in the missing cells.
+
+        Parameters
+        ----------
+        drawn : array
+            [m], one for each missing cell, in the order of `rows` and `cells`.
+
+        Returns
+        -------
+        array
+            [n, *event].
+        """
         table = self.x.reshape(len(self.x), -1).copy()
         table[self.rows, self.cells] = drawn
         return table.reshape(self.x.shape)
