@@ -71,7 +71,8 @@ def inputs(component: Component, draws: int = 2, batch: int = 5) -> dict[str, Te
 
 def value_of(component: Component) -> Tensor:
     """A value [1, 5, *event] inside the support."""
-    typical = torch.full((1, 5, *component.event), float(getattr(component, "typical", 0.0)))
+    inside = 0.5 if isinstance(component, likelihoods.Beta | likelihoods.LogitNormal) else 0.0
+    typical = torch.full((1, 5, *component.event), inside)
     if isinstance(component, likelihoods.Mixed):
         typical[..., 3:] = 1.0
     if over_classes(type(component)):

@@ -84,10 +84,10 @@ def test_a_table_of_mixed_columns_with_a_missing_cell() -> None:
     """The families by hand at the very draws; the cell that is missing counts for nothing."""
     torch.manual_seed(3)
     families = [er.likelihoods.Normal(None, 2, scale=0.5), er.likelihoods.Bernoulli(None, 1)]
-    likelihood = er.likelihoods.Mixed(nn.Linear(1, 3), families, seen="seen")
+    likelihood = er.likelihoods.Mixed(nn.Linear(1, 3), families)
     vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(nn.Linear(3, 2), 1), likelihood)
-    x, seen = torch.tensor([[0.3, -1.0, 1.0], [2.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
-    examples = er.Batch(x, torch.arange(2), {"seen": seen})
+    x, seen = torch.tensor([[0.3, -1.0, 1.0], [2.0, 0.0, 0.0]]), torch.tensor([[False, True, True], [True, True, True]])
+    examples = er.Batch(x, torch.arange(2), seen=seen)
     found = conditional_log_likelihood(vae, examples, draws=30)
     with torch.no_grad():
         z = vae(examples, vae.keyed_noise(30, examples.index, 0)).z["z"]

@@ -129,7 +129,7 @@ def gaps(x: np.ndarray, share: float = 0.2) -> np.ndarray:
 
 
 def test_rows_with_gaps_meet_a_gaussian_that_sees_them_as_they_are(monkeypatch) -> None:
-    data = er.load_data(gaps(A), missing="mask", validation=0.2, test=0.2)
+    data = er.load_data(gaps(A), validation=0.2, test=0.2)
     record = contest(data, seed=0, progress=False)
     assert [one.name for one in record.classics] == [
         "independence model",
@@ -147,12 +147,12 @@ def test_rows_with_gaps_meet_a_gaussian_that_sees_them_as_they_are(monkeypatch) 
     expected = model.log_prob(test) - (data.test.batch().seen * torch.log(std)).sum(1).numpy()
     np.testing.assert_allclose(gaussian.estimate.values, expected, rtol=1e-4)
     assert gaussian.estimate.mean > record.classics[0].estimate.mean + 0.5  # columns that tell of each other
-    duplicated = er.load_data(gaps(np.c_[A, A[:, 0]]), missing="mask", validation=0.2, test=0.2)
+    duplicated = er.load_data(gaps(np.c_[A, A[:, 0]]), validation=0.2, test=0.2)
     assert "The Gaussian with missing cells is left out" in (contest(duplicated, seed=0, progress=False).left_out or "")
 
 
 def test_the_variance_is_that_of_the_seen_cells() -> None:
-    data = er.load_data(gaps(A), missing="mask", validation=0.5, test=0.2)
+    data = er.load_data(gaps(A), validation=0.5, test=0.2)
     rows, _ = seen_rows(data, data.validation, 0, 100)
     assert np.isnan(rows).sum() == int((~data.validation.batch().seen).sum())
     assert variance_seen(data, 0) == pytest.approx(np.nanvar(rows, axis=0, ddof=1).sum())

@@ -47,7 +47,6 @@ def test_missing_cells_become_a_mask_and_statistics_are_of_those_seen(tmp_path, 
         batch = part.rows(torch.arange(len(part)))
         rows = batch.index.numpy()
         np.testing.assert_array_equal(batch.seen, seen[rows])
-        np.testing.assert_array_equal(batch.context["seen"], seen[rows])
         np.testing.assert_array_equal(batch.x.numpy()[seen[rows]], x[rows][seen[rows]])
         y, _ = data.preprocess(batch.x)
         assert not y[~batch.seen].any()
@@ -83,8 +82,9 @@ def test_rows_of_masked_arrays_keep_their_mask():
     data = load_data(list(x))
     assert data.sha256 == load_data(x).sha256
     assert data.notes == ["Missing cells: 1 of 12 (8.3%)."]
-    with pytest.raises(er.InputError, match="are masked"):
-        er.numerics.as_rows(x)
+    rows = er.numerics.as_rows(x)
+    assert torch.equal(rows.seen, torch.from_numpy(~x.mask))
+    assert rows.x[1, 1] == 1.0  # a value of its column
 
 
 def test_words_may_be_missing_too(tmp_path):
@@ -101,22 +101,19 @@ def test_words_may_be_missing_too(tmp_path):
         assert torch.equal(batch.seen[:, 0], rows != 4)
 
 
-def model(data: er.data.Dataset, seen: str | None = "seen") -> er.VAE:
+def model(data: er.data.Dataset) -> er.VAE:
     torch.manual_seed(0)
     return er.VAE(
         er.priors.StandardNormal(1),
         er.posteriors.DiagonalNormal(MLP([3, 4, 2]), 1),
-        Mixed(nn.Linear(1, 3), [Normal(None, 3, scale=1.0)], seen=seen),
+        Mixed(nn.Linear(1, 3), [Normal(None, 3, scale=1.0)]),
         data.preprocess,
     )
 
 
-def test_a_model_that_reads_which_cells_are_seen_trains_and_no_other():
+def test_a_model_trains_on_the_cells_that_are_seen():
     x, _ = holes()
     data = load_data(x, support="mixed")
-    with pytest.raises(er.InputError, match=r"has missing cells.*seen='seen'") as caught:
-        er.fit(model(data, None), data, epochs=1, progress=False)
-    assert "\n" not in str(caught.value)
     vae = model(data)
     history = er.fit(vae, data, epochs=2, select="last", progress=False)
     assert np.isfinite(history.rows[-1]["validation"]["objective"])
@@ -162,19 +159,7 @@ def test_a_column_without_any_value_in_a_mapped_file_is_named(tmp_path):
         load_data(forms(x, tmp_path)["mapped"])
 
 
-def test_evidence_of_gaps_needs_a_likelihood_that_leaves_them_out_and_says_what_it_scores():
+def test_evidence_of_gaps_says_what_it_scores():
     data = er.load_data(holes()[0])
-    full = er.load_data(np.random.default_rng(3).normal(size=(60, 3)))
-    complete = model(full, seen=None)
-    er.fit(complete, full, epochs=1, progress=False)
-    with pytest.raises(er.InputError, match=r"missing cells, which this Mixed likelihood cannot leave out"):
-        er.evidence.elbo(complete, data.test)
-    with pytest.raises(er.InputError, match=r"the baselines of a study score complete rows alone"):
-        er.study(data)
     scored = er.evidence.elbo(model(data), data.test, draws=4)
     assert scored.quantity == "log p(x_seen)"
-    nothing = er.Batch(
-        torch.zeros(2, 3, dtype=torch.float64), torch.arange(2), {"seen": torch.zeros(2, 3)}, seen=torch.zeros(2, 3) > 0
-    )
-    likelihood = model(data)(nothing, model(data).keyed_noise(1, torch.arange(2), 0)).log_likelihood
-    assert torch.equal(likelihood, torch.zeros(1, 2))  # an empty row says nothing, so it costs nothing

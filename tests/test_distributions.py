@@ -161,7 +161,7 @@ def test_simulation_follows_probabilities_and_seed() -> None:
 
 
 def test_a_missing_capability_is_an_error_in_words() -> None:
-    with pytest.raises(CapabilityError, match="Poisson has no icdf; it offers: mean"):
+    with pytest.raises(CapabilityError, match="Poisson has no icdf; it offers: marginal, mean"):
         require(Poisson(torch.tensor(1.0)), "icdf")
     with pytest.raises(CapabilityError, match="Poisson has no icdf"):
         draw(Poisson(torch.tensor(1.0)), torch.tensor(0.0))

@@ -464,13 +464,31 @@ def test_values_outside_the_support_have_no_density_and_no_nan():
         assert torch.autograd.grad(log_p.sum(), loc)[0].item() == 0.0
 
 
-def test_columns_are_their_groups_side_by_side_and_masks_leave_cells_out():
+def test_columns_are_their_groups_side_by_side_and_leave_missing_cells_out():
     one = torch.distributions.Independent(Normal(torch.tensor([0.0, 1.0]), 1.0), 1)
     two = torch.distributions.Independent(rooms.Poisson(torch.tensor([0.7])), 1)
     x = torch.tensor([0.5, math.nan, 3.0])
-    p = rooms.Columns([one, two], seen=torch.tensor([1.0, 0.0, 1.0]))
+    p = rooms.Columns([one, two])
     want = stats.norm.logpdf(0.5) + stats.poisson.logpmf(3, math.exp(0.7))
-    assert p.log_prob(x).item() == pytest.approx(want, rel=1e-6)
+    assert rooms.log_prob_seen(p, x, ~x.isnan()).item() == pytest.approx(want, rel=1e-6)
     assert p.mean.tolist() == pytest.approx([0.0, 1.0, math.exp(0.7)])
     assert p.variance.tolist() == pytest.approx([1.0, 1.0, math.exp(0.7)])
     assert simulate(p, torch.Generator()).shape == (3,)
+
+
+@pytest.mark.parametrize(("case", "usual"), _cases())
+def test_a_missing_cell_counts_for_nothing_whatever_fills_it(case, usual):
+    """The log-density of a row is that of its seen cells; fillers, of the support or not, change nothing of it."""
+    values, _ = _grid(case, usual)
+    p = torch.distributions.Independent(_made(case, usual, n=3), 1)
+    x, seen = values[len(values) // 2].expand(3).clone(), torch.tensor([True, False, True])
+    want = 2 * _made(case, usual).log_prob(x[0]).item()
+    for filler in (x[0].item(), 0.0, -1e6, 1e6, 0.3):
+        x[1] = filler
+        assert rooms.log_prob_seen(p, x, seen).item() == pytest.approx(want, rel=1e-12)
+    assert rooms.log_prob_seen(p, x, seen & False).item() == 0.0
+    parameters = [torch.full((3,), value, dtype=torch.float64, requires_grad=True) for value in usual]
+    p = torch.distributions.Independent(case.make(*parameters), 1)
+    for slope in torch.autograd.grad(rooms.log_prob_seen(p, x, seen), parameters):
+        assert slope.isfinite().all()
+        assert slope[1] == 0

@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from elbowroom import VAE, InputError, fit, likelihoods, load_data, load_model, posteriors, priors, save_model
-from elbowroom.distributions import capabilities, simulate
+from elbowroom.distributions import capabilities, log_prob_seen, simulate
 from elbowroom.numerics import Batch, CapabilityError, Support
 from elbowroom.objectives import Elbo
 from elbowroom.recipes import build, recipe_of
@@ -312,13 +312,12 @@ def test_dispersion_starts_at_what_the_moments_say():
 
 def test_mixed_is_the_sum_of_its_families_and_leaves_missing_cells_out():
     families = [L.Normal(None, 2, scale=0.5), L.Beta(None, 1), L.Categorical(None, 1, 3)]
-    mixed = _constant(lambda n: L.Mixed(n, families, seen="seen"), 0.1, 0.2, 0.3, -0.3, 0.0, 1.0, 2.0)
+    mixed = _constant(lambda n: L.Mixed(n, families), 0.1, 0.2, 0.3, -0.3, 0.0, 1.0, 2.0)
     x = torch.tensor([[0.5, math.nan, 0.25, 2.0], [0.5, 0.0, math.nan, math.nan]])
-    seen = (~x.isnan()).float().unsqueeze(0)
     normal = stats.norm(0, 0.5).logpdf
     beta = stats.beta(math.exp(0.3), math.exp(-0.3)).logpdf(0.25)
     category = 2 - np.logaddexp.reduce([0, 1, 2])
-    got = _at(mixed, 2, seen=seen).log_prob(x)
+    got = log_prob_seen(_at(mixed, 2), x, ~x.isnan())
     assert got.flatten().tolist() == pytest.approx(
         [normal(0.4) + beta + category, normal(0.4) + normal(-0.2)], rel=1e-3
     )

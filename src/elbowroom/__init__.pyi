@@ -2,6 +2,7 @@ from . import adapters as adapters
 from . import data as data
 from . import evidence as evidence
 from . import exact as exact
+from . import imputation as imputation
 from . import likelihoods as likelihoods
 from . import metrics as metrics
 from . import models as models
@@ -20,6 +21,7 @@ from . import sampling as sampling
 from . import studies as studies
 from . import training as training
 from .data import load_data as load_data
+from .imputation import impute as impute
 from .metrics import variance_budget as variance_budget
 from .numerics import Batch as Batch
 from .numerics import CapabilityError as CapabilityError

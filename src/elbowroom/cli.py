@@ -334,6 +334,24 @@ def encode(
 
 @app.command(cls=Command)
 @_resumable()
+def impute(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="A .csv file: the table completed with medians. More stand beside it.")],
+    imputations: Annotated[int, typer.Option(help="Completed tables to draw.")] = 10,
+    part: Annotated[str, typer.Option(help="Rows: all, or those of one part (train, validation, test).")] = "all",
+    draws: Annotated[int, typer.Option(help="Weighted draws of z per row.")] = 500,
+    source: Data = None,
+    seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
+) -> None:
+    """Fill in the missing cells of a run's data: medians, 95 % intervals, and several completed tables."""
+    from elbowroom.runs import impute_run
+
+    for line in impute_run(run, out, imputations=imputations, part=part, draws=draws, source=source, seed=seed):
+        print(line)
+
+
+@app.command(cls=Command)
+@_resumable()
 def report(run: Run, source: Data = None) -> None:
     """The page of a study, made again from its records; of a run, which is measured first."""
     import elbowroom as er

@@ -161,7 +161,8 @@ class Vamp(Component):
     Parameters
     ----------
     posterior : Component
-        The model's posterior block itself, which reads "x" alone and is not over classes.
+        The model's posterior block itself, which reads "x" alone, or with it which of its cells are seen, and is not
+        over classes.
     inputs : int or sequence of int
         Shape of one x, as preprocessed.
     pseudo_inputs : int, default 100
@@ -185,7 +186,7 @@ class Vamp(Component):
 
     def __init__(self, posterior: Component, inputs: int | Sequence[int], *, pseudo_inputs: int = 100) -> None:
         super().__init__(posterior.event)
-        if posterior.given != ("x",) or posterior.classes > 1:
+        if set(posterior.given) not in ({"x"}, {"x", "seen"}) or posterior.classes > 1:
             raise InputError(
                 f"A VampPrior calls the posterior on pseudo-inputs, so that must read 'x' alone and draw numbers; this "
                 f"{type(posterior).__name__} reads {', '.join(posterior.given)}."
@@ -198,7 +199,7 @@ class Vamp(Component):
     def forward(self, given: Given) -> Distribution:
         """p with batch shape [1]."""
         weights = self.pseudo_inputs.new_zeros(1, self.pseudo_inputs.shape[1])
-        each = self.posterior({"x": self.pseudo_inputs})
+        each = self.posterior({"x": self.pseudo_inputs, "seen": torch.ones_like(self.pseudo_inputs)})
         return MixtureSameFamily(TorchCategorical(logits=weights, validate_args=False), each, validate_args=False)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:

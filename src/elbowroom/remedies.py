@@ -14,6 +14,7 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.numerics import CapabilityError, Estimate, plain_arguments
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.evaluating import evaluating
+from elbowroom.vae.terms import log_likelihood
 
 __all__ = ["Calibration", "calibrate"]
 
@@ -146,9 +147,12 @@ def _passes(vae: VAE, examples: Examples, seed: int) -> Iterator[Terms]:
 
 
 def _residuals(vae: VAE, examples: Examples, seed: int) -> Tensor:
-    """x − location of p(x | z), as preprocessed, of every element, float64."""
-    left = ((t.y - t.p_x.base_dist.loc).double().flatten() for t in _passes(vae, examples, seed))  # type: ignore[attr-defined]
-    return torch.cat(list(left))
+    """x − location of p(x | z), as preprocessed, of every element that is seen, float64."""
+    left = []
+    for terms in _passes(vae, examples, seed):
+        off = (terms.y - terms.p_x.base_dist.loc).double()  # type: ignore[attr-defined]
+        left.append(off.flatten() if terms.seen is None else off[terms.seen.expand_as(off)])
+    return torch.cat(left)
 
 
 @torch.no_grad()
@@ -160,12 +164,15 @@ def _best_temperature(vae: VAE, examples: Examples, seed: int) -> float:
     for terms in _passes(vae, examples, seed):
         given = {**terms.z, **terms.context}
         raw = tuple(part.double() for part in likelihood.parameters_from(given, likelihood.parts))
-        passes.append((raw, given, terms.y.double()))
+        passes.append((raw, given, terms.y.double(), terms.seen))
 
     def distortion(log_factor: float) -> float:
         factor = math.exp(log_factor)
-        scaled = ((tuple(factor * part for part in raw), given, y) for raw, given, y in passes)
-        return -sum(likelihood.distribution(raw, given).log_prob(y).sum().item() for raw, given, y in scaled)
+        total = 0.0
+        for raw, given, y, seen in passes:
+            p_x = likelihood.distribution(tuple(factor * part for part in raw), given)
+            total -= log_likelihood(p_x, y, seen).sum().item()
+        return total
 
     found = minimize_scalar(distortion, bounds=(math.log(1e-3), math.log(1e3)), method="bounded")
     return math.exp(float(found.x))

@@ -84,10 +84,7 @@ class Examples:
         if not isinstance(positions, slice):
             positions = torch.arange(len(self))[positions.cpu()]
         x, seen = filled(self.values.take(positions), self.fill)
-        beside = self._beside(positions)
-        if seen is not None:
-            beside["context"]["seen"] = seen.to(torch.get_default_dtype())
-        return Batch(x, **beside, seen=seen)
+        return Batch(x, **self._beside(positions), seen=seen)
 
     def batch(self) -> Batch:
         """All of the examples as one batch."""

@@ -1,6 +1,8 @@
 from ._draw import draw as draw
 from ._draw import simulate as simulate
 from ._kl import kl as kl
+from ._log_prob_seen import log_prob_seen as log_prob_seen
+from ._log_prob_seen import simulate_missing as simulate_missing
 from .autoregressive import Autoregressive as Autoregressive
 from .binary_bernoulli import BinaryBernoulli as BinaryBernoulli
 from .bounded import Beta as Beta

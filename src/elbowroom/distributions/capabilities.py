@@ -20,9 +20,10 @@ from elbowroom.numerics import CapabilityError
 
 __all__ = ["Capability", "capabilities", "declare", "detached", "on_real_line", "require"]
 
-Capability = Literal["mean", "variance", "moments", "cdf", "icdf", "draw", "enumerate", "stack"]
+Capability = Literal["mean", "variance", "moments", "cdf", "icdf", "draw", "enumerate", "stack", "marginal"]
 """moments: there is no mean in closed form, but draws are numbers, whose moments more draws estimate; draw: it can be
-drawn from standard-normal noise, with a gradient where draws are numbers."""
+drawn from standard-normal noise, with a gradient where draws are numbers; marginal: any of its elements can be left out
+of its log-density (`log_prob_seen`)."""
 
 
 @singledispatch
@@ -39,7 +40,8 @@ def capabilities(distribution: Distribution) -> frozenset[Capability]:
     Returns
     -------
     frozenset of str
-        Some of "mean", "variance", "moments", "cdf", "icdf", "draw", "enumerate", "stack"; see `Capability`.
+        Some of "mean", "variance", "moments", "cdf", "icdf", "draw", "enumerate", "stack", "marginal"; see
+        `Capability`.
 
     Examples
     --------
@@ -54,7 +56,12 @@ def capabilities(distribution: Distribution) -> frozenset[Capability]:
         found.add("draw")
     if kind.has_enumerate_support:
         found.add("enumerate")
-    return frozenset(found)
+    return frozenset(found) | _marginal(distribution)
+
+
+def _marginal(distribution: Distribution) -> frozenset[Capability]:
+    """What has no event is one element by itself, and so can be left out."""
+    return frozenset() if distribution.event_shape else frozenset({"marginal"})
 
 
 def declare(kind: type[Distribution], *can: Capability) -> None:
@@ -67,7 +74,7 @@ def declare(kind: type[Distribution], *can: Capability) -> None:
     *can : str
         Its capabilities.
     """
-    capabilities.register(kind, lambda _: frozenset(can))
+    capabilities.register(kind, lambda distribution: frozenset(can) | _marginal(distribution))
 
 
 _INSTEAD = "Its classes are no numbers: read their probabilities, or draw them (mode='ancestral')."
@@ -87,7 +94,9 @@ def _(distribution: Independent) -> frozenset[Capability]:
 
 @capabilities.register
 def _(distribution: MixtureSameFamily) -> frozenset[Capability]:
-    return capabilities(distribution.component_distribution) & {"mean", "variance", "cdf", "stack"}
+    return (capabilities(distribution.component_distribution) & {"mean", "variance", "cdf", "stack"}) | _marginal(
+        distribution
+    )
 
 
 def require(distribution: Distribution, capability: Capability) -> None:
@@ -110,7 +119,7 @@ def require(distribution: Distribution, capability: Capability) -> None:
     >>> import torch
     >>> require(Poisson(torch.tensor(2.0)), "icdf")
     Traceback (most recent call last):
-    elbowroom.numerics.errors.CapabilityError: Poisson has no icdf; it offers: mean, stack, variance.
+    elbowroom.numerics.errors.CapabilityError: Poisson has no icdf; it offers: marginal, mean, stack, variance.
     """
     has = capabilities(distribution)
     if capability not in has:

@@ -19,11 +19,6 @@ class Columns(Distribution):
     ----------
     groups : sequence of Distribution
         Distributions over [columns of the group], in the order of the columns.
-    seen : Tensor or None, default None
-        [*batch, columns] of 1 and 0; a 0 leaves the cell out of the log-density, whatever its value. None: all are
-        seen.
-    typical : sequence of float or None, default None
-        Per group a value inside its support, read in place of the cells left out. None: zeros.
 
     Examples
     --------
@@ -35,11 +30,8 @@ class Columns(Distribution):
 
     arg_constraints = {}  # noqa: RUF012
 
-    def __init__(
-        self, groups: Sequence[Distribution], seen: Tensor | None = None, typical: Sequence[float] | None = None
-    ) -> None:
-        self.groups, self.seen = list(groups), seen
-        self.typical = [0.0] * len(self.groups) if typical is None else list(typical)
+    def __init__(self, groups: Sequence[Distribution]) -> None:
+        self.groups = list(groups)
         self.sizes = [group.event_shape[0] for group in self.groups]
         batch = torch.broadcast_shapes(*(group.batch_shape for group in self.groups))
         super().__init__(batch, torch.Size([sum(self.sizes)]), validate_args=False)
@@ -50,9 +42,9 @@ class Columns(Distribution):
         return constraints.cat([group.support for group in self.groups], -1, self.sizes)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Sum over the cells that are seen, nats."""
-        parts = zip(self.groups, value.split(self.sizes, -1), self._masks(), self.typical, strict=True)
-        return sum((_log_prob(*part) for part in parts), torch.zeros(()))
+        """Sum over the groups, nats."""
+        parts = zip(self.groups, value.split(self.sizes, -1), strict=True)
+        return sum((group.log_prob(part) for group, part in parts), torch.zeros(()))
 
     @property
     def mean(self) -> Tensor:
@@ -69,17 +61,6 @@ class Columns(Distribution):
             require(group, what)
         parts = [getattr(group, what).expand(*self.batch_shape, -1) for group in self.groups]
         return torch.cat(parts, -1)
-
-    def _masks(self) -> list[Tensor | None]:
-        return [None] * len(self.groups) if self.seen is None else list(self.seen.split(self.sizes, -1))
-
-
-def _log_prob(group: Distribution, value: Tensor, seen: Tensor | None, typical: float) -> Tensor:
-    if seen is None:
-        return group.log_prob(value)
-    there = seen > 0
-    cells = group.base_dist.log_prob(torch.where(there, value, typical))  # type: ignore[attr-defined]
-    return torch.where(there, cells, 0.0).sum(-1)
 
 
 def known_mean(p: Distribution) -> Tensor:

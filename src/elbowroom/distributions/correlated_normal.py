@@ -121,4 +121,4 @@ def _(distribution: CorrelatedNormal, generator: Generator) -> Tensor:
 
 @capabilities.register
 def _(distribution: CorrelatedNormal) -> frozenset[Capability]:
-    return frozenset({"mean", "variance", "draw", "stack"})
+    return frozenset({"mean", "variance", "draw", "stack", "marginal"})

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from elbowroom.distributions import Columns
+from elbowroom.distributions._log_prob_seen import inside
 from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, count, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
@@ -171,10 +172,13 @@ def _by_feature(subject: Subject, seed: int) -> Pass:
         if vae is None:
             decoded = capability(part, "decoded", "conditional_log_likelihood")
             p_x, y = decoded(part.draw_posterior(draws, seed, first)[0])
+            seen = getattr(part, "seen", None)
         else:
             terms = vae(part, vae.keyed_noise(draws, part.index, seed, first), lay_out=False)
-            p_x, y = terms.p_x, terms.y
-        elements = _elementwise(p_x, y).double()
+            p_x, y, seen = terms.p_x, terms.y, terms.seen
+        elements = _elementwise(p_x, y if seen is None else inside(p_x, y, seen)).double()
+        if seen is not None:
+            elements = elements.where(seen, 0.0)
         return (elements.expand(draws, *elements.shape[1:]),)
 
     return one_pass
@@ -185,10 +189,8 @@ def _elementwise(p_x: Distribution, y: Tensor) -> Tensor:
     if isinstance(p_x, Independent) and p_x.reinterpreted_batch_ndims == len(p_x.event_shape):
         return p_x.base_dist.log_prob(y)
     if isinstance(p_x, Columns):
-        seen = torch.ones_like(y) if p_x.seen is None else p_x.seen
-        parts = zip(p_x.groups, y.split(p_x.sizes, -1), seen.split(p_x.sizes, -1), p_x.typical, strict=True)
-        cells = (_elementwise(p, torch.where(s > 0, part, t)).where(s > 0, 0.0) for p, part, s, t in parts)
-        return torch.cat(list(cells), -1)
+        parts = zip(p_x.groups, y.split(p_x.sizes, -1), strict=True)
+        return torch.cat([_elementwise(*part) for part in parts], -1)
     raise CapabilityError(
         f"Under {type(p_x).__name__} the features depend on one another given z, so log p(x | z) is no sum over them; "
         f"per example it is −evidence.rate_distortion(...).distortion."
@@ -200,14 +202,17 @@ def _log_slope(vae: VAE, batch: Batch, seed: int) -> Tensor:
     x = batch.x.to(vae.device)
     x = (x if x.is_floating_point() else x.to(vae.dtype)).clone().requires_grad_()
     with evaluating(vae):
-        y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"))
+        seen = None if batch.seen is None else batch.seen.to(vae.device)
+        y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"), seen)
     if not bool(log_jacobian.any()):
         return torch.zeros(x.shape, dtype=torch.float64)
     (slope,) = torch.autograd.grad(y.sum(), x)
     found, whole = slope.double().abs().log().cpu(), log_jacobian.detach().double().cpu()
+    if batch.seen is not None:
+        found = found.where(batch.seen.cpu(), 0.0)
     if not torch.allclose(found.flatten(1).sum(1), whole, rtol=1e-4, atol=1e-3):
         raise CapabilityError(
             f"{type(vae.preprocess).__name__} mixes the features, so log p(x | z) has no share of each on the user's "
             f"scale; per example it is −evidence.rate_distortion(...).distortion."
         )
-    return found if batch.seen is None else found.where(batch.seen.cpu(), 0.0)
+    return found

@@ -7,6 +7,7 @@ from torch import Tensor
 from elbowroom.numerics import Batch, Estimate, plain_arguments
 from elbowroom.numerics.streams import PRIOR
 from elbowroom.vae import VAE
+from elbowroom.vae.terms import log_likelihood
 
 from .log_means import log_means
 from .memory import MEMORY, Memory
@@ -85,6 +86,6 @@ def _from_prior(subject: Subject, seed: int) -> Pass:
             if name in batch.observed:
                 _, mask = batch.observed[name]
                 total = total + block(given).log_prob(given[name]).where(mask, 0.0)
-        return (vae.likelihood(given).log_prob(given["x"]) + total,)
+        return (log_likelihood(vae.likelihood(given), given["x"], vae.mask_of(batch)[0]) + total,)
 
     return one_pass

@@ -252,12 +252,14 @@ def _distortion(target: Target, z: Tensor, distortion: Distortion) -> Tensor:
         return -target.log_likelihood(z)
     p_x, x = capability(target, "decoded", "rate_distortion_curve")(z)
     require(p_x, "mean")
+    seen = getattr(target, "seen", None)
+    mean = p_x.mean if seen is None else torch.where(seen, p_x.mean, x)  # where nothing is seen, nothing is distorted
     if distortion == "squared error":
-        return (x - p_x.mean).square().flatten(2).sum(-1)
+        return (x - mean).square().flatten(2).sum(-1)
     if not callable(distortion):
         words = ("negative log-likelihood", "squared error")
         one_of("distortion", distortion, words, otherwise="a function of x̂ and x")
-    return distortion(p_x.mean, x)
+    return distortion(mean, x)
 
 
 def _mean_and_error(estimate: Estimate) -> str:

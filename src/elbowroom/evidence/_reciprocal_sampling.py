@@ -122,7 +122,10 @@ def reciprocal_sampling(
             chain = _posterior_chain(part, chains, warm_up, leapfrog, seed)
             z, log_joint = (torch.stack(column) for column in zip(*(next(chain) for _ in range(steps)), strict=True))
             log_q = fit(z[:, : chains // 2])(z[:, chains // 2 :])
-            found.append([t.cpu() for t in (*_reciprocal(log_q - log_joint[:, chains // 2 :]), _worst_rhat(z))])
+            value, error, ess, worst = *_reciprocal(log_q - log_joint[:, chains // 2 :]), _worst_rhat(z)
+            if (unknown := getattr(part, "unknown", None)) is not None:  # log p of no cells is 0
+                value, error = value.masked_fill(unknown, 0.0), error.masked_fill(unknown, 0.0)
+            found.append([t.cpu() for t in (value, error, ess, worst)])
             bar.advance(len(part.index))
     values, variance, ess, worst = (torch.cat(column) for column in zip(*found, strict=True))
     return Estimate.of(

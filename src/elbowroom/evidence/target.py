@@ -9,6 +9,7 @@ from torch import Tensor
 
 from elbowroom.numerics import CapabilityError, InputError, Rows
 from elbowroom.vae import VAE, VAETarget, check_readings
+from elbowroom.vae.vae_target import of_seen_cells
 
 __all__ = ["Subject", "Target", "capability", "subject_of"]
 
@@ -212,9 +213,12 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
 
 
 def _quantity(vae: VAE, rows: Rows) -> str:
-    """What is estimated: log p(x, y) if the block y is known for some examples."""
-    known = ", ".join(rows.rows(slice(0, 1)).observed)
-    return vae.quantity.replace("p(x", f"p(x, {known}", 1) if known else vae.quantity
+    """What is estimated: log p(x, y) if the block y is known for some examples, of x_seen if cells are missing."""
+    first = rows.rows(slice(0, 1))
+    quantity = vae.quantity if first.seen is None else of_seen_cells(vae.quantity)
+    known = ", ".join(first.observed)
+    what = "p(x" if first.seen is None else "p(x_seen"
+    return quantity.replace(what, f"{what}, {known}", 1) if known else quantity
 
 
 def _hash_of(rows: Rows | Target) -> str | None:

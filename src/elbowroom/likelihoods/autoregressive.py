@@ -93,7 +93,7 @@ class Autoregressive(Likelihood):
         if min(radius, hidden) < 1:
             raise InputError(f"radius and hidden must be 1 or more; got {radius} and {hidden}.")
         super().__init__(family.event, given=given, network=network, beside=family.beside)
-        self.family, self.parts, self.typical = family, family.parts, family.typical
+        self.family, self.parts = family, family.parts
         self.image = image_of(self.event, image_shape, "An Autoregressive likelihood")
         self.radius = radius
         channels = self.image[0]

@@ -40,8 +40,6 @@ class Likelihood(Component):
     ----------
     parts : int
         Numbers per element that the network returns.
-    typical : float
-        A value inside every support of the family.
     logits : bool
         Whether the network's numbers are logits, which a temperature may multiply.
 
@@ -53,7 +51,6 @@ class Likelihood(Component):
     """
 
     parts: int = 1
-    typical: float = 0.0
     logits: bool = False
 
     def __init__(

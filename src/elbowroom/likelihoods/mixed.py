@@ -28,9 +28,6 @@ class Mixed(Likelihood):
     families : sequence of Likelihood
         Likelihoods without a network, in the order of the columns, as in `Normal(None, 3, scale="feature")`; each is
         over as many columns as its event says.
-    seen : str or None, default None
-        Name in the context of a mask [batch, columns], 1 where a cell is known. The others are left out, whatever
-        stands in them; fill them with something the encoder can read, not with NaN. None: all are known.
     given : sequence of str, default ("z",)
         Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
@@ -60,14 +57,12 @@ class Mixed(Likelihood):
         network: nn.Module | None,
         families: Sequence[Likelihood],
         *,
-        seen: str | None = None,
         given: Sequence[str] = ("z",),
     ) -> None:
         columns = _columns(families)
-        extra = [name for family in families for name in family.beside]
-        beside = tuple(dict.fromkeys(extra if seen is None else [*extra, seen]))
+        beside = tuple(dict.fromkeys(name for family in families for name in family.beside))
         super().__init__(columns, given=given, network=network, beside=beside)
-        self.families, self.seen = nn.ModuleList(families), seen
+        self.families = nn.ModuleList(families)
         self.sizes = [family.event[0] for family in families]
 
     @property
@@ -83,16 +78,14 @@ class Mixed(Likelihood):
             family.distribution(part.unflatten(-1, (family.parts, *family.event)).unbind(2), given)
             for family, part in zip(families, out, strict=True)
         ]
-        seen = None if self.seen is None else given[self.seen]
-        return Columns(groups, seen, [family.typical for family in families])
+        return Columns(groups)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Check each group's training data y [n, columns] and settle it; NaN cells are left out of the check."""
+        """Check each group's training data y [n, columns] and settle it."""
         notes = []
         for family, part in zip(self._families(), y.split(self.sizes, -1), strict=True):
-            known = part[~part.isnan()]
-            family.check(infer_support(known.numpy(force=True), max_levels=getattr(family, "levels", 256)))
-            notes += family.settle(part.nan_to_num(known.mean().item()), step, latents)
+            family.check(infer_support(part.numpy(force=True), max_levels=getattr(family, "levels", 256)))
+            notes += family.settle(part, step, latents)
         return notes
 
     def check(self, support: Support) -> None:

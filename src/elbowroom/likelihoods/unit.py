@@ -95,7 +95,6 @@ class Beta(Likelihood):
     """
 
     parts = 2
-    typical = 0.5
 
     def __init__(self, network: nn.Module | None, event: int | Sequence[int], *, given: Sequence[str] = ("z",)) -> None:
         super().__init__(event, given=given, network=network)
@@ -259,8 +258,6 @@ class LogitNormal(Scaled):
     >>> p({"z": torch.zeros(1, 4, 2)}).event_shape
     torch.Size([3])
     """
-
-    typical = 0.5
 
     def __init__(
         self,

@@ -154,7 +154,9 @@ def variance_budget(
     one_of("over", over, ("prior", "posterior"))
     rows = as_rows(examples)
     if len(rows) and rows.rows(slice(0, 1)).seen is not None:
-        raise InputError("A variance budget needs complete examples, and these have missing cells.")
+        raise InputError(
+            "A variance budget needs complete examples, and these have missing cells: take those of er.impute."
+        )
     if draws < 2 * _GROUPS or len(rows) < 2:
         raise InputError(f"A variance budget needs 20 draws and 2 examples or more; got {draws} and {len(rows)}.")
     with evaluating(vae):

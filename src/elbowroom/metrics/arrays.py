@@ -41,7 +41,7 @@ def as_tensor(x: Array, name: str) -> Tensor:
     if values.ndim < 2 or not values.numel():
         raise InputError(f"The {name} must be rows or images [n, *event]; they have the shape {tuple(values.shape)}.")
     if not bool(torch.isfinite(values).all()):
-        raise InputError(f"The {name} hold numbers that are not finite; leave these rows out.")
+        raise InputError(f"The {name} hold NaN (as missing cells are) or infinite numbers; leave these rows out.")
     return values
 
 

@@ -52,6 +52,7 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
     Notes
     -----
     An encoder of grid levels, counts or mixed columns reads them standardised, and classes without an order one-hot.
+    Where cells of the data are missing it also reads which are seen.
     What a component takes from the data, such as the scale of its noise, it takes when `fit` begins.
 
     Examples
@@ -93,6 +94,7 @@ class _Builder:
         self.recipe, self.data, self.latents = recipe, data, recipe.latents
         self.support = data.preprocess.support(data.support)
         self.classes = class_counts(self.support, math.prod(data.event))
+        self.gaps = any(part.fill is not None for part in data.parts.values())
         self.network, self.options = split("network", recipe.network)
         if self._dense and "widths" in self.options:
             raise InputError("The widths of an mlp are a word of their own: widths=[256, 256].")
@@ -120,6 +122,10 @@ class _Builder:
         def over(network: nn.Module) -> Component:
             made_of: Component = instance_of("posterior", kind, options, self._latent_arguments | {"network": network})
             return made_of
+
+        reads = options.get("given", takes(classes_of("posterior")[kind])["given"].default)
+        if self.gaps and "x" in reads and "seen" not in reads:  # or a filler would be taken for a value
+            options["given"] = [*reads, "seen"]
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
@@ -165,7 +171,8 @@ class _Builder:
     def _blank_example(self) -> Given:
         """One blank example, to ask components by."""
         context = {name: value[:1].unsqueeze(0) for name, value in self.data.train.context.items()}
-        return {"x": torch.zeros(1, 1, *self.data.event), **context}
+        x = torch.zeros(1, 1, *self.data.event)
+        return {"x": x, "seen": torch.ones_like(x), **context}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
         network = self._make_network(reads, numbers, self.recipe.widths)
@@ -207,6 +214,8 @@ class _Builder:
             return sum(k or 1 for k in self.classes)
         if name == "z":
             return self.latents
+        if name == "seen":
+            return math.prod(self.data.event)
         if name not in self.data.train.context:
             there = ", ".join(self.data.train.context) or "none"
             raise InputError(f"The recipe reads the context {name!r}, which the data lack (they have: {there}).")

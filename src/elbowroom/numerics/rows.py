@@ -44,7 +44,8 @@ def as_rows(examples: Any) -> Rows:
     Parameters
     ----------
     examples : array, tensor, DataFrame, list, Batch or part of a data set
-        Numbers [n, *event]; a batch and a part of a data set are returned as they are.
+        Numbers [n, *event], NaN or masked where a cell is missing; a batch and a part of a data set are returned as
+        they are.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def as_rows(examples: Any) -> Rows:
     Raises
     ------
     InputError
-        For values that are not finite numbers, and for a whole data set.
+        For values that are no numbers or infinite, and for a whole data set.
 
     Examples
     --------
@@ -74,19 +75,25 @@ def as_rows(examples: Any) -> Rows:
         raise InputError("Examples are rows of real numbers; these are complex.")
     if x.dim() < 2:
         raise InputError(f"Examples have shape {tuple(x.shape)}: give one row per example, as in x[None].")
-    if x.is_floating_point() and not bool(x.isfinite().all()):
-        raise InputError(
-            "The examples hold NaN or infinite values: load them with load_data, which takes NaN for missing cells."
-        )
-    return Batch(x, torch.arange(len(x)))
+    if x.is_floating_point() and bool(x.isinf().any()):
+        raise InputError("The examples hold infinite values: leave these rows out, or make them NaN, which is missing.")
+    return _with_gaps(x) if x.is_floating_point() and bool(x.isnan().any()) else Batch(x, torch.arange(len(x)))
+
+
+def _with_gaps(x: Tensor) -> Batch:
+    """Examples whose NaN are missing cells, which hold a value that is seen in their column, where there is one."""
+    seen = ~x.isnan()
+    least = torch.where(seen, x, torch.inf).amin(0)
+    filled = torch.where(seen, x, torch.where(least.isinf(), 0.0, least))
+    return Batch(filled, torch.arange(len(x)), seen=seen)
 
 
 def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
-    """The examples as an array of numbers that torch can read."""
+    """The examples as an array of numbers, in this machine's byte order; NaN where they are masked."""
     if hasattr(examples, "tocsr"):
         raise InputError("Sparse examples are read by rows: load them with load_data, which keeps them sparse.")
     if np.ma.is_masked(examples):
-        raise InputError("Some cells of these examples are masked: load them with load_data, which keeps the mask.")
+        examples = np.ma.filled(examples.astype(np.result_type(examples.dtype, np.float32)), np.nan)
     try:
         values = examples.to_numpy(dtype=np.float64, na_value=np.nan) if frame else np.asarray(examples)
     except (ValueError, TypeError) as error:

@@ -1,6 +1,6 @@
 """Numbers that keep the noise of different uses of one seed apart."""
 
-__all__ = ["BACKWARDS", "CURVE_PILOT", "TRANSITIONS", "PILOT", "PRIOR", "RECIPROCAL_PILOT", "SIMULATION"]
+__all__ = ["BACKWARDS", "CURVE_PILOT", "IMPUTATION", "TRANSITIONS", "PILOT", "PRIOR", "RECIPROCAL_PILOT", "SIMULATION"]
 
 # Streams of `keyed_normal` under one seed. Latent blocks have those from 0, one each, for posterior and prior draws.
 PRIOR = 1024
@@ -19,3 +19,5 @@ SIMULATION = 0xB1D
 """Examples that a model simulates."""
 BACKWARDS = 0xBAC
 """Annealing downwards, from simulated latents."""
+IMPUTATION = 0x1F7
+"""Missing cells that are filled in, and the chains of those that need them."""

@@ -112,7 +112,8 @@ def _shares(study: StudyRecord) -> Figure | None:
 
 def _of_column(names: Sequence[str], data: np.ndarray, samples: np.ndarray) -> dict[str, tuple[float, ...]]:
     """The most frequent classes in the data, and the others together."""
-    counts = [np.bincount(values.astype(int), minlength=len(names)) / len(values) for values in (data, samples)]
+    known = (values[~np.isnan(values)].astype(int) for values in (data, samples))  # a missing cell is NaN
+    counts = [np.bincount(codes, minlength=len(names)) / max(len(codes), 1) for codes in known]
     order = np.argsort(-counts[0], kind="stable")
     kept, rest = order[:_MOST_CLASSES], order[_MOST_CLASSES:]
     shares = {names[i]: tuple(float(one[i]) for one in counts) for i in kept}

@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from elbowroom import networks
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy
 from elbowroom.models._build import class_counts
-from elbowroom.numerics import in_parts
+from elbowroom.numerics import Batch, in_parts
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
 
@@ -74,11 +74,25 @@ def comparable(data: Dataset, examples: Examples) -> Any:
     Returns
     -------
     array
-        [n, numbers]; rows that differ in m columns of classes alone are √(2m) apart.
+        [n, numbers]; rows that differ in m columns of classes alone are √(2m) apart. A missing cell is at the mean of
+        its column, or of no class.
     """
-    if data.support.kind not in ("mixed", "categorical"):
+    if data.train.fill is None and data.support.kind not in ("mixed", "categorical"):
         return torch.cat([part.x.flatten(1) for part in in_parts(examples)]).numpy()
     classes = class_counts(data.support, math.prod(data.event))
+    known = data.train[: within_cells(len(data.train), data)].batch()
+    train, x = (_comparable_cells(part, known, classes) for part in (known, examples.batch()))
+    if data.support.kind not in ("mixed", "categorical"):
+        return x.flatten(1).numpy()
     scaler = networks.Standardised(nn.Identity(), event=data.event, classes=classes)
-    scaler.settle(data.train[: within_cells(len(data.train), data)].x)
-    return scaler(examples.x).numpy()
+    scaler.settle(train)
+    return scaler(x).numpy()
+
+
+def _comparable_cells(batch: Batch, train: Batch, classes: list[int]) -> Tensor:
+    """x with the training mean in a missing cell of numbers, and no class (−1) in one of classes."""
+    if batch.seen is None or train.seen is None:
+        return batch.x
+    mean = torch.where(train.seen, train.x.double(), 0.0).sum(0) / train.seen.sum(0).clamp_min(1)
+    none = torch.tensor(classes).view(mean.shape) > 0
+    return torch.where(batch.seen, batch.x, torch.where(none, -1.0, mean).to(batch.x))

@@ -34,7 +34,7 @@ def data_of(source: Dataset | Any, seed: int, progress: bool) -> Dataset:
     Raises
     ------
     InputError
-        As `load_data` does, and where a part is too small or has missing cells.
+        As `load_data` does, and where a part is too small.
     """
     data = source if isinstance(source, Dataset) else load_data(source, seed=seed, progress=progress)
     _check_parts(data)
@@ -98,12 +98,7 @@ def _class_names(data: Dataset) -> dict[int, tuple[str, ...]]:
 
 
 def _check_parts(data: Dataset) -> None:
-    """Raise InputError where a part is too small to train on, choose by or measure on, or has missing cells."""
-    if data.train.fill is not None:
-        raise InputError(
-            f"{data.name!r} has missing cells, and the baselines of a study score complete rows alone: train with "
-            f"er.fit and measure with er.evidence, or load complete rows."
-        )
+    """Raise InputError where a part is too small to train on, choose by or measure on."""
     total = sum(map(len, data.parts.values()))
     for name, part in data.parts.items():
         if len(part) >= _LEAST:

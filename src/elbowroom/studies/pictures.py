@@ -12,7 +12,7 @@ from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import known_mean
 from elbowroom.metrics import latent_use
-from elbowroom.numerics import in_parts
+from elbowroom.numerics import Batch, in_parts
 from elbowroom.priors import StandardNormal
 from elbowroom.records import SweepRecord
 from elbowroom.vae import VAE
@@ -51,7 +51,8 @@ def draw_pictures(
 ) -> None:
     """Write pictures.safetensors: nothing cherry-picked, the first n of a seeded order and of a seeded draw.
 
-    Reconstructions and means are NaN in columns of classes without an order, which have none.
+    Reconstructions and means are NaN in columns of classes without an order, which have none, and held-out examples
+    where a cell is missing.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def draw_pictures(
     """
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
-    arrays = {"held_out": shown.x, "reconstructions": _reconstructions(chosen, shown)}
+    arrays = {"held_out": _cells(shown.batch()), "reconstructions": _reconstructions(chosen, shown)}
     many, each = (
         (n, _HOVER) if data.image_shape is not None else (within_cells(_MAP, data), within_cells(_STRIPS, data))
     )
@@ -80,12 +81,18 @@ def draw_pictures(
     if _has_grid(chosen):
         arrays |= _decoded_grid(chosen)
     if data.image_shape is None:
-        arrays["data_sample"] = torch.cat([part.x for part in in_parts(data.validation[:many])])
+        arrays["data_sample"] = torch.cat([_cells(part) for part in in_parts(data.validation[:many])])
     for name in (one.name for one in sweep.models):
         arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
     plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
     write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
+
+
+def _cells(batch: Batch) -> Tensor:
+    """x, NaN where a cell is missing."""
+    x = batch.x if batch.x.is_floating_point() else batch.x.float()
+    return x if batch.seen is None else x.masked_fill(~batch.seen, torch.nan)
 
 
 def _sample(vae: VAE, data: Dataset, n: int, seed: int) -> Tensor:

@@ -300,6 +300,8 @@ def why_no_squares(vae: VAE, support: Support, examples: Examples) -> str | None
         also = ", and classes without an order have no mean" if classes else ""
         return f"{said}: the columns are of different kinds, whose squares have no unit in common{also}."
     batch = examples.batch()
+    if batch.seen is not None:
+        return f"{said}: cells are missing, so that every example would sum over others."
     with evaluating(vae):
         p_x = vae(batch, vae.keyed_noise(1, batch.index, 0), lay_out=False).p_x
     return None if "mean" in capabilities(p_x) else f"{said}: the model's p(x | z) has no mean."

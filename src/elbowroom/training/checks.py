@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from elbowroom.data import Dataset
+from elbowroom.distributions import Autoregressive
+from elbowroom.distributions._log_prob_seen import check_order
 from elbowroom.numerics import Batch, InputError, Noise, one_of
 from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
@@ -21,6 +23,7 @@ from .training_step import TrainingStep
 
 __all__ = ["check", "reason", "two_examples"]
 
+_ROWS_AT_ONCE = 1_000
 _LOGGED = ("objective", "rate", "distortion", "elbo")
 
 
@@ -97,11 +100,6 @@ def _check_data(vae: VAE, data: Dataset) -> None:
                 f"The model reads the context {name!r}, which the data lack (they have: {there}): give labels or "
                 f"context= to load_data."
             )
-    if first.seen is not None and "seen" not in vae.likelihood.given:
-        raise InputError(
-            f"{data.name!r} has missing cells, and this likelihood would score what they are filled with: take one "
-            f"that reads which are seen, as likelihoods.Mixed(..., seen='seen') does, or fill them in yourself."
-        )
     for part in (data.train, data.validation):
         vae.check_rows(part)
     # The support was compared with every value of the parts that came with it; `settle` sees the training rows alone.
@@ -157,6 +155,7 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
     batch, noise = two_examples(step, data, settings.draws, settings.seed)
     try:
         with evaluating(step):
+            _check_gaps(step.vae, data, batch, noise)
             for name, phase in step.procedure.items():
                 loss = phase.objective(step.vae, batch, noise, torch.tensor(torch.inf))
                 _check_loss(loss, phase.objective)
@@ -171,6 +170,23 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
             f"The model cannot take examples of shape {tuple(batch.x.shape[1:])} ({reason(error)}): check the sizes of "
             f"its networks."
         ) from error
+
+
+@torch.no_grad()
+def _check_gaps(vae: VAE, data: Dataset, batch: Batch, noise: Noise) -> None:
+    """Refuse missing cells that this model would not leave out, in any example."""
+    if batch.seen is None:
+        return
+    if getattr(vae.likelihood, "scale", None) == "optimal":
+        raise InputError(
+            "scale='optimal' is the mean squared error over all cells, and some are missing: use scale='shared'."
+        )
+    p_x = vae(batch, noise, lay_out=False).p_x
+    for part in (data.train, data.validation) if isinstance(p_x, Autoregressive) else ():
+        for rows in torch.arange(len(part)).split(_ROWS_AT_ONCE):
+            seen = part.rows(rows).seen
+            if seen is not None:
+                check_order(p_x, seen)
 
 
 def _check_loss(loss: Any, objective: Objective) -> None:

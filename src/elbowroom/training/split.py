@@ -37,19 +37,16 @@ class Split:
         pairs = examples.observed.items()
         self.observed = {name: (value.to(device, dtype), mask.to(device)) for name, (value, mask) in pairs}
         self.fill = None if examples.fill is None else examples.fill.to(device)
-        self._types = torch.promote_types(self.x.dtype, dtype), dtype
+        self._wide = torch.promote_types(self.x.dtype, dtype)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, rows: Tensor) -> Batch:
         """The examples at these rows."""
-        wide, dtype = self._types
         x, seen = filled(self.x.take(rows), self.fill)
         context = {name: value.index_select(0, rows) for name, value in self.context.items()}
-        if seen is not None:
-            context["seen"] = seen.to(dtype)
         pairs = self.observed.items()
         observed = {name: (v.index_select(0, rows), mask.index_select(0, rows)) for name, (v, mask) in pairs}
         labels = None if self.labels is None else self.labels.index_select(0, rows)
-        return Batch(x.to(wide), self.index.index_select(0, rows), context, observed, labels, seen)
+        return Batch(x.to(self._wide), self.index.index_select(0, rows), context, observed, labels, seen)

@@ -204,8 +204,8 @@ class TrainingPlan:
             train_set = train_set[torch.linspace(0, len(train_set) - 1, most).long()]
         batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
         y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
-        cells = y if batch.seen is None else y.masked_fill(~batch.seen, torch.nan)  # the likelihood is of seen ones
-        notes = vae.likelihood.settle(cells, vae.preprocess.step, vae.latents)
+        y = y if batch.seen is None else _with_neighbours(y, batch.seen)
+        notes = vae.likelihood.settle(y, vae.preprocess.step, vae.latents)
         for part in (*vae.prior.values(), *vae.posterior.values()):
             notes += part.settle(y, vae.preprocess.step, vae.latents)
         return notes
@@ -260,6 +260,17 @@ class _KeptNoise:
         if self._kept is None:
             return self._draw(self._index[rows.cpu()])
         return {name: v[rows] if name == "x" else v[:, rows] for name, v in self._kept.items()}
+
+
+def _with_neighbours(y: Tensor, seen: Tensor) -> Tensor:
+    """y [n, *event] with, in each missing cell, the last value seen above it in its column, or else the first one seen.
+
+    Every column keeps a distribution like its own, so that what is settled from it is of what was seen.
+    """
+    place = torch.arange(len(y), device=y.device).view(-1, *[1] * (y.dim() - 1)).expand(y.shape)
+    above = torch.where(seen, place, -1).cummax(0).values
+    first = torch.where(seen, place, len(y) - 1).amin(0)
+    return y.gather(0, torch.where(above < 0, first, above))
 
 
 def _recipe(procedure: Procedure) -> Any:

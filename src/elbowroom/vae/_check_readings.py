@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import Autoregressive, simulate
+from elbowroom.distributions._log_prob_seen import inside
 from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows, plain_arguments
 
 from .core import VAECore
 from .evaluating import evaluating
+from .terms import log_likelihood
 
-__all__ = ["check_readings"]
+__all__ = ["check_cell_by_cell", "check_readings"]
 
 _EXAMPLES = 2
 _FRONTS = 8
@@ -56,18 +58,60 @@ def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
     batch = examples.rows(slice(0, _EXAMPLES))
     with evaluating(vae), torch.random.fork_rng([]):
         drawn, p_x = _run_networks(vae, batch, seed)
-        _check_kinds(vae, drawn, p_x)
-        y, before = drawn["x"], _densities(vae, drawn, drawn["x"])
+        y, (seen, _) = drawn["x"], vae.mask_of(batch)
+        _check_kinds(vae, drawn, p_x, seen)
+        before = _densities(vae, drawn, y, seen)
         again, _ = _run_networks(vae, batch, seed)
-        for name, value in _densities(vae, again, y).items():
+        for name, value in _densities(vae, again, y, seen).items():
             _compare(name, before[name], value, _BY_CHANCE)
         _check_alone(vae, batch, seed, before)
         for other in _others(vae, batch, p_x, seed):
-            seen, _ = _run_networks(vae, other, seed)
-            for name, value in _densities(vae, {**drawn, "x": seen["x"]}, y).items():
+            moved, _ = _run_networks(vae, other, seed)
+            for name, value in _densities(vae, {**drawn, "x": moved["x"]}, y, seen).items():
                 _compare(name, before[name], value, _READS)
         if isinstance(p_x, Autoregressive):
-            _check_order(p_x, y, y.roll(1, dims=1) if len(batch) > 1 else seen["x"])
+            _check_order(p_x, y, y.roll(1, dims=1) if len(batch) > 1 else moved["x"])
+
+
+@torch.no_grad()
+def check_cell_by_cell(vae: VAECore, example: Batch) -> None:
+    """Check that every cell of preprocessed x, and its slope, comes from its own cell: else none can be missing.
+
+    Cells are replaced by NaN, in sets such that of any two there is one that holds the first and not the second.
+
+    Parameters
+    ----------
+    vae : VAE
+        Any model.
+    example : Batch
+        One example of its data.
+
+    Raises
+    ------
+    InputError
+        Where preprocessing mixes cells.
+    """
+    size, shape = example.x[0].numel(), example.x.shape[1:]
+    bits = torch.arange(size) >> torch.arange(max(1, (size - 1).bit_length())).unsqueeze(1) & 1
+    gone = torch.cat([bits == 1, bits == 0]).view(-1, *shape).to(example.x.device)
+    x = example.x.to(vae.dtype).nan_to_num(0.0)
+    noise = vae.keyed_noise(0, example.index, 0).get("x")
+    uniforms = None if noise is None else noise.expand(gone.shape)
+    try:
+        with_gaps, whole = (
+            vae.preprocess.cells(one, uniforms) for one in (torch.where(gone, torch.nan, x), x.expand(gone.shape))
+        )
+        kept = all(
+            torch.allclose(torch.where(gone, 0.0, a), torch.where(gone, 0.0, b), rtol=0.0, atol=0.0, equal_nan=True)
+            for a, b in zip(with_gaps, whole, strict=True)
+        )
+    except (NotImplementedError, RuntimeError):
+        kept = False
+    if not kept:
+        raise InputError(
+            f"{type(vae.preprocess).__name__} mixes the cells of x, so that where some are missing no other is known "
+            f"either: preprocess cell by cell (a Preprocess whose `cells` maps each by itself), or fill the cells in."
+        )
 
 
 def _run_networks(vae: VAECore, batch: Batch, seed: int) -> tuple[Given, Distribution]:
@@ -76,13 +120,13 @@ def _run_networks(vae: VAECore, batch: Batch, seed: int) -> tuple[Given, Distrib
     return {**terms.context, **terms.z, "x": terms.y}, terms.p_x
 
 
-def _densities(vae: VAECore, given: Given, y: Tensor) -> dict[str, Tensor]:
-    """log p of every block and of y under what is given, [1, batch] each."""
+def _densities(vae: VAECore, given: Given, y: Tensor, seen: Tensor | None) -> dict[str, Tensor]:
+    """log p of every block and of the seen cells of y under what is given, [1, batch] each."""
     found = {f"p({name})": block(given).log_prob(given[name]) for name, block in vae.prior.items()}
-    return {**found, "p(x | z)": vae.likelihood(given).log_prob(y)}
+    return {**found, "p(x | z)": log_likelihood(vae.likelihood(given), y, seen)}
 
 
-def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution) -> None:
+def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution, seen: Tensor | None) -> None:
     """Densities and probabilities do not mix: q and p of a block are over the same, and x lies where p(x | z) does."""
     for name, block in vae.posterior.items():
         supports: list[Any] = [part(drawn).support for part in (vae.prior[name], block)]
@@ -94,8 +138,8 @@ def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution) -> None:
             )
     with contextlib.suppress(NotImplementedError):
         support: Any = p_x.support
-        inside = support.check(drawn["x"])
-        if not getattr(vae.likelihood, "unnormalised", False) and not bool(inside.all()):
+        within = support.check(drawn["x"] if seen is None else inside(p_x, drawn["x"], seen))
+        if not getattr(vae.likelihood, "unnormalised", False) and not bool(within.all()):
             raise InputError(
                 f"Some x lie outside the support of the {type(vae.likelihood).__name__} likelihood: give data of the "
                 f"kind that the model was made for."
@@ -104,9 +148,10 @@ def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution) -> None:
 
 def _check_alone(vae: VAECore, batch: Batch, seed: int, before: dict[str, Tensor]) -> None:
     """The first example has the densities that it has beside the second."""
+    first = batch.rows(slice(0, 1))
     try:
-        alone, _ = _run_networks(vae, batch.rows(slice(0, 1)), seed)
-        found = _densities(vae, alone, alone["x"])
+        alone, _ = _run_networks(vae, first, seed)
+        found = _densities(vae, alone, alone["x"], vae.mask_of(first)[0])
     except ValueError as error:  # batch norm without running statistics
         raise InputError(f"The model cannot take one example alone ({error}): {_KEEP_STATISTICS}.") from error
     for name, value in found.items():

@@ -60,24 +60,19 @@ class VAECore(nn.Module):
 
     @property
     def context_names(self) -> tuple[str, ...]:
-        """Names that the components read beside x and the latent blocks."""
+        """Names that the components read beside x, which of its cells are seen ("seen"), and the latent blocks."""
         parts = [*self.prior.values(), *self.posterior.values(), self.likelihood]
         names = dict.fromkeys(name for part in parts for name in part.given)
-        return tuple(name for name in names if name != "x" and name not in self.prior)
+        return tuple(name for name in names if name not in ("x", "seen", *self.prior))
 
     @property
     def quantity(self) -> str:
-        """What the model's bounds bound: log p(x); log p(x | label) where p reads a context.
-
-        Where p leaves missing cells out it is log p(x_seen).
-        """
+        """What the model's bounds bound: log p(x); log p(x | label) where p reads a context."""
         if getattr(self.likelihood, "unnormalised", False):
             return "an unnormalised score of x"
         read = dict.fromkeys(name for part in (*self.prior.values(), self.likelihood) for name in part.given)
-        context = ", ".join(name for name in read if name not in self.prior and name != "seen")
+        context = ", ".join(name for name in read if name not in self.prior)
         estimand = self.preprocess.estimand
-        if "seen" in read:
-            estimand = estimand.replace("x)", "x_seen)")
         return f"{estimand.removesuffix(')')} | {context})" if context else estimand
 
     @property
@@ -112,18 +107,40 @@ class VAECore(nn.Module):
             layout.weigh(name, log_weight)
         p = {name: block(given) for name, block in self.prior.items()}
         closed = self._closed_blocks - set(batch.observed)
-        return Terms(given, q, p, self.likelihood(given), log_jacobian, log_q, closed, layout)
+        seen, unknown = self.mask_of(batch)
+        p_x = self.likelihood(given)
+        return Terms(given, q, p, p_x, log_jacobian, log_q, closed, layout, seen=seen, unknown=unknown)
 
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
-        """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch]."""
+        """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch].
+
+        A missing cell is 0 in preprocessed x, whatever fills it in the batch; "seen" says which are not missing.
+        """
         device, dtype = self.device, self.dtype
         seen = () if batch.seen is None else (batch.seen.to(device),)
         y, log_jacobian = self.preprocess(batch.x.to(device), noise.get("x"), *seen)
+        if seen:
+            y = torch.where(*seen, y, 0.0)
         context = {
             name: value.to(device, dtype if value.is_floating_point() else None).unsqueeze(0)
             for name, value in batch.context.items()
         }
+        if any("seen" in block.given for block in self.posterior.values()):
+            context["seen"] = (seen[0].to(dtype) if seen else torch.ones_like(y, dtype=dtype)).unsqueeze(0)
         return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian.to(dtype)
+
+    def mask_of(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """Which cells are seen [batch, *event], and of which examples nothing is known [batch]; None if complete.
+
+        Of an example without a seen cell something is known where one of its blocks is observed.
+        """
+        if batch.seen is None:
+            return None, None
+        seen = batch.seen.to(self.device)
+        known = seen.flatten(1).any(1)
+        for _, mask in batch.observed.values():
+            known = known | mask.to(known)
+        return seen, ~known
 
     def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
         """Fresh noise for a training step, from one generator."""
@@ -241,7 +258,12 @@ class VAECore(nn.Module):
                     f"Only q(z | x) may read x, and p({name}) names 'x' in given: a density that has seen its own x is "
                     f"no density of it; what it may know of x goes in as a context, by a name of its own."
                 )
-        seen = {"x", *self.context_names}
+            if "seen" in part.given:
+                raise InputError(
+                    f"p({name}) names 'seen' in given, which says which cells of x are missing: only q(z | x) reads "
+                    f"it, and every p(x | z) leaves missing cells out by itself."
+                )
+        seen = {"x", "seen", *self.context_names}
         for name, block in self.posterior.items():
             if not set(block.given) <= seen:
                 unseen = ", ".join(sorted(set(block.given) - seen))

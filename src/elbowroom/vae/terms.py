@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 
-from elbowroom.distributions import detached, kl
+from elbowroom.distributions import detached, kl, log_prob_seen
 from elbowroom.numerics import CapabilityError, Given
 
 from .layout import Layout
 
-__all__ = ["KL", "PerDraw", "Terms"]
+__all__ = ["KL", "PerDraw", "Terms", "log_likelihood"]
 
 PerDraw = Float[Tensor, "draws batch"]
 """One number per draw and example; a first dimension of 1 where it is the same for every draw."""
@@ -22,6 +22,31 @@ KL = Literal["auto", "closed", "sampled", "sticking-the-landing"]
 """Closed form, draws of log q − log p, the first where it can be; or draws whose q passes no gradient through its
 parameters but only through z (Roeder, Wu & Duvenaud, "Sticking the landing", 2017): the same value, and less noise in
 its gradient where q is nearly right."""
+
+
+def log_likelihood(p_x: Distribution, y: Tensor, seen: Tensor | None) -> PerDraw:
+    """log p of the cells of y that are seen, or of all of them.
+
+    Parameters
+    ----------
+    p_x : Distribution
+        The likelihood, with batch shape [draws, batch].
+    y : Tensor
+        Preprocessed x, [1, batch, *event].
+    seen : Tensor or None
+        [batch, *event] bool, False where a cell is missing; None: all are seen.
+
+    Returns
+    -------
+    Tensor
+        [draws, batch], in nats.
+
+    Raises
+    ------
+    CapabilityError
+        Where cells are missing that the likelihood cannot leave out.
+    """
+    return p_x.log_prob(y) if seen is None else log_prob_seen(p_x, y, seen)
 
 
 class Terms:
@@ -47,6 +72,10 @@ class Terms:
         Blocks whose prior reads nothing that is drawn after them, so that their KL may be closed.
     layout : Layout
         How the classes of discrete blocks stand beside the draws.
+    seen : Tensor or None, default None
+        [batch, *event] bool, False where a cell of x is missing; None: all are seen.
+    unknown : Tensor or None, default None
+        [batch] bool, True where nothing at all is known of an example; None: nowhere.
 
     Attributes
     ----------
@@ -61,6 +90,9 @@ class Terms:
     -----
     With blocks over classes, z, q, p and p_x have every class beside every draw, [draws × classes, batch], as `Layout`
     says. What is given per draw is summed over the classes: means weighted by q, and `log_weight` the log of a mean.
+
+    Missing cells are left out of the log-likelihood. Where nothing is known of an example, log p(x_seen) is 0 and its
+    posterior the prior: the KL and the log-weight are 0, whatever the encoder returns.
     """
 
     def __init__(
@@ -73,12 +105,16 @@ class Terms:
         log_q: Mapping[str, Callable[[], Tensor]],
         closed_blocks: frozenset[str],
         layout: Layout,
+        *,
+        seen: Tensor | None = None,
+        unknown: Tensor | None = None,
     ) -> None:
         self.z = {name: given[name] for name in q}
         self.context = {name: value for name, value in given.items() if name != "x" and name not in q}
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
         self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
+        self.seen, self._unknown = seen, unknown
         self._kls: dict[tuple[str, KL], PerDraw] = {}  # training asks twice: for the loss and for the log
 
     @cached_property
@@ -102,7 +138,7 @@ class Terms:
         total = self._log_likelihood
         for name in self.z:
             total = total + (self._log_prior[name] - self._log_posterior[name])
-        return self._layout.log_mean_exp(total)
+        return self._where_known(self._layout.log_mean_exp(total))
 
     def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
         """KL(q ‖ p) of a block per element, or None where it has no closed form.
@@ -110,7 +146,7 @@ class Terms:
         [draws or 1, batch, *event], nats. Closed only where the prior of the block reads nothing drawn after it.
         """
         elements = kl(self.q[block], self.p[block]) if block in self._closed_blocks else None
-        return None if elements is None else self._layout.mean(elements)
+        return None if elements is None else self._where_known(self._layout.mean(elements))
 
     def kl(self, block: str, how: KL = "auto") -> PerDraw:
         """KL(q ‖ p) of a block, in closed form where there is one, else log q − log p of the draws.
@@ -152,7 +188,7 @@ class Terms:
 
     def _kl(self, block: str, how: KL) -> PerDraw:
         if how == "sticking-the-landing":
-            return self._detached_log_posterior(block) - self.log_prior[block]
+            return self._where_known(self._detached_log_posterior(block) - self.log_prior[block])
         if how != "sampled":
             elements = self.elementwise_kl(block)
             if elements is not None:
@@ -162,7 +198,13 @@ class Terms:
                     f"The KL of block {block!r} has no closed form ({type(self.q[block]).__name__} against "
                     f"{type(self.p[block]).__name__}, or observed, or conditioned on later draws): use kl='sampled'."
                 )
-        return self.log_posterior[block] - self.log_prior[block]
+        return self._where_known(self.log_posterior[block] - self.log_prior[block])
+
+    def _where_known(self, values: Tensor) -> Tensor:
+        """Values [draws or 1, batch, ...], 0 where nothing is known of an example."""
+        if self._unknown is None:
+            return values
+        return values.masked_fill(self._unknown.view(1, -1, *[1] * (values.dim() - 2)), 0.0)
 
     def _detached_log_posterior(self, block: str) -> PerDraw:
         """log q of the draws at detached parameters."""
@@ -183,4 +225,4 @@ class Terms:
 
     @cached_property
     def _log_likelihood(self) -> Tensor:
-        return self.p_x.log_prob(self.y) + self.log_jacobian
+        return log_likelihood(self.p_x, self.y, self.seen) + self.log_jacobian

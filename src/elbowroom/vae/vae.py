@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from elbowroom.distributions import capabilities, draw, require, simulate
 from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, in_parts, one_of, plain_arguments
 
-from ._check_readings import check_readings
+from ._check_readings import check_cell_by_cell, check_readings
 from ._describe import describe
 from .core import VAECore
 from .evaluating import evaluating
@@ -85,7 +85,7 @@ class VAE(VAECore):
         Raises
         ------
         InputError
-            For examples of another shape, with missing cells that the likelihood cannot leave out, without a context
+            For examples of another shape, with missing cells where the preprocessing mixes cells, without a context
             that the model reads, or with values that its data cannot be: fractions or −1 for a model of bits.
         """
         rows = as_rows(examples)
@@ -114,16 +114,14 @@ class VAE(VAECore):
                 f"The examples have shape {tuple(first.x.shape[1:])} each and the model is over "
                 f"{self.likelihood.event}: give examples like those it was made for."
             )
-        if first.seen is not None and "seen" not in self.likelihood.given:
-            raise InputError(
-                f"The examples have missing cells, which this {type(self.likelihood).__name__} likelihood cannot leave "
-                f"out: take likelihoods.Mixed(..., seen='seen'), or give complete examples."
-            )
+        if first.seen is not None:
+            check_cell_by_cell(self, first)
         missing = [name for name in self.context_names if name not in first.context]
         if missing:
             raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
-        if "x" in first.context:
-            raise InputError("A context cannot be called 'x': that is the observation.")
+        for name, what in (("x", "the observation"), ("seen", "which of its cells are not missing")):
+            if name in first.context:
+                raise InputError(f"A context cannot be called {name!r}: that is {what}.")
         for name, (value, _) in first.observed.items():
             if name not in self.posterior:
                 raise InputError(f"The block {name!r} is observed and the model has only {', '.join(self.posterior)}.")

@@ -14,9 +14,22 @@ from elbowroom.numerics import Batch, CapabilityError, Given, Rows, plain_argume
 from elbowroom.preprocess import Identity
 
 from .core import VAECore
-from .terms import PerDraw
+from .terms import PerDraw, log_likelihood
 
-__all__ = ["VAETarget"]
+__all__ = ["VAETarget", "of_seen_cells"]
+
+LaidOut = tuple[Given, Tensor, Tensor | None, Tensor | None]
+
+
+def of_seen_cells(quantity: str) -> str:
+    """What log p(x) is called where cells are missing.
+
+    Examples
+    --------
+    >>> of_seen_cells("log p(x | label)")
+    'log p(x_seen | label)'
+    """
+    return quantity.replace("x)", "x_seen)", 1).replace("x |", "x_seen |", 1)
 
 
 @plain_arguments
@@ -59,7 +72,7 @@ class VAETarget:
     def log_likelihood(self, z: Float[Tensor, "draws batch dim"]) -> PerDraw:
         """log p(x | z) on the user's scale, [draws, batch], nats."""
         p_x, x = self.decoded(z)
-        return p_x.log_prob(x) + self._laid_out[1]
+        return log_likelihood(p_x, x, self.seen) + self._laid_out[1]
 
     def decoded(self, z: Float[Tensor, "draws batch dim"]) -> tuple[Distribution, Tensor]:
         """p(x | z), [draws, batch], and x as preprocessed, [1, batch, *event]."""
@@ -68,7 +81,8 @@ class VAETarget:
     def log_posterior(self, z: Float[Tensor, "draws batch dim"]) -> PerDraw:
         """log q(z | x) of any z, [draws, batch], nats."""
         given = self._with(z)
-        return sum((self._q(name, given).log_prob(given[name]) for name in self.vae.posterior), torch.zeros(()))
+        log_q = sum((self._q(name, given).log_prob(given[name]) for name in self.vae.posterior), torch.zeros(()))
+        return log_q if self.unknown is None else torch.where(self.unknown, self.log_prior(z), log_q)
 
     @torch.no_grad()
     def draw_posterior(
@@ -97,7 +111,11 @@ class VAETarget:
         for name in self.vae.posterior:
             given[name], log_density = draw(self._q(name, given), noise[name])
             log_q = log_q + log_density()
-        return self._flat(given), log_q
+        z = self._flat(given)
+        if self.unknown is None or not bool(self.unknown.any()):
+            return z, log_q
+        z = torch.where(self.unknown.unsqueeze(-1), self.draw_prior(draws, seed, first_draw), z)
+        return z, torch.where(self.unknown, self.log_prior(z), log_q)
 
     @torch.no_grad()
     def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Float[Tensor, "draws batch dim"]:
@@ -123,9 +141,10 @@ class VAETarget:
         """The same frozen model at some of the examples; no others are read."""
         if self._examples is not None:
             return self._at(self.index[rows], examples=self._examples.rows(rows))
-        given, log_jacobian = self._laid_out
+        given, log_jacobian, *masks = self._laid_out
         given = {name: value[:, rows] for name, value in given.items()}
-        return self._at(self.index[rows], laid_out=(given, log_jacobian[rows]))
+        seen, unknown = (None if mask is None else mask[rows] for mask in masks)
+        return self._at(self.index[rows], laid_out=(given, log_jacobian[rows], seen, unknown))
 
     @torch.no_grad()
     def simulate(self, generator: Generator) -> tuple["VAETarget", Float[Tensor, "1 batch dim"]]:
@@ -137,7 +156,9 @@ class VAETarget:
         context = {name: value[0] for name, value in self._given.items() if name != "x"}
         given = self.vae.draw_prior(n, seed, context)
         y = simulate(self.vae.likelihood(given), generator)
-        laid_out = {**self._given, "x": y}, self._laid_out[1].new_zeros(n)
+        if self.seen is not None:
+            y = torch.where(self.seen, y, 0.0)
+        laid_out = {**self._given, "x": y}, self._laid_out[1].new_zeros(n), self.seen, self.unknown
         drawn = self._at(self.index, laid_out=laid_out)
         drawn._simulated = True
         return drawn, self._flat(given)
@@ -146,24 +167,33 @@ class VAETarget:
     def quantity(self) -> str:
         """What log p(x) is called: the model's estimand, and its scale where that is not the data's."""
         scaled = self._simulated and not isinstance(self.vae.preprocess, Identity)
-        return f"{self.vae.quantity} on the network's scale" if scaled else self.vae.quantity
+        quantity = of_seen_cells(self.vae.quantity) if self._gaps else self.vae.quantity
+        return f"{quantity} on the network's scale" if scaled else quantity
+
+    @property
+    def seen(self) -> Tensor | None:
+        """[batch, *event] bool, False where a cell of x is missing; None if none is."""
+        return self._laid_out[2]
+
+    @property
+    def unknown(self) -> Tensor | None:
+        """[batch] bool, True where no cell is seen, so that q(z | x_seen) is p(z); None if no cell is missing."""
+        return self._laid_out[3]
 
     @cached_property
     @torch.no_grad()
-    def _laid_out(self) -> tuple[Given, Tensor]:
-        """The namespace without latents, and log |dy/dx| [batch], of all examples."""
+    def _laid_out(self) -> LaidOut:
+        """The namespace without latents, log |dy/dx| [batch], and which cells are seen, of all examples."""
         assert self._examples is not None
         batch = self._examples.rows(slice(None))
         given, log_jacobian = self.vae.given(batch, self.vae.keyed_noise(0, self.index, self.seed))
-        return given, log_jacobian.expand(len(self.index))
+        return given, log_jacobian.expand(len(self.index)), *self.vae.mask_of(batch)
 
     @property
     def _given(self) -> Given:
         return self._laid_out[0]
 
-    def _at(
-        self, index: Tensor, examples: Rows | None = None, laid_out: tuple[Given, Tensor] | None = None
-    ) -> "VAETarget":
+    def _at(self, index: Tensor, examples: Rows | None = None, laid_out: LaidOut | None = None) -> "VAETarget":
         """The same frozen model at other examples, or at what was laid out of them."""
         other = copy.copy(self)
         other.index, other._examples, other._fixed = index, examples, {}
@@ -193,6 +223,7 @@ class VAETarget:
     @torch.no_grad()
     def _check(self, first: Batch) -> None:
         """Refuse blocks that samplers cannot move in, by the first example."""
+        self._gaps = first.seen is not None
         if first.observed:
             raise CapabilityError(
                 f"Block {next(iter(first.observed))!r} is known for some of these examples, and a target's z is every "

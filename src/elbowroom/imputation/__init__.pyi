@@ -1,0 +1,2 @@
+from ._impute import impute as impute
+from .imputations import Imputations as Imputations

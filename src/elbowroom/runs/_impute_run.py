@@ -1,0 +1,99 @@
+"""The missing cells of a trained run's data, filled in."""
+
+from pathlib import Path
+from typing import Any
+
+from elbowroom.imputation import impute
+from elbowroom.numerics import InputError, one_of
+
+from . import read_run
+from ._run_data import run_data, run_folder
+
+__all__ = ["impute_run"]
+
+_PARTS = ("all", "train", "validation", "test")
+
+
+def impute_run(
+    run: str | Path,
+    out: str | Path,
+    *,
+    imputations: int = 10,
+    part: str = "all",
+    draws: int = 500,
+    source: Any = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> list[str]:
+    """Fill in the missing cells of a run's data and write the completed tables.
+
+    Parameters
+    ----------
+    run : str or Path
+        A run folder, or a study's folder (then the run of its chosen model).
+    out : str or Path
+        A .csv file NAME.csv, which gets the table completed with medians. Beside it stand NAME-interval.csv, the ends
+        of the 95 % interval of every column with missing cells, and NAME-1.csv, NAME-2.csv, …, the imputations.
+    imputations : int, default 10
+        How many completed tables are drawn.
+    part : {"all", "train", "validation", "test"}, default "all"
+        Which rows; all are in the order of the source.
+    draws : int, default 500
+        Weighted draws of z per row, as for `impute`.
+    source : Any, optional
+        The data, where the run's recipe does not name them, as for `run_data`.
+    seed : int, default 0
+        Seed of all noise.
+    progress : bool, default True
+        Whether to show progress on standard error.
+
+    Returns
+    -------
+    list of str
+        What was imputed, and the files, to print.
+
+    Raises
+    ------
+    InputError
+        For another ending or part, or data without a missing cell.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import elbowroom as er
+    >>> impute_run("runs/x", "table.png")
+    Traceback (most recent call last):
+    elbowroom.numerics.errors.InputError: Completed tables are written to .csv; got table.png.
+    """
+    out = Path(out)
+    if out.suffix != ".csv":
+        raise InputError(f"Completed tables are written to .csv; got {out}.")
+    one_of("part", part, _PARTS)
+    folder = run_folder(Path(run))
+    data = run_data(folder, source=source)
+    vae, _ = read_run(folder)
+    chosen = data if part == "all" else data.parts[part]
+    found = impute(
+        vae, chosen, imputations=imputations, samples=max(200, imputations), draws=draws, data=data, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    if not len(found.rows):
+        raise InputError(f"No cell of these rows of {data.name!r} is missing, so there is nothing to fill in.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    tables = {f"-{k + 1}": found.to_frame(k) for k in range(imputations)}
+    files = []
+    for ending, table in {"": found.to_frame(), "-interval": intervals(found), **tables}.items():
+        files.append(out.with_name(f"{out.stem}{ending}.csv"))
+        table.to_csv(files[-1], index=False)
+    return [*str(found).splitlines(), *map(str, files)]
+
+
+def intervals(found: Any) -> Any:
+    """The ends of the 95 % interval, NAME low and NAME high, of every column of numbers with missing cells."""
+    import pandas as pd
+
+    low, high = (found.framed(end) for end in found.interval())
+    gaps = [low.columns[i] for i in sorted(set(found.cells.tolist()))]
+    ends = {f"{name} {word}": table[name] for name in gaps for word, table in (("low", low), ("high", high))}
+    return pd.DataFrame({name: values for name, values in ends.items() if name.rsplit(" ", 1)[0] not in found.classes})

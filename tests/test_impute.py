@@ -1,0 +1,228 @@
+"""Missing cells filled in, against the conditional Gaussians of linear models."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+import elbowroom as er
+from elbowroom.likelihoods import LowRankNormal, Normal
+from elbowroom.networks import MLP
+from elbowroom.preprocess import Standardise
+
+D = 5
+
+
+class Right(nn.Module):
+    """The exact posterior of z given the seen cells, by its mean and the logs of its standard deviations.
+
+    For one latent; off: how many posterior deviations its mean is moved away, and its spread is divided by.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, sigma: float, off: float = 0.0) -> None:
+        super().__init__()
+        self.weight, self.bias, self.sigma, self.off = weight[:, 0], bias, sigma, off
+
+    def forward(self, y, seen):
+        precision = 1 + (seen * self.weight.square()).sum(1) / self.sigma**2
+        mean = (seen * (y - self.bias) * self.weight).sum(1) / self.sigma**2 / precision
+        sd = precision.rsqrt()
+        narrow = sd if not self.off else sd / self.off
+        return torch.stack([mean + self.off * sd, narrow.log()], 1)
+
+
+def linear(off: float = 0.0, likelihood: str = "normal") -> er.VAE:
+    """One latent, x = scaler⁻¹(w z + b + noise); the encoder knows the posterior, or is wrong on purpose."""
+    torch.manual_seed(1)
+    decoder = nn.Linear(1, D)
+    with torch.no_grad():
+        decoder.weight.copy_(torch.tensor([[1.0], [-0.8], [0.6], [1.2], [0.3]]))
+    p_x = Normal(decoder, D, scale=0.5)
+    if likelihood == "low rank":
+        p_x = LowRankNormal(decoder, D, rank=2, scale=0.5, factor="shared")
+    encoder = Right(decoder.weight.detach().double(), decoder.bias.detach().double(), 0.5, off)
+    q = er.posteriors.DiagonalNormal(encoder, 1, given=("x", "seen"), spread="exp", floor=0.0)
+    scaler = Standardise((D,))
+    scaler.mean.copy_(torch.tensor([10.0, -5.0, 0.0, 100.0, 3.0]))
+    scaler.std.copy_(torch.tensor([2.0, 1.0, 0.1, 30.0, 1.0]))
+    return er.VAE(er.priors.StandardNormal(1), q, p_x, scaler).double()
+
+
+def gaussian(vae: er.VAE) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of the model's x, on the user's scale."""
+    p = vae.likelihood({"z": torch.zeros(1, 1, 1, dtype=torch.float64)})
+    weight = vae.likelihood.network.weight.detach()
+    cover = weight @ weight.T + 0.25 * torch.eye(D)
+    if isinstance(vae.likelihood, LowRankNormal):
+        factor = p.factor.detach().reshape(-1, D)
+        cover = cover + factor.T @ factor
+    std = vae.preprocess.std
+    mean = vae.preprocess.mean + std * vae.likelihood.network.bias.detach()
+    return mean.numpy(), (cover * std[:, None] * std).numpy()
+
+
+def gappy(vae: er.VAE, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Complete draws of the model, and the same with 40 % of their cells missing; the first row has none left."""
+    mean, cover = gaussian(vae)
+    rng = np.random.default_rng(3)
+    whole = rng.multivariate_normal(mean, cover, n)
+    gone = rng.random((n, D)) < 0.4
+    gone[0], gone[1] = True, False
+    return whole, np.where(gone, np.nan, whole)
+
+
+def conditionals(vae: er.VAE, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of every missing cell given its row's seen ones, in the order of the cells."""
+    mean, cover = gaussian(vae)
+    means, variances = [], []
+    for row in x:
+        k = ~np.isnan(row)
+        gain = cover[~k][:, k] @ np.linalg.inv(cover[k][:, k])
+        means.append(mean[~k] + gain @ (row[k] - mean[k]))
+        variances.append(np.diag(cover[~k][:, ~k] - gain @ cover[k][:, ~k]))
+    return np.concatenate(means), np.concatenate(variances)
+
+
+@pytest.mark.parametrize(("off", "likelihood"), [(0.0, "normal"), (0.0, "low rank"), (6.0, "normal")])
+def test_draws_are_of_the_conditional_gaussian(off, likelihood):
+    """Means and variances within Monte-Carlo errors; a wrong encoder is found by k̂ and mended by annealing."""
+    vae = linear(off, likelihood)
+    whole, x = gappy(vae, 20 if off else 60)
+    found = er.impute(vae, x, samples=400, temperatures=60)
+    mean, variance = conditionals(vae, x)
+    off_by = (found.drawn.mean(0) - mean) / np.sqrt(variance)
+    ratio = found.drawn.var(0) / variance
+    # 400 draws of x, of which z is from 64 chains or more: errors of at most 1/8 of a standard deviation each
+    assert np.abs(off_by).max() < (0.5 if off else 0.25)
+    assert abs(off_by.mean()) < 0.03
+    assert abs(ratio.mean() - 1) < 0.05
+    inside = stats.norm.cdf(1.96) * 2 - 1
+    low, high = found.interval(0.95)
+    hit = ((low <= whole) & (whole <= high))[np.isnan(x)].mean()
+    assert abs(hit - inside) < 5 * np.sqrt(inside * (1 - inside) / len(mean))
+    if off:
+        assert found.annealed[2:][np.isnan(x[2:]).any(1)].mean() > 0.9
+        assert (found.khat > 0.7).sum() > 0.9 * found.annealed.sum()
+        assert "annealed, whose weights were unreliable" in str(found)
+    elif likelihood == "normal":
+        assert not found.annealed.any()
+
+
+def test_seen_cells_stay_and_neither_order_nor_memory_changes_a_draw():
+    vae = linear(3.0)
+    _, x = gappy(vae, 8)
+    found = er.impute(vae, x, samples=20, temperatures=5)
+    seen = ~np.isnan(x)
+    for table in (*found.values, found.median, found.mean, *found.interval()):
+        np.testing.assert_array_equal(table[seen], x[seen])
+    assert not np.isnan(found.values).any()
+    rows = er.numerics.as_rows(x)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    other = er.impute(vae, rows.rows(order), samples=20, temperatures=5, memory="8 MB")
+    np.testing.assert_allclose(other.values, found.values[:, order], rtol=1e-6)
+    np.testing.assert_allclose(other.khat, found.khat[order], rtol=1e-6, equal_nan=True)
+    right = [er.impute(linear(), x, samples=20, **how).values for how in ({}, {"imputations": 3}, {"seed": 1})]
+    assert np.array_equal(right[0][:3], right[1])
+    assert not np.allclose(right[0], right[2])
+
+
+def mixed(n: int = 90) -> pd.DataFrame:
+    """Columns of several kinds with words, on one hidden number; a fifth of the cells missing."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "height": 5_000 + 900 * hidden + 100 * rng.normal(size=n),
+            "visits": rng.poisson(np.exp(1 + 0.5 * hidden)).astype(float),
+            "colour": np.array(["blue", "green", "red"])[np.digitize(hidden, [-0.5, 0.5])],
+        }
+    )
+    return frame.mask(rng.random(frame.shape) < 0.2)
+
+
+def test_a_table_of_words_comes_back_in_words_and_in_its_own_order():
+    frame = mixed()
+    data = er.load_data(frame, support=["real", "counts", er.Support("categorical", 3)])
+    vae = er.models.build({"latents": 1, "widths": [8]}, data)
+    er.fit(vae, data, epochs=30, lr=1e-2, batch_size=30, progress=False)
+    found = er.impute(vae, data, imputations=3, samples=50)
+    assert found.categorical.tolist() == [False, False, True]
+    for table in (found.to_frame(), found.to_frame(0), found.to_frame(2)):
+        assert list(table.columns) == ["height", "visits", "colour"]
+        for name in table:
+            kept = frame[name].notna()
+            assert (table[name][kept].to_numpy() == frame[name][kept].to_numpy()).all()
+        assert set(table["colour"]) <= {"blue", "green", "red"}
+        assert (table["visits"] == table["visits"].round()).all()
+    low, high = found.interval()
+    assert np.isnan(low[frame["colour"].isna().to_numpy(), 2]).all()
+    assert (low[:, :2] <= found.median[:, :2]).all()
+    assert (found.median[:, :2] <= high[:, :2]).all()
+    with pytest.raises(er.InputError, match="imputations 0 to 2"):
+        found.to_frame(3)
+
+
+def test_latents_over_classes_are_weighted_and_never_annealed():
+    torch.manual_seed(0)
+    vae = er.VAE(
+        er.priors.Categorical(3),
+        er.posteriors.Categorical(nn.Linear(4, 3), 3),
+        Normal(nn.Linear(3, 4), 4, scale=0.3),
+    )
+    x = vae.sample(12).double().numpy()
+    x[:, 2] = np.nan
+    found = er.impute(vae, x, samples=30)
+    assert found.values.shape == (10, 12, 4)
+    assert not found.annealed.any()
+
+
+def test_what_cannot_be_imputed_is_said():
+    vae = linear()
+    _, x = gappy(vae, 5)
+    with pytest.raises(er.InputError, match="25 draws or more"):
+        er.impute(vae, x, draws=10)
+    with pytest.raises(er.InputError, match="as many samples as imputations"):
+        er.impute(vae, x, samples=3)
+    with pytest.raises(er.InputError, match="between 0 and 1"):
+        er.impute(vae, x, samples=10, draws=25).interval(95)
+    whole = er.impute(vae, np.nan_to_num(x), samples=10)
+    np.testing.assert_array_equal(whole.median, np.nan_to_num(x))
+    binary = er.VAE(
+        er.priors.StandardNormal(1),
+        er.posteriors.DiagonalNormal(MLP([3, 2]), 1),
+        er.likelihoods.Bernoulli(nn.Linear(1, 3), 3),
+        er.preprocess.Binarise(256, (3,)),
+    )
+    with pytest.raises(er.CapabilityError, match="Binarise has no way back"):
+        er.impute(binary, [[0.0, 255.0, float("nan")]])
+
+
+def test_a_run_writes_its_completed_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr("elbowroom.imputation.latents.UNRELIABLE", np.inf)  # annealing takes seconds
+    monkeypatch.setattr("elbowroom.imputation.latents._FEWEST_EFFECTIVE", 0)
+    frame = mixed()
+    kinds = ["real", "counts", er.Support("categorical", 3)]
+    data = er.load_data(frame, support=kinds)
+    vae = er.models.build({"latents": 1, "widths": [4]}, data)
+    er.fit(vae, data, epochs=1, run=tmp_path / "run", progress=False)
+    said = er.runs.impute_run(tmp_path / "run", tmp_path / "t.csv", imputations=2, source=data, progress=False)
+    names = ["t.csv", "t-interval.csv", "t-1.csv", "t-2.csv"]
+    assert said[-4:] == [str(tmp_path / name) for name in names]
+    tables = [pd.read_csv(tmp_path / name) for name in names]
+    found = er.impute(vae, data, imputations=2)
+    assert len(tables[0]) == len(frame)
+    for table, want in zip(
+        [tables[0], *tables[2:]], [found.to_frame(), found.to_frame(0), found.to_frame(1)], strict=True
+    ):
+        pd.testing.assert_frame_equal(table, want, check_dtype=False, rtol=1e-5)
+    assert list(tables[1].columns) == ["height low", "height high", "visits low", "visits high"]
+    np.testing.assert_allclose(tables[1]["height low"], found.interval()[0][:, 0], rtol=1e-5)
+    part = er.runs.impute_run(tmp_path / "run", tmp_path / "p.csv", part="test", source=data, progress=False)
+    assert len(pd.read_csv(tmp_path / "p.csv")) == len(data.test)
+    assert part[0].endswith("draws of each cell.")
+    whole = er.load_data(frame.dropna(), support=kinds)
+    er.fit(er.models.build({"latents": 1, "widths": [4]}, whole), whole, epochs=1, run=tmp_path / "w", progress=False)
+    with pytest.raises(er.InputError, match="nothing to fill in"):
+        er.runs.impute_run(tmp_path / "w", tmp_path / "w.csv", source=whole, progress=False)
