@@ -283,7 +283,7 @@ def with_hole(value: float) -> pd.DataFrame:
         (lambda: load_data(grid(3)), "3 examples are too few"),
         (lambda: load_data(grid(), validation=20, test=20), "too few"),
         (lambda: load_data(grid(), test=1.5), "test= is a fraction"),
-        (lambda: load_data(grid(), validation=float("nan")), "validation= is a fraction"),
+        (lambda: load_data(grid(), validation=float("nan")), "validation must be a finite number or None; got nan"),
         (lambda: load_data("digits", validation=-1), "validation= is a fraction"),
     ],
 )

@@ -1,5 +1,6 @@
 """Options and arguments that several commands of the command line have, with their help."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,21 +98,24 @@ def in_options(message: str, typed: Sequence[str]) -> str:
     '--seed is a whole number from 0; got -1.'
     """
     options = {word.partition("=")[0] for word in typed if word.startswith("-")}
-    swept = {word.removeprefix("--sweep=").partition("=")[0] for word in typed if "=" in word}
+    after = {word for before, word in itertools.pairwise(typed) if before == "--sweep"}
+    swept = {
+        axis.removeprefix("--sweep=").partition("=")[0] for axis in (*after, *typed) if "=" in axis or axis in after
+    }
 
     def option(name: str) -> str:
         dashed = f"--{name.replace('_', '-')}"
-        swept_alone = name in swept and dashed not in options and any(one.startswith("--sweep") for one in options)
-        return dashed if dashed in options else f"--sweep {name}" if swept_alone else name
+        return dashed if dashed in options else f"--sweep {name}" if name in swept else name
 
-    message = re.sub(
-        r"^A (seed) is", lambda found: f"{option(found[1])} is" if option("seed") != "seed" else found[0], message
-    )
-    head = r"^((?:an entry of |The values of )?)(\w+)(?=[ ,:])"
-    message = re.sub(head, lambda found: found[1] + option(found[2]), message)
+    if option("seed") != "seed":
+        message = re.sub(r"^A seed is", f"{option('seed')} is", message)
+    message = re.sub(_FIRST, lambda found: found[1] + option(found[2]), message)
     message = re.sub(r"^(--\S+ and )(\w+)", lambda found: found[1] + option(found[2]), message)
-    return re.sub(
-        r"\b([a-z_]+)=(?=\S)",
-        lambda found: found[0] if option(found[1]) == found[1] else f"{option(found[1])} ",
-        message,
-    )
+    return re.sub(r"\b([a-z_]+)=(?=\S)", lambda found: _shown(found[1], option(found[1])), message)
+
+
+_FIRST = r"^((?:an entry of |The values of )?)(\w+)(?=[ ,:])"
+
+
+def _shown(name: str, option: str) -> str:
+    return f"{name}=" if option == name else f"{option} "
