@@ -173,10 +173,8 @@ print(json.dumps(said))
     assert said["mode"] == "mode must be 'ancestral', 'mean' or 'offset'; got 'mode'."
     assert said["array"] == "fit takes a Dataset, as er.load_data(...) makes it; got an object of type ndarray."
     assert said["spread"] == "spread must be 'softplus' or 'exp'; got 'variance'."
-    betas = "betas are Adam's two decay rates, a pair from 0 to below 1 such as (0.9, 0.999); for the weight of the KL "
-    assert said["an axis betas"] == betas + "say beta; got 1.0."
-    assert said["betas"] == betas + "say beta; got ('a', 'b')."
-    assert said["a phase's betas"] == "betas are Adam's two decay rates, as in (0.9, 0.999); got 1.0."
+    assert said["an axis betas"] == "betas must be a list of finite numbers; got 1.0."
+    assert said["betas"] == "an entry of betas must be a finite number; got 'a'."
     assert said["scale"].startswith("scale must be a number, 'shared'")
     assert not list(tmp_path.iterdir())
 

@@ -8,18 +8,21 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from odd_calls import CALLS, METHODS, NO_DOOR, SLOW
+from odd_calls import CALLS, METHODS, NO_DOOR, ROWS, SLOW, run
 from test_docstrings import PUBLIC
 from torch import Tensor, nn
 
 import elbowroom as er
+from elbowroom import cli
 from elbowroom.numerics import CapabilityError, Estimate, InputError
 
 few = settings(
@@ -223,4 +226,55 @@ def test_nonsense_is_refused_in_the_packages_own_words(name: str) -> None:
                 call(name, **{argument: value})
             said = str(raised.value)
             assert said.endswith("."), said
-            assert "\n" not in said, said
+            assert "\n" not in said
+
+
+TRIES = {int: ["several", "1.5"], float: ["much", "nan"]}
+BELOW = {"epochs", "batch_size", "draws", "annealed", "patience", "latents", "points", "n", "seed"}
+
+
+def options() -> Iterator[tuple[str, str, str]]:
+    """Command, option and a value that cannot be meant, of every option that is a number."""
+    top: Any = typer.main.get_command(cli.app)
+    commands = {**top.commands, **{f"data {name}": one for name, one in top.commands["data"].commands.items()}}
+    for command, one in commands.items():
+        for option in one.params:
+            tries = TRIES.get(option.bare_type(), [])
+            for value in [*tries, *(["-1"] if tries and option.name in BELOW else [])]:
+                yield command, option.opts[0], value
+
+
+@pytest.mark.parametrize(("command", "option", "value"), options())
+def test_a_wrong_option_is_refused_by_its_name(
+    command: str, option: str, value: str, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    np.savetxt(tmp_path / "t.csv", ROWS, delimiter=",", header="a,b,c", comments="")
+    subject = run() if command in ("evidence", "sample") else tmp_path / "t.csv"
+    more = {"study": ["--folder"], "fit": ["--run"], "sample": ["--out"]}.get(command, [])
+    words = [*command.split(), str(subject), *more, *([str(tmp_path / "new.npy")] if more else []), option, value]
+    monkeypatch.setattr("sys.argv", ["elbowroom", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2, said
+    assert option in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "new.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--sweep latents=abc", "--sweep latents must be a whole number; got 'abc'."),
+        ("--sweep latents=1.5,2", "--sweep latents must be a whole number; got 1.5."),
+        ("--sweep latents", "The values of --sweep latents must be a list, at least one and all distinct; got []."),
+        ("--widths abc", "an entry of --widths must be a whole number; got 'abc'."),
+        ("--seed -1", "--seed is a whole number from 0; got -1."),
+        ("--epochs 0", "--epochs and batch_size must be 1 or more; got 0 and 100."),
+    ],
+)
+def test_a_study_is_refused_in_the_words_that_were_typed(words: str, said: str, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["elbowroom", "study", "digits", "--folder", "nowhere", *words.split()])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err.splitlines()[-1] == f"elbowroom: {said}"

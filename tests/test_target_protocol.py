@@ -17,6 +17,7 @@ from elbowroom.evidence import simulated_examples
 from elbowroom.evidence import target as target_module
 from elbowroom.exact import log_evidence_by_quadrature
 from elbowroom.numerics import CapabilityError, InputError, keyed_normal
+from elbowroom.vae import outside
 
 N, D, LATENTS, WIDER = 12, 6, 2, 1.2
 F64 = torch.float64
@@ -258,6 +259,7 @@ class Counted(WithOffers):
 def test_no_more_than_a_group_is_held(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the memory, the numbers are those of all at once; with little, few rows are read at a time."""
     monkeypatch.setattr(simulated_examples, "_AT_ONCE", 3)
+    monkeypatch.setattr(outside, "_MOST_ROWS_AT_ONCE", 3)
     few, vae = Read(6), linear_vae()
     for little in 2_000 * 2 ** np.arange(12):  # the least that holds an example
         with contextlib.suppress(InputError):

@@ -3,6 +3,7 @@
 import errno
 import functools
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -215,16 +216,19 @@ def in_options(message: str, typed: Sequence[str]) -> str:
     '--seed is a whole number from 0; got -1.'
     """
     options = {word.partition("=")[0] for word in typed if word.startswith("-")}
-    swept = {word.removeprefix("--sweep=").partition("=")[0] for word in typed if "=" in word}
+    after = {word for before, word in itertools.pairwise(typed) if before == "--sweep"}
+    swept = {
+        axis.removeprefix("--sweep=").partition("=")[0] for axis in (*after, *typed) if "=" in axis or axis in after
+    }
 
     def option(name: str) -> str:
         dashed = f"--{name.replace('_', '-')}"
-        swept_alone = name in swept and dashed not in options and any(one.startswith("--sweep") for one in options)
-        return dashed if dashed in options else f"--sweep {name}" if swept_alone else name
+        return dashed if dashed in options else f"--sweep {name}" if name in swept else name
 
-    message = re.sub(
-        r"^A (seed) is", lambda found: f"{option(found[1])} is" if option("seed") != "seed" else found[0], message
-    )
-    head = r"^((?:an entry of |The values of )?)(\w+)(?=[ ,:])"
-    message = re.sub(head, lambda found: found[1] + option(found[2]), message)
+    if option("seed") != "seed":
+        message = re.sub(r"^A seed is", f"{option('seed')} is", message)
+    message = re.sub(_FIRST, lambda found: found[1] + option(found[2]), message)
     return re.sub(r"^(--\S+ and )(\w+)", lambda found: found[1] + option(found[2]), message)
+
+
+_FIRST = r"^((?:an entry of |The values of )?)(\w+)(?=[ ,:])"

@@ -7,14 +7,11 @@ import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from .errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["LARGEST_SEED", "plain", "plain_arguments"]
 
@@ -43,7 +40,7 @@ def plain(value: Any) -> Any:
     >>> plain({"latents": np.arange(1, 3), "beta": np.float32(0.5)})
     {'latents': [1, 2], 'beta': 0.5}
     """
-    if _is_array(value) or isinstance(value, np.generic):
+    if isinstance(value, np.ndarray | np.generic) or _is_tensor(value):
         return value.tolist() if value.ndim < 2 else value
     if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
@@ -163,7 +160,7 @@ class _Wanted:
             seed=seed,
             items=items,
             pair=get_origin(sequence) is tuple,
-            tensor=any(isinstance(part, type) and issubclass(part, _tensors()) for part in origins),
+            tensor=any(getattr(part, "__name__", "") == "Tensor" for part in origins),
         )
         return wanted if wanted.whole or wanted.real or wanted.truth or items else None
 
@@ -182,7 +179,7 @@ class _Wanted:
         if isinstance(value, np.generic) or _is_one(value, self.tensor):
             return self._one(name, value.item())
         if self.items is not None and _is_several(value):
-            several = value.tolist() if _is_array(value) else list(value)
+            several = value.tolist() if hasattr(value, "tolist") else list(value)
             made = [self.items.of(f"an entry of {name}", item) for item in several]
             return tuple(made) if self.pair or isinstance(value, tuple) else made
         return value if self.other else self._refused(name, value)
@@ -240,16 +237,6 @@ def _flat(hint: Any) -> list[Any]:
     return [hint]
 
 
-def _tensors() -> "tuple[type[Tensor], ...]":
-    """The class of tensors where torch is at hand already: records are read without it."""
-    torch = sys.modules.get("torch")
-    return () if torch is None else (torch.Tensor,)
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, *_tensors()))
-
-
 def _is_sequence(origin: Any) -> bool:
     return origin in (list, tuple, Sequence)
 
@@ -260,12 +247,18 @@ def _is_whole(value: Any) -> bool:
 
 def _is_one(value: Any, tensor: bool) -> bool:
     """An array or tensor without dimensions, where no tensor is wanted."""
-    return (isinstance(value, np.ndarray) or (not tensor and _is_array(value))) and value.ndim == 0
+    return (isinstance(value, np.ndarray) or (not tensor and _is_tensor(value))) and value.ndim == 0
 
 
 def _is_several(value: Any) -> bool:
-    plain_array = _is_array(value) and value.ndim == 1
-    return plain_array or isinstance(value, list | tuple | range)
+    in_a_row = (isinstance(value, np.ndarray) or _is_tensor(value)) and value.ndim == 1
+    return in_a_row or isinstance(value, list | tuple | range)
+
+
+def _is_tensor(value: Any) -> bool:
+    """Of torch, which is not imported for this: figures and records do without it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _shown(value: Any) -> str:
