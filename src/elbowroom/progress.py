@@ -27,6 +27,11 @@ def within(place: str) -> Iterator[None]:
     place : str
         Such as "stage 2 of 7". The time left that a bar shows is then said to be of this part alone.
 
+    Yields
+    ------
+    None
+        While the part lasts.
+
     Examples
     --------
     >>> with within("stage 2 of 7"), Progress("training", 3, show=False) as bar:
@@ -68,8 +73,8 @@ class Progress:
     ----------
     title : str
         What the task is called.
-    total : int, optional
-        Number of its steps; by default it has none that are counted.
+    total : int or None
+        Number of its steps; None where they are not counted.
     show : bool, default True
         Whether to show anything.
 
@@ -79,7 +84,7 @@ class Progress:
     ...     progress.advance(rate=12.3)
     """
 
-    def __init__(self, title: str, total: int | None = None, *, show: bool = True) -> None:
+    def __init__(self, title: str, total: int | None, *, show: bool = True) -> None:
         self.title, self.total, self.show = ": ".join([*_places, title]), total, show
         self._doing = self.title
         self.done = self._before = 0
