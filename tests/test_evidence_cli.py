@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(run, whole, spoken) -> None:
     partial.write_text(kept + '{"estimates": [{"val', encoding="utf-8")  # and half of a line
     code, _, err = spoken("evidence", str(run), "--estimator", "ais", *COMMAND)
     assert (code, err.count("\n")) == (2, 1)
-    assert "resume it, or delete the file" in err
+    assert "go on with --resume, or delete the file" in err
     for words, says in (["--temperatures", "5"], "temperatures 4 and now it is 5"), (["--seed", "1"], "seed 0"):
         code, _, err = spoken("evidence", str(run), "--estimator", "ais", *COMMAND, *words, "--resume")
         assert (code, says in err) == (2, True), err

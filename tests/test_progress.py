@@ -46,7 +46,7 @@ def test_time_left_is_said_of_the_part_alone_and_not_where_no_step_is_done(clock
 
 
 def test_the_innermost_slow_task_is_shown(clock, capsys):
-    with Progress("fit") as outer:
+    with Progress("fit", None) as outer:
         clock[0] += 5
         outer._show()
         with Progress("epochs", 3) as inner:
@@ -64,7 +64,7 @@ def test_a_task_whose_steps_do_not_end_is_shown_by_a_thread(monkeypatch, capsys)
     monkeypatch.setattr(progress, "_PATIENCE", 0.01)
     printed = []
     monkeypatch.setattr(progress, "print", lambda words, file: printed.append(words), raising=False)
-    with Progress("loading"):
+    with Progress("loading", None):
         until = time.monotonic() + 30
         while not printed and time.monotonic() < until:
             time.sleep(0.01)
@@ -83,7 +83,7 @@ def test_a_bar_on_a_terminal_gives_way_to_an_inner_one_and_comes_back(clock, mon
             stopped.append(made[-1]["description"])
 
     monkeypatch.setattr(progress, "_make_bar", lambda title, total: (Bar(), made.append({"title": title})))
-    with Progress("outer") as outer:
+    with Progress("outer", None) as outer:
         clock[0] += 3
         outer._show()
         with Progress("inner", 2) as inner:

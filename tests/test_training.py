@@ -231,7 +231,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_bit_for_bit(
     rows = (tmp_path / "history.jsonl").read_text().splitlines()
     assert len(rows) == 4  # ahead of the checkpoint
     assert (tmp_path / "training.safetensors").exists() == (checkpoint > 0)
-    with pytest.raises(er.InputError, match=r"not finished: continue it with resume=True\.$"):
+    with pytest.raises(er.InputError, match=r"not finished: repeat its fit with resume=True\.$"):
         read_run(tmp_path)
     again, history = trained(small(digits), digits, epochs=6, run=tmp_path, resume=True)
     assert distance(straight, again) == 0
@@ -292,7 +292,7 @@ def test_folders_that_hold_something_else_are_refused(digits: er.data.Dataset, t
     assert "name it with run=" in refused(small(digits), digits, resume=True)
     assert not (tmp_path / "none").exists()
     other = er.load_data("digits", seed=1)
-    assert "its data differs" in refused(small(digits), other, run=run, resume=True)
+    assert "split by seed 1, and the run's by seed 0" in refused(small(digits), other, run=run, resume=True)
 
     checkpoint = (run / "training.safetensors").read_bytes()
     (run / "training.safetensors").write_bytes(checkpoint[:-100])

@@ -25,6 +25,11 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     folder : Path
         That is there.
 
+    Yields
+    ------
+    None
+        While this process is inside.
+
     Examples
     --------
     >>> with one_at_a_time(Path(".")):

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 
 from elbowroom.cli_options import (
-    Command,
     Data,
     Latents,
     LikelihoodWord,
@@ -26,6 +25,7 @@ from elbowroom.cli_options import (
     Seed,
     Source,
     Widths,
+    _Command,
     in_options,
     with_loading,
     with_options,
@@ -35,7 +35,7 @@ from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 __all__ = ["main"]
 
 
-class _WithWords(Command):
+class _WithWords(_Command):
     """A command whose help lists the words that are known, which takes torch to find out."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -271,7 +271,7 @@ _with_settings = with_options(
 )
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 @_with_settings
 @_resumable()
 def evidence(
@@ -296,7 +296,7 @@ def evidence(
     print(evidence_file(run))
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 def sample(
     run: Run,
     out: Annotated[
@@ -314,11 +314,11 @@ def sample(
     from elbowroom.progress import Progress
     from elbowroom.runs import sample_run
 
-    with Progress("sampling"):
+    with Progress("sampling", None):
         print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 def encode(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")],
@@ -332,7 +332,7 @@ def encode(
     print(encode_run(run, out, part=part, source=source, seed=seed))
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 @_resumable()
 def impute(
     run: Run,
@@ -350,7 +350,7 @@ def impute(
         print(line)
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 @_resumable()
 def report(run: Run, source: Data = None) -> None:
     """The page of a study, made again from its records; of a run, which is measured first."""
@@ -361,7 +361,7 @@ def report(run: Run, source: Data = None) -> None:
     if (run / "recipe.yaml").exists() and not holds_study(run):
         print(er.studies.report_run(run, source=source, command=shlex.join(["elbowroom", *sys.argv[1:]])))
         return
-    with Progress("drawing the page"):
+    with Progress("drawing the page", None):
         print(er.report(run))
 
 
@@ -375,14 +375,14 @@ def list_sets() -> None:
         print(f"{row.name:<18}{row.examples:>10}  {row.size:>8}  {here:<9} {row.what}")
 
 
-@data_app.command("show", cls=Command)
+@data_app.command("show", cls=_Command)
 @with_loading
 def show_set(source: Source, seed: Seed = 0, loading: Any = None) -> None:
     """What a data set holds: sizes, support, splits, hash, and what to know about it."""
     print(_load(source, seed, loading))
 
 
-@data_app.command("fetch", cls=Command)
+@data_app.command("fetch", cls=_Command)
 def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) -> None:
     """Download a named data set into the cache and check it."""
     from elbowroom.data import fetch_data

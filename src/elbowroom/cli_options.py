@@ -13,7 +13,6 @@ import typer
 from typer.core import TyperCommand
 
 __all__ = [
-    "Command",
     "Data",
     "Latents",
     "LikelihoodWord",
@@ -104,23 +103,28 @@ def with_options(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..
     -------
     callable
         A decorator of commands.
+
+    Examples
+    --------
+    >>> with_options("more", {"lr": float, "clip": float})(lambda more: print(more))(lr=0.1, clip=None)
+    {'lr': 0.1}
     """
+    return functools.partial(_decorated, name, options)
 
-    def decorated(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def with_all(**given: Any) -> None:
-            asked = {option: given.pop(option) for option in options}
-            command(**given, **{name: {option: value for option, value in asked.items() if value not in (None, [])}})
 
-        own = [one for one in inspect.signature(command).parameters.values() if one.name != name]
-        more = [
-            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-            for option, annotation in options.items()
-        ]
-        with_all.__signature__ = inspect.Signature(own + more)  # type: ignore[attr-defined]
-        return with_all
+def _decorated(name: str, options: Mapping[str, Any], command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def with_all(**given: Any) -> None:
+        asked = {option: given.pop(option) for option in options}
+        command(**given, **{name: {option: value for option, value in asked.items() if value not in (None, [])}})
 
-    return decorated
+    own = [one for one in inspect.signature(command).parameters.values() if one.name != name]
+    more = [
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for option, annotation in options.items()
+    ]
+    with_all.__signature__ = inspect.Signature(own + more)  # type: ignore[attr-defined]
+    return with_all
 
 
 with_loading = with_options(
@@ -133,7 +137,7 @@ with_loading = with_options(
 """Give a command the options of `load_data`, in its argument `loading`."""
 
 
-class Command(TyperCommand):
+class _Command(TyperCommand):
     """A command whose errors name its options, where a call in Python has arguments."""
 
     def invoke(self, ctx: Any) -> Any:

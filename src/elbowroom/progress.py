@@ -84,7 +84,7 @@ class Progress:
     ...     progress.advance(rate=12.3)
     """
 
-    def __init__(self, title: str, total: int | None = None, *, show: bool = True) -> None:
+    def __init__(self, title: str, total: int | None, *, show: bool = True) -> None:
         self.title, self.total, self.show = ": ".join([*_places, title]), total, show
         self._doing = self.title
         self.done = self._before = 0

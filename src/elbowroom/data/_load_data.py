@@ -46,7 +46,7 @@ def _shown(load: Callable[_Arguments, Dataset]) -> Callable[_Arguments, Dataset]
     @functools.wraps(load)
     def shown(*source: _Arguments.args, **options: _Arguments.kwargs) -> Dataset:
         named = [str(one) for one in source if isinstance(one, str | Path)]
-        with Progress(f"loading {named[0] if named else 'the data'}", show=bool(options.get("progress", True))):
+        with Progress(f"loading {named[0] if named else 'the data'}", None, show=bool(options.get("progress", True))):
             return load(*source, **options)
 
     return shown

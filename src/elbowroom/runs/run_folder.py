@@ -126,7 +126,11 @@ class RunFolder:
     def _unlock(self) -> None:
         if self._held is not None:
             self._held.close()
-            (self.path / _LOCK).unlink(missing_ok=True)
+        (self.path / _LOCK).unlink(missing_ok=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process, as where several train one model: the lock stays with the first."""
+        return {"path": self.path, "_held": None}
 
     def rewind(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Make these the rows of the history: a run that was killed has written more than its checkpoint knows."""

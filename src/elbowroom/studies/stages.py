@@ -120,7 +120,7 @@ class Stages:
         """
         left = f"what came before is in {self.folder}: {self.asked.going_on} goes on there."
         try:
-            with Progress(_place(stage), show=self.progress), within(_place(stage)):
+            with Progress(_place(stage), None, show=self.progress), within(_place(stage)):
                 yield
         except (InputError, CapabilityError) as error:
             if stage in _REFUSING:

@@ -123,7 +123,7 @@ def fit(
     settings = Settings(
         epochs, batch_size, seed, patience, select, step.procedure.draws, step.procedure.schedule_steps, progress
     )
-    with Progress("fit", show=progress):
+    with Progress("fit", None, show=progress):
         plan = TrainingPlan([step], data, Adam(lr, lr_final, betas, clip), settings)
         if device == "cpu" and processes == 1 and precision == "32-true":
             plan.begin([run], resume)
@@ -231,7 +231,7 @@ def fit_stacked(
         plan.begin([folders[i] for i in group], resume)
     for number, (group, plan) in enumerate(plans, start=1):
         place = within(f"group {number} of {len(plans)}") if len(plans) > 1 else nullcontext()
-        with place, Progress("fit", show=progress):
+        with place, Progress("fit", None, show=progress):
             histories |= zip(group, plan.train(), strict=True)
     return [histories[i] for i in range(len(vaes))]
 
