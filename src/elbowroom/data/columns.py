@@ -29,6 +29,7 @@ _MOST_ATOMS = 4
 _TIED = 0.1  # share of the values that repeat an earlier one
 _MOSTLY = 0.5  # the same, where most do
 _VISIBLE = 0.01  # of a standard deviation: steps that a fitted density could make out
+_FILLED = 4  # steps from the least to the greatest per different value: of these many occur
 _DECIMALS = 7
 _EXACT = 2.0**53  # from here on all floats are whole
 _UNIT = "continuous in [0, 1]: a density there"
@@ -197,7 +198,7 @@ def _whole(values: Floats, distinct: Floats, counts: NDArray[np.int64]) -> tuple
         what = "whole numbers" if step == 1 else f"whole numbers in steps of {step:.10g}"
         return Support("grid", levels, values=table), f"{what} {low:.10g}…{high:.10g}: a probability of each"
     if 0 <= low <= max(_COUNTS_REACH, _COUNTS_FROM * high) and step == 1:
-        return Support("counts"), f"whole numbers from {low:.10g} to {high:,.10g}: counts, a probability of each"
+        return Support("counts"), f"whole numbers from {low:,.0f} to {high:,.0f}: counts, a probability of each"
     return _continuous(values, distinct, counts, step)
 
 
@@ -208,7 +209,11 @@ def _fractions(values: Floats, distinct: Floats, counts: NDArray[np.int64]) -> t
     between = np.isin(distinct, _atoms(distinct, counts, rounded=False), invert=True)
     tied = _tied(counts[between])
     step = _step(distinct[between], even=tied >= _TIED)
-    visible = step is not None and step >= _VISIBLE * _spread(values[np.isin(values, distinct[between])])
+    inner = distinct[between]
+    visible = step is not None and (
+        step >= _VISIBLE * _spread(values[np.isin(values, inner)])
+        or inner[-1] - inner[0] <= _FILLED * inner.size * step
+    )
     if not visible and tied >= _MOSTLY:
         return _by_rank(distinct)
     return _continuous(values, distinct, counts, step if visible or tied >= _TIED else None)

@@ -17,6 +17,8 @@ from .values import Dense, Values
 
 __all__ = ["Dataset", "Examples", "describe", "filled"]
 
+_SHOWN = 4  # numbers of a list
+
 
 class Examples:
     """Some examples of a data set, on the user's scale, from which batches are read.
@@ -327,8 +329,18 @@ def _map_words(recipe: Any) -> str:
     if recipe["kind"] == "columns":
         pairs = zip(recipe["sizes"], recipe["steps"], strict=True)
         return f"by columns ({', '.join(f'{size} {_map_words(step)}' for size, step in pairs)})"
-    numbers = [f"{key} {value}" for key, value in recipe.items() if key not in ("kind", "event") and value is not False]
+    if "inner" in recipe:
+        return f"{_map_words(recipe['inner'])} but for {recipe['kind']} at {_short(recipe['atoms'])}"
+    said = {key: value for key, value in recipe.items() if key not in ("kind", "event") and value is not False}
+    numbers = [f"{key} {_short(value)}" for key, value in said.items()]
     return f"{recipe['kind']} ({', '.join(numbers)})" if numbers else recipe["kind"]
+
+
+def _short(value: Any) -> str:
+    """A number, or the first and last of many."""
+    if not isinstance(value, list) or len(value) <= _SHOWN:
+        return ", ".join(f"{one:.6g}" for one in value) if isinstance(value, list) else str(value)
+    return f"{value[0]:.6g} … {value[-1]:.6g} ({len(value)})"
 
 
 def _first_names(names: list[str], most: int = 12) -> str:

@@ -22,6 +22,7 @@ _TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.ti
 _NINES = {sign * float("9" * digits) for digits in range(3, 8) for sign in (1, -1)}
 _SENTINELS = _NINES | {-99.0, -999.9, -9999.9, -999.25, -32768.0, -(2.0**31), 2.0**31 - 1, 1e20, 9.969209968386869e36}
 _LEAST_RUNNING = 5
+_INDEX_NAMES = {"rownames", "rowname", "row", "rowid", "rownumber", "index", "idx", "id", "nr", "obs", "x"}
 _NUMBERS = numbers.Number | Decimal | np.number | np.bool_
 
 
@@ -190,8 +191,10 @@ def is_index(name: str, place: int, values: NDArray[Any]) -> bool:
     -------
     bool
         True for a first column without a name, or one that pandas called "Unnamed: 0", of whole numbers that all
-        differ.
+        differ; and for a first column by the name of an index that counts the rows.
     """
+    if place == 0 and name.lower().replace("_", "").replace(" ", "") in _INDEX_NAMES and _counts_rows(values):
+        return True
     unnamed = (name == "" and place == 0) or name.startswith("Unnamed: 0")
     if not unnamed or values.dtype.kind not in "iuf" or len(values) < 2:
         return False
@@ -216,9 +219,15 @@ def looks_odd(values: NDArray[Any]) -> list[str]:
     low, high = float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
     if 1900_01_01 <= low < high <= 2100_12_31 and _are_days(values):
         return [f"May be dates, written as whole numbers: {NAMES}; leave it out by drop=, or give days instead."]
-    if len(values) >= _LEAST_RUNNING and high - low == len(values) - 1 and bool((np.diff(values) == 1).all()):
+    if len(values) >= _LEAST_RUNNING and _counts_rows(values):
         return [f"Counts the rows one by one: {NAMES}; where it says nothing else, leave it out by drop=."]
     return []
+
+
+def _counts_rows(values: NDArray[Any]) -> bool:
+    """Whether whole numbers rise by one from row to row."""
+    numbers = values.dtype.kind in "iuf" and len(values) > 1
+    return numbers and bool((np.diff(values.astype(np.float64)) == 1).all())
 
 
 def _are_days(values: NDArray[Any]) -> bool:
