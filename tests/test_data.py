@@ -47,7 +47,7 @@ def test_digits_are_scikit_learns():
     assert (digits.levels, digits.event, digits.image_shape) == (17, (64,), (8, 8))
     assert digits.label_names == list("0123456789")
     assert digits.notes == ["Columns that never change: 3 of 64 (0, 32, 39)."]
-    assert recipe_of(digits.preprocess) == {"kind": "dequantise", "levels": 17, "event": [64]}
+    assert recipe_of(digits.preprocess) == {"kind": "dequantise", "levels": 17, "event": [64], "higher": False}
 
 
 def test_summary_and_description_say_what_the_data_are():
