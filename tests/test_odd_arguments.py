@@ -244,7 +244,7 @@ def options() -> Iterator[tuple[str, str, str]]:
                 yield command, option.opts[0], value
 
 
-@pytest.mark.parametrize(("command", "option", "value"), options())
+@pytest.mark.parametrize(("command", "option", "value"), list(options()))
 def test_a_wrong_option_is_refused_by_its_name(
     command: str, option: str, value: str, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:

@@ -286,6 +286,10 @@ def test_missing_and_sparse_cells_are_refused_with_a_way_out() -> None:
         er.InputError, match=r"^\d+ cells of X are NaN or infinite, the first in row \d+, column 0 .*\.$"
     ):
         VariationalAutoencoder(**quick).fit(gaps)
+    with pytest.raises(er.InputError, match=r"^X holds words \(could not convert string to float: 'x'\), and"):
+        VariationalAutoencoder(**quick).fit(pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}))
+    with pytest.raises(er.InputError, match="squares overflow 64 bits: rescale"):
+        VariationalAutoencoder(**quick).fit(ROWS * 1e200)
     with pytest.raises(er.InputError, match=r"^X is sparse, .*give X\.toarray\(\)"):
         VariationalAutoencoder(**quick).fit(scipy.sparse.csr_array(BITS))
 

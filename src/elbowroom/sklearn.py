@@ -235,7 +235,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 "X is sparse, and this estimator takes dense rows: give X.toarray(), or take elbowroom.load_data and "
                 "elbowroom.fit, which make a batch dense at a time."
             )
-        values = validate_data(self, X, dtype=np.float64, order="C", ensure_all_finite=False, **options)
+        try:
+            values = validate_data(self, X, dtype=np.float64, order="C", ensure_all_finite=False, **options)
+        except ValueError as error:
+            if "could not convert" not in str(error):  # scikit-learn's own words for shapes and names of columns
+                raise
+            raise InputError(
+                f"X holds words ({error}), and this estimator takes numbers: encode them, as "
+                f"sklearn.preprocessing.OneHotEncoder does, or take elbowroom.load_data, which reads words as classes."
+            ) from error
         bad = ~np.isfinite(values)
         if bad.any():
             row, place = (int(at) for at in np.argwhere(bad)[0])
@@ -282,7 +290,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _data_and_model(self, x: Tensor, seed: int) -> tuple[Dataset, VAE]:
         """The rows mapped to where the likelihood is a density, and the model of them in float64."""
         asked = self._numbers()
-        support = infer_support(x.numpy())
+        # Beyond 2^53 every float is whole, which says nothing of the data.
+        support = infer_support(x.numpy()) if float(x.max()) < 2**53 else Support("real")
         self.constant_ = _constants(x, support)
         x = x[:, self._varying()]
         word = self.likelihood

@@ -72,8 +72,11 @@ class Standardise(Preprocess):
                     f"Standardise was made for events {tuple(self.mean.shape)}; got data {tuple(piece.shape)}."
                 )
             moments.add(piece)
+        std = moments.std()
+        if not bool(std.isfinite().all()):
+            raise InputError("Some values are so large that their squares overflow 64 bits: rescale them before.")
         self.mean.copy_(moments.mean)
-        self.std.copy_(moments.std())
+        self.std.copy_(std)
         return self
 
     def cells(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
