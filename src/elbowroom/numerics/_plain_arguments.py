@@ -52,8 +52,8 @@ def plain(value: Any) -> Any:
 def plain_arguments(door: F) -> F:
     """Decorator of a public function or class: what its annotations call numbers arrives as Python's own.
 
-    Numbers of NumPy and torch, alone or in arrays, become int, float and bool, whole floats whole numbers where these
-    are wanted, and a name alone a sequence of names. An argument called `seed` is a whole number from 0 to 2⁶³ − 1.
+    Numbers of NumPy and torch, alone or in arrays, become int, float and bool, and whole floats whole numbers where
+    these are wanted. An argument called `seed` is a whole number from 0 to 2⁶³ − 1.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class _Wanted:
         if self.words or self.any_word or self.other:
             return value
         names = self.items is not None and self.items.any_word and not self.items._number
-        return [value] if names else self._refused(name, value)
+        return value if names else self._refused(name, value)
 
     @property
     def _number(self) -> bool:
