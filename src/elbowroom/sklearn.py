@@ -15,6 +15,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
+from elbowroom.data.by_columns import by_columns
+from elbowroom.data.choices import fill_for
+from elbowroom.data.columns import column_support, recorded_step
+from elbowroom.data.values import Dense
 from elbowroom.distributions import known_mean
 from elbowroom.evidence import iwae
 from elbowroom.models import build
@@ -30,6 +34,8 @@ __all__ = ["VariationalAutoencoder"]
 
 Floats = NDArray[np.float64]
 
+_MOST_UNEVEN = 20  # values of a column that are levels although they lie on no even grid
+
 
 class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A variational autoencoder of a table [n, features], as a scikit-learn transformer and density estimator.
@@ -42,7 +48,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     n_components : int, default 2
         Latent dimensions.
     likelihood : str or mapping, default "auto"
-        A word for p(x | z), as in `elbowroom.models`; "auto" is a Bernoulli for zeros and ones, else a Normal.
+        A word for p(x | z), as in `elbowroom.models`; "auto" is a Bernoulli for zeros and ones, a
+        family per column where whole numbers, flags or values that occur again and again stand among fractions, else a
+        Normal.
     network : sequence of int, default (64, 64)
         Hidden layers of the encoder; the decoder has them in reverse order. () makes both linear.
     scale : {"shared", "feature", "predicted"} or float, default "predicted"
@@ -81,9 +89,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     -----
     Everything is computed in float64 and with the same draws for every row, so that a row's numbers depend neither on
     the order nor on the number of rows. Densities of real numbers are taken on standardised columns, whole numbers from
-    0 being dequantised; probabilities of counts and levels, and densities on [0, 1], on the values as they are. What
-    cannot be used raises InputError, a ValueError; so do rows that the fitted data exclude, as fractions where whole
-    numbers were fitted, or anything but 0 and 1 where these were.
+    0 and numbers that were rounded being dequantised; probabilities of counts and levels, and densities on [0, 1], on
+    the values as they are. NaN is a missing cell, which is left out of training and scores. What cannot be used raises
+    InputError, a ValueError; so do rows that the fitted data exclude, as fractions where whole numbers were fitted, or
+    anything but 0 and 1 where these were.
 
     References
     ----------
@@ -212,6 +221,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         return self._with_constants(self._trained_vae().sample(n_samples, seed=_seed_from(random_state)))
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn may hand over: NaN is a missing cell."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     @property
     def _n_features_out(self) -> int:
         return self._trained_vae().latents
@@ -224,7 +239,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Rows that can be scored, under one index, which keys the noise: so they share their draws."""
         check_is_fitted(self)
         x = self._without_constants(self._read(X, reset=False))
-        batch = Batch(x, torch.zeros(len(x), dtype=torch.int64))
+        index = torch.zeros(len(x), dtype=torch.int64)
+        batch = Batch(x, index)
+        if bool(x.isnan().any()):
+            filled = torch.where(x.isnan(), self.fill_, x)
+            batch = Batch(filled, index, seen=~x.isnan())
         refuse_outside(self.vae_, batch, columns=[self._column(place) for place in self._varying()])
         return batch
 
@@ -244,12 +263,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 f"X holds words ({error}), and this estimator takes numbers: encode them, as "
                 f"sklearn.preprocessing.OneHotEncoder does, or take elbowroom.load_data, which reads words as classes."
             ) from error
-        bad = ~np.isfinite(values)
+        bad = np.isinf(values)
         if bad.any():
             row, place = (int(at) for at in np.argwhere(bad)[0])
             raise InputError(
-                f"{int(bad.sum()):,} cells of X are NaN or infinite, the first in row {row}, {self._column(place)} "
-                f"(counted from 0): leave such rows out, or fill them in, as sklearn.impute does."
+                f"{int(bad.sum()):,} cells of X are infinite, the first in row {row}, {self._column(place)} (counted "
+                f"from 0): leave such rows out, or make them NaN, which is a missing cell."
             )
         return torch.tensor(values)
 
@@ -270,7 +289,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _without_constants(self, x: Tensor) -> Tensor:
         """The columns that the model is of; the others must hold what they always held."""
         held = torch.from_numpy(self.constant_)
-        other = ~held.isnan() & (x != held) & (x.float() != held.float())  # rounded to 32 bits it is the same value
+        other = (
+            ~held.isnan() & ~x.isnan() & (x != held) & (x.float() != held.float())
+        )  # rounded to 32 bits it is the same value
         if bool(other.any()):
             row, place = (int(at) for at in other.nonzero()[0])
             raise InputError(
@@ -291,10 +312,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """The rows mapped to where the likelihood is a density, and the model of them in float64."""
         asked = self._numbers()
         # Beyond 2^53 every float is whole, which says nothing of the data.
-        support = infer_support(x.numpy()) if float(x.max()) < 2**53 else Support("real")
+        support = infer_support(x.numpy()) if float(x.nan_to_num().max()) < 2**53 else Support("real")
         self.constant_ = _constants(x, support)
         x = x[:, self._varying()]
         word = self.likelihood
+        if word == "auto" and support.kind in ("unit", "real") and (columns := _by_column(x, support)):
+            data = self._data(x, columns, by_columns(columns, Dense(x), seed), seed)
+            words = {"latents": asked["n_components"], "widths": asked["network"], "seed": seed}
+            return data, build(words | self._likelihood_of(data), data).double()
         if word == "auto":
             word = "bernoulli" if support.kind == "binary" else "normal"
         kind, options = split("likelihood", word)
@@ -310,10 +335,23 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 refused.append(error)
         raise refused[0]
 
+    def _likelihood_of(self, data: Dataset) -> dict[str, Any]:
+        """The words for a table whose columns are of different kinds, or were rounded."""
+        if data.preprocess.support(data.support).columns:
+            if self.scale != "predicted":
+                raise InputError(
+                    f"scale={self.scale!r} is of one Normal over all columns, and these are of different kinds: leave "
+                    f"it out, or name a likelihood."
+                )
+            return {}
+        return {"likelihood": {"kind": "normal", "scale": self.scale}}
+
     def _data(self, x: Tensor, support: Support, preprocess: Preprocess, seed: int) -> Dataset:
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
         apart = int(float(self.validation_fraction) * len(x))
-        parts = [Examples(x[rows], rows) for rows in (order[apart:], order[:apart])]
+        self.fill_ = fill_for(preprocess, tuple(x.shape[1:]))
+        fill = self.fill_ if bool(x.isnan().any()) else None
+        parts = [Examples(x[rows], rows, fill=fill) for rows in (order[apart:], order[:apart])]
         return Dataset(
             name="X",
             train=parts[0],
@@ -371,10 +409,32 @@ def _constants(x: Tensor, support: Support) -> Floats:
 
     Whole numbers from 0 have masses, which a constant column bounds by 1, so they are all kept.
     """
-    same = (x == x[0]).all(0) if support.kind in ("unit", "real") else torch.zeros(x.shape[1], dtype=torch.bool)
+    low, high = torch.where(x.isnan(), torch.inf, x).amin(0), torch.where(x.isnan(), -torch.inf, x).amax(0)
+    if bool((low > high).any()):
+        raise InputError("A column of X has no value at all: leave it out.")
+    same = (low == high) if support.kind in ("unit", "real") else torch.zeros(x.shape[1], dtype=torch.bool)
     if bool(same.all()):
         raise InputError("Every column of X is constant, so there is nothing to model: give columns that vary.")
-    return torch.where(same, x[0], torch.nan).numpy()
+    return torch.where(same, low, torch.nan).numpy()
+
+
+def _by_column(x: Tensor, support: Support) -> Support | None:
+    """The support of a table with columns of other kinds among its fractions; None where all are continuous.
+
+    Levels on an even grid are rounded numbers here: the next fold may hold levels that this one lacks.
+    """
+    found = [column_support(column)[0] or Support("real") for column in x.numpy().T]
+    plain = [Support("real") if one.kind == "unit" else _between_levels(one) for one in found]
+    return None if all(one == Support("real") for one in plain) else Support.of_columns(plain)
+
+
+def _between_levels(support: Support) -> Support:
+    if support.kind != "grid":
+        return support
+    step = recorded_step(np.array(support.values)) if support.values else 1.0
+    if step is not None:
+        return Support("real", step=step)
+    return support if len(support.values) <= _MOST_UNEVEN else Support("real")
 
 
 def _maps(x: Tensor, support: Support, seed: int) -> Iterator[tuple[Support, Preprocess]]:

@@ -12,7 +12,7 @@ from elbowroom.numerics import Limits, Support, infer_support
 
 from .determined import determined
 
-__all__ = ["ALIKE_FROM", "Column", "alike", "column_rows", "column_support", "judge_columns"]
+__all__ = ["ALIKE_FROM", "Column", "alike", "column_rows", "column_support", "judge_columns", "recorded_step"]
 
 Floats = NDArray[np.float64]
 
@@ -208,7 +208,7 @@ def _fractions(values: Floats, distinct: Floats, counts: NDArray[np.int64]) -> t
         return _by_rank(distinct)
     between = np.isin(distinct, _atoms(distinct, counts, rounded=False), invert=True)
     tied = _tied(counts[between])
-    step = _step(distinct[between], even=tied >= _TIED)
+    step = recorded_step(distinct[between], even=tied >= _TIED)
     inner = distinct[between]
     visible = step is not None and (
         step >= _VISIBLE * _spread(values[np.isin(values, inner)])
@@ -262,7 +262,7 @@ def _spread(values: Floats) -> float:
     return min(deviation, (high - low) / 1.349) if high > low else deviation
 
 
-def _step(distinct: Floats, even: bool = False) -> float | None:
+def recorded_step(distinct: Floats, even: bool = False) -> float | None:
     """The step of the decimal grid, or of an even one, that all values lie on; None where there is none."""
     for places in range(_DECIMALS):
         scaled = distinct * 10.0**places
@@ -320,7 +320,7 @@ def _without_determined(x: NDArray[Any], found: list[Column]) -> list[Column]:
 
 def _recorded(values: NDArray[Any]) -> float:
     """The step that a column was recorded in, however small; 0 where there is none."""
-    return _step(np.unique(values[~np.isnan(values)].astype(np.float64))) or 0.0
+    return recorded_step(np.unique(values[~np.isnan(values)].astype(np.float64))) or 0.0
 
 
 def _coarse(x: NDArray[Any], place: int, column: Column) -> bool:

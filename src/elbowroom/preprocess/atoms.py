@@ -79,6 +79,9 @@ class Atoms(Preprocess):
             found = found & ~self._at(x, atom)
         return found
 
+    def holds(self, place: int = 0) -> str:
+        return f"{self.inner.holds(place)}, or one of {', '.join(f'{atom:.10g}' for atom in self.atoms)}"
+
     def support(self, before: Support) -> Support:
         return Support("real", atoms=tuple(self.places()))
 

@@ -58,6 +58,12 @@ class Codes(Preprocess):
         gap = min(b - a for a, b in zip(self.values, self.values[1:], strict=False))
         return (distance > _SLACK * gap) & ~x.isnan()
 
+    def holds(self, place: int = 0) -> str:
+        shown = [f"{value:.10g}" for value in self.values]
+        return (
+            f"one of {', '.join(shown)}" if len(shown) <= 10 else f"one of {len(shown)} values {shown[0]}…{shown[-1]}"
+        )
+
     def support(self, before: Support) -> Support:
         if (before.values or tuple(float(i) for i in range(before.levels or 2))) != tuple(self.values):
             raise InputError(f"Codes was made for {len(self.values)} numbers, {self.values}; these data are {before}.")

@@ -78,6 +78,10 @@ class Rounded(Preprocess):
         between = (places - places.round()).abs() > _SLACK + 1e-6 * places.abs()
         return between & (steps > 0) & ~x.isnan()
 
+    def holds(self, place: int = 0) -> str:
+        step, offset = self.steps[place], self.offsets[place]
+        return f"{offset:.10g} and what is whole steps of {step:.10g} away" if step else "finite numbers"
+
     def support(self, before: Support) -> Support:
         return Support("real")
 
