@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import elbowroom as er
 from elbowroom.atomic import write_atomic
 from elbowroom.data import Examples
+from elbowroom.data.columns import column_support
 from elbowroom.progress import Progress
 
 HERE = Path(__file__).parent
@@ -76,13 +77,16 @@ def one_run(name: str, share: float, seed: int, at_random: bool, epochs: int) ->
     x, classes = table(name)
     gone = removed_cells(x, share, seed, at_random)
     left = np.where(gone, np.nan, x)
-    kinds = [er.Support("categorical", k) if k else "real" for k in classes]
+    kinds = [
+        er.Support("categorical", k) if k else column_support(column)[0] for k, column in zip(classes, x.T, strict=True)
+    ]
     data = er.load_data(left, support=kinds, validation=0.15, test=0, seed=seed, name=name)
     recipe = er.models.Recipe(seed=seed).where(**RECIPE)
     vae = er.models.build(recipe, data)
     er.fit(vae, data, er.models.goal(recipe), epochs=epochs, patience=60, batch_size=64, seed=seed, progress=False)
     found = er.impute(vae, data, samples=500, draws=1_000, seed=seed)
     scale = np.where(np.array(classes) > 0, 1.0, np.nanstd(x, 0))
+    units = np.where([k.continuous and k.step is None for k in kinds], scale, 1.0)
     low, high = found.interval(0.95)
     ours = np.where(found.categorical, found.median, found.mean)
     guesses = {"elbowroom": ours, "iterative": iterative(left, classes), "mean or mode": plain(left, classes)}
@@ -91,7 +95,7 @@ def one_run(name: str, share: float, seed: int, at_random: bool, epochs: int) ->
         "rows": len(x),
         "columns": len(classes),
         "removed": int(gone.sum()),
-        "log_p_per_cell": log_p_of_removed(vae, data, x, left, seed, scale) / int(gone.sum()),
+        "log_p_per_cell": log_p_of_removed(vae, data, x, left, seed, units) / int(gone.sum()),
         "rmse": {k: rmse(guess, x, numbers, scale) for k, guess in guesses.items()},
         "misclassified": {k: wrong(guess, x, words) for k, guess in guesses.items()},
         "coverage": None if not numbers.any() else float(((low <= x) & (x <= high))[numbers].mean()),
@@ -100,15 +104,18 @@ def one_run(name: str, share: float, seed: int, at_random: bool, epochs: int) ->
     }
 
 
-def log_p_of_removed(vae: er.VAE, data: Any, x: Array, left: Array, seed: int, scale: Array) -> float:
-    """Sum of log p(x_removed | x_seen) over rows, in nats: numbers in units of their standard deviation."""
+def log_p_of_removed(vae: er.VAE, data: Any, x: Array, left: Array, seed: int, units: Array) -> float:
+    """Sum of log p(x_removed | x_seen) over rows, in nats.
+
+    Classes, levels and rounded numbers have a log-probability, others a log-density per standard deviation.
+    """
     index, fill = torch.arange(len(x)), data.train.fill
     bounds = [
         er.evidence.iwae(vae, Examples(torch.from_numpy(rows), index, fill=fill), draws=2_000, seed=seed).values.sum()
         for rows in (x, left)
     ]
-    units = np.log(np.broadcast_to(scale, x.shape)[~np.isnan(x) & np.isnan(left)]).sum()
-    return float(bounds[0] - bounds[1] + units)
+    by_unit = np.log(np.broadcast_to(units, x.shape)[~np.isnan(x) & np.isnan(left)]).sum()
+    return float(bounds[0] - bounds[1] + by_unit)
 
 
 def rmse(guess: Array, x: Array, cells: NDArray[np.bool_], scale: Array) -> float | None:

@@ -69,8 +69,9 @@ def _support_that_holds(limits: Limits, stated: str | Support) -> Support:
         needs = stated in ("grid", "categorical")
         stated = Support(stated, max(2, math.floor(high) + 1) if needs else None)  # type: ignore[arg-type]
     top = {"binary": 1.0, "unit": 1.0, "grid": (stated.levels or 0) - 1.0, "categorical": (stated.levels or 0) - 1.0}
-    inside = stated.kind == "real" or (low >= 0 and high <= top.get(stated.kind, math.inf))
-    whole = stated.kind in ("real", "unit") or limits.whole
+    least, most = (stated.values[0], stated.values[-1]) if stated.values else (0.0, top.get(stated.kind, math.inf))
+    inside = stated.kind == "real" or (low >= least and high <= most)
+    whole = stated.kind in ("real", "unit") or bool(stated.values) or limits.whole
     if not (inside and whole):
         raise InputError(
             f"The data do not lie in the stated support, {stated}: they reach from {low:g} to {high:g}"

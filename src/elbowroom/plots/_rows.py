@@ -83,12 +83,20 @@ def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.nanquantile(values, _QUANTILES) if np.isfinite(values).any() else np.full(5, np.nan)
 
 
+def _end(value: float, width: float) -> str:
+    """An end of an axis, with the digits that tell the ends apart: the years 2007 and 2009, and not 2.01e+03 twice."""
+    size = max(abs(value), 1e-300)
+    digits = max(math.ceil(math.log10(size / width)) + 2, 3)
+    whole = math.floor(math.log10(size)) + 1
+    return f"{value:.{min(max(digits, whole) if whole <= 6 else digits, 15)}g}".replace("-", "−")
+
+
 def _column(ax: Axes, level: float, quantiles: NDArray[np.float64]) -> None:
     known = quantiles[np.isfinite(quantiles)]
     low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
     low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
-    note(ax, f"{low:.3g}".replace("-", "−"), (0, level), (-8, 0), ha="right")
-    note(ax, f"{high:.3g}".replace("-", "−"), (1, level), (8, 0))
+    note(ax, _end(low, high - low), (0, level), (-8, 0), ha="right")
+    note(ax, _end(high, high - low), (1, level), (8, 0))
     for number, (q, look) in enumerate(zip(quantiles, _LOOKS, strict=False)):
         up = level + 0.6 * ((len(quantiles) - 1) / 2 - number) / len(quantiles)
         if np.isnan(q).all():

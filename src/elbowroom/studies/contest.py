@@ -7,6 +7,7 @@ from elbowroom.data import Dataset
 from elbowroom.numerics import Budget, Estimate, Support
 from elbowroom.progress import Progress
 from elbowroom.records import ClassicRecord, ContestRecord
+from elbowroom.vae.vae_target import of_seen_cells
 
 from .classics import Array, Candidate, class_families, families, gap_families, why_fewer
 from .seen import seen_rows, variance_seen
@@ -94,7 +95,9 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     validation, _ = seen_rows(data, data.validation, seed, _MOST_TEST)
     test, log_jacobian = seen_rows(data, data.test, seed, _MOST_TEST)
     tested = data.test[: len(log_jacobian)]
-    about: dict[str, Any] = {"quantity": data.preprocess.estimand, "direction": "exact", "data": tested.data}
+    estimand = data.preprocess.estimand
+    quantity = of_seen_cells(estimand) if _gaps(data) else estimand
+    about: dict[str, Any] = {"quantity": quantity, "direction": "exact", "data": tested.data}
     tried = _families(data, train, seed)
     found: list[ClassicRecord] = []
     said = [one for one in (classics_left_out(data), _fewer_tried(data, train.shape[0])) if one]
