@@ -241,7 +241,7 @@ def test_a_run_that_ends_with_an_error_of_its_network_keeps_no_half_model(digits
 def test_constant_columns_and_ties_train(digits: Data) -> None:
     x = np.round(np.random.default_rng(0).normal(size=(60, 3)), 1)
     x[:, 1] = 4.0
-    data = er.load_data(x)
+    data = er.load_data(x, support="real")
     vae = er.VAE(
         er.priors.StandardNormal(1),
         er.posteriors.DiagonalNormal(MLP([3, 2]), 1),

@@ -147,7 +147,7 @@ def test_rows_with_gaps_meet_a_gaussian_that_sees_them_as_they_are(monkeypatch) 
     expected = model.log_prob(test) - (data.test.batch().seen * torch.log(std)).sum(1).numpy()
     np.testing.assert_allclose(gaussian.estimate.values, expected, rtol=1e-4)
     assert gaussian.estimate.mean > record.classics[0].estimate.mean + 0.5  # columns that tell of each other
-    duplicated = er.load_data(gaps(np.c_[A, A[:, 0]]), validation=0.2, test=0.2)
+    duplicated = er.load_data(gaps(np.c_[A, A[:, 0]]), support="real", validation=0.2, test=0.2)
     assert "The Gaussian with missing cells is left out" in (contest(duplicated, seed=0, progress=False).left_out or "")
 
 

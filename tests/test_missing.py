@@ -217,14 +217,14 @@ def test_nothing_that_a_study_shows_reads_a_filler_as_data():
     nan = np.nan
     x = np.array([[1.0, 0.0], [3.0, 1.0], [nan, 1.0], [2.0, nan]] * 10)
     data = er.load_data(x, support=["real", er.Support("categorical", 2)])
-    assert load_data_of(data, 0) is data
+    assert load_data_of(data, 0, False) is data
     four = Examples(torch.from_numpy(x[:4]), torch.arange(4), fill=data.train.fill)
     rows = comparable(data, four)
     mean = np.nanmean(x[data.train.index], 0)[0]
     scale = comparable(data, Examples(torch.tensor([[mean + 1.0, 0.0]]), torch.arange(1)))[0, 0]
     np.testing.assert_allclose(rows[:, 0], [(1 - mean) * scale, (3 - mean) * scale, 0.0, (2 - mean) * scale], atol=1e-6)
     assert rows[:, 1:].tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
-    np.testing.assert_array_equal(_cells(four), x[:4])
+    np.testing.assert_array_equal(_cells(four.batch()), x[:4])
     numbers = er.load_data(gappy().numpy())
     vae = er.models.build({"latents": 1, "widths": [4]}, numbers)
     assert "every example would sum over others" in why_no_squares(vae, numbers.support, numbers.validation)

@@ -72,7 +72,7 @@ def test_columns_of_words_are_classes(mixed) -> None:
     assert data.support.columns[0].levels == 3
     assert data.classes == {"colour": ["blue", "green", "red"]}
     assert "classes     colour: blue, green, red" in str(data)
-    assert "by columns (1 identity, 1 standardise, 1 identity, 1 identity)" in str(data)
+    assert "by columns (1 identity, 1 standardise, 2 identity)" in str(data)
     assert record.data.classes == {0: ("blue", "green", "red")}
     table = people()
     whole = torch.cat([part.x for part in data.parts.values()])

@@ -33,7 +33,7 @@ def test_a_study_of_sparse_rows_makes_a_batch_of_them_dense_and_no_more(tmp_path
         return some
 
     monkeypatch.setattr(Sparse, "take", batch_alone)
-    monkeypatch.setattr("elbowroom.studies.train._DRAWS", 2)
+    monkeypatch.setattr("elbowroom.studies.train.CHOICE_DRAWS", 2)
     monkeypatch.setattr("elbowroom.studies.variance._DRAWS", 20)
     monkeypatch.setattr("elbowroom.studies.variance._REPEATS", 2)
     monkeypatch.setattr("elbowroom.studies.measure._ELBO_DRAWS", 2)

@@ -117,19 +117,26 @@ def own_labels(arrays: Mapping[str, Any]) -> tuple[Any, list[str]]:
     notes : list of str
         Which were left out, and why.
     """
-    notes = []
+    notes: list[str] = []
     for name, array in arrays.items():
-        values = np.unique(array[~np.isnan(array)] if array.dtype.kind == "f" else array)
-        counts = array.dtype.kind in "iuf" and len(values) > max(_MOST_CLASSES_OF_NUMBERS, len(array) / 20)
-        if array.dtype.kind == "c" or array.squeeze().ndim != 1 or (array.dtype.kind == "f" and (values % 1).any()):
-            notes.append(f"Left out: {name!r} (no class per example).")
-        elif counts:
-            notes.append(
-                f"Left out: {name!r} ({len(values):,} different numbers; labels={name!r} makes classes of them)."
-            )
-        else:
+        why = _no_classes(array, name)
+        if not why:
             return array, notes
+        notes.append(f"Left out: {name!r} ({why}).")
     return None, notes
+
+
+def _no_classes(array: NDArray[Any], name: str) -> str:
+    """Why an array is not taken for labels without being asked for, "" where it is."""
+    kind, n = array.dtype.kind, array.size
+    if kind not in "buifUS" or array.ndim not in (1, 2) or n != len(array):
+        return f"{array.dtype} values of shape {array.shape}, so no class per example"
+    values = np.unique(array[~np.isnan(array)] if kind == "f" else array)
+    if kind == "f" and (values % 1 != 0).any():
+        return "fractions, so no classes"
+    if 2 * len(values) > n or (kind in "iuf" and len(values) > max(_MOST_CLASSES_OF_NUMBERS, n / 20)):
+        return f"{len(values):,} different values; labels={name!r} makes classes of them"
+    return ""
 
 
 def names_in(context: Context, observed: Observed) -> list[str]:
@@ -158,6 +165,8 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
 
     Raises InputError for what is no class, and for missing labels.
     """
+    if getattr(getattr(labels, "cat", labels), "ordered", False):
+        labels, names = _in_their_order(labels)
     array = _plain(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -166,8 +175,8 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     gaps = _gaps(array)
     if gaps.any():
         raise InputError(
-            f"{int(gaps.sum()):,} of the {n:,} labels are missing: labels are known for every example; what is known "
-            "for some of them is a latent block, given by observed={block: array}."
+            f"{int(gaps.sum()):,} of the {n:,} labels are missing: leave out those rows, or the labels; a class that "
+            "is known for some examples is a latent block, given by observed={block: array}."
         )
     if array.dtype.kind == "f":
         if not (np.isfinite(array).all() and (array == np.round(array)).all()):
@@ -181,6 +190,16 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     if len(classes) > _MOST_CLASSES:
         raise InputError(f"The labels have {len(classes):,} distinct values; labels are classes, so leave these out.")
     return codes.astype(np.int64), [str(label) for label in classes]
+
+
+def _in_their_order(labels: Any) -> tuple[NDArray[np.float64], list[str]]:
+    """Codes of an ordered categorical column of pandas, NaN for none, and its classes as far as they occur."""
+    stated = getattr(labels, "cat", labels)
+    codes = np.asarray(stated.codes, dtype=np.int64)
+    used = np.unique(codes[codes >= 0])
+    places = np.full(len(stated.categories) + 1, np.nan)
+    places[used] = np.arange(len(used))
+    return places[codes], [str(stated.categories[i]) for i in used]
 
 
 def _contexts_of(context: Context, taken: Mapping[str, Any], n: int) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
