@@ -27,6 +27,8 @@ from elbowroom.cli_options import (
     Widths,
     _Command,
     in_options,
+    recipe_words,
+    sweep_axes,
     with_loading,
     with_options,
 )
@@ -98,41 +100,6 @@ def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
     return er.load_data(source, seed=seed, **loading)
 
 
-def _words(**given: Any) -> dict[str, Any]:
-    """The words of a recipe that were given, read as YAML; several widths stand in a list."""
-    said = {name: value for name, value in given.items() if value is not None}
-    return {name: _yaml(name, f"[{value}]" if name == "widths" else value) for name, value in said.items()}
-
-
-def _axes(given: list[str] | None) -> dict[str, Any] | None:
-    """name=value,value as a mapping from names to lists of values; None where nothing was given."""
-    pairs = [one.partition("=") for one in given or ()]
-    return {name.strip(): _yaml(name, f"[{values}]") for name, _, values in pairs} or None
-
-
-def _yaml(name: str, text: Any) -> Any:
-    """What a text means; numbers such as 1e-3 too, which YAML takes for words."""
-    import yaml
-
-    from elbowroom.numerics import InputError
-
-    try:
-        return _numbers(yaml.safe_load(text)) if isinstance(text, str) else text
-    except yaml.YAMLError as error:
-        raise InputError(f"{name}: {text!r} is no YAML; write a word, or '{{kind: word, option: value}}'.") from error
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _numbers(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
 @app.command(cls=_WithWords)
 @with_loading
 @_resumable()
@@ -168,7 +135,7 @@ def study(
     import elbowroom as er
     from elbowroom.pages import verdict_table
 
-    recipe = _words(
+    recipe = recipe_words(
         prior=prior,
         posterior=posterior,
         likelihood=likelihood,
@@ -177,7 +144,7 @@ def study(
         widths=widths,
         objective=objective,
     )
-    axes = _axes(sweep)
+    axes = sweep_axes(sweep)
     data = _load(source, seed, loading)
     print(data, file=sys.stderr)
     done = er.study(
@@ -225,7 +192,7 @@ def fit(
     """Train one model into a run folder."""
     import elbowroom as er
 
-    words = _words(
+    words = recipe_words(
         prior=prior,
         posterior=posterior,
         likelihood=likelihood,

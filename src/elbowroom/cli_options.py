@@ -27,6 +27,8 @@ __all__ = [
     "Widths",
     "as_typed",
     "in_options",
+    "recipe_words",
+    "sweep_axes",
     "with_loading",
     "with_options",
 ]
@@ -193,6 +195,73 @@ def as_typed(sentence: str, options: Mapping[str, str]) -> str:
         return option if value in ("", "True") else f"{option} {value}"
 
     return re.sub(r"""(?<![\w-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|"[^"]*"|-?\w+(?:\.\w+)*|)""", typed, sentence)
+
+
+def recipe_words(**given: Any) -> dict[str, Any]:
+    """The words of a recipe that were given, read as YAML; several widths stand in a list.
+
+    Parameters
+    ----------
+    **given : Any
+        Word → what was typed, None where nothing was.
+
+    Returns
+    -------
+    dict
+        Word → value.
+
+    Examples
+    --------
+    >>> recipe_words(widths="64,32", prior=None, objective="{kind: elbo, beta: 1e-1}")
+    {'widths': [64, 32], 'objective': {'kind': 'elbo', 'beta': 0.1}}
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    return {name: _yaml(name, f"[{value}]" if name == "widths" else value) for name, value in said.items()}
+
+
+def sweep_axes(given: list[str] | None) -> dict[str, Any] | None:
+    """Axes of a sweep that were typed.
+
+    Parameters
+    ----------
+    given : list of str or None
+        NAME=VALUE,VALUE each.
+
+    Returns
+    -------
+    dict or None
+        Name → list of values; None where nothing was given.
+
+    Examples
+    --------
+    >>> sweep_axes(["latents=2,8"])
+    {'latents': [2, 8]}
+    """
+    pairs = [one.partition("=") for one in given or ()]
+    return {name.strip(): _yaml(name, f"[{values}]") for name, _, values in pairs} or None
+
+
+def _yaml(name: str, text: Any) -> Any:
+    """What a text means; numbers such as 1e-3 too, which YAML takes for words."""
+    import yaml
+
+    from elbowroom.numerics import InputError
+
+    try:
+        return _numbers(yaml.safe_load(text)) if isinstance(text, str) else text
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: {text!r} is no YAML; write a word, or '{{kind: word, option: value}}'.") from error
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def in_options(message: str, typed: Sequence[str]) -> str:
