@@ -25,7 +25,7 @@ from .grey_levels import with_grey_levels
 from .judged import judge, left_out_note, without_left_out
 from .loading import loading_of
 from .named import NAMED, read_named
-from .notes import fingerprints, notes_on
+from .notes import fingerprints, hidden_grid, notes_on
 from .raw import Raw, without_columns
 from .repeats import repeats_of
 from .scan import Scan, scan
@@ -177,8 +177,10 @@ def load_data(
         preprocess = "none"
     rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
     notes += left_out_note(judged)
-    repeats = repeats_of(rows, parts.train, parts.test, found)
-    notes += notes_on(raw.x, scanned, raw.columns, found, rows, repeats, len(parts.test), raw.official[1])
+    repeats = repeats_of(rows, parts.train, parts.test, found, math.prod(raw.x.shape[1:]))
+    notes += notes_on(raw.x, scanned, raw.columns, rows, repeats, len(parts.test))
+    if found.kind in ("unit", "real") and not judged:
+        notes += hidden_grid(raw.x[: raw.x.shape[0] - raw.official[1]])
     official = tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n)
     # Counts stand for what was asked for, so that a later default draws the same parts.
     told |= {part: len(getattr(parts, part)) for part in ("validation", "test") if part not in official}

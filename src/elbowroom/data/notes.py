@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Support
-
 from .repeats import Repeats
 from .scan import Scan
 from .values import blocks
 
-__all__ = ["fingerprints", "notes_on"]
+__all__ = ["fingerprints", "hidden_grid", "notes_on"]
 
 _LOOK = 200_000
 
@@ -64,13 +62,11 @@ def notes_on(
     x: Any,
     scanned: Scan,
     columns: list[str] | None,
-    support: Support,
     rows: NDArray[np.int64],
     repeats: Repeats,
     tested: int,
-    official_test: int,
 ) -> list[str]:
-    """Notes on missing cells, constant columns, repeated rows, and continuous values that lie on a grid.
+    """Notes on missing cells, constant columns and repeated rows.
 
     Parameters
     ----------
@@ -80,16 +76,12 @@ def notes_on(
         Of x.
     columns : list of str or None
         Names.
-    support : Support
-        Of the data.
     rows : array
         A number per row, equal for equal rows.
     repeats : Repeats
         Test rows that also stand in train.
     tested : int
         How many test rows there are.
-    official_test : int
-        How many of the last rows are an official test part.
 
     Returns
     -------
@@ -110,13 +102,22 @@ def notes_on(
     if repeated:
         notes.append(f"Rows that repeat an earlier one: {repeated:,} of {len(rows):,}.")
     notes += repeats.note(tested)
-    if support.kind in ("unit", "real"):
-        notes += _hidden_grid(x[: x.shape[0] - official_test])
     return notes
 
 
-def _hidden_grid(x: Any) -> list[str]:
-    """A note where continuous values repeat so much that they must lie on a grid, such as grey levels over 255."""
+def hidden_grid(x: Any) -> list[str]:
+    """A note where continuous values repeat so much that they must lie on a grid, such as grey levels over 255.
+
+    Parameters
+    ----------
+    x : array or sparse matrix
+        The rows that a model learns from or chooses by.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none.
+    """
     values = np.empty(0)
     for _, block in blocks(x):
         values = np.concatenate([values, block[block == block]])[:_LOOK]

@@ -36,7 +36,9 @@ class Repeats:
         return [f"{said}; {self.expected:,.0f} would by chance, as the training rows repeat each other."]
 
 
-def repeats_of(rows: NDArray[np.int64], train: NDArray[np.int64], test: NDArray[np.int64], support: Support) -> Repeats:
+def repeats_of(
+    rows: NDArray[np.int64], train: NDArray[np.int64], test: NDArray[np.int64], support: Support, columns: int
+) -> Repeats:
     """Find the test examples that also stand in train.
 
     Parameters
@@ -49,6 +51,8 @@ def repeats_of(rows: NDArray[np.int64], train: NDArray[np.int64], test: NDArray[
         Row numbers of the test part.
     support : Support
         Of the data.
+    columns : int
+        Values of a row: a single one may repeat by chance, as it was rounded to some digit.
 
     Returns
     -------
@@ -59,11 +63,12 @@ def repeats_of(rows: NDArray[np.int64], train: NDArray[np.int64], test: NDArray[
     Examples
     --------
     >>> rows = np.array([7, 7, 5, 6, 7, 9])
-    >>> repeats_of(rows, np.arange(4), np.arange(4, 6), Support("binary"))
+    >>> repeats_of(rows, np.arange(4), np.arange(4, 6), Support("binary"), 3)
     Repeats(index=array([4]), expected=1.0)
     """
     found = test[np.isin(rows[test], rows[train])]
-    if any(one.kind in ("real", "unit") and one.step is None for one in support.columns or (support,)):
+    continuous = any(one.kind in ("real", "unit") and one.step is None for one in support.columns or (support,))
+    if continuous and columns > 1:
         return Repeats(found, None)
     _, counts = np.unique(rows[train], return_counts=True)
     return Repeats(found, float(counts[counts > 1].sum() / len(train) * len(test)))

@@ -226,8 +226,9 @@ def looks_odd(values: NDArray[Any]) -> list[str]:
 
 def _counts_rows(values: NDArray[Any]) -> bool:
     """Whether whole numbers rise by one from row to row."""
-    numbers = values.dtype.kind in "iuf" and len(values) > 1
-    return numbers and bool((np.diff(values.astype(np.float64)) == 1).all())
+    if values.dtype.kind not in "iuf" or len(values) < 2 or not np.isfinite(values).all():
+        return False
+    return bool((np.diff(values.astype(np.float64)) == 1).all())
 
 
 def _are_days(values: NDArray[Any]) -> bool:
