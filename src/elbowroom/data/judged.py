@@ -18,6 +18,12 @@ __all__ = ["judge", "left_out_note", "without_left_out"]
 Stated = str | Support | Sequence[str | Support] | None
 
 
+_AS_ONE = (
+    "Its columns were not looked at one by one, as it is {where}: where flags or few values stand among the fractions, "
+    'say support="mixed".'
+)
+
+
 def judge(raw: Raw, limits: Limits, stated: Stated) -> tuple[Support, list[Column]]:
     """Where the data lie, and what each column of a table is where they were looked at one by one.
 
@@ -44,6 +50,8 @@ def judge(raw: Raw, limits: Limits, stated: Stated) -> tuple[Support, list[Colum
     """
     table = raw.x.ndim == 2 and not is_sparse(raw.x) and not isinstance(raw.x, np.memmap)
     names = raw.columns or [str(i) for i in range(raw.x.shape[1])] if table else []
+    if not table and raw.x.ndim == 2 and stated is None and infer_support(limits).kind in ("unit", "real"):
+        raw.notes.append(_AS_ONE.format(where="sparse" if is_sparse(raw.x) else "read from the disk"))
     if not table or (stated is None and not raw.classes and _whole_as_one(raw, limits)):
         whole = _of_all(raw, limits, stated)
         return whole, [] if stated is not None or not 0 < len(names) <= ALIKE_FROM else _changing(raw.x, names, whole)
