@@ -22,7 +22,8 @@ _TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.ti
 _NINES = {sign * float("9" * digits) for digits in range(3, 8) for sign in (1, -1)}
 _SENTINELS = _NINES | {-99.0, -999.9, -9999.9, -999.25, -32768.0, -(2.0**31), 2.0**31 - 1, 1e20, 9.969209968386869e36}
 _LEAST_RUNNING = 5
-_INDEX_NAMES = {"rownames", "rowname", "row", "rowid", "rownumber", "index", "idx", "id", "nr", "obs", "x"}
+_INDEX_NAMES = {"rownames", "rowname", "rowid", "rownumber", "index", "idx", "id"}
+_COUNT_NAMES = _INDEX_NAMES | {"row", "nr", "obs", "x"}
 _NUMBERS = numbers.Number | Decimal | np.number | np.bool_
 
 
@@ -191,11 +192,12 @@ def is_index(name: str, place: int, values: NDArray[Any]) -> bool:
     -------
     bool
         True for a first column without a name, or one that pandas called "Unnamed: 0", of whole numbers that all
-        differ; and for a first column by the name of an index that counts the rows.
+        differ, or that is called as an index is; and for a first column by a usual name that counts the rows.
     """
-    if place == 0 and name.lower().replace("_", "").replace(" ", "") in _INDEX_NAMES and _counts_rows(values):
+    called = name.lower().replace("_", "").replace(" ", "") if place == 0 else "no index"
+    if called in _COUNT_NAMES and _counts_rows(values):
         return True
-    unnamed = (name == "" and place == 0) or name.startswith("Unnamed: 0")
+    unnamed = called == "" or called in _INDEX_NAMES or name.startswith("Unnamed: 0")
     if not unnamed or values.dtype.kind not in "iuf" or len(values) < 2:
         return False
     return bool((values == np.round(values)).all()) and len(np.unique(values)) == len(values)
