@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "DiscretisedNormal": {"levels": 5},
     "LowRankNormal": {"rank": 2},
     "MaternNormal": {"event": (1, 2, 2)},
+    "NormalWithAtoms": {"atoms": [0.0, 1.5]},
     "SparsePrecisionNormal": {"event": (1, 2, 2)},
     "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
     "Mixture": {"components": 3},
