@@ -14,7 +14,7 @@ from torch import nn
 import elbowroom as er
 from elbowroom import likelihoods as lik
 from elbowroom import metrics, posteriors, preprocess, priors
-from elbowroom.exact import ProbabilisticPCA, Table
+from elbowroom.exact import PrincipalAxes, ProbabilisticPCA, Table
 from elbowroom.numerics import Estimate, Support
 from elbowroom.objectives import Elbo
 from elbowroom.plots import Model, Series, Value
@@ -24,6 +24,7 @@ Call = Callable[[], dict[str, Any]]
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3)) @ np.random.default_rng(1).normal(size=(3, 3))
 GREY = np.random.default_rng(2).random((24, 4, 4)).astype(np.float32)
+GAPS = np.where(np.random.default_rng(3).random(ROWS.shape) < 0.2, np.nan, ROWS)
 CODES = np.arange(24) % 2
 DATA = er.load_data(ROWS, name="rows")
 
@@ -42,6 +43,20 @@ def run() -> Path:
     folder = Path(tempfile.mkdtemp()) / "run"
     small = er.models.build({"latents": 1, "widths": [4]}, digits)
     er.fit(small, digits, epochs=1, batch_size=600, run=folder, progress=False)
+    return folder
+
+
+@functools.cache
+def table_with_gaps() -> er.data.Dataset:
+    return er.load_data(GAPS, name="gaps")
+
+
+@functools.cache
+def with_gaps() -> Path:
+    """A run of a table some of whose cells are missing."""
+    data, folder = table_with_gaps(), Path(tempfile.mkdtemp()) / "run"
+    small = er.models.build({"latents": 1, "widths": [4]}, data)
+    er.fit(small, data, epochs=1, run=folder, progress=False)
     return folder
 
 
@@ -98,6 +113,12 @@ CALLS: dict[str, Call] = {
         "nugget": 0.1 * ONE,
         "image_shape": (1, 8, 8),
     },
+    "distributions.NormalWithAtoms": lambda: {
+        "loc": torch.zeros(3),
+        "scale": ONE.expand(3),
+        "logits": torch.zeros(3, 2),
+        "atoms": [0.0, 1.5],
+    },
     "distributions.SparsePrecisionNormal": lambda: {
         "mean": torch.zeros(1, 1, 2),
         "log_diagonal": torch.zeros(1, 1, 2),
@@ -116,13 +137,16 @@ CALLS: dict[str, Call] = {
     "evidence.rate_distortion_curve": annealed(betas=[0.5, 1.0]),
     "evidence.reciprocal_sampling": measured(draws=8, chains=4, warm_up=2, leapfrog=2),
     "evidence.simulated_against_real": annealed(),
+    "exact.Kernels": lambda: {"rows": ROWS},
     "exact.active_at": lambda: {"eigenvalues": [4.0, 2.0, 0.5], "noise_variance": 1.0, "latents": 2},
+    "exact.fit_factor_normal": lambda: {"x": ROWS, "start": PrincipalAxes.of(ROWS, 1).cut(1), "steps": 2},
     "exact.fit_latent_classes": lambda: {
         "x": np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [2.0, 0.0]]),
         "supports": [Support("categorical", 3), Support("binary")],
         "classes": 2,
         "steps": 2,
     },
+    "exact.fit_normal_with_gaps": lambda: {"x": GAPS, "ridge": 0.125, "steps": 2},
     "exact.linear_elbo": lambda: {
         "covariance": torch.eye(1),
         "weights": torch.ones(1, 1),
@@ -134,6 +158,14 @@ CALLS: dict[str, Call] = {
     "exact.optimal_encoder": lambda: {"weights": torch.ones(2, 1), "noise_variance": 2.0},
     "exact.stationary_points": lambda: {"eigenvalues": [4.0, 2.0, 0.5], "latents": 1, "noise_variance": 1.0},
     "exact.train_tables": lambda: {"start": table(), "beta": 1.5, "rank": 1, "steps": 3, "lr": 0.125},
+    "imputation.impute": lambda: {
+        "vae": vae(),
+        "examples": GAPS[:3],
+        "imputations": 2,
+        "samples": 4,
+        "draws": 25,
+        "temperatures": 3,
+    },
     "likelihoods.Autoregressive": lambda: {
         "network": None,
         "family": lik.Bernoulli(None, 16),
@@ -154,6 +186,7 @@ CALLS: dict[str, Call] = {
     "likelihoods.MaternNormal": of_images(length=2.0, nugget_floor=0.0625, **SPREAD),
     "likelihoods.NegativeBinomial": of_columns(),
     "likelihoods.Normal": of_columns(**SPREAD),
+    "likelihoods.NormalWithAtoms": of_columns(atoms=[0.0, 1.5], **SPREAD),
     "likelihoods.Poisson": of_columns(),
     "likelihoods.SparsePrecisionNormal": of_images(**SPREAD),
     "likelihoods.StudentT": of_columns(df=3.0, **SPREAD),
@@ -197,6 +230,7 @@ CALLS: dict[str, Call] = {
     "numerics.Support": lambda: {"kind": "grid", "levels": 4},
     "numerics.as_batch": lambda: {"examples": ROWS},
     "numerics.as_rows": lambda: {"examples": ROWS},
+    "numerics.in_parts": lambda: {"rows": DATA.test, "most": 3},
     "numerics.infer_support": lambda: {"values": np.array([[0.0, 3.0], [1.0, 2.0]])},
     "numerics.keyed_generators": lambda: {"index": INDEX, "seed": 0, "block": 0},
     "numerics.keyed_normal": lambda: {"shape": (2,), "draws": 3, "index": INDEX, "seed": 0},
@@ -223,10 +257,13 @@ CALLS: dict[str, Call] = {
     "posteriors.DiagonalNormal": lambda: {"network": nn.Linear(3, 4), "event": 2},
     "posteriors.Flow": lambda: {"network": nn.Linear(3, 4), "event": 2, "context": 4, "transforms": 1, "hidden": (4,)},
     "preprocess.Affine": lambda: {"scale": 2.0, "shift": 1.0},
+    "preprocess.Atoms": lambda: {"inner": preprocess.Affine(2.0), "atoms": [0.0, 1.5]},
     "preprocess.Binarise": lambda: {"levels": 4, "event": (3,)},
+    "preprocess.Codes": lambda: {"values": [-1.5, 2.5]},
     "preprocess.Columns": lambda: {"steps": [preprocess.Identity()], "sizes": [3]},
     "preprocess.Dequantise": lambda: {"levels": 4, "event": (3,)},
     "preprocess.Logit": lambda: {"alpha": 0.25},
+    "preprocess.Rounded": lambda: {"steps": [0.25, 0.0], "offsets": [5.0, 0.0]},
     "preprocess.Standardise": lambda: {"event": (3,)},
     "priors.Categorical": lambda: {"classes": 2, "probabilities": [0.25, 0.75]},
     "priors.Mixture": lambda: {"event": 2, "components": 3, "floor": 0.25},
@@ -235,8 +272,19 @@ CALLS: dict[str, Call] = {
     "procedures.Phase": lambda: {"objective": Elbo(), "lr": 0.25, "lr_final": 0.125, "betas": (0.5, 0.75), "clip": 1.0},
     "procedures.TotalCorrelation": lambda: {"critic": nn.Linear(1, 1), "weight": 0.5},
     "remedies.calibrate": lambda: {"vae": vae(), "data": DATA, "draws": 2},
+    "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
+    "runs.impute_run": lambda: {
+        "run": with_gaps(),
+        "out": with_gaps().parent / "filled.csv",
+        "source": table_with_gaps(),
+        "imputations": 2,
+        "draws": 25,
+        "progress": False,
+    },
     "runs.measure_run": lambda: {"run": run(), "points": 3, "draws": 2, "progress": False},
+    "runs.run_data": lambda: {"folder": run()},
     "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
+    "studies.report_run": lambda: {"run": run(), "draws": 2, "annealed": 0, "progress": False},
     "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
     "sweeps.sweep": lambda: {
         "recipe": {"latents": 1, "widths": [4], "epochs": 1},
@@ -291,7 +339,9 @@ SLOW = {
     "evidence.rate_distortion_curve",
     "evidence.reciprocal_sampling",
     "evidence.simulated_against_real",
+    "runs.impute_run",
     "runs.measure_run",
+    "studies.report_run",
     "studies.study",
     "sweeps.sweep",
     "training.fit_stacked",
@@ -314,6 +364,7 @@ NO_DOOR = {
     "plots.stacked_bars": "names alone",
     "metrics.SmallClassifier": "made by small_classifier",
     "progress.Progress": "made by what takes time",
+    "progress.say": "said by what takes time",
 }
 
 

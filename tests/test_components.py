@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "DiscretisedNormal": {"levels": 5},
     "LowRankNormal": {"rank": 2},
     "MaternNormal": {"event": (1, 2, 2)},
+    "NormalWithAtoms": {"atoms": [0.0, 1.5]},
     "SparsePrecisionNormal": {"event": (1, 2, 2)},
     "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
     "Mixture": {"components": 3},
@@ -258,6 +259,9 @@ def test_the_floor_is_one_steps_uniform_noise_and_binds() -> None:
 
 def test_wrong_settings_are_refused_in_words() -> None:
     network = nn.Linear(READS, EVENT)
+    for atoms in ([], [1.5, 1.5]):
+        with pytest.raises(er.InputError, match=r"values that have a probability, all distinct; got \["):
+            likelihoods.NormalWithAtoms(network, EVENT, atoms)
     with pytest.raises(er.InputError, match="cannot be negative"):
         posteriors.DiagonalNormal(network, 2, floor=-1.0)
     with pytest.raises(er.InputError, match="must be positive"):

@@ -184,8 +184,8 @@ class TestWhatAStudyWrites:
         assert said.startswith("AIS was not run: Block 'z' lives on")
         assert len(kept) == 1
 
-    @pytest.mark.parametrize("wrong", [{"draws": 0}, {"annealed": -1}])
+    @pytest.mark.parametrize("wrong", [{"draws": 0}, {"annealed": -1}, {"epochs": 0}])
     def test_a_budget_that_means_nothing_is_refused_before_anything_is_trained(self, digits, tmp_path, wrong) -> None:
-        with pytest.raises(InputError, match="draws must be 1 or more and annealed 0 or more"):
+        with pytest.raises(InputError, match=r"^(draws must be 1|annealed must be 0|epochs must be 1) or more; got"):
             er.study(digits, tmp_path / "study", **wrong)
         assert not (tmp_path / "study").exists()

@@ -28,7 +28,8 @@ class Case:
     """A family: how it is made, an oracle of its log-density, its range, and parameters to look at.
 
     span: the least and the greatest value (per parameters) between which lies all that counts, or three values with a
-    kink or a peak in the middle; discrete ones are summed. usual: parameters; extreme: (value, parameters).
+    kink or a peak in the middle; discrete ones are summed. usual: parameters; extreme: (value, parameters). atoms:
+    values of a continuous one that have a probability.
     """
 
     make: Callable[..., Distribution]
@@ -37,6 +38,7 @@ class Case:
     usual: Sequence[Numbers]
     extreme: Sequence[tuple[float, Numbers]]
     discrete: bool = False
+    atoms: Numbers = ()
 
 
 def _phi(z: Any) -> Any:
@@ -89,6 +91,7 @@ def _zero_inflated(x: Any, log_mean: Any, log_r: Any, gate: Any) -> Any:
 
 
 LEVELS = 8
+ATOMS = (0.0, 1.5)
 
 
 def _rounded(mass: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -118,6 +121,11 @@ def _mixture(x: Any, weight: Any, one: Any, two: Any) -> Any:
     return mp.log(share * mp.exp(part(x, one, mp.mpf(0.5))) + (1 - share) * mp.exp(part(x, two, mp.mpf(0.5))))
 
 
+def _with_atoms(x: Any, loc: Any, scale: Any, *logits: Any) -> Any:
+    found = [logit for atom, logit in zip(ATOMS, logits, strict=True) if x == atom]
+    return (found or [_normal(x, loc, scale)])[0] - mp.log(1 + sum(mp.exp(v) for v in logits))
+
+
 def _two_logistics(weight: Tensor, one: Tensor, two: Tensor) -> Distribution:
     logits = torch.stack([weight, torch.zeros_like(weight)], -1)
     family = rooms.DiscretisedLogistic(torch.stack([one, two], -1), torch.full_like(logits, 0.5), LEVELS)
@@ -136,6 +144,19 @@ COUNTS = [(0.0, (-20.0,)), (1e5, (math.log(1e5),)), (1e5, (math.log(9e4),)), (3.
 
 CASES = {
     "Normal": Case(_plain(Normal), _normal, lambda m, s: (m - 12 * s, m + 12 * s), [(0.3, 0.5), (-2.0, 3.0)], []),
+    "NormalWithAtoms": Case(
+        lambda m, s, *logits: rooms.NormalWithAtoms(m, s, torch.stack(logits, -1), ATOMS),
+        _with_atoms,
+        lambda m, s, *_: (m - 12 * s, m + 12 * s),
+        [(0.3, 0.5, -1.0, 0.5), (-2.0, 3.0, 2.0, -3.0)],
+        [
+            (0.0, (0.0, 1e-4, 0.5, -0.5)),
+            (1.5, (-100.0, 1.0, -100.0, 100.0)),
+            (1.5, (1.5, 1.0, 100.0, -100.0)),
+            (1.5001, (1.5, 1e-2, 0.0, 0.0)),
+        ],
+        atoms=ATOMS,
+    ),
     "Laplace": Case(
         _plain(Laplace),
         lambda x, m, s: -abs(x - m) / s - mp.log(2 * s),
@@ -292,7 +313,8 @@ def _grid(case: Case, numbers: Numbers) -> tuple[Tensor, Tensor]:
         values = torch.arange(ends[0], math.ceil(ends[1]) + 1, dtype=torch.float64)
         return values, torch.ones_like(values)
     parts = [_tanh_sinh(low, high) for low, high in pairwise(ends)]
-    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+    atoms = torch.tensor(case.atoms, dtype=torch.float64)
+    return torch.cat([*(p[0] for p in parts), atoms]), torch.cat([*(p[1] for p in parts), torch.ones_like(atoms)])
 
 
 def _tanh_sinh(low: float, high: float) -> tuple[Tensor, Tensor]:
@@ -356,9 +378,16 @@ def test_simulated_values_fit_the_density(case, usual):
     mass = _made(case, usual, n=len(grid)).log_prob(torch.tensor(grid)).exp().numpy() * weights
     if case.discrete:
         assert _chi_square(values, grid, mass * n) > 1e-4
-    else:
-        cumulative = np.cumsum(mass) - mass / 2
-        assert stats.kstest(values, lambda x: np.interp(x, grid, cumulative)).pvalue > 1e-4
+        return
+    if case.atoms:
+        share = mass[-len(case.atoms) :]
+        counted = [(values == atom).sum() for atom in case.atoms]
+        rest = n - sum(counted)
+        assert stats.chisquare([*counted, rest], [*(n * share), n * (1 - share.sum())]).pvalue > 1e-4
+        grid, mass = grid[: -len(share)], mass[: -len(share)] / (1 - share.sum())
+        values = values[~np.isin(values, case.atoms)]
+    cumulative = np.cumsum(mass) - mass / 2
+    assert stats.kstest(values, lambda x: np.interp(x, grid, cumulative)).pvalue > 1e-4
 
 
 def _chi_square(values: np.ndarray, grid: np.ndarray, expected: np.ndarray) -> float:

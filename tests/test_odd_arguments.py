@@ -236,12 +236,21 @@ BELOW = {"epochs", "batch_size", "draws", "annealed", "patience", "latents", "po
 def options() -> Iterator[tuple[str, str, str]]:
     """Command, option and a value that cannot be meant, of every option that is a number."""
     top: Any = typer.main.get_command(cli.app)
-    commands = {**top.commands, **{f"data {name}": one for name, one in top.commands["data"].commands.items()}}
+    commands = {name: one for name, one in top.commands.items() if name != "data"}
+    commands |= {f"data {name}": one for name, one in top.commands["data"].commands.items()}
     for command, one in commands.items():
+        takes = inspect.signature(one.callback).parameters
         for option in one.params:
-            tries = TRIES.get(option.bare_type(), [])
+            hint = get_args(takes[option.name].annotation)[0]
+            wanted = {inside for part in flat(hint) for inside in (part, *get_args(part))}
+            tries = [value for kind, values in TRIES.items() if kind in wanted for value in values]
             for value in [*tries, *(["-1"] if tries and option.name in BELOW else [])]:
                 yield command, option.opts[0], value
+
+
+def test_the_options_are_found() -> None:
+    commands = {"study", "fit", "evidence", "sample", "encode", "impute", "data show"}
+    assert {command for command, _, _ in options()} == commands
 
 
 @pytest.mark.parametrize(("command", "option", "value"), list(options()))
@@ -249,9 +258,11 @@ def test_a_wrong_option_is_refused_by_its_name(
     command: str, option: str, value: str, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     np.savetxt(tmp_path / "t.csv", ROWS, delimiter=",", header="a,b,c", comments="")
-    subject = run() if command in ("evidence", "sample") else tmp_path / "t.csv"
-    more = {"study": ["--folder"], "fit": ["--run"], "sample": ["--out"]}.get(command, [])
-    words = [*command.split(), str(subject), *more, *([str(tmp_path / "new.npy")] if more else []), option, value]
+    subject = tmp_path / "t.csv" if command in ("study", "fit", "data show") else run()
+    writes = dict.fromkeys(("sample", "encode", "impute"), "--out") | {"study": "--folder", "fit": "--run"}
+    new = tmp_path / ("new.csv" if command == "impute" else "new.npy")
+    more = [writes[command], str(new)] if command in writes else []
+    words = [*command.split(), str(subject), *more, option, value]
     monkeypatch.setattr("sys.argv", ["elbowroom", *words])
     with pytest.raises(SystemExit) as stop:
         cli.main()
@@ -259,7 +270,7 @@ def test_a_wrong_option_is_refused_by_its_name(
     assert stop.value.code == 2, said
     assert option in said
     assert "Traceback" not in said
-    assert not (tmp_path / "new.npy").exists()
+    assert not new.exists()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +281,7 @@ def test_a_wrong_option_is_refused_by_its_name(
         ("--sweep latents", "The values of --sweep latents must be a list, at least one and all distinct; got []."),
         ("--widths abc", "an entry of --widths must be a whole number; got 'abc'."),
         ("--seed -1", "--seed is a whole number from 0; got -1."),
-        ("--epochs 0", "--epochs and batch_size must be 1 or more; got 0 and 100."),
+        ("--epochs 0", "--epochs must be 1 or more; got 0."),
     ],
 )
 def test_a_study_is_refused_in_the_words_that_were_typed(words: str, said: str, monkeypatch: Any, capsys: Any) -> None:

@@ -60,7 +60,8 @@ def table(what: str) -> er.data.Dataset:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(170, 2)) @ rng.normal(size=(2, D)) + 0.5 * rng.normal(size=(170, D))
     x = {"real": x, "binary": (x > 0).astype(float), "counts": np.floor(np.exp(0.5 * x))}[what]
-    return er.load_data(x, validation=30, test=20, preprocess="none")
+    support = "counts" if what == "counts" else None
+    return er.load_data(x, validation=30, test=20, preprocess="none", support=support)
 
 
 def model(what: str = "real", dtype: torch.dtype = torch.float32, seed: int = 0) -> er.VAE:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from scipy.stats import nbinom
+from scipy.stats import nbinom, norm
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, KFold
@@ -123,7 +123,9 @@ TABLES = {
 def test_every_likelihood_of_a_table_is_known(kind: str) -> None:
     """On each table the likelihood scores, transforms and samples, or says why not; on one at least it does."""
     fitted = 0
-    word = {"kind": kind, "rank": 2} if "rank" in takes(classes_of("likelihood")[kind]) else kind
+    wanted = {"rank": 2, "atoms": [0.0, 1.5]}
+    options = {name: value for name, value in wanted.items() if name in takes(classes_of("likelihood")[kind])}
+    word = {"kind": kind, **options} if options else kind
     for x in TABLES.values():
         model = VariationalAutoencoder(likelihood=word, **quick)
         try:
@@ -140,6 +142,23 @@ def test_every_likelihood_of_a_table_is_known(kind: str) -> None:
         if (x == x.round()).all():
             assert (drawn == drawn.round()).all()
     assert bool(fitted) == ("image_shape" not in takes(classes_of("likelihood")[kind]))
+
+
+def test_values_that_come_again_and_again_keep_their_probability() -> None:
+    """One dead latent: each column is its zeros' share, and a normal of the rest."""
+    x = np.maximum(np.random.default_rng(6).normal(0.5, 1, (600, 2)), 0.0)
+    settings = {"max_epochs": 60, "learning_rate": 0.05, "beta": 50.0, "random_state": 0, "scale": "feature"}
+    vae = VariationalAutoencoder(1, network=(8,), **settings).fit(x)
+    assert isinstance(vae.vae_.likelihood, er.likelihoods.NormalWithAtoms)
+    wet = [column[column > 0] for column in x.T]
+    share = [len(some) / len(x) for some in wet]
+    exact = sum(
+        p * (np.log(p) + norm.logpdf(some, some.mean(), some.std()).mean()) + (1 - p) * np.log(1 - p)
+        for p, some in zip(share, wet, strict=True)
+    )
+    assert vae.score(x) == pytest.approx(exact, abs=0.05)
+    drawn = vae.sample(2_000, random_state=0)
+    assert (drawn != 0).mean(0) == pytest.approx(share, abs=0.06)
 
 
 def test_counts_score_as_scipys_negative_binomial() -> None:

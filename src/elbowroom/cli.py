@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -233,9 +233,10 @@ def _option(setting: str) -> Any:
     return Annotated[kind | None, typer.Option(help=f"{SETTINGS.get(setting, setting)} (by default {defaults}).")]
 
 
-_with_settings = with_options(
-    "settings", {name: _option(name) for entry in ESTIMATORS.values() for name in entry.settings}
-)
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the settings of all estimators as options."""
+    options = {name: _option(name) for entry in ESTIMATORS.values() for name in entry.settings}
+    return with_options("settings", options)(command)
 
 
 @app.command(cls=_Command)

@@ -285,6 +285,8 @@ def in_options(message: str, typed: Sequence[str]) -> str:
     "--sweep latents must be a whole number; got 'abc'."
     >>> in_options("epochs and batch_size must be 1 or more; got 0 and 100.", ["fit", "digits", "--epochs", "0"])
     '--epochs and batch_size must be 1 or more; got 0 and 100.'
+    >>> in_options("iwae has no setting 'betas'; it has draws.", ["evidence", "runs/x", "--betas", "1"])
+    'iwae has no setting --betas; it has draws.'
     >>> in_options("A seed is a whole number from 0; got -1.", ["fit", "digits", "--seed=-1"])
     '--seed is a whole number from 0; got -1.'
     """
@@ -295,13 +297,17 @@ def in_options(message: str, typed: Sequence[str]) -> str:
     }
 
     def option(name: str) -> str:
-        dashed = f"--{name.replace('_', '-')}"
+        dashed = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
         return dashed if dashed in options else f"--sweep {name}" if name in swept else name
+
+    def quoted(name: str) -> str:
+        return option(name) if option(name) != name else repr(name)
 
     if option("seed") != "seed":
         message = re.sub(r"^A seed is", f"{option('seed')} is", message)
     message = re.sub(_FIRST, lambda found: found[1] + option(found[2]), message)
-    return re.sub(r"^(--\S+ and )(\w+)", lambda found: found[1] + option(found[2]), message)
+    message = re.sub(r"(?<= has no setting )'(\w+)'", lambda found: quoted(found[1]), message)
+    return re.sub(r"^(\S+ and )(\w+)(?= must be )", lambda found: found[1] + option(found[2]), message)
 
 
 _FIRST = r"^((?:an entry of |The values of )?)(\w+)(?=[ ,:])"

@@ -336,8 +336,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         raise refused[0]
 
     def _likelihood_of(self, data: Dataset) -> dict[str, Any]:
-        """The words for a table whose columns are of different kinds, or were rounded."""
-        if data.preprocess.support(data.support).columns:
+        """The words for a table whose columns are of different kinds, were rounded or have atoms."""
+        support = data.preprocess.support(data.support)
+        if support.atoms:
+            return {"likelihood": {"kind": "normal-with-atoms", "atoms": list(support.atoms), "scale": self.scale}}
+        if support.columns:
             if self.scale != "predicted":
                 raise InputError(
                     f"scale={self.scale!r} is of one Normal over all columns, and these are of different kinds: leave "

@@ -6,6 +6,8 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, Normal, constraints
 
+from elbowroom.numerics import plain_arguments
+
 from ._draw import simulate
 from .capabilities import declare, detached
 
@@ -15,6 +17,7 @@ ATOM = 1e-5
 """How near to an atom a value is the atom."""
 
 
+@plain_arguments
 class NormalWithAtoms(Distribution):
     """An atom with its probability, or else a draw from a normal; its log-density is with respect to both measures.
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError, count
+from elbowroom.numerics import InputError, count, plain_arguments
 
 __all__ = ["FactorNormal", "PrincipalAxes", "fit_factor_normal"]
 
@@ -168,6 +168,7 @@ class PrincipalAxes:
         return FactorNormal(self.mean, loadings, np.full(len(self.mean), noise))
 
 
+@plain_arguments
 def fit_factor_normal(x: Rows, start: FactorNormal, *, steps: int = 50) -> FactorNormal:
     """Fit factor analysis by expectation–maximisation, a block of rows at a time.
 

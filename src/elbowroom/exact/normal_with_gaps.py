@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 
 __all__ = ["NormalWithGaps", "fit_normal_with_gaps"]
 
@@ -54,6 +54,7 @@ class NormalWithGaps:
         return NormalWithGaps(self.mean, (1 - share) * self.covariance + share * own)
 
 
+@plain_arguments
 def fit_normal_with_gaps(
     x: Array, *, ridge: float = 1e-6, start: NormalWithGaps | None = None, steps: int = 30
 ) -> NormalWithGaps:

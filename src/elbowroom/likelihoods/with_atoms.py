@@ -8,7 +8,7 @@ from torch.distributions import Distribution, Independent
 
 from elbowroom.distributions.normal_with_atoms import ATOM
 from elbowroom.distributions.normal_with_atoms import NormalWithAtoms as Family
-from elbowroom.numerics import Given
+from elbowroom.numerics import Given, InputError
 from elbowroom.recipes import described
 
 from .scaled import Scale, Scaled
@@ -39,6 +39,11 @@ class NormalWithAtoms(Scaled):
     given : sequence of str, default ("z",)
         Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
+    Raises
+    ------
+    InputError
+        For no atoms, or one twice, and as `Normal` does.
+
     References
     ----------
     Aitchison, "On the distribution of a positive random variable having a discrete probability mass at the origin"
@@ -66,6 +71,8 @@ class NormalWithAtoms(Scaled):
     ) -> None:
         super().__init__(network, event, scale, floor, start, given)
         self.atoms = [float(one) for one in atoms]
+        if not self.atoms or len(set(self.atoms)) < len(self.atoms):
+            raise InputError(f"NormalWithAtoms needs the values that have a probability, all distinct; got {atoms}.")
         self._of_normal = self.parts
         self.parts = self._of_normal + len(self.atoms)
 

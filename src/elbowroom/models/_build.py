@@ -164,6 +164,8 @@ class _Builder:
             "family": alone,
             "families": list(getattr(alone, "families", [alone])),
         }
+        if self.support.atoms:
+            known["atoms"] = list(self.support.atoms)
         if self.data.image_shape is not None and len(self.data.event) == 1:
             known["image_shape"] = self.data.image_shape
         return known

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._as_tensor import for_torch
+from ._plain_arguments import plain_arguments
 from .batch import Batch
 from .errors import InputError
 
@@ -131,6 +132,7 @@ def as_batch(examples: Any) -> Batch:
     return rows if isinstance(rows, Batch) else rows.rows(slice(None))
 
 
+@plain_arguments
 def in_parts(rows: Rows, *, most: int = _ROWS_AT_ONCE) -> Iterator[Batch]:
     """All examples as batches in turn, of so few that wide ones stay within memory.
 

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import OneHotCategorical
 
 from elbowroom.data import Dataset, Examples
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -23,6 +23,7 @@ _PARTS = ("train", "validation", "test")
 _ROWS_AT_ONCE = 1_000
 
 
+@plain_arguments
 def encode_run(
     run: str | Path,
     out: str | Path,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from elbowroom.imputation import impute
-from elbowroom.numerics import InputError, one_of
+from elbowroom.numerics import InputError, one_of, plain_arguments
 
 from . import read_run
 from ._run_data import run_data, run_folder
@@ -14,6 +14,7 @@ __all__ = ["impute_run"]
 _PARTS = ("all", "train", "validation", "test")
 
 
+@plain_arguments
 def impute_run(
     run: str | Path,
     out: str | Path,

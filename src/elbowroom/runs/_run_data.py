@@ -6,7 +6,7 @@ from typing import Any
 
 from elbowroom.data import Dataset, load_data
 from elbowroom.data.loading import options_of
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.records import chosen_run
 
 from .run_folder import data_that_differ, read_recipe
@@ -14,6 +14,7 @@ from .run_folder import data_that_differ, read_recipe
 __all__ = ["run_data", "run_folder"]
 
 
+@plain_arguments
 def run_data(folder: str | Path, *, source: Any = None, progress: bool = False) -> Dataset:
     """Load the data that a run was trained on, as its recipe says, and check that they are the same.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from elbowroom.models import Recipe
+from elbowroom.numerics import plain_arguments
 from elbowroom.records import SweepRecord, holds_study
 from elbowroom.runs import read_run, run_data
 from elbowroom.sweeps import _measure, _Member
@@ -23,6 +24,7 @@ __all__ = ["report_run"]
 _FILES = ("recipe.yaml", "history.jsonl", "summary.json", "model.safetensors")
 
 
+@plain_arguments
 def report_run(
     run: str | Path,
     *,

@@ -128,10 +128,11 @@ def study(
     >>> study("digits", draws=0)
     Traceback (most recent call last):
     ...
-    elbowroom.numerics.errors.InputError: draws must be 1 or more and annealed 0 or more; got 0 and 50.
+    elbowroom.numerics.errors.InputError: draws must be 1 or more; got 0.
     """
-    if draws < 1 or annealed < 0:
-        raise InputError(f"draws must be 1 or more and annealed 0 or more; got {draws} and {annealed}.")
+    for name, number, least in (("draws", draws, 1), ("annealed", annealed, 0), ("epochs", epochs, 1)):
+        if number is not None and number < least:
+            raise InputError(f"{name} must be {least} or more; got {number}.")
     options = {"recipe": (recipe, None), "axes": (axes, None), "epochs": (epochs, None), "draws": (draws, 1_000)}
     options |= {"annealed": (annealed, 50), "seed": (seed, 0)}
     asked = typed(command) if command else called(data, folder, options)

@@ -195,6 +195,8 @@ class VAE(VAECore):
 
         Raises
         ------
+        InputError
+            For no draws, or another mode.
         CapabilityError
             For "mean" and "offset" where p(x | z) has no mean, as over classes without an order.
 
@@ -208,6 +210,8 @@ class VAE(VAECore):
         (torch.Size([16, 64]), torch.Size([16, 8, 8]))
         """
         one_of("mode", mode, ("ancestral", "mean", "offset"))
+        if n < 1:
+            raise InputError(f"n must be 1 or more; got {n}.")
         with evaluating(self):
             p_x = self.likelihood(self.draw_prior(n, seed, context or {}))
             if mode == "ancestral":
