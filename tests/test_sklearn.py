@@ -33,7 +33,9 @@ def test_the_default_estimator_is_valid_for_one_column_and_few_rows() -> None:
         vae = VariationalAutoencoder(max_epochs=2).fit(x)
         assert np.isfinite(vae.score_samples(x)).all()
         assert vae.transform(x).shape == (len(x), 2)
-    assert isinstance(VariationalAutoencoder(max_epochs=2).fit([[0.3], [1.7]]).vae_.likelihood, er.likelihoods.Bernoulli)
+    assert isinstance(
+        VariationalAutoencoder(max_epochs=2).fit([[0.3], [1.7]]).vae_.likelihood, er.likelihoods.Bernoulli
+    )
 
 
 def test_a_linear_model_scores_as_probabilistic_pca() -> None:
