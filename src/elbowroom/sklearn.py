@@ -248,7 +248,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return batch
 
     def _read(self, X: Any, **options: Any) -> Tensor:
-        """The rows in 64 bits, whatever their layout; sparse, missing and infinite cells are refused."""
+        """The rows in 64 bits, whatever their layout; sparse and infinite cells are refused."""
         if issparse(X):
             raise InputError(
                 "X is sparse, and this estimator takes dense rows: give X.toarray(), or take elbowroom.load_data and "
@@ -340,14 +340,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         support = data.preprocess.support(data.support)
         if support.atoms:
             return {"likelihood": {"kind": "normal-with-atoms", "atoms": list(support.atoms), "scale": self.scale}}
-        if support.columns:
-            if self.scale != "predicted":
-                raise InputError(
-                    f"scale={self.scale!r} is of one Normal over all columns, and these are of different kinds: leave "
-                    f"it out, or name a likelihood."
-                )
-            return {}
-        return {"likelihood": {"kind": "normal", "scale": self.scale}}
+        if support.kind in ("unit", "real"):
+            return {"likelihood": {"kind": "normal", "scale": self.scale}}
+        if self.scale != "predicted":
+            raise InputError(
+                f"scale={self.scale!r} is of one Normal over all columns, and these are no continuous numbers, or not "
+                f"all of them: leave it out, or name a likelihood."
+            )
+        return {}
 
     def _data(self, x: Tensor, support: Support, preprocess: Preprocess, seed: int) -> Dataset:
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
