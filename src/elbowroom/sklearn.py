@@ -254,6 +254,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 "X is sparse, and this estimator takes dense rows: give X.toarray(), or take elbowroom.load_data and "
                 "elbowroom.fit, which make a batch dense at a time."
             )
+        if isinstance(X, np.ma.MaskedArray):
+            X = np.ma.filled(X.astype(np.float64), np.nan)
         try:
             values = validate_data(self, X, dtype=np.float64, order="C", ensure_all_finite=False, **options)
         except ValueError as error:

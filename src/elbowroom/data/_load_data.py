@@ -177,7 +177,7 @@ def load_data(
         preprocess = "none"
     rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())
     notes += left_out_note(judged)
-    repeats = repeats_of(rows, parts.train, parts.test, found, math.prod(raw.x.shape[1:]))
+    repeats = repeats_of(raw.x, rows, parts.train, parts.test, found)
     notes += notes_on(raw.x, scanned, raw.columns, rows, repeats, len(parts.test))
     if found.kind in ("unit", "real") and not judged:
         notes += hidden_grid(raw.x[: raw.x.shape[0] - raw.official[1]])

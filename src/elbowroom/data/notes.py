@@ -98,11 +98,20 @@ def notes_on(
         more = ", …" if constant.size > 8 else ""
         every = len(scanned.constant)
         notes.append(f"Columns that never change: {constant.size} of {every:,} ({', '.join(names)}{more}).")
-    repeated = len(rows) - len(np.unique(rows))
+    empty = _empty_rows(x) if scanned.gaps else np.zeros(len(rows), bool)
+    if empty.any():
+        notes.append(f"Rows without any value: {int(empty.sum()):,} of {len(rows):,}; log p(x_seen) of each is 0.")
+    told = rows[~empty]
+    repeated = len(told) - len(np.unique(told))
     if repeated:
         notes.append(f"Rows that repeat an earlier one: {repeated:,} of {len(rows):,}.")
     notes += repeats.note(tested)
     return notes
+
+
+def _empty_rows(x: Any) -> NDArray[np.bool_]:
+    """Which rows have no value at all."""
+    return np.concatenate([np.isnan(block).all(1) for _, block in blocks(x)])
 
 
 def hidden_grid(x: Any) -> list[str]:

@@ -1,13 +1,18 @@
 """Test examples that also stand in train."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom.numerics import Support
 
+from .values import is_sparse
+
 __all__ = ["Repeats", "repeats_of"]
+
+_ROWS = 5_000  # of train, by which chance is reckoned
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,8 @@ class Repeats:
     index : array
         Their places in the whole data set.
     expected : float or None
-        How many there would be among as many rows drawn from the distribution of the training rows, of which some
-        repeat others; None for continuous data, where a row never occurs twice by chance.
+        How many there would be by chance, were the columns independent of each other; None for continuous data, where a
+        row never occurs twice by chance, and where the rows are not in memory.
     """
 
     index: NDArray[np.int64]
@@ -33,42 +38,62 @@ class Repeats:
         said = f"Test rows that also stand in train: {len(self.index):,} of {tested:,}"
         if self.expected is None:
             return [f"{said}."]
-        return [f"{said}; {self.expected:,.0f} would by chance, as the training rows repeat each other."]
+        return [f"{said}; {self.expected:,.0f} would by chance, were the columns independent."]
 
 
 def repeats_of(
-    rows: NDArray[np.int64], train: NDArray[np.int64], test: NDArray[np.int64], support: Support, columns: int
+    x: Any, rows: NDArray[np.int64], train: NDArray[np.int64], test: NDArray[np.int64], support: Support
 ) -> Repeats:
     """Find the test examples that also stand in train.
 
     Parameters
     ----------
+    x : array or sparse matrix
+        The data, [n, ...].
     rows : array
-        A number per row, equal for equal rows.
+        A number per row, equal for equal rows; rows without any value are no repeats.
     train : array
         Row numbers of the training part.
     test : array
         Row numbers of the test part.
     support : Support
         Of the data.
-    columns : int
-        Values of a row: a single one may repeat by chance, as it was rounded to some digit.
 
     Returns
     -------
     Repeats
-        With the number expected by chance, where values repeat: the share of the training rows that occur more than
-        once in train, times the number of test rows.
+        With the number expected by chance where values repeat, and of a single column, whose values were rounded to
+        some digit.
 
     Examples
     --------
-    >>> rows = np.array([7, 7, 5, 6, 7, 9])
-    >>> repeats_of(rows, np.arange(4), np.arange(4, 6), Support("binary"), 3)
-    Repeats(index=array([4]), expected=1.0)
+    >>> x = np.array([[0, 1], [0, 1], [0, 0], [1, 1], [0, 1], [1, 0]])
+    >>> repeats_of(x, np.array([7, 7, 5, 6, 7, 9]), np.arange(4), np.arange(4, 6), Support("binary"))
+    Repeats(index=array([4]), expected=1.190887451171875)
     """
     found = test[np.isin(rows[test], rows[train])]
+    plain = not is_sparse(x) and not isinstance(x, np.memmap)
     continuous = any(one.kind in ("real", "unit") and one.step is None for one in support.columns or (support,))
-    if continuous and columns > 1:
-        return Repeats(found, None)
-    _, counts = np.unique(rows[train], return_counts=True)
-    return Repeats(found, float(counts[counts > 1].sum() / len(train) * len(test)))
+    if plain and len(found):
+        found = found[[not _empty(x[row]) for row in found]]
+    if not len(found) or not plain or (continuous and np.prod(x.shape[1:]) > 1):
+        return Repeats(found, None if continuous or not plain else 0.0)
+    return Repeats(found, _by_chance(x.reshape(len(x), -1), train, test))
+
+
+def _empty(row: NDArray[Any]) -> bool:
+    """Whether a row has no value at all."""
+    return row.dtype.kind == "f" and bool(np.isnan(row).all())
+
+
+def _by_chance(x: NDArray[Any], train: NDArray[np.int64], test: NDArray[np.int64]) -> float:
+    """How many test rows would stand in train if columns were independent, by the shares of their values in train."""
+    log_p = np.zeros(len(test))
+    known = x[train[:_ROWS]]
+    for column, held_out in zip(known.T, x[test].T, strict=True):
+        tested = held_out.astype(np.float64)
+        values, counts = np.unique(column.astype(np.float64), return_counts=True)
+        place = np.searchsorted(values, tested).clip(max=len(values) - 1)
+        same = (values[place] == tested) | (np.isnan(values[place]) & np.isnan(tested))
+        log_p += np.log(np.where(same, counts[place], 0.5) / len(known))
+    return float(-np.expm1(len(train) * np.log1p(-np.exp(np.minimum(log_p, -1e-12)))).sum())

@@ -70,7 +70,8 @@ class Tables(Family):
         """Of the cells that are seen."""
         tokens = x.tokens
         found = self._places(tokens)
-        p = np.where(found[:, None] >= 0, self.p[found], self.p_new[tokens.column])
+        p = self.p_new[tokens.column]
+        p[found >= 0] = self.p[found[found >= 0]]
         return _with_tokens(tokens, np.log(self.p_zero), np.log(p))
 
     def _places(self, tokens: Tokens) -> NDArray[np.int64]:

@@ -77,6 +77,8 @@ class Scaled(Likelihood):
     best_scale: Callable[[Tensor], float] | None = None
     """Of a family with a closed form: the likeliest common scale, given residuals x − location of any shape."""
     ways: tuple[str, ...] = ("shared", "feature", "predicted")
+    takes_atoms: bool = False
+    """Whether values that occur again and again have a probability of their own."""
 
     def __init__(
         self,
@@ -174,6 +176,9 @@ class Scaled(Likelihood):
         if support.kind not in CONTINUOUS:
             grows = "a density of continuous data, which grows without limit on a grid"
             raise refuse(self, grows, support, alternatives(support))
+        if support.atoms and not self.takes_atoms:
+            grows = "a density of continuous data, which grows without limit on values that occur again and again"
+            raise refuse(self, grows, support, "take likelihoods.NormalWithAtoms")
 
     def remarks(self, p_x: Distribution) -> list[str]:
         """Says which elements sit at the floor of the scale."""

@@ -57,6 +57,7 @@ class NormalWithAtoms(Scaled):
     """
 
     symbol = "σ"
+    takes_atoms = True
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ __all__ = ["aligned", "count", "places", "rounded", "with_error"]
 
 MISSING = "not available"
 _DEFAULT_PLACES = 2
+_HUGE = 1e9  # from here on digits are not spelled out
 _FIGURE_SPACE, _POINT_SPACE = "\u2007", "\u2008"
 
 
@@ -73,11 +74,13 @@ def rounded(value: float | None, digits: int = _DEFAULT_PLACES) -> str:
 
     Examples
     --------
-    >>> rounded(-1234.56, 1), rounded(1239.0, -1), rounded(-0.001, 1)
-    ('−1,234.6', '1,240', '0.0')
+    >>> rounded(-1234.56, 1), rounded(1239.0, -1), rounded(-0.001, 1), rounded(-6.2e22)
+    ('−1,234.6', '1,240', '0.0', '−6.2e+22')
     """
     if value is None or not math.isfinite(value):
         return MISSING
+    if abs(value) >= _HUGE:
+        return f"{value:.3g}".replace("-", "−")
     text = f"{round(value, digits):,.{max(digits, 0)}f}"
     if text.startswith("-"):
         text = text[1:] if float(text.replace(",", "")) == 0 else "−" + text[1:]

@@ -22,7 +22,6 @@ __all__ = [
     "still_to_come",
 ]
 
-_TOLD_APART = 2.0
 _WORTH_SAYING = 0.001  # of the likelihood's mass
 
 
@@ -75,7 +74,7 @@ def contest(difference: DifferenceRecord | None, direction: str = "exact") -> st
         return "The VAE has been set beside no baseline"
     article = "" if difference.against.endswith(("PCA", "analysis")) else "the "
     value, error, rival = difference.value, difference.se, f"{article}{difference.against}"
-    if not abs(value) >= _TOLD_APART * error:
+    if difference.tie:
         gap = with_error(value, error)
         return f"The VAE and {rival} cannot be told apart: they differ by {gap} nats per test example"
     lead, deficit = ("at least ", "at most ") if direction == "lower" else ("", "")

@@ -132,4 +132,6 @@ class _Moments:
 
     def std(self) -> Tensor:
         """Standard deviations (divisor n); 1 where all values are equal, or there are none."""
-        return torch.where(self.high > self.low, (self.squares / self.count.clamp_min(1)).sqrt(), 1.0)
+        deviation = (self.squares / self.count.clamp_min(1)).sqrt()
+        deviation = torch.where(deviation > 0, deviation, (self.high - self.low) / 2)  # of squares below 64 bits
+        return torch.where(self.high > self.low, deviation, 1.0)

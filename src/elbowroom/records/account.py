@@ -1,5 +1,6 @@
 """What the stage `account` leaves: the VAE and the classics set against each other, and the verdict."""
 
+import math
 from dataclasses import dataclass
 
 from .evidence import VarianceRecord
@@ -25,6 +26,14 @@ class DifferenceRecord:
     value: float
     se: float
     n: int
+
+    @property
+    def tie(self) -> bool:
+        """Whether the two cannot be told apart, at 95 % by Student's t, as a few examples hardly tell the error."""
+        from scipy.special import stdtrit
+
+        least = float(stdtrit(self.n - 1, 0.975)) if self.n > 1 else math.inf
+        return not abs(self.value) >= least * self.se
 
 
 @dataclass(frozen=True)

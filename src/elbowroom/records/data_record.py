@@ -48,7 +48,7 @@ class DataRecord:
     repeats : tuple of int
         Places of the test examples that also stand in train.
     repeats_expected : float, optional
-        How many would by chance; None for continuous data, where none would.
+        How many would by chance, were columns independent; None for continuous data, where none would.
     notes : tuple of str
         What a person should know about the data.
     context, observed : dict of str to tuple of int

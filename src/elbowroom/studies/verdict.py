@@ -17,7 +17,6 @@ from elbowroom.records import (
 
 __all__ = ["difference_to", "verdict"]
 
-_TOLD_APART = 2.0
 _LOOSE = 1.0
 _MANY = 0.1  # of the examples
 _SURPRISING = 3.0  # standard deviations of a Poisson count
@@ -85,7 +84,7 @@ def _on_new_rows(data: DataRecord, best: Estimate, rival: ClassicRecord | None) 
     repeated, expected = len(data.repeats), data.repeats_expected or 0.0
     if repeated <= expected + _SURPRISING * math.sqrt(expected):
         return ""
-    by_chance = f" ({expected:,.0f} would by chance)" if expected else ""
+    by_chance = f" ({expected:,.0f} would by chance, were the columns independent)" if expected else ""
     said = f" {repeated:,} of the {count(data.sizes['test'], 'test example')} also stand in train{by_chance}"
     others = np.setdiff1d(best.index, np.array(data.repeats))
     if len(others) < _FEW_NEW:
@@ -113,15 +112,11 @@ def _compared(difference: DifferenceRecord, direction: str, name: str) -> str:
     """Of a lower bound a lead can only grow and a deficit shrink."""
     value, error = difference.value, difference.se
     rival = f"the best baseline, {_article(difference.against)}"
-    if _tie(difference):
+    if difference.tie:
         return f"cannot be told apart from {rival}, on held-out {name} ({with_error(value, error)} nats)"
     lead, deficit = ("at least ", "at most ") if direction == "lower" else ("", "")
     verb, bound = ("beats", lead) if value > 0 else ("loses to", deficit)
     return f"{verb} {rival}, by {bound}{with_error(abs(value), error)} nats on held-out {name}"
-
-
-def _tie(difference: DifferenceRecord) -> bool:
-    return abs(difference.value) < _TOLD_APART * difference.se
 
 
 def _article(name: str) -> str:
@@ -131,7 +126,7 @@ def _article(name: str) -> str:
 
 
 def _figure(label: str, value: float, error: float, unit: str, direction: str) -> FigureRecord:
-    shown, half = with_error(value, error).split(" ± ")
+    shown, _, half = with_error(value, error).partition(" ± ")
     return FigureRecord(label, shown, half, unit, direction)
 
 
@@ -141,7 +136,7 @@ def _next_step(
     """Advice that follows from a measured number, or none: what training leaves open comes first."""
     if chosen.best_epoch == chosen.epochs:
         return "The best epoch was the last: train for more epochs."
-    if difference and difference.value < 0 and not _tie(difference):
+    if difference and difference.value < 0 and not difference.tie:
         return _behind(chosen, evidence, difference)
     if gap.mean > _LOOSE:
         return (
