@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import torch
@@ -181,3 +182,22 @@ def test_sampling_refuses_contexts_that_are_no_numbers() -> None:
     assert vae.sample(2, context={"c": torch.zeros(2, 1)}).shape == (2, 4)
     with pytest.raises(er.InputError, match="The context 'c' holds NaN or infinite values"):
         vae.sample(2, context={"c": torch.tensor([[0.0], [NAN]])})
+
+
+def test_another_order_of_columns_and_other_words_are_refused_by_name():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"w": rng.choice(list("abc"), 200), "x": rng.normal(size=200), "y": rng.normal(size=200)})
+    data = er.load_data(frame)
+    vae = er.models.build({"latents": 1, "widths": [4]}, data)
+    swapped = er.load_data(frame[["w", "y", "x"]])
+    with pytest.raises(er.InputError, match="the columns 'w', 'y', 'x', and the model was fitted to 'w', 'x', 'y'"):
+        er.evidence.elbo(vae, swapped.test)
+    fewer = er.load_data(frame[frame["w"] != "a"].reset_index(drop=True))
+    with pytest.raises(er.InputError, match="'w' mean 'b', 'c' in these examples and 'a', 'b', 'c' in"):
+        er.evidence.elbo(vae, fewer.test[:5])
+    numbers = er.load_data(frame[["x", "y"]])
+    plain = er.models.build({"latents": 1, "widths": [4]}, numbers)
+    same = er.evidence.elbo(plain, frame[["x", "y"]], draws=3)
+    assert len(same) == 200
+    with pytest.raises(er.InputError, match="give these columns, in this order"):
+        er.evidence.elbo(plain, frame[["y", "x"]])

@@ -191,6 +191,7 @@ def load_data(
     chosen = choose_preprocess(preprocess, found, train.values, seed)
     for part in (train, held, tested):
         part.fill = fill_for(chosen, event) if scanned.gaps else None
+        part.table = tuple((name, tuple(raw.classes.get(name, ()))) for name in raw.columns or ())
     return Dataset(
         name=name or title,
         train=train,

@@ -1,6 +1,7 @@
 """Examples, and the data set that holds three parts of them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,8 @@ class Examples:
         Latent block → (value [n, ...], mask [n]), for blocks that are known for some examples.
     fill : Tensor, optional
         Where cells may be missing (NaN in x), what a batch holds there, [*event]. By default no cell may be missing.
+    table : sequence of (str, sequence of str), default ()
+        Of a table with names, each column's name and the words that its codes mean, by which a model knows its columns.
 
     Examples
     --------
@@ -57,8 +60,9 @@ class Examples:
         data: str = "",
         observed: dict[str, tuple[Tensor, Tensor]] | None = None,
         fill: Tensor | None = None,
+        table: Sequence[tuple[str, tuple[str, ...]]] = (),
     ) -> None:
-        self.values = Dense(x) if isinstance(x, Tensor) else x
+        self.values, self.table = Dense(x) if isinstance(x, Tensor) else x, tuple(table)
         self.index, self.labels, self.data, self.fill = index, labels, data, fill
         self.context, self.observed = dict(context or {}), dict(observed or {})
 
@@ -79,7 +83,9 @@ class Examples:
         """Some of the examples: a number, slice, list of numbers, mask or tensor of either."""
         every = torch.arange(len(self))
         rows = every[key] if isinstance(key, slice) else every[_positions(key)]
-        return Examples(self.values.chosen(rows), **self._beside(rows), data=self.data, fill=self.fill)
+        return Examples(
+            self.values.chosen(rows), **self._beside(rows), data=self.data, fill=self.fill, table=self.table
+        )
 
     def rows(self, positions: Tensor | slice) -> Batch:
         """The examples at these positions, as a batch; no others are read."""

@@ -108,6 +108,7 @@ class _Builder:
             "prior", *split("prior", self.recipe.prior), self._latent_arguments | {"posterior": posterior}
         )
         vae = VAE(prior, posterior, likelihood, preprocess=self.data.preprocess)
+        vae.table = self.data.train.table
         self._check_blocks(vae)
         return vae
 

@@ -99,6 +99,8 @@ class TrainingPlan:
         if fabric is not None:
             settings = replace(settings, rank=fabric.global_rank, ranks=fabric.world_size)
         folders = self.folders if settings.rank == 0 else [None] * len(self.steps)
+        for step in self.steps:
+            step.vae.table = self.data.train.table
         notes: list[list[str]] = [[] if self.checkpoints else self._settle(step.vae) for step in self.steps]
         members = [
             Member(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from elbowroom.numerics import Batch, InputError, Rows
 
 from .core import VAECore
 
-__all__ = ["refuse_outside"]
+__all__ = ["refuse_other_columns", "refuse_outside"]
 
 _CELLS_AT_ONCE = 2**20
 _MOST_ROWS_AT_ONCE = 1_000
@@ -58,6 +59,43 @@ def refuse_outside(vae: VAECore, rows: Rows, *, columns: Sequence[str] | None = 
     if first is not None:
         at = _cell(first.place, vae.likelihood.event) if columns is None else columns[first.place]
         raise InputError(_sentence(first, at, bad, len(rows)))
+
+
+def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> None:
+    """Refuse a table whose columns have other names or another order than the model's, or codes that mean other words.
+
+    Parameters
+    ----------
+    known : sequence of (str, sequence of str)
+        Names of the model's columns, and the words that codes mean; nothing where the model knows none.
+    examples : Any
+        A part of a data set or a DataFrame; anything else has no names.
+
+    Raises
+    ------
+    InputError
+        In one sentence.
+    """
+    named = [str(name) for name in getattr(examples, "columns", ())] if hasattr(examples, "iloc") else None
+    table = dict(getattr(examples, "table", ())) if named is None else dict.fromkeys(named, ())
+    if not known or not table:
+        return
+    if list(table) != [name for name, _ in known]:
+        raise InputError(
+            f"These examples have the columns {_few(list(table))}, and the model was fitted to "
+            f"{_few([name for name, _ in known])}: give these columns, in this order."
+        )
+    for name, words in known:
+        if named is None and tuple(table[name]) != tuple(words):
+            raise InputError(
+                f"The codes of column {name!r} mean {_few(list(table[name]))} in these examples and "
+                f"{_few(list(words))} in the model's: load both in one table, so that a code means one word."
+            )
+
+
+def _few(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(map(repr, names[:most])) or "numbers"
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _batches(rows: Rows, cells: int) -> Iterator[tuple[int, Batch]]:

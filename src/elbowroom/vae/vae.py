@@ -13,7 +13,7 @@ from ._check_readings import check_cell_by_cell, check_readings
 from ._describe import describe
 from .core import VAECore
 from .evaluating import evaluating
-from .outside import refuse_outside
+from .outside import refuse_other_columns, refuse_outside
 from .vae_target import VAETarget
 
 __all__ = ["VAE"]
@@ -66,6 +66,9 @@ class VAE(VAECore):
     torch.Size([5, 3])
     """
 
+    table: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of a model of a table with names: those of its columns, with the words that codes mean; `fit` takes them."""
+
     def __str__(self) -> str:
         return describe(self)
 
@@ -88,6 +91,7 @@ class VAE(VAECore):
             For examples of another shape, with missing cells where the preprocessing mixes cells, without a context
             that the model reads, or with values that its data cannot be: fractions or −1 for a model of bits.
         """
+        refuse_other_columns(self.table, examples)
         rows = as_rows(examples)
         self.check_rows(rows)
         refuse_outside(self, rows)
