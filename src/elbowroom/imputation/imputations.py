@@ -79,11 +79,11 @@ class Imputations:
     def median(self) -> NDArray[np.float64]:
         """The table completed with each cell's median, [n, *event]; of classes, with the most probable one.
 
-        Of whole numbers it is one of the numbers drawn.
+        It is one of the values drawn, so that it lies where the data lie.
         """
         if not len(self.rows):
             return self.x.copy()
-        found = np.where(self._whole, self._quantile(0.5, "inverted_cdf"), self._quantile(0.5, "linear"))
+        found = self._quantile(0.5, "inverted_cdf")
         for cell in np.flatnonzero(self._classes):
             drawn, times = np.unique(self.drawn[:, cell], return_counts=True)
             found[cell] = drawn[times.argmax()]

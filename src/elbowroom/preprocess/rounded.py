@@ -70,7 +70,8 @@ class Rounded(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         steps, offsets = self._numbers(y)
         whole = ((y - offsets) / torch.where(steps > 0, steps, 1.0)).round()
-        return torch.where(steps > 0, offsets + whole * steps, y.double())
+        tidy = 10.0 ** torch.ceil(6 - torch.where(steps > 0, steps, 1.0).log10())  # −5.9, and not −5.8999999999999995
+        return torch.where(steps > 0, ((offsets + whole * steps) * tidy).round() / tidy, y.double())
 
     def outside(self, x: Tensor) -> Tensor:
         steps, offsets = self._numbers(x)

@@ -111,6 +111,8 @@ def _figures(data: DataRecord, chosen: ModelRecord, best: Estimate, gap: Estimat
 def _compared(difference: DifferenceRecord, direction: str, name: str) -> str:
     """Of a lower bound a lead can only grow and a deficit shrink."""
     value, error = difference.value, difference.se
+    if not math.isfinite(value):
+        return f"cannot be set beside a baseline: some held-out examples of {name} have no finite score"
     rival = f"the best baseline, {_article(difference.against)}"
     if difference.tie:
         return f"cannot be told apart from {rival}, on held-out {name} ({with_error(value, error)} nats)"
