@@ -133,5 +133,5 @@ class _Moments:
     def std(self) -> Tensor:
         """Standard deviations (divisor n); 1 where all values are equal, or there are none."""
         deviation = (self.squares / self.count.clamp_min(1)).sqrt()
-        deviation = torch.where(deviation > 0, deviation, (self.high - self.low) / 2)  # of squares below 64 bits
+        deviation = torch.where(deviation == 0, (self.high - self.low) / 2, deviation)  # of squares below 64 bits
         return torch.where(self.high > self.low, deviation, 1.0)
