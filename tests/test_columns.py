@@ -204,3 +204,23 @@ def test_the_recipe_of_every_column_kind_is_read_back():
     x = data.test.x
     u = torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
     assert torch.equal(again(x, u)[0], data.preprocess(x, u)[0])
+
+
+@pytest.mark.parametrize("word", ["dequantise", "dequantise-symmetric", "standardise"])
+def test_maps_of_grids_count_levels_from_where_they_begin(word):
+    marks = draws().integers(-3, 3, (N, 1)).astype(float)
+    from_zero, data = er.load_data(marks + 3, preprocess=word), er.load_data(marks, preprocess=word)
+    u = torch.rand(len(data.train), 1, generator=torch.Generator().manual_seed(2))
+    for got, expected in zip(data.preprocess(data.train.x, u), from_zero.preprocess(from_zero.train.x, u), strict=True):
+        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(data.preprocess.inverse(data.preprocess(data.train.x, u)[0]), data.train.x.double())
+
+
+def test_levels_that_nobody_coded_are_refused_before_training():
+    marks = draws().integers(-3, 3, (N, 1)).astype(float)
+    data = er.load_data(marks, preprocess="none")
+    vae = er.models.build({"latents": 1, "widths": [4]}, data)
+    with pytest.raises(InputError, match="count them from 0: load it with preprocess='auto'"):
+        er.fit(vae, data, epochs=1, progress=False)
+    with pytest.raises(InputError, match="Binarising needs"):
+        er.load_data(marks, preprocess="binarise-fixed")

@@ -263,7 +263,7 @@ def _event(shape: tuple[int, ...], flat: bool | None) -> tuple[int, ...]:
 def _binarise(x: Any, scanned: Scan, support: Support, event: tuple[int, ...], seed: int) -> NDArray[Any]:
     """Each value on with the probability its grey level states; keyed by (seed, row), so the split does not matter."""
     maximum = {"unit": 1, "binary": 1, "grid": (support.levels or 2) - 1}.get(support.kind)
-    if maximum is None:
+    if maximum is None or (support.values and support.kind == "grid"):
         raise InputError(f"Binarising needs data on a grid or in [0, 1]; these are {support}.")
     if scanned.gaps or is_sparse(x) or isinstance(x, np.memmap):
         raise InputError("Binarising once needs whole data in memory; preprocess='binarise' does it batch by batch.")

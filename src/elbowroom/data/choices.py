@@ -132,6 +132,8 @@ def choose_preprocess(word: str | Preprocess, support: Support, train: Values, s
     if word == "auto":
         word = {"grid": "dequantise", "real": "standardise"}.get(support.kind, "none")
     chosen = _preprocess_for(word, support, train.event)
+    if support.values and word != "none":  # the maps of grids begin at 0
+        chosen = Chain([Codes(support.values), *(chosen.steps if isinstance(chosen, Chain) else [chosen])])
     chosen.support(support)
     _fit_standardise(chosen, train, seed)
     return chosen
@@ -190,5 +192,5 @@ def _fit_standardise(chosen: Preprocess, train: Values, seed: int) -> None:
     if isinstance(chosen, Standardise):
         chosen.fit(train.pieces())
     elif isinstance(chosen, Chain) and isinstance(chosen.steps[-1], Standardise):
-        first, generator = chosen.steps[0], torch.Generator().manual_seed(seed)
+        first, generator = Chain(list(chosen.steps[:-1])), torch.Generator().manual_seed(seed)  # type: ignore[arg-type]
         chosen.steps[-1].fit(first(x, torch.rand(x.shape, generator=generator))[0] for x in train.pieces())

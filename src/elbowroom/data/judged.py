@@ -94,7 +94,7 @@ def _of_all(raw: Raw, limits: Limits, stated: Stated) -> Support:
 
 
 def _as_stated(raw: Raw, limits: Limits, stated: Any, judged: list[Column]) -> list[Column]:
-    """The stated supports; a column that has one value is left out all the same."""
+    """The stated supports; words keep theirs."""
     whole = state_support(raw.x, limits, stated)
     columns = whole.columns or (whole,) * len(judged)
     for found, support in zip(judged, columns, strict=True):

@@ -84,7 +84,13 @@ def _check_schedule(settings: Settings, n: int) -> None:
 
 
 def _check_data(vae: VAE, data: Dataset) -> None:
-    vae.likelihood.check(vae.preprocess.support(data.support))
+    after = vae.preprocess.support(data.support)
+    if any(one.values for one in after.columns or (after,)):
+        raise InputError(
+            f"{data.name!r} holds {after}, and likelihoods of levels count them from 0: load it with "
+            f"preprocess='auto', which codes them."
+        )
+    vae.likelihood.check(after)
     event, first = data.train.event, data.train.rows(slice(0, 1))
     if vae.likelihood.event != event:
         way_out = (
