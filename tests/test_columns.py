@@ -224,3 +224,10 @@ def test_levels_that_nobody_coded_are_refused_before_training():
         er.fit(vae, data, epochs=1, progress=False)
     with pytest.raises(InputError, match="Binarising needs"):
         er.load_data(marks, preprocess="binarise-fixed")
+
+
+def test_dry_days_that_repeat_are_reckoned_by_chance_and_are_no_leak():
+    x = np.stack([draws(1).integers(0, 2, N) * 1.0, zeros_of(0.6, WAIT)], 1)
+    repeats = er.load_data(x).repeats
+    assert len(repeats.index) > 10
+    assert repeats.expected == pytest.approx(len(repeats.index), abs=3 * len(repeats.index) ** 0.5)

@@ -148,8 +148,9 @@ def _rows_for_ties(x: NDArray[Any]) -> Any:
     """
     if x.shape[1] < 2:
         return slice(None)
-    _, first = np.unique([hash(row.tobytes()) for row in np.ascontiguousarray(x)], return_index=True)
-    if len(first) == len(x):
+    hashes = [hash(row.tobytes()) for row in np.ascontiguousarray(x)]
+    _, first, times = np.unique(hashes, return_index=True, return_counts=True)
+    if (times > 1).mean() < _TIED:  # few rows that repeat often are atoms, such as dry days
         return slice(None)
     telling = max(len(np.unique(column[first])) for column in x.T)
     return np.sort(first) if telling >= (1 - _TIED) * len(first) else slice(None)

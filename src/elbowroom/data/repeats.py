@@ -73,7 +73,7 @@ def repeats_of(
     """
     found = test[np.isin(rows[test], rows[train])]
     plain = not is_sparse(x) and not isinstance(x, np.memmap)
-    continuous = any(one.kind in ("real", "unit") and one.step is None for one in support.columns or (support,))
+    continuous = any(one.continuous and one.step is None for one in support.columns or (support,))
     if plain and len(found):
         found = found[[not _empty(x[row]) for row in found]]
     if not len(found) or not plain or (continuous and np.prod(x.shape[1:]) > 1):
