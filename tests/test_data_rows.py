@@ -239,3 +239,15 @@ def test_what_cannot_be_served_is_refused_in_one_sentence(source, words):
 def test_binarising_once_needs_data_in_memory():
     with pytest.raises(er.InputError, match="batch by batch"):
         er.load_data(sparse.csr_array(np.eye(8)), preprocess="binarise-fixed")
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("top", ["open", "reached", "byte"])
+def test_many_small_counts_are_no_levels_of_grey(kind, top):
+    """Counts have no greatest value that they could have; grey levels have one, and it is often reached."""
+    x = np.random.default_rng(0).negative_binomial(0.3, 0.05, (300, 60)).astype(float)
+    x = x.clip(max=40) if top == "reached" else x
+    x[0, 0] = 255 if top == "byte" else x[0, 0]
+    data = er.load_data(kind(x))
+    assert data.support.kind == ("counts" if top == "open" else "grid")
+    assert ("Taken as counts" in " ".join(data.notes)) == (top == "open")

@@ -15,12 +15,24 @@ from .values import is_sparse
 
 __all__ = ["judge", "left_out_note", "without_left_out"]
 
+_LEAST_COUNTED, _BYTE = 4, 255.0  # five levels are levels; a table that reaches 255 holds bytes
+_MOSTLY_SMALL, _RARE = (
+    1 / 8,
+    1e-3,
+)  # of the greatest, the mean of counts; of the cells that are not 0, those that reach it
+_ROWS_AT_ONCE = 1_000
+
 Stated = str | Support | Sequence[str | Support] | None
 
 
 _AS_ONE = (
     "Its columns were not looked at one by one, as it is {where}: where flags or few values stand among the fractions, "
     'say support="mixed".'
+)
+
+_COUNTED = (
+    "Taken as counts: most cells are small and hardly one reaches the greatest, {high:g}; where these are levels "
+    'there, as of pixels, say support="grid".'
 )
 
 
@@ -90,7 +102,30 @@ def _bytes(raw: Raw, limits: Limits) -> bool:
 def _of_all(raw: Raw, limits: Limits, stated: Stated) -> Support:
     if stated is None and raw.support is None and _bytes(raw, limits):
         return Support("grid", 256)
-    return state_support(raw.x, limits, stated if stated is not None else raw.support or infer_support(limits))
+    return state_support(raw.x, limits, stated if stated is not None else raw.support or _inferred(raw, limits))
+
+
+def _inferred(raw: Raw, limits: Limits) -> Support:
+    found = infer_support(limits)
+    if found.kind != "grid" or raw.x.ndim != 2 or not _unbounded(raw.x, limits.high):
+        return found
+    raw.notes.append(_COUNTED.format(high=limits.high))
+    return Support("counts")
+
+
+def _unbounded(x: Any, high: float) -> bool:
+    """Whether whole numbers from 0 look counted: most are small, and hardly one is the greatest."""
+    if high <= _LEAST_COUNTED or high == _BYTE or x.shape[1] <= ALIKE_FROM:
+        return False
+    cells = x.shape[0] * x.shape[1]
+    if is_sparse(x):
+        values = x.data[np.isfinite(x.data)]
+        filled, total, highest = int((values > 0).sum()), float(values.sum()), int((values == high).sum())
+    else:
+        parts = [x[i : i + _ROWS_AT_ONCE] for i in range(0, x.shape[0], _ROWS_AT_ONCE)]
+        filled, highest = (int(sum((f(part)).sum() for part in parts)) for f in (lambda a: a > 0, lambda a: a == high))
+        total = float(sum(np.nansum(part, dtype=np.float64) for part in parts))
+    return total < high * cells * _MOSTLY_SMALL and highest < filled * _RARE
 
 
 def _as_stated(raw: Raw, limits: Limits, stated: Any, judged: list[Column]) -> list[Column]:
