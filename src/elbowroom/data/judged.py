@@ -31,8 +31,8 @@ _AS_ONE = (
 )
 
 _COUNTED = (
-    "Taken as counts: most cells are small and hardly one reaches the greatest, {high:g}; where these are levels "
-    'there, as of pixels, say support="grid".'
+    "Taken as counts: most cells are small and hardly one reaches the greatest, {high:g}; where these are levels that "
+    'end there, as of pixels, say support="grid".'
 )
 
 
