@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import elbowroom as er
-from elbowroom.objectives import Elbo
+from elbowroom.objectives import Elbo, LinearSchedule
 from elbowroom.training import fit_stacked
 
 MLP = er.networks.MLP
@@ -123,7 +123,10 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "betas of Adam": ({"betas": (0.9, 1.0)}, "betas are Adam's two decay rates, a pair from 0 to below 1"),
     "a negative seed": ({"seed": -1}, "A seed is a whole number from 0; got -1"),
     "calibrated, and σ is learned": ({"select": "calibrated"}, "use select='objective'"),
-    "a warm-up longer than the run": ({"objective": Elbo(warmup=13)}, "takes 13 steps and the run only 12"),
+    "a warm-up longer than the run": (
+        {"objective": Elbo(schedule=LinearSchedule(13))},
+        "takes 13 steps and the run only 12",
+    ),
     "no processes": ({"processes": 0}, "processes must be from 1 to the 100 examples of a batch; got 0"),
     "an unknown device": ({"device": "abacus"}, "Lightning Fabric cannot train on 1 × 'abacus' in '32-true'"),
     "an unknown precision": ({"precision": "3-true"}, "in '3-true'"),

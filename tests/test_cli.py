@@ -54,17 +54,17 @@ def test_labels_are_a_column_from_fit_to_evidence(capsys, monkeypatch, tmp_path)
 
 def test_fit_takes_words(capsys, monkeypatch, tmp_path) -> None:
     words = ["--likelihood", "{kind: normal, scale: shared}", "--widths", "8,4", "--latents", "3"]
-    objective = ["--objective", "{kind: elbo, beta: 5e-1, warmup: 4}"]
+    objective = ["--objective", "{kind: elbo, beta: 5e-1, schedule: {kind: linear-schedule, steps: 4}}"]
     folder = str(tmp_path / "run")
     code, _, err = run(capsys, monkeypatch, "fit", "digits", "--run", folder, "--epochs", "1", *words, *objective)
     assert (code, "Traceback" in err) == (0, False)
     recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
     assert recipe["model"]["likelihood"]["scale"] == "shared"
     assert recipe["model"]["posterior"]["z"]["network"]["widths"] == [64, 8, 4, 6]
-    assert {name: recipe["objective"][name] for name in ("kind", "beta", "warmup")} == {
+    assert {name: recipe["objective"][name] for name in ("kind", "beta", "schedule")} == {
         "kind": "elbo",
         "beta": 0.5,
-        "warmup": 4,
+        "schedule": {"kind": "linear-schedule", "steps": 4},
     }
 
 

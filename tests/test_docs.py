@@ -23,7 +23,7 @@ SMALLER = {
     r"\bdraws=\d+": "draws=32",
     r"\btemperatures=\d+": "temperatures=4, chains=2",
     r"\bbdmc\((.*), \d+\)": r"bdmc(\1, 2, temperatures=4, chains=2)",
-    r"\bwarmup=\d+": "warmup=3",
+    r"LinearSchedule\(\d+\)": "LinearSchedule(3)",
     r"\[:50\]": "[:4]",
 }
 """What makes the documented code fast and leaves it what it is."""

@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 import elbowroom as er
 from elbowroom.numerics import Batch
-from elbowroom.objectives import Elbo
+from elbowroom.objectives import Elbo, LinearSchedule
 from elbowroom.training import TrainingStep
 
 END = torch.tensor(math.inf)
@@ -78,13 +78,13 @@ def test_gradients_of_closed_and_sampled_rates_agree() -> None:
 
 @pytest.mark.parametrize(("step", "weight"), [(0, 0.0), (1, 0.4), (5, 2.0), (10, 4.0), (11, 4.0), (math.inf, 4.0)])
 def test_the_weight_rises_linearly_to_beta_and_stays(step: float, weight: float) -> None:
-    assert Elbo(beta=4.0, warmup=10).weight(torch.tensor(float(step))).item() == pytest.approx(weight)
+    assert Elbo(beta=4.0, schedule=LinearSchedule(10)).weight(torch.tensor(float(step))).item() == pytest.approx(weight)
 
 
 def test_the_total_is_distortion_plus_weight_times_rate() -> None:
     vae = linear_vae()
     batch, noise = one_example(7, vae)
-    objective = Elbo(beta=3.0, warmup=4)
+    objective = Elbo(beta=3.0, schedule=LinearSchedule(4))
     for step, weight in ((0.0, 0.0), (2.0, 1.5), (math.inf, 3.0)):
         loss = TrainingStep(vae, objective)(batch, noise, torch.tensor(step))
         total, logged, moved = loss.total, loss.logged, loss.moved
@@ -116,7 +116,6 @@ def test_beta_is_a_buffer_so_that_a_stack_differs_in_it() -> None:
         ({"beta": math.nan}, "finite"),
         ({"beta": math.inf}, "finite"),
         ({"draws": 0}, "draws of 1 or more"),
-        ({"warmup": -1}, "warm-up of 0 or more"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments: dict, said: str) -> None:

@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 import elbowroom as er
-from elbowroom.objectives import Elbo
+from elbowroom.objectives import Elbo, LinearSchedule
 from elbowroom.runs import History, read_run
 from elbowroom.training import fit_stacked
 from elbowroom.training.engines import Adam
@@ -137,7 +137,7 @@ def test_batch_norm_is_trained_one_by_one_with_the_same_result(digits: er.data.D
 
 def test_members_that_differ_in_more_than_numbers_keep_what_they_are(digits: er.data.Dataset) -> None:
     models = [small(digits, scale=0.3), small(digits, scale=1.0), small(digits, scale=0.3, seed=1)]
-    goals = [Elbo(), Elbo(), Elbo(warmup=12)]
+    goals = [Elbo(), Elbo(), Elbo(schedule=LinearSchedule(12))]
     stack = copy.deepcopy(models)
     histories = fit_stacked(stack, digits, goals, epochs=2, progress=False)
     for vae, model, goal, history in zip(stack, models, goals, histories, strict=True):
@@ -183,9 +183,13 @@ def test_fit_leaves_the_global_random_state_alone(digits: er.data.Dataset) -> No
 def test_three_epochs_and_three_more_are_six(
     digits: er.data.Dataset, tmp_path: Path, make: Callable[[er.data.Dataset], er.VAE]
 ) -> None:
-    straight, expected = trained(make(digits), digits, Elbo(warmup=20), epochs=6, run=tmp_path / "straight")
-    trained(make(digits), digits, Elbo(warmup=20), epochs=3, run=tmp_path / "run")
-    again, history = trained(make(digits), digits, Elbo(warmup=20), epochs=6, run=tmp_path / "run", resume=True)
+    straight, expected = trained(
+        make(digits), digits, Elbo(schedule=LinearSchedule(20)), epochs=6, run=tmp_path / "straight"
+    )
+    trained(make(digits), digits, Elbo(schedule=LinearSchedule(20)), epochs=3, run=tmp_path / "run")
+    again, history = trained(
+        make(digits), digits, Elbo(schedule=LinearSchedule(20)), epochs=6, run=tmp_path / "run", resume=True
+    )
     assert distance(straight, again) == 0
     assert plain_rows(history) == plain_rows(expected)
     assert (history.best_epoch, history.notes) == (expected.best_epoch, expected.notes)
@@ -365,7 +369,15 @@ def test_the_calibrated_value_is_the_bound_at_the_best_sigma(digits: er.data.Dat
 def test_nothing_is_chosen_or_counted_before_the_schedule_ends(digits: er.data.Dataset) -> None:
     # 12 steps an epoch: a warm-up of 60 ends with epoch 5. While β rises from 0 the rate, and with it the loss at
     # full β, is worst at first, and the early epochs of a large β are best: those must not be kept.
-    history = er.fit(small(digits), digits, Elbo(beta=20.0, warmup=60), epochs=14, lr=2e-2, patience=2, progress=False)
+    history = er.fit(
+        small(digits),
+        digits,
+        Elbo(beta=20.0, schedule=LinearSchedule(60)),
+        epochs=14,
+        lr=2e-2,
+        patience=2,
+        progress=False,
+    )
     values = dict(enumerate(history.column("validation", "objective"), start=1))
     assert [row["epoch"] for row in history.rows if row["step"] < 60] == [1, 2, 3, 4]
     assert history.best_epoch == min((e for e in values if e >= 5), key=values.__getitem__)
@@ -378,7 +390,7 @@ def test_nothing_is_chosen_or_counted_before_the_schedule_ends(digits: er.data.D
 
 def test_patience_counts_from_the_end_of_the_schedule(digits: er.data.Dataset) -> None:
     settings = {"epochs": 12, "lr": 1e-9, "patience": 3, "progress": False}
-    history = er.fit(small(digits).double(), digits, Elbo(warmup=60), **settings)
+    history = er.fit(small(digits).double(), digits, Elbo(schedule=LinearSchedule(60)), **settings)
     assert len(history.rows) >= 5 + 3
     assert history.best_epoch >= 5
     assert len(history.rows) == min(12, history.best_epoch + 3)
@@ -404,9 +416,11 @@ def test_a_warm_up_may_take_all_steps_of_the_run_but_no_more(n: int, batch_size:
             preprocess=data.preprocess,
         )
 
-    history = er.fit(model(), data, Elbo(warmup=2 * steps), epochs=2, batch_size=batch_size, progress=False)
+    history = er.fit(
+        model(), data, Elbo(schedule=LinearSchedule(2 * steps)), epochs=2, batch_size=batch_size, progress=False
+    )
     assert (history.rows[-1]["step"], history.best_epoch) == (2 * steps, 2)
-    said = refused(model(), data, Elbo(warmup=2 * steps + 1), epochs=2, batch_size=batch_size)
+    said = refused(model(), data, Elbo(schedule=LinearSchedule(2 * steps + 1)), epochs=2, batch_size=batch_size)
     assert f"takes {2 * steps + 1} steps and the run only {2 * steps}" in said
 
 

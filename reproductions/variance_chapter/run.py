@@ -39,8 +39,9 @@ def trained(cell: Cell, runs: Path) -> tuple[er.VAE, er.data.Dataset]:
     """The cell's model as validation chose it, trained now or earlier, and its data."""
     data = data_of(cell)
     vae, folder = model_of(cell, data), runs / folder_of(cell)
+    rising = er.objectives.LinearSchedule(cell.warmup) if cell.warmup else None
     er.fit(
-        vae, data, er.objectives.Elbo(cell.beta, warmup=cell.warmup), epochs=cell.epochs, batch_size=100,
+        vae, data, er.objectives.Elbo(cell.beta, schedule=rising), epochs=cell.epochs, batch_size=100,
         seed=cell.seed, run=folder, resume=folder.exists(),
     )  # fmt: skip
     return vae, data

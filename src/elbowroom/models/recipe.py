@@ -97,8 +97,8 @@ class Recipe:
 
         Examples
         --------
-        >>> Recipe().where(objective={"kind": "elbo", "warmup": 10}, beta=2.0).objective
-        {'kind': 'elbo', 'warmup': 10, 'beta': 2.0}
+        >>> Recipe().where(objective={"kind": "elbo", "draws": 2}, beta=2.0).objective
+        {'kind': 'elbo', 'draws': 2, 'beta': 2.0}
         """
         words, names = plain(words), [one.name for one in dataclasses.fields(self)]
         recipe = dataclasses.replace(self, **{name: words.pop(name) for name in names if name in words})

@@ -1,5 +1,12 @@
+from .capacity import Capacity as Capacity
 from .elbo import Elbo as Elbo
+from .free_bits import FreeBits as FreeBits
 from .geco import Geco as Geco
 from .iwae import Iwae as Iwae
 from .loss import Loss as Loss
 from .objective import Objective as Objective
+from .rate_distortion import RateDistortion as RateDistortion
+from .schedules import CyclicalSchedule as CyclicalSchedule
+from .schedules import LinearSchedule as LinearSchedule
+from .schedules import LogisticSchedule as LogisticSchedule
+from .schedules import Schedule as Schedule

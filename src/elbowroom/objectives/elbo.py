@@ -13,6 +13,7 @@ from elbowroom.vae.terms import KL
 
 from .loss import Loss
 from .objective import Objective
+from .schedules import Schedule, share_of
 
 __all__ = ["Elbo"]
 
@@ -28,8 +29,8 @@ class Elbo(Objective):
     ----------
     beta : float, default 1.0
         Weight β of the rate, 0 or more.
-    warmup : int, default 0
-        Optimizer steps over which the weight rises linearly from 0 to β.
+    schedule : Schedule, optional
+        The share of β that is in force at a step, which ends at 1; without one β is fixed.
     kl : {"auto", "closed", "sampled", "sticking-the-landing"}, default "auto"
         How the rate is computed. "closed": in closed form. "sampled": log q − log p at the draws. "auto": in closed
         form where there is one, else sampled. "sticking-the-landing": sampled, with a gradient through z alone, which
@@ -46,33 +47,33 @@ class Elbo(Objective):
     ----------
     Kingma & Welling, "Auto-Encoding Variational Bayes" (2014).
     Higgins et al., "β-VAE: Learning basic visual concepts with a constrained variational framework" (2017).
-    Bowman et al., "Generating sentences from a continuous space" (2016): the warm-up.
+    Bowman et al., "Generating sentences from a continuous space" (2016): a weight that rises.
     Roeder, Wu & Duvenaud, "Sticking the landing" (2017).
 
     Examples
     --------
-    >>> Elbo(beta=4.0, warmup=10).weight(torch.tensor(5.0))
+    >>> from elbowroom.objectives import LinearSchedule
+    >>> Elbo(beta=4.0, schedule=LinearSchedule(10)).weight(torch.tensor(5.0))
     tensor(2.)
     """
 
     beta: Tensor
 
-    def __init__(self, beta: float = 1.0, *, warmup: int = 0, kl: KL = "auto", draws: int = 1) -> None:
+    def __init__(self, beta: float = 1.0, *, schedule: Schedule | None = None, kl: KL = "auto", draws: int = 1) -> None:
         super().__init__()
         if not 0 <= beta < math.inf:
             raise InputError(f"beta weighs a divergence: it must be finite and cannot be negative; got {beta}.")
-        if draws < 1 or warmup < 0:
-            raise InputError(f"Elbo needs draws of 1 or more and a warm-up of 0 or more; got {draws} and {warmup}.")
+        if draws < 1:
+            raise InputError(f"Elbo needs draws of 1 or more; got {draws}.")
         if kl not in get_args(KL):
             raise InputError(f"kl must be one of {', '.join(map(repr, get_args(KL)))}; got {kl!r}.")
         self.register_buffer("beta", torch.tensor(float(beta)))
-        self.kl, self.draws, self.schedule_steps = kl, draws, warmup
+        self.kl, self.draws, self.schedule = kl, draws, schedule
+        self.schedule_steps = 0 if schedule is None else schedule.length
 
     def weight(self, step: Tensor) -> Tensor:
         """The weight of the rate at a step."""
-        if not self.schedule_steps:
-            return self.beta
-        return self.beta * (step / self.schedule_steps).clamp(max=1.0)
+        return self.beta * share_of(self.schedule, step)
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch at one step (a float scalar)."""

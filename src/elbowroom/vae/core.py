@@ -109,7 +109,8 @@ class VAECore(nn.Module):
         closed = self._closed_blocks - set(batch.observed)
         seen, unknown = self.mask_of(batch)
         p_x = self.likelihood(given)
-        return Terms(given, q, p, p_x, log_jacobian, log_q, closed, layout, seen=seen, unknown=unknown)
+        masks = {name: mask for name, (_, mask) in batch.observed.items() if name in q}
+        return Terms(given, q, p, p_x, log_jacobian, log_q, closed, layout, masks=masks, seen=seen, unknown=unknown)
 
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
         """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch].

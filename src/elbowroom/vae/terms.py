@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal
 
 from jaxtyping import Float
@@ -72,6 +73,8 @@ class Terms:
         Blocks whose prior reads nothing that is drawn after them, so that their KL may be closed.
     layout : Layout
         How the classes of discrete blocks stand beside the draws.
+    masks : mapping of str to Tensor, default {}
+        [batch] bool of every block that is observed for some examples, True where it is.
     seen : Tensor or None, default None
         [batch, *event] bool, False where a cell of x is missing; None: all are seen.
     unknown : Tensor or None, default None
@@ -106,6 +109,7 @@ class Terms:
         closed_blocks: frozenset[str],
         layout: Layout,
         *,
+        masks: Mapping[str, Tensor] = MappingProxyType({}),
         seen: Tensor | None = None,
         unknown: Tensor | None = None,
     ) -> None:
@@ -114,7 +118,7 @@ class Terms:
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
         self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
-        self.seen, self._unknown = seen, unknown
+        self.seen, self._unknown, self._masks = seen, unknown, masks
         self._kls: dict[tuple[str, KL], PerDraw] = {}  # training asks twice: for the loss and for the log
 
     @cached_property
@@ -132,6 +136,10 @@ class Terms:
         """log p(x | z) on the user's scale, [draws, batch]."""
         return self._layout.mean(self._log_likelihood)
 
+    def averaged(self, values: Tensor) -> Tensor:
+        """Means over the classes, weighted by q, of values [draws × classes, batch, ...]: [draws, batch, ...]."""
+        return self._layout.mean(values)
+
     @property
     def log_weight(self) -> PerDraw:
         """log p(x, z) − log q(z | x), [draws, batch]: the importance weight of each draw, classes summed out."""
@@ -139,6 +147,14 @@ class Terms:
         for name in self.z:
             total = total + (self._log_prior[name] - self._log_posterior[name])
         return self._where_known(self._layout.log_mean_exp(total))
+
+    @property
+    def path_log_weight(self) -> PerDraw:
+        """The log-weight [draws, batch] with a gradient to q through z alone, not the parameters of log q."""
+        total = self.log_likelihood
+        for name in self.z:
+            total = total + (self.log_prior[name] - self._detached_log_posterior(name))
+        return self._where_known(total)
 
     def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
         """KL(q ‖ p) of a block per element, or None where it has no closed form.
@@ -213,7 +229,8 @@ class Terms:
                 f"Block {block!r} is over classes, whose draws carry no gradient that kl='sticking-the-landing' could "
                 f"keep: use kl='auto'."
             )
-        return self._layout.mean(detached(self.q[block]).log_prob(self.z[block]))
+        log_q = self._layout.mean(detached(self.q[block]).log_prob(self.z[block]))
+        return log_q.masked_fill(self._masks[block], 0.0) if block in self._masks else log_q
 
     @cached_property
     def _log_prior(self) -> dict[str, Tensor]:
