@@ -5,12 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.recipes import described
 
 __all__ = ["CyclicalSchedule", "LinearSchedule", "LogisticSchedule", "Schedule"]
 
 
+@plain_arguments
 class Schedule(nn.Module):
     """How a number rises to its full value in the first steps of training, as a share of it.
 
