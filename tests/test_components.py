@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "SparsePrecisionNormal": {"event": (1, 2, 2)},
     "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
     "Mixture": {"components": 3},
+    "Normal": {"given": ("z",)},
     "Vamp": {"posterior": lambda: posteriors.DiagonalNormal(MLP([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
     "Mixed": {"families": [likelihoods.Normal(None, 3, scale="feature"), likelihoods.Bernoulli(None, 1)]},
 }
@@ -55,8 +56,9 @@ def made(cls: type[Component], seed: int = 0) -> Component:
         return cls(**given)
     if issubclass(cls, likelihoods.Likelihood):
         return cls(network=MLP([READS, 6, cls(network=None, **given).numbers]), **given)
-    for parts in (1, 2, 3):
-        component = cls(network=MLP([READS, 6, parts * EVENT]), **given)
+    triangle = EVENT * (EVENT + 1) // 2
+    for numbers in (EVENT, 2 * EVENT, 3 * EVENT, EVENT + triangle):
+        component = cls(network=MLP([READS, 6, numbers]), **given)
         try:
             component(inputs(component))
         except er.InputError:

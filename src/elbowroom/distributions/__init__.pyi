@@ -27,3 +27,4 @@ from .matern_field import MaternField as MaternField
 from .normal_with_atoms import NormalWithAtoms as NormalWithAtoms
 from .sparse_precision_normal import SparsePrecisionNormal as SparsePrecisionNormal
 from .student_t import StudentT as StudentT
+from .triangular_normal import TriangularNormal as TriangularNormal

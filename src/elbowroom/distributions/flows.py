@@ -1,16 +1,21 @@
 """zuko's normalizing flows, made to fit: drawn from noise, with a support, and with nothing changed by the import."""
 
 import inspect
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from torch import Tensor
-from torch.distributions import Distribution
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Transform
+
+from elbowroom.numerics import InputError
 
 from ._draw import Draw, draw
 from .capabilities import declare
+from .invertible import PlanarTransform, RadialTransform
 
-__all__ = ["zuko"]
+__all__ = ["flow_of", "zuko"]
 
 _CHANGED = ("_validate_args", "arg_constraints")  # what importing zuko sets on torch's base class
 
@@ -41,6 +46,81 @@ def zuko() -> ModuleType:
             kind.arg_constraints = {}
     _register(zuko.distributions.NormalizingFlow)
     return zuko
+
+
+def flow_of(kind: str, features: int, context: int, transforms: int, hidden: Sequence[int]) -> Any:
+    """A zuko flow by its name.
+
+    Parameters
+    ----------
+    kind : str
+        "nsf", "maf": coupling layers. "autoregressive": one dimension after another in log_prob's favour; "iaf": the
+        same in favour of draws. "planar", "radial": one direction, or one point, per layer.
+    features : int
+        Dimensions.
+    context : int
+        Numbers that it is conditioned on; 0 for none.
+    transforms : int
+        Layers.
+    hidden : sequence of int
+        Widths of a layer's network, where it has one.
+
+    Returns
+    -------
+    zuko.flows.Flow
+        The flow.
+
+    Raises
+    ------
+    InputError
+        For another word.
+
+    Examples
+    --------
+    >>> flow_of("planar", 2, 0, 3, ())().event_shape
+    torch.Size([2])
+    """
+    flows: Any = zuko().flows
+    named = {
+        "nsf": (flows.NSF, 2),
+        "maf": (flows.MAF, 2),
+        "autoregressive": (flows.MAF, None),
+        "iaf": (flows.MAF, None),
+    }
+    if kind in named:
+        make, passes = named[kind]
+        flow = make(features, context, transforms=transforms, hidden_features=tuple(hidden), passes=passes)
+        if kind != "iaf":
+            return flow
+        return flows.Flow([flows.LazyInverse(layer) for layer in flow.transform.transforms], flow.base)
+    if kind not in _LAYERS:
+        raise InputError(f"flow must be {', '.join(map(repr, [*named, *_LAYERS]))}, or a zuko flow; got {kind!r}.")
+    layers = [flows.LazyInverse(_Layer(_LAYERS[kind], features, context)) for _ in range(transforms)]
+    base = flows.UnconditionalDistribution(zuko().distributions.DiagNormal, *_standard(features), buffer=True)
+    return flows.Flow(layers, base)
+
+
+_LAYERS: dict[str, Any] = {"planar": PlanarTransform, "radial": RadialTransform}
+
+
+def _standard(features: int) -> tuple[Tensor, Tensor]:
+    return torch.zeros(features), torch.ones(features)
+
+
+class _Layer(nn.Module):
+    """A planar or radial layer whose numbers are learned, or a linear function of a context."""
+
+    def __init__(self, transform: Any, features: int, context: int) -> None:
+        super().__init__()
+        self.transform, self.features = transform, features
+        self.numbers = nn.Linear(context, transform.numbers(features)) if context else None
+        if context == 0:
+            self.own = nn.Parameter(0.1 * torch.randn(transform.numbers(features)))
+
+    def forward(self, context: Tensor | None = None) -> Transform:
+        numbers = self.own if self.numbers is None else self.numbers(context)
+        made: Transform = self.transform(numbers, self.features)
+        return made
 
 
 def _own_distribution(value: object) -> bool:

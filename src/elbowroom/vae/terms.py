@@ -157,10 +157,16 @@ class Terms:
         return self._where_known(total)
 
     def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
-        """KL(q ‖ p) of a block per element, or None where it has no closed form.
+        """KL(q ‖ p) of a block per element, or None where it has no closed form or elements depend on one another.
 
         [draws or 1, batch, *event], nats. Closed only where the prior of the block reads nothing drawn after it.
         """
+        elements = self._closed_kl(block)
+        whole = elements is not None and elements.dim() == 2 and not isinstance(self.q[block], OneHotCategorical)
+        return None if whole else elements
+
+    def _closed_kl(self, block: str) -> Tensor | None:
+        """The KL in closed form, per element where they are independent, [draws or 1, batch, ...]."""
         elements = kl(self.q[block], self.p[block]) if block in self._closed_blocks else None
         return None if elements is None else self._where_known(self._layout.mean(elements))
 
@@ -206,7 +212,7 @@ class Terms:
         if how == "sticking-the-landing":
             return self._where_known(self._detached_log_posterior(block) - self.log_prior[block])
         if how != "sampled":
-            elements = self.elementwise_kl(block)
+            elements = self._closed_kl(block)
             if elements is not None:
                 return elements.flatten(2).sum(-1) if elements.dim() > 2 else elements
             if how == "closed":

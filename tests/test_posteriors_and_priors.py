@@ -1,0 +1,147 @@
+"""Posteriors and priors beside the usual ones: maps that are invertible, closed KLs, what each of them can reach."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+from torch.distributions import MultivariateNormal, kl_divergence
+
+import elbowroom as er
+from elbowroom.distributions import kl
+from elbowroom.distributions.flows import flow_of
+from elbowroom.distributions.invertible import PlanarTransform, RadialTransform
+from elbowroom.numerics import Batch
+
+
+@pytest.mark.parametrize("transform", [PlanarTransform, RadialTransform])
+@pytest.mark.parametrize("size", [0.3, 5.0])
+def test_planar_and_radial_maps_are_invertible_with_the_determinant_of_their_jacobian(
+    transform: type, size: float
+) -> None:
+    """Whatever their numbers: the raw ones of half of these maps would fold space over itself."""
+    generator = torch.Generator().manual_seed(0)
+    d = 3
+    numbers = size * torch.randn(200, transform.numbers(d), generator=generator, dtype=torch.float64)
+    z = 2 * torch.randn(200, d, generator=generator, dtype=torch.float64)
+    made = transform(numbers, d)
+    y = made(z)
+    back = made.inv(y)
+    assert (made(back) - y).abs().max() < 1e-9
+    jacobians = torch.vmap(torch.func.jacrev(lambda n, z: transform(n, d)(z), argnums=1))(numbers, z)
+    sign, log_abs = torch.linalg.slogdet(jacobians)
+    assert (sign > 0).all()
+    torch.testing.assert_close(made.log_abs_det_jacobian(z, y), log_abs, rtol=1e-8, atol=1e-8)
+    slopes = torch.vmap(torch.func.jacrev(lambda n, y: transform(n, d)._inverse(y), argnums=1))(numbers, y)
+    gentle = log_abs > -3
+    product = (slopes @ jacobians)[gentle]
+    torch.testing.assert_close(product, torch.eye(d).double().expand_as(product), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["nsf", "maf", "autoregressive", "iaf", "planar", "radial"])
+def test_a_flow_prior_s_density_adds_to_one(kind: str) -> None:
+    torch.manual_seed(2)
+    prior = er.priors.Flow(1, flow=kind, hidden=(8,)).double()
+    for parameter in prior.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    z = torch.linspace(-30, 30, 60_001, dtype=torch.float64).view(1, -1, 1)
+    with torch.no_grad():
+        assert torch.trapezoid(prior({}).log_prob(z).exp(), z[..., 0]).item() == pytest.approx(1, abs=1e-3)
+
+
+def linear(prior: er.priors.StandardNormal | None = None, posterior: object = None) -> er.VAE:
+    """A decoder whose posterior is correlated, and whose log p(x) is known."""
+    likelihood = er.likelihoods.Normal(nn.Linear(2, 3), 3, scale=0.5)
+    with torch.no_grad():
+        likelihood.network.weight.copy_(torch.tensor([[1.0, 0.9], [0.8, -0.2], [0.9, 0.7]]))
+        likelihood.network.bias.zero_()
+    likelihood.requires_grad_(False)
+    return er.VAE(prior or er.priors.StandardNormal(2), posterior, likelihood)
+
+
+def test_the_full_normal_s_closed_kl_is_torchs() -> None:
+    torch.manual_seed(0)
+    q = er.posteriors.FullNormal(nn.Linear(3, 5), 2).double()({"x": torch.randn(1, 6, 3).double()})
+    p = er.priors.Normal(2).double()
+    with torch.no_grad():
+        p.means.normal_()
+        p.raw.normal_()
+    against = p({})
+    dense = MultivariateNormal(against.mean, torch.diag_embed(against.variance))
+    expected = kl_divergence(MultivariateNormal(q.loc, scale_tril=q.scale_tril), dense)
+    torch.testing.assert_close(kl(q, against), expected)
+    z = torch.randn(4, 6, 2).double()
+    torch.testing.assert_close(q.log_prob(z), MultivariateNormal(q.loc, scale_tril=q.scale_tril).log_prob(z))
+
+
+def test_a_full_normal_holds_the_posterior_of_a_linear_model() -> None:
+    """With the posterior's own numbers every draw's weight is p(x), which no diagonal q can give."""
+    vae = linear(posterior=er.posteriors.FullNormal(nn.Linear(3, 5), 2, floor=0.0)).double()
+    weight = vae.likelihood.network.weight
+    covariance = torch.linalg.inv(torch.eye(2) + weight.T @ weight / 0.5**2)
+    root = torch.linalg.cholesky(covariance)
+    with torch.no_grad():
+        network = vae.posterior["z"].network
+        network.weight.zero_()
+        network.weight[:2] = covariance @ weight.T / 0.5**2
+        network.bias[:2] = 0.0
+        network.bias[2:4] = root.diagonal().square().expm1().log()
+        network.bias[4] = root[1, 0]
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
+    batch = Batch(x, torch.arange(50))
+    exact = er.exact.LinearVAE(vae).log_prob(batch)
+    log_weight = vae(batch, vae.keyed_noise(3, batch.index, 0)).log_weight
+    torch.testing.assert_close(log_weight, exact.expand(3, -1).to(log_weight), rtol=1e-9, atol=1e-9)
+    bound = er.evidence.elbo(vae, batch, draws=4_000)
+    assert np.abs(bound.values - exact.numpy()).max() < 6 * np.sqrt(bound.mc_variance.max()) + 1e-9
+
+
+def test_a_learned_normal_prior_is_the_aggregate_posterior_s_moments() -> None:
+    """What minimises KL(q(z) ‖ p(z)) over normals is the one with the mean and the variance of q(z)."""
+    torch.manual_seed(0)
+    vae = linear(er.priors.Normal(2), er.posteriors.DiagonalNormal(nn.Linear(3, 4), 2))
+    vae.posterior.requires_grad_(False)
+    with torch.no_grad():
+        vae.posterior["z"].network.bias[:2] += 1.5
+    x = torch.randn(300, 3)
+    data = er.load_data(x.numpy(), preprocess="none", validation=20, test=20)
+    er.fit(vae, data, epochs=60, batch_size=65, lr=5e-2, lr_final=1e-3, select="last", progress=False)
+    q = vae.posterior["z"]({"x": data.train.x.unsqueeze(0)})
+    total = q.variance[0].mean(0) + q.mean[0].var(0, unbiased=False)
+    p = vae.prior["z"]({})
+    np.testing.assert_allclose(p.mean[0, 0].detach(), q.mean[0].mean(0).detach(), atol=0.02)
+    np.testing.assert_allclose(p.variance[0, 0].detach(), total.detach(), rtol=0.03)
+
+
+def test_two_layers_with_a_normal_prior_between_them_have_the_evidence_of_quadrature() -> None:
+    torch.manual_seed(1)
+    prior = {"z2": er.priors.StandardNormal(1), "z1": er.priors.Normal(1, network=nn.Linear(1, 2), given=("z2",))}
+    posterior = {
+        "z1": er.posteriors.DiagonalNormal(nn.Linear(2, 2), 1),
+        "z2": er.posteriors.DiagonalNormal(nn.Linear(1, 2), 1, given=("z1",)),
+    }
+    vae = er.VAE(prior, posterior, er.likelihoods.Normal(nn.Linear(1, 2), 2, scale=0.6, given=("z1",))).double()
+    batch = Batch(torch.tensor([[0.4, -0.9]], dtype=torch.float64), torch.tensor([0]))
+    found = er.evidence.iwae(vae, batch, draws=20_000)
+    grid = np.linspace(-8, 8, 801)
+    with torch.no_grad():
+        p1 = vae.prior["z1"]({"z2": torch.tensor(grid).view(1, -1, 1)})
+        mean, sd = p1.mean[0, :, 0].numpy(), p1.stddev[0, :, 0].numpy()
+        decoded = vae.likelihood.network(torch.tensor(grid).view(-1, 1)).numpy()
+    p_x = stats.norm.pdf(batch.x[0].numpy(), decoded, 0.6).prod(1)
+    p_z1 = (stats.norm.pdf(grid[:, None], mean, sd) * stats.norm.pdf(grid)).sum(1) * (grid[1] - grid[0])
+    exact = math.log((p_x * p_z1).sum() * (grid[1] - grid[0]))
+    assert found.mean == pytest.approx(exact, abs=4.5 * found.se_mc + 1e-3)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(er.InputError, match="one row"):
+        er.posteriors.FullNormal(nn.Linear(3, 5), (1, 2))
+    with pytest.raises(er.InputError, match="one row"):
+        er.priors.Flow((1, 2))
+    with pytest.raises(er.InputError, match="neither of the two"):
+        er.priors.Normal(2, network=nn.Linear(1, 4))
+    with pytest.raises(er.InputError, match="flow must be"):
+        flow_of("glow", 2, 0, 1, ())
