@@ -19,6 +19,7 @@ from elbowroom.objectives import (
     RateDistortion,
 )
 from elbowroom.training import TrainingStep
+from elbowroom.training.groups import groups
 
 END = torch.tensor(math.inf)
 
@@ -103,14 +104,23 @@ def test_a_logistic_schedule_is_a_stretched_logistic_curve() -> None:
 
 
 def test_members_of_a_stack_may_differ_in_their_schedules() -> None:
-    goals = [Elbo(schedule=LinearSchedule(4)), Elbo(schedule=LinearSchedule(12, floor=0.5))]
+    schedules = (LinearSchedule, 8, 0.0), (LinearSchedule, 8, 0.5)
+
+    def goal(which: int) -> Elbo:
+        kind, steps, floor = schedules[which]
+        return Elbo(schedule=kind(steps, floor=floor))
+
+    goals = [goal(0), goal(1)]
     data = er.load_data(examples(40).x.numpy(), validation=5, test=5)
     settings = {"epochs": 4, "batch_size": 10, "progress": False, "select": "last"}
     members = [linear_vae(seed=s) for s in (0, 1)]
+    assert groups([TrainingStep(*pair) for pair in zip(members, goals, strict=True)]) == [[0, 1]]
     er.fit_stacked(members, data, goals, **settings)
-    for seed, goal in enumerate((Elbo(schedule=LinearSchedule(4)), Elbo(schedule=LinearSchedule(12, floor=0.5)))):
+    later = TrainingStep(linear_vae(), Elbo(schedule=LinearSchedule(9)))
+    assert groups([TrainingStep(members[0], goals[0]), later]) == [[0], [1]]  # epochs count from another step
+    for seed in (0, 1):
         alone = linear_vae(seed=seed)
-        er.fit(alone, data, goal, **settings)
+        er.fit(alone, data, goal(seed), **settings)
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(members[seed].state_dict()[name], value, rtol=1e-8, atol=1e-9)
 

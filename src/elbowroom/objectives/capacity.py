@@ -72,7 +72,6 @@ class Capacity(Objective):
         self.draws, self.schedule = draws, schedule
         self.register_buffer("capacity", torch.tensor(float(capacity)))
         self.register_buffer("weight", torch.tensor(float(weight)))
-        self.schedule_steps = 0 if schedule is None else schedule.length
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch at one step (a float scalar)."""

@@ -69,7 +69,6 @@ class Elbo(Objective):
             raise InputError(f"kl must be one of {', '.join(map(repr, get_args(KL)))}; got {kl!r}.")
         self.register_buffer("beta", torch.tensor(float(beta)))
         self.kl, self.draws, self.schedule = kl, draws, schedule
-        self.schedule_steps = 0 if schedule is None else schedule.length
 
     def weight(self, step: Tensor) -> Tensor:
         """The weight of the rate at a step."""

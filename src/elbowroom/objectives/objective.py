@@ -8,6 +8,7 @@ from elbowroom.numerics import Batch, Noise
 from elbowroom.vae import VAE
 
 from .loss import Loss
+from .schedules import Schedule
 
 __all__ = ["Objective"]
 
@@ -22,8 +23,8 @@ class Objective(nn.Module):
     ----------
     draws : int
         Draws of z per example in a training step.
-    schedule_steps : int
-        Optimizer steps until every schedule has ended; before that no epoch is chosen and no training stopped.
+    schedule : Schedule or None
+        What rises during training, where there is such a thing.
 
     Examples
     --------
@@ -36,10 +37,16 @@ class Objective(nn.Module):
     """
 
     draws: int = 1
-    schedule_steps: int = 0
+    schedule: Schedule | None
 
     def __init__(self) -> None:
         super().__init__()
+        self.schedule = None
+
+    @property
+    def schedule_steps(self) -> int:
+        """Optimizer steps until every schedule has ended; before that no epoch is chosen and no training stopped."""
+        return 0 if self.schedule is None else self.schedule.length
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch.

@@ -86,7 +86,6 @@ class RateDistortion(Objective):
         self.distance: str | Distance = distance
         self.draws, self.schedule = draws, schedule
         self.register_buffer("weight", torch.tensor(float(weight)))
-        self.schedule_steps = 0 if schedule is None else schedule.length
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch at one step (a float scalar)."""

@@ -46,7 +46,6 @@ class Schedule(nn.Module):
         super().__init__()
         if not (1 <= steps < math.inf and 0 <= floor < 1):
             raise InputError(f"A schedule needs steps of 1 or more and a floor in [0, 1); got {steps} and {floor}.")
-        self.length = int(steps)
         self.register_buffer("steps", torch.tensor(float(steps)))
         self.register_buffer("floor", torch.tensor(float(floor)))
 
@@ -64,6 +63,11 @@ class Schedule(nn.Module):
             In [floor, 1], a scalar.
         """
         raise NotImplementedError
+
+    @property
+    def length(self) -> int:
+        """Optimizer steps until the share is 1 for good."""
+        return int(self.steps)
 
     def _risen(self, share: Tensor) -> Tensor:
         return self.floor + (1 - self.floor) * share

@@ -79,7 +79,11 @@ class Procedure(nn.Module):
         self.phases = nn.ModuleDict(phases)
         self.main = next(iter(phases))
         self.draws = max(phase.objective.draws for phase in phases.values())
-        self.schedule_steps = max(phase.objective.schedule_steps for phase in phases.values())
+
+    @property
+    def schedule_steps(self) -> int:
+        """Updates until the schedules of all phases have ended."""
+        return max(phase.objective.schedule_steps for _, phase in self.items())
 
     def items(self) -> ItemsView[str, Phase]:
         """Names and phases, in their order."""

@@ -118,7 +118,13 @@ def _structure(module: nn.Module) -> list[Any]:
     """All that makes two modules compute the same function of their parameters and buffers."""
     tensors = [*module.named_parameters(), *module.named_buffers()]
     shapes = [(name, t.shape, t.dtype, t.requires_grad) for name, t in tensors]
-    return [shapes, _places(module), *((name, type(part), _attributes(part)) for name, part in module.named_modules())]
+    steps = [part.schedule_steps for part in module.modules() if isinstance(part, Objective)]  # epochs count from there
+    return [
+        shapes,
+        _places(module),
+        steps,
+        *((name, type(part), _attributes(part)) for name, part in module.named_modules()),
+    ]
 
 
 def _places(module: nn.Module) -> list[int]:
