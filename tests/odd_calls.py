@@ -281,6 +281,7 @@ CALLS: dict[str, Call] = {
     "priors.StandardNormal": lambda: {"event": 2},
     "priors.Vamp": lambda: {"posterior": posteriors.DiagonalNormal(nn.Linear(3, 4), 2), "inputs": 3},
     "procedures.Phase": lambda: {"objective": Elbo(), "lr": 0.25, "lr_final": 0.125, "betas": (0.5, 0.75), "clip": 1.0},
+    "procedures.ReweightedWakeSleep": lambda: {"draws": 4},
     "procedures.TotalCorrelation": lambda: {"critic": nn.Linear(1, 1), "weight": 0.5},
     "remedies.calibrate": lambda: {"vae": vae(), "data": DATA, "draws": 2},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},

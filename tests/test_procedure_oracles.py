@@ -12,7 +12,7 @@ import elbowroom as er
 from elbowroom.distributions import draw
 from elbowroom.numerics import Batch, CapabilityError
 from elbowroom.objectives import Elbo, Geco, Iwae
-from elbowroom.procedures import Phase, Procedure, TotalCorrelation, WakeSleep
+from elbowroom.procedures import Phase, Procedure, ReweightedWakeSleep, TotalCorrelation, WakeSleep
 from elbowroom.training import TrainingStep
 
 END = torch.tensor(math.inf)
@@ -224,6 +224,32 @@ def test_a_bernoulli_draw_has_the_right_share_of_ones_and_no_gradient() -> None:
         torch.testing.assert_close(log_density(), family.log_prob(value))
     with pytest.raises(CapabilityError, match="carries no gradient"):
         draw(torch.distributions.Bernoulli(logits=logits.requires_grad_()), noise)
+
+
+# Reweighted wake–sleep ------------------------------------------------------------------------------------------------
+
+
+def test_the_weighted_gradient_of_q_is_that_of_the_divergence_from_the_exact_posterior() -> None:
+    """E_{p(z|x)} ∇ log q(z | x) in closed form for a linear model and a normal q; many draws leave little bias."""
+    vae, batch = linear_vae(), examples(3)
+    step = TrainingStep(vae, ReweightedWakeSleep(draws=4_000))
+    noise = step.keyed_noise(4_000, batch.index, 0)
+    found = gradient(step(batch, noise, END, "posterior").total, vae.posterior)
+    exact, q = er.exact.LinearVAE(vae).posterior(batch), vae.posterior["z"]({"x": batch.x[None]})
+    mean, variance = exact.mean.double(), exact.variance.double()
+    cross = 0.5 * (q.variance[0].log() + (variance + (mean - q.mean[0]).square()) / q.variance[0]).sum(-1).mean()
+    expected = gradient(cross, vae.posterior)
+    assert (found - expected).norm() < 0.05 * expected.norm()
+
+
+def test_reweighted_wake_sleep_trains_the_model_by_the_importance_weighted_bound() -> None:
+    vae, batch = linear_vae(latents=2), examples(6)
+    step = TrainingStep(vae, ReweightedWakeSleep(draws=3))
+    noise = step.keyed_noise(3, batch.index, 0)
+    torch.testing.assert_close(step(batch, noise, END).total, Iwae(draws=3)(vae, batch, noise, END).total)
+    assert set(step.moved_by("posterior")) == {f"vae.posterior.z.network.{name}" for name in ("weight", "bias")}
+    with pytest.raises(er.InputError, match="2 or more"):
+        ReweightedWakeSleep(draws=1)
 
 
 # Total correlation ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from elbowroom.vae import VAE
 from .phase import Phase
 from .procedure import Procedure
 
-__all__ = ["WakeSleep"]
+__all__ = ["Sleep", "WakeSleep"]
 
 
 @described("wake-sleep")
@@ -43,7 +43,7 @@ class WakeSleep(Procedure):
 
     def __init__(self) -> None:
         super().__init__(
-            {"wake": Phase(_Wake(), parts=("prior", "likelihood")), "sleep": Phase(_Sleep(), parts=("posterior",))}
+            {"wake": Phase(_Wake(), parts=("prior", "likelihood")), "sleep": Phase(Sleep(), parts=("posterior",))}
         )
 
 
@@ -56,12 +56,16 @@ class _Wake(Objective):
         return means["rate"] + means["distortion"]
 
 
-class _Sleep(Objective):
+class Sleep(Objective):
+    """−log q(z | x) at pairs that the model itself draws."""
+
     def noise_shapes(self, vae: VAE) -> dict[str, tuple[int, ...]]:
+        """Of the draws of prior and likelihood."""
         parts = {**vae.prior, "x": vae.likelihood}
         return {f"sleep.{name}": part.noise_shape for name, part in parts.items()}
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
+        """The loss on as many pairs as there are examples; their contexts alone are read."""
         with torch.no_grad():
             given, _ = vae.given(batch, noise)
             for name in vae.prior_order:
