@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,11 @@ from torch import Tensor, nn
 import elbowroom as er
 from elbowroom.numerics import Batch, CapabilityError
 from elbowroom.objectives import (
+    BetaTC,
     Capacity,
     CyclicalSchedule,
+    Dip,
+    Discrepancy,
     Elbo,
     FreeBits,
     Iwae,
@@ -18,6 +22,7 @@ from elbowroom.objectives import (
     LogisticSchedule,
     RateDistortion,
 )
+from elbowroom.objectives.discrepancy import squared_discrepancy
 from elbowroom.training import TrainingStep
 from elbowroom.training.groups import groups
 
@@ -304,9 +309,95 @@ def test_a_known_block_counts_alike_however_its_kl_is_sampled() -> None:
     torch.testing.assert_close(terms.log_weight, terms.path_log_weight)
 
 
+# Of the aggregate posterior -------------------------------------------------------------------------------------------
+
+
+def test_the_three_parts_of_the_rate_add_to_it_and_each_has_its_weight() -> None:
+    vae, batch = linear_vae(), examples(6)
+    noise = vae.keyed_noise(2, batch.index, 0)
+    for examples_said in (None, 500):
+        loss = BetaTC(1.0, examples=examples_said)(vae, batch, noise, END)
+        torch.testing.assert_close(loss.total, Elbo(kl="sampled")(vae, batch, noise, END).total)
+    parts = loss.logged
+    weighed = BetaTC(3.0, information=0.5, dimensions=2.0, examples=500)(vae, batch, noise, END).total
+    plain = 3.0 * parts["tc"] + 0.5 * parts["information"] + 2.0 * parts["margins"]
+    torch.testing.assert_close(weighed - plain, loss.total - sum(parts.values()))
+
+
+def test_the_aggregate_density_of_a_batch_is_unbiased_for_that_of_all_examples() -> None:
+    """Over all pairs of a batch of two, q(z) / N + (N − 1) / N q(z | other) has the mean of the mixture, by hand."""
+    vae, batch = linear_vae(latents=1), examples(5)
+    terms = vae(batch, vae.keyed_noise(1, batch.index, 0))
+    z, q = terms.z["z"][0, 2], terms.q["z"]
+    whole = q.base_dist.log_prob(z).exp().mean().item()
+    found = []
+    for other in (0, 1, 3, 4):
+        pair = Batch(batch.x[[2, other]], torch.tensor([2, other]))
+        noise = {"z": torch.stack([terms.z["z"][0, 2], z]).view(1, 2, 1)}
+        noise["z"] = (z - vae.posterior["z"]({"x": pair.x[None]}).mean) / vae.posterior["z"]({"x": pair.x[None]}).stddev
+        _, _, log_all, _ = BetaTC(examples=5)._densities(vae(pair, noise))
+        found.append(log_all[0, 0].exp().item())
+    assert np.mean(found) == pytest.approx(whole)
+
+
+def test_the_discrepancy_is_the_unbiased_one_by_hand_and_0_on_average_for_equal_samples() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 7, 3, generator=generator).double()
+
+    def kernel(x: Tensor, y: Tensor) -> float:
+        return sum(6 * s / (6 * s + float((x - y).square().sum())) for s in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+
+    pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
+    within = sum(np.mean([kernel(x[i], x[j]) for i, j in pairs]) for x in (a, b))
+    across = np.mean([kernel(x, y) for x in a for y in b])
+    assert squared_discrepancy(a, b).item() == pytest.approx(within - 2 * across)
+    many = torch.stack([squared_discrepancy(*torch.randn(2, 30, 2, generator=generator)) for _ in range(300)])
+    assert abs(many.mean()) < 4 * many.std() / math.sqrt(300)
+    apart = squared_discrepancy(a, b + 3)
+    assert apart > 10 * many.std()
+
+
+def test_the_total_with_a_discrepancy_and_training_by_it_moves_codes_to_the_prior() -> None:
+    vae, batch = linear_vae(), examples(8)
+    step = TrainingStep(vae, Discrepancy(weight=7.0, rate=0.5))
+    noise = step.keyed_noise(1, batch.index, 0)
+    loss = step(batch, noise, END)
+    logged = loss.logged
+    expected = logged["distortion"] + 0.5 * logged["rate"] + 7.0 * logged["mmd"]
+    assert loss.total.item() == pytest.approx(expected.item())
+    assert gradient(step(batch, noise, END).total, vae.posterior).abs().sum() > 0
+
+
+@pytest.mark.parametrize("of", ["means", "draws"])
+def test_the_penalty_on_the_covariance_is_numpys(of: str) -> None:
+    vae, batch = linear_vae(latents=3), examples(20)
+    noise = vae.keyed_noise(1, batch.index, 0)
+    loss = Dip(off_diagonal=2.0, diagonal=0.5, of=of)(vae, batch, noise, END)
+    q = vae.posterior["z"]({"x": batch.x[None]})
+    covariance = np.cov(q.mean[0].detach().numpy().T, bias=True)
+    if of == "draws":
+        covariance += np.diag(q.variance[0].mean(0).detach())
+    off = covariance - np.diag(np.diag(covariance))
+    expected = 2.0 * (off**2).sum() + 0.5 * ((np.diag(covariance) - 1) ** 2).sum()
+    assert loss.logged["penalty"].item() == pytest.approx(expected)
+    elbo = Elbo()(vae, batch, noise, END).total
+    torch.testing.assert_close(loss.total, elbo + loss.logged["penalty"])
+
+
+def test_the_parts_of_the_rate_need_independent_elements() -> None:
+    full = er.posteriors.FullNormal(nn.Linear(3, 5), 2)
+    vae = er.VAE(er.priors.StandardNormal(2), full, er.likelihoods.Normal(nn.Linear(2, 3), 3))
+    batch = Batch(torch.zeros(3, 3), torch.arange(3))
+    with pytest.raises(CapabilityError, match="independent elements"):
+        BetaTC()(vae, batch, vae.keyed_noise(1, batch.index, 0), END)
+
+
 @pytest.mark.parametrize(
     ("made", "said"),
     [
+        (lambda: BetaTC(-1.0), "0 or more"),
+        (lambda: Dip(diagonal=-1.0), "0 or more"),
+        (lambda: Discrepancy(weight=-1.0), "0 or more"),
         (lambda: Capacity(-1.0), "A rate is 0 or more"),
         (lambda: Capacity(1.0, weight=0.0), "weight above 0"),
         (lambda: FreeBits(-0.1), "0 or more"),

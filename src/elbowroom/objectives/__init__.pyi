@@ -1,4 +1,7 @@
+from .beta_tc import BetaTC as BetaTC
 from .capacity import Capacity as Capacity
+from .dip import Dip as Dip
+from .discrepancy import Discrepancy as Discrepancy
 from .elbo import Elbo as Elbo
 from .free_bits import FreeBits as FreeBits
 from .geco import Geco as Geco

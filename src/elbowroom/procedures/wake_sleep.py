@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Generator, Tensor
-from torch.distributions import Distribution
+from torch import Tensor
 
-from elbowroom.distributions import draw, simulate
-from elbowroom.numerics import Batch, CapabilityError, Noise
+from elbowroom.numerics import Batch, Noise
 from elbowroom.objectives import Loss, Objective
+from elbowroom.objectives.prior_draws import draw_from, prior_draws, prior_noise
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
@@ -61,25 +60,12 @@ class Sleep(Objective):
 
     def noise_shapes(self, vae: VAE) -> dict[str, tuple[int, ...]]:
         """Of the draws of prior and likelihood."""
-        parts = {**vae.prior, "x": vae.likelihood}
-        return {f"sleep.{name}": part.noise_shape for name, part in parts.items()}
+        return prior_noise(vae, "sleep") | {"sleep.x": vae.likelihood.noise_shape}
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on as many pairs as there are examples; their contexts alone are read."""
         with torch.no_grad():
-            given, _ = vae.given(batch, noise)
-            for name in vae.prior_order:
-                given[name] = _draw_from(vae.prior[name](given), noise[f"sleep.{name}"])
-            given["x"] = _draw_from(vae.likelihood(given), noise["sleep.x"])
+            given = prior_draws(vae, vae.given(batch, noise)[0], noise, "sleep")
+            given["x"] = draw_from(vae.likelihood(given), noise["sleep.x"])
         log_q = [block(given).log_prob(given[name]).mean() for name, block in vae.posterior.items()]
         return Loss(-sum(log_q))
-
-
-def _draw_from(distribution: Distribution, noise: Tensor) -> Tensor:
-    """A value drawn from noise or, where the family cannot be, simulated with a generator that the noise seeds."""
-    try:
-        return draw(distribution, noise)[0]
-    except CapabilityError:
-        full = noise.shape[:2] == distribution.batch_shape
-        seeded = Generator(noise.device).manual_seed(int(1e9 * noise.flatten()[0].abs()))
-        return simulate(distribution if full else distribution.expand(noise.shape[:2]), seeded)
