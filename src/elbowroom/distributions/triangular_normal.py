@@ -39,7 +39,7 @@ class TriangularNormal(CorrelatedNormal):
     }
 
     def __init__(self, loc: Tensor, scale_tril: Tensor, validate_args: bool | None = None) -> None:
-        self.scale_tril = scale_tril
+        self.loc, self.scale_tril = loc, scale_tril
         batch = torch.broadcast_shapes(loc.shape[:-1], scale_tril.shape[:-2])
         super().__init__(loc, batch, loc.shape[-1:], Size(loc.shape[-1:]), validate_args)
 
