@@ -16,6 +16,7 @@ from elbowroom.cli_options import (
     Data,
     Latents,
     LikelihoodWord,
+    ModelName,
     Network,
     Objective,
     Part,
@@ -106,6 +107,7 @@ def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
 def study(
     source: Source,
     folder: Annotated[Path | None, typer.Option(help="Where results are written; runs/study-NAME by default.")] = None,
+    model: ModelName = None,
     prior: Prior = None,
     posterior: Posterior = None,
     likelihood: LikelihoodWord = None,
@@ -136,6 +138,7 @@ def study(
     from elbowroom.pages import verdict_table
 
     recipe = recipe_words(
+        model=model,
         prior=prior,
         posterior=posterior,
         likelihood=likelihood,
@@ -171,6 +174,7 @@ def study(
 def fit(
     source: Source,
     run: Annotated[Path, typer.Option(help="The run folder to write.")],
+    model: ModelName = None,
     prior: Prior = None,
     posterior: Posterior = None,
     likelihood: LikelihoodWord = None,
@@ -193,6 +197,7 @@ def fit(
     import elbowroom as er
 
     words = recipe_words(
+        model=model,
         prior=prior,
         posterior=posterior,
         likelihood=likelihood,
@@ -331,6 +336,19 @@ def report(run: Run, source: Data = None) -> None:
         return
     with Progress("drawing the page", None):
         print(er.report(run))
+
+
+@app.command(cls=_Command)
+def zoo() -> None:
+    """Models of the literature by name, with their recipes and papers."""
+    import elbowroom as er
+    from elbowroom.models.words import text
+
+    for one in er.zoo():
+        words = "no recipe" if one.words is None else ", ".join(f"{k}: {text(v)}" for k, v in one.words.items())
+        print(
+            f"{one.name:<28}{words or 'the default recipe'}\n{'':<28}{one.paper}.{' ' + one.said if one.said else ''}"
+        )
 
 
 @data_app.command("list")

@@ -16,6 +16,7 @@ __all__ = [
     "Data",
     "Latents",
     "LikelihoodWord",
+    "ModelName",
     "Network",
     "Objective",
     "Part",
@@ -49,6 +50,12 @@ LikelihoodWord = Annotated[
         help="p(x | z): {likelihood}. A word or, with options, YAML: '{{kind: normal, scale: shared}}'; so for the "
         "prior, posterior, network and objective.",
         show_default="auto",
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="A model of the literature, whose words the others change: `elbowroom zoo` lists them."
     ),
 ]
 Network = Annotated[str | None, typer.Option(help="Network of encoder and decoder: {network}.", show_default="mlp")]

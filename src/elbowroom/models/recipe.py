@@ -11,6 +11,7 @@ from elbowroom.networks import MLP
 from elbowroom.numerics import InputError, derived_seed, plain, plain_arguments
 
 from .words import SETTINGS, Word, classes_of, instance_of, split, takes
+from .zoo import words_of
 
 __all__ = ["Recipe", "as_recipe", "goal"]
 
@@ -83,7 +84,8 @@ class Recipe:
         Parameters
         ----------
         **words : Any
-            Fields of the recipe, options of its objective, or settings of training, by name.
+            Fields of the recipe, options of its objective, or settings of training, by name; or `model`, the name of a
+            model in `zoo`, whose words come before the others.
 
         Returns
         -------
@@ -101,6 +103,8 @@ class Recipe:
         {'kind': 'elbo', 'draws': 2, 'beta': 2.0}
         """
         words, names = plain(words), [one.name for one in dataclasses.fields(self)]
+        if "model" in words:
+            return self.where(**words_of(words.pop("model"))).where(**words)
         recipe = dataclasses.replace(self, **{name: words.pop(name) for name in names if name in words})
         kind, options = split("objective", recipe.objective)
         theirs = takes(classes_of("objective")[kind])

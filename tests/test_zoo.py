@@ -1,0 +1,52 @@
+"""Models by the names of the literature: every name with a recipe is built and has a loss; the others say why not."""
+
+import numpy as np
+import pytest
+import torch
+
+import elbowroom as er
+from elbowroom.models import Recipe, build, goal, named
+from elbowroom.training import TrainingStep
+
+# Of pythae's models for one kind of data, by our names.
+PYTHAE = {
+    "AE": "ae", "VAE": "vae", "BetaVAE": "beta-vae", "VAE_LinNF": "planar-vae", "VAE_IAF": "iaf-vae",
+    "DisentangledBetaVAE": "capacity-vae", "FactorVAE": "factor-vae", "BetaTCVAE": "beta-tc-vae", "IWAE": "iwae",
+    "MIWAE": "miwae", "PIWAE": "piwae", "CIWAE": "ciwae", "MSSSIM_VAE": "ms-ssim-vae", "WAE_MMD": "wae",
+    "INFOVAE_MMD": "info-vae", "VAMP": "vampprior", "Adversarial_AE": "aae", "VAEGAN": "vae-gan", "VQVAE": "vq-vae",
+    "RAE_L2": "rae", "RAE_GP": "rae",
+}  # fmt: skip
+
+DATA = er.load_data(np.random.default_rng(0).normal(size=(60, 5)), validation=10, test=10)
+WITH_WORDS = [one.name for one in er.zoo() if one.words is not None]
+
+
+@pytest.mark.parametrize("name", WITH_WORDS)
+def test_every_name_with_a_recipe_is_built_and_has_a_loss(name: str) -> None:
+    recipe = Recipe().where(model=name, latents=3)
+    recipe = recipe if recipe.widths == () else recipe.where(widths=[8])
+    vae, objective = build(recipe, DATA), goal(recipe)
+    step = TrainingStep(vae, objective)
+    batch = DATA.train.batch().rows(slice(0, 20))
+    total = step(batch, step.keyed_noise(step.procedure.draws, batch.index, 0), torch.tensor(torch.inf)).total
+    assert torch.isfinite(total)
+    assert Recipe(**recipe.to_dict()) == recipe
+
+
+def test_words_that_are_said_stand_before_the_model_s() -> None:
+    recipe = Recipe().where(model="beta-vae", beta=2.0, latents=4)
+    assert recipe == Recipe().where(objective={"kind": "elbo", "beta": 2.0}, latents=4)
+
+
+def test_names_of_other_packages_are_known() -> None:
+    names = {one.name for one in er.zoo()}
+    assert set(PYTHAE.values()) <= names
+    assert len(names) == len(er.zoo())
+    assert all(one.paper[-1] == ")" and (one.words is not None or one.said.endswith(".")) for one in er.zoo())
+
+
+def test_names_without_a_recipe_say_why_and_others_what_is_near() -> None:
+    with pytest.raises(er.InputError, match="'vq-vae' has no recipe: Its code is the nearest of a book"):
+        Recipe().where(model="vq-vae")
+    with pytest.raises(er.InputError, match=r"no model 'betavae'.*Did you mean 'beta-vae'"):
+        named("betavae")
