@@ -21,9 +21,9 @@ from . import sampling as sampling
 from . import studies as studies
 from . import training as training
 from .data import load_data as load_data
-from .models import zoo as zoo
 from .imputation import impute as impute
 from .metrics import variance_budget as variance_budget
+from .models import zoo as zoo
 from .numerics import Batch as Batch
 from .numerics import CapabilityError as CapabilityError
 from .numerics import Estimate as Estimate

@@ -191,7 +191,7 @@ _ZOO = (
         "aae",
         "Makhzani et al., Adversarial autoencoders (2016)",
         None,
-        "Its critic takes the place of the rate, so nothing bounds log p(x); wae draws q(z) to the prior without a critic.",
+        "A critic takes the place of the rate, so nothing bounds log p(x); wae draws q(z) to the prior without one.",
     ),
     Named(
         "ae",
