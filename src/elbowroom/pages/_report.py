@@ -12,9 +12,10 @@ from elbowroom.records import Pictures, StudyRecord, read_study
 from elbowroom.runs.saved_estimates import read_estimates
 
 from . import words
+from .advice import advice
 from .estimators import evidence_panel
 from .images import image_figures
-from .ladder import evidence_rows, ladder
+from .ladder import about_bits, evidence_rows, ladder
 from .latents import kl, latent_map
 from .plane import model_figures, plane, sweep_rows
 from .strips import decoded_grid
@@ -89,10 +90,12 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "study": study,
         "sentence": words.sentence(study),
         "verdict_figures": verdict.figures if verdict else (),
-        "next": verdict.next if verdict else None,
+        "advice": advice(study),
+        "spread_notes": words.spread_notes(study),
         "ladder": ladder(study),
         "evidence": evidence_rows(study),
         "estimators": evidence_panel(read_estimates(study.run / "evidence.json"), study.evidence.not_measured),
+        "about_bits": about_bits(study.data, study.evidence.best),
         "has_squares": study.reconstruction.why_none is None,
         "left_out": study.contest.left_out if study.contest else None,
         "estimands": sorted({row.estimate.quantity for row in study.rows}),

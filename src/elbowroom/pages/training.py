@@ -86,10 +86,21 @@ def _component_words(component: Mapping[str, Any]) -> str:
         said.append(f"scale {component['scale']}")
     network = component.get("network")
     if isinstance(network, Mapping):
-        sizes = network.get("sizes")
-        dashes = " " + "–".join(map(str, sizes)) if isinstance(sizes, list) else ""
-        said.append(f"network {network.get('kind', network.get('module', 'your own'))}{dashes}")
+        said.append(f"network {_network_words(network)}")
     return ", ".join(said)
+
+
+def _network_words(network: Mapping[str, Any]) -> str:
+    """Its kind and widths; of one that only scales what another reads, that of the other.
+
+    >>> _network_words({"kind": "standardised", "network": {"kind": "mlp", "widths": [14, 256, 32]}})
+    'mlp 14–256–32'
+    """
+    inner, widths = network.get("network"), network.get("widths")
+    if isinstance(inner, Mapping):
+        return _network_words(inner)
+    dashes = " " + "–".join(map(str, widths)) if isinstance(widths, list) else ""
+    return f"{network.get('kind', network.get('module', 'your own'))}{dashes}"
 
 
 def recipe_text(study: StudyRecord) -> str:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from elbowroom.numerics import Estimate
+from elbowroom.numerics import Estimate, most_of
 
 from .values import EstimateField, Number
 
@@ -59,6 +59,11 @@ class LatentRecord:
     def kl_decides(self) -> bool:
         """Whether the units whose KL is above the threshold are those that are active."""
         return self.kl is not None and self.active == tuple(kl > self.threshold for kl in self.kl)
+
+    @property
+    def carriers(self) -> int | None:
+        """How many units, the greatest KL first, it takes for 99 % of the rate; None where `kl` is."""
+        return None if self.kl is None else most_of(self.kl)
 
 
 @dataclass(frozen=True)
