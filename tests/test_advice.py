@@ -134,6 +134,15 @@ def test_a_baseline_ahead_is_worth_the_deficit(plain):
     assert not list(rules._behind(replace(plain, account=tied)))
 
 
+def test_a_baseline_at_the_edge_of_its_grid_is_said(plain):
+    edge = "The best Gaussian mixture stands at the edge of what is tried (components 240): no more rows."
+    ended = "Its budget ended the search for the best flow before width above 0.5."
+    contest = replace(plain.contest, left_out=f"PCA is left out: no rank 0.5. {edge} {ended}")
+    found = list(rules._edges(replace(plain, contest=contest)))
+    assert [one.sentence for one in found] == [f"{one} The lead over it may be smaller." for one in (edge, ended)]
+    assert not list(rules._edges(plain))
+
+
 def test_mass_outside_is_worth_minus_its_log_per_dimension(plain):
     study = replace(plain, evidence=replace(plain.evidence, leak=0.031))
     found = only(study, "_outside")

@@ -161,8 +161,8 @@ def test_a_threshold_is_drawn_where_the_kl_decides_and_said_where_it_does_not(tm
 @pytest.mark.parametrize(
     ("active", "said"),
     [
-        ([True, False, False], "1 is active; the KL of all is 2.3 nats, 0.7 of it in the active one"),
-        ([False] * 3, "3 of 3 latents carry 99 % of the KL, 0 are active; the KL of all is 2.3 nats"),
+        ([True, False, False], "1 of 3 latents is active; the KL of all is 2.3 nats, 0.7 of it in the active one"),
+        ([False] * 3, "0 of 3 latents are active; the KL of all is 2.3 nats"),
     ],
 )
 def test_the_kl_of_the_active_latents_is_said_beside_that_of_all(tmp_path, active, said):

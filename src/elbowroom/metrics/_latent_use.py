@@ -41,8 +41,12 @@ class LatentUse:
 
     @property
     def carriers(self) -> int | None:
-        """How many units, the greatest KL first, it takes for 99 % of the KL of all; None where `kl` is."""
-        return None if self.kl is None else most_of(self.kl.tolist())
+        """How many active units, the greatest KL first, it takes for 99 % of the KL of all units.
+
+        None where `kl` is, and where the active ones do not reach it: a KL that is the same for every x carries
+        nothing.
+        """
+        return None if self.kl is None else most_of(self.kl.tolist(), among=self.active.tolist())
 
 
 @plain_arguments

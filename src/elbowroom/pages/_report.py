@@ -25,6 +25,7 @@ from .variances import ink_figure, variance_figure
 
 __all__ = ["report"]
 
+_OPTION = re.compile(r"(?<=\s)(--[a-z][a-z-]*)")  # which no line is to break after its first dash
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -64,7 +65,7 @@ def report(folder: str | Path, path: str | Path | None = None) -> Path:
 
 def _render(study: StudyRecord) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -77,6 +78,9 @@ def _render(study: StudyRecord) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # The figures escape their own text; everything else is escaped by the template.
     environment.filters["svg"] = Markup
+    environment.filters["command"] = lambda text: Markup(
+        _OPTION.sub(r'<span class="whole">\1</span>', str(escape(text)))
+    )
     page = environment.get_template("report.html").render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **_content(study)
     )
@@ -105,7 +109,6 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "model_figures": model_figures(study),
         "sweep": sweep_rows(study),
         "sweep_head": study.axis or "model",
-        "model_notes": [(study.chosen.label, note) for note in study.chosen.notes],
         "variances": [figure for figure in (variance_figure(study), ink_figure(study)) if figure],
         "kl": kl(study),
         "map": latent_map(study),

@@ -27,6 +27,9 @@ _SURE = 2.0  # standard errors
 _MANY = 0.1  # of the examples
 _TENFOLD = math.log(10)
 _POINTS = 200  # test examples for annealing, where a bound is suspect
+_EDGE = re.compile(
+    r"(?:The best .*? stands at the edge of what is tried|Its budget ended the search for the best) .*?\.(?= |$)"
+)
 _FLOORED = re.compile(r"([\d.]+)% of the scales .* floor ([\d.e+-]+);")
 
 
@@ -225,6 +228,12 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
     )
 
 
+def _edges(study: StudyRecord) -> Iterator[Advice]:
+    """A baseline's best setting is not inside what was tried, so it may be better than it stands here."""
+    for sentence in _EDGE.findall((study.contest and study.contest.left_out) or ""):
+        yield Advice(f"{sentence} The lead over it may be smaller.", "", f"{_NOT_MEASURED}, and the baseline's")
+
+
 def _wider(study: StudyRecord) -> list[int]:
     """Twice the hidden layers of the encoder, where it is an MLP."""
     found = _widths((study.recipe or {}).get("posterior"))
@@ -356,5 +365,5 @@ def _again(study: StudyRecord, name: str, axes: Mapping[str, Sequence[Any]] | No
 
 
 _RULES: Sequence[Callable[[StudyRecord], Iterator[Advice]]] = (
-    _longer, _further, _behind, _loose, _encoder, _outside, _floors, _repeats, _latents, _seeds,
+    _longer, _further, _behind, _edges, _loose, _encoder, _outside, _floors, _repeats, _latents, _seeds,
 )  # fmt: skip

@@ -114,12 +114,14 @@ def facts(study: StudyRecord) -> list[tuple[str, list[tuple[str, str]]]]:
     """Headings with names and texts: the data, the chosen model, the machine."""
     data, chosen, last = study.data, study.chosen, study.last
     sizes = ", ".join(f"{count(size)} {part}" for part, size in data.sizes.items())
-    shape = " × ".join(map(str, data.image_shape or data.event))
+    shape = f"{' × '.join(map(str, data.image_shape or data.event))}, {count(data.dimensions, 'dimension')}"
+    if data.image_shape is None and len(data.event) == 1:
+        shape = count(data.dimensions, "column")
     of_data = [
         ("name", data.name),
         ("source", data.source),
         ("examples", sizes),
-        ("shape", f"{shape}, {count(data.dimensions, 'dimension')}"),
+        ("shape", shape),
         ("support", data.support),
         ("split seed", str(data.split_seed)),
         ("SHA-256", data.sha256),

@@ -113,7 +113,7 @@ def _spread(one: SeedSpread, study: StudyRecord) -> str:
     if study.sweep.spread_of(chosen) != one:
         return said
     ahead = rounded(chosen.iwae.mean - one.mean, places(one.deviation))
-    return f"{said} The chosen one, {chosen.label}, is the best of them by chance or merit: {ahead} above their mean."
+    return f"{said} The chosen one, {chosen.label}, lies {ahead} above their mean."
 
 
 def reconstruction_text(study: StudyRecord) -> str:

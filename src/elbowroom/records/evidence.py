@@ -62,8 +62,12 @@ class LatentRecord:
 
     @property
     def carriers(self) -> int | None:
-        """How many units, the greatest KL first, it takes for 99 % of the rate; None where `kl` is."""
-        return None if self.kl is None else most_of(self.kl)
+        """How many active units, the greatest KL first, it takes for 99 % of the rate.
+
+        None where `kl` is, and where the active ones do not reach it: a KL that is the same for every x carries
+        nothing.
+        """
+        return None if self.kl is None else most_of(self.kl, among=self.active)
 
 
 @dataclass(frozen=True)
