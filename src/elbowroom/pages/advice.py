@@ -197,14 +197,14 @@ def _why_loose(study: StudyRecord) -> str:
 
 
 def _annealed(study: StudyRecord) -> Estimate | None:
-    """AIS of the test examples, where the run's evidence.json has it as a finite lower bound of the same quantity."""
-    best = study.evidence.best
-    for kept in reversed(read_estimates(study.run / "evidence.json")):
+    """AIS of the most test examples that the run's evidence.json has, as a finite lower bound of the same quantity."""
+    best, found = study.evidence.best, []
+    for kept in read_estimates(study.run / "evidence.json"):
         e = kept.estimate
         same = (e.quantity, e.direction, e.data) == (best.quantity, "lower", best.data) and kept.part == "test"
         if same and e.estimator.startswith("AIS") and math.isfinite(e.mean) and np.isin(e.index, best.index).any():
-            return e
-    return None
+            found.append(e)
+    return max(found, key=len, default=None)
 
 
 def _behind(study: StudyRecord) -> Iterator[Advice]:
