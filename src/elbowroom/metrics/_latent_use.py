@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Rows, as_rows, in_parts, most_of, plain_arguments
+from elbowroom.numerics import Rows, as_rows, in_parts, plain_arguments
+from elbowroom.numerics._most_of import most_of
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 

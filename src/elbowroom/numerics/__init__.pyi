@@ -1,6 +1,5 @@
 from ._as_tensor import as_tensor as as_tensor
 from ._as_tensor import for_torch as for_torch
-from ._most_of import most_of as most_of
 from ._one_of import one_of as one_of
 from ._paired import paired as paired
 from ._plain_arguments import plain as plain

@@ -9,7 +9,7 @@ __all__ = ["most_of"]
 _ROUNDING = 1e-12
 
 
-def most_of(values: Sequence[float], share: float = 0.99, among: Sequence[bool] | None = None) -> int | None:
+def most_of(values: Sequence[float], *, share: float = 0.99, among: Sequence[bool] | None = None) -> int | None:
     """How many values, the greatest first, it takes for a share of the sum of all.
 
     Parameters

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from elbowroom.numerics import Estimate, most_of
+from elbowroom.numerics import Estimate
+from elbowroom.numerics._most_of import most_of
 
 from .values import EstimateField, Number
 
