@@ -203,6 +203,8 @@ def test_the_most_nats_come_first_then_the_unmeasured_then_what_wins_none(plain)
         ("elbowroom report runs/one", ""),
         ('er.study("digits", "st", epochs=3)', "er.study('digits', 'new', epochs=9, recipe={'latents': 8})"),
         ('er.study("digits", recipe=…)', ""),
+        ("elbowroom study 'a", ""),
+        ("er.study(", ""),
     ],
 )
 def test_a_command_is_said_again_with_other_words(command, said):

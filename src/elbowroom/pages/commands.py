@@ -40,12 +40,13 @@ def again(command: str, folder: str, axes: Mapping[str, Sequence[Any]] | None = 
     >>> again('er.study("digits", recipe={"latents": 2})', "st", epochs=10, widths=[64])
     "er.study('digits', 'st', recipe={'latents': 2, 'widths': [64]}, epochs=10)"
     """
-    if command.startswith("er.study("):
-        return _called(command, folder, axes, words)
-    tokens = shlex.split(command)
-    if tokens[1:2] != ["study"]:
+    try:
+        if command.startswith("er.study("):
+            return _called(command, folder, axes, words)
+        tokens = shlex.split(command)
+    except (ValueError, SyntaxError):  # nobody types such a command, but a record may hold it
         return ""
-    return _typed(tokens, folder, axes, words)
+    return _typed(tokens, folder, axes, words) if tokens[1:2] == ["study"] else ""
 
 
 def _typed(tokens: list[str], folder: str, axes: Mapping[str, Sequence[Any]] | None, words: Mapping[str, Any]) -> str:
