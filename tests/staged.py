@@ -133,4 +133,4 @@ def _ink(ink: Mapping[str, Any]) -> InkRecord:
 
 
 def _verdict(verdict: Mapping[str, Any]) -> VerdictRecord:
-    return VerdictRecord(verdict["sentence"], tuple(FigureRecord(**f) for f in verdict["figures"]), verdict["next"])
+    return VerdictRecord(verdict["sentence"], tuple(FigureRecord(**f) for f in verdict["figures"]))

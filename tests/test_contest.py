@@ -118,8 +118,8 @@ def test_a_setting_that_cannot_be_fitted_is_passed_over(few, monkeypatch) -> Non
 
 def test_a_study_without_a_baseline_has_a_verdict() -> None:
     kept = records_of(study(2, images=False, vae=-4.0, columns=["a", "b"]))
-    chosen = kept["train"].model(kept["choose"].name)
-    last = account(kept["load"], chosen, kept["measure"], ContestRecord((), "None could be fitted.", 1.0))
+    before = [kept[stage] for stage in ("load", "train", "choose", "measure")]
+    last = account(*before, ContestRecord((), "None could be fitted.", 1.0))
     assert last.difference is None
     assert "has no baseline beside it on held-out" in last.verdict.sentence
 

@@ -1,12 +1,15 @@
 """The tables of the page, the rows for the terminal, and numbers in words."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from invented import make, with_pages
 from page_reader import words_of
 from staged import keep_study, kept_study
 
 from elbowroom.numerics import Estimate, InputError
-from elbowroom.pages import report, verdict_table
+from elbowroom.pages import ladder, report, verdict_table
 from elbowroom.pages.words import contest, estimate_words, seconds, significant
 from elbowroom.records import DifferenceRecord, read_study
 
@@ -96,3 +99,27 @@ def test_what_is_named_by_its_estimator_is_not_named_twice():
 
     assert estimate_words("Gaussian mixture", made("Gaussian mixture", "exact")) == "exact"
     assert estimate_words("VAE", made("IWAE-10", "lower")) == "IWAE-10, lower bound"
+
+
+@pytest.mark.parametrize(
+    ("about", "quantity", "bits", "said"),
+    [
+        (
+            {"kind": "grid", "preprocess": {"kind": "dequantise"}},
+            "log p(x)",
+            "≤ ",
+            "so is the density of dequantised x",
+        ),
+        ({"kind": "grid", "preprocess": {"kind": "binarise"}}, "log p(binarised x)", "", "say nothing of the images"),
+        ({"kind": "binary"}, "log p(x)", "", "bits of zeros and ones"),
+        ({"kind": "real"}, "log p(x)", "not on a grid", "are not given"),
+    ],
+)
+def test_bits_of_an_exact_density_of_dequantised_x_are_a_bound_and_binarised_ones_are_not_the_images(
+    studies, about, quantity, bits, said
+):
+    study = read_study(studies["digits"][0])
+    data = replace(study.data, **about)
+    exact = Estimate.of([-math.log(2) * 64] * 3, quantity=quantity, estimator="GMM", direction="exact")
+    assert ladder._bits(exact, data).startswith(bits or "1.00")
+    assert said in ladder.about_bits(data, exact)

@@ -111,7 +111,7 @@ def test_the_order_of_the_page(studies):
         "Along a dashed line",
         "The latents of the chosen model",
         "the pixel sum varies",
-        "latents are active",
+        "of the KL,",
         "Neighbours in z",
         "Learning curves",
         "The model as a graph",

@@ -48,7 +48,7 @@ def odd(stage: str, record):
         return replace(record, left_out="Nothing fits.", variance=math.nan)
     if stage == "account":
         difference = replace(record.difference, value=math.nan, se=math.inf)
-        return replace(record, difference=difference, variances=(), verdict=replace(record.verdict, next=None))
+        return replace(record, difference=difference, variances=(), verdict=replace(record.verdict, figures=()))
     return record
 
 

@@ -12,9 +12,10 @@ from elbowroom.records import Pictures, StudyRecord, read_study
 from elbowroom.runs.saved_estimates import read_estimates
 
 from . import words
+from .advice import advice
 from .estimators import evidence_panel
 from .images import image_figures
-from .ladder import evidence_rows, ladder
+from .ladder import about_bits, evidence_rows, ladder
 from .latents import kl, latent_map
 from .plane import model_figures, plane, sweep_rows
 from .strips import decoded_grid
@@ -24,6 +25,7 @@ from .variances import ink_figure, variance_figure
 
 __all__ = ["report"]
 
+_OPTION = re.compile(r"(?<=\s)(--[a-z][a-z-]*)")  # which no line is to break after its first dash
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -63,7 +65,7 @@ def report(folder: str | Path, path: str | Path | None = None) -> Path:
 
 def _render(study: StudyRecord) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -76,6 +78,9 @@ def _render(study: StudyRecord) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # The figures escape their own text; everything else is escaped by the template.
     environment.filters["svg"] = Markup
+    environment.filters["command"] = lambda text: Markup(
+        _OPTION.sub(r'<span class="whole">\1</span>', str(escape(text)))
+    )
     page = environment.get_template("report.html").render(
         style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **_content(study)
     )
@@ -89,10 +94,12 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "study": study,
         "sentence": words.sentence(study),
         "verdict_figures": verdict.figures if verdict else (),
-        "next": verdict.next if verdict else None,
+        "advice": advice(study),
+        "spread_notes": words.spread_notes(study),
         "ladder": ladder(study),
         "evidence": evidence_rows(study),
         "estimators": evidence_panel(read_estimates(study.run / "evidence.json"), study.evidence.not_measured),
+        "about_bits": about_bits(study.data, study.evidence.best),
         "has_squares": study.reconstruction.why_none is None,
         "left_out": study.contest.left_out if study.contest else None,
         "estimands": sorted({row.estimate.quantity for row in study.rows}),
@@ -102,7 +109,6 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "model_figures": model_figures(study),
         "sweep": sweep_rows(study),
         "sweep_head": study.axis or "model",
-        "model_notes": [(study.chosen.label, note) for note in study.chosen.notes],
         "variances": [figure for figure in (variance_figure(study), ink_figure(study)) if figure],
         "kl": kl(study),
         "map": latent_map(study),

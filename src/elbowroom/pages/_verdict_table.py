@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from elbowroom.numerics import count
 from elbowroom.records import read_study
 
 from . import words
+from .advice import advice
 
 __all__ = ["verdict_table"]
 
@@ -41,9 +43,10 @@ def verdict_table(folder: str | Path) -> list[tuple[str, str]]:
     if verdict:
         rows += [(figure.label, words.figure_text(figure)) for figure in verdict.figures]
         rows.append(("comparison", words.contest(study.difference, study.direction)))
-    rows.append(("chosen", f"{chosen.label}, {chosen.active} of {chosen.latents} latents active"))
+    rows.append(("chosen", f"{chosen.label}; {words.latents_text(study.evidence.latents)}"))
     rows.append(("reconstruction", words.reconstruction_text(study)))
     rows.append(("computing", words.seconds(study.seconds["total"])))
-    if verdict and verdict.next:
-        rows.append(("next", verdict.next))
+    if found := advice(study):
+        more = f" ({count(len(found) - 1)} more on the page)" if len(found) > 1 else ""
+        rows.append(("next", f"{found[0].sentence} Worth {found[0].worth}.{more}"))
     return rows

@@ -21,11 +21,11 @@ def _reconstructions(study: StudyRecord) -> Figure:
     above, below = study.pictures.held_out, study.pictures.reconstructions
     strips, shown, note = picture_pairs(study, above, below, ("held out", "reconstruction"))
     how = (
-        f"Above: held-out examples, the first {shown} of a seeded draw, none picked by hand. Below: the model's "
+        f"Above: validation examples, the first {shown} of a seeded draw, none picked by hand. Below: the model's "
         "reconstruction of each."
     )
-    n = words.examples(study.reconstruction.n, "held-out")
-    foot = f"{n} behind the two numbers; seed of the draw {study.evidence.seed}.{note}"
+    n = words.examples(study.reconstruction.n, "test")
+    foot = f"{n} behind the numbers in the title; seed of the draw {study.evidence.seed}.{note}"
     return Figure("reconstructions", title, how, foot, strips=strips)
 
 
@@ -47,7 +47,9 @@ def _no_means(study: StudyRecord) -> Figure:
     """Ancestral samples beside held-out images, where there are no means."""
     above, below = study.pictures.held_out, study.pictures.samples_ancestral
     strips, shown, note = picture_pairs(study, above, below, ("held out", "ancestral sample"))
-    title = f"{shown} held-out examples, and {shown} ancestral samples"
-    how = "Above: held-out examples. Below: what the model generates, z drawn from the prior and then x from p(x | z)."
+    title = f"{shown} validation examples, and {shown} ancestral samples"
+    how = (
+        "Above: validation examples. Below: what the model generates, z drawn from the prior and then x from p(x | z)."
+    )
     foot = f"Seed {study.evidence.seed}, the first {shown} of a seeded draw and the first {shown} draws.{note}"
     return Figure("samples", title, how, foot, strips=strips)

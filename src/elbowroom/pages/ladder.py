@@ -12,7 +12,7 @@ from . import words
 from .embedding import both_widths
 from .figure import Figure
 
-__all__ = ["evidence_rows", "ladder"]
+__all__ = ["about_bits", "evidence_rows", "ladder"]
 
 
 def ladder(study: StudyRecord) -> Figure:
@@ -96,4 +96,27 @@ def _bits(e: Estimate, data: DataRecord) -> str:
     if not data.in_bits:
         return "not on a grid"
     bits = e.bits_per_dimension(data.dimensions)
-    return ("≤ " if e.direction == "lower" else "") + with_error(bits.mean, math.hypot(bits.se_mc, bits.se_points))
+    most = e.direction == "lower" or _dequantised(data)
+    return ("≤ " if most else "") + with_error(bits.mean, math.hypot(bits.se_mc, bits.se_points))
+
+
+def about_bits(data: DataRecord, e: Estimate) -> str:
+    """What the bits per dimension are bits of, and in which direction they are bounds."""
+    if not data.in_bits:
+        return "Bits per dimension are not given, because the data are not on a grid."
+    said = "Fewer bits per dimension are better; a lower bound on log p(x) is an upper bound on them"
+    if _dequantised(data):
+        said += ", and so is the density of dequantised x, which is exact but bounds the probability of a level"
+    if e.quantity == "log p(binarised x)":
+        what = "images" if data.image_shape else "data"
+        return f"{said}. They are bits of x binarised, and say nothing of the {what}, whose levels are gone."
+    if data.kind == "binary":
+        return (
+            f"{said}. They are bits of zeros and ones, and where these were made of grey levels, not those of the grey."
+        )
+    return f"{said}."
+
+
+def _dequantised(data: DataRecord) -> bool:
+    """Whether a density of x plus noise stands for the probability of x, which by Jensen's inequality it bounds."""
+    return data.kind == "grid" and "dequantise" in str(data.preprocess)

@@ -8,7 +8,7 @@ import numpy as np
 from elbowroom import plots
 from elbowroom.numerics import count, rounded
 from elbowroom.plots.style import Sheet, describe
-from elbowroom.records import StudyRecord
+from elbowroom.records import LatentRecord, StudyRecord
 
 from . import words
 from .embedding import both_widths
@@ -25,7 +25,7 @@ def kl(study: StudyRecord) -> Figure:
         why = f"{used} of {len(latents.active)} latents are active; this prior and this posterior "
         why += "have no KL in closed form that could be divided among them."
         return Figure("kl", "The KL is not divided among the latents", "", missing=why)
-    title = _kl_title(values, latents.active)
+    title = _kl_title(latents, values)
     how = (
         "Each dot is one latent's KL from posterior to prior, averaged over examples. Hollow: inactive, the "
         "encoder's mean hardly varies with x; a hollow dot with a KL above 0 has a posterior that differs from the "
@@ -44,17 +44,14 @@ def kl(study: StudyRecord) -> Figure:
     return Figure("kl", title, how, foot, svg=both_widths(draw, "kl", title))
 
 
-def _kl_title(values: Sequence[float], active: Sequence[bool]) -> str:
-    """How many latents are active, the KL of all, and how much of it the active ones have."""
-    used, size, whole = sum(active), len(values), rounded(sum(values), 1)
-    if used in (0, size):
-        return (
-            f"{used} of {count(size, 'latent')} {'is' if used == 1 else 'are'} active; their KL is {whole} nats in all"
-        )
-    own = rounded(sum(kl for kl, one in zip(values, active, strict=True) if one), 1)
-    verb, ones = ("is", "one") if used == 1 else ("are", "ones")
-    whole += f" nats, {own} of it in the active {ones}"
-    return f"{used} of {size} latents {verb} active; the KL of all {size} is {whole}"
+def _kl_title(latents: LatentRecord, values: Sequence[float]) -> str:
+    """How many latents carry nearly all of the KL, how many are active, and the KL of all and of the active ones."""
+    used, whole = sum(latents.active), rounded(sum(values), 1)
+    said = f"{words.latents_text(latents)}; the KL of all is {whole} nats"
+    if used in (0, len(values)):
+        return said
+    own = rounded(sum(kl for kl, one in zip(values, latents.active, strict=True) if one), 1)
+    return f"{said}, {own} of it in the active {'one' if used == 1 else 'ones'}"
 
 
 def latent_map(study: StudyRecord) -> Figure:

@@ -124,7 +124,7 @@ def _of_column(names: Sequence[str], data: np.ndarray, samples: np.ndarray) -> d
 
 def _foot(study: StudyRecord) -> str:
     said = (
-        f"n = {count(len(study.pictures.rows))} held-out rows, "
+        f"n = {count(len(study.pictures.rows))} validation rows, "
         f"{count(len(study.pictures.samples_ancestral))} samples, seed {study.evidence.seed}."
     )
     if study.reconstruction.why_none:  # the part about variance says why

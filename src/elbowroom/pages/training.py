@@ -86,10 +86,21 @@ def _component_words(component: Mapping[str, Any]) -> str:
         said.append(f"scale {component['scale']}")
     network = component.get("network")
     if isinstance(network, Mapping):
-        sizes = network.get("sizes")
-        dashes = " " + "–".join(map(str, sizes)) if isinstance(sizes, list) else ""
-        said.append(f"network {network.get('kind', network.get('module', 'your own'))}{dashes}")
+        said.append(f"network {_network_words(network)}")
     return ", ".join(said)
+
+
+def _network_words(network: Mapping[str, Any]) -> str:
+    """Its kind and widths; of one that only scales what another reads, that of the other.
+
+    >>> _network_words({"kind": "standardised", "network": {"kind": "mlp", "widths": [14, 256, 32]}})
+    'mlp 14–256–32'
+    """
+    inner, widths = network.get("network"), network.get("widths")
+    if isinstance(inner, Mapping):
+        return _network_words(inner)
+    dashes = " " + "–".join(map(str, widths)) if isinstance(widths, list) else ""
+    return f"{network.get('kind', network.get('module', 'your own'))}{dashes}"
 
 
 def recipe_text(study: StudyRecord) -> str:
@@ -103,12 +114,14 @@ def facts(study: StudyRecord) -> list[tuple[str, list[tuple[str, str]]]]:
     """Headings with names and texts: the data, the chosen model, the machine."""
     data, chosen, last = study.data, study.chosen, study.last
     sizes = ", ".join(f"{count(size)} {part}" for part, size in data.sizes.items())
-    shape = " × ".join(map(str, data.image_shape or data.event))
+    shape = f"{' × '.join(map(str, data.image_shape or data.event))}, {count(data.dimensions, 'dimension')}"
+    if data.image_shape is None and len(data.event) == 1:
+        shape = count(data.dimensions, "column")
     of_data = [
         ("name", data.name),
         ("source", data.source),
         ("examples", sizes),
-        ("shape", f"{shape}, {count(data.dimensions, 'dimension')}"),
+        ("shape", shape),
         ("support", data.support),
         ("split seed", str(data.split_seed)),
         ("SHA-256", data.sha256),

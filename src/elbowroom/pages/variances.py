@@ -97,14 +97,15 @@ def ink_figure(study: StudyRecord) -> Figure | None:
         why = "No bar: a part of the variance is not a finite number."
         return Figure("ink", f"The variance of {what}", how, missing=why)
     share, errors = _of_data(ink)
-    total = with_error(math.fsum(share), math.hypot(*(error or 0.0 for error in errors)))
+    whole, of_data = math.fsum(share), 100 * (ink.data.se or 0.0) / ink.data.value
+    total = with_error(whole, math.hypot(*(error or 0.0 for error in errors), whole * of_data / 100))
     title = f"In the chosen model, {label}, {what} varies {total} % as much as in the data"
     key = ("latent", "independent noise", "covariance of the noise")
     said = [f"{name} {with_error(*pair)} %" for name, *pair in zip(key, share, errors, strict=True)]
     bar = plots.Bar(f"VAE, {label}", tuple(share), f"{total} %", bold=True)
     foot = (
         f"100 % is {with_error(ink.data.value, ink.data.se)}, {_examples(study)}; of it {', '.join(said)}; "
-        f"errors from {count(ink.draws, 'draw')} of z and x."
+        f"these errors from {count(ink.draws, 'draw')} of z and x alone, that of the title from the data's too."
     )
     return Figure("ink", title, how, foot, svg=_drawn([bar], key, "ink", title))
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from elbowroom.numerics import Estimate, count, rounded, with_error
-from elbowroom.records import DifferenceRecord, FigureRecord, StudyRecord
+from elbowroom.numerics import Estimate, count, places, rounded, with_error
+from elbowroom.records import DifferenceRecord, FigureRecord, LatentRecord, SeedSpread, StudyRecord
 
 __all__ = [
     "contest",
@@ -13,12 +13,14 @@ __all__ = [
     "estimate_words",
     "examples",
     "figure_text",
+    "latents_text",
     "leak_words",
     "reconstruction_text",
     "seconds",
     "sentence",
     "share",
     "significant",
+    "spread_notes",
     "still_to_come",
 ]
 
@@ -75,11 +77,43 @@ def contest(difference: DifferenceRecord | None, direction: str = "exact") -> st
     article = "" if difference.against.endswith(("PCA", "analysis")) else "the "
     value, error, rival = difference.value, difference.se, f"{article}{difference.against}"
     if difference.tie:
-        gap = with_error(value, error)
-        return f"The VAE and {rival} cannot be told apart: they differ by {gap} nats per test example"
+        gap = f"{with_error(value, error)} nats per test example{difference.between_seeds}"
+        return f"The VAE and {rival} cannot be told apart: they differ by {gap}"
     lead, deficit = ("at least ", "at most ") if direction == "lower" else ("", "")
-    size = f"{with_error(abs(value), error)} nats per test example"
+    size = f"{with_error(abs(value), error)} nats per test example{difference.between_seeds}"
     return f"The VAE beats {rival} by {lead}{size}" if value > 0 else f"The VAE loses to {rival} by {deficit}{size}"
+
+
+def latents_text(latents: LatentRecord) -> str:
+    """How many latents are active, and how many carry nearly all of the KL.
+
+    >>> latents_text(LatentRecord((3.0, 0.02, 2.0), (True, True, True), 0.01, 9, "z1, z2", None))
+    '2 of 3 latents carry 99 % of the KL, 3 are active'
+    """
+    active, size = sum(latents.active), count(len(latents.active), "latent")
+    if not latents.carriers:
+        return f"{active} of {size} {'is' if active == 1 else 'are'} active"
+    verb = "carries" if latents.carriers == 1 else "carry"
+    return f"{latents.carriers} of {size} {verb} 99 % of the KL, {active} {'is' if active == 1 else 'are'} active"
+
+
+def spread_notes(study: StudyRecord) -> list[str]:
+    """What trainings that differ in their seed alone score on validation, a sentence for each setting."""
+    return [_spread(one, study) for one in study.sweep.spreads]
+
+
+def _spread(one: SeedSpread, study: StudyRecord) -> str:
+    mean = rounded(one.mean, places(one.deviation))
+    said = (
+        f"Over {count(one.seeds, 'seed')}{f' at {one.label}' if one.label else ''}: {one.estimator} {mean} nats on "
+        f"validation, standard deviation from training to training {rounded(one.deviation, places(one.deviation))}, "
+        f"beside a standard error over examples of {rounded(one.se_points, places(one.se_points))}."
+    )
+    chosen = study.chosen
+    if study.sweep.spread_of(chosen) != one:
+        return said
+    ahead = rounded(chosen.iwae.mean - one.mean, places(one.deviation))
+    return f"{said} The chosen one, {chosen.label}, lies {ahead} above their mean."
 
 
 def reconstruction_text(study: StudyRecord) -> str:

@@ -30,6 +30,7 @@ from .study import StudyRecord as StudyRecord
 from .study import read_study as read_study
 from .sweep import ChoiceRecord as ChoiceRecord
 from .sweep import ModelRecord as ModelRecord
+from .sweep import SeedSpread as SeedSpread
 from .sweep import SweepRecord as SweepRecord
 from .values import Number as Number
 from .values import Summary as Summary

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from elbowroom.numerics import count, places, rounded
+
 from .evidence import VarianceRecord
 
 __all__ = ["AccountRecord", "DifferenceRecord", "FigureRecord", "VerdictRecord"]
@@ -20,20 +22,48 @@ class DifferenceRecord:
         Nats per example, and the standard error.
     n : int
         Examples that both measured.
+    se_seeds : float, optional
+        Standard deviation of the VAE's bound between trainings that differ in their seed alone, as measured on
+        validation; None where one seed was trained.
+    seeds : int, default 1
+        How many those are.
     """
 
     against: str
     value: float
     se: float
     n: int
+    se_seeds: float | None = None
+    seeds: int = 1
+
+    @property
+    def se_both(self) -> float:
+        """Standard error over examples, and the deviation between seeds where that was measured."""
+        return math.hypot(self.se, self.se_seeds or 0.0)
+
+    @property
+    def between_seeds(self) -> str:
+        """What is said behind the error over examples: the deviation between seeds, where it was measured."""
+        if self.se_seeds is None:
+            return ""
+        return f", ± {rounded(self.se_seeds, places(self.se_seeds))} between {count(self.seeds, 'seed')}"
 
     @property
     def tie(self) -> bool:
-        """Whether the two cannot be told apart, at 95 % by Student's t, as a few examples hardly tell the error."""
+        """Whether the two cannot be told apart at 95 %.
+
+        By Student's t, as a few examples hardly tell the error; with seeds by Welch's degrees of freedom.
+        """
         from scipy.special import stdtrit
 
-        least = float(stdtrit(self.n - 1, 0.975)) if self.n > 1 else math.inf
-        return not abs(self.value) >= least * self.se
+        least = float(stdtrit(self._freedom, 0.975)) if self.n > 1 else math.inf
+        return not abs(self.value) >= least * self.se_both
+
+    @property
+    def _freedom(self) -> float:
+        parts = [(self.se**4, self.n - 1), ((self.se_seeds or 0.0) ** 4, self.seeds - 1)]
+        spread = sum(fourth / free for fourth, free in parts if free and fourth)
+        return self.se_both**4 / spread if spread else self.n - 1
 
 
 @dataclass(frozen=True)
@@ -43,7 +73,7 @@ class FigureRecord:
     Parameters
     ----------
     label, value, error, unit, direction : str
-        "compression", "2.41", "0.03", "bits per dimension", "at most"; error, unit and direction may be empty.
+        "code length", "2.41", "0.03", "bits per dimension", "at most"; error, unit and direction may be empty.
     """
 
     label: str
@@ -55,7 +85,7 @@ class FigureRecord:
 
 @dataclass(frozen=True)
 class VerdictRecord:
-    """One sentence that a person could repeat, what it rests on, and what to do next.
+    """One sentence that a person could repeat, and what it rests on.
 
     Parameters
     ----------
@@ -63,13 +93,10 @@ class VerdictRecord:
         The verdict.
     figures : tuple of FigureRecord
         At most four.
-    next : str, optional
-        Advice that follows from a measured number; None where none does.
     """
 
     sentence: str
     figures: tuple[FigureRecord, ...]
-    next: str | None
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,12 @@ class DataRecord:
         return {name: value for name, value in asdict(self).items() if name not in ("name", "source", "notes")}
 
     @property
+    def repeats_more_than_chance(self) -> bool:
+        """Whether more test examples stand in train than chance would have, by three deviations of a Poisson count."""
+        expected = self.repeats_expected or 0.0
+        return len(self.repeats) > expected + 3.0 * math.sqrt(expected)
+
+    @property
     def in_bits(self) -> bool:
         """Whether log p(x) has a length in bits: the data are on a grid."""
         return self.kind in ("grid", "binary")

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from elbowroom.numerics import Estimate
+from elbowroom.numerics._most_of import most_of
 
 from .values import EstimateField, Number
 
@@ -59,6 +60,15 @@ class LatentRecord:
     def kl_decides(self) -> bool:
         """Whether the units whose KL is above the threshold are those that are active."""
         return self.kl is not None and self.active == tuple(kl > self.threshold for kl in self.kl)
+
+    @property
+    def carriers(self) -> int | None:
+        """How many active units, the greatest KL first, it takes for 99 % of the rate.
+
+        None where `kl` is, and where the active ones do not reach it: a KL that is the same for every x carries
+        nothing.
+        """
+        return None if self.kl is None else most_of(self.kl, among=self.active)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the stages `train` and `choose` leave: the models of the sweep on validation, and which of them was chosen."""
 
 import math
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,10 @@ from elbowroom.numerics import InputError
 
 from .values import Summary
 
-__all__ = ["ChoiceRecord", "ModelRecord", "SweepRecord"]
+__all__ = ["ChoiceRecord", "ModelRecord", "SeedSpread", "SweepRecord"]
+
+SEED = "seed"
+"""The axis along which models differ by chance alone."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,33 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
+class SeedSpread:
+    """How far trainings lie apart that differ in their seed alone, by the bound that chooses among them.
+
+    Parameters
+    ----------
+    label : str
+        What they have in common, "β = 0.5"; empty where that is everything.
+    seeds : int
+        How many there are, two or more.
+    mean, deviation : float
+        Of the bound on validation, over seeds, in nats per example; the deviation is the standard deviation of one
+        training, with one less than the seeds in its denominator, and no standard error of the mean.
+    se_points : float
+        Standard error of such a bound over validation examples, which is another thing: the root of its mean square.
+    estimator : str
+        Of the bound, as "IWAE-100".
+    """
+
+    label: str
+    seeds: int
+    mean: float
+    deviation: float
+    se_points: float
+    estimator: str
+
+
+@dataclass(frozen=True)
 class SweepRecord:
     """What `train` leaves: the models of the sweep, the last axis changing fastest.
 
@@ -85,8 +116,32 @@ class SweepRecord:
     @property
     def graded(self) -> bool:
         """Whether the models differ in one number, so that a line from one to the next means something."""
-        settings = [list(one.settings.values()) for one in self.models]
-        return all(len(values) == 1 and isinstance(values[0], int | float) for values in settings)
+        settings = [list(one.settings.items()) for one in self.models]
+        return all(len(one) == 1 and one[0][0] != SEED and isinstance(one[0][1], int | float) for one in settings)
+
+    @property
+    def spreads(self) -> list[SeedSpread]:
+        """The spread of every setting of which several seeds have a finite bound, in the order of the models."""
+        groups: dict[str, list[ModelRecord]] = {}
+        for one in self.models:
+            if math.isfinite(one.iwae.mean):
+                groups.setdefault(_but_for_seed(one), []).append(one)
+        return [_spread(label, group) for label, group in groups.items() if len(group) > 1]
+
+    def spread_of(self, model: ModelRecord) -> SeedSpread | None:
+        """The spread of the trainings that differ from a model in their seed alone.
+
+        Parameters
+        ----------
+        model : ModelRecord
+            Of this sweep.
+
+        Returns
+        -------
+        SeedSpread or None
+            With the model itself; None where it was trained with one seed.
+        """
+        return next((one for one in self.spreads if one.label == _but_for_seed(model)), None)
 
     def model(self, name: str) -> ModelRecord:
         """The model of this name.
@@ -110,6 +165,17 @@ class SweepRecord:
         if not found:
             raise InputError(f"The sweep has no model {name!r}; it has {', '.join(one.name for one in self.models)}.")
         return found[0]
+
+
+def _but_for_seed(model: ModelRecord) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in model.axes.items() if name != SEED)
+
+
+def _spread(label: str, models: list[ModelRecord]) -> SeedSpread:
+    bounds = [one.iwae for one in models]
+    means = [one.mean for one in bounds]
+    points = math.sqrt(statistics.fmean(one.se_total**2 for one in bounds))
+    return SeedSpread(label, len(models), statistics.fmean(means), statistics.stdev(means), points, bounds[0].estimator)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from elbowroom.records import (
     AccountRecord,
+    ChoiceRecord,
     ClassicRecord,
     ContestRecord,
     DataRecord,
     EvidenceRecord,
-    ModelRecord,
     Number,
+    SweepRecord,
     VarianceRecord,
 )
 
@@ -16,15 +17,17 @@ from .verdict import difference_to, verdict
 __all__ = ["account"]
 
 
-def account(data: DataRecord, chosen: ModelRecord, evidence: EvidenceRecord, contest: ContestRecord) -> AccountRecord:
+def account(
+    data: DataRecord, sweep: SweepRecord, choice: ChoiceRecord, evidence: EvidenceRecord, contest: ContestRecord
+) -> AccountRecord:
     """Set the VAE against the best classic, lay the variances side by side, and say the verdict.
 
     Parameters
     ----------
     data : DataRecord
         The record of `load`.
-    chosen : ModelRecord
-        The chosen model, of the record of `train`.
+    sweep, choice : SweepRecord, ChoiceRecord
+        The records of `train` and `choose`.
     evidence : EvidenceRecord
         The record of `measure`.
     contest : ContestRecord
@@ -35,8 +38,8 @@ def account(data: DataRecord, chosen: ModelRecord, evidence: EvidenceRecord, con
     AccountRecord
         The record of the stage.
     """
-    best = contest.best
-    difference = None if best is None else difference_to(evidence.best, best)
+    best, chosen = contest.best, sweep.model(choice.name)
+    difference = None if best is None else difference_to(evidence.best, best, sweep.spread_of(chosen))
     classics = tuple(_of_classic(one, contest.variance) for one in contest.classics)
     return AccountRecord(
         difference=difference,

@@ -194,7 +194,7 @@ def measured(
         budget._asdict(),
     )
     rivals = stages.record("contest", lambda: contest(data, seed=budget.seed, progress=progress), {"seed": budget.seed})
-    last = stages.record("account", lambda: account(about, swept.model(choice.name), found, rivals), {})
+    last = stages.record("account", lambda: account(about, swept, choice, found, rivals), {})
     with stages.going_on("page"):
         page = report(stages.folder)
     bounds, record = list(found.bounds.items()), read_study(stages.folder)

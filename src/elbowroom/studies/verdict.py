@@ -1,6 +1,7 @@
-"""The verdict: one sentence a person could repeat, at most four figures, and what to do next."""
+"""The verdict: one sentence a person could repeat, and at most four figures."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,19 +12,18 @@ from elbowroom.records import (
     DifferenceRecord,
     EvidenceRecord,
     FigureRecord,
+    LatentRecord,
     ModelRecord,
+    SeedSpread,
     VerdictRecord,
 )
 
 __all__ = ["difference_to", "verdict"]
 
-_LOOSE = 1.0
-_MANY = 0.1  # of the examples
-_SURPRISING = 3.0  # standard deviations of a Poisson count
 _FEW_NEW = 2
 
 
-def difference_to(best: Estimate, rival: ClassicRecord) -> DifferenceRecord:
+def difference_to(best: Estimate, rival: ClassicRecord, spread: SeedSpread | None = None) -> DifferenceRecord:
     """The VAE's best bound minus the best baseline, paired by test example.
 
     Parameters
@@ -32,6 +32,8 @@ def difference_to(best: Estimate, rival: ClassicRecord) -> DifferenceRecord:
         The VAE's.
     rival : ClassicRecord
         The best of the baselines.
+    spread : SeedSpread, optional
+        Of the VAE's trainings, where several seeds were trained.
 
     Returns
     -------
@@ -39,7 +41,8 @@ def difference_to(best: Estimate, rival: ClassicRecord) -> DifferenceRecord:
         In nats per example.
     """
     difference = best - rival.estimate
-    return DifferenceRecord(rival.name, difference.mean, difference.se_total, len(difference))
+    between = (spread.deviation, spread.seeds) if spread else (None, 1)
+    return DifferenceRecord(rival.name, difference.mean, difference.se_total, len(difference), *between)
 
 
 def verdict(
@@ -49,7 +52,7 @@ def verdict(
     difference: DifferenceRecord | None,
     rival: ClassicRecord | None,
 ) -> VerdictRecord:
-    """Sentence, figures and what to do next, from the numbers on test.
+    """Sentence and figures, from the numbers on test.
 
     Parameters
     ----------
@@ -67,22 +70,36 @@ def verdict(
     """
     gap = evidence.best - evidence.bounds["ELBO"]
     compared = (
-        _compared(difference, evidence.best.direction, data.name)
+        _compared(difference, evidence.best.direction, f" on held-out {data.name}")
         if difference
         else f"has no baseline beside it on held-out {data.name}: none could be fitted"
     )
+    on_new = _on_new_rows(data, evidence.best, rival, difference)
     return VerdictRecord(
-        sentence=f"This VAE uses {chosen.active} of its {chosen.latents} latents and {compared}."
-        + _on_new_rows(data, evidence.best, rival),
+        sentence=f"This VAE uses {_used(evidence.latents)} and {compared}.{on_new}",
         figures=tuple(_figures(data, chosen, evidence.best, gap)),
-        next=_next_step(chosen, evidence, gap, difference),
     )
 
 
-def _on_new_rows(data: DataRecord, best: Estimate, rival: ClassicRecord | None) -> str:
+def _used(latents: LatentRecord) -> str:
+    """How many latents do the work: an active one may carry next to nothing.
+
+    >>> _used(LatentRecord((3.0, 0.02, 2.0), (True, True, True), 0.01, 9, "z1, z2", None))
+    '2 of its 3 latents for 99 % of its rate'
+    """
+    active, carriers = sum(latents.active), latents.carriers
+    many = f"its {count(len(latents.active), 'latent')}"
+    if not active:
+        return f"none of {many}"
+    return f"{active} of {many}" if not carriers else f"{carriers} of {many} for 99 % of its rate"
+
+
+def _on_new_rows(
+    data: DataRecord, best: Estimate, rival: ClassicRecord | None, all_rows: DifferenceRecord | None
+) -> str:
     """The score without the test rows that also stand in train, where these are more than chance would have."""
     repeated, expected = len(data.repeats), data.repeats_expected or 0.0
-    if repeated <= expected + _SURPRISING * math.sqrt(expected):
+    if not data.repeats_more_than_chance:
         return ""
     by_chance = f" ({expected:,.0f} would by chance, were the columns independent)" if expected else ""
     said = f" {repeated:,} of the {count(data.sizes['test'], 'test example')} also stand in train{by_chance}"
@@ -91,10 +108,10 @@ def _on_new_rows(data: DataRecord, best: Estimate, rival: ClassicRecord | None) 
         return f"{said}, so these numbers say what it remembers, and nothing of new examples."
     new = best.at(others)
     score = f"it scores {with_error(new.mean, new.se_total)} nats"
-    if rival is None:
+    if rival is None or all_rows is None:
         return f"{said}: without them {score}."
-    left = difference_to(new, rival)
-    return f"{said}: without them {score} and {_compared(left, best.direction, data.name)}."
+    left = replace(difference_to(new, rival), se_seeds=all_rows.se_seeds, seeds=all_rows.seeds)
+    return f"{said}: without them {score} and {_compared(left, best.direction)}."
 
 
 def _figures(data: DataRecord, chosen: ModelRecord, best: Estimate, gap: Estimate) -> list[FigureRecord]:
@@ -102,23 +119,32 @@ def _figures(data: DataRecord, chosen: ModelRecord, best: Estimate, gap: Estimat
     figures = [_figure("held-out log-likelihood", best.mean, best.se_total, per_example, f"at least; {best.estimator}")]
     if data.in_bits:
         bits = best.bits_per_dimension(data.dimensions)
-        figures.append(_figure("compression", bits.mean, bits.se_total, "bits per dimension", "at most"))
+        of = f"at most{_of_what(data, best)}"
+        figures.append(_figure("code length", bits.mean, bits.se_total, "bits per dimension", of))
     figures.append(_figure("rate", chosen.rate.mean, chosen.rate.se_total, per_example, "on validation"))
     figures.append(_figure("lost by the encoder", gap.mean, gap.se_total, per_example, "at least"))
     return figures
 
 
-def _compared(difference: DifferenceRecord, direction: str, name: str) -> str:
+def _of_what(data: DataRecord, best: Estimate) -> str:
+    """Bits of what: those of a binarised image are not those of the image."""
+    if best.quantity == "log p(binarised x)":
+        return f", of {'the image' if data.image_shape else 'x'} binarised"
+    return ", of zeros and ones" if data.kind == "binary" else ""
+
+
+def _compared(difference: DifferenceRecord, direction: str, where: str = "") -> str:
     """Of a lower bound a lead can only grow and a deficit shrink."""
-    value, error = difference.value, difference.se
+    value, error, between = difference.value, difference.se, difference.between_seeds
     if not math.isfinite(value):
-        return f"cannot be set beside a baseline: some held-out examples of {name} have no finite score"
+        return "cannot be set beside a baseline: some held-out examples have no finite score"
     rival = f"the best baseline, {_article(difference.against)}"
     if difference.tie:
-        return f"cannot be told apart from {rival}, on held-out {name} ({with_error(value, error)} nats)"
+        return f"cannot be told apart from {rival}{where and f',{where}'} ({with_error(value, error)} nats{between})"
     lead, deficit = ("at least ", "at most ") if direction == "lower" else ("", "")
     verb, bound = ("beats", lead) if value > 0 else ("loses to", deficit)
-    return f"{verb} {rival}, by {bound}{with_error(abs(value), error)} nats on held-out {name}"
+    size = f"{with_error(abs(value), error)} nats{between}{',' if between and where else ''}"
+    return f"{verb} {rival}, by {bound}{size}{where}"
 
 
 def _article(name: str) -> str:
@@ -130,40 +156,3 @@ def _article(name: str) -> str:
 def _figure(label: str, value: float, error: float, unit: str, direction: str) -> FigureRecord:
     shown, _, half = with_error(value, error).partition(" ± ")
     return FigureRecord(label, shown, half, unit, direction)
-
-
-def _next_step(
-    chosen: ModelRecord, evidence: EvidenceRecord, gap: Estimate, difference: DifferenceRecord | None
-) -> str | None:
-    """Advice that follows from a measured number, or none: what training leaves open comes first."""
-    if chosen.best_epoch == chosen.epochs:
-        return "The best epoch was the last: train for more epochs."
-    if difference and difference.value < 0 and not difference.tie:
-        return _behind(chosen, evidence, difference)
-    if gap.mean > _LOOSE:
-        return (
-            f"The encoder's bound is loose by at least {gap.mean:.1f} nats per example: a wider encoder or a richer "
-            f"posterior can win some of that back."
-        )
-    return None
-
-
-def _behind(chosen: ModelRecord, evidence: EvidenceRecord, difference: DifferenceRecord) -> str:
-    """What to do where a baseline is ahead: first find out how much of that is the bound's slack."""
-    lower = evidence.best.direction == "lower"
-    said = f"By these bounds the {difference.against} is" if lower else f"The {difference.against} is"
-    if lower and (why := _why_loose(evidence)):
-        return (
-            f"{said} the better density of these data, but the VAE's bound is loose ({why}): measure it by AIS, or "
-            f"give it a richer posterior, before anything else."
-        )
-    more = "wider networks" if chosen.active < chosen.latents else "wider networks or more latents"
-    return f"{said} the better density of these data: use it, or give the VAE {more} and study again."
-
-
-def _why_loose(evidence: EvidenceRecord) -> str:
-    """What the importance weights say against the bounds; nothing where they say little."""
-    n = len(evidence.best)
-    collapsed, missed = (max(getattr(e, one) for e in evidence.bounds.values()) for one in ("collapsed", "missed"))
-    said = {"its effective sample size collapsed": collapsed, "k̂ above 0.7": missed}
-    return ", ".join(f"{name} on {many:,} of {n:,} examples" for name, many in said.items() if many > _MANY * n)
