@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from torch.distributions import Distribution
 from elbowroom.networks import Standardised
 from elbowroom.numerics import Given, InputError, plain_arguments
 
-__all__ = ["Blocks", "Component", "as_event", "at_least_two"]
+__all__ = ["Blocks", "Component", "Form", "as_event", "at_least_two"]
+
+Form = Literal["independent normal", "normal", "classes", "other"]
 
 
 @plain_arguments
@@ -98,6 +100,8 @@ class Component(nn.Module):
         Shape of the standard-normal noise of one draw.
     classes : int
         Number of classes of a posterior block over classes, which a pass sums over; 1 for a block that is drawn.
+    form : {"independent normal", "normal", "classes", "other"}
+        What the class returns: KLs between normals, and between classes, are in closed form.
 
     Raises
     ------
@@ -115,6 +119,7 @@ class Component(nn.Module):
     """
 
     classes: int = 1
+    form: Form = "other"
 
     def __init__(
         self, event: int | Sequence[int], *, given: Sequence[str] = (), network: nn.Module | None = None

@@ -43,6 +43,12 @@ class TriangularNormal(CorrelatedNormal):
         batch = torch.broadcast_shapes(loc.shape[:-1], scale_tril.shape[:-2])
         super().__init__(loc, batch, loc.shape[-1:], Size(loc.shape[-1:]), validate_args)
 
+    def expand(self, batch_shape: Size | list[int] | tuple[int, ...], _instance: None = None) -> "TriangularNormal":
+        """The same distributions, repeated to a batch of this shape."""
+        loc = self.loc.expand(*batch_shape, *self.event_shape)
+        root = self.scale_tril.expand(*batch_shape, *self.scale_tril.shape[-2:])
+        return TriangularNormal(loc, root, validate_args=False)
+
     def log_determinant(self) -> Tensor:
         """log |Σ|, [*batch]."""
         return 2 * self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -10,6 +10,7 @@ import torch
 from elbowroom.networks import MLP
 from elbowroom.numerics import InputError, derived_seed, plain, plain_arguments
 
+from .misfits import refuse_misfits
 from .words import SETTINGS, Word, classes_of, instance_of, split, takes
 from .zoo import words_of
 
@@ -48,7 +49,7 @@ class Recipe:
     Raises
     ------
     InputError
-        For a word that is not known.
+        For a word that is not known, and for an objective that asks of prior and posterior what they do not have.
 
     Examples
     --------
@@ -69,6 +70,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for part in ("prior", "posterior", "likelihood", "network", "objective"):
             split(part, getattr(self, part))
+        refuse_misfits(self.prior, self.posterior, self.objective)
         if self.latents < 1:
             raise InputError(f"latents must be 1 or more; got {self.latents}.")
         strange = [name for name in self.training if name not in SETTINGS]

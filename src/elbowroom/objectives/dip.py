@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.distributions.capabilities import require
-from elbowroom.numerics import Batch, InputError, Noise, one_of
+from elbowroom.numerics import Batch, CapabilityError, InputError, Noise, one_of
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
@@ -75,6 +75,10 @@ class Dip(Objective):
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch; the step does not matter."""
+        if any(block.classes > 1 for block in vae.posterior.values()):
+            raise CapabilityError(
+                "Classes have no covariance that could be drawn to the identity: use objectives.Elbo."
+            )
         terms = vae(batch, noise)
         for q in terms.q.values():
             require(q, "mean")

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Batch, InputError, Noise
+from elbowroom.numerics import Batch, CapabilityError, InputError, Noise
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
@@ -75,6 +75,8 @@ class Discrepancy(Objective):
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch; the step does not matter."""
+        if any(block.classes > 1 for block in vae.posterior.values()):
+            raise CapabilityError("Discrepancy compares draws of z, and classes are not drawn: use objectives.Elbo.")
         terms = vae(batch, noise)
         drawn = prior_draws(vae, vae.given(batch, noise)[0], noise, "discrepancy")
         ours, theirs = (

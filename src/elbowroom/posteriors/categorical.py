@@ -45,6 +45,8 @@ class Categorical(Component):
     torch.Size([1, 5])
     """
 
+    form = "classes"
+
     def __init__(self, network: nn.Module, classes: int, *, given: Sequence[str] = ("x",)) -> None:
         super().__init__(at_least_two(classes), given=given, network=network)
         self.classes = classes

@@ -65,6 +65,8 @@ class DiagonalNormal(Component):
     torch.Size([2])
     """
 
+    form = "independent normal"
+
     def __init__(
         self,
         network: nn.Module,

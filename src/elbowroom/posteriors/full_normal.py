@@ -53,6 +53,8 @@ class FullNormal(Component):
     torch.Size([1, 5, 2])
     """
 
+    form = "normal"
+
     def __init__(
         self,
         network: nn.Module,

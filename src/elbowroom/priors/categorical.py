@@ -44,6 +44,8 @@ class Categorical(Component):
     tensor([[[0.2500, 0.7500]]])
     """
 
+    form = "classes"
+
     logits: Tensor
 
     def __init__(

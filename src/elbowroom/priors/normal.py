@@ -46,6 +46,8 @@ class Normal(Component):
     tensor([[0.1592]], grad_fn=<ExpBackward0>)
     """
 
+    form = "independent normal"
+
     def __init__(
         self,
         event: int | Sequence[int],

@@ -29,6 +29,8 @@ class StandardNormal(Component):
     tensor([[0.1592]])
     """
 
+    form = "independent normal"
+
     like: Tensor
 
     def __init__(self, event: int | Sequence[int]) -> None:

@@ -1,0 +1,77 @@
+"""What is refused when a recipe is read is what would fail, and nothing that would fail is let through."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import elbowroom as er
+from elbowroom.models import Recipe, build, known_words
+from elbowroom.models.misfits import refuse_misfits
+from elbowroom.models.words import instance_of, split
+from elbowroom.training import TrainingStep
+
+DATA = er.load_data(np.random.default_rng(0).normal(size=(40, 3)), validation=5, test=5)
+BATCH = DATA.train.batch().rows(slice(0, 12))
+OBJECTIVES = [
+    "elbo",
+    {"kind": "elbo", "kl": "closed"},
+    {"kind": "elbo", "kl": "sticking-the-landing"},
+    "iwae",
+    {"kind": "iwae", "gradient": "doubly-reparameterised"},
+    {"kind": "capacity", "capacity": 2.0},
+    {"kind": "free-bits", "allowance": 0.1},
+    {"kind": "free-bits", "allowance": 0.1, "per": "dimension"},
+    {"kind": "geco", "tolerance": 3.0},
+    "rate-distortion",
+    "beta-tc",
+    "dip",
+    "discrepancy",
+    "wake-sleep",
+    "reweighted-wake-sleep",
+    {"kind": "total-correlation", "weight": 2.0},
+]
+PAIRS = list(itertools.product(known_words()["prior"], known_words()["posterior"]))
+
+
+def test_every_objective_is_tried() -> None:
+    assert {split("objective", one)[0] for one in OBJECTIVES} == set(known_words()["objective"])
+
+
+@pytest.mark.parametrize(("prior", "posterior"), PAIRS)
+def test_what_is_refused_fails_and_what_is_not_does_not(prior: str, posterior: str) -> None:
+    words = {"prior": prior, "posterior": posterior, "latents": 2, "widths": [4]}
+    try:
+        vae = build(Recipe().where(**words), DATA)
+    except er.InputError:
+        return  # classes against numbers: refused when the model is built
+    for objective in OBJECTIVES:
+        try:
+            refuse_misfits(prior, posterior, objective)
+            refused = None
+        except er.InputError as error:
+            refused = str(error)
+        critic = torch.nn.Linear(2, 1)
+        step = TrainingStep(vae, instance_of("objective", *split("objective", objective), {"critic": critic}))
+        failed = None
+        try:
+            noise = step.keyed_noise(step.procedure.draws, BATCH.index, 0)
+            for phase, _ in step.procedure.items():
+                step(BATCH, noise, torch.tensor(torch.inf), phase).total.backward()
+        except (er.InputError, er.CapabilityError) as error:
+            failed = str(error)
+        assert (refused is None) == (failed is None), (objective, refused, failed)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"objective": {"kind": "capacity", "capacity": -1.0}}, "A rate is 0 or more"),
+        ({"posterior": "flow-posterior", "objective": {"kind": "elbo", "kl": "closed"}}, "leave out kl='closed'"),
+        ({"objective": {"kind": "iwae", "gradient": "sticking-the-landing"}}, "biased"),
+    ],
+)
+def test_a_recipe_is_refused_when_it_is_read(words: dict, said: str) -> None:
+    with pytest.raises(er.InputError, match=said):
+        Recipe(**words)
