@@ -25,6 +25,7 @@ EXPERIMENTS = {
     "one-class": "sizes.one_class",
     "outliers": "sizes.outliers",
     "batch-norm": "sizes.batch_norm",
+    "compression": "compression.run",
     "tables": "tables.run",
     "figures": "drawing.run",
 }
