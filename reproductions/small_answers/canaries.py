@@ -38,7 +38,7 @@ def canaries() -> list[Canary]:
               for name, (family, settings) in families.items()]  # fmt: skip
     found += [Canary(_record(name), "one σ", partial(of_digits, scale="shared")) for name in ("gradients", "balance")]
     found += [
-        Canary(_record("latents"), "d = 10", partial(of_digits, sizes.IMAGES, scale="shared")),
+        Canary(_record("latents"), "d = 10", partial(of_digits, sizes.IMAGES, scale="shared", start=sizes.START)),
         Canary(_record("copies"), "σ = 0.03", partial(of_digits, sizes.IMAGES, 64, scale=0.03)),
         Canary(_record("classes"), "ten latents", partial(of_digits, family=er.likelihoods.TruncatedNormal)),
         Canary(_record("spectrum"), "all", lambda: {"spectrum": numbers_of(sizes._spectrum("digits"))}),

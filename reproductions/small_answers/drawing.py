@@ -37,8 +37,11 @@ def _sheet(panels: int) -> tuple[Figure, Any]:
 def distance(rows: list[Row]) -> Figure:
     """Samples against data, and their variance, over β."""
     sheet, (left, right) = _sheet(2)
-    for ax, key, up, factor in ((left, "distance", "Fréchet distance of features from test images", 1),
-                                (right, "variance_of_data", "variance of samples, % of the data's", 100)):  # fmt: skip
+    panels = (
+        (left, "distance", "Fréchet distance of features from test images", 1),
+        (right, "variance_of_data", "variance of samples on the grid, % of the data's", 100),
+    )
+    for ax, key, up, factor in panels:
         kinds = [_series(kind, rows, "beta", lambda row, kind=kind, key=key, f=factor: f * row["samples"][kind][key])
                  for kind in ("σ² = β", "σ calibrated", "means")]  # fmt: skip
         lines(kinds, across="β at σ = 1", up=up, log_x=True, ax=ax)
@@ -86,20 +89,27 @@ def floors(rows: list[Row]) -> Figure:
     sheet, axes = _sheet(2)
     smooth = [row for row in rows if row["kind"] == "discretised logistic"]
     for ax, part, title in zip(axes, ("train", "test"), ("the 100 training images", "held out"), strict=True):
-        kinds = [_series(kind, [row for row in rows if row["kind"] == kind], "floor",
-                         lambda row, part=part: first(row[part])) for kind in ("raw", "dequantised")]  # fmt: skip
+        kinds = []
+        for kind in ("raw", "dequantised"):
+            own = [row for row in rows if row["kind"] == kind]
+            for name, exact, look in (
+                (f"{kind}, one normal per pixel", True, "line"),
+                (f"{kind}, VAE", False, "points"),
+            ):
+                group = [row for row in own if ("exact" in row) == exact]
+                kinds.append(_series(name, group, "floor", lambda row, part=part: first(row[part]), look))
         level = over(smooth, part)[0]
-        kinds.append(Series("discretised logistic", list(kinds[0].x), [level] * len(kinds[0].x), look="dashed"))
+        kinds.append(Series("discretised logistic, VAE", list(kinds[0].x), [level] * len(kinds[0].x), look="dashed"))
         lines(kinds, across="least σ", up=f"bits per dimension, {title}", log_x=True, ax=ax)
-        if part == "test":
-            ax.set_yscale("symlog", linthresh=10)
+        ax.set_yscale("symlog", linthresh=10)
     return sheet
 
 
 def latents(rows: list[Row]) -> Figure:
     """Errors against the size of the latent, with the prior's term and without; the bound beside."""
     sheet, (left, right) = _sheet(2)
-    term, free = ([row for row in rows if row["prior_term"] == wanted] for wanted in (True, False))
+    started = [row for row in rows if row["start"]]
+    term, free = ([row for row in started if row["prior_term"] == wanted] for wanted in (True, False))
     lines([_series("with the prior's term, held out", term, "d", lambda row: row["test_error"]),
            _series("with, training", term, "d", lambda row: row["train_error"], "dashed"),
            _series("without (β = 0), held out", free, "d", lambda row: row["test_error"]),

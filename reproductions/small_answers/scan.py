@@ -165,12 +165,12 @@ def _information(model: er.VAE, draws: int = 1_000) -> tuple[float, float]:
 
 
 def _samples(model: er.VAE, mode: Any, seed: int) -> Row:
-    """Samples rounded to the grid: distance, precision and recall in features; variance over the data's."""
+    """Samples, which lie on the grid: distance, precision and recall in features; variance over the data's."""
     levels = torch.cat([model.sample(1_000, mode=mode, seed=1_000 + 10 * i + seed) for i in range(SAMPLES // 1_000)])
-    x, real = levels.round().clamp(0, 255) / 255.0, _real()
+    x, real = levels / 255.0, _real()
     drawn, kept = classifier().features(x), classifier().features(real)
     near = precision_recall(kept[:NEIGHBOURS], drawn[:NEIGHBOURS])
-    ratio = float(levels.double().var(0).sum() / (255 * real.double()).var(0).sum())  # before they are cut to the grid
+    ratio = float(levels.double().var(0).sum() / (255 * real.double()).var(0).sum())
     return asdict(frechet_distance(kept, drawn)) | {
         "precision": near.precision,
         "recall": near.recall,

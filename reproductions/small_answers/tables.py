@@ -24,7 +24,8 @@ def _record(name: str) -> str:
 
 def collapse() -> None:
     """How far decoded means are from the mean image, how much they vary; samples' variance, distance, recall."""
-    head = ["β", "active", "decoded means: away from the mean image", "vary by", "samples vary by: σ² = β",
+    head = ["β", "active", "decoded means: away from the mean image", "vary by",
+            "samples, cut to the grid, vary by: σ² = β",
             "calibrated", "means", "recall: calibrated", "means"]  # fmt: skip
     lines = []
     for (beta,), rows in by(records("scan"), "beta").items():
@@ -134,9 +135,13 @@ def quantiles() -> None:
 
 def floors() -> None:
     head = ["pixels", "least σ", "training, bits per dimension", "held out"]
-    groups = by(records("floors"), "kind", "floor")
-    show(head, ([kind, f"{floor:g}" if kind != "discretised logistic" else "–", said(rows, "train", 2),
-                 said(rows, "test", 2)] for (kind, floor), rows in groups.items()))  # fmt: skip
+    names = {True: "one normal per pixel, exact", False: "VAE, σ(z)"}
+    rows = [row | {"model": names["exact" in row]} for row in records("floors")]
+    lines = []
+    for (kind, model, floor), group in by(rows, "kind", "model", "floor").items():
+        named = f"{kind}: {model}" if kind != "discretised logistic" else f"{kind}, a VAE"
+        lines.append([named, f"{floor:g}", said(group, "train", 2), said(group, "test", 2)])
+    show(head, lines)
 
 
 def cross_entropy() -> None:
@@ -170,7 +175,8 @@ def balance() -> None:
 def latents() -> None:
     head = ["d", "with the prior's term: training error", "held out", "training IWAE", "held out", "rate", "active",
             "without it: training error", "held out"]  # fmt: skip
-    groups = by(records("latents"), "d", "prior_term")
+    rows = records("latents")
+    groups = by([row for row in rows if row["start"]], "d", "prior_term")
     lines = []
     for d in dict.fromkeys(d for d, _ in groups):
         term, free = groups[(d, True)], groups[(d, False)]
@@ -178,6 +184,8 @@ def latents() -> None:
         columns += [said(term, key, 1) for key in ("train_iwae", "test_iwae", "rate")] + [said(term, "active", 0)]
         lines.append([d, *columns, *(said(free, key, 2) for key in ("train_error", "test_error"))])
     show(head, lines)
+    low = [row for row in rows if not row["start"]]
+    print(f"\nd = 64 with σ started by PCA, at its floor: held out {said(low, 'test_iwae', 0)}.")
 
 
 def copies() -> None:
