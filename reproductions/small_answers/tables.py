@@ -12,6 +12,7 @@ ELSEWHERE = HERE.parent
 
 def run() -> None:
     """Every table whose record is there."""
+    print("Tables of [README.md](README.md), printed from the records by `run.py tables`.")
     for name, table in TABLES.items():
         if (HERE / "records" / f"{_record(name)}.json").exists():
             print(f"\n### {name}\n")
@@ -140,7 +141,8 @@ def floors() -> None:
     lines = []
     for (kind, model, floor), group in by(rows, "kind", "model", "floor").items():
         named = f"{kind}: {model}" if kind != "discretised logistic" else f"{kind}, a VAE"
-        lines.append([named, f"{floor:g}", said(group, "train", 2), said(group, "test", 2)])
+        least = f"{floor:g}" if floor else "by default"
+        lines.append([named, least, said(group, "train", 2), said(group, "test", 2)])
     show(head, lines)
 
 
