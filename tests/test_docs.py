@@ -43,3 +43,20 @@ def test_the_python_of_readme_and_guide_runs_in_order(tmp_path: Path, monkeypatc
             code = re.sub(pattern, smaller, code)
         exec(compile(code, name, "exec"), namespace)
     assert {path.name for path in tmp_path.iterdir()} == {"digits.vae", "ladder.pdf"}
+
+
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.parent.glob("reproductions/*/README.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS.parent)))
+def test_the_links_of_a_page_lead_somewhere_and_its_commands_exist(page: Path) -> None:
+    from elbowroom.cli import app
+
+    text = page.read_text(encoding="utf-8")
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert not [link for link in links if link and not (page.parent / link).exists()]
+    scripts = re.findall(r"python ((?:reproductions|benchmarks)/[\w/]+\.py)", text)
+    assert not [script for script in scripts if not (DOCS.parent / script).exists()]
+    known = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
+    assert set(re.findall(r"^\$ elbowroom (\w[\w-]*)", text, re.MULTILINE)) <= known

@@ -12,6 +12,7 @@ import torch
 import yaml
 from scipy import stats
 from torch import Tensor, nn
+from torch.nn import functional
 
 from elbowroom import VAE, InputError, fit, likelihoods, load_data, load_model, posteriors, priors, save_model
 from elbowroom.distributions import capabilities, log_prob_seen, simulate
@@ -487,3 +488,20 @@ def test_fit_trains_on_raw_counts_and_its_notes_say_where_it_starts():
 def test_wrong_arguments_are_refused_in_words(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+def test_cross_entropy_on_grey_levels_is_no_density():
+    """x log λ + (1 − x) log(1 − λ) integrates over [0, 1] to 1 / C(λ), half or less: log C is what it lacks."""
+    network = nn.Linear(1, 1)
+    likelihood = L.ContinuousBernoulli(network, 1)
+    x = torch.linspace(0, 1, 2_001, dtype=torch.float64)[None, :, None]
+    for logit in (-6.0, -1.0, 0.0, 0.3, 8.0):
+        with torch.no_grad():
+            network.weight.zero_(), network.bias.fill_(logit)
+            true = likelihood.double()({"z": torch.zeros(1, 1, 1).double()}).log_prob(x)[0]
+        written = -functional.binary_cross_entropy_with_logits(torch.full_like(x, logit), x, reduction="none")[0, :, 0]
+        lacking = (true - written).mean()
+        assert math.isclose(float(torch.trapezoid(true.exp(), x[0, :, 0])), 1.0, rel_tol=1e-5)
+        assert math.isclose(float(torch.trapezoid(written.exp(), x[0, :, 0])), math.exp(-lacking), rel_tol=1e-5)
+        torch.testing.assert_close(true - written, lacking.expand(len(x[0])))
+        assert lacking >= math.log(2) - 1e-9  # 543 nats or more of a 28 × 28 image

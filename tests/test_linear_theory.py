@@ -199,3 +199,28 @@ def test_what_has_no_stationary_points_is_refused() -> None:
         active_at([1.0, 2.0], 0.5)
     with pytest.raises(er.InputError, match="too many subsets"):
         stationary_points(EIGENVALUES, 10)
+
+
+@pytest.mark.parametrize(
+    ("beta", "least", "most"), [(0.1, 1.0, 1.0), (0.5, 1.0, 1.0), (0.9, 0.9, 1.0), (1.0, 0.0, 0.0), (2.0, 0.0, 0.0)]
+)
+def test_below_beta_one_the_objective_is_no_bound(beta: float, least: float, most: float) -> None:
+    """Share of the digits at which −D − βR of the best linear model for that β exceeds its exact log p(x).
+
+    Its ELBO never does, nor does that at the σ² of calibration.
+    """
+    examples = er.Batch(torch.tensor(DIGITS), torch.arange(len(DIGITS)))
+    noise, mean = EIGENVALUES[10:].mean(), examples.x.mean(0)
+    weights = VECTORS[:, :10] * (EIGENVALUES[:10] - beta * noise).clamp_min(0).sqrt()  # the best for σ² and β
+    vae = as_vae(weights, beta * noise, mean)
+    vae.likelihood.scale = float(noise.sqrt())
+    model = LinearVAE(vae)
+    exact, rate, distortion = model.log_prob(examples), model.rate(examples), model.distortion(examples)
+    above = (-distortion - beta * rate > exact + 1e-9).double().mean()
+    assert least <= above <= most
+    assert (-distortion - rate <= exact + 1e-9).all()
+    error = 2 * noise * (distortion.mean() - 32 * (2 * math.pi * noise).log())
+    vae.likelihood.scale = float((error / 64).sqrt())
+    calibrated = LinearVAE(vae)
+    assert (calibrated.elbo(examples) <= calibrated.log_prob(examples) + 1e-9).all()
+    assert calibrated.elbo(examples).mean() >= -(distortion + rate).mean() - 1e-9

@@ -129,3 +129,40 @@ def test_a_missing_closed_form_is_an_error_in_words() -> None:
     batch.observed["z"] = (torch.zeros(1, 1).double(), torch.tensor([True]))
     with pytest.raises(er.CapabilityError, match="use kl='sampled'"):
         Elbo(kl="closed")(vae, batch, noise, END)
+
+
+class Outputs(torch.nn.Module):
+    """The encoder of many copies of one example, with an output of its own for each, so that each has a gradient."""
+
+    def __init__(self, raw: torch.Tensor) -> None:
+        super().__init__()
+        self.raw = torch.nn.Parameter(raw)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.raw
+
+
+@pytest.mark.parametrize("weight", [0.2, 1.0, 5.0])
+def test_variance_of_one_draws_gradient_by_a_sampled_and_by_a_closed_rate(weight: float) -> None:
+    """At the exact posterior, of standard deviation s: 1/s² and 2, and (1 − s²)² times as much with the closed KL.
+
+    So the closed form wins most where a latent says little, s near 1, and nothing where it says much.
+    """
+    n, variance = 5_000, 1 / (1 + weight**2)
+    raw = torch.tensor([0.0, 0.5 * math.log(variance)], dtype=torch.float64)  # p(z | x) at x = 0
+    decoder = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        decoder.weight.fill_(weight), decoder.bias.zero_()
+    posterior = er.posteriors.DiagonalNormal(Outputs(raw.repeat(n, 1)), 1, spread="exp", floor=0.0)
+    vae = er.VAE(er.priors.StandardNormal(1), posterior, er.likelihoods.Normal(decoder, 1, scale=1.0)).double()
+    batch = Batch(torch.zeros(n, 1, dtype=torch.float64), torch.arange(n))
+    variances = {}
+    for kl in ("sampled", "closed"):
+        vae.zero_grad()
+        (n * Elbo(kl=kl)(vae, batch, vae.keyed_noise(1, batch.index, 0), END).total).backward()  # type: ignore[arg-type]
+        gradient = vae.posterior["z"].network.raw.grad
+        assert gradient.mean(0).abs().max() < 5 * (gradient.var(0) / n).sqrt().max()
+        variances[kl] = gradient.var(0)
+    expected = torch.tensor([1 / variance, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(variances["sampled"], expected, rtol=0.2, atol=0)  # 4 errors of a fourth moment
+    torch.testing.assert_close(variances["closed"], (1 - variance) ** 2 * variances["sampled"], rtol=1e-6, atol=0)

@@ -113,3 +113,9 @@ def test_traces_are_a_line_each(vae: VAE) -> None:
 def test_a_warning_stands_in_the_repr() -> None:
     bad = Estimate.of([0.0, 1.0], khat=[0.9, 0.1], quantity="log p(x)", estimator="IWAE-9", direction="lower")
     assert "k̂ above 0.7 on 1 example" in repr(bad)
+
+
+def test_a_model_says_which_samples_have_its_density(vae: VAE) -> None:
+    said = str(vae).splitlines()
+    assert said[-2] == "Its bounds are bounds on log p(x), in nats, on the scale of the data."
+    assert said[-1].startswith('Samples have this density with mode="ancestral"; with "mean" or "offset"')

@@ -216,3 +216,24 @@ def test_a_family_that_nobody_named_is_calibrated_by_what_it_declares() -> None:
     found = calibrate(other, digits, draws=2)
     assert found.value == pytest.approx(known.value / 2, rel=1e-3)
     assert calibrate(found.vae, digits, draws=2).value == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_scan_of_beta_is_a_scan_of_the_variance_along_the_whole_training_unless_gradients_are_clipped() -> None:
+    """Adam does not see a factor β of the loss but for its epsilon; a clipped gradient does."""
+    digits, beta = er.load_data("digits"), 0.02
+    apart = {}
+    for clip in (None, 20.0):
+        trained_by = []
+        for weight, scale in ((beta, 1.0), (1.0, math.sqrt(beta))):
+            torch.manual_seed(0)
+            vae = er.VAE(
+                er.priors.StandardNormal(3),
+                er.posteriors.DiagonalNormal(er.networks.MLP([64, 16, 6]), 3),
+                er.likelihoods.Normal(er.networks.MLP([3, 16, 64]), 64, scale=scale),
+                preprocess=digits.preprocess,
+            )
+            er.fit(vae, digits, er.objectives.Elbo(weight), epochs=3, clip=clip, select="last", progress=False)
+            trained_by.append(torch.nn.utils.parameters_to_vector(vae.parameters()).detach())
+        apart[clip] = float((trained_by[0] - trained_by[1]).norm() / trained_by[0].norm())
+    assert apart[None] < 1e-3
+    assert apart[20.0] > 20 * apart[None]

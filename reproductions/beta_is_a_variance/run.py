@@ -165,12 +165,15 @@ def table() -> None:
             f"{records[0]['pca']['squared_error']:.1f}; eigenvalues above 1: "
             f"{sum(e > 1 for e in records[0]['pca']['eigenvalues'])}\n"
         )
-        print("| β | squared error | rate | active | σ²* | ELBO at σ = 1 | ELBO at σ* | IWAE-128 at σ* | gap opened |")
-        print("|---|---|---|---|---|---|---|---|---|")
+        columns = ("β", "squared error", "dB", "rate", "active", "σ²*")
+        bounds = ("ELBO at σ = 1", "ELBO at σ*", "IWAE-128 at σ*", "gap opened")
+        print(f"| {' | '.join(columns + bounds)} |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for i, beta in enumerate(BETAS):
             rows = [record["scan"][i] for record in records]
             print(
-                f"| {beta:g} | {_mean(rows, 'squared_error'):.1f} | {_mean(rows, 'rate'):.1f} | "
+                f"| {beta:g} | {_mean(rows, 'squared_error'):.1f} | {_mean(rows, 'psnr'):.1f} | "
+                f"{_mean(rows, 'rate'):.1f} | "
                 f"{_mean(rows, 'active'):.0f} | {_mean(rows, 'sigma2'):.4f} | {_mean(rows, 'elbo'):.1f} | "
                 f"{_mean(rows, 'calibrated_elbo'):.1f} | {_mean(rows, 'calibrated_iwae'):.1f} | "
                 f"{_mean(rows, 'gap_opened'):+.1f} |"
@@ -178,7 +181,8 @@ def table() -> None:
         for i in range(2):
             rows = [record["learned"][i] for record in records]
             print(
-                f"| σ {rows[0]['scale']} | {_mean(rows, 'squared_error'):.1f} | {_mean(rows, 'rate'):.1f} | "
+                f"| σ {rows[0]['scale']} | {_mean(rows, 'squared_error'):.1f} | {_mean(rows, 'psnr'):.1f} | "
+                f"{_mean(rows, 'rate'):.1f} | "
                 f"{_mean(rows, 'active'):.0f} | {_mean(rows, 'sigma2'):.4f} | – | {_mean(rows, 'elbo'):.1f} | – | – |"
             )
         print("\n" + _winners(records))

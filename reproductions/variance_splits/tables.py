@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from models import HERE, records
 
+from elbowroom.metrics import psnr
+
 Row = dict[str, Any]
 
 
@@ -170,9 +172,10 @@ def beta_zero(rows: list[Row]) -> None:
     def line(row: Row) -> list[Any]:
         keys = ("sd_before", "sd_after", "sd_after_over_means")
         sds = [over(row["models"], key, 4) if key in row["models"][0] else "–" for key in keys]
-        return [row["model"], over(row["models"], "squared_error"), *sds]
+        decibels = psnr(float(np.mean([model["squared_error"] for model in row["models"]])), 64)
+        return [row["model"], over(row["models"], "squared_error"), f"{decibels:.1f}", *sds]
 
-    show(["model", "held-out squared error", "sd of q before", "after", "over the means' sd"], map(line, rows))
+    show(["model", "held-out squared error", "dB", "sd of q before", "after", "over the means' sd"], map(line, rows))
 
 
 def collapsed(rows: list[Row]) -> None:

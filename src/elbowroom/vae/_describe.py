@@ -15,7 +15,7 @@ _LEFT_OUT = ("event", "given", "beside")  # said beside the settings
 
 
 def describe(vae: VAECore) -> str:
-    """Describe a model in a few lines: its components, networks and sizes, and what its bounds bound.
+    """Describe a model in a few lines: its components, networks and sizes, and what its bounds and its samples are of.
 
     Parameters
     ----------
@@ -26,6 +26,19 @@ def describe(vae: VAECore) -> str:
     -------
     str
         Several lines.
+
+    Examples
+    --------
+    >>> from elbowroom import VAE, likelihoods, posteriors, priors
+    >>> q = posteriors.DiagonalNormal(nn.Linear(3, 4), 2)
+    >>> print(VAE(priors.StandardNormal(2), q, likelihoods.Normal(nn.Linear(2, 3), 3, scale=1.0)))
+    VAE of x (3,) with 2 latents and 25 parameters
+      p(z)        standard-normal over (2,)
+      q(z | x)    diagonal-normal (network Linear of 16 parameters, spread softplus, floor 1e-05) over (2,)
+      p(x | z)    normal (network Linear of 9 parameters, scale 1.0) over (3,)
+      preprocess  identity
+    Its bounds are bounds on log p(x), in nats, on the scale of the data.
+    Samples have this density with mode="ancestral"; with "mean" or "offset", one x per z, they have none.
     """
     parameters = sum(p.numel() for p in vae.parameters())
     rows = [(_symbol("p", name, block.given), _component(block)) for name, block in vae.prior.items()]
@@ -33,11 +46,13 @@ def describe(vae: VAECore) -> str:
     rows += [(_symbol("p", "x", vae.likelihood.given), _component(vae.likelihood))]
     rows += [("preprocess", _settings(vae.preprocess))]
     width = max(len(symbol) for symbol, _ in rows)
+    density = "this density" if vae.quantity.startswith("log p") else "no density that was trained"
     return "\n".join(
         [
             f"VAE of x {vae.likelihood.event} with {vae.latents} latents and {parameters:,} parameters",
             *(f"  {symbol:<{width}}  {words}" for symbol, words in rows),
             f"Its bounds are bounds on {vae.quantity}, in nats, on the scale of the data.",
+            f'Samples have {density} with mode="ancestral"; with "mean" or "offset", one x per z, they have none.',
         ]
     )
 
