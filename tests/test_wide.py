@@ -135,3 +135,10 @@ def test_what_a_contest_of_a_wide_table_holds(monkeypatch) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 48 * 2**20 < 8 * 3_000**2
+
+
+@pytest.mark.parametrize("shape", [(200, 9), (12, 40), (5, 1)])
+def test_a_start_is_never_next_to_nothing_however_many_latents_there_are(shape: tuple[int, int]) -> None:
+    """With as many components as columns, or as rows, PCA would leave nothing, and the scale begin at its floor."""
+    x = np.random.default_rng(0).normal(size=shape)
+    assert pca_residuals(x, 64).std() > 0.3 * x.std()

@@ -46,8 +46,9 @@ class Scaled(Likelihood):
         on a grid, else 1 % of the data's.
     start : float or None, default None
         Where a scale that is not fixed starts, on the scale of the preprocessed x. None settles it from the training
-        data, so that the standard deviation is the one that PCA with as many components as latents leaves: a scale that
-        starts too large collapses the latents before it has shrunk.
+        data, so that the standard deviation is the one that PCA with as many components as latents leaves, half the
+        columns at most: a scale that starts too large collapses the latents before it has shrunk, and one that starts
+        at next to nothing does not recover.
     given : sequence of str, default ("z",)
         Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
@@ -222,7 +223,7 @@ def pca_residuals(flat: np.ndarray, components: int, most: int = 10_000) -> np.n
     flat : np.ndarray
         [n, columns].
     components : int
-        Number of components.
+        Number of components; half the rows or columns at most, since more would leave next to nothing.
     most : int, default 10000
         How many rows are used.
 
@@ -234,7 +235,7 @@ def pca_residuals(flat: np.ndarray, components: int, most: int = 10_000) -> np.n
     from sklearn.decomposition import PCA
 
     rows = flat[:most]
-    k = min(components, len(rows) - 1, rows.shape[1] - 1)
+    k = min(components, len(rows) // 2, rows.shape[1] // 2)
     if k < 1:
         return rows - rows.mean(0)
     if len(rows) < rows.shape[1]:
