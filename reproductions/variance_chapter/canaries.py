@@ -32,7 +32,7 @@ def canary_of(record: Path, row: str) -> Canary:
         "ink of test images": _ink,
         "Gaussian mixture": _mixture,
         "pca": _pca,
-        "training images": _training_images,
+        "training images": _distances,
     }
     if row in others:
         return Canary(record, row, others[row], ("mnist",))
