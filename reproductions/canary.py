@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ Numbers = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Canary:
-    """One row of a record, and how its first steps are computed; `needs` are the names of data sets it reads."""
+    """One row of a record, and how its first steps are computed; `needs` names data sets and packages it reads."""
 
     record: Path
     row: str
@@ -45,23 +46,41 @@ class Canary:
 
     @property
     def missing(self) -> list[str]:
-        """Data sets that are not at hand."""
+        """Data sets and packages that are not at hand."""
         at_hand = {data.name for data in er.data.list_data() if data.at_hand}
-        return [name for name in self.needs if name not in at_hand]
+        return [name for name in self.needs if name not in at_hand and find_spec(name) is None]
 
 
 def first_steps(vae: er.VAE, data: Any, objective: Any = None, *, batch_size: int = 100, **settings: Any) -> Numbers:
     """Train for two epochs of ten steps: the objective of each, held-out rate, and IWAE of ten test examples, nats."""
-    shorter = copy.copy(data)
-    shorter.train, shorter.validation = data.train[: STEPS * batch_size], data.validation[:100]
-    history = er.fit(
-        vae, shorter, objective, epochs=EPOCHS, batch_size=batch_size, select="last", progress=False, **settings
-    )
+    fixed = {"epochs": EPOCHS, "select": "last", "progress": False}
+    history = er.fit(vae, fewer(data, batch_size), objective, batch_size=batch_size, **(settings | fixed))
     return {
         "training": history.column("train", "objective"),
         "validation": history.column("validation", "objective") + history.column("validation", "rate")[-1:],
         "evidence": evidence(vae, data.test[:EXAMPLES]),
     }
+
+
+def first_steps_stacked(
+    vaes: Sequence[er.VAE], data: Any, betas: float | Sequence[float] = 1.0, *, batch_size: int = 100, **settings: Any
+) -> Numbers:
+    """The same of several models that are trained as one stack, with the ELBO's rate weighted by β."""
+    weights = [betas] * len(vaes) if isinstance(betas, float) else betas
+    goals = [er.objectives.Elbo(beta) for beta in weights]
+    fixed = {"epochs": EPOCHS, "select": "last", "progress": False}
+    histories = er.fit_stacked(vaes, fewer(data, batch_size), goals, batch_size=batch_size, **(settings | fixed))
+    return {
+        "training": [value for history in histories for value in history.column("train", "objective")],
+        "evidence": [value for vae in vaes for value in evidence(vae, data.test[:EXAMPLES])],
+    }
+
+
+def fewer(data: Any, batch_size: int = 100) -> Any:
+    """The data set with as many rows to train on as ten steps take, and 100 for validation."""
+    shorter = copy.copy(data)
+    shorter.train, shorter.validation = data.train[: STEPS * batch_size], data.validation[:100]
+    return shorter
 
 
 def evidence(vae: er.VAE, examples: Any) -> list[float]:
@@ -137,20 +156,21 @@ def near(a: float, b: float) -> bool:
 
 def check(canaries: Sequence[Canary]) -> bool:
     """Recompute these, print what differs and what is not checked; whether all that could be checked are the same."""
-    good, same, unchecked = True, 0, 0
+    counts = dict.fromkeys(("as recorded", "differ", "without a canary", "not checked"), 0)
     for canary in canaries:
-        where = f"{canary.record.relative_to(ROOT)}: {canary.row}"
         was = carried(canary.record).get(canary.row)
+        word, why = "without a canary", ""
         if canary.missing:
-            unchecked += 1
-            print(f"NOT CHECKED  {where}: {', '.join(canary.missing)} is not at hand (ELBOWROOM_DATA)", flush=True)
-            continue
-        said = ["it carries no canary"] if was is None else list(differences(was, canary.make()))
-        good, same = good and not said, same + (not said)
-        if said:
-            print(f"DIFFERS      {where}: {'; '.join(said)}", flush=True)
-    print(f"{same} as recorded, {len(canaries) - same - unchecked} that differ, {unchecked} not checked", flush=True)
-    return good
+            word, why = "not checked", f"{', '.join(canary.missing)} is not at hand (ELBOWROOM_DATA, or pip install)"
+        elif was is not None:
+            why = "; ".join(differences(was, canary.make()))
+            word = "differ" if why else "as recorded"
+        counts[word] += 1
+        if word != "as recorded":
+            said = f": {why}" if why else ""
+            print(f"{word:<17} {canary.record.relative_to(ROOT)}: {canary.row}{said}", flush=True)
+    print(", ".join(f"{count} {word}" for word, count in counts.items()), flush=True)
+    return not counts["differ"] and not counts["without a canary"]
 
 
 def main(canaries: Sequence[Canary]) -> None:
@@ -179,7 +199,7 @@ def check_all(asked: Sequence[str]) -> bool:
         print(f"\n== {folder.relative_to(ROOT)}", flush=True)
         bare = without(folder) if folder.name != "benchmarks" else []  # most of them hold times
         for record in bare:
-            print(f"DIFFERS      {record.relative_to(ROOT)}: it carries no canary", flush=True)
+            print(f"{'without a canary':<17} {record.relative_to(ROOT)}: none of its rows", flush=True)
         if subprocess.run([sys.executable, folder / NAME], check=False).returncode or bare:
             failed.append(folder.name)
     print(f"\nstale: {', '.join(failed)}" if failed else "\nevery record that was checked is as today's code gives it")

@@ -15,6 +15,7 @@ import torch
 import elbowroom as er
 
 HERE = Path(__file__).parent
+TRAINING = {"batch_size": 200, "lr": 1e-3, "seed": 0}
 
 
 def load() -> "er.data.Dataset":
@@ -22,17 +23,21 @@ def load() -> "er.data.Dataset":
     return er.load_data("mnist", preprocess="binarise", validation=2_000)
 
 
-def train(run: Path) -> None:
-    """Ten epochs of the ELBO; weights and training from seed 0."""
-    data = load()
+def model(data: "er.data.Dataset") -> er.VAE:
+    """784-200-200-50 tanh, weights from seed 0."""
     torch.manual_seed(0)
-    vae = er.VAE(
+    return er.VAE(
         er.priors.StandardNormal(50),
         er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation="tanh"), 50),
         er.likelihoods.Bernoulli(er.networks.MLP([50, 200, 200, 784], activation="tanh"), 784),
         preprocess=data.preprocess,
     )
-    print(er.fit(vae, data, er.objectives.Elbo(), epochs=10, batch_size=200, lr=1e-3, seed=0, run=run))
+
+
+def train(run: Path) -> None:
+    """Ten epochs of the ELBO; training from seed 0."""
+    data = load()
+    print(er.fit(model(data), data, er.objectives.Elbo(), epochs=10, run=run, **TRAINING))
 
 
 def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> None:

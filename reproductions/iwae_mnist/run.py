@@ -16,6 +16,11 @@ import elbowroom as er
 HERE = Path(__file__).parent
 
 
+def load() -> "er.data.Dataset":
+    """MNIST, binarised afresh each epoch."""
+    return er.load_data("mnist", preprocess="binarise", validation=2_000)
+
+
 def model(data: "er.data.Dataset", activation: str) -> er.VAE:
     """The paper's one-layer network (its activation is tanh); weights from seed 0."""
     torch.manual_seed(0)
@@ -29,7 +34,7 @@ def model(data: "er.data.Dataset", activation: str) -> er.VAE:
 
 def train(run: Path, epochs: int, batch_size: int, activation: str, lr: float) -> None:
     """Train (or go on training) in a run folder."""
-    data = er.load_data("mnist", preprocess="binarise", validation=2_000)
+    data = load()
     vae = model(data, activation)
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "lr_final": 1e-4, "seed": 0}
     history = er.fit(vae, data, er.objectives.Elbo(), **settings, run=run, resume=(run / "recipe.yaml").exists())
@@ -40,7 +45,7 @@ def evaluate(run: Path, record: Path, draws: int, points: int) -> None:
     """IWAE with both errors on the test set, or on the first `points` of a seeded order of it."""
     from elbowroom.runs import read_run
 
-    data = er.load_data("mnist", preprocess="binarise", validation=2_000)
+    data = load()
     vae, history = read_run(run)
     test = data.test[torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))[:points]]
     start = time.perf_counter()
