@@ -20,16 +20,20 @@ SPREADS, FLOORS = ("softplus", "exp"), (1e-5, 0.0)
 RATES, SEEDS, EPOCHS, LATENTS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), range(10), 10, 8
 
 
-def outcome(data: Any, spread: str, floor: float, rate: float, seed: int) -> float | None:
-    """The best validation objective of one run, or None where a number stopped being finite on the way."""
-    words = {
+def words(spread: str, floor: float, seed: int) -> dict[str, Any]:
+    """The model of one run."""
+    return {
         "posterior": {"kind": "diagonal-normal", "spread": spread, "floor": floor},
         "likelihood": {"kind": "normal", "scale": 0.01},
         "latents": LATENTS,
         "widths": [64],
         "seed": seed,
     }
-    vae = er.models.build(words, data)
+
+
+def outcome(data: Any, spread: str, floor: float, rate: float, seed: int) -> float | None:
+    """The best validation objective of one run, or None where a number stopped being finite on the way."""
+    vae = er.models.build(words(spread, floor, seed), data)
     try:
         history = er.fit(vae, data, epochs=EPOCHS, lr=rate, seed=seed, progress=False)
     except er.InputError:
