@@ -49,6 +49,9 @@ def median(ends: list[float | None]) -> float | None:
 
 
 def main() -> None:
+    from canaries import canaries
+    from canary import keep
+
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     data = er.load_data("digits")
@@ -63,7 +66,8 @@ def main() -> None:
                 f"{spread:>8}, floor {floor:g}: {sum(failed.values())} of {len(RATES) * len(SEEDS)} not finite", failed
             )
     setting = {"epochs": EPOCHS, "runs_per_rate": len(SEEDS), "sigma": 0.01, "latents": LATENTS, "data": "digits"}
-    write_record("nan_rates", {"setting": setting, "cells": cells})
+    record = write_record("nan_rates", {"setting": setting, "cells": cells})
+    keep(record, canaries())
 
 
 if __name__ == "__main__":

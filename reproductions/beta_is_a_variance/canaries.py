@@ -19,13 +19,15 @@ BETAS = (0.0, 0.01, 1.0)
 
 def canaries() -> list[Canary]:
     """Three for each record."""
-    found = []
-    for record in sorted((HERE / "records").glob("*.json")):
-        about = json.loads(record.read_text())
-        key = about["data"], about["range"], about["seed"]
-        found.append(Canary(record, "scan", partial(scan, *key), (about["data"],)))
-        found += [Canary(record, how, partial(learned, how, *key), (about["data"],)) for how in ("shared", "optimal")]
-    return found
+    return [canary for record in sorted((HERE / "records").glob("*.json")) for canary in of_record(record)]
+
+
+def of_record(record: Path) -> list[Canary]:
+    """The scan, and the two models that find σ by themselves."""
+    about = json.loads(record.read_text())
+    key, needs = (about["data"], about["range"], about["seed"]), (about["data"],)
+    makes = {"scan": partial(scan, *key)} | {how: partial(learned, how, *key) for how in ("shared", "optimal")}
+    return [Canary(record, row, make, needs) for row, make in makes.items()]
 
 
 @cache

@@ -36,14 +36,22 @@ def model(data: "er.data.Dataset") -> er.VAE:
 
 def train(run: Path) -> None:
     """Ten epochs of the ELBO; training from seed 0."""
+    from canaries import both_ends
+    from canary import begin
+
     data = load()
+    begin(run, {"epochs": 10} | TRAINING, both_ends)
     print(er.fit(model(data), data, er.objectives.Elbo(), epochs=10, run=run, **TRAINING))
 
 
 def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> None:
     """The gap over simulated points."""
+    from canaries import both_ends, canaries
+    from canary import begin, keep
+
     from elbowroom.runs import read_run
 
+    begin(run, {"epochs": 10} | TRAINING, both_ends)
     vae, history = read_run(run)
     began, cpu = time.perf_counter(), time.process_time()
     found = er.evidence.bdmc(vae, points, seed=0, progress=True, **settings)
@@ -68,6 +76,7 @@ def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> N
         "torch": torch.__version__,
     }
     record.write_text(json.dumps(row, indent=1) + "\n")
+    keep(record, canaries())
     print(found, found.lower, found.upper, sep="\n")
 
 

