@@ -148,6 +148,12 @@ MORE_SEEDS = (
     *STRUCTURED,
     "normal, one σ",
     "normal, σ(z)",
+    "continuous Bernoulli",
+    "truncated normal",
+    "truncated normal, neighbours",
+    "beta",
+    "logit-normal",
+    "discretised logistic",
 )
 """Families that neighbours in their table come near: see `seeds.close`."""
 

@@ -6,9 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from models import AGAIN, CELLS, FAMILIES, SEEDS
+from models import CELLS, FAMILIES, SEEDS
 
 WIDE = 2  # spreads within which two rows cannot be told apart
+UNKNOWN = 0.01  # of log p(x): a Matérn field on Fashion-MNIST, trained twice by one recipe, came to 2 % apart
 
 
 def of_seeds(rows: dict[str, Any], name: str) -> list[float]:
@@ -18,14 +19,9 @@ def of_seeds(rows: dict[str, Any], name: str) -> list[float]:
 
 
 def spread(rows: dict[str, Any], name: str) -> float:
-    """Standard deviation over seeds; where there is one seed, the median of what is known on the same data."""
+    """Standard deviation over seeds; one per cent of the number where there is one seed."""
     values = of_seeds(rows, name)
-    if len(values) > 1:
-        return float(np.std(values, ddof=1))
-    data = _data(name)
-    alike = {cell.name.split(";")[0] for cell in AGAIN if cell.data == data}
-    known = [np.std(found, ddof=1) for found in (of_seeds(rows, one) for one in alike) if len(found) > 1]
-    return float(np.median(known)) if known else math.nan
+    return float(np.std(values, ddof=1)) if len(values) > 1 else UNKNOWN * abs(values[0])
 
 
 def close(rows: dict[str, Any]) -> Iterator[str]:
@@ -38,10 +34,6 @@ def close(rows: dict[str, Any]) -> Iterator[str]:
         for lower, higher in pairwise(names):
             apart = float(np.mean(of_seeds(rows, higher)) - np.mean(of_seeds(rows, lower)))
             wide = math.hypot(spread(rows, lower), spread(rows, higher))
-            if not apart > WIDE * wide:
+            if apart < WIDE * wide:
                 seeds = [len(of_seeds(rows, name)) for name in (lower, higher)]
                 yield f"{lower} ({seeds[0]} seeds) | {higher} ({seeds[1]}): {apart:.1f} nats apart, spread {wide:.1f}"
-
-
-def _data(name: str) -> str:
-    return next(cell.data for cell in CELLS if cell.name == name)
