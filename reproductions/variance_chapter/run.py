@@ -1,9 +1,9 @@
 """The variance chapter's figures 5.3 to 5.18 on MNIST, measured: train the models, measure them, write the page.
 
-    python reproductions/variance_chapter/run.py models [--only NAME]     # records/models.json
-    python reproductions/variance_chapter/run.py samples [--only NAME]    # records/samples.json
-    python reproductions/variance_chapter/run.py close                    # neighbours in a table that need more seeds
-    python reproductions/variance_chapter/page.py                         # chapter.html, from the records and the runs
+    python reproductions/variance_chapter/run.py models [--only NAME] [--seeds]     # records/models.json
+    python reproductions/variance_chapter/run.py samples [--only NAME] [--seeds]    # records/samples.json
+    python reproductions/variance_chapter/run.py close      # neighbours in a table that need more seeds
+    python reproductions/variance_chapter/page.py           # chapter.html, from the records and the runs
 
 Models are trained as they are asked for, in --runs (outside the repository), and go on where they were stopped. A row
 that carries a canary is kept; others are made again, from an empty folder. A folder that another recipe or other code
@@ -75,11 +75,11 @@ class Record:
         write_atomic(self.path, json.dumps(self.values, indent=1, ensure_ascii=False) + "\n")
 
 
-def measure_models(runs: Path, only: str, take_up: bool) -> None:
+def measure_models(runs: Path, only: str, seeds: bool, take_up: bool) -> None:
     """Bounds, errors, variances and residuals of every model."""
     record = Record(MODELS)
     for cell in CELLS:
-        if record.holds(cell.name) or only not in cell.name:
+        if record.holds(cell.name) or only not in cell.name or (cell.seed and not seeds):
             continue
         print(cell.name, flush=True)
         vae, data, begun = trained(cell, runs, take_up)
@@ -102,7 +102,7 @@ def measure_models(runs: Path, only: str, take_up: bool) -> None:
             record.keep(name, make(), canary_of(MODELS, name).make())
 
 
-def measure_samples(runs: Path, only: str, take_up: bool) -> None:
+def measure_samples(runs: Path, only: str, seeds: bool, take_up: bool) -> None:
     """How far the samples of each mode are from test images, and the floor: as many training images."""
     record, data = Record(SAMPLES), data_of(FAMILIES[0])
     test = data.test.x / measure.WHITE
@@ -113,7 +113,7 @@ def measure_samples(runs: Path, only: str, take_up: bool) -> None:
     for cell in CELLS:
         for mode in MODES.get(cell.name, ()):
             name = f"{cell.name} | {mode}"
-            if record.holds(name) or only not in name:
+            if record.holds(name) or only not in name or (cell.seed and not seeds):
                 continue
             print(name, flush=True)
             vae, _, begun = trained(cell, runs, take_up)
@@ -142,10 +142,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=list(stages))
     parser.add_argument("--only", default="", help="a part of the names to keep to")
+    parser.add_argument("--seeds", action="store_true", help="the other seeds too")
     parser.add_argument("--runs", type=Path, default=Path("runs/variance_chapter"))
     parser.add_argument("--take-up", action="store_true", help="go on with folders that were begun otherwise")
     arguments = parser.parse_args()
-    stages[arguments.what](arguments.runs, arguments.only, arguments.take_up)
+    stages[arguments.what](arguments.runs, arguments.only, arguments.seeds, arguments.take_up)
 
 
 if __name__ == "__main__":
