@@ -129,9 +129,8 @@ _OTHERS = {
     "fashion-mnist": ("normal, one σ", "normal, σ(z)", "truncated normal", "low rank 10", "sparse precision",
                       "Matérn field", "discretised logistic", "mixture of 5 logistics",
                       "mixture of 5 logistics, neighbours"),
-    "cifar10": ("normal, one σ", "normal, σ(z)", "truncated normal", "sparse precision", "Matérn field",
-                "discretised logistic", "mixture of 5 logistics", "discretised logistic, neighbours",
-                "mixture of 5 logistics, neighbours"),
+    "cifar10": ("normal, one σ", "normal, σ(z)", "truncated normal", "Matérn field", "discretised logistic",
+                "discretised logistic, neighbours", "mixture of 5 logistics, neighbours"),
 }  # fmt: skip
 ELSEWHERE = tuple(
     replace(cell, name=f"{data}: {cell.name}", data=data, epochs=epochs, images=images)
