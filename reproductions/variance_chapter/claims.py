@@ -150,7 +150,7 @@ def chapter(shelf: Shelf) -> list[str]:
             "5.9 Reconstructions with a small β, d = 20",
             "much better than those of figure 5.5.",
             reconstructions(shelf, SIMPLE, small),
-            errors(SIMPLE, small) + " " + measured("5.9"),
+            errors(SIMPLE, small) + " At each floor: " + measured("5.9"),
             verdict("5.9"),
         ),
         section(
@@ -189,7 +189,7 @@ def chapter(shelf: Shelf) -> list[str]:
             "5.16 β far too small and far too large, d = 2",
             "too small a β spreads and correlates the latent; too large a β leaves the average of all digits.",
             "".join(latent_plane(shelf, name) + decoded_grid(shelf, name, 10) for name in (low, high)),
-            _spread_words(low, high, "simple d=2") + " " + measured("5.16"),
+            _spread_words(low, high, "simple d=2") + " At each floor: " + measured("5.16"),
             verdict("5.16"),
         ),
         section(
