@@ -1,12 +1,13 @@
 # Two commands, from a fresh clone with Python 3.11 and make only:
 #   make demo    installs, runs the main job on real handwritten digits, and names the page to open
 #   make test    installs, and runs every check
+#   make records says which records of reproductions/ and benchmarks/ today's code would not make (minutes)
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test install clean
+.PHONY: demo test records install clean
 
 install: $(STAMP)
 
@@ -31,6 +32,10 @@ test: $(STAMP)
 	@$(BIN)/mypy
 	@echo "== pytest: tests and doctests, with shapes checked at run time"
 	@$(BIN)/pytest -n 2 --dist worksteal --durations 10 -rs
+
+records: $(STAMP)
+	@echo "== the first steps of every record, computed again; data are looked for in ELBOWROOM_DATA and the cache"
+	@$(BIN)/python reproductions/canary.py
 
 clean:
 	rm -rf $(VENV) demo build

@@ -66,6 +66,9 @@ def row(gap: Tensor, temperatures: int, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, and write records/bdmc_peer.json."""
+    from canaries import canaries
+    from canary import keep
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
@@ -107,7 +110,9 @@ def main() -> None:
         "limit": "a smaller gap than the peer's at equal processor time",
         "held": all(rows["elbowroom"]["gap"] < found["gap"] for name, found in rows.items() if "peer" in name),
     }
-    print(write_record("bdmc_peer", numbers))
+    record = write_record("bdmc_peer", numbers)
+    keep(record, canaries())
+    print(record)
 
 
 if __name__ == "__main__":

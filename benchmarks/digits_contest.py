@@ -36,11 +36,15 @@ def contest(data: Any, words: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    from canaries import canaries
+    from canary import keep
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
     data = er.load_data("digits")
     numbers = {"normal": contest(data, NORMAL), "auto": contest(data, {})}
-    write_record("digits_contest", numbers)
+    record = write_record("digits_contest", numbers)
+    keep(record, canaries())
     for name, found in numbers.items():
         print(f"{name}: {found['sentence']} ({found['seconds']:.0f} s)")
 

@@ -20,16 +20,20 @@ SPREADS, FLOORS = ("softplus", "exp"), (1e-5, 0.0)
 RATES, SEEDS, EPOCHS, LATENTS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), range(10), 10, 8
 
 
-def outcome(data: Any, spread: str, floor: float, rate: float, seed: int) -> float | None:
-    """The best validation objective of one run, or None where a number stopped being finite on the way."""
-    words = {
+def words(spread: str, floor: float, seed: int) -> dict[str, Any]:
+    """The model of one run."""
+    return {
         "posterior": {"kind": "diagonal-normal", "spread": spread, "floor": floor},
         "likelihood": {"kind": "normal", "scale": 0.01},
         "latents": LATENTS,
         "widths": [64],
         "seed": seed,
     }
-    vae = er.models.build(words, data)
+
+
+def outcome(data: Any, spread: str, floor: float, rate: float, seed: int) -> float | None:
+    """The best validation objective of one run, or None where a number stopped being finite on the way."""
+    vae = er.models.build(words(spread, floor, seed), data)
     try:
         history = er.fit(vae, data, epochs=EPOCHS, lr=rate, seed=seed, progress=False)
     except er.InputError:
@@ -45,6 +49,9 @@ def median(ends: list[float | None]) -> float | None:
 
 
 def main() -> None:
+    from canaries import canaries
+    from canary import keep
+
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     data = er.load_data("digits")
@@ -59,7 +66,8 @@ def main() -> None:
                 f"{spread:>8}, floor {floor:g}: {sum(failed.values())} of {len(RATES) * len(SEEDS)} not finite", failed
             )
     setting = {"epochs": EPOCHS, "runs_per_rate": len(SEEDS), "sigma": 0.01, "latents": LATENTS, "data": "digits"}
-    write_record("nan_rates", {"setting": setting, "cells": cells})
+    record = write_record("nan_rates", {"setting": setting, "cells": cells})
+    keep(record, canaries())
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@
     python reproductions/beta_is_a_variance/run.py table                                         # the tables
     python reproductions/beta_is_a_variance/run.py figure                                        # figure.svg
 
-One record per (data, range, seed) in records/; one that is there is not made again. Training is kept in run folders
-(--runs, outside the repository) and goes on from there when it was interrupted; a model is measured once.
+One record per (data, range, seed) in records/; one that carries a canary is not made again. Training is kept in run
+folders (--runs, outside the repository) and goes on from there when it was interrupted; a model is measured once.
+Folders that another recipe or other code has begun are refused, unless --take-up is given: then the record carries no
+canary.
 """
 
 import argparse
@@ -44,23 +46,28 @@ def model(data: Any, scale: float | str, seed: int) -> er.VAE:
     )
 
 
-def train(name: str, values: str, seed: int, epochs: int, runs: Path) -> None:
+def train(name: str, values: str, seed: int, epochs: int, runs: Path, take_up: bool) -> None:
     """Train the scan (stacked) and the two models that find σ by themselves, and write the record."""
+    from canaries import of_record, scan
+    from canary import begin, carried, keep
+
     record = HERE / "records" / f"{name}-{values}-{seed}.json"
-    if record.exists():
+    if record.exists() and carried(record):
         print(f"{record.name} is there already")
         return
+    recipe = {"data": name, "range": values, "seed": seed, "epochs": epochs}
+    began = begin(runs / f"{name}-{values}-{seed}", recipe, lambda: scan(name, values, seed), take_up)
     start = time.process_time()
     data = er.load_data(name, preprocess=WORDS[values], validation=None if name == "digits" else 2_000)
     settings = {"epochs": epochs, "batch_size": 100, "seed": seed}
     kept = runs / f"{name}-{values}-{seed}"
-    scan = [model(data, 1.0, seed) for _ in BETAS]
+    stack = [model(data, 1.0, seed) for _ in BETAS]
     folders = [kept / f"beta-{beta:g}" for beta in BETAS]
     if not all((folder / "measured.json").exists() for folder in folders):
         resume = all(folder.exists() for folder in folders)
         objectives = [er.objectives.Elbo(beta) for beta in BETAS]
-        er.fit_stacked(scan, data, objectives, runs=folders, resume=resume, **settings)
-    rows = [once(folder, vae, data) | {"beta": beta} for folder, vae, beta in zip(folders, scan, BETAS, strict=True)]
+        er.fit_stacked(stack, data, objectives, runs=folders, resume=resume, **settings)
+    rows = [once(folder, vae, data) | {"beta": beta} for folder, vae, beta in zip(folders, stack, BETAS, strict=True)]
     learned = []
     for scale in ("shared", "optimal"):
         vae, folder = model(data, scale, seed), kept / scale
@@ -86,6 +93,8 @@ def train(name: str, values: str, seed: int, epochs: int, runs: Path) -> None:
         )
         + "\n"
     )
+    if began is not None:
+        keep(record, of_record(record))
 
 
 def once(folder: Path, vae: er.VAE, data: Any) -> dict[str, Any]:
@@ -249,9 +258,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--runs", type=Path, default=Path("runs/beta_is_a_variance"))
+    parser.add_argument("--take-up", action="store_true", help="go on with folders that were begun otherwise")
     arguments = parser.parse_args()
     if arguments.what == "train":
-        train(arguments.data, arguments.range, arguments.seed, arguments.epochs, arguments.runs)
+        train(arguments.data, arguments.range, arguments.seed, arguments.epochs, arguments.runs, arguments.take_up)
     elif arguments.what == "table":
         table()
     else:

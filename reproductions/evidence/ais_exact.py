@@ -103,6 +103,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", help=", ".join(RUNS))
     torch.set_num_threads(1)
+    from canaries import canaries
+    from canary import keep
+
     for name in parser.parse_args().runs or RUNS:
         row = compared(linear() if name.startswith("linear") else nonlinear(), *RUNS[name])
         if name == "linear-prior-1000":
@@ -110,6 +113,7 @@ def main() -> None:
         print(name, row)
         record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
         RECORD.write_text(json.dumps({**record, name: row}, indent=1) + "\n", encoding="utf-8")
+        keep(RECORD, canaries(), name)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,9 @@ def scores(vae: er.VAE, examples: "er.data.Examples") -> dict[str, Any]:
 
 
 def main(scale: str) -> None:
+    from canaries import canaries
+    from canary import keep
+
     sets = {name: er.load_data(name) for name in SETS}
     tests = {name: data.test[:POINTS] for name, data in sets.items()}
     record: dict[str, Any] = {
@@ -54,6 +57,7 @@ def main(scale: str) -> None:
             "scores": {name: summary(mine[name], theirs[name]) for name in mine},
         }
     write_atomic(HERE / f"anomaly_{scale}.json", json.dumps(record, indent=1) + "\n")
+    keep(HERE / f"anomaly_{scale}.json", canaries())
     show(record)
 
 

@@ -15,6 +15,7 @@ import torch
 import elbowroom as er
 
 HERE = Path(__file__).parent
+TRAINING = {"batch_size": 200, "lr": 1e-3, "seed": 0}
 
 
 def load() -> "er.data.Dataset":
@@ -22,23 +23,35 @@ def load() -> "er.data.Dataset":
     return er.load_data("mnist", preprocess="binarise", validation=2_000)
 
 
-def train(run: Path) -> None:
-    """Ten epochs of the ELBO; weights and training from seed 0."""
-    data = load()
+def model(data: "er.data.Dataset") -> er.VAE:
+    """784-200-200-50 tanh, weights from seed 0."""
     torch.manual_seed(0)
-    vae = er.VAE(
+    return er.VAE(
         er.priors.StandardNormal(50),
         er.posteriors.DiagonalNormal(er.networks.MLP([784, 200, 200, 100], activation="tanh"), 50),
         er.likelihoods.Bernoulli(er.networks.MLP([50, 200, 200, 784], activation="tanh"), 784),
         preprocess=data.preprocess,
     )
-    print(er.fit(vae, data, er.objectives.Elbo(), epochs=10, batch_size=200, lr=1e-3, seed=0, run=run))
+
+
+def train(run: Path) -> None:
+    """Ten epochs of the ELBO; training from seed 0."""
+    from canaries import both_ends
+    from canary import begin
+
+    data = load()
+    begin(run, {"epochs": 10} | TRAINING, both_ends)
+    print(er.fit(model(data), data, er.objectives.Elbo(), epochs=10, run=run, **TRAINING))
 
 
 def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> None:
     """The gap over simulated points."""
+    from canaries import both_ends, canaries
+    from canary import begin, keep
+
     from elbowroom.runs import read_run
 
+    begin(run, {"epochs": 10} | TRAINING, both_ends)
     vae, history = read_run(run)
     began, cpu = time.perf_counter(), time.process_time()
     found = er.evidence.bdmc(vae, points, seed=0, progress=True, **settings)
@@ -63,6 +76,7 @@ def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> N
         "torch": torch.__version__,
     }
     record.write_text(json.dumps(row, indent=1) + "\n")
+    keep(record, canaries())
     print(found, found.lower, found.upper, sep="\n")
 
 

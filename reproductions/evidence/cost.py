@@ -39,8 +39,13 @@ GRADIENT = 3  # evaluations: forwards, and a backward of about twice the work
 
 def measure(run: Path, record: Path, points: int) -> None:
     """Every piece that the record lacks, written as soon as it is there."""
+    from bdmc import TRAINING
+    from canaries import both_ends, canaries
+    from canary import begin, keep
+
     from elbowroom.runs import read_run
 
+    begin(run, {"epochs": 10} | TRAINING, both_ends)
     vae, _ = read_run(run)
     test = load().test
     some = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:points]]
@@ -70,6 +75,7 @@ def measure(run: Path, record: Path, points: int) -> None:
             }
         found["rows"][list(new)[-1]]["counted"] = {kind: count / points for kind, count in work.items()}
         write_atomic(record, json.dumps(found, indent=1) + "\n")
+    keep(record, canaries())
 
 
 @contextmanager

@@ -108,6 +108,9 @@ def against_exact(vae: er.VAE, examples: "er.data.Examples") -> dict[str, dict[s
 
 
 def main() -> None:
+    from canaries import canaries
+    from canary import keep
+
     digits = er.load_data("digits")
     noise = er.numerics.keyed_uniform((64,), digits.train.index, 0)
     rows = digits.preprocess(digits.train.x, noise)[0].double().numpy()
@@ -119,6 +122,7 @@ def main() -> None:
             record["at"][d] = against_exact(vae, examples)
             bar.advance()
     write_atomic(HERE / "estimators.json", json.dumps(record, indent=1) + "\n")
+    keep(HERE / "estimators.json", canaries())
     save(record)
     show(record)
 

@@ -16,6 +16,11 @@ import elbowroom as er
 HERE = Path(__file__).parent
 
 
+def load() -> "er.data.Dataset":
+    """MNIST, binarised afresh each epoch."""
+    return er.load_data("mnist", preprocess="binarise", validation=2_000)
+
+
 def model(data: "er.data.Dataset", activation: str) -> er.VAE:
     """The paper's one-layer network (its activation is tanh); weights from seed 0."""
     torch.manual_seed(0)
@@ -27,9 +32,14 @@ def model(data: "er.data.Dataset", activation: str) -> er.VAE:
     )
 
 
-def train(run: Path, epochs: int, batch_size: int, activation: str, lr: float) -> None:
+def train(run: Path, epochs: int, batch_size: int, activation: str, lr: float, take_up: bool) -> None:
     """Train (or go on training) in a run folder."""
-    data = er.load_data("mnist", preprocess="binarise", validation=2_000)
+    from canaries import steps
+    from canary import begin
+
+    data = load()
+    recipe = {"epochs": epochs, "batch_size": batch_size, "activation": activation, "lr": lr}
+    begin(run, recipe, lambda: steps(activation, lr, batch_size), take_up)
     vae = model(data, activation)
     settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "lr_final": 1e-4, "seed": 0}
     history = er.fit(vae, data, er.objectives.Elbo(), **settings, run=run, resume=(run / "recipe.yaml").exists())
@@ -38,9 +48,12 @@ def train(run: Path, epochs: int, batch_size: int, activation: str, lr: float) -
 
 def evaluate(run: Path, record: Path, draws: int, points: int) -> None:
     """IWAE with both errors on the test set, or on the first `points` of a seeded order of it."""
+    import canaries  # noqa: F401 - puts the folder of `canary` on the path
+    from canary import begun, into
+
     from elbowroom.runs import read_run
 
-    data = er.load_data("mnist", preprocess="binarise", validation=2_000)
+    data = load()
     vae, history = read_run(run)
     test = data.test[torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))[:points]]
     start = time.perf_counter()
@@ -59,6 +72,7 @@ def evaluate(run: Path, record: Path, draws: int, points: int) -> None:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
+    into(row, "training", json.loads(begun(run).read_text(encoding="utf-8"))["canary"])
     record.write_text(json.dumps(row, indent=1) + "\n")
     print(iwae, elbo, row, sep="\n")
 
@@ -75,10 +89,12 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5_000)
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--take-up", action="store_true", help="go on with a folder that was begun otherwise")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.what == "train":
-        train(arguments.run, arguments.epochs, arguments.batch_size, arguments.activation, arguments.lr)
+        settings = arguments.epochs, arguments.batch_size, arguments.activation, arguments.lr
+        train(arguments.run, *settings, arguments.take_up)
     else:
         evaluate(arguments.run, arguments.record, arguments.draws, arguments.points)
 

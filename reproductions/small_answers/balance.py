@@ -8,7 +8,7 @@ from shelf import SEEDS, Record, Row, digits, vae
 
 import elbowroom as er
 from elbowroom.metrics import reconstruction_error
-from elbowroom.objectives import Elbo, Geco
+from elbowroom.objectives import Elbo, LinearSchedule, Geco
 from elbowroom.remedies import calibrate
 
 MODEL: dict[str, Any] = {"latents": 10, "hidden": [128]}
@@ -60,7 +60,7 @@ def _one_calibrated(data: Any, seed: int) -> tuple[er.VAE, int]:
 
 
 def _warm_up(data: Any, seed: int) -> tuple[er.VAE, int]:
-    return _trained(data, seed, Elbo(warmup=240), "shared"), 1
+    return _trained(data, seed, Elbo(schedule=LinearSchedule(240)), "shared"), 1
 
 
 def _geco(data: Any, seed: int) -> tuple[er.VAE, int]:

@@ -4,20 +4,19 @@ python reproductions/variance_chapter/page.py [--runs FOLDER]      # chapter.htm
 """
 
 import argparse
-import json
 from importlib.resources import files
 from pathlib import Path
 
 from answers import answer, answers, gallery
 from claims import chapter
 from models import FAMILIES
-from shelf import HERE, MODELS, SAMPLES, Shelf
+from shelf import HERE, MODELS, Shelf
+from verdicts import read_records
 
 
 def page(runs: Path) -> str:
     """The whole page."""
-    for store, name in ((MODELS, "models"), (SAMPLES, "samples")):
-        store.update(json.loads((HERE / "records" / f"{name}.json").read_text()))
+    read_records()
     shelf = Shelf(runs)
     style = files("elbowroom.pages").joinpath("templates/page.css").read_text()
     body = chapter(shelf) + answers(shelf)

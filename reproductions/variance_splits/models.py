@@ -89,7 +89,7 @@ def seen(data: Any, examples: Any) -> np.ndarray:
 
 
 class Record:
-    """records/<name>.json: settings and rows, written after every row; a row that is there is not made again."""
+    """records/<name>.json: settings, rows and canaries, written after every row; a row is not made again."""
 
     def __init__(self, name: str, settings: dict[str, Any]) -> None:
         self.path = HERE / "records" / f"{name}.json"
@@ -106,8 +106,18 @@ class Record:
         found = key | made()
         self.content["rows"].append(found | {"cpu_seconds": round(time.process_time() - start, 1)})
         self.path.parent.mkdir(exist_ok=True)
-        self.path.write_text(json.dumps(rounded(self.content), indent=1) + "\n")
+        self.path.write_text(json.dumps(rounded(self.content), indent=1, ensure_ascii=False) + "\n")
+        self._keep(", ".join(f"{name} {value}" for name, value in key.items()))
         print(f"{self.path.stem}: {key}, {time.process_time() - start:.0f} s", flush=True)
+
+    def _keep(self, row: str) -> None:
+        """Write the canary of the row, or that of a record that has one for all its rows."""
+        from canaries import canaries
+        from canary import keep
+
+        mine = [canary for canary in canaries() if canary.record == self.path]
+        keep(self.path, mine, row if any(canary.row == row for canary in mine) else "training")
+        self.content = json.loads(self.path.read_text())
 
 
 def rounded(value: Any) -> Any:

@@ -1,0 +1,87 @@
+"""A record's canary: quiet where the code computes the same, heard where it does not, and said where it cannot look."""
+
+import importlib
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import elbowroom as er
+
+REPRODUCTIONS = Path(__file__).parents[1] / "reproductions"
+
+
+@pytest.fixture(scope="module")
+def canary():
+    sys.path.insert(0, str(REPRODUCTIONS))
+    yield importlib.import_module("canary")
+    sys.path.remove(str(REPRODUCTIONS))
+
+
+@pytest.fixture
+def record(canary, tmp_path, monkeypatch):
+    monkeypatch.setattr(canary, "ROOT", tmp_path)
+    monkeypatch.setattr(canary, "STEPS", 2)  # an epoch are enough here
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps({"elbo": -3.0}, indent=1))
+    return path
+
+
+def steps(canary, width: int = 16, beta: float = 1.0) -> dict[str, list[float]]:
+    digits = er.load_data("digits")
+    vae = er.models.build({"latents": 2, "widths": [width]}, digits)
+    return canary.first_steps(vae, digits, er.objectives.Elbo(beta), batch_size=20, seed=0)
+
+
+def test_a_changed_model_is_heard_and_the_same_one_is_not(canary, record, capsys) -> None:
+    same = canary.Canary(record, "row", partial(steps, canary))
+    assert not canary.check([same])
+    assert "without a canary" in capsys.readouterr().out
+    canary.keep(record, [same])
+    assert json.loads(record.read_text())["elbo"] == -3.0
+    assert canary.check([same])
+    assert "1 as recorded, 0 differ" in capsys.readouterr().out
+    for change in ({"width": 17}, {"beta": 0.5}):
+        assert not canary.check([canary.Canary(record, "row", partial(steps, canary, **change))])
+        assert "differ            record.json: row: " in capsys.readouterr().out
+
+
+def test_what_cannot_be_looked_at_is_said(canary, record, capsys) -> None:
+    away = canary.Canary(record, "row", dict, needs=("digits", "no such data"))
+    assert canary.check([away])
+    said = capsys.readouterr().out
+    assert "not checked       record.json: row: no such data is not at hand" in said
+    assert "1 not checked" in said
+
+
+def test_rounding_is_no_difference(canary) -> None:
+    was = {"elbo": [-100.0, 0.0, float("nan")], "gone": [1.0]}
+    assert list(canary.differences(was, {"elbo": [-100.009, 1e-7, float("nan")], "gone": [1.0]})) == []
+    assert len(list(canary.differences(was, {"elbo": [-100.02, 1e-7, float("nan")]}))) == 2
+
+
+def test_old_run_folders_are_not_taken_up_unless_asked(canary, tmp_path) -> None:
+    run, now = tmp_path / "run", {"training": [1.0]}
+    assert canary.begin(run, {"epochs": 2}, lambda: now) == now
+    run.mkdir()
+    assert canary.begin(run, {"epochs": 2}, lambda: now) == now
+    for recipe, numbers in (({"epochs": 3}, now), ({"epochs": 2}, {"training": [1.1]})):
+        with pytest.raises(SystemExit, match="begun by another recipe or other code"):
+            canary.begin(run, recipe, lambda numbers=numbers: numbers)
+        assert canary.begin(run, recipe, lambda numbers=numbers: numbers, take_up=True) is None
+    unknown = tmp_path / "old"
+    unknown.mkdir()
+    with pytest.raises(SystemExit):
+        canary.begin(unknown, {"epochs": 2}, lambda: now)
+
+
+def test_records_of_digits_are_as_todays_code_gives_them(canary, monkeypatch) -> None:
+    folder = REPRODUCTIONS / "tables"
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+    found = importlib.import_module("canaries").canaries()
+    for name in set(sys.modules) - before & {"run", "canaries"}:
+        del sys.modules[name]
+    assert canary.check(found)
