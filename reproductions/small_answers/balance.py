@@ -8,7 +8,7 @@ from shelf import SEEDS, Record, Row, digits, vae
 
 import elbowroom as er
 from elbowroom.metrics import reconstruction_error
-from elbowroom.objectives import Elbo, LinearSchedule, Geco
+from elbowroom.objectives import Elbo, Geco, LinearSchedule
 from elbowroom.remedies import calibrate
 
 MODEL: dict[str, Any] = {"latents": 10, "hidden": [128]}
