@@ -92,6 +92,9 @@ class Models:
     def draw_prior(self, draws: int, seed: int, first_draw: int = 0) -> Tensor:
         return self.prior.draw(draws, self.index, seed, first_draw, stream=1)
 
+    def pick(self, places: Tensor) -> "Models":
+        return self.rows(places)
+
     def rows(self, rows: Any) -> "Models":
         about = tuple(one.rows(rows) if isinstance(one, Mixture) else one[rows] for one in self.about)
         prior, q = self.prior.rows(rows), self.q.rows(rows)

@@ -8,8 +8,10 @@ from elbowroom.progress import Progress
 from elbowroom.sampling.schedules import Schedule, check_settings
 from elbowroom.vae import VAE
 
-from .annealed import Start, ais_name, annealed_runs, lower_bound
+from .annealed import ais_name, lower_bound, outcome_of
+from .looks import annealed_runs
 from .memory import MEMORY, Memory
+from .starts import Start
 from .target import Target, subject_of
 
 __all__ = ["ais"]
@@ -23,7 +25,7 @@ def ais(
     temperatures: int = 500,
     chains: int = 16,
     leapfrog: int = 10,
-    start: Start = "posterior",
+    start: Start = "both",
     schedule: Schedule = "sigmoid",
     seed: int = 0,
     memory: Memory = MEMORY,
@@ -107,8 +109,10 @@ def ais(
     subject = subject_of(model, examples)
     target, found = subject.target(seed), []
     with Progress(f"AIS-{temperatures}", len(target.index), show=progress) as bar:
-        for part, _, run in annealed_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory):
-            found.append(run.outcome)
-            bar.advance(len(part.index))
+        for places, begun, _, run, unseen in annealed_runs(
+            target, start, schedule, temperatures, chains, leapfrog, seed, memory
+        ):
+            found.append(outcome_of(places, run, begun.chains, len(begun.parts), unseen))
+            bar.advance(len(places))
     name = ais_name(temperatures, start, chains)
     return lower_bound(target, found, name, Budget(chains, seed, time.monotonic() - began), subject.data)

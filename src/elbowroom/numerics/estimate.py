@@ -18,8 +18,9 @@ Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
 _MIXED = 1.1  # greatest R-hat of chains that count as mixed
+_UNSEEN = 0.5  # share of the posterior
 _DIVERGED = 0.05  # share of the transitions; step sizes that suit most chains let fewer than 2 % diverge
-PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat")
+PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat", "unseen")
 """Names of the fields of an Estimate that have a number per example, or are None."""
 
 _DIRECTION_WORDS = {
@@ -87,6 +88,8 @@ class Estimate:
         Share of the Hamiltonian transitions of each example that diverged, [n].
     rhat : NDArray[np.float64], default None
         Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
+    unseen : NDArray[np.float64], default None
+        About the share of p(z | x) in places that no chain has found, [n].
 
     Examples
     --------
@@ -107,6 +110,7 @@ class Estimate:
     unit: str = "nats"
     divergent: NDArray[np.float64] | None = None
     rhat: NDArray[np.float64] | None = None
+    unseen: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.values.shape, self.mc_variance.shape, self.index.shape}
@@ -130,6 +134,7 @@ class Estimate:
         unit: str = "nats",
         divergent: ArrayLike | None = None,
         rhat: ArrayLike | None = None,
+        unseen: ArrayLike | None = None,
     ) -> "Estimate":
         """An estimate from array-likes.
 
@@ -163,6 +168,8 @@ class Estimate:
             Share of the Hamiltonian transitions of each example that diverged, [n].
         rhat : array-like, default None
             Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
+        unseen : array-like, default None
+            About the share of p(z | x) in places that no chain has found, [n].
 
         Returns
         -------
@@ -186,6 +193,7 @@ class Estimate:
             unit,
             None if divergent is None else np.asarray(divergent, dtype=np.float64),
             None if rhat is None else np.asarray(rhat, dtype=np.float64),
+            None if unseen is None else np.asarray(unseen, dtype=np.float64),
         )
 
     def __len__(self) -> int:
@@ -240,6 +248,11 @@ class Estimate:
         return 0 if self.rhat is None else int((~(self.rhat <= _MIXED)).sum())
 
     @property
+    def scattered(self) -> int:
+        """Number of examples whose chains mostly end where no other does: p(z | x) has more places than chains."""
+        return 0 if self.unseen is None else int((self.unseen > _UNSEEN).sum())
+
+    @property
     def lost(self) -> int:
         """Number of examples whose value is no finite number: their mean is none either."""
         return int((~np.isfinite(self.values)).sum())
@@ -260,6 +273,8 @@ class Estimate:
             )
         if self.unmixed:
             words.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
+        if self.scattered:
+            words.append(f"chains end in places of their own on {_examples(self.scattered)}: others may be missed")
         return words
 
     @property
@@ -325,6 +340,7 @@ class Estimate:
             unit=self.unit,
             divergent=_either(np.fmax, _at_rows(self.divergent, mine), _at_rows(other.divergent, theirs)),
             rhat=_either(np.maximum, _at_rows(self.rhat, mine), _at_rows(other.rhat, theirs)),
+            unseen=_either(np.fmax, _at_rows(self.unseen, mine), _at_rows(other.unseen, theirs)),
         )
 
     def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:

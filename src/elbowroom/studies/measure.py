@@ -25,7 +25,7 @@ __all__ = ["MeasureBudget", "measure"]
 _PICTURES = 16
 _LEAKING = 1_000  # validation examples that say how much of the likelihood lies outside the range of the data
 _ELBO_DRAWS = 64
-_ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 8, "leapfrog": 5}
+_ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 12, "leapfrog": 5}
 
 
 class MeasureBudget(NamedTuple):
