@@ -101,8 +101,9 @@ def bdmc(
         Annealing chains per example, averaged; run in parallel.
     leapfrog : int, default 10
         Leapfrog steps, one gradient of log p(x, z) each, in a Hamiltonian transition.
-    start : {"posterior", "prior"}, default "posterior"
-        Where chains start: from draws of the encoder q(z | x), or of the prior p(z).
+    start : {"both", "posterior", "prior"}, default "both"
+        Where chains start: two thirds at draws of the encoder q(z | x) and a third at draws of the prior p(z), each
+        weighed by the density of that mixture; or all at the one or the other.
     schedule : {"sigmoid", "linear", "adaptive"}, default "sigmoid"
         How temperatures are spread from 0 to 1: densely at both ends, evenly, or as a short pilot run finds best for
         each example.

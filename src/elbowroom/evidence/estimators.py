@@ -107,6 +107,7 @@ _CURVE = {"betas": [0.1, 0.3, 1.0, 3.0, 10.0], "distortion": "negative log-likel
 ESTIMATORS: Mapping[str, Registered] = {
     "elbo": Registered("elbo", _DRAWS),
     "iwae": Registered("iwae", _DRAWS),
+    "defended-iwae": Registered("defended_iwae", _DRAWS),
     "iwae-curve": Registered("iwae_curve", _DRAWS, lambda found: found.estimates),
     "prior": Registered("prior_sampling", _DRAWS),
     "ais": Registered("ais", _ANNEALING),

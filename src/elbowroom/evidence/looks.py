@@ -11,8 +11,8 @@ from torch import Tensor
 from elbowroom.numerics import derived_seed
 from elbowroom.numerics.streams import PILOT, SECOND_LOOK
 from elbowroom.sampling import hmc
-from elbowroom.sampling.annealing import Annealed, anneal, pilot, pilot_transitions
-from elbowroom.sampling.schedules import AnnealingPlan, Pilot, Schedule, fixed_schedule
+from elbowroom.sampling.annealing import Annealed, PilotRun, anneal, pilot_run, pilot_transitions
+from elbowroom.sampling.schedules import AnnealingPlan, Schedule, fixed_schedule
 from elbowroom.sampling.stays import stay
 
 from .annealed import frozen_plan, in_groups, transition_noise
@@ -26,7 +26,7 @@ __all__ = ["Run", "annealed_runs", "shared_plan"]
 _ENCODER, _PRIOR = 6, 14  # chains of the pilots of a first look; modes that q misses are found by those from the prior
 _LEAST_POINTS, _WARM_UP = 32, 12  # temperatures of a pilot run, and its transitions at the first
 _STAY = 50  # transitions at the posterior, of the chains that kernels are made of
-_FEW = 0.25  # of the chains, effective: the example needs more than it would get
+_FEW = 0.13  # of the chains, effective: the example needs more than it would get
 _SOME = 0.7  # of the chains, effective: enough where nothing is found outside q
 _OUTSIDE = 0.03  # share of the weight that chains from the prior found
 _WORSE = 3.0  # nats of log p(x, z) below the worst chain from q: as good
@@ -141,11 +141,11 @@ def _looked_at(part: Target, places: Tensor, chains: int, settings: _Settings, m
             yield _better(few, places[rows], [_state_at(one, rows) for one in pilots], chains, settings)
 
 
-def _better(part: Target, places: Tensor, pilots: Sequence[Pilot], chains: int, settings: _Settings) -> Run:
+def _better(part: Target, places: Tensor, pilots: Sequence[PilotRun], chains: int, settings: _Settings) -> Run:
     """A run of examples that look bad: also from kernels where the pilots' chains have been."""
     begun, seed = begin(part, "both", chains), derived_seed(settings.seed, SECOND_LOOK)
-    state = hmc.State(*map(_together, zip(*(one.state for one in pilots), strict=True)))
-    size = torch.stack([one.step_sizes[-1] for one in pilots]).log().mean(0).exp()
+    state = _all_chains([one.state for one in pilots])
+    size = torch.stack([one.found.step_sizes[-1] for one in pilots]).log().mean(0).exp()
     noise = transition_noise(part, state.z, derived_seed(seed, SECOND_LOOK), _STAY)
     been = stay(begun.path, state, size, noise, settings.leapfrog, _STAY)
     begun = kernels_of(begun, been)
@@ -156,14 +156,18 @@ def _better(part: Target, places: Tensor, pilots: Sequence[Pilot], chains: int, 
     return _run(places, begun, plan, settings.seed)._replace(unseen=been.alone(_PRIOR).cpu())
 
 
-def _together(columns: tuple[Tensor | tuple[Tensor, ...], ...]) -> Tensor | tuple[Tensor, ...]:
+def _all_chains(states: Sequence[hmc.State]) -> hmc.State:
     """Chains of several states as those of one."""
-    if isinstance(columns[0], Tensor):
-        return torch.cat(columns)
-    return tuple(torch.cat(column) for column in zip(*columns, strict=True))
+    factors, gradients = (
+        tuple(map(torch.cat, zip(*(getattr(one, name) for one in states), strict=True)))
+        for name in ("log_factors", "gradients")
+    )
+    return hmc.State(torch.cat([one.z for one in states]), factors, gradients)
 
 
-def _pilots(begun: Begin, parts: Sequence[Part], chains: Sequence[int], settings: _Settings, seed: int) -> list[Pilot]:
+def _pilots(
+    begun: Begin, parts: Sequence[Part], chains: Sequence[int], settings: _Settings, seed: int
+) -> list[PilotRun]:
     """A pilot run from each of some parts of a mixture, along its path."""
     points, found = fixed_schedule(settings.schedule, max(settings.temperatures // 5, _LEAST_POINTS)), []
     for place, (part, count) in enumerate(zip(parts, chains, strict=True)):
@@ -171,12 +175,12 @@ def _pilots(begun: Begin, parts: Sequence[Part], chains: Sequence[int], settings
         with torch.no_grad():
             z = part.draw(count, own)
         noise = transition_noise(begun.target, z, own, pilot_transitions(len(points), 1, _WARM_UP))
-        found.append(pilot(begun.path, z, points, noise, settings.leapfrog, 1, _WARM_UP))
+        found.append(pilot_run(begun.path, z, points, noise, settings.leapfrog, 1, _WARM_UP))
     return found
 
 
 def shared_plan(
-    pilots: Sequence[Pilot], shares: Sequence[float], schedule: Schedule, temperatures: int, leapfrog: int
+    pilots: Sequence[PilotRun], shares: Sequence[float], schedule: Schedule, temperatures: int, leapfrog: int
 ) -> AnnealingPlan:
     """One plan for the chains of two starts: step sizes of the one and of the other in turn.
 
@@ -185,7 +189,7 @@ def shared_plan(
 
     Parameters
     ----------
-    pilots : sequence of Pilot
+    pilots : sequence of PilotRun
         A pilot run from each of the two starts.
     shares : sequence of float
         Their weights in the mixture.
@@ -201,7 +205,7 @@ def shared_plan(
     AnnealingPlan
         The plan. Where one start carries nearly all of the weight, all step sizes are its own.
     """
-    first, second = pilots
+    first, second = (one.found for one in pilots)
     share = _weight_of_second(pilots, shares)
     if schedule == "adaptive":
         deviation = torch.where(share > 0.5, second.deviation, first.deviation)
@@ -210,12 +214,12 @@ def shared_plan(
         betas = fixed_schedule(schedule, temperatures).to(share.device).unsqueeze(-1).expand(-1, len(share))
     even = (torch.arange(temperatures - 1, device=share.device) % 2 == 0).unsqueeze(-1)
     of_first = (even | (share < _NEGLIGIBLE)) & (share <= 1 - _NEGLIGIBLE)
-    plans = [one.plan(betas, leapfrog) for one in pilots]
+    plans = [one.plan(betas, leapfrog) for one in (first, second)]
     sizes = torch.where(of_first.unsqueeze(-1), plans[0].step_sizes, plans[1].step_sizes)
     return plans[0]._replace(step_sizes=sizes)
 
 
-def _looks_bad(pilots: Sequence[Pilot], shares: Sequence[float]) -> Bool[Tensor, "batch"]:
+def _looks_bad(pilots: Sequence[PilotRun], shares: Sequence[float]) -> Bool[Tensor, "batch"]:
     """Which examples need more, by the pilots alone."""
     ess = log_mean_of_parts([one.log_weights for one in pilots], shares).ess.nan_to_num(0.0)
     ess = ess / sum(len(one.log_weights) for one in pilots)
@@ -223,7 +227,7 @@ def _looks_bad(pilots: Sequence[Pilot], shares: Sequence[float]) -> Bool[Tensor,
 
 
 @torch.no_grad()
-def _finds_elsewhere(pilots: Sequence[Pilot], begun: Begin) -> Bool[Tensor, "batch"]:
+def _finds_elsewhere(pilots: Sequence[PilotRun], begun: Begin) -> Bool[Tensor, "batch"]:
     """Where a chain from the prior ended at a place as good as those from q, and where q is not.
 
     Whatever its weight: that varies by many nats, and the place is enough for a kernel.
@@ -234,7 +238,7 @@ def _finds_elsewhere(pilots: Sequence[Pilot], begun: Begin) -> Bool[Tensor, "bat
     return (near & outside).any(0)
 
 
-def _weight_of_second(pilots: Sequence[Pilot], shares: Sequence[float]) -> Float[Tensor, "batch"]:
+def _weight_of_second(pilots: Sequence[PilotRun], shares: Sequence[float]) -> Float[Tensor, "batch"]:
     """Share of the second start's chains in all weight."""
     sums = [
         one.log_weights.logsumexp(0) + math.log(share / len(one.log_weights))
@@ -247,8 +251,8 @@ def _plan_at(plan: AnnealingPlan, places: Tensor) -> AnnealingPlan:
     return plan._replace(betas=plan.betas[:, places], step_sizes=plan.step_sizes[:, places])
 
 
-def _state_at(found: Pilot, places: Tensor) -> Pilot:
-    """A pilot's last step sizes and chains, at some of its examples."""
-    z, *rest = found.state
-    state = hmc.State(z[:, places], *(tuple(one[:, places] for one in column) for column in rest))
-    return found._replace(step_sizes=found.step_sizes[-1:, places], state=state)
+def _state_at(run: PilotRun, places: Tensor) -> PilotRun:
+    """A pilot's step sizes and chains, at some of its examples."""
+    factors, gradients = (tuple(one[:, places] for one in column) for column in run.state[1:])
+    found = run.found._replace(step_sizes=run.found.step_sizes[:, places])
+    return run._replace(found=found, state=hmc.State(run.state.z[:, places], factors, gradients))

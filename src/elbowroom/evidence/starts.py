@@ -1,4 +1,4 @@
-"""Where annealed chains start: the encoder q(z | x), the prior p(z), or a mixture, its chains dealt in fixed numbers."""
+"""Where annealed chains start: q(z | x), p(z), or a mixture whose chains are dealt in fixed numbers."""
 
 import math
 from collections.abc import Callable
@@ -76,8 +76,8 @@ class Begin:
             return torch.cat([part.draw(count, seed) for part, count in zip(self.parts, self.chains, strict=True)])
 
     def _log_factors(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        log_shares = [math.log(share) for share in self.shares]
-        terms = [(part.log_prob(z) + log_share).expand(z.shape[:2]) for part, log_share in zip(self.parts, log_shares)]
+        parts = zip(self.parts, self.shares, strict=True)
+        terms = [(part.log_prob(z) + math.log(share)).expand(z.shape[:2]) for part, share in parts]
         return torch.stack(terms).logsumexp(0), self.target.log_prior(z) + self.target.log_likelihood(z)
 
 
@@ -148,8 +148,8 @@ def dealt(chains: int) -> tuple[int, int]:
     """
     if chains < 2:
         raise InputError(
-            f'start="both" deals chains to q(z | x) and to p(z) and needs chains=2 or more; got {chains}: give more, or '
-            f'start="posterior".'
+            f'start="both" deals chains to q(z | x) and to p(z) and needs chains=2 or more; got {chains}: give more, '
+            f'or start="posterior".'
         )
     wider = max(chains // _WIDER, min(2, chains // 2))
     return chains - wider, wider

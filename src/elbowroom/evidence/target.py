@@ -73,7 +73,7 @@ class Target(Protocol):
     ...         return keyed_normal((1,), draws, self.index, seed, first_draw=first_draw)
     ...     def rows(self, rows): return Sum(self.x[rows], self.index[rows])
     >>> iwae(Sum(torch.tensor([0.0, 2.0]), torch.arange(2)), draws=2)      # log N(x; 0, 2)
-    −1.77 nats ±0.00 (draws) ±0.50 (2 points), lower bound on log p(x), IWAE-2
+    −1.77 nats ±0.00 (draws) ±0.50 (2 points), lower bound on log p(x), IWAE-2; not checked from a second start
     """
 
     index: Int64[Tensor, "batch"]

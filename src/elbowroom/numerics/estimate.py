@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._plain_arguments import plain_arguments
+from .budget import Budget
 from .errors import InputError
 
-__all__ = ["PER_EXAMPLE", "Budget", "Direction", "Estimate"]
+__all__ = ["PER_EXAMPLE", "Direction", "Estimate"]
 
 Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
@@ -30,25 +31,6 @@ _DIRECTION_WORDS = {
     "exact": "{}, exact",
     "none": "{}",
 }
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What an estimate cost.
-
-    Parameters
-    ----------
-    draws : int
-        Draws per example (chains, for annealing).
-    seed : int
-        Seed of the noise.
-    seconds : float, default 0.0
-        Time taken.
-    """
-
-    draws: int
-    seed: int
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +72,8 @@ class Estimate:
         Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
     unseen : NDArray[np.float64], default None
         About the share of p(z | x) in places that no chain has found, [n].
+    checked : str, default None
+        What is said last of whether draws from another start agree, "not checked from a second start"; None: nothing.
 
     Examples
     --------
@@ -111,6 +95,7 @@ class Estimate:
     divergent: NDArray[np.float64] | None = None
     rhat: NDArray[np.float64] | None = None
     unseen: NDArray[np.float64] | None = None
+    checked: str | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.values.shape, self.mc_variance.shape, self.index.shape}
@@ -135,6 +120,7 @@ class Estimate:
         divergent: ArrayLike | None = None,
         rhat: ArrayLike | None = None,
         unseen: ArrayLike | None = None,
+        checked: str | None = None,
     ) -> "Estimate":
         """An estimate from array-likes.
 
@@ -170,6 +156,8 @@ class Estimate:
             Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
         unseen : array-like, default None
             About the share of p(z | x) in places that no chain has found, [n].
+        checked : str, default None
+            What is said last of whether draws from another start agree; None: nothing.
 
         Returns
         -------
@@ -194,6 +182,7 @@ class Estimate:
             None if divergent is None else np.asarray(divergent, dtype=np.float64),
             None if rhat is None else np.asarray(rhat, dtype=np.float64),
             None if unseen is None else np.asarray(unseen, dtype=np.float64),
+            checked,
         )
 
     def __len__(self) -> int:
@@ -229,7 +218,7 @@ class Estimate:
 
     @property
     def collapsed(self) -> int:
-        """Number of examples with an effective sample size below 10, whose own errors are unreliable."""
+        """Number of examples with an effective sample size below `least_ess`, whose own errors are unreliable."""
         return 0 if self.ess is None else int((self.ess < self.least_ess).sum())
 
     @property
@@ -262,15 +251,13 @@ class Estimate:
         """Reasons not to trust the numbers, in words; usually none."""
         words = [f"no finite value on {_examples(self.lost)}"] if self.lost else []
         if self.collapsed:
-            words.append(
-                f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted"
-            )
+            few = f"effective sample size below {self.least_ess:.3g} on {_examples(self.collapsed)}"
+            words.append(f"{few}: draws error not to be trusted")
         if self.missed:
             words.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
         if self.diverged:
-            words.append(
-                f"more than 5 % of transitions diverged on {_examples(self.diverged)}: chains may lag behind there"
-            )
+            lag = "chains may lag behind there"
+            words.append(f"more than 5 % of transitions diverged on {_examples(self.diverged)}: {lag}")
         if self.unmixed:
             words.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
         if self.scattered:
@@ -279,8 +266,8 @@ class Estimate:
 
     @property
     def least_ess(self) -> float:
-        """Effective sample size below which the draws error of an example is not to be trusted."""
-        return min(_ESS_COLLAPSED, self.budget.draws / 2) or _ESS_COLLAPSED
+        """Effective sample size below which an example's draws error is not to be trusted: 10, or a third of few."""
+        return min(_ESS_COLLAPSED, self.budget.draws / 3) or _ESS_COLLAPSED
 
     def at(self, index: NDArray[np.int64]) -> "Estimate":
         """The same estimate of some of its examples, in its own order.
@@ -350,8 +337,8 @@ class Estimate:
     def __str__(self) -> str:
         what = _DIRECTION_WORDS[self.direction].format(self.quantity)
         text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
-        text = text.replace("-", "−", int(self.mean < 0))
-        return "; ".join([text, *self.warnings])
+        said = [text.replace("-", "−", int(self.mean < 0)), *self.warnings, self.checked]
+        return "; ".join(filter(None, said))
 
     __repr__ = __str__
 

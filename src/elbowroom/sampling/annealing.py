@@ -11,7 +11,19 @@ from . import hmc
 from .hmc import TransitionNoise
 from .schedules import AnnealingPlan, Pilot
 
-__all__ = ["AIM", "Annealed", "Moment", "Path", "anneal", "annealing", "on_grid", "pilot", "pilot_transitions"]
+__all__ = [
+    "AIM",
+    "Annealed",
+    "Moment",
+    "Path",
+    "PilotRun",
+    "anneal",
+    "annealing",
+    "on_grid",
+    "pilot",
+    "pilot_run",
+    "pilot_transitions",
+]
 
 AIM = 0.7  # acceptance aimed at; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
 _WARM_UP = 20  # transitions of the pilot at the first temperature, unless told otherwise
@@ -163,7 +175,56 @@ def anneal(
     return Annealed(moment.log_weights, torch.stack(acceptance), torch.stack(variances), divergent / seen)
 
 
+class PilotRun(NamedTuple):
+    """What a pilot run found, and what became of its chains.
+
+    Parameters
+    ----------
+    found : Pilot
+        Step sizes at each inverse temperature.
+    log_weights : Tensor
+        What the chains' log-weights came to, [chains, batch], in nats: a look at what a run may find, but no estimate,
+        as the step sizes were chosen by the same draws.
+    state : State
+        Where the chains ended.
+    """
+
+    found: Pilot
+    log_weights: Float[Tensor, "chains batch"]
+    state: hmc.State
+
+
 def pilot(
+    path: Path,
+    z: Float[Tensor, "chains batch dim"],
+    betas: Float[Tensor, "points"],
+    noise: Iterator[TransitionNoise],
+    leapfrog: int,
+) -> Pilot:
+    """Find step sizes for an annealing run, by a trial run that adapts them to each example's chains.
+
+    Parameters
+    ----------
+    path : Path
+        The densities.
+    z : Tensor
+        Exact draws of the first density, [chains, batch, dim].
+    betas : Tensor
+        Inverse temperatures, ascending, [points].
+    noise : iterator of TransitionNoise
+        Noise of `pilot_transitions(len(betas))` transitions, used by no other run.
+    leapfrog : int
+        Leapfrog steps of a transition.
+
+    Returns
+    -------
+    Pilot
+        Step sizes at each inverse temperature.
+    """
+    return pilot_run(path, z, betas, noise, leapfrog).found
+
+
+def pilot_run(
     path: Path,
     z: Float[Tensor, "chains batch dim"],
     betas: Float[Tensor, "points"],
@@ -171,7 +232,7 @@ def pilot(
     leapfrog: int,
     turns: int = _TURNS,
     warm_up: int = _WARM_UP,
-) -> Pilot:
+) -> PilotRun:
     """Find step sizes for an annealing run, by a trial run that adapts them to each example's chains.
 
     Step sizes follow the acceptance of the chains, and their width in each dimension. As they depend on the draws, the
@@ -196,7 +257,7 @@ def pilot(
 
     Returns
     -------
-    Pilot
+    PilotRun
         Step sizes at each inverse temperature, and where the chains ended.
     """
     state = hmc.init(path.log_factors, z)
@@ -219,7 +280,8 @@ def pilot(
         state = _restart_dead(state)
         sizes.append(size)
         deviation.append(hmc.weighted(state.log_factors, slopes).std(0).nan_to_num(0.0))
-    return Pilot(betas.to(z.device), torch.stack(sizes), torch.stack(deviation), log_weights, state)
+    found = Pilot(betas.to(z.device), torch.stack(sizes), torch.stack(deviation))
+    return PilotRun(found, log_weights, state)
 
 
 def _restart_dead(state: hmc.State) -> hmc.State:

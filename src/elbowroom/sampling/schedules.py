@@ -9,8 +9,6 @@ from torch.nn.functional import avg_pool1d, pad
 
 from elbowroom.numerics import InputError, one_of
 
-from .hmc import State
-
 __all__ = ["Pilot", "AnnealingPlan", "Schedule", "check_settings", "fixed_schedule"]
 
 Schedule = Literal["sigmoid", "linear", "adaptive"]
@@ -52,18 +50,11 @@ class Pilot(NamedTuple):
         Step sizes with the acceptance aimed at, [points, batch, dim].
     deviation : Tensor
         Standard deviation over chains of d log f_β / dβ, [points, batch], in nats.
-    log_weights : Tensor, optional
-        What the chains' log-weights came to, [chains, batch]: a look at what a run may find, but no estimate, as the
-        step sizes were chosen by the same draws.
-    state : State, optional
-        Where the chains ended.
     """
 
     betas: Float[Tensor, "points"]
     step_sizes: Float[Tensor, "points batch dim"]
     deviation: Float[Tensor, "points batch"]
-    log_weights: Float[Tensor, "chains batch"] | None = None
-    state: State | None = None
 
     def equal_steps(self, temperatures: int) -> Float[Tensor, "points batch"]:
         """Inverse temperatures of each example at equal steps in conditional effective sample size.
