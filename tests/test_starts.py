@@ -10,7 +10,7 @@ from torch import Tensor
 from wrong_models import FAULTS, Models, wrong_models
 
 import elbowroom as er
-from elbowroom.evidence import ais, looks
+from elbowroom.evidence import ais, defended_iwae, iwae, looks
 from elbowroom.evidence.annealed import transition_noise
 from elbowroom.evidence.importance import log_mean_exp, log_mean_of_parts
 from elbowroom.evidence.starts import begin, dealt, kernels_of
@@ -60,8 +60,8 @@ def exact_draws(target: Models) -> Tensor:
 
 @pytest.mark.parametrize(("family", "fault", "seed"), [("clusters", "one mode", 1), ("modes", "narrow", 0)])
 def test_exp_is_unbiased_for_the_evidence_whatever_the_pilots_decide(family: str, fault: str, seed: int) -> None:
-    """150 runs of one model: where its pilots look bad it gets kernels and more chains. Upwards and downwards."""
-    runs = 150
+    """120 runs of one model: where its pilots look bad it gets kernels and more chains. Upwards and downwards."""
+    runs = 120
     target, ups, downs, sizes = repeated(family, 1, fault, runs, seed), np.zeros(runs), np.zeros(runs), set()
     exact, z = target.truth.numpy(), exact_draws(target)
     for places, begun, plan, run, _ in looks.annealed_runs(target, "both", "sigmoid", 12, 6, 2, 0, "1 GiB"):
@@ -187,3 +187,22 @@ def test_one_chain_cannot_be_dealt_to_two_starts() -> None:
         ais(wrong_models("modes", 1, torch.tensor([0]), 0), chains=1, temperatures=4)
     with pytest.raises(er.InputError, match="'posterior' or 'prior'; got 'both'"):
         er.evidence.simulated_against_real(wrong_models("modes", 1, torch.tensor([0]), 0), start="both")
+
+
+def test_a_defended_bound_is_unbiased_and_finds_what_q_misses() -> None:
+    """One-dimensional models whose q sits on one of several modes, or is up to 100 times too narrow."""
+    target = wrong_models("modes", 1, torch.tensor([1, 2] * 10), 0)
+    found, bare = defended_iwae(target, draws=2_000), iwae(target, draws=2_000)
+    errors = np.abs(found.values - target.truth.numpy())
+    assert np.all(errors < 4 * np.sqrt(found.mc_variance) + 0.25)
+    assert (np.abs(bare.values - target.truth.numpy()) > 4 * np.sqrt(bare.mc_variance) + 0.25).sum() > 3
+    assert "not checked from a second start" in str(bare)
+    assert "not checked" not in str(found)
+    many = repeated("modes", 1, "narrow", 2_000)
+    weights = np.exp(defended_iwae(many, draws=10).values - many.truth.numpy())  # two of ten draws are the prior's
+    assert abs(weights.mean() - 1) < 4 * weights.std() / math.sqrt(2_000)
+    np.testing.assert_allclose(
+        defended_iwae(target, draws=200, memory=20_000).values, defended_iwae(target, draws=200).values
+    )
+    with pytest.raises(er.InputError, match="needs draws=4 or more; got 3"):
+        defended_iwae(target, draws=3)
