@@ -117,7 +117,9 @@ def log_mean_of_parts(parts: Sequence[Float[Tensor, "_draws n"]], shares: Sequen
         others = torch.stack([mean for other, mean in enumerate(means) if other != place]).logsumexp(0)
         without = torch.logaddexp(_without_each(part) + math.log(share), others)
         variance = variance + (len(part) - 1) * without.var(0, correction=0)
-        relative = relative + (part - value + math.log(share)).exp().var(0) / len(part)
+        shares_of_mean = (part - value + math.log(share)).exp()
+        spread = shares_of_mean.var(0) if len(part) > 1 else torch.full_like(value, torch.nan)
+        relative = relative + spread / len(part)
     ess = 1 / (1 / sum(map(len, parts)) + relative)
     return LogMean(value, torch.where(variance.isfinite(), variance, torch.nan), ess)
 
