@@ -19,7 +19,7 @@ import torch
 from record import write_record
 
 import elbowroom as er
-from elbowroom.evidence import _ais as annealing
+from elbowroom.evidence import annealed as annealing
 from elbowroom.sampling import hmc
 
 LIMIT = 0.6

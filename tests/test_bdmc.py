@@ -139,7 +139,7 @@ def test_the_lower_end_is_ais_of_what_was_simulated() -> None:
 
 
 def test_memory_changes_nothing() -> None:
-    vae, settings = linear(), {"temperatures": 12, "chains": 3, "leapfrog": 3}
+    vae, settings = linear(), {"start": "posterior", "temperatures": 12, "chains": 3, "leapfrog": 3}
     whole, tight = bdmc(vae, 5, **settings), bdmc(vae, 5, **settings, memory=40_000)
     for end in ("lower", "upper"):
         np.testing.assert_allclose(getattr(tight, end).values, getattr(whole, end).values, rtol=1e-9)
@@ -203,7 +203,7 @@ def test_the_trace_is_that_of_the_measured_run() -> None:
 def test_half_the_variance_is_the_shortfall_of_a_single_chain() -> None:
     vae = linear(scale=1.2)
     batch, settings = simulated(vae, 100), {"temperatures": 30, "leapfrog": 3, "start": "prior"}
-    short = LinearVAE(vae).log_prob(batch).numpy() - ais(vae, batch, chains=1, **settings).values
+    short = LinearVAE(vae).log_prob(batch).numpy() - ais(vae, batch, start="posterior", chains=1, **settings).values
     expected = simulated_against_real(vae, batch, chains=6, **settings).real.shortfall
     error = math.hypot(short.std(ddof=1) / math.sqrt(100), expected.se_total)
     assert abs(short.mean() - expected.mean) < 4 * error

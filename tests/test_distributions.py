@@ -27,6 +27,7 @@ from torch.distributions import (
 
 from elbowroom.distributions import capabilities, draw, kl, require, simulate
 from elbowroom.distributions.binary_bernoulli import BinaryBernoulli
+from elbowroom.distributions.bounded import Beta, LogitNormal
 from elbowroom.numerics import CapabilityError
 
 
@@ -167,3 +168,15 @@ def test_a_missing_capability_is_an_error_in_words() -> None:
         draw(Poisson(torch.tensor(1.0)), torch.tensor(0.0))
     assert {"mean", "variance", "stack"} <= capabilities(Independent(Normal(torch.zeros(2), 1.0), 1))
     assert "cdf" not in capabilities(Independent(Normal(torch.zeros(2), 1.0), 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("first", "second"), [(5.0, 0.05), (0.05, 5.0)])
+def test_draws_of_the_unit_interval_stay_within_it(dtype: torch.dtype, first: float, second: float) -> None:
+    """Rounded to 0 or 1, which at these concentrations is most of them, their log-densities would be infinite."""
+    a, b = (torch.full((2_000,), value, dtype=dtype) for value in (first, second))
+    for p in (Beta(a, b), LogitNormal(400 * (a - b), a)):
+        x = simulate(p, torch.Generator().manual_seed(0))
+        assert x.dtype == dtype
+        assert bool(((x > 0) & (x < 1)).all())
+        assert bool(p.log_prob(x).isfinite().all())

@@ -221,7 +221,7 @@ def test_a_damaged_file_is_refused_in_words(tmp_path, content) -> None:
         (["--estimator", "ais", "--temperatures", "1"], "--temperatures 2 or more, and hundreds to mean much"),
         (["--estimator", "ais", "--chains", "0"], "--chains 1 or more; got 0"),
         (["--estimator", "ais", "--leapfrog", "0"], "--leapfrog 1 step or more; got 0"),
-        (["--estimator", "ais", "--start", "here"], "start must be 'posterior' or 'prior'; got 'here'"),
+        (["--estimator", "ais", "--start", "here"], "start must be 'both', 'posterior' or 'prior'; got 'here'"),
         (["--estimator", "ais", "--schedule", "fast"], "schedule must be"),
         (["--points", "0"], "points must be 1 to 397"),
         (["--points", "398"], "points must be 1 to 397"),

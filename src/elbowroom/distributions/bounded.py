@@ -227,7 +227,13 @@ class Beta(TorchBeta):
 @simulate.register
 def _(distribution: TorchBeta, generator: Generator) -> Tensor:
     logs = (_log_gamma(c, generator) for c in (distribution.concentration1, distribution.concentration0))
-    return torch.sigmoid(next(logs) - next(logs)).to(distribution.concentration1.dtype)
+    return _between(torch.sigmoid(next(logs) - next(logs)).to(distribution.concentration1.dtype))
+
+
+def _between(x: Tensor) -> Tensor:
+    """Draws that rounding has put on 0 or 1, where densities end or are infinite, on the nearest number between."""
+    least = torch.finfo(x.dtype)
+    return x.clamp(least.tiny, 1 - least.eps / 2)
 
 
 def _log_gamma(shape: Tensor, generator: Generator) -> Tensor:

@@ -3,6 +3,7 @@ from ._bdmc import BdmcBounds as BdmcBounds
 from ._bdmc import bdmc as bdmc
 from ._conditional_log_likelihood import ConditionalLogLikelihood as ConditionalLogLikelihood
 from ._conditional_log_likelihood import conditional_log_likelihood as conditional_log_likelihood
+from ._defended_iwae import defended_iwae as defended_iwae
 from ._elbo import elbo as elbo
 from ._iwae import iwae as iwae
 from ._iwae_curve import IwaeCurve as IwaeCurve

@@ -194,7 +194,7 @@ def _anneal_group(
             torch.where(here, numbers[:, None], found, out=found)
 
     run = anneal(path, z, plan, transition_noise(part, z, seed, len(plan.step_sizes)), note)
-    return found.cpu(), run.divergent.cpu()
+    return found.cpu(), run.divergent.sum(0).mean(0).cpu()
 
 
 def _rate_and_distortion(

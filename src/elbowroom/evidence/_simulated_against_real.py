@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, one_of, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.sampling.schedules import Schedule, check_settings
 from elbowroom.vae import VAE
 
-from .annealed import Start, annealed_runs
 from .annealing_trace import AnnealingTrace
+from .looks import annealed_runs
 from .memory import MEMORY, Memory
 from .simulated_examples import simulated, subject_with
 from .target import Target
@@ -61,7 +61,7 @@ def simulated_against_real(
     temperatures: int = 500,
     chains: int = 16,
     leapfrog: int = 10,
-    start: Start = "posterior",
+    start: Literal["posterior", "prior"] = "posterior",
     schedule: Schedule = "sigmoid",
     seed: int = 0,
     memory: Memory = MEMORY,
@@ -127,6 +127,7 @@ def simulated_against_real(
     True
     """
     check_settings("simulated_against_real", temperatures, chains, leapfrog)
+    one_of("start", start, ("posterior", "prior"))  # chains of one start, whose log-weights vary as one
     if chains < 2:
         raise InputError("The variance over chains needs chains=2 or more; got 1.")
     target = subject_with(model, examples, seed).target(seed)
@@ -136,9 +137,9 @@ def simulated_against_real(
             pieces: list[tuple[Tensor, ...]] = []
             for target in targets:
                 runs = annealed_runs(target, start, schedule, temperatures, chains, leapfrog, seed, memory)
-                for part, plan, run in runs:
+                for places, _, plan, run, _ in runs:
                     pieces.append((plan.betas, run.acceptance, run.increment_variance, run.log_weights.var(0)))
-                    bar.advance(len(part.index))
+                    bar.advance(len(places))
             return AnnealingTrace(*(torch.cat(piece, -1).double().cpu().numpy() for piece in zip(*pieces, strict=True)))
 
         drawn = (drawn for drawn, _ in simulated(target, seed, "simulated_against_real"))

@@ -1,52 +1,74 @@
-"""Annealing from p(z) or q(z | x) to the posterior of each example: paths, plans, and runs over groups of examples."""
+"""Annealing from p(z), q(z | x) or both to the posterior of each example: plans, and runs over groups of examples."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from elbowroom.numerics import Budget, Estimate, InputError, count, derived_seed, one_of
+from elbowroom.numerics import Budget, Estimate, InputError, count, derived_seed
 from elbowroom.numerics.streams import PILOT
 from elbowroom.sampling import hmc
-from elbowroom.sampling.annealing import Annealed, Outcome, Path, anneal, pilot, pilot_transitions
+from elbowroom.sampling.annealing import Annealed, Path, pilot, pilot_transitions
 from elbowroom.sampling.hmc import TransitionNoise
 from elbowroom.sampling.schedules import AnnealingPlan, Schedule, fixed_schedule
 
-from .importance import log_mean_exp
+from .importance import LogMean, log_mean_of_parts
 from .memory import Bytes, Memory, as_bytes, keep_freed_memory
+from .starts import Start, begin
 from .target import Target
 
 __all__ = [
     "PILOT_CHAINS",
-    "Start",
+    "Outcome",
     "ais_name",
     "draw_start",
     "frozen_plan",
     "in_groups",
-    "transition_noise",
     "lower_bound",
-    "annealed_runs",
+    "outcome_of",
     "path_from",
-    "anneal_to_posterior",
+    "transition_noise",
 ]
 
-Start = Literal["posterior", "prior"]
 PILOT_CHAINS = 8
 _ROWS = 1024  # chains × examples side by side
 _COPIES = 16  # states of a chain that a transition may hold at a time
 
 
-def path_from(target: Target, start: Start) -> Path:
-    """The geometric path from p(z), or from q(z | x), to p(z) p(x | z).
+class Outcome(NamedTuple):
+    """What is kept of an annealing run of some examples, on the CPU.
+
+    Parameters
+    ----------
+    places : Tensor
+        Where they stand among the target's examples, [m].
+    found : LogMean
+        The log of the mean weight, its variance and the effective number of chains, [m] each.
+    divergent : Tensor
+        Share of the transitions that diverged, [m].
+    unseen : Tensor
+        About the share of the posterior in places that no chain has found, [m].
+    """
+
+    places: Int64[Tensor, "m"]
+    found: LogMean
+    divergent: Float[Tensor, "m"]
+    unseen: Float[Tensor, "m"]
+
+
+def path_from(target: Target, start: Start, chains: int = PILOT_CHAINS) -> Path:
+    """The geometric path from p(z), from q(z | x), or from a mixture of both, to p(z) p(x | z).
 
     Parameters
     ----------
     target : Target
         The model at its examples.
-    start : {"posterior", "prior"}
-        Where chains start: q(z | x) or p(z).
+    start : {"both", "posterior", "prior"}
+        Where chains start.
+    chains : int, default 8
+        Chains per example; how they are dealt is the mixture's weights.
 
     Returns
     -------
@@ -58,76 +80,7 @@ def path_from(target: Target, start: Start) -> Path:
     InputError
         For any other `start`.
     """
-    one_of("start", start, ("posterior", "prior"))
-    if start == "prior":
-        return Path(lambda z: (target.log_prior(z), target.log_likelihood(z)), lambda b: (torch.ones_like(b), b))
-    return Path(lambda z: (target.log_posterior(z), target.log_prior(z) + target.log_likelihood(z)), _geometric)
-
-
-def annealed_runs(
-    target: Target,
-    start: Start,
-    schedule: Schedule,
-    temperatures: int,
-    chains: int,
-    leapfrog: int,
-    seed: int,
-    memory: Memory,
-) -> Iterator[tuple[Target, AnnealingPlan, Annealed]]:
-    """Run AIS towards the posterior on one group after another of examples that fit the memory.
-
-    Parameters
-    ----------
-    target : Target
-        The model at its examples.
-    start : {"posterior", "prior"}
-        Where chains start: q(z | x) or p(z).
-    schedule : {"sigmoid", "linear", "adaptive"}
-        How temperatures are spread.
-    temperatures : int
-        Annealing steps.
-    chains : int
-        Chains per example.
-    leapfrog : int
-        Leapfrog steps of a transition.
-    seed : int
-        Seed of all noise.
-    memory : int or str
-        Bytes, or words such as "1 GiB".
-
-    Yields
-    ------
-    tuple of (Target, AnnealingPlan, Annealed)
-        Each group in order, with its fixed temperatures and step sizes, and its run.
-    """
-    for part in in_groups(target, lambda part: path_from(part, start), chains, memory):
-        plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
-        yield part, plan, anneal_to_posterior(part, plan, start, chains, seed)
-
-
-def anneal_to_posterior(target: Target, plan: AnnealingPlan, start: Start, chains: int, seed: int) -> Annealed:
-    """The annealing run from exact draws of the start to the posterior, with fixed temperatures and step sizes.
-
-    Parameters
-    ----------
-    target : Target
-        The model at its examples.
-    plan : AnnealingPlan
-        Temperatures and step sizes.
-    start : {"posterior", "prior"}
-        Where chains start: q(z | x) or p(z).
-    chains : int
-        Chains per example.
-    seed : int
-        Seed of all noise.
-
-    Returns
-    -------
-    Annealed
-        The run; its log-weights estimate log p(x).
-    """
-    z = draw_start(target, start, chains, seed)
-    return anneal(path_from(target, start), z, plan, transition_noise(target, z, seed, len(plan.step_sizes)))
+    return begin(target, start, chains).path
 
 
 def ais_name(temperatures: int, start: Start, chains: int) -> str:
@@ -137,8 +90,8 @@ def ais_name(temperatures: int, start: Start, chains: int) -> str:
     ----------
     temperatures : int
         Annealing steps.
-    start : {"posterior", "prior"}
-        Where chains start: q(z | x) or p(z).
+    start : {"both", "posterior", "prior"}
+        Where chains start.
     chains : int
         Chains per example.
 
@@ -152,20 +105,56 @@ def ais_name(temperatures: int, start: Start, chains: int) -> str:
     >>> ais_name(500, "prior", 16)
     'AIS-500 from the prior, 16 chains'
     """
-    return f"AIS-{temperatures} from the {start}, {count(chains, 'chain')}"
+    where = "posterior and prior" if start == "both" else start
+    return f"AIS-{temperatures} from the {where}, {count(chains, 'chain')}"
+
+
+def outcome_of(
+    places: Int64[Tensor, "m"], run: Annealed, dealt: tuple[int, ...], starts: int, unseen: Float[Tensor, "m"]
+) -> Outcome:
+    """What a bound needs of a run.
+
+    Where chains start at several densities, a plan's step sizes suit one and another in turn: a chain lags behind only
+    if it diverges at both, and counts by its weight, as the mean does.
+
+    Parameters
+    ----------
+    places : Tensor
+        Where the run's examples stand among the target's, [m].
+    run : Annealed
+        The run.
+    dealt : tuple of int
+        How many chains came from each start, or how many in all if all came from one.
+    starts : int
+        The number of starts that the plan is for.
+    unseen : Tensor
+        About the share of the posterior in places that no chain has found, [m].
+
+    Returns
+    -------
+    Outcome
+        The log of the mean weight of each example, with its variance.
+    """
+    shares = [chains / sum(dealt) for chains in dealt]
+    found = log_mean_of_parts(run.log_weights.split(dealt), shares)
+    if starts == 1:
+        divergent = run.divergent.sum(0).mean(0)
+    else:
+        divergent = (run.log_weights.softmax(0) * 2 * run.divergent.amin(0)).sum(0).nan_to_num(1.0)
+    return Outcome(places.cpu(), LogMean(*(column.cpu() for column in found)), divergent.cpu(), unseen)
 
 
 def lower_bound(
     target: Target, found: Sequence[Outcome], estimator: str, budget: Budget, data: str | None = None
 ) -> Estimate:
-    """Estimate log p(x) from the log-weights of annealing runs over groups of the target's examples.
+    """Estimate log p(x) from the outcomes of annealing runs over groups of the target's examples.
 
     Parameters
     ----------
     target : Target
         The model at its examples.
     found : sequence of Outcome
-        The outcome of each group's run, in order.
+        The outcome of each group's run; each example is in one.
     estimator : str
         Name of the estimator.
     budget : Budget
@@ -178,8 +167,8 @@ def lower_bound(
     Estimate
         The log of the mean weight of each example, in nats, direction "lower".
     """
-    log_weights, divergent = (torch.cat(column, -1) for column in zip(*found, strict=True))
-    values, variance, ess = log_mean_exp(log_weights)
+    order = torch.cat([one.places for one in found]).argsort()
+    values, variance, ess = (torch.cat(column)[order] for column in zip(*(one.found for one in found), strict=True))
     return Estimate.of(
         values,
         variance,
@@ -190,7 +179,8 @@ def lower_bound(
         budget=budget,
         ess=ess.nan_to_num(0.0),  # if every chain has weight 0
         data=data,
-        divergent=divergent,
+        divergent=torch.cat([one.divergent for one in found])[order],
+        unseen=torch.cat([one.unseen for one in found])[order],
     )
 
 
@@ -206,7 +196,7 @@ def frozen_plan(
     target : Target
         The model at its examples.
     start : {"posterior", "prior"}
-        Where chains start: q(z | x) or p(z).
+        Where chains start: q(z | x) or p(z); `looks` makes the plans of "both".
     schedule : {"sigmoid", "linear", "adaptive"}
         How temperatures are spread.
     temperatures : int
@@ -239,8 +229,8 @@ def draw_start(target: Target, start: Start, chains: int, seed: int) -> Float[Te
     ----------
     target : Target
         The model at its examples.
-    start : {"posterior", "prior"}
-        Where chains start: q(z | x) or p(z).
+    start : {"both", "posterior", "prior"}
+        Where chains start.
     chains : int
         Chains per example.
     seed : int
@@ -251,10 +241,7 @@ def draw_start(target: Target, start: Start, chains: int, seed: int) -> Float[Te
     Tensor
         z, [chains, batch, dim]; depends on (seed, example, chain) only.
     """
-    if start == "prior":
-        return target.draw_prior(chains, seed)
-    with torch.no_grad():
-        return target.draw_posterior(chains, seed)[0]
+    return begin(target, start, chains).draw(seed)
 
 
 def transition_noise(
@@ -281,7 +268,9 @@ def transition_noise(
     return hmc.keyed_transition_noise(chains=len(z), dim=target.dim, index=target.index, seed=seed, steps=steps, like=z)
 
 
-def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, memory: Memory) -> Iterator[Target]:
+def in_groups(
+    target: Target, path_of: Callable[[Target], Path], chains: int, memory: Memory, most: int = 0
+) -> Iterator[Target]:
     """Split the target's examples into groups whose chains fit the memory together.
 
     Parameters
@@ -294,6 +283,8 @@ def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, me
         Chains per example.
     memory : int or str
         Bytes, or words such as "1 GiB".
+    most : int, default 0
+        Chains that one example may get later, if more.
 
     Yields
     ------
@@ -307,10 +298,11 @@ def in_groups(target: Target, path_of: Callable[[Target], Path], chains: int, me
     """
     keep_freed_memory()
     room, one = as_bytes(memory), _bytes_per_example(target, path_of, chains)
-    if one > room:
+    worst = _bytes_per_example(target, path_of, most) if most > chains else one
+    if worst > room:
         raise InputError(
-            f"memory={room:,} bytes does not hold the {chains:,} chains of one example, which need about {one:,}: give "
-            f"more, or ask for fewer chains."
+            f"memory={room:,} bytes does not hold the {max(chains, most):,} chains of one example, which need about "
+            f"{worst:,}: give more, or ask for fewer chains."
         )
     size = max(1, min(room // one, _ROWS // chains))
     for first in range(0, len(target.index), size):
@@ -324,7 +316,3 @@ def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains
         z = torch.zeros_like(first.draw_prior(chains, 0))
         hmc.init(path_of(first).log_factors, z)
     return made.total + z.nbytes * _COPIES + 4 * hmc.DRAW_BLOCK * chains * (target.dim + 2)
-
-
-def _geometric(beta: Tensor) -> tuple[Tensor, Tensor]:
-    return 1 - beta, beta

@@ -13,7 +13,7 @@ SETTINGS = {
     "temperatures": "Annealing steps",
     "chains": "Chains per example",
     "leapfrog": "Leapfrog steps per transition",
-    "start": "Where chains start: posterior or prior",
+    "start": "Where chains start: both, posterior or prior",
     "schedule": "How temperatures are spread: sigmoid, linear or adaptive",
     "warm_up": "Transitions discarded before the first draw",
     "density": "Density fitted to the draws: normal or kernel",
@@ -100,13 +100,14 @@ def _curve_estimates(curve: Any) -> tuple[Estimate, ...]:
 
 _DRAWS = {"draws": 1_000}
 _CHAINS = {"temperatures": 500, "chains": 16, "leapfrog": 10}
-_ANNEALING = {**_CHAINS, "start": "posterior", "schedule": "sigmoid"}
+_ANNEALING = {**_CHAINS, "start": "both", "schedule": "sigmoid"}
 _POSTERIOR = {"draws": 1_000, "chains": 32, "warm_up": 100, "leapfrog": 10, "density": "normal"}
 _CURVE = {"betas": [0.1, 0.3, 1.0, 3.0, 10.0], "distortion": "negative log-likelihood", **_CHAINS}
 
 ESTIMATORS: Mapping[str, Registered] = {
     "elbo": Registered("elbo", _DRAWS),
     "iwae": Registered("iwae", _DRAWS),
+    "defended-iwae": Registered("defended_iwae", _DRAWS),
     "iwae-curve": Registered("iwae_curve", _DRAWS, lambda found: found.estimates),
     "prior": Registered("prior_sampling", _DRAWS),
     "ais": Registered("ais", _ANNEALING),

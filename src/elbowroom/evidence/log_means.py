@@ -17,7 +17,10 @@ from .memory import Memory
 from .model_passes import Pass, checked_subject, from_posterior, run_passes
 from .target import Subject, Target
 
-__all__ = ["by_iwae", "log_means"]
+__all__ = ["UNCHECKED", "by_iwae", "log_means"]
+
+UNCHECKED = "not checked from a second start"
+"""What the printed line of a bound says whose draws all come from q(z | x), which cannot show what q misses."""
 
 
 def log_means(

@@ -1,17 +1,18 @@
 """What the estimators take: a VAE with examples, or any other model as a `Target`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from elbowroom.numerics import CapabilityError, InputError, Rows
 from elbowroom.vae import VAE, VAETarget, check_readings
 from elbowroom.vae.vae_target import of_seen_cells
 
-__all__ = ["Subject", "Target", "capability", "subject_of"]
+__all__ = ["Subject", "Target", "capability", "picked", "subject_of"]
 
 _MEMBERS = ("index", "dim", "log_prior", "log_likelihood", "draw_posterior", "log_posterior", "draw_prior", "rows")
 
@@ -49,7 +50,8 @@ class Target(Protocol):
     - `decoded(z) -> (Distribution, x [1, batch, *event])`: p(x | z), and the x to evaluate it at; for
       `conditional_log_likelihood`, and for `rate_distortion_curve` with another distortion than the default.
 
-    An optional `quantity` is what the printed line calls log p(x).
+    An optional `quantity` is what the printed line calls log p(x), and an optional `pick(places)`, which takes places
+    [m] and returns the same model at those examples, spares runs of neighbours where some are treated apart.
 
     Examples
     --------
@@ -71,7 +73,7 @@ class Target(Protocol):
     ...         return keyed_normal((1,), draws, self.index, seed, first_draw=first_draw)
     ...     def rows(self, rows): return Sum(self.x[rows], self.index[rows])
     >>> iwae(Sum(torch.tensor([0.0, 2.0]), torch.arange(2)), draws=2)      # log N(x; 0, 2)
-    −1.77 nats ±0.00 (draws) ±0.50 (2 points), lower bound on log p(x), IWAE-2
+    −1.77 nats ±0.00 (draws) ±0.50 (2 points), lower bound on log p(x), IWAE-2; not checked from a second start
     """
 
     index: Int64[Tensor, "batch"]
@@ -254,6 +256,31 @@ def capability(target: Target, name: str, caller: str) -> Any:
             f"add it, or take evidence.ais, which needs none."
         )
     return getattr(target, name)
+
+
+def picked(target: Target, chosen: Bool[Tensor, "batch"]) -> Iterator[tuple[Int64[Tensor, "_m"], Target]]:
+    """The model at some of its examples, together where the target can pick them, else in runs of neighbours.
+
+    Parameters
+    ----------
+    target : Target
+        The model at its examples.
+    chosen : Tensor
+        Which of them, [batch] bool.
+
+    Yields
+    ------
+    tuple of (Tensor, Target)
+        Their places, [m], and the model at them.
+    """
+    places = chosen.nonzero()[:, 0]
+    if not len(places):
+        return
+    if hasattr(target, "pick"):
+        yield places, target.pick(places)
+        return
+    for run in places.tensor_split((places.diff() > 1).nonzero()[:, 0] + 1):
+        yield run, target.rows(slice(int(run[0]), int(run[-1]) + 1))
 
 
 @torch.no_grad()

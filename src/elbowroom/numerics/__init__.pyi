@@ -7,9 +7,9 @@ from ._plain_arguments import plain_arguments as plain_arguments
 from .batch import Batch as Batch
 from .batch import Given as Given
 from .batch import Noise as Noise
+from .budget import Budget as Budget
 from .errors import CapabilityError as CapabilityError
 from .errors import InputError as InputError
-from .estimate import Budget as Budget
 from .estimate import Direction as Direction
 from .estimate import Estimate as Estimate
 from .keyed import derived_seed as derived_seed

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._plain_arguments import plain_arguments
+from .budget import Budget
 from .errors import InputError
 
-__all__ = ["PER_EXAMPLE", "Budget", "Direction", "Estimate"]
+__all__ = ["PER_EXAMPLE", "Direction", "Estimate"]
 
 Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
 _MIXED = 1.1  # greatest R-hat of chains that count as mixed
+_UNSEEN = 0.5  # share of the posterior
 _DIVERGED = 0.05  # share of the transitions; step sizes that suit most chains let fewer than 2 % diverge
-PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat")
+PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rhat", "unseen")
 """Names of the fields of an Estimate that have a number per example, or are None."""
 
 _DIRECTION_WORDS = {
@@ -29,25 +31,6 @@ _DIRECTION_WORDS = {
     "exact": "{}, exact",
     "none": "{}",
 }
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What an estimate cost.
-
-    Parameters
-    ----------
-    draws : int
-        Draws per example (chains, for annealing).
-    seed : int
-        Seed of the noise.
-    seconds : float, default 0.0
-        Time taken.
-    """
-
-    draws: int
-    seed: int
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +70,10 @@ class Estimate:
         Share of the Hamiltonian transitions of each example that diverged, [n].
     rhat : NDArray[np.float64], default None
         Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
+    unseen : NDArray[np.float64], default None
+        About the share of p(z | x) in places that no chain has found, [n].
+    checked : str, default None
+        What is said last of whether draws from another start agree, "not checked from a second start"; None: nothing.
 
     Examples
     --------
@@ -107,6 +94,8 @@ class Estimate:
     unit: str = "nats"
     divergent: NDArray[np.float64] | None = None
     rhat: NDArray[np.float64] | None = None
+    unseen: NDArray[np.float64] | None = None
+    checked: str | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.values.shape, self.mc_variance.shape, self.index.shape}
@@ -130,6 +119,8 @@ class Estimate:
         unit: str = "nats",
         divergent: ArrayLike | None = None,
         rhat: ArrayLike | None = None,
+        unseen: ArrayLike | None = None,
+        checked: str | None = None,
     ) -> "Estimate":
         """An estimate from array-likes.
 
@@ -163,6 +154,10 @@ class Estimate:
             Share of the Hamiltonian transitions of each example that diverged, [n].
         rhat : array-like, default None
             Greatest R-hat of the chains of each example, [n]; NaN if one never moved.
+        unseen : array-like, default None
+            About the share of p(z | x) in places that no chain has found, [n].
+        checked : str, default None
+            What is said last of whether draws from another start agree; None: nothing.
 
         Returns
         -------
@@ -186,6 +181,8 @@ class Estimate:
             unit,
             None if divergent is None else np.asarray(divergent, dtype=np.float64),
             None if rhat is None else np.asarray(rhat, dtype=np.float64),
+            None if unseen is None else np.asarray(unseen, dtype=np.float64),
+            checked,
         )
 
     def __len__(self) -> int:
@@ -221,7 +218,7 @@ class Estimate:
 
     @property
     def collapsed(self) -> int:
-        """Number of examples with an effective sample size below 10, whose own errors are unreliable."""
+        """Number of examples with an effective sample size below `least_ess`, whose own errors are unreliable."""
         return 0 if self.ess is None else int((self.ess < self.least_ess).sum())
 
     @property
@@ -240,6 +237,11 @@ class Estimate:
         return 0 if self.rhat is None else int((~(self.rhat <= _MIXED)).sum())
 
     @property
+    def scattered(self) -> int:
+        """Number of examples whose chains mostly end where no other does: p(z | x) has more places than chains."""
+        return 0 if self.unseen is None else int((self.unseen > _UNSEEN).sum())
+
+    @property
     def lost(self) -> int:
         """Number of examples whose value is no finite number: their mean is none either."""
         return int((~np.isfinite(self.values)).sum())
@@ -249,23 +251,23 @@ class Estimate:
         """Reasons not to trust the numbers, in words; usually none."""
         words = [f"no finite value on {_examples(self.lost)}"] if self.lost else []
         if self.collapsed:
-            words.append(
-                f"effective sample size below 10 on {_examples(self.collapsed)}: draws error not to be trusted"
-            )
+            few = f"effective sample size below {self.least_ess:.3g} on {_examples(self.collapsed)}"
+            words.append(f"{few}: draws error not to be trusted")
         if self.missed:
             words.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")
         if self.diverged:
-            words.append(
-                f"more than 5 % of transitions diverged on {_examples(self.diverged)}: chains may lag behind there"
-            )
+            lag = "chains may lag behind there"
+            words.append(f"more than 5 % of transitions diverged on {_examples(self.diverged)}: {lag}")
         if self.unmixed:
             words.append(f"R-hat above 1.1 on {_examples(self.unmixed)}: chains have not mixed")
+        if self.scattered:
+            words.append(f"chains end in places of their own on {_examples(self.scattered)}: others may be missed")
         return words
 
     @property
     def least_ess(self) -> float:
-        """Effective sample size below which the draws error of an example is not to be trusted."""
-        return min(_ESS_COLLAPSED, self.budget.draws / 2) or _ESS_COLLAPSED
+        """Effective sample size below which an example's draws error is not to be trusted: 10, or a third of few."""
+        return min(_ESS_COLLAPSED, self.budget.draws / 3) or _ESS_COLLAPSED
 
     def at(self, index: NDArray[np.int64]) -> "Estimate":
         """The same estimate of some of its examples, in its own order.
@@ -325,6 +327,7 @@ class Estimate:
             unit=self.unit,
             divergent=_either(np.fmax, _at_rows(self.divergent, mine), _at_rows(other.divergent, theirs)),
             rhat=_either(np.maximum, _at_rows(self.rhat, mine), _at_rows(other.rhat, theirs)),
+            unseen=_either(np.fmax, _at_rows(self.unseen, mine), _at_rows(other.unseen, theirs)),
         )
 
     def _spare_ess(self, rows: NDArray[np.int64], scale: "Estimate") -> NDArray[np.float64] | None:
@@ -334,8 +337,8 @@ class Estimate:
     def __str__(self) -> str:
         what = _DIRECTION_WORDS[self.direction].format(self.quantity)
         text = f"{self.mean:.2f} {self.unit} {self._errors()}, {what}, {self.estimator}"
-        text = text.replace("-", "−", int(self.mean < 0))
-        return "; ".join([text, *self.warnings])
+        said = [text.replace("-", "−", int(self.mean < 0)), *self.warnings, self.checked]
+        return "; ".join(filter(None, said))
 
     __repr__ = __str__
 

@@ -1,6 +1,18 @@
 """Numbers that keep the noise of different uses of one seed apart."""
 
-__all__ = ["BACKWARDS", "CURVE_PILOT", "IMPUTATION", "TRANSITIONS", "PILOT", "PRIOR", "RECIPROCAL_PILOT", "SIMULATION"]
+__all__ = [
+    "BACKWARDS",
+    "CURVE_PILOT",
+    "IMPUTATION",
+    "KERNELS",
+    "PILOT",
+    "PRIOR",
+    "RECIPROCAL_PILOT",
+    "SECOND_LOOK",
+    "SECOND_START",
+    "SIMULATION",
+    "TRANSITIONS",
+]
 
 # Streams of `keyed_normal` under one seed. Latent blocks have those from 0, one each, for posterior and prior draws.
 PRIOR = 1024
@@ -21,3 +33,9 @@ BACKWARDS = 0xBAC
 """Annealing downwards, from simulated latents."""
 IMPUTATION = 0x1F7
 """Missing cells that are filled in, and the chains of those that need them."""
+SECOND_START = 0x2D5
+"""Chains that start at the prior, beside others that start at the encoder."""
+SECOND_LOOK = 0x2D1
+"""Pilot runs of the examples that looked bad in a first."""
+KERNELS = 0x2DE
+"""Chains that start where those of a pilot run have been."""

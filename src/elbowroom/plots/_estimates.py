@@ -31,7 +31,7 @@ def ladder(
     Best is the greatest in nats, and the least in bits. Estimates over different examples are drawn over those that
     all of them measured, and the axis says how many these are; saved ones without an index are drawn as they are.
 
-    The thin interval is 1.96 standard errors from examples and draws together, the thick one from draws alone. A
+    The thin interval is the 95 % one of examples and draws together, by Student's t, the thick one of draws alone. A
     value far worse than the others is named at the edge and not drawn to scale, one that is not finite only named.
 
     Parameters
@@ -232,12 +232,17 @@ def _unit(e: Any) -> str:
     return str(getattr(e, "unit", "nats"))
 
 
+def _points(e: Any) -> int | None:
+    """How many examples a mean is over, where that is kept."""
+    return len(e) if hasattr(e, "__len__") else None
+
+
 def _range(estimates: Sequence[Any]) -> tuple[float, float]:
     """Limits of the axis, best first; a value that would squeeze the others into an eighth of it is left outside."""
     apart = [abs(estimates[0].mean - e.mean) for e in estimates]
     while len(apart) > 3 and apart[-1] > _OUTLYING * apart[-2] > 0:
         apart.pop()
-    reach = [e.mean + side * interval(e.se_total) for e in estimates[: len(apart)] for side in (-1, 1)]
+    reach = [e.mean + side * interval(e.se_total, _points(e)) for e in estimates[: len(apart)] for side in (-1, 1)]
     pad = 0.06 * (max(reach) - min(reach)) or 1.0
     return min(reach) - pad, max(reach) + pad
 
@@ -250,8 +255,8 @@ def _mark(ax: Axes, level: float, e: Any, colour: str, limits: tuple[float, floa
         edge, inwards = (0, 30) if e.mean < limits[0] else (1, -30)
         ax.annotate("", (edge, level), (inwards, 0), ("axes fraction", "data"), "offset points", arrowprops=arrow)
         return
-    for error, thickness in ((e.se_total, 1.5), (e.se_mc, 5.0)):
-        ends = [e.mean - interval(error), e.mean + interval(error)]
+    for half, thickness in ((interval(e.se_total, _points(e)), 1.5), (interval(e.se_mc), 5.0)):
+        ends = [e.mean - half, e.mean + half]
         ax.plot(ends, [level] * 2, color=colour, linewidth=thickness, solid_capstyle="butt")
     bound = e.direction in _SIGN
     ax.plot(e.mean, level, "|" if bound else "o", color=colour, markersize=16 if bound else 8, markeredgewidth=2)

@@ -170,9 +170,15 @@ def key(ax: Axes, handles: Sequence[Any], lift: float = 4.0, right: bool = False
     )
 
 
-def interval(error: float) -> float:
-    """Half the 95 % interval of a standard error; nothing where that is not known."""
-    return 1.96 * error if math.isfinite(error) else 0.0
+def interval(error: float, points: int | None = None) -> float:
+    """Half the 95 % interval of a standard error; nothing where that is not known.
+
+    By Student's t where the error is that of a mean over so many points, else by the normal's 1.96.
+    """
+    from scipy.stats import t
+
+    wide = 1.96 if points is None or points < 2 else float(t.ppf(0.975, points - 1))
+    return wide * error if math.isfinite(error) else 0.0
 
 
 def label_colour(index: int) -> str:

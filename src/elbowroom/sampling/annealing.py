@@ -11,11 +11,23 @@ from . import hmc
 from .hmc import TransitionNoise
 from .schedules import AnnealingPlan, Pilot
 
-__all__ = ["Annealed", "Moment", "Outcome", "Path", "anneal", "annealing", "pilot", "pilot_transitions"]
+__all__ = [
+    "AIM",
+    "Annealed",
+    "Moment",
+    "Path",
+    "PilotRun",
+    "anneal",
+    "annealing",
+    "on_grid",
+    "pilot",
+    "pilot_run",
+    "pilot_transitions",
+]
 
-_AIM = 0.7  # acceptance aimed at; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
-_WARM_UP = 20
-_TURNS = 2  # transitions of the pilot at every temperature but the first
+AIM = 0.7  # acceptance aimed at; anything from 0.6 to 0.9 is about as good (Beskos et al., 2013)
+_WARM_UP = 20  # transitions of the pilot at the first temperature, unless told otherwise
+_TURNS = 2  # and at every other
 _GAIN = 0.4  # how strongly acceptance moves the pilot's log step size after the warm-up
 _FORGETTING = 0.2  # weight of the newest variance in the pilot's running one
 _GRAIN = 32.0  # log step sizes are multiples of 1 / 32
@@ -60,21 +72,6 @@ class Moment(NamedTuple):
     diagnostics: hmc.Diagnostics | None
 
 
-class Outcome(NamedTuple):
-    """What is kept of an annealing run, on the CPU.
-
-    Parameters
-    ----------
-    log_weights : Tensor
-        The final log-weights, [chains, batch], in nats.
-    divergent : Tensor
-        Share of the transitions that diverged, [batch].
-    """
-
-    log_weights: Float[Tensor, "chains batch"]
-    divergent: Float[Tensor, "batch"]
-
-
 class Annealed(NamedTuple):
     """A finished annealing run.
 
@@ -89,18 +86,14 @@ class Annealed(NamedTuple):
         Variance over chains of what each step adds to the log-weights, [temperatures, batch], in nats²; NaN for one
         chain.
     divergent : Tensor
-        Share of the transitions that diverged, [batch].
+        Share of each chain's transitions that diverged and were its first, third, … or its second, fourth, …,
+        [2, chains, batch]: a plan may have step sizes of two kinds in turn.
     """
 
     log_weights: Float[Tensor, "chains batch"]
     acceptance: Float[Tensor, "transitions batch"]
     increment_variance: Float[Tensor, "temperatures batch"]
-    divergent: Float[Tensor, "batch"]
-
-    @property
-    def outcome(self) -> Outcome:
-        """What a bound needs of the run."""
-        return Outcome(self.log_weights.cpu(), self.divergent.cpu())
+    divergent: Float[Tensor, "2 chains batch"]
 
 
 def annealing(
@@ -170,14 +163,35 @@ def anneal(
     Annealed
         The finished run.
     """
-    acceptance, variances, divergent = [], [], []
+    acceptance, variances = [], []
+    divergent, seen = torch.zeros(2, *z.shape[:2], dtype=torch.float64, device=z.device), 0
     for moment in annealing(path, z, plan, noise):
         variances.append(moment.increments.var(0) if len(z) > 1 else torch.full_like(moment.beta, torch.nan))
         if moment.diagnostics is not None:
             acceptance.append(moment.diagnostics.acceptance.mean(0))
-            divergent.append(moment.diagnostics.divergent.double().mean(0))
+            divergent[seen % 2] += moment.diagnostics.divergent
+            seen += 1
         watch(moment)
-    return Annealed(moment.log_weights, torch.stack(acceptance), torch.stack(variances), torch.stack(divergent).mean(0))
+    return Annealed(moment.log_weights, torch.stack(acceptance), torch.stack(variances), divergent / seen)
+
+
+class PilotRun(NamedTuple):
+    """What a pilot run found, and what became of its chains.
+
+    Parameters
+    ----------
+    found : Pilot
+        Step sizes at each inverse temperature.
+    log_weights : Tensor
+        What the chains' log-weights came to, [chains, batch], in nats: a look at what a run may find, but no estimate,
+        as the step sizes were chosen by the same draws.
+    state : State
+        Where the chains ended.
+    """
+
+    found: Pilot
+    log_weights: Float[Tensor, "chains batch"]
+    state: hmc.State
 
 
 def pilot(
@@ -188,9 +202,6 @@ def pilot(
     leapfrog: int,
 ) -> Pilot:
     """Find step sizes for an annealing run, by a trial run that adapts them to each example's chains.
-
-    Step sizes follow the acceptance of the chains, and their width in each dimension. As they depend on the draws, the
-    log-weights of this run are not used.
 
     Parameters
     ----------
@@ -210,24 +221,67 @@ def pilot(
     Pilot
         Step sizes at each inverse temperature.
     """
+    return pilot_run(path, z, betas, noise, leapfrog).found
+
+
+def pilot_run(
+    path: Path,
+    z: Float[Tensor, "chains batch dim"],
+    betas: Float[Tensor, "points"],
+    noise: Iterator[TransitionNoise],
+    leapfrog: int,
+    turns: int = _TURNS,
+    warm_up: int = _WARM_UP,
+) -> PilotRun:
+    """Find step sizes for an annealing run, by a trial run that adapts them to each example's chains.
+
+    Step sizes follow the acceptance of the chains, and their width in each dimension. As they depend on the draws, the
+    log-weights of this run are not used.
+
+    Parameters
+    ----------
+    path : Path
+        The densities.
+    z : Tensor
+        Exact draws of the first density, [chains, batch, dim].
+    betas : Tensor
+        Inverse temperatures, ascending, [points].
+    noise : iterator of TransitionNoise
+        Noise of `pilot_transitions(len(betas), turns, warm_up)` transitions, used by no other run.
+    leapfrog : int
+        Leapfrog steps of a transition.
+    turns : int, default 2
+        Transitions at every inverse temperature but the first.
+    warm_up : int, default 20
+        Transitions at the first.
+
+    Returns
+    -------
+    PilotRun
+        Step sizes at each inverse temperature, and where the chains ended.
+    """
     state = hmc.init(path.log_factors, z)
+    log_weights = torch.zeros_like(state.log_factors[0], dtype=torch.float64)
     variance = z.var(0)
     log_size = torch.zeros_like(state.log_factors[0][0], dtype=torch.float64)
     one = torch.ones_like(log_size)
     slopes = tuple(a - b for a, b in zip(path.coefficients(one), path.coefficients(0 * one), strict=True))
     sizes, deviation = [], []
     for point, beta in enumerate(betas):
-        for gain in [_GAIN] * _TURNS if point else torch.linspace(1.0, _GAIN, _WARM_UP).tolist():
-            size = _on_grid(log_size.unsqueeze(-1) + 0.5 * variance.double().clamp(1e-20, 1e20).log()).exp().to(z)
+        if point:
+            log_weights = log_weights + (beta - betas[point - 1]) * hmc.weighted(state.log_factors, slopes)
+        for gain in [_GAIN] * turns if point else torch.linspace(1.0, _GAIN, warm_up).tolist():
+            size = on_grid(log_size.unsqueeze(-1) + 0.5 * variance.double().clamp(1e-20, 1e20).log()).exp().to(z)
             state, diagnostics = hmc.step(
                 path.log_factors, state, next(noise), size, leapfrog, path.coefficients(beta * one)
             )
-            log_size = _on_grid(log_size + gain * (diagnostics.acceptance.mean(0) - _AIM))
+            log_size = on_grid(log_size + gain * (diagnostics.acceptance.mean(0) - AIM))
             variance = torch.lerp(variance, state.z.var(0), _FORGETTING)
         state = _restart_dead(state)
         sizes.append(size)
         deviation.append(hmc.weighted(state.log_factors, slopes).std(0).nan_to_num(0.0))
-    return Pilot(betas.to(z.device), torch.stack(sizes), torch.stack(deviation))
+    found = Pilot(betas.to(z.device), torch.stack(sizes), torch.stack(deviation))
+    return PilotRun(found, log_weights, state)
 
 
 def _restart_dead(state: hmc.State) -> hmc.State:
@@ -247,13 +301,17 @@ def _restart_dead(state: hmc.State) -> hmc.State:
     )
 
 
-def pilot_transitions(points: int) -> int:
+def pilot_transitions(points: int, turns: int = _TURNS, warm_up: int = _WARM_UP) -> int:
     """The number of transitions of a pilot run.
 
     Parameters
     ----------
     points : int
         Its number of inverse temperatures.
+    turns : int, default 2
+        Transitions at every one but the first.
+    warm_up : int, default 20
+        Transitions at the first.
 
     Returns
     -------
@@ -265,9 +323,9 @@ def pilot_transitions(points: int) -> int:
     >>> pilot_transitions(50)
     118
     """
-    return _TURNS * (points - 1) + _WARM_UP
+    return turns * (points - 1) + warm_up
 
 
-def _on_grid(log_size: Tensor) -> Tensor:
+def on_grid(log_size: Tensor) -> Tensor:
     """Rounded, so that a rounding error does not grow through the pilot's feedback."""
     return (log_size * _GRAIN).round() / _GRAIN

@@ -137,7 +137,11 @@ class VAETarget:
         """
         return self._flat(self.vae.keyed_prior(self._given, draws, self.index, seed, first_draw))
 
-    def rows(self, rows: slice) -> "VAETarget":
+    def pick(self, places: Tensor) -> "VAETarget":
+        """The same frozen model at the examples of these places, [m]."""
+        return self.rows(places)
+
+    def rows(self, rows: slice | Tensor) -> "VAETarget":
         """The same frozen model at some of the examples; no others are read."""
         if self._examples is not None:
             return self._at(self.index[rows], examples=self._examples.rows(rows))
