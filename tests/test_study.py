@@ -10,7 +10,7 @@ import torch
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
-from staged import few_mixtures
+from staged import short_contest
 
 import elbowroom as er
 from elbowroom.exact import PrincipalAxes
@@ -283,7 +283,7 @@ def test_neighbours_vote() -> None:
 
 
 def test_a_table_is_studied_too(tmp_path, monkeypatch) -> None:
-    few_mixtures(monkeypatch)
+    short_contest(monkeypatch)
     rng = np.random.default_rng(0)
     table = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 4))
     done = er.study(er.load_data(table, name="made"), tmp_path / "t", **SMALL)

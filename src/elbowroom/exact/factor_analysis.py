@@ -14,7 +14,13 @@ Array = NDArray[np.float64]
 
 @plain_arguments
 def factors_of_covariance(
-    mean: Array, covariance: Array, factors: int, *, floor: float = 1e-6, steps: int = 200, start: Array | None = None
+    mean: Array,
+    covariance: Array,
+    factors: int,
+    *,
+    floor: float | Array = 1e-6,
+    steps: int = 200,
+    start: Array | None = None,
 ) -> FactorNormal:
     """The normal with so many factors that is most likely for rows of this mean and covariance.
 
@@ -29,8 +35,8 @@ def factors_of_covariance(
         [columns, columns].
     factors : int
         How many, below the number of columns.
-    floor : float, default 1e-6
-        Least noise of a column, as a share of its variance.
+    floor : float or Array, default 1e-6
+        Least noise of a column: a share of its variance, or the noises, [columns].
     steps : int, default 200
         Most steps of L-BFGS.
     start : Array, optional
@@ -62,14 +68,16 @@ def factors_of_covariance(
     if not bool((variance > 0).all()):
         raise InputError("a column has no variance, so there is no density")
     shape = covariance / np.sqrt(np.outer(variance, variance))
-    begin = np.full(len(mean), 0.5) if start is None else np.clip(start / variance, floor, 1.0)
+    least = np.log(floor / variance if isinstance(floor, np.ndarray) else np.full(len(mean), floor))
+    most = np.maximum(least, 0.0)
+    begin = np.full(len(mean), 0.5) if start is None else start / variance
     found = minimize(
         _loss,
-        np.log(np.maximum(begin, floor)),
+        np.log(begin).clip(least, most),
         args=(shape, factors),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(np.log(floor), 0.0)] * len(mean),
+        bounds=list(zip(least, most, strict=True)),
         options={"maxiter": steps, "ftol": 1e-7},
     )
     noise = np.exp(found.x)
@@ -84,7 +92,7 @@ def _axes(covariance: Array, noise: Array, factors: int) -> tuple[Array, Array]:
 
     scale = np.sqrt(noise)
     last = len(noise) - 1
-    return eigh(covariance / np.outer(scale, scale), subset_by_index=(last - factors + 1, last))  # type: ignore[no-any-return]
+    return eigh(covariance / np.outer(scale, scale), subset_by_index=(last - factors + 1, last))
 
 
 def _loss(log_noise: Array, covariance: Array, factors: int) -> tuple[float, Array]:

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
 
 from elbowroom.numerics import InputError, plain_arguments
 
 from .factor_normal import FactorNormal, PrincipalAxes
+from .log_sums import log_sum_exp
 from .normal_mixture import NormalMixture, k_means
 
 __all__ = ["FactorMixture", "fit_factor_mixture"]
@@ -61,7 +61,7 @@ class FactorMixture:
     def log_prob(self, x: Array) -> Array:
         """log p(x) of rows x [n, columns], [n], in nats."""
         step = max(_CELLS_AT_ONCE // max(x.shape[1], sum(len(part.loadings) for part in self.parts)), 1)
-        parts = [logsumexp(self.log_joint(x[at : at + step]), axis=1) for at in range(0, len(x), step)]
+        parts = [log_sum_exp(self.log_joint(x[at : at + step])) for at in range(0, len(x), step)]
         return np.concatenate([np.empty(0), *parts])
 
     def log_joint(self, x: Array) -> Array:
@@ -96,7 +96,7 @@ def fit_factor_mixture(
     components: int,
     factors: int,
     *,
-    floor: float = 1e-2,
+    floor: float | Array = 1e-2,
     seed: int = 0,
     steps: int = 50,
     groups: NDArray[np.integer] | None = None,
@@ -112,8 +112,8 @@ def fit_factor_mixture(
         How many.
     factors : int
         Of each, below the number of columns.
-    floor : float, default 1e-2
-        What is added to each noise, as a share of the column's variance over all rows.
+    floor : float or Array, default 1e-2
+        What is added to each noise: a share of the column's variance over all rows, or the variances, [columns].
     seed : int, default 0
         Of k-means.
     steps : int, default 50
@@ -131,7 +131,7 @@ def fit_factor_mixture(
     Raises
     ------
     InputError
-        For fewer rows than components, or as many factors as columns.
+        For fewer rows than components, as many factors as columns, or a column without variance.
 
     References
     ----------
@@ -149,13 +149,16 @@ def fit_factor_mixture(
             f"A mixture of factor analysers needs a row or more per component and fewer factors than columns; got "
             f"{len(x)} rows, {x.shape[1]} columns, {components} components and {factors} factors."
         )
-    added = floor * x.var(0)
+    variance = x.var(0)
+    if not bool((variance > 1e-30 * variance.sum()).all()):
+        raise InputError("a column has no variance, so there is no density")
+    added = floor if isinstance(floor, np.ndarray) else floor * variance
     groups = k_means(x, components, seed) if groups is None and start is None else groups
     model = start or _first(x, groups, components, factors, added)
     last = -np.inf
     for _ in range(steps):
         joint = model.log_joint(x)
-        log_prob = logsumexp(joint, axis=1)
+        log_prob = log_sum_exp(joint)
         score = float(log_prob.mean())
         if not np.isfinite(score) or abs(score - last) < _SETTLED:
             break

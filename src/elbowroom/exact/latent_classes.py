@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from elbowroom.numerics import InputError, Support, plain_arguments
 
@@ -14,6 +13,7 @@ from .atoms_family import atoms_fitter
 from .cells import Cells
 from .class_families import Family, Fitter, Held, counts_fitter, normals_fitter, tables_fitter
 from .class_starts import first_shares
+from .log_sums import log_sum_exp
 
 __all__ = ["LatentClasses", "fit_latent_classes"]
 
@@ -57,12 +57,12 @@ class LatentClasses:
 
     def log_prob(self, x: Rows) -> Array:
         """log p(x) of rows x [n, columns], [n], in nats: probabilities of discrete columns, densities of real ones."""
-        return np.asarray(logsumexp(self._joint(self._cells(x)), axis=1))
+        return np.asarray(log_sum_exp(self._joint(self._cells(x))))
 
     def posterior(self, x: Rows) -> Array:
         """p(k | x) of rows x [n, columns], [n, classes]."""
         joint = self._joint(self._cells(x))
-        return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
+        return np.asarray(np.exp(joint - log_sum_exp(joint)[:, None]))
 
     @property
     def between(self) -> float:
@@ -184,7 +184,7 @@ def _climbed(
     for _ in range(steps):
         model = maximise(shares)
         joint = model._joint(cells)
-        log_prob = logsumexp(joint, axis=1)
+        log_prob = log_sum_exp(joint)
         shares, score = np.exp(joint - log_prob[:, None]), float(log_prob.mean())
         if abs(score - last) < settled:
             break

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
 
 from elbowroom.numerics import InputError, plain_arguments
+
+from .log_sums import log_sum_exp
 
 __all__ = ["NormalMixture", "fit_normal_mixture", "k_means"]
 
@@ -70,7 +71,7 @@ class NormalMixture:
     def log_prob(self, x: Array) -> Array:
         """log p(x) of rows x [n, columns], [n], in nats."""
         step = max(_CELLS_AT_ONCE // max(x.shape[1], len(self.weights)), 1)
-        parts = [logsumexp(self.log_joint(x[at : at + step]), axis=1) for at in range(0, len(x), step)]
+        parts = [log_sum_exp(self.log_joint(x[at : at + step])) for at in range(0, len(x), step)]
         return np.concatenate([np.empty(0), *parts])
 
     def log_joint(self, x: Array) -> Array:
@@ -113,7 +114,7 @@ def fit_normal_mixture(
     *,
     pooled: float = 0.0,
     uncorrelated: float = 0.0,
-    floor: float = 1e-3,
+    floor: float | Array = 1e-3,
     seed: int = 0,
     steps: int = 100,
     groups: NDArray[np.integer] | None = None,
@@ -131,8 +132,8 @@ def fit_normal_mixture(
         How far every covariance is drawn to their weighted mean: 0 leaves each component its own, 1 gives all the same.
     uncorrelated : float, default 0.0
         How far covariances are drawn to 0: 0 leaves them, 1 makes each covariance diagonal.
-    floor : float, default 1e-3
-        What is added to each variance, as a share of the column's own.
+    floor : float or Array, default 1e-3
+        What is added to each variance: a share of the column's own over all rows, or the variances, [columns].
     seed : int, default 0
         Of k-means.
     steps : int, default 100
@@ -207,23 +208,23 @@ def k_means(x: Array, components: int, seed: int) -> NDArray[np.integer]:
 
 def _shares(model: NormalMixture, x: Array) -> tuple[Array, float]:
     joint = model.log_joint(x)
-    log_prob = logsumexp(joint, axis=1)
+    log_prob = log_sum_exp(joint)
     return np.exp(joint - log_prob[:, None]), float(log_prob.mean())
 
 
 class _Maximiser:
     """The mixture that is best for given shares of the rows in every component, drawn together as was asked."""
 
-    def __init__(self, x: Array, pooled: float, uncorrelated: float, floor: float) -> None:
+    def __init__(self, x: Array, pooled: float, uncorrelated: float, floor: float | Array) -> None:
         self.centre = x.mean(0)
         self.x, self.pooled, self.uncorrelated = x - self.centre, pooled, uncorrelated
-        self.added = floor * np.square(self.x).mean(0)
-        self.squares = np.square(self.x) if uncorrelated == 1 else None
+        self.squares = np.square(self.x)
+        self.added = floor if isinstance(floor, np.ndarray) else floor * self.squares.mean(0)
 
     def __call__(self, shares: Array) -> NormalMixture:
         size = shares.sum(0) + 10 * np.finfo(float).eps
         means = shares.T @ self.x / size[:, None]
-        found = self._diagonals(shares, means, size) if self.squares is not None else self._full(shares, means, size)
+        found = self._diagonals(shares, means, size) if self.uncorrelated == 1 else self._full(shares, means, size)
         return NormalMixture(size / size.sum(), means + self.centre, found)
 
     def _diagonals(self, shares: Array, means: Array, size: Array) -> Array:

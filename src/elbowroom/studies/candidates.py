@@ -8,7 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WIDE", "Array", "Axis", "Family", "Fitted", "Learned", "Moments", "Scores", "Setting", "once", "sizes"]
+__all__ = [
+    "WIDE",
+    "Array",
+    "Axis",
+    "Family",
+    "Fitted",
+    "Learned",
+    "Moments",
+    "Scores",
+    "Setting",
+    "evenness",
+    "floor_words",
+    "floors",
+    "once",
+    "sizes",
+]
 
 Array = Any  # rows [n, columns] as floats, dense or sparse
 Scores = Callable[[Array], NDArray[np.float64]]
@@ -17,6 +32,8 @@ Setting = tuple[Any, ...]
 
 WIDE = 1_000
 """Columns, beyond which what needs a columns × columns matrix, or many copies of the data, is done by blocks."""
+
+_ALIKE = 10.0  # the greatest variance of a column by the least, up to which columns vary alike
 
 
 @dataclass(frozen=True)
@@ -173,6 +190,45 @@ class Family:
     cost: Callable[[Setting], float] = lambda setting: 0.0
     by_folds: bool = True
     copied: bool = True
+
+
+def floors(train: Learned, share: float, even: float) -> NDArray[np.float64]:
+    """Least variances of the columns: a share of their own, of the mean of all, or between these, [columns].
+
+    Parameters
+    ----------
+    train : Learned
+        The rows.
+    share : float
+        The share.
+    even : float
+        0 for a share of each column's own variance, 1 for one of the mean of all, which a column that hardly varies
+        among the training rows needs where it does elsewhere.
+
+    Returns
+    -------
+    array
+        [columns].
+    """
+    own = np.diag(train.moments.covariance)
+    return np.asarray(share * own ** (1 - even) * own.mean() ** even)
+
+
+def evenness(train: Learned) -> Axis:
+    """The ladder of what a floor is a share of; a single rung where columns vary alike."""
+    own = np.diag(train.moments.covariance)
+    return Axis("evenness of the floor", (0.0, 0.5, 1.0) if own.max() > _ALIKE * own.min() else (0.0,))
+
+
+def floor_words(share: float, even: float) -> str:
+    """A floor in words.
+
+    >>> floor_words(0.01, 1.0)
+    '0.01 of the mean variance of the columns'
+    """
+    between = "the geometric mean of a column's variance and that of all"
+    whose = {0.0: "a column's variance", 1.0: "the mean variance of the columns"}.get(even, between)
+    return f"{share:g} of {whose}"
 
 
 def sizes(most: int, least: int = 1) -> list[int]:

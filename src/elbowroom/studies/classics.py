@@ -77,13 +77,13 @@ def families(train: Learned, validation: Array, seed: int) -> tuple[list[Family]
     rows, dimensions = train.n, train.dimensions
     found = [
         probabilistic_pca(rows, dimensions),
-        factor_analysis(rows, dimensions),
-        gaussian_mixture(rows, dimensions, seed),
+        factor_analysis(train),
+        gaussian_mixture(train, seed),
         kernel_density(rows, dimensions),
     ]
     why_not = why_no_flow(rows, dimensions)
     if 1 < dimensions <= WIDE:
-        found.insert(3, factor_mixture(rows, dimensions, seed))
+        found.insert(3, factor_mixture(train, seed))
     if why_not is None:
         found.append(normalising_flow(validation, seed))
     return found, [one for one in (why_fewer(train), why_not) if one]

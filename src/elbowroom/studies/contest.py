@@ -102,6 +102,7 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     """
     train = learned(data, seed)
     validation = _stacked([seen_rows(data, data.validation, seed, _MOST_TEST, copy)[0] for copy in range(train.copies)])
+    validated = validation.shape[0] // train.copies
     test, log_jacobian = seen_rows(data, data.test, seed, _MOST_TEST)
     tested = data.test[: len(log_jacobian)]
     estimand = data.preprocess.estimand
@@ -113,7 +114,7 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     with Progress("baselines", None, show=progress) as bar, quietly():
         for family in tried:
             try:
-                best = tuned(family, train, validation, bar, budget=BUDGET, validated=len(validation) // train.copies)
+                best = tuned(family, train, validation, bar, budget=BUDGET, validated=validated)
                 values = finite(best.fitted.scores(test) + log_jacobian)
             except FAILURES as error:
                 said.append(_why_failed(family.name, error))
@@ -122,7 +123,7 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
             estimate = Estimate.of(values, index=tested.index.numpy(), estimator=family.name, budget=budget, **about)
             found.append(ClassicRecord(family.name, best.setting, estimate, *best.fitted.split))
             said, settings = [*said, *best.edges], settings + best.tried
-    return found, said, _how(train, validation.shape[0] // train.copies, settings)
+    return found, said, _how(train, validated, settings)
 
 
 def learned(data: Dataset, seed: int) -> Learned:
@@ -151,7 +152,8 @@ def learned(data: Dataset, seed: int) -> Learned:
     centred = centred_rows(data, data.train, n) if whole is None else None
     copies = copies_of(n, dimensions) if data.preprocess.noise_shape is not None else 1
     rows = _stacked([rows, *(seen_rows(data, data.train, seed, n, copy)[0] for copy in range(1, copies))])
-    return Learned(rows, copies, *(centred or (None, None)), whole)
+    centres, noise = centred or (None, None)
+    return Learned(rows, copies, centres, noise, whole)
 
 
 def _stacked(parts: list[Array]) -> Array:
@@ -242,8 +244,8 @@ def _left_out_for_gaps(dimensions: int) -> str:
     also = f", and a {gaussian[0].name}, fitted by expectation–maximisation," if gaussian else ""
     return (
         "Probabilistic PCA, factor analysis, mixtures of normals, the kernel density and the flow are left out: they "
-        "take rows without missing cells. The independence model (every column by itself), the latent class model (columns "
-        f"independent within a class){also} stand in, which score log p of the cells that are seen."
+        "take rows without missing cells. The independence model (every column by itself), the latent class model "
+        f"(columns independent within a class){also} stand in, which score log p of the cells that are seen."
     )
 
 

@@ -15,7 +15,21 @@ from elbowroom.exact import (
 from elbowroom.exact.normal_mixture import k_means
 from elbowroom.numerics import Support, count
 
-from .candidates import WIDE, Array, Axis, Family, Fitted, Learned, Scores, Setting, once, sizes
+from .candidates import (
+    WIDE,
+    Array,
+    Axis,
+    Family,
+    Fitted,
+    Learned,
+    Scores,
+    Setting,
+    evenness,
+    floor_words,
+    floors,
+    once,
+    sizes,
+)
 
 __all__ = ["factor_mixture", "gaussian_mixture"]
 
@@ -30,21 +44,22 @@ _FEW_CELLS, _RESTARTS = 20_000, 3  # rows × columns, up to which EM begins from
 _BARE = 1e-10  # the floor that a mixture is fitted with once more where it is asked what holds its variances up
 
 
-def gaussian_mixture(rows: int, dimensions: int, seed: int) -> Family:
+def gaussian_mixture(learned: Learned, seed: int) -> Family:
     """Mixtures of normals with covariances from full to diagonal, and from one each to one for all.
 
     Parameters
     ----------
-    rows, dimensions : int
-        Of the training data.
+    learned : Learned
+        The training rows.
     seed : int
         Of where expectation–maximisation begins.
 
     Returns
     -------
     Family
-        Its setting is (components, floor, pooled, uncorrelated); of a wide table (components,).
+        Its setting is (components, floor, pooled, uncorrelated, evenness); of a wide table (components,).
     """
+    rows, dimensions = learned.n, learned.dimensions
     if dimensions > WIDE:
         return _diagonal_and_wide(rows, dimensions, seed)
     most = max(min(rows // 2, _MOST_COMPONENTS), 1)
@@ -55,8 +70,9 @@ def gaussian_mixture(rows: int, dimensions: int, seed: int) -> Family:
         Axis("floor", _FLOORS, ("a lower floor would be rounding", None)),
         Axis("pooled", _TURNS),
         Axis("uncorrelated", _TURNS if full else (1.0,)),
+        evenness(learned),
     )
-    starts = ((2, 1e-2, 0.0, 0.0), (5, 1e-2, 0.0, 0.0), (3, 1e-2, 1.0, 0.0)) if full else ()
+    starts = ((2, 1e-2, 0.0, 0.0, 0.0), (5, 1e-2, 0.0, 0.0, 0.0), (3, 1e-2, 1.0, 0.0, 0.0)) if full else ()
     several = _RESTARTS if rows * dimensions <= _FEW_CELLS else 1
     begun = once(lambda train: _Groups(train, seed, several))
 
@@ -64,18 +80,18 @@ def gaussian_mixture(rows: int, dimensions: int, seed: int) -> Family:
         return _fitted(setting, train, begun(train))
 
     def cost(setting: Setting) -> float:
-        k, _, _, uncorrelated = setting
+        k, _, _, uncorrelated, _ = setting
         step = 4 * dimensions if uncorrelated == 1 else dimensions**2
         return _USUAL_STEPS * several * k * (rows * (step + 10) + _PER_COMPONENT) / 1e9
 
-    return Family("Gaussian mixture", axes, (*starts, (min(20, most), 1e-2, 0.0, 1.0)), fit, _words, cost)
+    return Family("Gaussian mixture", axes, (*starts, (min(20, most), 1e-2, 0.0, 1.0, 0.0)), fit, _words, cost)
 
 
 def _words(setting: Setting) -> str:
-    k, floor, pooled, uncorrelated = setting
+    k, floor, pooled, uncorrelated, even = setting
     kind = {0.0: "full", 1.0: "diagonal"}.get(uncorrelated, f"correlations times {1 - uncorrelated:g} in the")
     shared = {0.0: "", 1.0: ", the same for all"}.get(pooled, f", {pooled:g} of the way to the same for all")
-    floored = f"{floor:g} of a column's variance added to its diagonal"
+    floored = f"{floor_words(floor, even)} added to its diagonal"
     return f"{count(k, 'component')}, {kind} covariance{shared if k > 1 else ''}, {floored}"
 
 
@@ -101,8 +117,9 @@ def _likeliest(models: Iterable[Any], rows: Array) -> Any:
 
 
 def _fitted(setting: Setting, train: Learned, groups: _Groups) -> Fitted:
-    k, floor, pooled, uncorrelated = setting
-    about = {"pooled": pooled, "uncorrelated": uncorrelated}
+    k, share, pooled, uncorrelated, even = setting
+    floor = floors(train, share, even)
+    about: dict[str, Any] = {"pooled": pooled, "uncorrelated": uncorrelated}
     begun = (fit_normal_mixture(groups.rows, k, floor=floor, groups=one, steps=_STEPS, **about) for one in groups(k))
     model = _likeliest(begun, groups.rows)
     if train.copies > 1:
@@ -128,53 +145,54 @@ def _diagonal_and_wide(rows: int, dimensions: int, seed: int) -> Family:
     )
 
 
-def factor_mixture(rows: int, dimensions: int, seed: int) -> Family:
+def factor_mixture(learned: Learned, seed: int) -> Family:
     """Mixtures of factor analysers, between full and diagonal covariances.
 
     Parameters
     ----------
-    rows, dimensions : int
-        Of the training data.
+    learned : Learned
+        The training rows.
     seed : int
         Of where expectation–maximisation begins.
 
     Returns
     -------
     Family
-        Its setting is (components, factors, floor).
+        Its setting is (components, factors, floor, evenness).
     """
+    rows, dimensions = learned.n, learned.dimensions
     most = max(min(rows // 4, 200), 1)
     more = max(min(dimensions - 1, 64), 1)
     axes = (
         Axis("components", sizes(most)),
         Axis("factors", sizes(more), (None, "no more than 64 factors are tried" if more == 64 else None)),
         Axis("floor", _FLOORS, ("a lower floor would be rounding", None)),
+        evenness(learned),
     )
-
     begun = once(lambda train: _Groups(train, seed, 1))
 
     def fit(setting: Setting, train: Learned) -> Fitted:
-        k, factors, floor = setting
-        groups = begun(train)
+        k, factors, share, even = setting
+        groups, floor = begun(train), floors(train, share, even)
         model = fit_factor_mixture(groups.rows, k, factors, floor=floor, groups=groups(k)[0])
         if train.copies > 1:
             model = fit_factor_mixture(train.rows, k, factors, floor=floor, start=model, steps=_MORE_STEPS)
         return Fitted(model.log_prob, (model.between, model.within), _Bare(model, train))
 
     def cost(setting: Setting) -> float:
-        k, factors, _ = setting
+        k, factors, _, _ = setting
         step = dimensions * (k * (factors + 2) + 4 * factors)
         return _USUAL_STEPS * (rows * step + 5 * k * _PER_COMPONENT) / 1e9
 
     def words(setting: Setting) -> str:
-        k, factors, floor = setting
-        of_each = f"{count(factors, 'factor')} each, {floor:g} of a column's variance added to its noise"
+        k, factors, share, even = setting
+        of_each = f"{count(factors, 'factor')} each, {floor_words(share, even)} added to its noise"
         return f"{count(k, 'component')} of {of_each}"
 
     return Family(
         "mixture of factor analysers",
         axes,
-        ((min(3, most), min(2, more), 1e-2), (min(10, most), min(6, more), 1e-2)),
+        ((min(2, most), min(8, more), 1e-3, 0.0), (min(10, most), min(6, more), 1e-2, 0.0)),
         fit,
         words,
         cost,
@@ -184,7 +202,7 @@ def factor_mixture(rows: int, dimensions: int, seed: int) -> Family:
 class _Bare:
     """The normals of a mixture with next to no floor, where expectation–maximisation leads to from a mixture."""
 
-    def __init__(self, model: NormalMixture | FactorMixture, train: Learned, **shape: float) -> None:
+    def __init__(self, model: NormalMixture | FactorMixture, train: Learned, **shape: Any) -> None:
         self.model, self.train, self.shape = model, train, shape
         self.fitted: NormalMixture | None = None
 
@@ -192,7 +210,7 @@ class _Bare:
         """The scores with a least variance added."""
         if self.fitted is None:
             start = self.model if isinstance(self.model, NormalMixture) else self._of_factors(self.model)
-            shape = self.shape or {"uncorrelated": float(start.diagonal)}
+            shape: dict[str, Any] = self.shape or {"uncorrelated": float(start.diagonal)}
             rows, k = self.train.rows, len(start.weights)
             self.fitted = fit_normal_mixture(rows, k, floor=_BARE, start=start, steps=50, **shape)
         return self.fitted.widened(least).log_prob

@@ -15,7 +15,7 @@ from elbowroom.exact import (
 )
 from elbowroom.numerics import count
 
-from .candidates import WIDE, Axis, Family, Fitted, Learned, Setting, once, sizes
+from .candidates import WIDE, Axis, Family, Fitted, Learned, Setting, evenness, floor_words, floors, once, sizes
 
 __all__ = ["factor_analysis", "gaussian_with_gaps", "probabilistic_pca"]
 
@@ -71,19 +71,20 @@ def _rank(train: Learned) -> int:
     return train.dimensions if known else min(rows, train.dimensions)
 
 
-def factor_analysis(rows: int, dimensions: int) -> Family:
+def factor_analysis(learned: Learned) -> Family:
     """Factor analysis with any number of factors, and a floor under the noise.
 
     Parameters
     ----------
-    rows, dimensions : int
-        Of the training data.
+    learned : Learned
+        The training rows.
 
     Returns
     -------
     Family
-        Its setting is (factors, floor), or (factors,) of a wide table.
+        Its setting is (factors, floor, evenness), or (factors,) of a wide table.
     """
+    rows, dimensions = learned.n, learned.dimensions
     most = max(min(rows - 1, dimensions - 1, _MOST_FACTORS), 1)
     ends = (None, f"no more than {_MOST_FACTORS} factors are tried" if most == _MOST_FACTORS else None)
     if dimensions > WIDE:
@@ -98,10 +99,10 @@ def factor_analysis(rows: int, dimensions: int) -> Family:
         )
     return Family(
         "factor analysis",
-        (Axis("factors", sizes(most), ends), Axis("noise", _NOISES)),
-        ((min(4, most), 1e-3), (min(32, most), 1e-3)),
+        (Axis("factors", sizes(most), ends), Axis("noise", _NOISES), evenness(learned)),
+        ((min(4, most), 1e-3, 0.0), (min(32, most), 1e-3, 0.0)),
         _Factors(),
-        lambda setting: f"{count(setting[0], 'factor')}, {setting[1]:g} or more of a column's variance as its noise",
+        lambda setting: f"{count(setting[0], 'factor')}, a column's noise {floor_words(*setting[1:])} or more",
         lambda setting: 10 * dimensions**2 * (dimensions + 2 * setting[0]) / 1e9,
         copied=False,
     )
@@ -114,12 +115,12 @@ class _Factors:
         self._ended = once(lambda train: {})
 
     def __call__(self, setting: Setting, train: Learned) -> Fitted:
-        factors, floor = setting
+        factors, *floor = setting
         moments, ended = train.moments, self._ended(train)
-        start = ended.get(floor)
+        start = ended.get(tuple(floor))
         fit = partial(factors_of_covariance, moments.mean, moments.covariance, factors)
-        model = fit(floor=floor, start=start, steps=_steps(train))
-        ended[floor] = model.noise
+        model = fit(floor=floors(train, *floor), start=start, steps=_steps(train))
+        ended[tuple(floor)] = model.noise
 
         def floored(least: float) -> Any:
             share = least / float(np.diag(moments.covariance).max())

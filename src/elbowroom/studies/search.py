@@ -97,7 +97,7 @@ def search(family: Family, score: Callable[[Any], float], budget: float, begin: 
 def _place(family: Family, setting: tuple[Any, ...]) -> Place:
     """The place nearest below a setting."""
     return tuple(
-        max(sum(value <= wanted for value in axis.values) - 1, 0)
+        max(int(sum(value <= wanted for value in axis.values)) - 1, 0)
         for axis, wanted in zip(family.axes, setting, strict=True)
     )
 
@@ -114,14 +114,19 @@ def _climb(found: Search, place: Place) -> None:
 
 
 def _walk(found: Search, place: Place, axis: int, step: int) -> Place:
-    """The best place in one direction along a ladder."""
-    best, at, worse = place, place, 0
+    """The best place in one direction along a ladder, by strides that double while they lead to better ones."""
+    best, stride, worse = place, 1, 0
     while worse < _PATIENCE:
-        at = (*at[:axis], at[axis] + step, *at[axis + 1 :])
+        at = (*best[:axis], best[axis] + step * (stride + worse), *best[axis + 1 :])
         score = found.at(at)
-        if score is None:
+        if score is not None and score > found.tried[best]:
+            best, stride, worse = at, 2 * stride, 0
+        elif stride > 1:
+            stride = 1
+        elif score is None:
             break
-        best, worse = (at, 0) if score > found.tried[best] else (best, worse + 1)
+        else:
+            worse += 1
     return best
 
 

@@ -115,7 +115,8 @@ def tuned(
         Where none can be fitted, or the best has no maximum on such data; the sentence goes on from the family's name.
     """
     n = validation.shape[0] if validated is None else validated
-    before, begin = {}, ()
+    before: dict[tuple[int, ...], float] = {}
+    begin: tuple[Setting, ...] = ()
     if family.copied and train.copies > 1:
         first = search(family, _Judge(family, train.single, validation[:n], n, bar), budget)
         before, begin = first.tried, (first.setting(first.best),)
