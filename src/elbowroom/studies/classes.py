@@ -65,7 +65,7 @@ def class_families(supports: Sequence[Support], train: Array, seed: int) -> list
     classes = Axis("classes", ladder, (None, top or "more would leave classes of one row"))
     grouped = tuple((k, 1e-2, 1.0) for k in (2, 6) if k <= ladder[-1]) or ((ladder[0], 1e-2, 1.0),)
     return [
-        Family("independence model", (Axis("classes", (1,)), floors, smoothed), ((1, 1e-3, 1.0),), fit, words),
+        Family("independence model", (Axis("classes", (1,)), floors, smoothed), ((1, 1e-3, 1.0),), fit, words, cost),
         Family("latent class model", (classes, floors, smoothed), grouped, fit, words, cost),
     ]
 
