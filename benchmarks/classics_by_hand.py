@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 from record import RECORDS, write_record
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
 from sklearn import datasets
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KernelDensity
 
 import elbowroom as er
 from elbowroom.studies.contest import contest, learned
@@ -31,6 +32,22 @@ from elbowroom.studies.seen import seen_rows
 MARGIN = 0.5
 SMALL = ("wine", "breast_cancer", "diabetes")
 FOLDS, FEW = 5, 100
+
+
+class EveryKernel:
+    """A Gaussian kernel density, every distance computed: scikit-learn's trees are 4 nats off on digits."""
+
+    def __init__(self, bandwidth: float) -> None:
+        self.bandwidth = bandwidth
+
+    def fit(self, rows: Any) -> "EveryKernel":
+        self.rows = rows
+        return self
+
+    def score_samples(self, x: Any) -> Any:
+        squares = cdist(x, self.rows, "sqeuclidean") / self.bandwidth**2
+        constant = np.log(len(self.rows)) + self.rows.shape[1] * (np.log(self.bandwidth) + 0.5 * np.log(2 * np.pi))
+        return logsumexp(-0.5 * squares, axis=1) - constant
 
 
 def load(name: str) -> Any:
@@ -55,7 +72,7 @@ def grid(name: str, dimensions: int) -> Iterator[tuple[str, str, Callable[[], An
     for d in [16, 64, 128] if large else [d for d in sizes if d < 10 or d % 4 == 0]:
         yield "factor analysis", f"{d}", lambda d=d: FactorAnalysis(d, max_iter=100 if large else 1_000)
     for h in np.geomspace(0.02, 2.0, 9 if large else 40):
-        yield "kernel density", f"{h:.3g}", lambda h=h: KernelDensity(bandwidth=h)
+        yield "kernel density", f"{h:.3g}", lambda h=h: EveryKernel(h)
     for kind, k, floor in mixtures(name):
         yield (
             "Gaussian mixture",
