@@ -69,7 +69,7 @@ class TruncatedNormal(Distribution):
         inside = (value >= self.low) & (value <= self.high)
         loc, scale = self._wide()
         y = torch.where(inside, value, self.low).double()
-        log_density = _LogDensity.apply(*torch.broadcast_tensors(y, loc, scale), self.low, self.high)[0]  # type: ignore[no-untyped-call]
+        log_density = _LogDensity.apply(*torch.broadcast_tensors(y, loc, scale), self.low, self.high)[0]
         return torch.where(inside, log_density.to(self.loc.dtype), -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class _LogDensity(Elementwise):
     """log-density of a truncated normal inside its interval, and the density at both ends, in standard deviations."""
 
     @staticmethod
-    def forward(value: Tensor, loc: Tensor, scale: Tensor, low: float, high: float) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(value: Tensor, loc: Tensor, scale: Tensor, low: float, high: float) -> tuple[Tensor, ...]:
         """Log-density and densities, of float64."""
         log_inside, *at_ends = mass_and_densities((low - loc).div_(scale), (high - loc).div_(scale))
         z = (value - loc).div_(scale)
@@ -139,7 +139,7 @@ class _LogDensity(Elementwise):
         """Of the log-density, and, where it is differentiated twice, of the densities."""
         value, loc, scale, _, *at_ends = ctx.saved_tensors
         low, high = ((end - loc) / scale for end in ctx.numbers)
-        to_low, to_high = slopes(low, high, *at_ends, None if grad is None else -grad, *of_densities)
+        to_low, to_high = slopes(low, high, at_ends[0], at_ends[1], None if grad is None else -grad, *of_densities)
         to_ends, to_scale = to_low + to_high, low * to_low + high * to_high  # type: ignore[operator]
         if grad is None:  # only the densities were used
             return None, -to_ends / scale, -to_scale / scale, None, None

@@ -30,5 +30,5 @@ class Elementwise(torch.autograd.Function):
         tensors = [x for x in inputs if isinstance(x, Tensor)]
         places = zip(tensors, in_dims, strict=False)
         alike = (x.unsqueeze(0) if place is None else x.movedim(place, 0) for x, place in places)
-        out = cls.apply(*torch.broadcast_tensors(*alike), *inputs[len(tensors) :])  # type: ignore[no-untyped-call]
+        out = cls.apply(*torch.broadcast_tensors(*alike), *inputs[len(tensors) :])
         return out, (0,) * len(out)

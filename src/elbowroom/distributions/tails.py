@@ -13,7 +13,7 @@ __all__ = ["log_mass", "log_ndtr", "mass_and_densities", "quantile_of_log", "slo
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 _SQRT_HALF = math.sqrt(0.5)
 _DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
-_FAR = -5.0  # bounds below it, in standard deviations, are measured relative to the density there
+_FAR = -30.0  # in standard deviations: beyond, erfc nears the least float64 and log-masses are formed by erfcx
 _ASYMPTOTIC_BELOW = -600.0  # where exp(y) nears the least float64
 
 
@@ -68,7 +68,7 @@ def log_mass(low: Tensor, high: Tensor) -> Tensor:
     >>> round(log_mass(bounds[0], bounds[1]).item(), 3)
     -804.608
     """
-    value: Tensor = _LogMass.apply(*torch.broadcast_tensors(low, high))[0]  # type: ignore[no-untyped-call]
+    value: Tensor = _LogMass.apply(*torch.broadcast_tensors(low, high))[0]
     return value
 
 
@@ -76,9 +76,9 @@ class _LogMass(Elementwise):
     """log_mass, and the densities at both bounds given that the normal lies between them: its slopes but for a sign."""
 
     @staticmethod
-    def forward(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
         """Value and densities."""
-        return mass_and_densities(low, high)
+        return tuple(mass_and_densities(low, high))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *of_densities: Tensor | None) -> tuple[Any, Any]:
@@ -87,7 +87,7 @@ class _LogMass(Elementwise):
         return slopes(low, high, at_low, at_high, grad, *of_densities)
 
 
-def mass_and_densities(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def mass_and_densities(low: Tensor, high: Tensor) -> list[Tensor]:
     """log_mass, and the densities at both bounds of the normal given that it lies between them; without gradient.
 
     Parameters
@@ -97,17 +97,16 @@ def mass_and_densities(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tenso
 
     Returns
     -------
-    tuple of Tensor
-        In nats; per unit of the bounds.
+    list of Tensor
+        In nats; per unit of the bounds, at `low` and at `high`.
     """
     # Mirrored where it reaches further up than down: its lower tail is then never the greater.
     inside, edge = _mass(torch.minimum(low, -high), torch.minimum(high, -low))
     inside_log = inside.log()
     if edge is None:
-        at = (x.square().mul_(-0.5).sub_(inside_log).exp_().mul_(_DENSITY_AT_0) for x in (low, high))
-        return inside_log, *at
+        return [inside_log, *(x.square().mul_(-0.5).sub_(inside_log).exp_().mul_(_DENSITY_AT_0) for x in (low, high))]
     at = (torch.exp((edge - x.abs()) * (edge + x.abs()) / 2 - inside_log) * _DENSITY_AT_0 for x in (low, high))
-    return inside_log - edge.square() / 2, *at
+    return [inside_log - edge.square() / 2, *at]
 
 
 def slopes(
@@ -116,8 +115,8 @@ def slopes(
     at_low: Tensor,
     at_high: Tensor,
     grad: Tensor | None,
-    of_low: Tensor | None,
-    of_high: Tensor | None,
+    of_low: Tensor | None = None,
+    of_high: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients with respect to both bounds, from those with respect to what `mass_and_densities` returns.
 
@@ -144,7 +143,7 @@ def slopes(
 
 
 def _mass(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
-    """A mass relative to exp(−edge² / 2), which may underflow, and the edge: 0 but in the lower tail; low + high ≤ 0."""
+    """A mass, with low + high ≤ 0, relative to exp(−edge² / 2), and the edge: 0 but in the far tail, None for none."""
     inside = torch.special.erfc(high * -_SQRT_HALF).sub_(torch.special.erfc(low * -_SQRT_HALF)).mul_(0.5)
     far = high < _FAR
     if not bool(far.any()):
