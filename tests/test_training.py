@@ -497,7 +497,7 @@ def test_one_overflowing_member_does_not_touch_the_others(digits: er.data.Datase
     stack = [overflowing(digits, limit) for limit in (0.05, 0.05)]
     with torch.no_grad():
         stack[1].likelihood.network.linear.bias.fill_(-0.5)  # beyond the limit from the start
-    with pytest.raises(er.InputError, match="Training of 1 of 2 stacked models gave no finite"):
+    with pytest.raises(er.InputError, match="Training of 1 of 2 models gave no finite"):
         fit_stacked(stack, digits, [Elbo(), Elbo()], epochs=2, progress=False)
     alone = overflowing(digits, 0.05)
     er.fit(alone, digits, epochs=2, progress=False)

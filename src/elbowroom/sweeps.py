@@ -121,12 +121,13 @@ def sweep(
     seed: int = 0,
     runs: str | Path | None = None,
     resume: bool = False,
+    processes: int | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> list[Swept]:
     """Train a model for every combination of values on the axes, and measure each on data.validation.
 
-    Models that differ in numbers only are trained as one (see `fit_stacked`), the others one after the other.
+    Small models that differ in numbers only are trained as one (see `fit_stacked`), the others side by side.
 
     Parameters
     ----------
@@ -147,6 +148,9 @@ def sweep(
         A folder, in which each model gets a run folder; by default nothing is written.
     resume : bool, default False
         Read the finished runs in that folder, continue those that were interrupted, and train the others.
+    processes : int, optional
+        In how many processes models are trained side by side, as for `fit_stacked`; by default as many as make it
+        faster. It changes no number.
     progress : bool, default True
         Whether standard error shows how far it is.
     **settings : Any
@@ -186,7 +190,7 @@ def sweep(
     with _swept_in(runs, {"axes": list(axes), "recipe": what, "data": data.sha256}):
         for number, group in enumerate(together.values(), start=1):
             with within(f"part {number} of {len(together)}") if len(together) > 1 else nullcontext():
-                trained |= _trained(group, data, group[0].state(resume), progress)
+                trained |= _trained(group, data, group[0].state(resume), processes, progress)
     with Progress("measuring on validation", len(members), show=progress) as bar:
         found = []
         for one in members:
@@ -281,7 +285,9 @@ def _digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bool) -> dict[str, tuple[VAE, History]]:
+def _trained(
+    members: Sequence[_Member], data: Dataset, state: str, processes: int | None, progress: bool
+) -> dict[str, tuple[VAE, History]]:
     """Models and histories by name: read where they are finished, else trained."""
     names, folders = [one.name for one in members], [one.folder for one in members if one.folder]
     if state == "finished":
@@ -292,6 +298,7 @@ def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bo
         return dict(zip(names, map(read_run, folders), strict=True))
     vaes, goals = [one.vae for one in members], [models.goal(one.recipe) for one in members]
     settings = {**members[0].training, "runs": folders or None, "resume": state == "begun", "progress": progress}
+    settings["processes"] = processes
     return dict(zip(names, zip(vaes, fit_stacked(vaes, data, goals, **settings), strict=True), strict=True))
 
 

@@ -163,8 +163,14 @@ class Loop:
         for member, checkpoint in zip(self.members, checkpoints, strict=True):
             member.restore(checkpoint)
 
-    def run(self) -> None:
-        """Train, validate, keep, write."""
+    def run(self, tick: Callable[[int], None] = lambda epoch: None) -> None:
+        """Train, validate, keep, write.
+
+        Parameters
+        ----------
+        tick : callable, default nothing
+            Told of every epoch when it is over.
+        """
         settings, before = self.settings, self.seconds
         start = last_write = time.monotonic()
         with Progress("training", settings.epochs, show=settings.progress) as progress:
@@ -174,6 +180,7 @@ class Loop:
                 trained, checked = self._train(), self._validate()
                 self.seconds = before + time.monotonic() - start
                 self._add_rows(trained, checked)
+                tick(self.epoch)
                 progress.advance(rate=float(checked["rate"][0]), distortion=float(checked["distortion"][0]))
                 if time.monotonic() - last_write > _CHECKPOINT_EVERY:
                     self._write()
