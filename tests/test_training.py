@@ -382,6 +382,8 @@ def test_patience_counts_from_the_end_of_the_schedule(digits: er.data.Dataset) -
     assert len(history.rows) >= 5 + 3
     assert history.best_epoch >= 5
     assert len(history.rows) == min(12, history.best_epoch + 3)
+    stopped = f"for 3 epochs the validation value had not improved on that of epoch {history.best_epoch}"
+    assert any(stopped in note for note in history.notes) == (len(history.rows) < 12)
 
 
 def test_last_keeps_the_last_epoch(digits: er.data.Dataset) -> None:

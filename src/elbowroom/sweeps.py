@@ -25,6 +25,7 @@ from elbowroom.records import ModelRecord
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
 from elbowroom.training import fit_stacked
+from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
@@ -33,6 +34,7 @@ __all__ = ["PASS", "Swept", "choose", "sweep"]
 PASS = "256 MiB"
 """What a pass through a model may take while a sweep, or a study, is measured: beside its other models and the data."""
 
+_BATCH = 100  # a usual step, by which a model is small, and measured on one thread, or not
 _LONGEST = 80  # characters of a folder's name
 
 
@@ -195,7 +197,8 @@ def sweep(
         found = []
         for one in members:
             bar.doing(models.label(one.settings) or "the only model")
-            found.append(_measure(one, *trained[one.name], data=data, draws=draws, seed=seed))
+            with threads_for(one.vae, data, _BATCH):
+                found.append(_measure(one, *trained[one.name], data=data, draws=draws, seed=seed))
             bar.advance(IWAE=found[-1].iwae.mean)
     return found
 

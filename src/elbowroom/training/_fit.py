@@ -267,6 +267,7 @@ def _cut(
     for group in groups:
         each = sum(parameter.numel() for parameter in steps[group[0]].parameters())
         most = max(_MOST_TOGETHER // max(each, 1), 1)
-        if len(group) > 1 and not worth_stacking(steps[group[0]], data, batch_size):
+        first = steps[group[0]]
+        if len(group) > 1 and not worth_stacking(first.vae, data, batch_size * first.procedure.draws):
             most = 1
         yield from (group[start : start + most] for start in range(0, len(group), most))

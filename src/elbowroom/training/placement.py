@@ -5,6 +5,7 @@ a short measurement decides on processes only, which change no number.
 """
 
 import copy
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ import torch
 
 from elbowroom.data import Dataset
 from elbowroom.data.values import Dense
+from elbowroom.numerics import CapabilityError, InputError
+from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from .adam import Adam
-from .checks import two_examples
 from .engines import Alone
 from .split import Split
 from .training_step import TrainingStep
@@ -31,17 +33,17 @@ _BYTES_COPIED = 2**28  # of data, which every process holds for itself
 _UPDATES = 3
 
 
-def multiplications(step: TrainingStep, data: Dataset, examples: int) -> int:
+def multiplications(vae: VAE, data: Dataset, examples: int) -> int:
     """Multiplications of the matrix products and convolutions in one pass over so many examples.
 
     Parameters
     ----------
-    step : TrainingStep
-        Model and procedure.
+    vae : VAE
+        The model.
     data : Dataset
-        What it is trained on.
+        What it reads.
     examples : int
-        Of a pass.
+        Of a pass, times draws.
 
     Returns
     -------
@@ -50,48 +52,47 @@ def multiplications(step: TrainingStep, data: Dataset, examples: int) -> int:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    batch, noise = two_examples(step, data, step.procedure.draws, seed=0)
-    counter = FlopCounterMode(display=False)
+    few, counter = data.train[:2], FlopCounterMode(display=False)
     try:
-        with torch.random.fork_rng([]), torch.no_grad(), evaluating(step), counter:
-            step(batch, noise, torch.tensor(torch.inf))
-    except (RuntimeError, ValueError, TypeError, IndexError):
+        with torch.random.fork_rng([]), torch.no_grad(), evaluating(vae), counter:
+            _ = vae(few.batch(), vae.keyed_noise(1, few.index, 0)).log_likelihood
+    except (InputError, CapabilityError, RuntimeError, ValueError, TypeError, IndexError, KeyError):
         return 0
-    return int(counter.get_total_flops()) * examples // (2 * len(batch.x))  # an operation is half a multiplication
+    return int(counter.get_total_flops()) * examples // (2 * len(few))  # an operation is half a multiplication
 
 
-def worth_stacking(step: TrainingStep, data: Dataset, batch_size: int) -> bool:
+def worth_stacking(vae: VAE, data: Dataset, examples: int) -> bool:
     """Whether models of this size are trained faster as one than one by one.
 
     Parameters
     ----------
-    step : TrainingStep
+    vae : VAE
         One of them.
     data : Dataset
         What they are trained on.
-    batch_size : int
-        Examples per step.
+    examples : int
+        Of a step, times draws.
 
     Returns
     -------
     bool
         The same on every machine.
     """
-    return multiplications(step, data, batch_size) < _STACKED
+    return multiplications(vae, data, examples) < _STACKED
 
 
 @contextmanager
-def threads_for(step: TrainingStep, data: Dataset, batch_size: int) -> Iterator[None]:
+def threads_for(vae: VAE, data: Dataset, examples: int) -> Iterator[None]:
     """One thread for small models on the CPU, for which two are slower than one; else as many as there were.
 
     Parameters
     ----------
-    step : TrainingStep
-        What is trained.
+    vae : VAE
+        What is trained, or measured.
     data : Dataset
-        What it is trained on.
-    batch_size : int
-        Examples per step.
+        What it reads.
+    examples : int
+        Of a step of training, times draws.
 
     Yields
     ------
@@ -99,8 +100,7 @@ def threads_for(step: TrainingStep, data: Dataset, batch_size: int) -> Iterator[
         While it is trained.
     """
     before = torch.get_num_threads()
-    small = before > 1 and step.vae.device.type == "cpu" and multiplications(step, data, batch_size) < _ONE_THREAD
-    if not small:
+    if before == 1 or vae.device.type != "cpu" or multiplications(vae, data, examples) >= _ONE_THREAD:
         yield
         return
     torch.set_num_threads(1)
@@ -154,8 +154,14 @@ def _cores() -> int:
 def _found_elsewhere(step: TrainingStep) -> bool:
     """Whether another process finds the code of every module by importing it."""
     classes = {type(module) for module in step.modules()}
-    names = ((one.__module__, one.__qualname__) for one in classes)
-    return step.vae.device.type == "cpu" and not any(m == "__main__" or "<locals>" in name for m, name in names)
+    local = any("<locals>" in one.__qualname__ for one in classes)
+    return step.vae.device.type == "cpu" and not local and all(map(_importable, {one.__module__ for one in classes}))
+
+
+def _importable(module: str) -> bool:
+    """Whether it is found on the path, and not only here, as what a script, a notebook or a test defines."""
+    package = module.partition(".")[0]
+    return package != "__main__" and any(finder.find_spec(package, None) for finder in sys.meta_path)
 
 
 def _copied(data: Dataset) -> bool:
@@ -175,7 +181,7 @@ def _seconds(step: TrainingStep, data: Dataset, batch_size: int) -> float:
     batch = Split(few, step.vae.context_names, step.vae.device, step.vae.dtype).batch(torch.arange(len(few)))
     noise = step.keyed_noise(step.procedure.draws, few.index, 0)
     taken: list[float] = []
-    with torch.random.fork_rng([]), threads_for(step, data, batch_size):
+    with torch.random.fork_rng([]), threads_for(step.vae, data, batch_size):
         for _ in range(_UPDATES):
             begun = time.perf_counter()
             engine.update(batch, noise, torch.tensor(0.0))

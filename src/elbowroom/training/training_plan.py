@@ -143,7 +143,7 @@ class TrainingPlan:
             )
             for step, folder, noted in zip(self.steps, self.folders, notes, strict=True)
         ]
-        with threads_for(self.steps[0], self.data, settings.batch_size):
+        with threads_for(self.steps[0].vae, self.data, settings.batch_size * settings.draws):
             self._loop(members, settings, fabric).run(tick)
         return [Kept(member.history, member.best_state) for member in members]
 
