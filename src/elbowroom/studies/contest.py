@@ -1,9 +1,13 @@
 """The stage `contest`: the classics on the same data, whatever was measured of a VAE."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 from elbowroom.data import Dataset
 from elbowroom.numerics import Budget, Estimate, Support, count
@@ -27,6 +31,7 @@ _PLURAL = {
     "categorical": "classes without an order",
 }
 _MOST_TEST = 2_000
+_CELLS_OF_ONE_THREAD = 2**22
 _CELLS_OF_MOMENTS = 2**27  # training rows × columns, of which mean and covariance are taken
 
 
@@ -111,7 +116,7 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     tried, why_not = _families(data, train, validation, seed)
     found: list[ClassicRecord] = []
     said, settings = [one for one in (classics_left_out(data), _rows_used(data, train), *why_not) if one], 0
-    with Progress("baselines", None, show=progress) as bar, quietly():
+    with Progress("baselines", None, show=progress) as bar, quietly(), _threads(train):
         for family in tried:
             try:
                 best = tuned(family, train, validation, bar, budget=BUDGET, validated=validated)
@@ -124,6 +129,21 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
             found.append(ClassicRecord(family.name, best.setting, estimate, *best.fitted.split))
             said, settings = [*said, *best.edges], settings + best.tried
     return found, said, _how(train, validated, settings)
+
+
+@contextmanager
+def _threads(train: Learned) -> Iterator[None]:
+    """One thread for small tables, on which several wait longer than they work; else as many as there were."""
+    if math.prod(train.rows.shape) > _CELLS_OF_ONE_THREAD:
+        yield
+        return
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def learned(data: Dataset, seed: int) -> Learned:
