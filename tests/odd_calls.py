@@ -240,8 +240,6 @@ CALLS: dict[str, Call] = {
     "metrics.variance_budget": lambda: {"vae": vae(), "examples": DATA.test, "draws": 20},
     "models.Recipe": lambda: {"latents": 2, "widths": (8, 4)},
     "networks.ConvNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
-    "models.Named": lambda: {"name": "mine", "paper": "Me, Mine (2026)", "words": {}},
-    "models.named": lambda: {"name": "iwae"},
     "networks.MLP": lambda: {"widths": [3, 4]},
     "networks.ResNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
     "networks.Standardised": lambda: {"network": nn.Identity(), "event": (2,), "classes": (0, 3)},

@@ -64,7 +64,7 @@ def test_fit_takes_words(capsys, monkeypatch, tmp_path) -> None:
     assert {name: recipe["objective"][name] for name in ("kind", "beta", "schedule")} == {
         "kind": "elbo",
         "beta": 0.5,
-        "schedule": {"kind": "linear-schedule", "steps": 4},
+        "schedule": {"kind": "linear-schedule", "steps": 4, "floor": 0.0},
     }
 
 

@@ -24,6 +24,8 @@ from elbowroom.training.loop import Loop
 
 D, LATENTS = 6, 3
 NEEDED: dict[str, Callable[[], Any]] = {
+    "allowance": lambda: 0.2,
+    "capacity": lambda: 1.0,
     "tolerance": lambda: 8.5,
     "critic": lambda: er.networks.MLP([LATENTS, 8, 1]),
     "weight": lambda: 4.0,

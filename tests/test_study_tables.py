@@ -265,5 +265,5 @@ def test_images_of_classes_go_to_the_report_too(tmp_path) -> None:
     images = (rng.integers(3, size=(90, 1, 1)) + (rng.random((90, 4, 4)) < 0.1)) % 3
     done = er.study(er.load_data(images, support="categorical", name="flags"), tmp_path / "study", **SMALL)
     page = page_of(done)
-    assert "8 held-out examples, and 8 ancestral samples" in page  # a full row of the nine
+    assert "8 validation examples, and 8 ancestral samples" in page  # a full row of the nine
     assert "There is no squared error" in page

@@ -270,7 +270,7 @@ def test_no_more_than_a_group_is_held(name: str, monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(found.values, whole.values, rtol=1e-4, atol=1e-5)
     monkeypatch.setattr(Counted, "most", 0)
     ESTIMATORS[name](made(Counted, 6), memory=2 * int(little))
-    assert Counted.most <= 3
+    assert Counted.most <= 4  # of 6; an example that looks bad gets more chains, which the least memory has room for
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -109,7 +109,8 @@ def annealed_runs(
     settings, first = _Settings(schedule, temperatures, leapfrog, seed), 0
     begin(target, start, chains)  # which refuses what cannot be
     most = chains + _ENCODER + _PRIOR if start == "both" else 0
-    for part in in_groups(target, lambda part: begin(part, start, chains).path, chains, memory, most):
+    at_once = max(chains, _PRIOR) if start == "both" else chains  # the pilots' chains stand side by side too
+    for part in in_groups(target, lambda part: begin(part, start, chains).path, at_once, memory, most):
         places = torch.arange(first, first + len(part.index))
         first += len(places)
         if start == "both":

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError
 
 __all__ = ["Named", "named", "zoo"]
 
 
-@plain_arguments
 @dataclass(frozen=True)
 class Named:
     """A model of the literature.
@@ -236,7 +235,6 @@ def zoo() -> list[Named]:
     return list(_ZOO)
 
 
-@plain_arguments
 def named(name: str) -> Named:
     """A model of the literature by its name.
 

@@ -31,7 +31,7 @@ class RateDistortion(Objective):
 
     With squares it has the gradients of the ELBO of a normal with a fixed scale, σ² = 1 / (2λ), and of a β-VAE of scale
     s with β = 1 / (2 s² λ), divided by β; with absolute values and a Laplace's mean those of a Laplace of scale 1 / λ.
-    Any other distance stands for no density, so the total says nothing of log p(x). "distance" is logged.
+    Any other distance stands for no density, so the total is no bound on log p(x). "distance" is logged.
 
     Parameters
     ----------

@@ -148,7 +148,7 @@ def _compared(difference: DifferenceRecord, direction: str, where: str = "") -> 
 
 
 def _article(name: str) -> str:
-    if name.endswith(("PCA", "analysis", "s")):
+    if name.endswith(("PCA", "analysis", "s")) and not name.startswith("mixture"):
         return name
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 

@@ -53,6 +53,7 @@ def multiplications(vae: VAE, data: Dataset, examples: int) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     few, counter = data.train[:2], FlopCounterMode(display=False)
+    vae = copy.deepcopy(vae).requires_grad_(False)  # the counter hooks onto what has a gradient, and fails on views
     try:
         with torch.random.fork_rng([]), torch.no_grad(), evaluating(vae), counter:
             _ = vae(few.batch(), vae.keyed_noise(1, few.index, 0)).log_likelihood
