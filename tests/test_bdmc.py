@@ -223,7 +223,7 @@ def test_what_means_nothing_is_refused_in_words() -> None:
     with pytest.raises(er.InputError, match="nothing to simulate"):
         bdmc(vae, 0)
     with pytest.raises(er.InputError, match="from one simulated example"):
-        bdmc(vae, 1)
+        bdmc(vae, 1, temperatures=4, chains=2, leapfrog=2)
     with pytest.raises(er.InputError, match="no examples to measure"):
         bdmc(vae)
     with pytest.raises(er.InputError, match="has its examples already"):
