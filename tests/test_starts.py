@@ -204,5 +204,12 @@ def test_a_defended_bound_is_unbiased_and_finds_what_q_misses() -> None:
     np.testing.assert_allclose(
         defended_iwae(target, draws=200, memory=100_000).values, defended_iwae(target, draws=200).values
     )
-    with pytest.raises(er.InputError, match="needs draws=4 or more; got 3"):
-        defended_iwae(target, draws=3)
+    with pytest.raises(er.InputError, match="needs draws=8 or more; got 7"):
+        defended_iwae(target, draws=7)
+
+
+def test_the_error_of_a_defended_bound_is_its_spread() -> None:
+    """Not more: that its draws come from two densities in fixed numbers is no noise."""
+    many = repeated("modes", 1, "right", 1_000)
+    found = defended_iwae(many, draws=200)
+    assert abs(found.mc_variance.mean() / found.values.var() - 1) < 0.15
