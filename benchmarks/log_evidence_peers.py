@@ -148,6 +148,7 @@ def worker(method: str, folder: Path, seconds: float) -> None:
     rows = []
     for step in sorted(STEPS, key=lambda step: mean(trials[step][0]))[-2:]:
         budget = max(8, round(trial * seconds / trials[step][1]))
+        budget = max(8, round(budget * seconds / timed(makers[method](step), budget)[1]))  # time is not quite linear
         rows.append((*timed(makers[method](step), budget, REPEATS), budget, step))
     found, spent, budget, step = max(rows, key=lambda row: mean(row[0]))
     np.savez(folder / f"{method}.npz", found=found, spent=spent, budget=budget, step=step)
