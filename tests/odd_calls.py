@@ -141,6 +141,22 @@ CALLS: dict[str, Call] = {
     "evidence.simulated_against_real": annealed(),
     "exact.Kernels": lambda: {"rows": ROWS},
     "exact.active_at": lambda: {"eigenvalues": [4.0, 2.0, 0.5], "noise_variance": 1.0, "latents": 2},
+    "exact.factors_of_covariance": lambda: {
+        "mean": ROWS.mean(0),
+        "covariance": np.cov(ROWS.T),
+        "factors": 1,
+        "floor": 0.125,
+        "steps": 2,
+    },
+    "exact.fit_factor_mixture": lambda: {"x": ROWS, "components": 1, "factors": 1, "floor": 0.125, "steps": 2},
+    "exact.fit_normal_mixture": lambda: {
+        "x": ROWS,
+        "components": 1,
+        "pooled": 0.5,
+        "uncorrelated": 0.5,
+        "floor": 0.125,
+        "steps": 2,
+    },
     "exact.fit_factor_normal": lambda: {"x": ROWS, "start": PrincipalAxes.of(ROWS, 1).cut(1), "steps": 2},
     "exact.fit_latent_classes": lambda: {
         "x": np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [2.0, 0.0]]),

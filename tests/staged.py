@@ -1,12 +1,9 @@
 """Study folders from plain values, so that a page can be made of a study that nobody ran."""
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from sklearn.mixture import GaussianMixture
 
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.records import (
@@ -35,15 +32,11 @@ from elbowroom.records import (
 MADE = Made("elbowroom study digits", "2026-11-21", 40.4, "0.1.0", "2.13.0", "3.11.9", "x86_64, 2 cores", 2)
 
 
-def few_mixtures(monkeypatch) -> None:
-    """A short grid for the mixture, which takes most of a small study's time."""
-    monkeypatch.setattr("elbowroom.studies.classics._mixtures", lambda rows, dimensions, seed: [_one_mixture(seed)])
-
-
-def _one_mixture(seed: int) -> Any:
-    model = GaussianMixture(5, covariance_type="diag", reg_covar=1e-3, random_state=seed)
-    module = importlib.import_module("elbowroom.studies.classics")
-    return module._candidate("5 components", model, module._mixture_split)
+def short_contest(monkeypatch) -> None:
+    """The classics at the settings that their search sets out from, and a flow that is hardly trained."""
+    monkeypatch.setattr("elbowroom.studies.contest.BUDGET", 0.0)
+    monkeypatch.setattr("elbowroom.studies.contest.copies_of", lambda rows, dimensions: 1)
+    monkeypatch.setattr("elbowroom.studies.flows._MOST_STEPS", 20)
 
 
 def keep_study(folder: Path, study: Mapping[str, Any], made: Made = MADE) -> None:

@@ -163,7 +163,7 @@ def test_the_gap_in_words_and_with_its_limit() -> None:
     words = str(found)
     assert words.startswith(f"gap {gap.mean():.3f} nats ±")
     assert "(40 simulated points), 95 % sure below" in words
-    assert words.endswith("AIS-10 from the posterior, 2 chains")
+    assert words.endswith("AIS-10 from the posterior and prior, 2 chains")
     assert "\n" not in words
 
 
@@ -203,7 +203,7 @@ def test_the_trace_is_that_of_the_measured_run() -> None:
 def test_half_the_variance_is_the_shortfall_of_a_single_chain() -> None:
     vae = linear(scale=1.2)
     batch, settings = simulated(vae, 100), {"temperatures": 30, "leapfrog": 3, "start": "prior"}
-    short = LinearVAE(vae).log_prob(batch).numpy() - ais(vae, batch, start="posterior", chains=1, **settings).values
+    short = LinearVAE(vae).log_prob(batch).numpy() - ais(vae, batch, chains=1, **settings).values
     expected = simulated_against_real(vae, batch, chains=6, **settings).real.shortfall
     error = math.hypot(short.std(ddof=1) / math.sqrt(100), expected.se_total)
     assert abs(short.mean() - expected.mean) < 4 * error

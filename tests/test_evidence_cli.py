@@ -215,7 +215,10 @@ def test_a_damaged_file_is_refused_in_words(tmp_path, content) -> None:
     ("arguments", "says"),
     [
         (["--estimator", "iwae", "--draws", "0"], "--draws 1 or more; got 0"),
-        (["--estimator", "guess"], "no estimator 'guess'; there are elbo, iwae, iwae-curve, prior, ais, bdmc"),
+        (
+            ["--estimator", "guess"],
+            "no estimator 'guess'; there are elbo, iwae, defended-iwae, iwae-curve, prior, ais, bdmc",
+        ),
         (["--estimator", "iwae", "--temperatures", "9"], "iwae has no setting --temperatures; it has draws"),
         (["--estimator", "ais", "--draws", "9"], "ais has no setting --draws"),
         (["--estimator", "ais", "--temperatures", "1"], "--temperatures 2 or more, and hundreds to mean much"),

@@ -18,6 +18,7 @@ from torch.func import vmap
 
 import elbowroom.distributions as rooms
 from elbowroom.distributions import capabilities, draw, simulate
+from elbowroom.distributions.tails import log_mass
 
 mp.mp.dps = 50
 Numbers = Sequence[float]
@@ -521,3 +522,26 @@ def test_a_missing_cell_counts_for_nothing_whatever_fills_it(case, usual):
     for slope in torch.autograd.grad(rooms.log_prob_seen(p, x, seen), parameters):
         assert slope.isfinite().all()
         assert slope[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-2.0, 0.5), (-40.0, -39.5), (29.9, 31.0), (-1e-4, 1e-4), (6.0, 200.0), (-1e3, 1e3)]
+)
+def test_log_mass_has_the_value_and_the_slopes_of_an_integral_also_stacked(low, high):
+    def exact(a, b):
+        a, b = (-b, -a) if a + b > 0 else (a, b)
+        return mp.log((mp.erfc(-b / mp.sqrt(2)) - mp.erfc(-a / mp.sqrt(2))) / 2)
+
+    with mp.workdps(50):
+        orders = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)]
+        expected = [float(mp.diff(exact, (mp.mpf(low), mp.mpf(high)), order)) for order in orders]
+    a, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (low, high))
+    value = log_mass(a, b)
+    first = torch.autograd.grad(value, (a, b), create_graph=True)
+    second = [torch.autograd.grad(one, (a, b), retain_graph=True) for one in first]
+    found = [value, *first, second[0][0], second[0][1], second[1][1]]
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.item() == pytest.approx(theirs, rel=1e-7, abs=1e-9)
+    both = vmap(torch.func.grad_and_value(log_mass), in_dims=(0, None))(torch.stack([a, a]).detach(), b.detach())
+    assert both[0].tolist() == pytest.approx([expected[1]] * 2, rel=1e-7, abs=1e-9)
+    assert both[1].tolist() == pytest.approx([expected[0]] * 2, rel=1e-9, abs=1e-12)

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.transforms import Bbox
+from scipy import stats
 
 from elbowroom import plots
 from elbowroom.numerics import Budget, Estimate, InputError
@@ -67,12 +68,12 @@ class TestLadder:
         assert "≥ 74.6 ± 1.2" in texts(ax)
         assert "64.0 ± 1.5" in texts(ax)
 
-    def test_both_intervals_end_at_1_96_standard_errors(self):
+    def test_the_interval_of_the_mean_over_points_is_student_s_and_that_of_the_draws_the_normal_s(self):
         ax = plots.ladder(LADDER, ax=sheet().subplots())
         for level, e in enumerate([IWAE, ELBO, MIXTURE, PCA]):
             thin, thick = row_of(ax, -level)[:2]
-            for line, error in ((thin, e.se_total), (thick, e.se_mc)):
-                assert line.get_xdata() == pytest.approx([e.mean - 1.96 * error, e.mean + 1.96 * error])
+            for line, half in ((thin, stats.t.ppf(0.975, len(e) - 1) * e.se_total), (thick, 1.96 * e.se_mc)):
+                assert line.get_xdata() == pytest.approx([e.mean - half, e.mean + half])
             assert thin.get_linewidth() < thick.get_linewidth()
 
     def test_an_upper_bound_points_the_other_way(self):

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from staged import few_mixtures
+from staged import short_contest
 
 import elbowroom as er
 from elbowroom.records import STAGES, read_stage, read_study, stage_file
@@ -32,8 +32,7 @@ def digits():
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """Few baselines, and no page, which reads what is tested here."""
-    few_mixtures(patch)
-    patch.setattr("elbowroom.studies.classics._sizes", lambda rows, dimensions, most: [8])
+    short_contest(patch)
     patch.setattr("elbowroom.studies.variance._DRAWS", 100)
     patch.setattr("elbowroom.studies.variance._REPEATS", 2)
     patch.setattr(MODULE, "report", lambda folder: folder / "report.html")

@@ -394,6 +394,8 @@ def test_patience_counts_from_the_end_of_the_schedule(digits: er.data.Dataset) -
     assert len(history.rows) >= 5 + 3
     assert history.best_epoch >= 5
     assert len(history.rows) == min(12, history.best_epoch + 3)
+    stopped = f"for 3 epochs the validation value had not improved on that of epoch {history.best_epoch}"
+    assert any(stopped in note for note in history.notes) == (len(history.rows) < 12)
 
 
 def test_last_keeps_the_last_epoch(digits: er.data.Dataset) -> None:
@@ -511,7 +513,7 @@ def test_one_overflowing_member_does_not_touch_the_others(digits: er.data.Datase
     stack = [overflowing(digits, limit) for limit in (0.05, 0.05)]
     with torch.no_grad():
         stack[1].likelihood.network.linear.bias.fill_(-0.5)  # beyond the limit from the start
-    with pytest.raises(er.InputError, match="Training of 1 of 2 stacked models gave no finite"):
+    with pytest.raises(er.InputError, match="Training of 1 of 2 models gave no finite"):
         fit_stacked(stack, digits, [Elbo(), Elbo()], epochs=2, progress=False)
     alone = overflowing(digits, 0.05)
     er.fit(alone, digits, epochs=2, progress=False)

@@ -37,7 +37,7 @@ def test_a_study_of_sparse_rows_makes_a_batch_of_them_dense_and_no_more(tmp_path
     monkeypatch.setattr("elbowroom.studies.variance._DRAWS", 20)
     monkeypatch.setattr("elbowroom.studies.variance._REPEATS", 2)
     monkeypatch.setattr("elbowroom.studies.measure._ELBO_DRAWS", 2)
-    monkeypatch.setattr("elbowroom.studies.classics._CLASSES", (2,))
+    monkeypatch.setattr("elbowroom.studies.contest.BUDGET", 0.0)
     data = er.load_data(x, validation=1_010, test=1_010)
     assert isinstance(data.train.values, Sparse)
     about, models = load(data), Models(tmp_path / "runs")

@@ -25,6 +25,7 @@ from elbowroom.records import ModelRecord
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
 from elbowroom.training import fit_stacked
+from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
@@ -33,6 +34,7 @@ __all__ = ["PASS", "Swept", "choose", "sweep"]
 PASS = "256 MiB"
 """What a pass through a model may take while a sweep, or a study, is measured: beside its other models and the data."""
 
+_BATCH = 100  # a usual step, by which a model is small, and measured on one thread, or not
 _LONGEST = 80  # characters of a folder's name
 
 
@@ -121,12 +123,13 @@ def sweep(
     seed: int = 0,
     runs: str | Path | None = None,
     resume: bool = False,
+    processes: int | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> list[Swept]:
     """Train a model for every combination of values on the axes, and measure each on data.validation.
 
-    Models that differ in numbers only are trained as one (see `fit_stacked`), the others one after the other.
+    Small models that differ in numbers only are trained as one (see `fit_stacked`), the others side by side.
 
     Parameters
     ----------
@@ -147,6 +150,9 @@ def sweep(
         A folder, in which each model gets a run folder; by default nothing is written.
     resume : bool, default False
         Read the finished runs in that folder, continue those that were interrupted, and train the others.
+    processes : int, optional
+        In how many processes models are trained side by side, as for `fit_stacked`; by default as many as make it
+        faster. It changes no number.
     progress : bool, default True
         Whether standard error shows how far it is.
     **settings : Any
@@ -186,12 +192,13 @@ def sweep(
     with _swept_in(runs, {"axes": list(axes), "recipe": what, "data": data.sha256}):
         for number, group in enumerate(together.values(), start=1):
             with within(f"part {number} of {len(together)}") if len(together) > 1 else nullcontext():
-                trained |= _trained(group, data, group[0].state(resume), progress)
+                trained |= _trained(group, data, group[0].state(resume), processes, progress)
     with Progress("measuring on validation", len(members), show=progress) as bar:
         found = []
         for one in members:
             bar.doing(models.label(one.settings) or "the only model")
-            found.append(_measure(one, *trained[one.name], data=data, draws=draws, seed=seed))
+            with threads_for(one.vae, data, _BATCH):
+                found.append(_measure(one, *trained[one.name], data=data, draws=draws, seed=seed))
             bar.advance(IWAE=found[-1].iwae.mean)
     return found
 
@@ -281,7 +288,9 @@ def _digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bool) -> dict[str, tuple[VAE, History]]:
+def _trained(
+    members: Sequence[_Member], data: Dataset, state: str, processes: int | None, progress: bool
+) -> dict[str, tuple[VAE, History]]:
     """Models and histories by name: read where they are finished, else trained."""
     names, folders = [one.name for one in members], [one.folder for one in members if one.folder]
     if state == "finished":
@@ -292,6 +301,7 @@ def _trained(members: Sequence[_Member], data: Dataset, state: str, progress: bo
         return dict(zip(names, map(read_run, folders), strict=True))
     vaes, goals = [one.vae for one in members], [models.goal(one.recipe) for one in members]
     settings = {**members[0].training, "runs": folders or None, "resume": state == "begun", "progress": progress}
+    settings["processes"] = processes
     return dict(zip(names, zip(vaes, fit_stacked(vaes, data, goals, **settings), strict=True), strict=True))
 
 

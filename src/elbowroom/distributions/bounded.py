@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -13,8 +14,9 @@ from elbowroom.numerics import plain_arguments
 
 from ._draw import Draw, draw, simulate
 from .capabilities import declare
+from .elementwise import Elementwise
 from .quadrature import over_interval
-from .tails import log_mass, log_ndtr, quantile_of_log
+from .tails import log_mass, log_ndtr, mass_and_densities, quantile_of_log, slopes
 
 __all__ = ["Beta", "LogitNormal", "TruncatedNormal"]
 
@@ -66,9 +68,8 @@ class TruncatedNormal(Distribution):
         """Log-density; −inf outside [low, high]."""
         inside = (value >= self.low) & (value <= self.high)
         loc, scale = self._wide()
-        z = (torch.where(inside, value, self.low).double() - loc) / scale
-        log_mass_inside = log_mass((self.low - loc) / scale, (self.high - loc) / scale)
-        log_density = -0.5 * z**2 - scale.log() - _HALF_LOG_TAU - log_mass_inside
+        y = torch.where(inside, value, self.low).double()
+        log_density = _LogDensity.apply(*torch.broadcast_tensors(y, loc, scale), self.low, self.high)[0]
         return torch.where(inside, log_density.to(self.loc.dtype), -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
@@ -121,6 +122,32 @@ class TruncatedNormal(Distribution):
     def _wide(self) -> tuple[Tensor, Tensor]:
         """Location and scale in float64; once per use, as gradients of two copies would cancel in float32."""
         return self.loc.double(), self.scale.double()
+
+
+class _LogDensity(Elementwise):
+    """log-density of a truncated normal inside its interval, and the density at both ends, in standard deviations."""
+
+    @staticmethod
+    def forward(value: Tensor, loc: Tensor, scale: Tensor, low: float, high: float) -> tuple[Tensor, ...]:
+        """Log-density and densities, of float64."""
+        log_inside, *at_ends = mass_and_densities((low - loc).div_(scale), (high - loc).div_(scale))
+        z = (value - loc).div_(scale)
+        return z.square_().mul_(-0.5).sub_(log_inside.add_(scale.log()).add_(_HALF_LOG_TAU)), *at_ends
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *of_densities: Tensor | None) -> tuple[Any, ...]:
+        """Of the log-density, and, where it is differentiated twice, of the densities."""
+        value, loc, scale, _, *at_ends = ctx.saved_tensors
+        low, high = ((end - loc) / scale for end in ctx.numbers)
+        to_low, to_high = slopes(low, high, at_ends[0], at_ends[1], None if grad is None else -grad, *of_densities)
+        to_ends, to_scale = to_low + to_high, low * to_low + high * to_high  # type: ignore[operator]
+        if grad is None:  # only the densities were used
+            return None, -to_ends / scale, -to_scale / scale, None, None
+        z = (value - loc) / scale
+        pull = grad * z
+        to_scale = (z * pull - grad - to_scale) / scale
+        to_value = -pull / scale if ctx.needs_input_grad[0] else None
+        return to_value, (pull - to_ends) / scale, to_scale, None, None
 
 
 @draw.register

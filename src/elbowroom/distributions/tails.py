@@ -1,14 +1,19 @@
 """Normal probabilities that are accurate far in both tails and over narrow intervals."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["log_mass", "log_ndtr", "quantile_of_log"]
+from .elementwise import Elementwise
+
+__all__ = ["log_mass", "log_ndtr", "mass_and_densities", "quantile_of_log", "slopes"]
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 _SQRT_HALF = math.sqrt(0.5)
+_DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
+_FAR = -30.0  # in standard deviations: beyond, erfc nears the least float64 and log-masses are formed by erfcx
 _ASYMPTOTIC_BELOW = -600.0  # where exp(y) nears the least float64
 
 
@@ -52,21 +57,105 @@ def log_mass(low: Tensor, high: Tensor) -> Tensor:
     Tensor
         In nats, in float64.
 
+    Notes
+    -----
+    Its gradient is the density at the bounds of the normal given that it lies between them, which the value comes with;
+    it can be differentiated again.
+
     Examples
     --------
     >>> bounds = torch.tensor([40.0, 41.0], dtype=torch.float64)
     >>> round(log_mass(bounds[0], bounds[1]).item(), 3)
     -804.608
     """
-    upper = low + high > 0  # mirrored there, so that every interval reaches further down than up
-    low, high = torch.where(upper, -high, low), torch.where(upper, -low, high)
-    across = high > 0
-    below = torch.special.erfcx(-low * _SQRT_HALF)
-    above = torch.special.erfcx(torch.where(across, high, -high) * _SQRT_HALF)
-    edge = torch.where(across, 0.0, high)  # what the mass is relative to: exp(−edge² / 2) may underflow
-    below = below * torch.exp(-0.5 * (low - edge) * (low + edge))
-    inside = torch.where(across, 1 - 0.5 * (above * torch.exp(-0.5 * high**2) + below), 0.5 * (above - below))
-    return inside.log() - 0.5 * edge**2
+    value: Tensor = _LogMass.apply(*torch.broadcast_tensors(low, high))[0]
+    return value
+
+
+class _LogMass(Elementwise):
+    """log_mass, and the densities at both bounds given that the normal lies between them: its slopes but for a sign."""
+
+    @staticmethod
+    def forward(low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
+        """Value and densities."""
+        return tuple(mass_and_densities(low, high))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *of_densities: Tensor | None) -> tuple[Any, Any]:
+        """Of the value, and, where it is differentiated twice, of the densities."""
+        low, high, _, at_low, at_high = ctx.saved_tensors
+        return slopes(low, high, at_low, at_high, grad, *of_densities)
+
+
+def mass_and_densities(low: Tensor, high: Tensor) -> list[Tensor]:
+    """log_mass, and the densities at both bounds of the normal given that it lies between them; without gradient.
+
+    Parameters
+    ----------
+    low, high : Tensor
+        As of `log_mass`.
+
+    Returns
+    -------
+    list of Tensor
+        In nats; per unit of the bounds, at `low` and at `high`.
+    """
+    # Mirrored where it reaches further up than down: its lower tail is then never the greater.
+    inside, edge = _mass(torch.minimum(low, -high), torch.minimum(high, -low))
+    inside_log = inside.log()
+    if edge is None:
+        return [inside_log, *(x.square().mul_(-0.5).sub_(inside_log).exp_().mul_(_DENSITY_AT_0) for x in (low, high))]
+    at = (torch.exp((edge - x.abs()) * (edge + x.abs()) / 2 - inside_log) * _DENSITY_AT_0 for x in (low, high))
+    return [inside_log - edge.square() / 2, *at]
+
+
+def slopes(
+    low: Tensor,
+    high: Tensor,
+    at_low: Tensor,
+    at_high: Tensor,
+    grad: Tensor | None,
+    of_low: Tensor | None = None,
+    of_high: Tensor | None = None,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients with respect to both bounds, from those with respect to what `mass_and_densities` returns.
+
+    Parameters
+    ----------
+    low, high, at_low, at_high : Tensor
+        The bounds, and the densities there.
+    grad, of_low, of_high : Tensor or None
+        Of the log-mass, and of the two densities, which only a second derivative asks for.
+
+    Returns
+    -------
+    tuple of (Tensor or None)
+        To the lower and to the upper bound.
+    """
+    to_low = None if grad is None else -grad * at_low
+    to_high = None if grad is None else grad * at_high
+    if of_low is not None:
+        to_low, to_high = _sum(to_low, of_low * at_low * (at_low - low)), _sum(to_high, -of_low * at_low * at_high)
+    if of_high is not None:
+        to_low = _sum(to_low, of_high * at_low * at_high)
+        to_high = _sum(to_high, -of_high * at_high * (at_high + high))
+    return to_low, to_high
+
+
+def _mass(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
+    """A mass, with low + high ≤ 0, relative to exp(−edge² / 2), and the edge: 0 but in the far tail, None for none."""
+    inside = torch.special.erfc(high * -_SQRT_HALF).sub_(torch.special.erfc(low * -_SQRT_HALF)).mul_(0.5)
+    far = high < _FAR
+    if not bool(far.any()):
+        return inside, None
+    low, high = low[far], high[far]
+    below = torch.special.erfcx(low * -_SQRT_HALF) * torch.exp((high - low) * (high + low) / 2)
+    inside[far] = (torch.special.erfcx(high * -_SQRT_HALF) - below) / 2
+    return inside, torch.zeros_like(inside).masked_scatter_(far, -high)
+
+
+def _sum(one: Tensor | None, other: Tensor) -> Tensor:
+    return other if one is None else one + other
 
 
 def quantile_of_log(y: Tensor) -> Tensor:

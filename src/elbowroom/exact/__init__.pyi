@@ -1,4 +1,7 @@
 from ._log_evidence_by_quadrature import log_evidence_by_quadrature as log_evidence_by_quadrature
+from .factor_analysis import factors_of_covariance as factors_of_covariance
+from .factor_mixture import FactorMixture as FactorMixture
+from .factor_mixture import fit_factor_mixture as fit_factor_mixture
 from .factor_normal import FactorNormal as FactorNormal
 from .factor_normal import PrincipalAxes as PrincipalAxes
 from .factor_normal import fit_factor_normal as fit_factor_normal
@@ -12,6 +15,8 @@ from .linear_vae import active_at as active_at
 from .linear_vae import linear_elbo as linear_elbo
 from .linear_vae import optimal_encoder as optimal_encoder
 from .linear_vae import stationary_points as stationary_points
+from .normal_mixture import NormalMixture as NormalMixture
+from .normal_mixture import fit_normal_mixture as fit_normal_mixture
 from .normal_with_gaps import NormalWithGaps as NormalWithGaps
 from .normal_with_gaps import fit_normal_with_gaps as fit_normal_with_gaps
 from .probabilistic_pca import ProbabilisticPCA as ProbabilisticPCA

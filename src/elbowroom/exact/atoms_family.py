@@ -10,7 +10,7 @@ from elbowroom.distributions.normal_with_atoms import ATOM
 from elbowroom.numerics import Support
 
 from .cells import Cells
-from .class_families import Family, Fitter, normals_fitter, tables_fitter
+from .class_families import Family, Fitter, Held, normals_fitter, tables_fitter
 
 __all__ = ["WithAtoms", "atoms_fitter"]
 
@@ -56,12 +56,12 @@ class WithAtoms(Family):
         return np.exp(self.which.log_prob(Cells(rows))).T
 
 
-def atoms_fitter(x: Cells, supports: Sequence[Support]) -> Fitter:
+def atoms_fitter(x: Cells, supports: Sequence[Support], held: Held) -> Fitter:
     """What fits tables of the atoms, and normals of the values between."""
     atoms = [one.atoms for one in supports]
     which, between = _parted(x, atoms)
-    tables = tables_fitter(which, [Support("categorical", 1 + len(one)) for one in atoms])
-    normals = normals_fitter(between, supports)
+    tables = tables_fitter(which, [Support("categorical", 1 + len(one)) for one in atoms], held)
+    normals = normals_fitter(between, supports, held)
     return lambda shares: WithAtoms(atoms, tables(shares), normals(shares))
 
 

@@ -5,18 +5,35 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import digamma, gammaln, polygamma
 
 from elbowroom.numerics import Support
 
 from .cells import Cells, Tokens, per_column
 
-__all__ = ["Family", "Fitter", "counts_fitter", "normals_fitter", "tables_fitter"]
+__all__ = ["Family", "Fitter", "Held", "counts_fitter", "normals_fitter", "tables_fitter"]
 
 Array = NDArray[np.float64]
 
-_FLOOR = 1e-3  # least variance of a normal within a class, as a share of the column's own
-_LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-2, 1e3
+_LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-3, 1e5
+_NEWTON, _LONGEST, _CLOSE = 50, 2.0, 1e-8  # of the dispersions' logarithm: steps, the longest, and one that ends them
+
+
+@dataclass(frozen=True)
+class Held:
+    """What holds the estimates of a class to those of all rows, where it has few.
+
+    Parameters
+    ----------
+    floor : float
+        What a variance has added, as a share of the column's own.
+    smoothing : float
+        How many rows the table of all rows counts as in a class. In that table, as many are added to each count, one at
+        most where there are several classes.
+    """
+
+    floor: float = 1e-3
+    smoothing: float = 1.0
 
 
 class Family:
@@ -96,8 +113,8 @@ class Tables(Family):
         return mean.T, (square - np.square(mean)).T
 
 
-def tables_fitter(x: Cells, supports: Sequence[Support]) -> Fitter:
-    """What fits tables; in a class the table of all rows, with one added to each count, counts as one more row."""
+def tables_fitter(x: Cells, supports: Sequence[Support], held: Held) -> Fitter:
+    """What fits tables; in a class the table of all rows counts as so many more rows."""
     levels = np.array([one.levels or 2 for one in supports], dtype=np.int64)
     tokens, columns = x.tokens, x.shape[1]
     present = ~tokens.missing
@@ -110,16 +127,20 @@ def tables_fitter(x: Cells, supports: Sequence[Support]) -> Fitter:
         zero = seen - per_column(tokens.column, with_token * present[:, None], columns)
         return with_token[present], zero, seen
 
-    many, zero, seen = counted(np.ones((x.shape[0], 1)))
-    whole = seen + levels[:, None]
-    of_all = (many + 1.0) / whole[column], (zero + 1.0) / whole, 1.0 / whole
+    every = counted(np.ones((x.shape[0], 1)))
+
+    def table_of_all(added: float) -> tuple[Array, Array, Array]:
+        many, zero, seen = every
+        whole = seen + added * levels[:, None]
+        return (many + added) / whole[column], (zero + added) / whole, added / whole
 
     def make(shares: Array) -> Family:
         if shares.shape[1] == 1:
-            return Tables(levels, column, value, *of_all)
-        many, zero, seen = counted(shares)
-        p, p_zero = (many + of_all[0]) / (seen + 1.0)[column], (zero + of_all[1]) / (seen + 1.0)
-        return Tables(levels, column, value, p, p_zero, of_all[2] / (seen + 1.0))
+            return Tables(levels, column, value, *table_of_all(held.smoothing))
+        of_all, (many, zero, seen) = table_of_all(min(held.smoothing, 1.0)), counted(shares)
+        rows = held.smoothing
+        p, p_zero = (many + rows * of_all[0]) / (seen + rows)[column], (zero + rows * of_all[1]) / (seen + rows)
+        return Tables(levels, column, value, p, p_zero, rows * of_all[2] / (seen + rows))
 
     return make
 
@@ -157,8 +178,8 @@ class Normals(Family):
         return self.centre + self.away, self.variances
 
 
-def normals_fitter(x: Cells, supports: Sequence[Support]) -> Fitter:
-    """What fits normals; a variance has a thousandth of the column's own added, or is 1 where that is 0."""
+def normals_fitter(x: Cells, supports: Sequence[Support], held: Held) -> Fitter:
+    """What fits normals; a variance has a share of the column's own added, or is 1 where that is 0."""
     centre = np.concatenate([dense.sum(0) / np.maximum(seen.sum(0), 1) for _, dense, seen in x.blocks()])
 
     def moments(shares: Array) -> tuple[Array, Array]:
@@ -172,7 +193,7 @@ def normals_fitter(x: Cells, supports: Sequence[Support]) -> Fitter:
         return mean, np.maximum(np.concatenate(squares, 1) - np.square(mean), 0.0)
 
     _, own = moments(np.ones((x.shape[0], 1)))
-    floor = np.where(own > 0, _FLOOR * own, 1.0)
+    floor = np.where(own > 0, held.floor * own, 1.0)
 
     def make(shares: Array) -> Family:
         mean, variance = moments(shares)
@@ -207,20 +228,53 @@ class Counts(Family):
         return self.means, self.means + np.square(self.means) / self.dispersions
 
 
-def counts_fitter(x: Cells, supports: Sequence[Support]) -> Fitter:
-    """What fits negative binomials to the moments of their rows."""
+def counts_fitter(x: Cells, supports: Sequence[Support], held: Held) -> Fitter:
+    """What fits negative binomials by maximum likelihood.
+
+    With one class the dispersions are at the maximum. With several, each call makes one step towards it from where the
+    last one ended, so that they arrive as expectation–maximisation does.
+    """
     tokens, columns = x.tokens, x.shape[1]
     value = np.where(tokens.missing, 0.0, tokens.value)[:, None]
+    last: list[Array] = []
 
     def make(shares: Array) -> Family:
-        with_token = np.asarray(tokens.where.T @ shares)
-        seen = shares.sum(0) - per_column(tokens.column, with_token * tokens.missing[:, None], columns)
-        mean, square = (per_column(tokens.column, with_token * v, columns) for v in (value, np.square(value)))
-        size = np.maximum(seen, 1e-12)
-        mean = mean / size
-        variance = square / size - np.square(mean)
+        with_token = np.asarray(tokens.where.T @ shares) * ~tokens.missing[:, None]
+        missing = np.asarray(tokens.where.T @ shares) * tokens.missing[:, None]
+        seen = np.maximum(shares.sum(0) - per_column(tokens.column, missing, columns), 1e-12)
+        mean, square = (per_column(tokens.column, with_token * v, columns) / seen for v in (value, np.square(value)))
+        spare = square - np.square(mean) - mean  # variance beyond a Poisson's
         mean = np.maximum(mean, _LEAST_MEAN)
-        dispersion = np.square(mean) / np.maximum(variance - mean, 1e-12)
-        return Counts(mean.T, dispersion.clip(_LEAST_DISPERSION, _MOST_DISPERSION).T)
+        moments = (np.square(mean) / np.maximum(spare, 1e-12)).clip(_LEAST_DISPERSION, _MOST_DISPERSION)
+        start = last[0] if last and last[0].shape == moments.shape else moments
+        last[:] = [_likeliest(tokens, value, with_token, mean, seen, start, 1 if shares.shape[1] > 1 else _NEWTON)]
+        return Counts(mean.T, last[0].T)
 
     return make
+
+
+def _likeliest(
+    tokens: Tokens, value: Array, with_token: Array, mean: Array, seen: Array, start: Array, steps: int
+) -> Array:
+    """Dispersions [columns, classes] by Newton's steps on their logarithm, which is bounded.
+
+    The mean of a column is its likeliest mean whatever its dispersion is, so the likelihood is a function of r alone:
+    its slope is Σ ψ(x + r) − n ψ(r) + n log(r / (r + mean)), to which values of 0 add nothing but that logarithm.
+    """
+    least, most = np.log(_LEAST_DISPERSION), np.log(_MOST_DISPERSION)
+    log_r = np.log(start)
+    for _ in range(steps):
+        r = np.exp(log_r)
+        of_token, at = r[tokens.column], (value + r[tokens.column])
+        slope = per_column(tokens.column, with_token * (digamma(at) - digamma(of_token)), len(r))
+        slope += seen * np.log(r / (r + mean))
+        bend = per_column(tokens.column, with_token * (polygamma(1, at) - polygamma(1, of_token)), len(r))
+        bend += seen * mean / (r * (r + mean))
+        first, second = r * slope, r * slope + np.square(r) * bend  # by log r
+        step = np.where(second < 0, -first / np.minimum(second, -1e-300), np.sign(first) * _LONGEST)
+        moved = (log_r + step.clip(-_LONGEST, _LONGEST)).clip(least, most)
+        settled = float(np.abs(moved - log_r).max(initial=0.0)) < _CLOSE
+        log_r = moved
+        if settled:
+            break
+    return np.asarray(np.exp(log_r))

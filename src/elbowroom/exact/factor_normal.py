@@ -152,6 +152,32 @@ class PrincipalAxes:
             vectors = np.concatenate([y.T @ (vectors / lengths) for y in _column_blocks(x, mean)])
         return cls(mean, values / (n - 1), vectors.T, total / (n - 1), rank)
 
+    @classmethod
+    def of_covariance(cls, mean: Array, covariance: Array, rank: int) -> "PrincipalAxes":
+        """All axes of rows of which only mean and covariance are known.
+
+        Parameters
+        ----------
+        mean : array
+            [columns].
+        covariance : array
+            [columns, columns].
+        rank : int
+            How many axes there are at most: columns, or rows where these are fewer.
+
+        Returns
+        -------
+        PrincipalAxes
+            As many axes as the rank.
+
+        Examples
+        --------
+        >>> PrincipalAxes.of_covariance(np.zeros(2), np.diag([1.0, 3.0]), 2).variances
+        array([3., 1.])
+        """
+        values, vectors = _largest(covariance.copy(), rank)
+        return cls(mean, values, vectors.T, float(np.trace(covariance)), rank)
+
     def cut(self, components: int) -> FactorNormal:
         """Probabilistic PCA with so many components; its noise is the mean of the variances of all axes that are left.
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+
+from .log_sums import log_sum_exp
 
 __all__ = ["Kernels"]
 
@@ -62,7 +63,7 @@ class Kernels:
         """
         n, columns = self.rows.shape
         constant = columns * np.log(bandwidth) + 0.5 * columns * np.log(2 * np.pi) + np.log(n)
-        return np.asarray(logsumexp(-0.5 * self._squares(x) / bandwidth**2, axis=1) - constant)
+        return np.asarray(log_sum_exp(-0.5 * self._squares(x) / bandwidth**2) - constant)
 
     def _squares(self, x: Rows) -> Array:
         """Squared distances of rows x from the kernels, [m, n]; those that were asked for last are kept."""

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from elbowroom.numerics import InputError, Support, plain_arguments
 
 from .atoms_family import atoms_fitter
 from .cells import Cells
-from .class_families import Family, Fitter, counts_fitter, normals_fitter, tables_fitter
+from .class_families import Family, Fitter, Held, counts_fitter, normals_fitter, tables_fitter
 from .class_starts import first_shares
+from .log_sums import log_sum_exp
 
 __all__ = ["LatentClasses", "fit_latent_classes"]
 
@@ -23,7 +23,7 @@ Rows = Any  # [n, columns], an array or a CSR matrix
 _SETTLED, _FEW_COLUMNS = 1e-4, 100  # EM ends when a step gains less, nats per row of so many columns
 
 _FAMILY_OF = {"counts": "counts", "real": "normals", "unit": "normals"}  # by kind of support; the others have tables
-_FITTERS: Mapping[str, Callable[[Cells, Sequence[Support]], Fitter]] = {
+_FITTERS: Mapping[str, Callable[[Cells, Sequence[Support], Held], Fitter]] = {
     "tables": tables_fitter,
     "normals": normals_fitter,
     "counts": counts_fitter,
@@ -57,12 +57,12 @@ class LatentClasses:
 
     def log_prob(self, x: Rows) -> Array:
         """log p(x) of rows x [n, columns], [n], in nats: probabilities of discrete columns, densities of real ones."""
-        return np.asarray(logsumexp(self._joint(self._cells(x)), axis=1))
+        return np.asarray(log_sum_exp(self._joint(self._cells(x))))
 
     def posterior(self, x: Rows) -> Array:
         """p(k | x) of rows x [n, columns], [n, classes]."""
         joint = self._joint(self._cells(x))
-        return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
+        return np.asarray(np.exp(joint - log_sum_exp(joint)[:, None]))
 
     @property
     def between(self) -> float:
@@ -88,7 +88,15 @@ class LatentClasses:
 
 @plain_arguments
 def fit_latent_classes(
-    x: Rows, supports: Sequence[Support], classes: int, *, seed: int = 0, steps: int = 100
+    x: Rows,
+    supports: Sequence[Support],
+    classes: int,
+    *,
+    floor: float = 1e-3,
+    smoothing: float = 1.0,
+    seed: int = 0,
+    restarts: int = 1,
+    steps: int = 100,
 ) -> LatentClasses:
     """Fit a latent class model to rows by expectation–maximisation, started by k-means.
 
@@ -100,8 +108,15 @@ def fit_latent_classes(
         The support of each column.
     classes : int
         Number of classes; 1 gives the independence model.
+    floor : float, default 1e-3
+        What the variance of a normal has added, as a share of the column's own.
+    smoothing : float, default 1.0
+        How many rows the table of all rows counts as in each class. In that table, as many are added to each count, one
+        at most where there are several classes.
     seed : int, default 0
         Seed of k-means.
+    restarts : int, default 1
+        How often it begins; the fit with the highest likelihood is kept.
     steps : int, default 100
         Most steps of the algorithm; it ends when the mean log-likelihood changes by less than 10⁻⁴ nats per
         row, or 10⁻⁶ per cell where there are more than 100 columns.
@@ -118,9 +133,7 @@ def fit_latent_classes(
 
     Notes
     -----
-    Estimates are smoothed: a class's table of probabilities has the table of all rows (with one added to each count) as
-    one extra row, and a variance has a thousandth of the column's own added. Negative binomials match the moments of
-    their rows.
+    Negative binomials are fitted by maximum likelihood.
 
     References
     ----------
@@ -142,8 +155,10 @@ def fit_latent_classes(
     whole = Cells(x)
     groups = _groups(supports)
     cells = [whole.chosen(some) for _, some in groups]
+    held = Held(floor, smoothing)
     fitters = [
-        _FITTERS[name](some, [supports[i] for i in where]) for (name, where), some in zip(groups, cells, strict=True)
+        _FITTERS[name](some, [supports[i] for i in where], held)
+        for (name, where), some in zip(groups, cells, strict=True)
     ]
 
     def maximise(shares: Array) -> LatentClasses:
@@ -155,16 +170,26 @@ def fit_latent_classes(
 
     if classes == 1:
         return maximise(np.ones((rows, 1)))
-    shares, last = first_shares(whole, supports, classes, seed), -np.inf
+    settled = _SETTLED * max(columns / _FEW_COLUMNS, 1.0)
+    begun = (first_shares(whole, supports, classes, seed + one) for one in range(restarts))
+    found = [_climbed(maximise, cells, shares, steps, settled) for shares in begun]
+    return max(found, key=lambda pair: pair[1])[0]
+
+
+def _climbed(
+    maximise: Callable[[Array], LatentClasses], cells: Sequence[Cells], shares: Array, steps: int, settled: float
+) -> tuple[LatentClasses, float]:
+    """Where the steps lead from the first shares of the rows in every class, and its mean log-likelihood."""
+    last = -np.inf
     for _ in range(steps):
         model = maximise(shares)
         joint = model._joint(cells)
-        log_prob = logsumexp(joint, axis=1)
+        log_prob = log_sum_exp(joint)
         shares, score = np.exp(joint - log_prob[:, None]), float(log_prob.mean())
-        if abs(score - last) < _SETTLED * max(columns / _FEW_COLUMNS, 1.0):
+        if abs(score - last) < settled:
             break
         last = score
-    return model
+    return model, score
 
 
 def _groups(supports: Sequence[Support]) -> list[tuple[str, list[int]]]:

@@ -15,7 +15,13 @@ Word = str | Mapping[str, Any]
 """A kind, or a mapping with its "kind" and its options."""
 
 _SYMBOLS = {"beta": "β", "latents": "d"}
-_OF_THE_CALL = ("runs", "resume", "progress", "seed")  # of one call of `fit_stacked`, and no part of a recipe
+_OF_THE_CALL = (
+    "runs",
+    "resume",
+    "processes",
+    "progress",
+    "seed",
+)  # of one call of `fit_stacked`, and no part of a recipe
 SETTINGS = tuple(
     name
     for name, parameter in inspect.signature(training.fit_stacked).parameters.items()

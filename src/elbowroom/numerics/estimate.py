@@ -251,7 +251,7 @@ class Estimate:
         """Reasons not to trust the numbers, in words; usually none."""
         words = [f"no finite value on {_examples(self.lost)}"] if self.lost else []
         if self.collapsed:
-            few = f"effective sample size below {self.least_ess:.3g} on {_examples(self.collapsed)}"
+            few = f"effective sample size below {self.least_ess:.2g} on {_examples(self.collapsed)}"
             words.append(f"{few}: draws error not to be trusted")
         if self.missed:
             words.append(f"k̂ above 0.7 on {_examples(self.missed)}: the draws miss where p(z | x) lies")

@@ -101,7 +101,7 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "estimators": evidence_panel(read_estimates(study.run / "evidence.json"), study.evidence.not_measured),
         "about_bits": about_bits(study.data, study.evidence.best),
         "has_squares": study.reconstruction.why_none is None,
-        "left_out": study.contest.left_out if study.contest else None,
+        "left_out": study.contest.said if study.contest else None,
         "estimands": sorted({row.estimate.quantity for row in study.rows}),
         "looks": image_figures(study) if study.data.image_shape is not None else table_figures(study),
         "plane": plane(study),

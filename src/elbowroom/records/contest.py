@@ -39,14 +39,23 @@ class ContestRecord:
         Each tuned on validation and measured on test; none where none could be fitted.
     left_out : str, optional
         What was left out and why, in words: densities that mean nothing on such data, settings and rows that would
-        cost too much, and families that could not be fitted or whose likelihood has no maximum.
+        cost too much, families that could not be fitted or whose likelihood has no maximum, and settings that stand at
+        the edge of what was tried.
     variance : float
         Of the validation examples on the network's scale, summed over dimensions.
+    tuned : str, optional
+        How the settings were chosen, and what they were fitted to, in words.
     """
 
     classics: tuple[ClassicRecord, ...]
     left_out: str | None
     variance: float
+    tuned: str | None = None
+
+    @property
+    def said(self) -> str | None:
+        """How the classics were tuned, and what was left out."""
+        return " ".join(one for one in (self.tuned, self.left_out) if one) or None
 
     @property
     def best(self) -> ClassicRecord | None:

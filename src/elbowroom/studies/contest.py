@@ -1,19 +1,28 @@
 """The stage `contest`: the classics on the same data, whatever was measured of a VAE."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
 from elbowroom.data import Dataset
-from elbowroom.numerics import Budget, Estimate, Support
+from elbowroom.numerics import Budget, Estimate, Support, count
 from elbowroom.progress import Progress
 from elbowroom.records import ClassicRecord, ContestRecord
 from elbowroom.vae.vae_target import of_seen_cells
 
-from .classics import Array, Candidate, class_families, families, gap_families, why_fewer
-from .seen import seen_rows, variance_seen
-from .tuning import FAILURES, finite, in_words, quietly, tuned
+from .candidates import WIDE, Array, Family, Learned
+from .classes import class_families
+from .classics import BUDGET, copies_of, families, most_rows
+from .normal_families import gaussian_with_gaps
+from .seen import centred_rows, moments_seen, seen_rows, variance_seen
+from .tuning import FAILURES, FEW, FOLDS, finite, in_words, quietly, tuned
 
-__all__ = ["classics", "classics_left_out", "contest"]
+__all__ = ["classics", "classics_left_out", "contest", "learned"]
 
 _PLURAL = {
     "binary": "zeros and ones",
@@ -21,7 +30,9 @@ _PLURAL = {
     "counts": "counts",
     "categorical": "classes without an order",
 }
-_MOST_TRAIN, _MOST_TEST = 5_000, 2_000
+_MOST_TEST = 2_000
+_CELLS_OF_ONE_THREAD = 2**22
+_CELLS_OF_MOMENTS = 2**27  # training rows × columns, of which mean and covariance are taken
 
 
 def contest(data: Dataset, *, seed: int, progress: bool) -> ContestRecord:
@@ -43,17 +54,18 @@ def contest(data: Dataset, *, seed: int, progress: bool) -> ContestRecord:
     ContestRecord
         The record of the stage.
     """
-    found, said = rivals(data, seed, progress)
-    return ContestRecord(tuple(found), " ".join(said) or None, variance_seen(data, seed))
+    found, said, how = rivals(data, seed, progress)
+    return ContestRecord(tuple(found), " ".join(said) or None, variance_seen(data, seed), how)
 
 
 def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[ClassicRecord]:
-    """Probabilistic PCA, factor analysis, Gaussian mixture and kernel density, on the data as the VAE sees them.
+    """Probabilistic PCA, factor analysis, mixtures, kernel density and a flow, on the data as the VAE sees them.
 
-    All get the same preprocessing (dequantised with the noise that evidence uses for the same seed) and are scored on
-    the user's scale. Settings are chosen by validation log-likelihood. Data that are not continuous get the
-    independence model and the latent class model instead, whose log p(x) is of the same kind as the VAE's. On large
-    data the first 5,000 training rows are used, on wide ones fewer.
+    All get the same preprocessing (dequantised with the noise that evidence uses for the same seed, training rows
+    several times where they are few) and are scored on the user's scale. Settings move until the best by held-out
+    log-likelihood is inside what was tried. Data that are not continuous get the independence model and the latent
+    class model instead, whose log p(x) is of the same kind as the VAE's. Of large data the first training rows are
+    used, but for mean and covariance, which is all that probabilistic PCA and factor analysis need.
 
     Parameters
     ----------
@@ -72,8 +84,8 @@ def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[Classi
     return rivals(data, seed, progress)[0]
 
 
-def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord], list[str]]:
-    """The classics that could be fitted, and what was left out and why.
+def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord], list[str], str]:
+    """The classics that could be fitted, what was left out and why, and how they were tuned.
 
     Parameters
     ----------
@@ -87,41 +99,98 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     Returns
     -------
     list of ClassicRecord
-        Each tuned on validation and measured on test.
+        Each tuned on held-out rows and measured on test.
     list of str
         Sentences.
+    str
+        Sentences.
     """
-    train, _ = seen_rows(data, data.train, seed, _MOST_TRAIN)
-    validation, _ = seen_rows(data, data.validation, seed, _MOST_TEST)
+    train = learned(data, seed)
+    validation = _stacked([seen_rows(data, data.validation, seed, _MOST_TEST, copy)[0] for copy in range(train.copies)])
+    validated = validation.shape[0] // train.copies
     test, log_jacobian = seen_rows(data, data.test, seed, _MOST_TEST)
     tested = data.test[: len(log_jacobian)]
     estimand = data.preprocess.estimand
-    quantity = of_seen_cells(estimand) if _gaps(data) else estimand
-    about: dict[str, Any] = {"quantity": quantity, "direction": "exact", "data": tested.data}
-    tried = _families(data, train, seed)
+    about: dict[str, Any] = {"direction": "exact", "data": tested.data}
+    about["quantity"] = of_seen_cells(estimand) if _gaps(data) else estimand
+    tried, why_not = _families(data, train, validation, seed)
     found: list[ClassicRecord] = []
-    said = [one for one in (classics_left_out(data), _fewer_tried(data, train.shape[0])) if one]
-    with Progress("baselines", sum(len(candidates) for _, candidates in tried), show=progress) as bar, quietly():
-        for name, candidates in tried:
+    said, settings = [one for one in (classics_left_out(data), _rows_used(data, train), *why_not) if one], 0
+    with Progress("baselines", None, show=progress) as bar, quietly(), _threads(train):
+        for family in tried:
             try:
-                setting, fitted = tuned(name, candidates, train, validation, bar)
-                values = finite(fitted.scores(test) + log_jacobian)
+                best = tuned(family, train, validation, bar, budget=BUDGET, validated=validated)
+                values = finite(best.fitted.scores(test) + log_jacobian)
             except FAILURES as error:
-                said.append(_why_failed(name, error))
+                said.append(_why_failed(family.name, error))
                 continue
             budget = Budget(draws=0, seed=seed)
-            estimate = Estimate.of(values, index=tested.index.numpy(), estimator=name, budget=budget, **about)
-            found.append(ClassicRecord(name, setting, estimate, *fitted.split))
-    return found, said
+            estimate = Estimate.of(values, index=tested.index.numpy(), estimator=family.name, budget=budget, **about)
+            found.append(ClassicRecord(family.name, best.setting, estimate, *best.fitted.split))
+            said, settings = [*said, *best.edges], settings + best.tried
+    return found, said, _how(train, validated, settings)
 
 
-def _families(data: Dataset, train: Array, seed: int) -> list[tuple[str, list[Candidate]]]:
+@contextmanager
+def _threads(train: Learned) -> Iterator[None]:
+    """One thread for small tables, on which several wait longer than they work; else as many as there were."""
+    if math.prod(train.rows.shape) > _CELLS_OF_ONE_THREAD:
+        yield
+        return
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def learned(data: Dataset, seed: int) -> Learned:
+    """The training rows as the classics learn from them.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    seed : int
+        Of dequantisation.
+
+    Returns
+    -------
+    Learned
+        With several copies where noise is added to few rows, and the moments of all where rows are left out.
+    """
+    dimensions = math.prod(data.event)
+    most = most_rows(dimensions)
+    rows, _ = seen_rows(data, data.train, seed, most)
+    if not _real(data) or dimensions > WIDE:
+        return Learned(rows)
+    n, whole = len(rows), None
+    if n < len(data.train):
+        whole = moments_seen(data, seed, max(_CELLS_OF_MOMENTS // dimensions, n))
+    centred = centred_rows(data, data.train, n) if whole is None else None
+    copies = copies_of(n, dimensions) if data.preprocess.noise_shape is not None else 1
+    rows = _stacked([rows, *(seen_rows(data, data.train, seed, n, copy)[0] for copy in range(1, copies))])
+    centres, noise = centred or (None, None)
+    return Learned(rows, copies, centres, noise, whole)
+
+
+def _stacked(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _families(data: Dataset, train: Learned, validation: Array, seed: int) -> tuple[list[Family], list[str]]:
+    if _real(data):
+        return families(train, validation, seed)
     support = data.preprocess.support(data.support)
-    rows, dimensions = train.shape
-    if support.continuous and not _gaps(data):
-        return families(rows, dimensions, seed)
-    found = class_families(support.columns or (support,) * dimensions, train, seed)
-    return found + (gap_families(rows, dimensions) if support.continuous else [])
+    found = class_families(support.columns or (support,) * train.dimensions, train.rows, seed)
+    return found + (gaussian_with_gaps(train.dimensions) if support.continuous else []), []
+
+
+def _real(data: Dataset) -> bool:
+    """Whether the rows are real numbers, all of which are seen."""
+    return data.preprocess.support(data.support).continuous and not _gaps(data)
 
 
 def _gaps(data: Dataset) -> bool:
@@ -129,16 +198,24 @@ def _gaps(data: Dataset) -> bool:
     return data.train.fill is not None
 
 
-def _fewer_tried(data: Dataset, learned: int) -> str | None:
-    """What is tried less of because there are many columns, in words."""
-    dimensions = math.prod(data.event)
-    said = [
-        f"The baselines learn from the first {learned:,} training rows, as there are {dimensions:,} columns."
-        if learned < min(_MOST_TRAIN, len(data.train))
-        else None,
-        why_fewer(dimensions) if data.preprocess.support(data.support).continuous and not _gaps(data) else None,
-    ]
-    return " ".join(one for one in said if one) or None
+def _rows_used(data: Dataset, train: Learned) -> str | None:
+    """Of how many training rows the classics learn where it is not all, in words."""
+    if train.n >= len(data.train):
+        return None
+    of_all = train.whole and f", but for the mean and covariance of {count(train.whole.rows, 'row')}"
+    also = f"{of_all}, from which probabilistic PCA and factor analysis are fitted" if of_all else ""
+    return (
+        f"To bound their cost, the baselines learn from the first {train.n:,} training rows of {len(data.train):,}, as "
+        f"there are {count(train.dimensions, 'column')}{also}."
+    )
+
+
+def _how(train: Learned, validated: int, settings: int) -> str:
+    """How the settings were chosen, and what they were fitted to."""
+    folds = f", and by {FOLDS}-fold cross-validation over the training rows as these are few"
+    judged = f"{count(validated, 'validation row')}{folds if validated < FEW and train.n >= 4 * FOLDS else ''}"
+    noise = f", dequantised {train.copies} times with different noise" if train.copies > 1 else ""
+    return f"{count(settings, 'setting')} of baselines were judged by {judged}; each is fitted to training rows{noise}."
 
 
 def classics_left_out(data: Dataset) -> str | None:
@@ -155,11 +232,11 @@ def classics_left_out(data: Dataset) -> str | None:
         Two sentences.
     """
     support = data.preprocess.support(data.support)
-    if support.continuous and not _gaps(data):
+    if _real(data):
         return None
     if support.continuous:
         return _left_out_for_gaps(math.prod(data.event))
-    left_out = "Probabilistic PCA, factor analysis, the Gaussian mixture and the kernel density are left out"
+    left_out = "Probabilistic PCA, factor analysis, mixtures of normals, the kernel density and the flow are left out"
     stand_in = (
         "The independence model (every column by itself) and the latent class model (columns independent within a "
         "class) stand in, whose log p(x) is of the same kind as the VAE's."
@@ -183,12 +260,12 @@ def _plural(support: Support) -> str:
 
 
 def _left_out_for_gaps(dimensions: int) -> str:
-    gaussian = [name for name, _ in gap_families(1, dimensions)]
-    also = f", and a {gaussian[0]}, fitted by expectation–maximisation," if gaussian else ""
+    gaussian = gaussian_with_gaps(dimensions)
+    also = f", and a {gaussian[0].name}, fitted by expectation–maximisation," if gaussian else ""
     return (
-        "Probabilistic PCA, factor analysis, the Gaussian mixture and the kernel density are left out: they take rows "
-        "without missing cells. The independence model (every column by itself), the latent class model (columns "
-        f"independent within a class){also} stand in, which score log p of the cells that are seen."
+        "Probabilistic PCA, factor analysis, mixtures of normals, the kernel density and the flow are left out: they "
+        "take rows without missing cells. The independence model (every column by itself), the latent class model "
+        f"(columns independent within a class){also} stand in, which score log p of the cells that are seen."
     )
 
 

@@ -14,6 +14,7 @@ from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, Reconstr
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.saved_estimates import keep_estimates
 from elbowroom.sweeps import PASS
+from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
 
 from .latents import latent_record
@@ -24,6 +25,7 @@ from .variance import ink_record, variance_records
 __all__ = ["MeasureBudget", "measure"]
 
 _PICTURES = 16
+_USUAL_STEP = 100  # examples, by which a model is small, and measured on one thread, or not
 _LEAKING = 1_000  # validation examples that say how much of the likelihood lies outside the range of the data
 _ELBO_DRAWS = 64
 _ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 12, "leapfrog": 5}
@@ -79,7 +81,21 @@ def measure(
     EvidenceRecord
         The record of the stage.
     """
-    vae, run = models[choice.name], models.runs / choice.name
+    vae = models[choice.name]
+    with threads_for(vae, data, _USUAL_STEP):
+        return _measured(data, about, models, sweep, vae, models.runs / choice.name, budget, progress)
+
+
+def _measured(
+    data: Dataset,
+    about: DataRecord,
+    models: Models,
+    sweep: SweepRecord,
+    vae: VAE,
+    run: Path,
+    budget: MeasureBudget,
+    progress: bool,
+) -> EvidenceRecord:
     draws, annealed, seed = budget
     bounds = {
         "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed, memory=PASS),
@@ -89,7 +105,7 @@ def measure(
     if annealing is not None:
         bounds = {name: _checked(bound, annealing) for name, bound in bounds.items()}
     _keep_evidence(run, bounds, annealing, seed)
-    squares = sweep.model(choice.name).why_no_squares
+    squares = sweep.model(run.name).why_no_squares
     record = EvidenceRecord(
         bounds=bounds,
         not_measured=tuple(not_measured),

@@ -1,7 +1,7 @@
 """The rows of a data set as the VAE's network has them, read and made dense a batch at a time."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,22 @@ from scipy.sparse import csr_matrix, vstack
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.likelihoods.likelihood import CONTINUOUS
-from elbowroom.numerics import keyed_uniform
+from elbowroom.numerics import derived_seed, keyed_uniform
 
-from .classics import WIDE, Array
+from .candidates import WIDE, Array, Moments
 
-__all__ = ["seen_rows", "variance_seen"]
+__all__ = ["centred_rows", "moments_seen", "seen_rows", "variance_seen"]
+
+_Noise = Callable[[tuple[int, ...], torch.Tensor], torch.Tensor]  # of a shape, for the examples of an index
+_COPIES = 1_000  # uses of the seed from here on are further copies of the noise
 
 _CELLS_AT_ONCE = 2**22
 _MOST_CELLS, _MOST_NONZERO = 2**26, 2**24  # held at once, of dense rows and of sparse ones
 
 
-def seen_rows(data: Dataset, examples: Examples, seed: int, most: int) -> tuple[Array, NDArray[np.float64]]:
+def seen_rows(
+    data: Dataset, examples: Examples, seed: int, most: int, copy: int = 0
+) -> tuple[Array, NDArray[np.float64]]:
     """Rows as the VAE's network scale has them, NaN where a cell is missing, and their log-Jacobian.
 
     Parameters
@@ -34,6 +39,8 @@ def seen_rows(data: Dataset, examples: Examples, seed: int, most: int) -> tuple[
         Of dequantisation.
     most : int
         How many at most.
+    copy : int, default 0
+        Which noise: 0 is that of evidence, any other number another one.
 
     Returns
     -------
@@ -48,7 +55,7 @@ def seen_rows(data: Dataset, examples: Examples, seed: int, most: int) -> tuple[
     budget = _MOST_NONZERO if sparse else _MOST_CELLS
     parts: list[Any] = []
     jacobians = []
-    for part, log_jacobian in _batches(data, examples, seed, most):
+    for part, log_jacobian in _batches(data, examples, _keyed(seed, copy), most):
         parts.append(csr_matrix(part) if sparse else part.astype(np.float32 if wide else np.float64))
         jacobians.append(log_jacobian)
         budget -= int(np.count_nonzero(part)) if sparse else part.size
@@ -67,15 +74,24 @@ def _joined(parts: list[NDArray[np.floating]]) -> NDArray[np.floating]:
     return rows
 
 
+def _keyed(seed: int, copy: int = 0) -> _Noise:
+    chosen = derived_seed(seed, _COPIES + copy) if copy else seed
+    return lambda shape, index: keyed_uniform(shape, index, chosen)
+
+
+def _always(value: float) -> _Noise:
+    return lambda shape, index: torch.full((len(index), *shape), value)
+
+
 def _batches(
-    data: Dataset, examples: Examples, seed: int, most: int
+    data: Dataset, examples: Examples, noise_of: _Noise, most: int
 ) -> Iterator[tuple[NDArray[np.floating], NDArray[np.float64]]]:
     """Preprocessed rows [some, dimensions] and the log-Jacobian of their seen cells [some]."""
     shape = data.preprocess.noise_shape
     step, end = min(max(_CELLS_AT_ONCE // math.prod(examples.event), 1), 1_000), min(most, len(examples))
     for start in range(0, end, step):
         batch = examples.rows(slice(start, min(start + step, end)))
-        noise = None if shape is None else keyed_uniform(shape, batch.index, seed)
+        noise = None if shape is None else noise_of(shape, batch.index)
         with torch.no_grad():
             y, log_jacobian = data.preprocess(batch.x, noise, batch.seen)
         if batch.seen is not None:
@@ -100,7 +116,7 @@ def variance_seen(data: Dataset, seed: int) -> float:
     """
     total, squares, n = np.zeros(()), np.zeros(()), np.zeros(())
     centre: NDArray[np.float64] | None = None
-    for part, _ in _batches(data, data.validation, seed, len(data.validation)):
+    for part, _ in _batches(data, data.validation, _keyed(seed), len(data.validation)):
         seen = ~np.isnan(part)
         rows = np.where(seen, part, 0.0).astype(np.float64)
         centre = rows.sum(0) / np.maximum(seen.sum(0), 1) if centre is None else centre
@@ -108,3 +124,62 @@ def variance_seen(data: Dataset, seed: int) -> float:
         total, squares, n = total + away.sum(0), squares + np.square(away).sum(0), n + seen.sum(0)
     left = squares - np.square(total) / np.maximum(n, 1)
     return float((left / np.maximum(n - 1, 1)).sum())
+
+
+def centred_rows(
+    data: Dataset, examples: Examples, most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Rows with the noise of dequantisation at its mean, and the variance that it adds to every column.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    examples : Examples
+        Some of its rows.
+    most : int
+        How many at most.
+
+    Returns
+    -------
+    array
+        [n, dimensions].
+    array
+        [dimensions]: a twelfth of the squared step. Both are None where there is no noise, or where what is seen is not
+        linear in it.
+    """
+    if data.preprocess.noise_shape is None:
+        return None
+    low, middle, high = (
+        np.concatenate([part for part, _ in _batches(data, examples, _always(u), most)]).astype(np.float64)
+        for u in (0.0, 0.5, 1.0)
+    )
+    bent = np.abs(2 * middle - low - high) > 0.01 * np.abs(high - low) + 1e-5 * np.abs(middle) + 1e-7
+    return None if bool(bent.any()) else (middle, np.square(high - low).mean(0) / 12)
+
+
+def moments_seen(data: Dataset, seed: int, most: int) -> Moments:
+    """Mean and covariance of the training rows as the network sees them, read a batch at a time.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of the study.
+    seed : int
+        Of dequantisation.
+    most : int
+        How many rows at most.
+
+    Returns
+    -------
+    Moments
+        Of no missing cells.
+    """
+    n, centre = 0, np.zeros(0)
+    total, squares = np.zeros(()), np.zeros(())
+    for part, _ in _batches(data, data.train, _keyed(seed), most):
+        rows = part.astype(np.float64)
+        centre = centre if n else rows.mean(0)
+        away = rows - centre
+        n, total, squares = n + len(away), total + away.sum(0), squares + away.T @ away
+    return Moments(n, centre + total / n, (squares - np.outer(total, total) / n) / max(n - 1, 1))

@@ -90,7 +90,9 @@ def study(
         {"beta": (0.1, 0.3, 0.5, 1, 2, 5)}, or the recipe alone where its objective has no beta.
     epochs : int, optional
         Passes over the training data for every model whose recipe does not say them; by default as many as make 5,000
-        steps of the optimizer.
+        steps of the optimizer. A model stops sooner where its validation value has not improved for a tenth of them, at
+        least 10, counted after the objective's schedule; a recipe's own patience, which may be None, stands before
+        that, and nothing stops sooner where its learning rate falls (`lr_final`).
     draws : int, default 1000
         Draws of z per test example for the importance-weighted bound (IWAE).
     annealed : int, default 50

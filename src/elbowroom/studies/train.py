@@ -40,6 +40,7 @@ AXES: Mapping[str, Sequence[Any]] = {"beta": (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)}
 
 _STEPS = 5_000
 _BATCH = 100
+_LEAST_PATIENCE = 10
 CHOICE_DRAWS = 100
 """Of z per validation example, by which a model is chosen."""
 
@@ -57,6 +58,8 @@ class Training(NamedTuple):
         Of every model whose recipe does not say otherwise.
     seed : int
         Of the evidence on validation.
+    patience : int or None
+        Epochs without a better validation value after which a model stops, if its recipe does not say otherwise.
     """
 
     recipe: Recipe | VAE
@@ -64,6 +67,7 @@ class Training(NamedTuple):
     epochs: int
     batch_size: int
     seed: int
+    patience: int | None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -160,7 +164,17 @@ def training_of(
     batch_size = words.training.get("batch_size", _BATCH)
     if epochs is None:
         epochs = math.ceil(_STEPS / math.ceil(rows / batch_size))
-    return Training(recipe, axes, epochs, batch_size, seed)
+    return Training(recipe, axes, epochs, batch_size, seed, _patience(words.training, axes, epochs))
+
+
+def _patience(said: Mapping[str, Any], axes: Mapping[str, Any], epochs: int) -> int | None:
+    """A tenth of the epochs, at least 10; None where the learning rate falls, whose last epochs are to come.
+
+    >>> _patience({}, {}, 417), _patience({"epochs": 30}, {}, 417), _patience({"lr_final": 1e-5}, {}, 417)
+    (41, 10, None)
+    """
+    falls = said.get("lr_final") is not None or "lr_final" in axes
+    return None if falls else max(said.get("epochs", epochs) // 10, _LEAST_PATIENCE)
 
 
 def train(
@@ -204,6 +218,7 @@ def train(
         progress=progress,
         epochs=training.epochs,
         batch_size=training.batch_size,
+        patience=training.patience,
     )
     models.keep(swept)
     return record_of(swept, about, data)

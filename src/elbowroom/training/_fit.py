@@ -16,9 +16,10 @@ from elbowroom.vae import VAE
 
 from .engines import Adam
 from .groups import groups, reason_alone
-from .loop import Settings
+from .loop import Settings, steps_per_epoch
+from .placement import processes_for, worth_stacking
 from .selection import Select
-from .training_plan import TrainingPlan
+from .training_plan import Kept, TrainingPlan, refuse_none_finite
 from .training_step import TrainingStep
 
 __all__ = ["fit", "fit_stacked"]
@@ -150,12 +151,14 @@ def fit_stacked(
     seed: int = 0,
     runs: Sequence[str | Path] | None = None,
     resume: bool = False,
+    processes: int | None = None,
     progress: bool = True,
 ) -> list[History]:
     """Train several models at once; each ends as `fit` with the same settings would leave it.
 
-    Models that differ in numbers only (parameters, β) are stacked and trained as one, which is faster; the others are
-    trained one by one, and `training.why_alone` says why.
+    Small models that differ in numbers only (parameters, β) are stacked and trained as one, which is faster; the others
+    are trained one by one, side by side in several processes where there are cores for it, and `training.why_alone`
+    says of models that are not large why.
 
     Parameters
     ----------
@@ -187,6 +190,10 @@ def fit_stacked(
         A run folder for each model; by default nothing is written.
     resume : bool, default False
         Continue the interrupted runs in these folders.
+    processes : int, optional
+        In how many processes models that are not stacked are trained side by side; by default in as many as there are
+        cores, where that is faster, and in this one alone where there is a GPU, where the data are large (256 MiB), or
+        where a part of a model is a class that no other process can import. It changes no number.
     progress : bool, default True
         Whether standard error shows how far it is.
 
@@ -222,23 +229,45 @@ def fit_stacked(
     own = [copy.deepcopy(goal) if goal in objectives[:i] else goal for i, goal in enumerate(objectives)]
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
-    for group in _within_memory(groups(steps, partial(reason_alone, data=data)), steps):
+    for group in _cut(groups(steps, partial(reason_alone, data=data)), steps, data, batch_size):
         first = steps[group[0]].procedure
         settings = Settings(epochs, batch_size, seed, patience, select, first.draws, first.schedule_steps, progress)
         plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings)))
-    histories: dict[int, History] = {}
+    updates = epochs * steps_per_epoch(len(data.train), batch_size)
+    processes = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
     for group, plan in plans:
         plan.begin([folders[i] for i in group], resume)
-    for number, (group, plan) in enumerate(plans, start=1):
-        place = within(f"group {number} of {len(plans)}") if len(plans) > 1 else nullcontext()
-        with place, Progress("fit", None, show=progress):
-            histories |= zip(group, plan.train(), strict=True)
+    histories, good = dict[int, History](), list[bool]()
+    for place, found in _run([plan for _, plan in plans], processes, progress):
+        group, plan = plans[place]
+        good += plan.finish(found)
+        histories |= zip(group, (one.history for one in found), strict=True)
+    refuse_none_finite(good)
     return [histories[i] for i in range(len(vaes))]
 
 
-def _within_memory(groups: Sequence[list[int]], steps: Sequence[TrainingStep]) -> Iterator[list[int]]:
-    """The groups, cut where the numbers of a stack would be many: large models gain nothing by being stacked."""
+def _run(plans: Sequence[TrainingPlan], processes: int, progress: bool) -> Iterator[tuple[int, list[Kept]]]:
+    """Each plan's place and what it leaves, as they are done."""
+    if processes > 1:
+        from .side_by_side import side_by_side  # which few need
+
+        with Progress("fit", None, show=progress):
+            yield from side_by_side(plans, processes, progress)
+        return
+    for number, plan in enumerate(plans, start=1):
+        place = within(f"group {number} of {len(plans)}") if len(plans) > 1 else nullcontext()
+        with place, Progress("fit", None, show=progress):
+            yield number - 1, plan.run()
+
+
+def _cut(
+    groups: Sequence[list[int]], steps: Sequence[TrainingStep], data: Dataset, batch_size: int
+) -> Iterator[list[int]]:
+    """The groups as they are trained: large models one by one, and no more in a stack than memory likes."""
     for group in groups:
         each = sum(parameter.numel() for parameter in steps[group[0]].parameters())
         most = max(_MOST_TOGETHER // max(each, 1), 1)
+        first = steps[group[0]]
+        if len(group) > 1 and not worth_stacking(first.vae, data, batch_size * first.procedure.draws):
+            most = 1
         yield from (group[start : start + most] for start in range(0, len(group), most))

@@ -82,6 +82,10 @@ class Engine:
         self.step.train()
         return logged
 
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these members alone: one of several that has stopped is to cost nothing."""
+        raise NotImplementedError
+
     def summed(self, totals: Tensors) -> Tensors:
         """Sums over all processes: these, where there is one."""
         return totals
@@ -223,6 +227,23 @@ class Stacked(Engine):
         moves.optimizer.step()
         self.write(phase, moved)
         return logged
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these members alone."""
+        rows = torch.tensor(members)
+        of_them = partial(torch.index_select, dim=0, index=rows)
+        self.members = len(members)
+        self.parameters, self.buffers = (
+            {name: of_them(value) for name, value in tensors.items()} for tensors in (self.parameters, self.buffers)
+        )
+        for moves in self.moves.values():
+            states = {name: moves.optimizer.state.get(p, {}) for name, p in moves.parameters.items()}
+            moves.parameters = {name: self.parameters[name] for name in moves.parameters}
+            moves.optimizer = moves.adam.over(list(moves.parameters.values()))
+            for name, state in states.items():
+                if state:
+                    moments = {key: of_them(state[key]) for key in _MOMENTS}
+                    moves.optimizer.state[moves.parameters[name]] = {**state, **moments}
 
     def state(self, member: int) -> Tensors:
         """Copies of one member's parameters and buffers, under the names they have alone."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -153,6 +154,8 @@ class Loop:
         self.training, self.validation, self.validation_noise = training, validation, validation_noise
         self.generator = Generator(training.x.device).manual_seed(settings.seed)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self._going = list(range(len(members)))  # the members that the engine still moves, in its order
+        self._left: dict[int, tuple[Tensors, Tensors]] = {}  # what it had of the others when they stopped
 
     def restore(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Continue where the checkpoints, one per member and all of the same epoch, stopped."""
@@ -163,17 +166,26 @@ class Loop:
         for member, checkpoint in zip(self.members, checkpoints, strict=True):
             member.restore(checkpoint)
 
-    def run(self) -> None:
-        """Train, validate, keep, write."""
+    def run(self, tick: Callable[[int], None] = lambda epoch: None) -> None:
+        """Train, validate, keep, write.
+
+        Parameters
+        ----------
+        tick : callable, default nothing
+            Told of every epoch when it is over.
+        """
         settings, before = self.settings, self.seconds
         start = last_write = time.monotonic()
         with Progress("training", settings.epochs, show=settings.progress) as progress:
             progress.resume(self.epoch)
+            self._leave_stopped()
             while self.epoch < settings.epochs and not all(member.stopped for member in self.members):
                 self.epoch += 1
                 trained, checked = self._train(), self._validate()
                 self.seconds = before + time.monotonic() - start
                 self._add_rows(trained, checked)
+                self._leave_stopped()
+                tick(self.epoch)
                 progress.advance(rate=float(checked["rate"][0]), distortion=float(checked["distortion"][0]))
                 if time.monotonic() - last_write > _CHECKPOINT_EVERY:
                     self._write()
@@ -208,18 +220,29 @@ class Loop:
 
     def _add_rows(self, trained: Tensors, checked: Tensors) -> None:
         """A row for every member that has not stopped."""
-        for i, member in enumerate(self.members):
-            if member.stopped:
-                continue
-            train, validation = ({name: float(v[i]) for name, v in part.items()} for part in (trained, checked))
+        for lane, i in enumerate(self._going):
+            train, validation = ({name: float(v[lane]) for name, v in part.items()} for part in (trained, checked))
             row = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds}
-            member.see({**row, "train": train, "validation": validation}, lambda i=i: self.engine.state(i))  # type: ignore[misc]
+            self.members[i].see({**row, "train": train, "validation": validation}, partial(self.engine.state, lane))
+
+    def _leave_stopped(self) -> None:
+        """Let the engine go on without the members that have stopped, where there are others."""
+        lanes = [lane for lane, i in enumerate(self._going) if not self.members[i].stopped]
+        if lanes and len(lanes) < len(self._going):
+            for lane in set(range(len(self._going))) - set(lanes):
+                self._left[self._going[lane]] = self._state(lane)
+            self.engine.keep(lanes)
+            self._going = [self._going[lane] for lane in lanes]
+
+    def _state(self, lane: int) -> tuple[Tensors, Tensors]:
+        return self.engine.state(lane), self.engine.optimizer_state(lane)
 
     def _write(self) -> None:
         """A checkpoint for every member with a folder."""
         for i, member in enumerate(self.members):
             if member.folder is None:
                 continue
+            state, optimizer = self._left.get(i) or self._state(self._going.index(i))
             member.folder.write(
                 Checkpoint(
                     epoch=self.epoch,
@@ -227,9 +250,9 @@ class Loop:
                     seconds=self.seconds,
                     best_value=member.best_value,
                     history=asdict(member.history),
-                    state=self.engine.state(i),
+                    state=state,
                     best_state=member.best_state,
-                    optimizer=self.engine.optimizer_state(i),
+                    optimizer=optimizer,
                     generator=self.generator.get_state(),
                 )
             )

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,18 +23,34 @@ from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.evaluating import evaluating
 
 from .checks import check, reason, two_examples
-from .engines import Adam, Alone, Engine, Stacked
+from .engines import Adam, Alone, Engine, Stacked, Tensors
 from .loop import Loop, Member, Settings
+from .placement import threads_for
 from .selection import values_by
 from .split import Split
 from .training_step import TrainingStep
 
-__all__ = ["TrainingPlan"]
+__all__ = ["Kept", "TrainingPlan", "refuse_none_finite"]
 
 _ROWS_AT_ONCE = 1_000
 _CELLS_SETTLED, _CELLS_LOOKED_AT = 2**24, 2**22  # of training data in memory, and of validation data
 _NOISE_KEPT = 2**25
 _WORTH_SAYING = 0.001
+
+
+class Kept(NamedTuple):
+    """What a training leaves of one model.
+
+    Attributes
+    ----------
+    history : History
+        Its epochs.
+    best_state : dict of Tensor
+        Parameters and buffers of the kept epoch; empty where there is none.
+    """
+
+    history: History
+    best_state: Tensors
 
 
 class TrainingPlan:
@@ -53,7 +69,6 @@ class TrainingPlan:
     """
 
     folders: list[RunFolder | None]
-    noise: Callable[[Tensor], Noise]  # of validation examples by position, keyed by (seed, example)
     checkpoints: list[Checkpoint]
 
     def __init__(self, steps: Sequence[TrainingStep], data: Dataset, adam: Adam, settings: Settings) -> None:
@@ -93,12 +108,32 @@ class TrainingPlan:
 
     def train(self, fabric: Any = None) -> list[History]:
         """Run it; the models end with their best parameters."""
+        found = self.run(fabric)
+        refuse_none_finite(self.finish(found))
+        return [one.history for one in found]
+
+    def run(self, fabric: Any = None, tick: Callable[[int], None] = lambda epoch: None) -> list[Kept]:
+        """Train, and say what is to be kept; the models themselves are left as the last step left them.
+
+        Parameters
+        ----------
+        fabric : Fabric, optional
+            Where several processes share every batch, or the device is not the CPU.
+        tick : callable, default nothing
+            Told of every epoch when it is over.
+
+        Returns
+        -------
+        list of Kept
+            One for each step.
+        """
         settings = self.settings
         if self.checkpoints:
             say(f"going on after epoch {self.checkpoints[0].epoch:,} of {settings.epochs:,}", show=settings.progress)
         if fabric is not None:
             settings = replace(settings, rank=fabric.global_rank, ranks=fabric.world_size)
-        folders = self.folders if settings.rank == 0 else [None] * len(self.steps)
+        if settings.rank > 0:
+            self.folders = [None] * len(self.steps)
         for step in self.steps:
             step.vae.table = self.data.train.table
         notes: list[list[str]] = [[] if self.checkpoints else self._settle(step.vae) for step in self.steps]
@@ -106,17 +141,33 @@ class TrainingPlan:
             Member(
                 values_by(settings.select, step.vae, step.procedure, self.data, settings.seed), folder, noted, settings
             )
-            for step, folder, noted in zip(self.steps, folders, notes, strict=True)
+            for step, folder, noted in zip(self.steps, self.folders, notes, strict=True)
         ]
-        self._loop(members, settings, fabric).run()
-        kept = [self._finish(step, member) for step, member in zip(self.steps, members, strict=True)]
-        if not all(kept):
-            which = "Training" if len(kept) == 1 else f"Training of {kept.count(False)} of {len(kept)} stacked models"
-            raise InputError(
-                f"{which} gave no finite validation value after the schedule: lower the learning rate, or raise the "
-                f"floors of the scales."
-            )
-        return [member.history for member in members]
+        with threads_for(self.steps[0].vae, self.data, settings.batch_size * settings.draws):
+            self._loop(members, settings, fabric).run(tick)
+        return [Kept(member.history, member.best_state) for member in members]
+
+    def finish(self, found: Sequence[Kept]) -> list[bool]:
+        """Give models and objectives their best state and write the models; False where there is none.
+
+        Parameters
+        ----------
+        found : sequence of Kept
+            What `run` returned.
+
+        Returns
+        -------
+        list of bool
+            One for each step.
+        """
+        return [
+            self._finish(step, folder, *one) for step, folder, one in zip(self.steps, self.folders, found, strict=True)
+        ]
+
+    @cached_property
+    def noise(self) -> "_KeptNoise":
+        """Of the validation examples by position, keyed by (seed, example)."""
+        return _KeptNoise(self.steps[0], self.settings, self.data.validation)
 
     def is_plain(self) -> bool:
         """Whether there is one phase, whose objective moves no buffer."""
@@ -131,7 +182,6 @@ class TrainingPlan:
         vae, engine = steps[0].vae, self._engine(steps, fabric)
         where = (vae.context_names, vae.device, vae.dtype)
         training, validation = Split(self.data.train, *where), Split(self.data.validation, *where)
-        self.noise = _KeptNoise(steps[0], settings, self.data.validation)
         loop = Loop(engine, steps[0].draw_noise, training, validation, self.noise, members, settings)
         if self.checkpoints:
             try:
@@ -151,10 +201,9 @@ class TrainingPlan:
 
         return Wrapped(steps[0], self.adam, fabric)
 
-    def _finish(self, step: TrainingStep, member: Member) -> bool:
-        """Give the model and its objectives their best state and write the model; False where there is none."""
-        vae, history, folder = step.vae, member.history, member.folder
-        if not member.best_state:
+    def _finish(self, step: TrainingStep, folder: RunFolder | None, history: History, best: Tensors) -> bool:
+        vae = step.vae
+        if not best:
             if folder is not None:
                 folder.abandon()
             return False
@@ -162,7 +211,12 @@ class TrainingPlan:
             history.notes.append(
                 f"The objective was no longer finite at epoch {len(history.rows)}; epoch {history.best_epoch} was kept."
             )
-        step.load_state_dict(member.best_state)
+        elif len(history.rows) < self.settings.epochs:
+            history.notes.append(
+                f"Training stopped after epoch {len(history.rows)}: for {self.settings.patience} epochs the validation "
+                f"value had not improved on that of epoch {history.best_epoch}."
+            )
+        step.load_state_dict(best)
         step.zero_grad(set_to_none=True)
         step.eval()
         self._pool(vae)
@@ -237,6 +291,27 @@ class TrainingPlan:
             for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
                 batch = split.batch(rows)
                 vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
+
+
+def refuse_none_finite(good: Sequence[bool]) -> None:
+    """Refuse trainings without one epoch that could be kept.
+
+    Parameters
+    ----------
+    good : sequence of bool
+        Of each model, whether it has one.
+
+    Raises
+    ------
+    InputError
+        In one sentence.
+    """
+    if not all(good):
+        which = "Training" if len(good) == 1 else f"Training of {good.count(False)} of {len(good)} models"
+        raise InputError(
+            f"{which} gave no finite validation value after the schedule: lower the learning rate, or raise the "
+            f"floors of the scales."
+        )
 
 
 class _KeptNoise:

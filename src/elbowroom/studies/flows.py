@@ -1,0 +1,130 @@
+"""A normalising flow without latents: a masked autoregressive flow, trained until validation stops improving."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from elbowroom.distributions.flows import zuko
+from elbowroom.numerics import count
+
+from .candidates import Array, Axis, Family, Fitted, Learned, Setting
+
+__all__ = ["normalising_flow", "why_no_flow"]
+
+_WIDTHS, _TRANSFORMS = (32, 128), 3
+_FEWEST_ROWS, _MOST_COLUMNS = 60, 100
+_BATCH, _LR = 128, 2e-3
+_MOST_STEPS, _EVERY, _PATIENCE = 500, 20, 5  # Adam's steps, those between looks at validation, looks without a gain
+
+
+def why_no_flow(rows: int, dimensions: int) -> str | None:
+    """Why no normalising flow is trained on these data, in words; None where one is.
+
+    Parameters
+    ----------
+    rows, dimensions : int
+        Of the training data.
+
+    Returns
+    -------
+    str or None
+        A sentence.
+    """
+    if dimensions > _MOST_COLUMNS:
+        return (
+            f"The normalising flow is left out: over {_MOST_COLUMNS} columns it would take longer than all other "
+            "baselines together."
+        )
+    if rows < _FEWEST_ROWS:
+        return f"The normalising flow is left out: it is trained on {_FEWEST_ROWS} rows or more, and there are {rows}."
+    return "The normalising flow is left out: a single column leaves it nothing to mask." if dimensions < 2 else None
+
+
+def normalising_flow(validation: Array, seed: int) -> Family:
+    """A masked autoregressive flow, of two widths.
+
+    Parameters
+    ----------
+    validation : array
+        Rows [n, dimensions], by which training is stopped.
+    seed : int
+        Of the weights, and of the batches.
+
+    Returns
+    -------
+    Family
+        Its setting is (width,).
+
+    References
+    ----------
+    Papamakarios, Pavlakou & Murray, "Masked autoregressive flow for density estimation" (2017).
+    """
+
+    def words(setting: Setting) -> str:
+        nets = f"{count(_TRANSFORMS, 'step')} with {setting[0]} units in two layers"
+        return f"masked autoregressive flow, {nets}, stopped by validation within {_MOST_STEPS} steps of Adam"
+
+    return Family(
+        "normalising flow",
+        (Axis("width", _WIDTHS),),
+        tuple((width,) for width in _WIDTHS),
+        lambda setting, train: _Flow(train, validation, setting[0], seed).fitted(),
+        words,
+        by_folds=False,
+        copied=False,
+    )
+
+
+class _Flow:
+    """A flow of columns that were standardised, which it does itself."""
+
+    def __init__(self, train: Learned, validation: Array, width: int, seed: int) -> None:
+        moments = train.moments
+        self.mean, self.scale = moments.mean, np.sqrt(np.maximum(np.diag(moments.covariance), 1e-300))
+        self.total = float(np.trace(moments.covariance))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.flow: Any = zuko().flows.MAF(
+                train.dimensions, transforms=_TRANSFORMS, hidden_features=(width, width), randperm=True
+            )
+            self._train(self._read(train.rows), self._read(validation))
+
+    def _read(self, rows: Array) -> torch.Tensor:
+        return torch.from_numpy(((rows - self.mean) / self.scale).astype(np.float32))
+
+    def _train(self, rows: torch.Tensor, validation: torch.Tensor) -> None:
+        """Adam, with a rate that falls along a cosine; the weights that are best on validation are kept."""
+        optimizer = torch.optim.Adam(self.flow.parameters(), lr=_LR, foreach=False)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _MOST_STEPS)
+        best, kept, looks = -np.inf, None, 0
+        for step in range(1, _MOST_STEPS + 1):
+            batch = rows[torch.randint(len(rows), (min(_BATCH, len(rows)),))]
+            optimizer.zero_grad()
+            (-self.flow().log_prob(batch).mean()).backward()
+            torch.nn.utils.clip_grad_norm_(self.flow.parameters(), 10.0, foreach=False)
+            optimizer.step()
+            schedule.step()
+            if step % _EVERY:
+                continue
+            value, looks = float(self._log_prob(validation).mean()), looks + 1
+            if value > best:
+                best, looks = value, 0
+                kept = {name: one.clone() for name, one in self.flow.state_dict().items()}
+            elif looks >= _PATIENCE:
+                break
+        if kept is not None:
+            self.flow.load_state_dict(kept)
+
+    @torch.no_grad()
+    def _log_prob(self, rows: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.flow().log_prob(part) for part in rows.split(2_000)])
+
+    def scores(self, rows: Array) -> NDArray[np.float64]:
+        """log p of rows [n, dimensions], [n]."""
+        return self._log_prob(self._read(rows)).double().numpy() - float(np.log(self.scale).sum())
+
+    def fitted(self) -> Fitted:
+        """A density without a latent, so all variance is within."""
+        return Fitted(self.scores, (0.0, self.total))
