@@ -131,7 +131,7 @@ CALLS: dict[str, Call] = {
     "evidence.bdmc": annealed(),
     "evidence.conditional_log_likelihood": measured(draws=4),
     "evidence.elbo": measured(draws=2),
-    "evidence.defended_iwae": measured(draws=4),
+    "evidence.defended_iwae": measured(draws=8),
     "evidence.iwae": measured(draws=2),
     "evidence.iwae_curve": measured(draws=3),
     "evidence.prior_sampling": measured(draws=2),

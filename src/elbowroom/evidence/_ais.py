@@ -36,8 +36,11 @@ def ais(
     Chains move from q(z | x) and p(z) to the posterior p(z | x) by Hamiltonian Monte Carlo. In expectation the estimate
     lies below log p(x), and more `temperatures` bring it closer. Chains from p(z) find what q(z | x) misses: other
     modes, or a posterior many times wider or narrower than q. What neither start leads to is missed without a warning;
-    a mode whose tempered mass is small beside the others' is the usual case. With start="posterior" so is every mode
-    that q misses, and q ten or more times too narrow makes the estimate far too low.
+    a mode whose tempered mass is small beside the others' is the usual case: of two modes, one ten times narrower in
+    every dimension is found in one dimension, mostly in two and hardly ever in five. With start="posterior" every mode
+    that q misses is missed so, and q ten or more times too narrow makes the estimate far too low. A posterior that is
+    thin, or bent, in 20 or more dimensions together may be reached too late in 100 temperatures, some nats too low by
+    all chains alike: ask for more of them where two numbers of temperatures disagree.
 
     Parameters
     ----------
@@ -78,7 +81,7 @@ def ais(
     ------
     InputError
         If there are no examples, a setting is out of range, or `memory` does not hold the chains of one example, of
-        which one that looks bad gets 20 more.
+        which one that looks bad gets 20 more, in up to 8 latent dimensions 24.
     CapabilityError
         If latents are discrete, constrained or observed, or log p(x, z) has no gradient in z.
 
@@ -92,7 +95,8 @@ def ais(
     and are fixed before the run that counts, one plan for all chains of an example, which keeps it so. With
     start="both" examples that look bad in the pilots (few effective chains, or chains from p(z) that end where q is
     not) get more: the pilots' chains stay at the posterior for 50 transitions, and a Gaussian kernel for each of them
-    joins the mixture, with a chain of its own. The Monte-Carlo variance is the jackknife's over chains, within each
+    joins the mixture, with a chain of its own. In up to 8 latent dimensions the four heaviest of 100 plain draws for
+    each chain do as those from p(z) do. The Monte-Carlo variance is the jackknife's over chains, within each
     start: 95 % intervals from 64 chains cover 94 %, from 16 chains 93 %; where `ess` is small it is a rough guess.
 
     References

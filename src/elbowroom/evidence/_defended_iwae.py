@@ -10,6 +10,7 @@ from elbowroom.numerics import Estimate, InputError, derived_seed, plain_argumen
 from elbowroom.numerics.streams import SECOND_START
 from elbowroom.vae import VAE
 
+from .importance import LogMean, log_mean_of_parts
 from .log_means import log_means
 from .memory import MEMORY, Memory
 from .model_passes import Pass
@@ -18,6 +19,7 @@ from .target import Target, subject_of
 __all__ = ["defended_iwae"]
 
 _WIDER = 4  # one draw in so many comes from the prior
+_LEAST = 2 * _WIDER  # draws, of which the prior's vary
 
 
 @plain_arguments
@@ -44,7 +46,7 @@ def defended_iwae(
         The x to estimate for, one row per example, [n, *event], on the scale of the data that the VAE was trained on.
         Required for a VAE; left out for a Target.
     draws : int, default 500
-        K, the draws of z per example, 4 or more: three quarters from q(z | x), the others from p(z).
+        K, the draws of z per example, 8 or more: three quarters from q(z | x), the others from p(z).
     seed : int, default 0
         Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
         depend on how examples are batched.
@@ -57,8 +59,9 @@ def defended_iwae(
     Returns
     -------
     Estimate
-        The bound of each example [n], in nats, on the scale of `examples`, direction "lower". Its fields `ess` and
-        `khat` are the effective sample size and the Pareto shape of the weights.
+        The bound of each example [n], in nats, on the scale of `examples`, direction "lower". Its variance is the
+        jackknife's within the draws of each density, whose numbers are fixed; its fields `ess` and `khat` are the
+        effective sample size and the Pareto shape of the weights.
 
     Raises
     ------
@@ -86,13 +89,26 @@ def defended_iwae(
     >>> defended_iwae(vae, torch.zeros(3, 2), draws=64).estimator
     'IWAE-64 from the posterior and prior'
     """
-    if draws < _WIDER:
+    if draws < _LEAST:
         raise InputError(
-            f"evidence.defended_iwae deals draws to q(z | x) and to p(z) and needs draws={_WIDER} or more; got {draws}."
+            f"evidence.defended_iwae deals draws to q(z | x) and to p(z) and needs draws={_LEAST} or more; got {draws}."
         )
     target = subject_of(model, examples).target(seed)
     name = "IWAE-{} from the posterior and prior".format
-    return log_means(target, None, lambda _, own: _from_both(draws, own), (draws,), name, seed, memory, progress)[0]
+    passes = lambda _, own: _from_both(draws, own)  # noqa: E731
+    return log_means(target, None, passes, (draws,), name, seed, memory, progress, _of_both)[0]
+
+
+def _of_prior(first: int, draws: int) -> Tensor:
+    """Which draws are of the prior."""
+    return torch.arange(first, first + draws) % _WIDER == _WIDER - 1
+
+
+def _of_both(log_weights: Tensor) -> LogMean:
+    """The log of the mean of all weights, whose variance is that within each density's."""
+    of_prior = _of_prior(0, len(log_weights))
+    share = len(log_weights) // _WIDER / len(log_weights)
+    return log_mean_of_parts((log_weights[~of_prior], log_weights[of_prior]), (1 - share, share))
 
 
 def _from_both(whole: int, seed: int) -> Pass:
@@ -103,8 +119,7 @@ def _from_both(whole: int, seed: int) -> Pass:
     def one_pass(part: Any, draws: int, first: int) -> tuple[Tensor, ...]:
         z, _ = part.draw_posterior(draws, seed, first)
         other = part.draw_prior(draws, derived_seed(seed, SECOND_START), first)
-        from_prior = torch.arange(first, first + draws, device=z.device) % _WIDER == _WIDER - 1
-        z = torch.where(from_prior[:, None, None], other, z)
+        z = torch.where(_of_prior(first, draws).to(z.device)[:, None, None], other, z)
         log_prior = part.log_prior(z)
         mixture = torch.logaddexp(part.log_posterior(z) + log_shares[0], log_prior + log_shares[1])
         return ((log_prior + part.log_likelihood(z) - mixture).expand(z.shape[:2]).double(),)

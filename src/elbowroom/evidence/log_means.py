@@ -12,7 +12,7 @@ from elbowroom.numerics import Budget, Estimate
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 
-from .importance import log_mean_exp, pareto_shape
+from .importance import LogMean, log_mean_exp, pareto_shape
 from .memory import Memory
 from .model_passes import Pass, checked_subject, from_posterior, run_passes
 from .target import Subject, Target
@@ -32,6 +32,7 @@ def log_means(
     seed: int,
     memory: Memory,
     progress: bool,
+    mean: Callable[[Tensor], LogMean] = log_mean_exp,
 ) -> tuple[Estimate, ...]:
     """Estimate log p(x) by logs of mean importance weights, for several numbers of draws from one set of them.
 
@@ -54,6 +55,8 @@ def log_means(
         Bytes, or words such as "1 GiB".
     progress : bool
         Whether to show progress on standard error.
+    mean : callable, default log_mean_exp
+        The log of the mean of weights that are one block, with its variance.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def log_means(
     with Progress(name(draws), len(subject), show=progress) as bar:
         for (log_weight,) in run_passes(subject, passes(subject, seed), draws, memory, bar):
             for size, pieces in zip(sizes, found, strict=True):
-                pieces.append(_mean_of_blocks(log_weight, size))
+                pieces.append(mean(log_weight) if size == draws else _mean_of_blocks(log_weight, size))
             khat.append(pareto_shape(log_weight))
     budget = Budget(draws, seed, time.monotonic() - start)
     estimates = []
@@ -94,8 +97,6 @@ def log_means(
 def _mean_of_blocks(log_weight: Tensor, size: int) -> tuple[Tensor, ...]:
     """Mean of the log-means of disjoint blocks of `size` draws, its variance, and the ESS; [n] each."""
     blocks = len(log_weight) // size
-    if blocks == 1:
-        return log_mean_exp(log_weight)
     values = log_weight.unflatten(0, (blocks, size)).logsumexp(1) - math.log(size)
     return values.mean(0), values.var(0) / blocks, torch.full_like(values[0], torch.nan)
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from elbowroom.numerics import derived_seed
-from elbowroom.numerics.streams import PILOT, SECOND_LOOK
+from elbowroom.numerics.streams import DRAWN, PILOT, SECOND_LOOK
 from elbowroom.sampling import hmc
 from elbowroom.sampling.annealing import Annealed, PilotRun, anneal, pilot_run, pilot_transitions
 from elbowroom.sampling.schedules import AnnealingPlan, Schedule, fixed_schedule
@@ -30,7 +30,10 @@ _FEW = 0.13  # of the chains, effective: the example needs more than it would ge
 _SOME = 0.7  # of the chains, effective: enough where nothing is found outside q
 _OUTSIDE = 0.03  # share of the weight that chains from the prior found
 _WORSE = 3.0  # nats of log p(x, z) below the worst chain from q: as good
-_FAR = 5.0  # nats of log q(z | x) below the worst chain from q, beside d / 2: where q is not
+_FAR = 1.5  # nats of log q(z | x) below the worst chain from q, beside _SPREADS times its spread: where q is not
+_SPREADS = 4.5  # of √(d / 2), by which the log-density of a Gaussian varies over its draws
+_FEW_DIMENSIONS = 8  # in which plain draws may hit a place too narrow for a tempered chain to be drawn to
+_PASSES, _DRAWN = 100, 4  # passes of as many draws as the run has chains, and how many of them are kept
 _NEGLIGIBLE = 1e-3  # share of the weight whose chains have no say in step sizes
 
 
@@ -108,7 +111,7 @@ def annealed_runs(
     """
     settings, first = _Settings(schedule, temperatures, leapfrog, seed), 0
     begin(target, start, chains)  # which refuses what cannot be
-    most = chains + _ENCODER + _PRIOR if start == "both" else 0
+    most = chains + _most_more(target) if start == "both" else 0
     at_once = max(chains, _PRIOR) if start == "both" else chains  # the pilots' chains stand side by side too
     for part in in_groups(target, lambda part: begin(part, start, chains).path, at_once, memory, most):
         places = torch.arange(first, first + len(part.index))
@@ -126,27 +129,36 @@ def _run(places: Tensor, begun: Begin, plan: AnnealingPlan, seed: int) -> Run:
     return Run(places, begun, plan, anneal(begun.path, z, plan, noise), torch.zeros(len(places)))
 
 
+def _most_more(target: Target) -> int:
+    """How many chains more an example may get."""
+    return _ENCODER + _PRIOR + (_DRAWN if target.dim <= _FEW_DIMENSIONS else 0)
+
+
 def _looked_at(part: Target, places: Tensor, chains: int, settings: _Settings, memory: Memory) -> Iterator[Run]:
     """The runs of a group: first those that look good, then those that do not."""
     begun = begin(part, "both", chains)
     pilots = _pilots(begun, begun.parts, (_ENCODER, _PRIOR), settings, derived_seed(settings.seed, PILOT))
     plan = shared_plan(pilots, begun.shares, settings.schedule, settings.temperatures, settings.leapfrog)
-    bad = (_looks_bad(pilots, begun.shares) | _finds_elsewhere(pilots, begun)).cpu()
+    encoder, prior = (one.state for one in pilots)
+    if part.dim <= _FEW_DIMENSIONS:
+        prior = _all_chains([_heaviest(begun, derived_seed(settings.seed, DRAWN)), prior])
+    sound = encoder.z.isfinite().all(-1).all(0)  # a q that is no density has no better look: its value is not finite
+    bad = ((_looks_bad(pilots, begun.shares) | _finds_elsewhere(encoder, prior, begun)) & sound).cpu()
     for here, some in picked(part, ~bad):
         yield _run(places[here], begin(some, "both", chains), _plan_at(plan, here), settings.seed)
+    states, sizes = _all_chains([encoder, prior]), torch.stack([one.found.step_sizes[-1] for one in pilots])
+    size = sizes.log().mean(0).exp()
     for here, some in picked(part, bad):
         first = 0
-        for few in in_groups(some, lambda part: begin(part, "both", chains).path, chains + _ENCODER + _PRIOR, memory):
+        for few in in_groups(some, lambda part: begin(part, "both", chains).path, chains + _most_more(part), memory):
             rows = here[first : first + len(few.index)]
             first += len(rows)
-            yield _better(few, places[rows], [_state_at(one, rows) for one in pilots], chains, settings)
+            yield _better(few, places[rows], _state_at(states, rows), size[rows], chains, settings)
 
 
-def _better(part: Target, places: Tensor, pilots: Sequence[PilotRun], chains: int, settings: _Settings) -> Run:
+def _better(part: Target, places: Tensor, state: hmc.State, size: Tensor, chains: int, settings: _Settings) -> Run:
     """A run of examples that look bad: also from kernels where the pilots' chains have been."""
     begun, seed = begin(part, "both", chains), derived_seed(settings.seed, SECOND_LOOK)
-    state = _all_chains([one.state for one in pilots])
-    size = torch.stack([one.found.step_sizes[-1] for one in pilots]).log().mean(0).exp()
     noise = transition_noise(part, state.z, derived_seed(seed, SECOND_LOOK), _STAY)
     been = stay(begun.path, state, size, noise, settings.leapfrog, _STAY)
     begun = kernels_of(begun, been)
@@ -155,6 +167,21 @@ def _better(part: Target, places: Tensor, pilots: Sequence[PilotRun], chains: in
     shares = begun.shares[2], begun.shares[1]
     plan = shared_plan(found, shares, settings.schedule, settings.temperatures, settings.leapfrog)
     return _run(places, begun, plan, settings.seed)._replace(unseen=been.alone(_PRIOR).cpu())
+
+
+@torch.no_grad()
+def _heaviest(begun: Begin, seed: int) -> hmc.State:
+    """Of many draws of a mixture, those of the greatest weight: where it has too few, if anywhere."""
+    found, weights = [], []
+    for place in range(_PASSES):
+        z = begun.draw(derived_seed(seed, place))
+        log_q, log_joint = begun.path.log_factors(z)
+        weight, at = (log_joint - log_q).nan_to_num(-math.inf).max(0)
+        found.append(z[at, torch.arange(len(at), device=at.device)])
+        weights.append(weight)
+    best = torch.stack(weights).topk(_DRAWN, 0).indices.unsqueeze(-1)
+    z = torch.stack(found)
+    return hmc.init(begun.path.log_factors, z.gather(0, best.expand(-1, -1, z.shape[-1])))
 
 
 def _all_chains(states: Sequence[hmc.State]) -> hmc.State:
@@ -228,15 +255,16 @@ def _looks_bad(pilots: Sequence[PilotRun], shares: Sequence[float]) -> Bool[Tens
 
 
 @torch.no_grad()
-def _finds_elsewhere(pilots: Sequence[PilotRun], begun: Begin) -> Bool[Tensor, "batch"]:
-    """Where a chain from the prior ended at a place as good as those from q, and where q is not.
+def _finds_elsewhere(at_q: hmc.State, at_prior: hmc.State, begun: Begin) -> Bool[Tensor, "batch"]:
+    """Where a chain from the prior ended at a place as good as those from q, and where q is not; or at a better one.
 
     Whatever its weight: that varies by many nats, and the place is enough for a kernel.
     """
-    (at_q, at_prior), log_q = (one.state for one in pilots), begun.parts[0].log_prob
-    near = at_prior.log_factors[1] > at_q.log_factors[1].amin(0) - _WORSE
-    outside = log_q(at_prior.z) < log_q(at_q.z).amin(0) - _FAR - begun.target.dim / 2
-    return (near & outside).any(0)
+    log_q, found, usual = begun.parts[0].log_prob, at_prior.log_factors[1], at_q.log_factors[1]
+    far = _FAR + _SPREADS * math.sqrt(begun.target.dim / 2)
+    near, better = found > usual.amin(0) - _WORSE, found > usual.amax(0) + far
+    outside = log_q(at_prior.z) < log_q(at_q.z).amin(0) - far
+    return (near & outside | better).any(0)
 
 
 def _weight_of_second(pilots: Sequence[PilotRun], shares: Sequence[float]) -> Float[Tensor, "batch"]:
@@ -252,8 +280,6 @@ def _plan_at(plan: AnnealingPlan, places: Tensor) -> AnnealingPlan:
     return plan._replace(betas=plan.betas[:, places], step_sizes=plan.step_sizes[:, places])
 
 
-def _state_at(run: PilotRun, places: Tensor) -> PilotRun:
-    """A pilot's step sizes and chains, at some of its examples."""
-    factors, gradients = (tuple(one[:, places] for one in column) for column in run.state[1:])
-    found = run.found._replace(step_sizes=run.found.step_sizes[:, places])
-    return run._replace(found=found, state=hmc.State(run.state.z[:, places], factors, gradients))
+def _state_at(state: hmc.State, places: Tensor) -> hmc.State:
+    factors, gradients = (tuple(one[:, places] for one in column) for column in state[1:])
+    return hmc.State(state.z[:, places], factors, gradients)

@@ -3,6 +3,7 @@
 __all__ = [
     "BACKWARDS",
     "CURVE_PILOT",
+    "DRAWN",
     "IMPUTATION",
     "KERNELS",
     "PILOT",
@@ -39,3 +40,5 @@ SECOND_LOOK = 0x2D1
 """Pilot runs of the examples that looked bad in a first."""
 KERNELS = 0x2DE
 """Chains that start where those of a pilot run have been."""
+DRAWN = 0xD2A
+"""Plain draws of the starts, of which the heaviest are kept."""

@@ -64,7 +64,7 @@ def stay(
     leapfrog: int,
     transitions: int,
 ) -> Stay:
-    """Let chains move at the last density of a path, with step sizes that follow their acceptance and width.
+    """Let chains move at the last density of a path, with step sizes that follow each one's acceptance and their width.
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ def stay(
     """
     coefficients = path.coefficients(torch.ones_like(state.log_factors[0][0], dtype=torch.float64))
     width = state.z.var(0).clamp(_LEAST)
-    log_size = on_grid((step_size / width.sqrt()).log().mean(-1).double())
+    log_size = on_grid((step_size / width.sqrt()).log().mean(-1).double()).expand(state.z.shape[:2])
     places: list[Tensor] = []
     values: list[Tensor] = []
     for turn in range(transitions):
         size = log_size.unsqueeze(-1).exp() * width.sqrt()
         state, diagnostics = hmc.step(path.log_factors, state, next(noise), size.to(state.z), leapfrog, coefficients)
-        log_size = on_grid(log_size + _GAIN * (diagnostics.acceptance.mean(0) - AIM))
+        log_size = on_grid(log_size + _GAIN * (diagnostics.acceptance - AIM))
         width = torch.lerp(width, state.z.var(0).clamp(_LEAST), _FORGETTING)
         if turn >= transitions // 2:
             places.append(state.z)
