@@ -342,7 +342,7 @@ def test_what_means_nothing_is_refused_in_words() -> None:
         ({"leapfrog": 0}, "leapfrog=1 step"),
         ({"start": "nowhere"}, "'posterior' or 'prior'; got 'nowhere'"),
         ({"schedule": "cosine"}, "'sigmoid', 'linear' or 'adaptive'; got 'cosine'"),
-        ({"memory": 100}, "does not hold the 36 chains"),
+        ({"memory": 100}, "does not hold the 40 chains"),
     ):
         with pytest.raises(er.InputError, match=words):
             ais(vae, batch, **settings)
