@@ -112,11 +112,11 @@ def test_it_says_whether_it_bounds_log_p(kind: type) -> None:
 
 
 @kinds
-@pytest.mark.parametrize("what", ["real", "binary", "counts"])
+@pytest.mark.parametrize("what", ["real", "counts"])
 def test_it_learns_and_logs_what_evidence_says(kind: type, what: str) -> None:
     data, how = table(what), made(kind)
     start, vae = model(what), model(what)
-    step, history = trained(vae, data, how, epochs=40, lr=0.02, select="last", seed=3)
+    step, history = trained(vae, data, how, epochs=80, lr=0.02, select="last", seed=3)
     draws = step.procedure.draws
     rate, distortion, elbo = er.evidence.rate_distortion(vae, data.validation, draws=draws, seed=3)
     last = history.rows[-1]["validation"]
@@ -136,7 +136,7 @@ def test_the_epoch_is_kept_by_the_stated_number(kind: type, data: er.data.Datase
 
 
 @kinds
-@pytest.mark.parametrize("what", ["real", "binary", "counts"])
+@pytest.mark.parametrize("what", ["real", "counts"])
 def test_it_stacks_with_the_numbers_it_has_alone_or_says_why_not(kind: type, what: str) -> None:
     data = table(what)
     models = [model(what, torch.float64, seed) for seed in (0, 1)]
