@@ -1,8 +1,8 @@
 """log p(x) of one decoder at equal processor time: elbowroom beside TFP's annealing and blackjax's tempered SMC.
 
-    python -m venv /tmp/blackjax && /tmp/blackjax/bin/pip install jax blackjax
-    python -m venv /tmp/tfp && /tmp/tfp/bin/pip install "jax==0.4.35" "jaxlib==0.4.35" tensorflow-probability
-    python benchmarks/log_evidence_peers.py --run runs/mnist50 --blackjax /tmp/blackjax --tfp /tmp/tfp
+    python -m venv envs/blackjax && envs/blackjax/bin/pip install jax blackjax
+    python -m venv envs/tfp && envs/tfp/bin/pip install "jax==0.4.35" "jaxlib==0.4.35" tensorflow-probability
+    python benchmarks/log_evidence_peers.py --run runs/mnist50 --blackjax envs/blackjax --tfp envs/tfp
 
 --run is a folder that `reproductions/evidence/bdmc.py train` wrote; its decoder and points simulated from it, with
 their exact z, go to the peers as .npz. elbowroom runs `bdmc` from both starts and from the prior, where the peers
