@@ -37,10 +37,11 @@ def ais(
     lies below log p(x), and more `temperatures` bring it closer. Chains from p(z) find what q(z | x) misses: other
     modes, or a posterior many times wider or narrower than q. What neither start leads to is missed without a warning;
     a mode whose tempered mass is small beside the others' is the usual case: of two modes, one ten times narrower in
-    every dimension is found in one dimension, mostly in two and hardly ever in five. With start="posterior" every mode
-    that q misses is missed so, and q ten or more times too narrow makes the estimate far too low. A posterior that is
-    thin, or bent, in 20 or more dimensions together may be reached too late in 100 temperatures, some nats too low by
-    all chains alike: ask for more of them where two numbers of temperatures disagree.
+    every dimension is found in one dimension, mostly in two and hardly ever in five; of two that differ in one of 50
+    dimensions only, a fifth are missed. With start="posterior" every mode that q misses is missed so, and q ten or more
+    times too narrow makes the estimate far too low. A posterior that is thin, or bent, in 20 or more dimensions
+    together may be reached too late in 100 temperatures, some nats too low by all chains alike: compare with twice as
+    many.
 
     Parameters
     ----------
