@@ -75,7 +75,7 @@ class Dip(Objective):
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch; the step does not matter."""
-        if any(block.classes > 1 for block in vae.posterior.values()):
+        if vae.over_classes:
             raise CapabilityError(
                 "Classes have no covariance that could be drawn to the identity: use objectives.Elbo."
             )

@@ -75,7 +75,7 @@ class Discrepancy(Objective):
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch; the step does not matter."""
-        if any(block.classes > 1 for block in vae.posterior.values()):
+        if vae.over_classes:
             raise CapabilityError("Discrepancy compares draws of z, and classes are not drawn: use objectives.Elbo.")
         terms = vae(batch, noise)
         drawn = prior_draws(vae, vae.given(batch, noise)[0], noise, "discrepancy")

@@ -68,7 +68,7 @@ class _WeightedPosterior(Objective):
         self.draws = draws
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
-        if any(block.classes > 1 for block in vae.posterior.values()):
+        if vae.over_classes:
             raise CapabilityError(
                 "A posterior over classes has its classes summed out, so there are no draws to weigh: train it by "
                 "objectives.Elbo or objectives.Iwae."

@@ -68,7 +68,7 @@ class _Critic(Objective):
         self.critic, self.weight = critic, nn.Buffer(torch.tensor(float(weight)))
 
     def noise_shapes(self, vae: VAE) -> dict[str, tuple[int, ...]]:
-        if any(block.classes > 1 for block in vae.posterior.values()):
+        if vae.over_classes:
             raise InputError("TotalCorrelation compares draws of z, and classes are not drawn: use another posterior.")
         return {"critic.order": (vae.latents,)}
 

@@ -66,6 +66,11 @@ class VAECore(nn.Module):
         return tuple(name for name in names if name not in ("x", "seen", *self.prior))
 
     @property
+    def over_classes(self) -> bool:
+        """Whether a block of the posterior is over classes, which a pass lays out and sums over, and does not draw."""
+        return any(block.classes > 1 for block in self.posterior.values())
+
+    @property
     def quantity(self) -> str:
         """What the model's bounds bound: log p(x); log p(x | label) where p reads a context."""
         if getattr(self.likelihood, "unnormalised", False):
