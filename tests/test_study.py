@@ -243,7 +243,8 @@ def test_binary_data_get_a_bernoulli_and_classics_of_bits(monkeypatch) -> None:
     data = er.load_data("digits", preprocess="binarise-fixed")
     vae = er.models.build({"latents": 2, "widths": (8,)}, data)
     assert isinstance(vae.likelihood, er.likelihoods.Bernoulli)
-    alone, grouped = classics(data, progress=False)
+    alone, grouped, *chains = classics(data, progress=False)
+    assert [one.name for one in chains] == ["masked autoregressive network (MADE)", "PixelCNN of one layer"]
     on = (data.train.x.double().mean(0).numpy() * len(data.train) + 1) / (len(data.train) + 2)
     x = data.test.x.double().numpy()
     assert alone.estimate.mean == pytest.approx(float((x @ np.log(on) + (1 - x) @ np.log(1 - on)).mean()))
