@@ -119,7 +119,7 @@ def pixel_by_pixel(model: nn.Module, x: Tensor) -> np.ndarray:
 
 
 def test_the_numbers_of_binarised_digits_are_those_that_other_code_gives(monkeypatch) -> None:
-    monkeypatch.setattr(autoregressive, "_MOST_STEPS", 40)
+    monkeypatch.setattr(autoregressive, "_MOST_STEPS", 60)
     kept, descend = [], autoregressive.descend
     monkeypatch.setattr(autoregressive, "descend", lambda model, *x, **y: (kept.append(model), descend(model, *x, **y)))
     data = er.load_data("digits", preprocess="binarise-fixed")
