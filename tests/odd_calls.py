@@ -26,6 +26,7 @@ ROWS = np.random.default_rng(0).normal(size=(40, 3)) @ np.random.default_rng(1).
 GREY = np.random.default_rng(2).random((24, 4, 4)).astype(np.float32)
 GAPS = np.where(np.random.default_rng(3).random(ROWS.shape) < 0.2, np.nan, ROWS)
 CODES = np.arange(24) % 2
+FACTORS = np.column_stack([np.arange(40) % 2, np.arange(40) % 3])
 DATA = er.load_data(ROWS, name="rows")
 
 
@@ -223,8 +224,11 @@ CALLS: dict[str, Call] = {
     "metrics.auroc": lambda: {"inside": np.array([3.0, 2.0, 5.0]), "outside": np.array([1.0, 2.5])},
     "metrics.changed_class": lambda: {"classifier": classifier(), "x": GREY[:4], "reconstructions": GREY[4:8]},
     "metrics.classifier_two_sample": lambda: {"data": np.tile(ROWS, (3, 1)), "samples": np.tile(ROWS, (3, 1)) + 1},
+    "metrics.dci": lambda: {"codes": FACTORS, "factors": FACTORS, "trees": 3},
+    "metrics.factor_vae_score": lambda: {"codes": FACTORS, "factors": FACTORS, "votes": 20, "batch": 4},
     "metrics.frechet_distance": lambda: {"features_data": ROWS, "features_samples": 2 * ROWS},
     "metrics.latent_use": lambda: {"vae": vae(), "examples": DATA.test},
+    "metrics.mutual_information_gap": lambda: {"codes": FACTORS, "factors": FACTORS},
     "metrics.neighbour_accuracy": lambda: {
         "train": ROWS,
         "train_labels": np.arange(40) % 2,
@@ -235,6 +239,7 @@ CALLS: dict[str, Call] = {
     "metrics.psnr": lambda: {"squared_error": 0.5, "dimensions": 64},
     "metrics.reconstruction_error": lambda: {"vae": vae(), "examples": DATA.test},
     "metrics.residual_correlation": lambda: {"residuals": GREY, "lags": 2},
+    "metrics.sap": lambda: {"codes": FACTORS, "factors": FACTORS, "classes": [0]},
     "metrics.small_classifier": lambda: {"x": GREY, "labels": CODES, "epochs": 1},
     "metrics.total_ink": lambda: {"x": ROWS},
     "metrics.variance_budget": lambda: {"vae": vae(), "examples": DATA.test, "draws": 20},

@@ -37,6 +37,8 @@ def short_contest(monkeypatch) -> None:
     monkeypatch.setattr("elbowroom.studies.contest.BUDGET", 0.0)
     monkeypatch.setattr("elbowroom.studies.contest.copies_of", lambda rows, dimensions: 1)
     monkeypatch.setattr("elbowroom.studies.flows._MOST_STEPS", 20)
+    monkeypatch.setattr("elbowroom.studies.autoregressive._MOST_STEPS", 20)
+    monkeypatch.setattr("elbowroom.studies.autoregressive._FEWEST_STEPS", 1)
 
 
 def keep_study(folder: Path, study: Mapping[str, Any], made: Made = MADE) -> None:

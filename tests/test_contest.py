@@ -30,6 +30,7 @@ PCA_, FACTORS, MIXTURE, ANALYSERS, KERNEL = ALL = (
     "mixture of factor analysers",
     "kernel density",
 )
+MADE = "masked autoregressive network (MADE)"
 NO_FLOW = "The normalising flow is left out: "
 
 
@@ -94,7 +95,7 @@ def test_dequantised_images_have_all_the_baselines(few) -> None:
     x = rng.integers(0, 256, (N, 12)) * (rng.random((N, 12)) < 0.3)
     x[:, :5] = 0
     record = contest(er.load_data(np.c_[x, 255 * (x[:, 5:6] > 0)]), seed=0, progress=False)
-    assert [one.name for one in record.classics] == [*ALL, "normalising flow"]
+    assert [one.name for one in record.classics] == [*ALL, "normalising flow", MADE]
 
 
 def test_a_setting_that_cannot_be_fitted_is_passed_over(few, monkeypatch) -> None:

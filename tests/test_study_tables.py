@@ -22,6 +22,7 @@ SMALL = {
     "annealed": 0,
     "progress": False,
 }
+MADE = "masked autoregressive network (MADE)"
 COLOURS = np.array(["blue", "green", "red"])
 
 
@@ -135,7 +136,7 @@ def test_the_independence_model_of_a_mixed_table_is_the_product_of_its_columns(m
     r = np.exp(optimize.minimize_scalar(score, bounds=(-3, 9), method="bounded").x)
     expected += stats.nbinom(r, r / (r + mean)).logpmf(test[:, 3])
     rows = {row.name: row.estimate for row in record.rows}
-    assert set(rows) == {"VAE", "independence model", "latent class model"}
+    assert set(rows) == {"VAE", "independence model", "latent class model", MADE}
     np.testing.assert_allclose(rows["independence model"].values, expected, rtol=1e-4)
     assert rows["latent class model"].mean > expected.mean() + 0.5
 
@@ -165,7 +166,7 @@ def test_classes_are_left_to_models_of_probabilities(classes, monkeypatch) -> No
 def test_a_density_is_never_set_beside_a_probability(data, says, monkeypatch) -> None:
     short_contest(monkeypatch)
     assert says in classics_left_out(data)
-    assert [one.name for one in classics(data, progress=False)] == ["independence model", "latent class model"]
+    assert [one.name for one in classics(data, progress=False)] == ["independence model", "latent class model", MADE]
 
 
 @pytest.mark.parametrize("rows", [12, 60])

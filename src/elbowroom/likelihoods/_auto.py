@@ -16,7 +16,7 @@ from .normal import Normal
 from .unit import TruncatedNormal
 from .with_atoms import NormalWithAtoms
 
-__all__ = ["auto", "why_auto"]
+__all__ = ["auto", "family_of", "why_auto"]
 
 _WHY = {
     "binary": "Bernoulli: the data are binary, and it is every distribution of one bit.",
@@ -70,13 +70,14 @@ def auto(
     ('NegativeBinomial', 5)
     """
 
-    numbers = _family(support, None, event, given).numbers
-    return _family(support, network_of(numbers), event, given), why_auto(support)
+    numbers = family_of(support, None, event, given).numbers
+    return family_of(support, network_of(numbers), event, given), why_auto(support)
 
 
-def _family(
+def family_of(
     support: Support, network: nn.Module | None, event: int | Sequence[int], given: Sequence[str]
 ) -> Likelihood:
+    """The default likelihood for data of a given support, with this network."""
     levels: Any = support.levels
     made: dict[str, Callable[[], Likelihood]] = {
         "binary": lambda: Bernoulli(network, event, given=given),
@@ -89,7 +90,7 @@ def _family(
         ),
         "counts": lambda: NegativeBinomial(network, event, given=given),
         "categorical": lambda: Categorical(network, event, levels, ordered=False, given=given),
-        "mixed": lambda: Mixed(network, [_family(one, None, n, given) for one, n in support.groups], given=given),
+        "mixed": lambda: Mixed(network, [family_of(one, None, n, given) for one, n in support.groups], given=given),
     }
     return made[support.kind]()
 

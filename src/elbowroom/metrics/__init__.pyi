@@ -1,5 +1,11 @@
 from ._auroc import auroc as auroc
 from ._changed_class import changed_class as changed_class
+from ._disentanglement import Dci as Dci
+from ._disentanglement import FactorScore as FactorScore
+from ._disentanglement import dci as dci
+from ._disentanglement import factor_vae_score as factor_vae_score
+from ._disentanglement import mutual_information_gap as mutual_information_gap
+from ._disentanglement import sap as sap
 from ._frechet_distance import FrechetDistance as FrechetDistance
 from ._frechet_distance import frechet_distance as frechet_distance
 from ._latent_use import ACTIVE as ACTIVE

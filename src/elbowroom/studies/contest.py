@@ -15,6 +15,7 @@ from elbowroom.progress import Progress
 from elbowroom.records import ClassicRecord, ContestRecord
 from elbowroom.vae.vae_target import of_seen_cells
 
+from .autoregressive import autoregressive_families, cells_of
 from .candidates import WIDE, Array, Family, Learned
 from .classes import class_families
 from .classics import BUDGET, copies_of, families, most_rows
@@ -59,12 +60,13 @@ def contest(data: Dataset, *, seed: int, progress: bool) -> ContestRecord:
 
 
 def classics(data: Dataset, seed: int = 0, progress: bool = True) -> list[ClassicRecord]:
-    """Probabilistic PCA, factor analysis, mixtures, kernel density and a flow, on the data as the VAE sees them.
+    """Probabilistic PCA, mixtures, kernel density and what has no latent, on the data as the VAE sees them.
 
     All get the same preprocessing (dequantised with the noise that evidence uses for the same seed, training rows
     several times where they are few) and are scored on the user's scale. Settings move until the best by held-out
     log-likelihood is inside what was tried. Data that are not continuous get the independence model and the latent
-    class model instead, whose log p(x) is of the same kind as the VAE's. Of large data the first training rows are
+    class model instead, whose log p(x) is of the same kind as the VAE's. Levels, bits and mixed columns also get a
+    masked autoregressive network, and images a PixelCNN. Of large data the first training rows are
     used, but for mean and covariance, which is all that probabilistic PCA and factor analysis need.
 
     Parameters
@@ -114,6 +116,8 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     about: dict[str, Any] = {"direction": "exact", "data": tested.data}
     about["quantity"] = of_seen_cells(estimand) if _gaps(data) else estimand
     tried, why_not = _families(data, train, validation, seed)
+    chains = autoregressive_families(cells_of(data), train, validation[:validated], seed)
+    tried, why_not = tried + chains[0], why_not + chains[1]
     found: list[ClassicRecord] = []
     said, settings = [one for one in (classics_left_out(data), _rows_used(data, train), *why_not) if one], 0
     with Progress("baselines", None, show=progress) as bar, quietly(), _threads(train):
@@ -239,7 +243,8 @@ def classics_left_out(data: Dataset) -> str | None:
     left_out = "Probabilistic PCA, factor analysis, mixtures of normals, the kernel density and the flow are left out"
     stand_in = (
         "The independence model (every column by itself) and the latent class model (columns independent within a "
-        "class) stand in, whose log p(x) is of the same kind as the VAE's."
+        "class) stand in, and a masked autoregressive network where rows suffice, whose log p(x) is of the same kind "
+        "as the VAE's."
     )
     if support.kind == "mixed":
         kinds = ", ".join(dict.fromkeys(_plural(one) for one in support.columns if not one.continuous))
@@ -263,8 +268,9 @@ def _left_out_for_gaps(dimensions: int) -> str:
     gaussian = gaussian_with_gaps(dimensions)
     also = f", and a {gaussian[0].name}, fitted by expectation–maximisation," if gaussian else ""
     return (
-        "Probabilistic PCA, factor analysis, mixtures of normals, the kernel density and the flow are left out: they "
-        "take rows without missing cells. The independence model (every column by itself), the latent class model "
+        "Probabilistic PCA, factor analysis, mixtures of normals, the kernel density, the flow and the autoregressive "
+        "networks are left out: they take rows without missing cells. The independence model (every column by "
+        "itself), the latent class model "
         f"(columns independent within a class){also} stand in, which score log p of the cells that are seen."
     )
 

@@ -10,13 +10,13 @@ from elbowroom.distributions.flows import zuko
 from elbowroom.numerics import count
 
 from .candidates import Array, Axis, Family, Fitted, Learned, Setting
+from .descent import descend, scored
 
 __all__ = ["normalising_flow", "why_no_flow"]
 
 _WIDTHS, _TRANSFORMS = (32, 128), 3
 _FEWEST_ROWS, _MOST_COLUMNS = 60, 100
-_BATCH, _LR = 128, 2e-3
-_MOST_STEPS, _EVERY, _PATIENCE = 500, 20, 5  # Adam's steps, those between looks at validation, looks without a gain
+_LR, _MOST_STEPS = 2e-3, 500
 
 
 def why_no_flow(rows: int, dimensions: int) -> str | None:
@@ -89,41 +89,25 @@ class _Flow:
             self.flow: Any = zuko().flows.MAF(
                 train.dimensions, transforms=_TRANSFORMS, hidden_features=(width, width), randperm=True
             )
-            self._train(self._read(train.rows), self._read(validation))
+            descend(
+                self.flow,
+                self._log_prob,
+                self._read(train.rows),
+                self._read(validation),
+                lr=_LR,
+                steps=_MOST_STEPS,
+            )
 
     def _read(self, rows: Array) -> torch.Tensor:
         return torch.from_numpy(((rows - self.mean) / self.scale).astype(np.float32))
 
-    def _train(self, rows: torch.Tensor, validation: torch.Tensor) -> None:
-        """Adam, with a rate that falls along a cosine; the weights that are best on validation are kept."""
-        optimizer = torch.optim.Adam(self.flow.parameters(), lr=_LR, foreach=False)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _MOST_STEPS)
-        best, kept, looks = -np.inf, None, 0
-        for step in range(1, _MOST_STEPS + 1):
-            batch = rows[torch.randint(len(rows), (min(_BATCH, len(rows)),))]
-            optimizer.zero_grad()
-            (-self.flow().log_prob(batch).mean()).backward()
-            torch.nn.utils.clip_grad_norm_(self.flow.parameters(), 10.0, foreach=False)
-            optimizer.step()
-            schedule.step()
-            if step % _EVERY:
-                continue
-            value, looks = float(self._log_prob(validation).mean()), looks + 1
-            if value > best:
-                best, looks = value, 0
-                kept = {name: one.clone() for name, one in self.flow.state_dict().items()}
-            elif looks >= _PATIENCE:
-                break
-        if kept is not None:
-            self.flow.load_state_dict(kept)
-
-    @torch.no_grad()
     def _log_prob(self, rows: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.flow().log_prob(part) for part in rows.split(2_000)])
+        found: torch.Tensor = self.flow().log_prob(rows)
+        return found
 
     def scores(self, rows: Array) -> NDArray[np.float64]:
         """log p of rows [n, dimensions], [n]."""
-        return self._log_prob(self._read(rows)).double().numpy() - float(np.log(self.scale).sum())
+        return scored(self._log_prob, self._read(rows)).double().numpy() - float(np.log(self.scale).sum())
 
     def fitted(self) -> Fitted:
         """A density without a latent, so all variance is within."""
