@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "Categorical": {"levels": 5, "classes": EVENT, "given": ("z",)},
     "DiscretisedLogistic": {"levels": 5},
     "DiscretisedNormal": {"levels": 5},
+    "Ladder": {"prior": lambda: priors.Normal(EVENT)},
     "LowRankNormal": {"rank": 2},
     "MaternNormal": {"event": (1, 2, 2)},
     "NormalWithAtoms": {"atoms": [0.0, 1.5]},

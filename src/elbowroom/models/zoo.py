@@ -132,6 +132,18 @@ _ZOO = (
         _flow("iaf"),
     ),
     Named("nsf-vae", "Durkan, Bekasov, Murray & Papamakarios, Neural spline flows (2019)", _flow("nsf")),
+    Named(
+        "hvae",
+        "Rezende, Mohamed & Wierstra, Stochastic backpropagation and approximate inference (2014)",
+        {"latents": [16, 8]},
+        "Two stochastic layers of which q draws the lower first.",
+    ),
+    Named(
+        "ladder",
+        "Sønderby et al., Ladder variational autoencoders (2016)",
+        {"latents": [16, 8], "posterior": "ladder", "objective": {"kind": "elbo", "schedule": _LINEAR}},
+        "Two stochastic layers; the weight of the rate rises in 1,000 steps.",
+    ),
     Named("vampprior", "Tomczak & Welling, VAE with a VampPrior (2018)", {"prior": "vamp-prior"}),
     Named(
         "gmvae",
