@@ -13,8 +13,8 @@ from elbowroom.numerics import Given, InputError, plain_arguments
 
 __all__ = ["Blocks", "Component", "Form", "Over", "as_event", "at_least_two"]
 
-Form = Literal["independent normal", "normal", "classes", "other"]
-Over = Literal["real numbers", "classes", "the unit box", "the sphere", "the simplex", "whatever its posterior is over"]
+Form = Literal["independent normal", "normal", "mixture", "classes", "uniform", "bounded", "sphere", "simplex", "other"]
+Over = Literal["real numbers", "classes", "the unit box", "the sphere", "the simplex"]
 
 
 @plain_arguments
@@ -102,10 +102,11 @@ class Component(nn.Module):
     reads : tuple of str
         What the network reads of `given`; all of it, unless a class says otherwise.
     classes : int
-        Number of classes of a posterior block over classes, which a pass sums over; 1 for a block that is drawn.
-    form : {"independent normal", "normal", "classes", "other"}
-        What the class returns: KLs between normals, and between classes, are in closed form.
-    over : {"real numbers", "classes", "the unit box", "the sphere", "the simplex", "whatever its posterior is over"}
+        Number of classes, or of components of a mixture, that a pass lays out and sums over in a posterior block; 1 for
+        a block that is drawn.
+    form : {"independent normal", "normal", "mixture", "classes", "uniform", "bounded", "sphere", "simplex", "other"}
+        What the class returns: KLs between normals, between classes, and from uniforms are in closed form.
+    over : {"real numbers", "classes", "the unit box", "the sphere", "the simplex"}
         Where draws lie: prior and posterior of a block are over the same, or their densities cannot be compared.
 
     Raises

@@ -43,6 +43,7 @@ class _Pair:
     def __init__(self, prior: Word, posterior: Word, layers: int) -> None:
         self.p, p_class = _class_of("prior", prior)
         self.q, q_class = _class_of("posterior", posterior)
+        self.family = split("posterior", posterior)[1].get("family")
         self.layers = layers
         self.p_form, self.q_form = p_class.form, q_class.form
         self.p_over, self.q_over = p_class.over, q_class.over
@@ -69,7 +70,17 @@ class _Pair:
                 f"posterior='ladder', whose top reads x.",
             ),
             (
-                self.p_over not in (self.q_over, "whatever its posterior is over"),
+                self.calls and self.laid_out,
+                f"{p} is a mixture of draws of q at pseudo-inputs, and {q} lays its classes or components out: take "
+                f"posterior='diagonal-normal'.",
+            ),
+            (
+                self.p_over == "classes" and self.q_over == "the simplex",
+                f"{q[0].upper()}{q[1:]} is relaxed and {p[0].lower()}{p[1:]} over classes, so that nothing bounds log "
+                f"p(x): take prior='relaxed-categorical-prior', or posterior='categorical-posterior', which is exact.",
+            ),
+            (
+                self.p_over != self.q_over,
                 f"{p} is over {self.p_over}, and {q} over {self.q_over}: take two that are over the same.",
             ),
         ]
@@ -77,20 +88,25 @@ class _Pair:
     @property
     def closed(self) -> bool:
         """Whether the KL of every layer is closed."""
-        of_layer = self.q_form == self.p_form == "classes" or (
-            self.p_form == "independent normal" and "normal" in self.q_form
-        )
-        return of_layer and (self.layers == 1 or self.ladder)
+        from_normal = self.p_form == "independent normal" and "normal" in self.q_form
+        from_uniform = self.p_form == "uniform" and self.family != "logit-normal"
+        alike = self.q_form == self.p_form and self.q_form in ("classes", "sphere")
+        return (from_normal or from_uniform or alike) and (self.layers == 1 or self.ladder)
 
     @property
     def by_element(self) -> bool:
         """Whether it is a sum over elements."""
-        return self.closed and self.p_form == self.q_form
+        return self.closed and self.q_form in ("independent normal", "classes", "bounded")
 
     @property
     def path(self) -> bool:
         """Whether the draw carries a gradient and q has parameters of its own."""
         return self.q_form not in ("classes", "other")
+
+    @property
+    def laid_out(self) -> bool:
+        """Whether a pass sums over q's classes or components and does not draw one."""
+        return self.q_form in ("classes", "mixture")
 
 
 def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
@@ -110,7 +126,7 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
             f"kl='sticking-the-landing' {path} {q!r} is none: leave it out.",
         ),
         (
-            asks("gradient", "doubly-reparameterised") and not pair.path,
+            asks("gradient", "doubly-reparameterised") and (pair.laid_out or not pair.path),
             f"A doubly reparameterised gradient {path} {q!r} is none: take gradient='plain'.",
         ),
         (
@@ -122,15 +138,16 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
             f"{kl} has no closed form by dimension: take per='block'.",
         ),
         (
-            kind == "beta-tc" and (pair.q_form != "independent normal" or pair.layers > 1),
+            kind == "beta-tc" and (pair.q_form not in ("independent normal", "bounded") or pair.layers > 1),
             f"The parts of the rate need one layer of independent elements, which {q!r} has not: take 'elbo'.",
         ),
         (
-            kind in drawn and pair.q_form == "classes",
-            f"The objective {kind!r} compares draws of z, and classes are not drawn: take 'elbo' or 'iwae'.",
+            kind in drawn and pair.laid_out,
+            f"The objective {kind!r} compares draws of z, and the classes or components of {q!r} are laid out and not "
+            f"drawn: take 'elbo' or 'iwae'.",
         ),
         (
-            kind == "dip" and pair.q_form == "other",
+            kind == "dip" and pair.q_form in ("other", "simplex"),
             f"The objective 'dip' needs the mean and the variance of q, which {q!r} has not: take 'elbo'.",
         ),
     ]

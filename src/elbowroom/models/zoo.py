@@ -151,6 +151,24 @@ _ZOO = (
         {"prior": "mixture-prior"},
         "Its prior, a learned mixture; q(z | x) has no class beside.",
     ),
+    Named(
+        "svae",
+        "Davidson et al., Hyperspherical variational auto-encoders (2018)",
+        {"prior": "sphere-prior", "posterior": "von-mises-fisher"},
+        "Measured by the ELBO and importance weights: annealing works on the real line.",
+    ),
+    Named(
+        "concrete-vae",
+        "Maddison, Mnih & Teh, The Concrete distribution (2017)",
+        {"prior": "relaxed-categorical-prior", "posterior": "relaxed-categorical-posterior"},
+        "A bound on log p(x) of the relaxed model; latents is its number of classes.",
+    ),
+    Named(
+        "siwae",
+        "Morningstar et al., Automatic differentiation variational inference with mixtures (2021)",
+        {"posterior": {"kind": "mixture-posterior", "components": 4}, **_objective("iwae", draws=5)},
+        "One draw of each of four components stands in every importance weight.",
+    ),
     Named("flow-prior-vae", "Chen et al., Variational lossy autoencoder (2017)", {"prior": "flow-prior"}),
     Named(
         "beta-tc-vae",

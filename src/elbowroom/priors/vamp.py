@@ -45,8 +45,6 @@ class Vamp(Component):
     torch.Size([4, 5])
     """
 
-    over = "whatever its posterior is over"
-
     def __init__(self, posterior: Component, inputs: int | Sequence[int], *, pseudo_inputs: int = 100) -> None:
         super().__init__(posterior.event)
         if set(posterior.given) not in ({"x"}, {"x", "seen"}) or posterior.classes > 1:
