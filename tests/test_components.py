@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "Categorical": {"levels": 5, "classes": EVENT, "given": ("z",)},
     "DiscretisedLogistic": {"levels": 5},
     "DiscretisedNormal": {"levels": 5},
+    "Ladder": {"prior": lambda: priors.Normal(EVENT)},
     "LowRankNormal": {"rank": 2},
     "MaternNormal": {"event": (1, 2, 2)},
     "NormalWithAtoms": {"atoms": [0.0, 1.5]},
@@ -35,6 +36,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
     "Mixture": {"components": 3},
     "Normal": {"given": ("z",)},
+    "RelaxedCategorical": {"classes": EVENT},
     "Vamp": {"posterior": lambda: posteriors.DiagonalNormal(MLP([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
     "Mixed": {"families": [likelihoods.Normal(None, 3, scale="feature"), likelihoods.Bernoulli(None, 1)]},
 }
@@ -57,7 +59,7 @@ def made(cls: type[Component], seed: int = 0) -> Component:
     if issubclass(cls, likelihoods.Likelihood):
         return cls(network=MLP([READS, 6, cls(network=None, **given).numbers]), **given)
     triangle = EVENT * (EVENT + 1) // 2
-    for numbers in (EVENT, 2 * EVENT, 3 * EVENT, EVENT + triangle):
+    for numbers in (EVENT, 2 * EVENT, 3 * EVENT, EVENT + triangle, EVENT + 1, 3 * (2 * EVENT + 1)):
         component = cls(network=MLP([READS, 6, numbers]), **given)
         try:
             component(inputs(component))
@@ -74,7 +76,9 @@ def inputs(component: Component, draws: int = 2, batch: int = 5) -> dict[str, Te
 
 def value_of(component: Component) -> Tensor:
     """A value [1, 5, *event] inside the support."""
-    inside = 0.5 if isinstance(component, likelihoods.Beta | likelihoods.LogitNormal) else 0.0
+    inside = (
+        0.5 if isinstance(component, likelihoods.Beta | likelihoods.LogitNormal) else WITHIN.get(component.over, 0.0)
+    )
     typical = torch.full((1, 5, *component.event), inside)
     if isinstance(component, likelihoods.Mixed):
         typical[..., 3:] = 1.0
@@ -83,13 +87,18 @@ def value_of(component: Component) -> Tensor:
     return typical
 
 
+WITHIN = {"the unit box": 0.3, "the simplex": 1 / EVENT, "the sphere": EVENT**-0.5}
+
+
 def over_classes(cls: type[Component]) -> bool:
     """Whether its draws are one-hot: tests/test_categorical.py has their contract."""
     return cls in (priors.Categorical, posteriors.Categorical)
 
 
 EVERY = [*classes(priors), *classes(posteriors), *classes(likelihoods)]
-DRAWN = [cls for cls in (*classes(priors), *classes(posteriors)) if not over_classes(cls)]
+DRAWN = [
+    cls for cls in (*classes(priors), *classes(posteriors)) if cls.form != "mixture" and cls.over == "real numbers"
+]
 every = pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
 drawn = pytest.mark.parametrize("cls", DRAWN, ids=lambda cls: cls.__name__)
 

@@ -41,18 +41,28 @@ def test_every_objective_is_tried() -> None:
 
 @pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 def test_what_is_refused_fails_and_what_is_not_does_not(prior: str, posterior: str) -> None:
-    words = {"prior": prior, "posterior": posterior, "latents": 2, "widths": [4]}
+    layers = 2 if posterior == "ladder" else 1
+    refused_or_failing_alike({"prior": prior, "posterior": posterior, "latents": [2, 3][:layers], "widths": [4]})
+
+
+@pytest.mark.parametrize("posterior", ["diagonal-normal", "full-normal", "flow-posterior"])
+def test_so_it_is_of_several_layers(posterior: str) -> None:
+    refused_or_failing_alike({"posterior": posterior, "latents": [2, 3], "widths": [4]})
+
+
+def refused_or_failing_alike(words: dict) -> None:
     try:
-        vae = build(Recipe().where(**words), DATA)
+        recipe = Recipe().where(**words)
+        vae = build(recipe, DATA)
     except er.InputError:
-        return  # classes against numbers: refused when the model is built
+        return  # over different things, which is refused whatever the objective
     for objective in OBJECTIVES:
         try:
-            refuse_misfits(prior, posterior, objective)
+            refuse_misfits(recipe.prior, recipe.posterior, objective, layers=len(recipe.layers))
             refused = None
         except er.InputError as error:
             refused = str(error)
-        critic = torch.nn.Linear(2, 1)
+        critic = torch.nn.Linear(sum(recipe.layers), 1)
         step = TrainingStep(vae, instance_of("objective", *split("objective", objective), {"critic": critic}))
         failed = None
         try:

@@ -59,7 +59,9 @@ ModelName = Annotated[
     ),
 ]
 Network = Annotated[str | None, typer.Option(help="Network of encoder and decoder: {network}.", show_default="mlp")]
-Latents = Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="16")]
+Latents = Annotated[
+    str | None, typer.Option(help="Dimensions of z; 20,10 for two stochastic layers.", show_default="16")
+]
 Widths = Annotated[
     str | None,
     typer.Option(
@@ -205,7 +207,7 @@ def as_typed(sentence: str, options: Mapping[str, str]) -> str:
 
 
 def recipe_words(**given: Any) -> dict[str, Any]:
-    """The words of a recipe that were given, read as YAML; several widths stand in a list.
+    """The words of a recipe that were given, read as YAML; several widths or latents stand in a list.
 
     Parameters
     ----------
@@ -223,7 +225,11 @@ def recipe_words(**given: Any) -> dict[str, Any]:
     {'widths': [64, 32], 'objective': {'kind': 'elbo', 'beta': 0.1}}
     """
     said = {name: value for name, value in given.items() if value is not None}
-    return {name: _yaml(name, f"[{value}]" if name == "widths" else value) for name, value in said.items()}
+    return {name: _yaml(name, f"[{value}]" if _is_list(name, value) else value) for name, value in said.items()}
+
+
+def _is_list(name: str, value: Any) -> bool:
+    return name == "widths" or (name == "latents" and "," in str(value) and "[" not in str(value))
 
 
 def sweep_axes(given: list[str] | None) -> dict[str, Any] | None:
@@ -288,8 +294,8 @@ def in_options(message: str, typed: Sequence[str]) -> str:
 
     Examples
     --------
-    >>> in_options("latents must be a whole number; got 'abc'.", ["study", "digits", "--sweep", "latents=abc"])
-    "--sweep latents must be a whole number; got 'abc'."
+    >>> in_options("epochs must be a whole number; got 'abc'.", ["study", "digits", "--sweep", "epochs=abc"])
+    "--sweep epochs must be a whole number; got 'abc'."
     >>> in_options("epochs and batch_size must be 1 or more; got 0 and 100.", ["fit", "digits", "--epochs", "0"])
     '--epochs and batch_size must be 1 or more; got 0 and 100.'
     >>> in_options("iwae has no setting 'betas'; it has draws.", ["evidence", "runs/x", "--betas", "1"])

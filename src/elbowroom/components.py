@@ -11,9 +11,10 @@ from torch.distributions import Distribution
 from elbowroom.networks import Standardised
 from elbowroom.numerics import Given, InputError, plain_arguments
 
-__all__ = ["Blocks", "Component", "Form", "as_event", "at_least_two"]
+__all__ = ["Blocks", "Component", "Form", "Over", "as_event", "at_least_two"]
 
-Form = Literal["independent normal", "normal", "classes", "other"]
+Form = Literal["independent normal", "normal", "mixture", "classes", "uniform", "bounded", "sphere", "simplex", "other"]
+Over = Literal["real numbers", "classes", "the unit box", "the sphere", "the simplex"]
 
 
 @plain_arguments
@@ -98,10 +99,15 @@ class Component(nn.Module):
         Shape of one draw.
     noise_shape : tuple of int
         Shape of the standard-normal noise of one draw.
+    reads : tuple of str
+        What the network reads of `given`; all of it, unless a class says otherwise.
     classes : int
-        Number of classes of a posterior block over classes, which a pass sums over; 1 for a block that is drawn.
-    form : {"independent normal", "normal", "classes", "other"}
-        What the class returns: KLs between normals, and between classes, are in closed form.
+        Number of classes, or of components of a mixture, that a pass lays out and sums over in a posterior block; 1 for
+        a block that is drawn.
+    form : {"independent normal", "normal", "mixture", "classes", "uniform", "bounded", "sphere", "simplex", "other"}
+        What the class returns: KLs between normals, between classes, and from uniforms are in closed form.
+    over : {"real numbers", "classes", "the unit box", "the sphere", "the simplex"}
+        Where draws lie: prior and posterior of a block are over the same, or their densities cannot be compared.
 
     Raises
     ------
@@ -120,6 +126,7 @@ class Component(nn.Module):
 
     classes: int = 1
     form: Form = "other"
+    over: Over = "real numbers"
 
     def __init__(
         self, event: int | Sequence[int], *, given: Sequence[str] = (), network: nn.Module | None = None
@@ -127,7 +134,7 @@ class Component(nn.Module):
         super().__init__()
         self.event = as_event(event, type(self).__name__)
         self.noise_shape = self.event
-        self.given = tuple(given)
+        self.given = self.reads = tuple(given)
         self.network = network
 
     def forward(self, given: Given) -> Distribution:
@@ -234,12 +241,12 @@ class Component(nn.Module):
         return out.reshape(*lead, numbers)
 
     def _inputs(self, given: Given) -> list[Tensor]:
-        missing = [name for name in self.given if name not in given]
+        missing = [name for name in self.reads if name not in given]
         if missing:
             raise InputError(
                 f"{type(self).__name__} reads {missing[0]!r}, which is not at hand; there is: {', '.join(given)}."
             )
-        return [given[name] for name in self.given]
+        return [given[name] for name in self.reads]
 
 
 class Blocks(nn.ModuleDict):

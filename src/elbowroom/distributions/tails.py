@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .elementwise import Elementwise
 
-__all__ = ["log_mass", "log_ndtr", "mass_and_densities", "quantile_of_log", "slopes"]
+__all__ = ["log_mass", "log_mass_and_densities", "log_ndtr", "mass_and_densities", "quantile_of_log", "slopes"]
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 _SQRT_HALF = math.sqrt(0.5)
@@ -68,8 +68,30 @@ def log_mass(low: Tensor, high: Tensor) -> Tensor:
     >>> round(log_mass(bounds[0], bounds[1]).item(), 3)
     -804.608
     """
-    value: Tensor = _LogMass.apply(*torch.broadcast_tensors(low, high))[0]
-    return value
+    return log_mass_and_densities(low, high)[0]
+
+
+def log_mass_and_densities(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`log_mass`, and the densities at both bounds of the normal given that it lies between them, with gradients.
+
+    Parameters
+    ----------
+    low, high : Tensor
+        As of `log_mass`.
+
+    Returns
+    -------
+    tuple of Tensor
+        In nats; per unit of the bounds, at `low` and at `high`.
+
+    Examples
+    --------
+    >>> bounds = torch.tensor([-1e-6, 1e-6], dtype=torch.float64)
+    >>> [round(x.item(), 3) for x in log_mass_and_densities(bounds[0], bounds[1])]      # uniform over 2e-6
+    [-14.041, 500000.0, 500000.0]
+    """
+    found: tuple[Tensor, Tensor, Tensor] = _LogMass.apply(*torch.broadcast_tensors(low, high))
+    return found
 
 
 class _LogMass(Elementwise):

@@ -3,19 +3,20 @@
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from elbowroom import likelihoods, networks
+from elbowroom import likelihoods, networks, priors
 from elbowroom.components import Component
 from elbowroom.data import Dataset
 from elbowroom.likelihoods import Likelihood
 from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.vae import VAE
-from elbowroom.vae.evaluating import evaluating
 
 from .recipe import Recipe, as_recipe
 from .words import Word, classes_of, instance_of, split, takes
@@ -91,7 +92,9 @@ class _Builder:
     """One recipe on one data set."""
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
-        self.recipe, self.data, self.latents = recipe, data, recipe.latents
+        self.recipe, self.data = recipe, data
+        self.sizes = {"z" if level == 1 else f"z{level}": size for level, size in enumerate(recipe.layers, 1)}
+        self.trunks: dict[int, nn.Module] = {}
         self.support = data.preprocess.support(data.support)
         self.classes = class_counts(self.support, math.prod(data.event))
         self.gaps = any(part.fill is not None for part in data.parts.values())
@@ -102,35 +105,81 @@ class _Builder:
             self._check_images()
 
     def vae(self) -> VAE:
-        posterior = self._posterior()
+        below = {name: self._lower_prior(name, above) for name, above in pairwise(self.sizes)}
+        posterior = self._posterior(below)
         likelihood = self._likelihood(self.recipe.likelihood, self._decoder)
-        prior = instance_of(
-            "prior", *split("prior", self.recipe.prior), self._latent_arguments | {"posterior": posterior}
-        )
-        vae = VAE(prior, posterior, likelihood, preprocess=self.data.preprocess)
+        top = list(self.sizes)[-1]
+        at_hand = self._latent_arguments(top) | {"posterior": posterior[top], "decoder": likelihood.network}
+        prior: Component = instance_of("prior", *split("prior", self.recipe.prior), at_hand)
+        vae = VAE({**below, top: prior}, posterior, likelihood, preprocess=self.data.preprocess)
         vae.table = self.data.train.table
-        self._check_blocks(vae)
         return vae
 
-    @property
-    def _latent_arguments(self) -> dict[str, Any]:
-        """What prior and posterior may ask for by name."""
-        return {"event": self.latents, "classes": self.latents, "inputs": self.data.event}
+    def _latent_arguments(self, block: str) -> dict[str, Any]:
+        """What prior and posterior of a block may ask for by name."""
+        return {"event": self.sizes[block], "classes": self.sizes[block], "inputs": self.data.event}
 
-    def _posterior(self) -> Component:
+    def _lower_prior(self, block: str, above: str) -> Component:
+        """p(z | z above) of a layer below the top, a normal."""
+        network = self._dense_network([above], 2 * self.sizes[block], tuple(reversed(self.recipe.widths)))
+        return priors.Normal(self.sizes[block], network=network, given=(above,))
+
+    def _posterior(self, below: Mapping[str, Component]) -> dict[str, Component]:
+        """Posteriors by block, in the order in which they are drawn."""
         kind, options = split("posterior", self.recipe.posterior)
-
-        def over(network: nn.Module) -> Component:
-            made_of: Component = instance_of("posterior", kind, options, self._latent_arguments | {"network": network})
-            return made_of
-
         reads = options.get("given", takes(classes_of("posterior")[kind])["given"].default)
         if self.gaps and "x" in reads and "seen" not in reads:  # or a filler would be taken for a value
             options["given"] = [*reads, "seen"]
+        bottom, *others = self.sizes
+        if kind == "ladder":
+            rungs = {name: self._rung(name, level, below.get(name), options) for level, name in enumerate(self.sizes)}
+            return dict(reversed(rungs.items()))
+        found = {bottom: self._posterior_of(bottom, kind, options, self._encoder)}
+        contexts = [name for name in reads if name not in ("x", "seen")]
+        for name, under in zip(others, self.sizes, strict=False):
+            options["given"] = [under, *contexts]
+            found[name] = self._posterior_of(name, kind, options, self._up)
+        return found
+
+    def _posterior_of(
+        self, block: str, kind: str, options: Mapping[str, Any], network_of: NetworkOf, **more: Any
+    ) -> Component:
+        """One block, with a network of the size that it asks for."""
+
+        def over(network: nn.Module) -> Component:
+            at_hand = self._latent_arguments(block) | {"network": network, **more}
+            made_of: Component = instance_of("posterior", kind, options, at_hand)
+            return made_of
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
-        return over(self._encoder(counted.given, _numbers(counted, self._blank_example())))
+        return over(network_of(counted.reads, _numbers(counted, self._blank_example())))
+
+    def _rung(self, block: str, level: int, prior: Component | None, options: Mapping[str, Any]) -> Component:
+        """A ladder's posterior of one layer, which goes on from the features of the layer below."""
+
+        def network_of(reads: Sequence[str], numbers: int) -> nn.Module:
+            if self._dense and not self.recipe.widths:
+                return self._encoder(reads, numbers)
+            head = self._dense_network([], numbers, self.recipe.widths[-1:])
+            return self._standardised(networks.Chained(self._features(reads, level), head))
+
+        if prior is None:
+            return self._posterior_of(block, "diagonal-normal", options, network_of)
+        return self._posterior_of(block, "ladder", options, network_of, prior=prior)
+
+    def _features(self, reads: Sequence[str], level: int) -> nn.Module:
+        """The deterministic way up to a layer, shared with those above."""
+        if level not in self.trunks:
+            *hidden, last = self.recipe.widths
+            ends = {"output": self.options.get("activation", "silu")}
+            if level == 0:
+                made = self._make_network(reads, last, hidden, ends if self._dense else {})
+            else:
+                step = self._dense_network([], last, (last, *hidden), ends)
+                made = networks.Chained(self._features(reads, level - 1), step)
+            self.trunks[level] = made
+        return self.trunks[level]
 
     def _likelihood(self, word: Word, network_of: NetworkOf | None) -> Likelihood:
         """The likelihood of a word; without a network where there is none to make."""
@@ -178,45 +227,62 @@ class _Builder:
         return {"x": x, "seen": torch.ones_like(x), **context}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        network = self._make_network(reads, numbers, self.recipe.widths)
+        return self._standardised(self._make_network(reads, numbers, self.recipe.widths))
+
+    def _standardised(self, network: nn.Module) -> nn.Module:
         if self.support.kind not in _RAW:
             return network
         event = () if self.support.kind == "grid" else self.data.event
         return networks.Standardised(network, event=event, classes=self.classes if any(self.classes) else ())
 
+    def _up(self, reads: Sequence[str], numbers: int) -> nn.Module:
+        """The network of a posterior that reads the layer below."""
+        return self._dense_network(reads, numbers, self.recipe.widths)
+
     def _decoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
         return self._make_network(reads, numbers, tuple(reversed(self.recipe.widths)))
 
-    def _make_network(self, reads: Sequence[str], numbers: int, widths: Sequence[int]) -> nn.Module:
+    def _dense_network(
+        self, reads: Sequence[str], numbers: int, widths: Sequence[int], more: Mapping[str, Any] = MappingProxyType({})
+    ) -> nn.Module:
+        """An mlp from these names, or else from the first width, to these numbers."""
+        sizes = [sum(map(self._size, reads))] if reads else []
+        options = {**(self.options if self._dense else {}), **more}
+        network: nn.Module = instance_of("network", "mlp", options, {"widths": [*sizes, *widths, numbers]})
+        return network
+
+    def _make_network(
+        self, reads: Sequence[str], numbers: int, widths: Sequence[int], more: Mapping[str, Any] = MappingProxyType({})
+    ) -> nn.Module:
         """The network from these names to these numbers, as an image where it is one."""
-        first, *others = [self._size(name) for name in reads]
         if self._dense:
-            at_hand: dict[str, Any] = {"widths": [first + sum(others), *widths, numbers]}
-        else:
-            encodes, image = reads[0] == "x", self.data.event
-            parts = 1 if encodes else numbers // math.prod(image)
-            if self.network in PRESETS:
-                return self._preset(encodes, numbers, parts, sum(others))
-            ends = (image, numbers) if encodes else (first, image)
-            at_hand = {"inputs": ends[0], "outputs": ends[1], "parts": parts, "context": sum(others)}
+            return self._dense_network(reads, numbers, widths, more)
+        first, *others = [self._size(name) for name in reads]
+        encodes, image = reads[0] == "x", self.data.event
+        parts = 1 if encodes else numbers // math.prod(image)
+        if self.network in PRESETS:
+            return self._preset(encodes, numbers, parts, sum(others))
+        ends = (image, numbers) if encodes else (first, image)
+        at_hand = {"inputs": ends[0], "outputs": ends[1], "parts": parts, "context": sum(others)}
         network: nn.Module = instance_of("network", self.network, self.options, at_hand)
         return network
 
     def _preset(self, encodes: bool, numbers: int, parts: int, context: int) -> nn.Module:
-        if encodes and numbers != 2 * self.latents:
+        latents = self.sizes["z"]
+        if encodes and numbers != 2 * latents:
             raise InputError(
                 f"The encoder of {self.network!r} returns two numbers per latent, and this posterior needs {numbers} "
-                f"for {self.latents} latents: take network='conv'."
+                f"for {latents} latents: take network='conv'."
             )
-        both = networks.preset(self.network, image=self.data.event, latents=self.latents, parts=parts, context=context)
+        both = networks.preset(self.network, image=self.data.event, latents=latents, parts=parts, context=context)
         return both[0] if encodes else both[1]
 
     def _size(self, name: str) -> int:
         """How many numbers a network reads of what has this name."""
         if name == "x":
             return sum(k or 1 for k in self.classes)
-        if name == "z":
-            return self.latents
+        if name in self.sizes:
+            return self.sizes[name]
         if name == "seen":
             return math.prod(self.data.event)
         if name not in self.data.train.context:
@@ -239,20 +305,6 @@ class _Builder:
             raise InputError(
                 f"widths are of an mlp: say the channels of {self.network!r} as options of the word, "
                 f"network={{'kind': 'conv', 'channels': [32, 64]}}."
-            )
-
-    @torch.no_grad()
-    def _check_blocks(self, vae: VAE) -> None:
-        """A density cannot be compared with a probability: both factors of z are over classes, or neither."""
-        (prior,), (posterior,) = vae.prior.values(), vae.posterior.values()
-        with evaluating(vae):
-            p: Any = prior({name: value for name, value in self._blank_example().items() if name in prior.given})
-        over = [bool(p.support.is_discrete), posterior.classes > 1]
-        if over[0] != over[1]:
-            where = ["classes" if discrete else "real numbers" for discrete in over]
-            raise InputError(
-                f"The prior {split('prior', self.recipe.prior)[0]!r} is over {where[0]}, and the posterior "
-                f"{split('posterior', self.recipe.posterior)[0]!r} over {where[1]}: take two that are over the same."
             )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from elbowroom.components import Form
+from elbowroom.components import Component
 from elbowroom.numerics import InputError
 
 from .words import Word, classes_of, instance_of, split, takes
@@ -12,60 +12,142 @@ from .words import Word, classes_of, instance_of, split, takes
 __all__ = ["refuse_misfits"]
 
 
-def refuse_misfits(prior: Word, posterior: Word, objective: Word) -> None:
-    """Refuse an objective that asks of prior and posterior what they do not have.
+def refuse_misfits(prior: Word, posterior: Word, objective: Word, *, layers: int = 1) -> None:
+    """Refuse a prior and a posterior over different things, and an objective that asks of them what they do not have.
 
     Parameters
     ----------
     prior, posterior, objective : str or mapping
         Words of a recipe.
+    layers : int, default 1
+        Stochastic layers of the model.
 
     Raises
     ------
     InputError
         With the reason and the way out; also for an objective whose numbers are out of range.
     """
+    pair = _Pair(prior, posterior, layers)
     kind, options = split("objective", objective)
-    if not _complete(kind, options):
-        return
-    asked = instance_of("objective", kind, options, {"critic": nn.Identity()})
-    for wrong, said in _rules(kind, asked, *_form("prior", prior), *_form("posterior", posterior)):
+    rules = pair.rules()
+    if _complete(kind, options):
+        rules += _of_objective(kind, instance_of("objective", kind, options, {"critic": nn.Identity()}), pair)
+    for wrong, said in rules:
         if wrong:
             raise InputError(said)
 
 
-def _rules(kind: str, asked: Any, p: str, p_form: Form, q: str, q_form: Form) -> list[tuple[bool, str]]:
-    """What is wrong where, and the sentence about it."""
-    closed = p_form == q_form == "classes" or (p_form == "independent normal" and "normal" in q_form)
-    by_element = p_form == q_form and q_form in ("independent normal", "classes")
+class _Pair:
+    """A prior and a posterior by their words: p and q."""
+
+    def __init__(self, prior: Word, posterior: Word, layers: int) -> None:
+        self.p, p_class = _class_of("prior", prior)
+        self.q, q_class = _class_of("posterior", posterior)
+        self.family = split("posterior", posterior)[1].get("family")
+        self.layers = layers
+        self.p_form, self.q_form = p_class.form, q_class.form
+        self.p_over, self.q_over = p_class.over, q_class.over
+        self.ladder, self.calls = self.q == "ladder", "posterior" in takes(p_class)
+
+    def rules(self) -> list[tuple[bool, str]]:
+        """What of the two does not go together, and the sentence about it."""
+        p, q = f"The prior {self.p!r}", f"the posterior {self.q!r}"
+        numbers = "real numbers"
+        return [
+            (
+                self.ladder and self.layers == 1,
+                "A ladder has two stochastic layers or more: say their sizes, latents=[20, 10], or take "
+                "posterior='diagonal-normal'.",
+            ),
+            (
+                self.layers > 1 and self.q_over != numbers,
+                f"Layers below the top have normal priors, over real numbers, and {q} is over {self.q_over}: take one "
+                f"over real numbers, or a single layer.",
+            ),
+            (
+                self.calls and self.layers > 1 and not self.ladder,
+                f"{p} calls the top layer's q on pseudo-inputs, and that reads the layer below: take "
+                f"posterior='ladder', whose top reads x.",
+            ),
+            (
+                self.calls and self.laid_out,
+                f"{p} is a mixture of draws of q at pseudo-inputs, and {q} lays its classes or components out: take "
+                f"posterior='diagonal-normal'.",
+            ),
+            (
+                self.p_over == "classes" and self.q_over == "the simplex",
+                f"{q[0].upper()}{q[1:]} is relaxed and {p[0].lower()}{p[1:]} over classes, so that nothing bounds log "
+                f"p(x): take prior='relaxed-categorical-prior', or posterior='categorical-posterior', which is exact.",
+            ),
+            (
+                self.p_over != self.q_over,
+                f"{p} is over {self.p_over}, and {q} over {self.q_over}: take two that are over the same.",
+            ),
+        ]
+
+    @property
+    def closed(self) -> bool:
+        """Whether the KL of every layer is closed."""
+        from_normal = self.p_form == "independent normal" and "normal" in self.q_form
+        from_uniform = self.p_form == "uniform" and self.family != "logit-normal"
+        alike = self.q_form == self.p_form and self.q_form in ("classes", "sphere")
+        return (from_normal or from_uniform or alike) and (self.layers == 1 or self.ladder)
+
+    @property
+    def by_element(self) -> bool:
+        """Whether it is a sum over elements."""
+        return self.closed and self.q_form in ("independent normal", "classes", "bounded")
+
+    @property
+    def path(self) -> bool:
+        """Whether the draw carries a gradient and q has parameters of its own."""
+        return self.q_form not in ("classes", "other")
+
+    @property
+    def laid_out(self) -> bool:
+        """Whether a pass sums over q's classes or components and does not draw one."""
+        return self.q_form in ("classes", "mixture")
+
+
+def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
+    """What the objective asks and the two do not have, and the sentence about it."""
+    q = pair.q
     path = "needs a posterior with parameters of its own, drawn with a gradient, and"
-    no_path, kl = q_form in ("classes", "other"), f"The KL of the posterior {q!r} from the prior {p!r}"
+    kl = f"The KL of the posterior {q!r} from the prior {pair.p!r}"
     drawn = ("reweighted-wake-sleep", "total-correlation", "dip", "discrepancy")
 
     def asks(name: str, value: str) -> bool:
         return getattr(asked, name, None) == value
 
     return [
-        (asks("kl", "closed") and not closed, f"{kl} has no closed form: leave out kl='closed'."),
+        (asks("kl", "closed") and not pair.closed, f"{kl} has no closed form: leave out kl='closed'."),
         (
-            asks("kl", "sticking-the-landing") and no_path,
+            asks("kl", "sticking-the-landing") and not pair.path,
             f"kl='sticking-the-landing' {path} {q!r} is none: leave it out.",
         ),
         (
-            asks("gradient", "doubly-reparameterised") and no_path,
+            asks("gradient", "doubly-reparameterised") and (pair.laid_out or not pair.path),
             f"A doubly reparameterised gradient {path} {q!r} is none: take gradient='plain'.",
         ),
-        (asks("per", "dimension") and not by_element, f"{kl} has no closed form by dimension: take per='block'."),
         (
-            kind == "beta-tc" and q_form != "independent normal",
-            f"The parts of the rate need independent elements, which {q!r} has not: take 'elbo'.",
+            asks("gradient", "doubly-reparameterised") and pair.layers > 1,
+            "A doubly reparameterised gradient is biased where layers of q read one another: take gradient='plain'.",
         ),
         (
-            kind in drawn and q_form == "classes",
-            f"The objective {kind!r} compares draws of z, and classes are not drawn: take 'elbo' or 'iwae'.",
+            asks("per", "dimension") and not pair.by_element,
+            f"{kl} has no closed form by dimension: take per='block'.",
         ),
         (
-            kind == "dip" and q_form == "other",
+            kind == "beta-tc" and (pair.q_form not in ("independent normal", "bounded") or pair.layers > 1),
+            f"The parts of the rate need one layer of independent elements, which {q!r} has not: take 'elbo'.",
+        ),
+        (
+            kind in drawn and pair.laid_out,
+            f"The objective {kind!r} compares draws of z, and the classes or components of {q!r} are laid out and not "
+            f"drawn: take 'elbo' or 'iwae'.",
+        ),
+        (
+            kind == "dip" and pair.q_form in ("other", "simplex"),
             f"The objective 'dip' needs the mean and the variance of q, which {q!r} has not: take 'elbo'.",
         ),
     ]
@@ -77,6 +159,6 @@ def _complete(kind: str, options: dict[str, Any]) -> bool:
     return all(one.name in options or one.name == "critic" for one in needed)
 
 
-def _form(part: str, word: Word) -> tuple[str, Form]:
+def _class_of(part: str, word: Word) -> tuple[str, type[Component]]:
     kind, _ = split(part, word)
-    return kind, getattr(classes_of(part)[kind], "form", "other")
+    return kind, classes_of(part)[kind]

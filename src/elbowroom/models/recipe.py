@@ -35,8 +35,11 @@ class Recipe:
         A word for p(x | z); "auto" takes what the support of the data asks for.
     network : str or mapping, default "mlp"
         A word for encoder and decoder; those other than "mlp" are for images (C, H, W).
-    latents : int, default 16
-        Dimensions of z, or classes where prior and posterior are categorical.
+    latents : int or sequence of int, default 16
+        Dimensions of z, or classes where prior and posterior are categorical. Several sizes, [20, 10], make as many
+        stochastic layers, from the one that the decoder reads, "z", to the top, "z2": the prior is the top's, each
+        other layer has a normal given the one above. With the posterior "ladder" each is drawn given x and the layers
+        above; with another each is drawn given the one below.
     widths : sequence of int, default (256, 256)
         Hidden layers of an "mlp" encoder; the decoder has them in reverse order.
     seed : int, default 0
@@ -61,7 +64,7 @@ class Recipe:
     posterior: Word = "diagonal-normal"
     likelihood: Word = "auto"
     network: Word = "mlp"
-    latents: int = 16
+    latents: int | Sequence[int] = 16
     widths: Sequence[int] = (256, 256)
     seed: int = 0
     objective: Word = "elbo"
@@ -70,15 +73,17 @@ class Recipe:
     def __post_init__(self) -> None:
         for part in ("prior", "posterior", "likelihood", "network", "objective"):
             split(part, getattr(self, part))
-        refuse_misfits(self.prior, self.posterior, self.objective)
-        if self.latents < 1:
+        if min(self.layers, default=0) < 1:
             raise InputError(f"latents must be 1 or more; got {self.latents}.")
+        if len(self.layers) == 1:
+            object.__setattr__(self, "latents", self.layers[0])
+        refuse_misfits(self.prior, self.posterior, self.objective, layers=len(self.layers))
         strange = [name for name in self.training if name not in SETTINGS]
         if strange:
             raise InputError(f"Training has no setting {strange[0]!r}; it has: {', '.join(SETTINGS)}.")
         for one in dataclasses.fields(self):
-            object.__setattr__(self, one.name, plain(getattr(self, one.name)))
-        object.__setattr__(self, "widths", tuple(self.widths))
+            value = plain(getattr(self, one.name))
+            object.__setattr__(self, one.name, tuple(value) if isinstance(value, list) else value)
 
     def where(self, **words: Any) -> "Recipe":
         """The same recipe with other words.
@@ -117,6 +122,17 @@ class Recipe:
         options |= {name: words.pop(name) for name in list(words) if name in theirs}
         objective = {"kind": kind, **options} if options else kind
         return dataclasses.replace(recipe, objective=objective, training={**recipe.training, **words})
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Sizes of the stochastic layers, from the one that the decoder reads to the top.
+
+        Examples
+        --------
+        >>> Recipe(latents=2).layers, Recipe(latents=[20, 10]).layers
+        ((2,), (20, 10))
+        """
+        return (self.latents,) if isinstance(self.latents, int) else tuple(self.latents)
 
     @property
     def model(self) -> tuple[Any, ...]:
@@ -165,5 +181,5 @@ def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
     recipe = as_recipe(recipe)
     with torch.random.fork_rng([]):
         torch.manual_seed(derived_seed(recipe.seed, 1))
-        critic = MLP([recipe.latents, *recipe.widths, 1])
+        critic = MLP([sum(recipe.layers), *recipe.widths, 1])
         return instance_of("objective", *split("objective", recipe.objective), {"critic": critic})

@@ -132,12 +132,42 @@ _ZOO = (
         _flow("iaf"),
     ),
     Named("nsf-vae", "Durkan, Bekasov, Murray & Papamakarios, Neural spline flows (2019)", _flow("nsf")),
+    Named(
+        "hvae",
+        "Rezende, Mohamed & Wierstra, Stochastic backpropagation and approximate inference (2014)",
+        {"latents": [16, 8]},
+        "Two stochastic layers of which q draws the lower first.",
+    ),
+    Named(
+        "ladder",
+        "Sønderby et al., Ladder variational autoencoders (2016)",
+        {"latents": [16, 8], "posterior": "ladder", "objective": {"kind": "elbo", "schedule": _LINEAR}},
+        "Two stochastic layers; the weight of the rate rises in 1,000 steps.",
+    ),
     Named("vampprior", "Tomczak & Welling, VAE with a VampPrior (2018)", {"prior": "vamp-prior"}),
     Named(
         "gmvae",
         "Dilokthanakul et al., Deep unsupervised clustering with Gaussian mixture VAEs (2016)",
         {"prior": "mixture-prior"},
         "Its prior, a learned mixture; q(z | x) has no class beside.",
+    ),
+    Named(
+        "svae",
+        "Davidson et al., Hyperspherical variational auto-encoders (2018)",
+        {"prior": "sphere-prior", "posterior": "von-mises-fisher"},
+        "Measured by the ELBO and importance weights: annealing works on the real line.",
+    ),
+    Named(
+        "concrete-vae",
+        "Maddison, Mnih & Teh, The Concrete distribution (2017)",
+        {"prior": "relaxed-categorical-prior", "posterior": "relaxed-categorical-posterior"},
+        "A bound on log p(x) of the relaxed model; latents is its number of classes.",
+    ),
+    Named(
+        "siwae",
+        "Morningstar et al., Automatic differentiation variational inference with mixtures (2021)",
+        {"posterior": {"kind": "mixture-posterior", "components": 4}, **_objective("iwae", draws=5)},
+        "One draw of each of four components stands in every importance weight.",
     ),
     Named("flow-prior-vae", "Chen et al., Variational lossy autoencoder (2017)", {"prior": "flow-prior"}),
     Named(

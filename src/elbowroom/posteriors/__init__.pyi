@@ -1,4 +1,9 @@
+from .bounded import Bounded as Bounded
 from .categorical import Categorical as Categorical
 from .diagonal_normal import DiagonalNormal as DiagonalNormal
 from .flow import Flow as Flow
 from .full_normal import FullNormal as FullNormal
+from .ladder import Ladder as Ladder
+from .mixture import Mixture as Mixture
+from .relaxed_categorical import RelaxedCategorical as RelaxedCategorical
+from .von_mises_fisher import VonMisesFisher as VonMisesFisher

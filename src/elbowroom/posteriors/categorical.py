@@ -46,6 +46,7 @@ class Categorical(Component):
     """
 
     form = "classes"
+    over = "classes"
 
     def __init__(self, network: nn.Module, classes: int, *, given: Sequence[str] = ("x",)) -> None:
         super().__init__(at_least_two(classes), given=given, network=network)

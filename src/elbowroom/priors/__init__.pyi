@@ -2,5 +2,8 @@ from .categorical import Categorical as Categorical
 from .flow import Flow as Flow
 from .mixture import Mixture as Mixture
 from .normal import Normal as Normal
+from .relaxed_categorical import RelaxedCategorical as RelaxedCategorical
+from .sphere import Sphere as Sphere
 from .standard_normal import StandardNormal as StandardNormal
+from .uniform import Uniform as Uniform
 from .vamp import Vamp as Vamp

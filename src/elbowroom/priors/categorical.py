@@ -45,6 +45,7 @@ class Categorical(Component):
     """
 
     form = "classes"
+    over = "classes"
 
     logits: Tensor
 

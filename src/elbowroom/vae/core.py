@@ -67,7 +67,7 @@ class VAECore(nn.Module):
 
     @property
     def over_classes(self) -> bool:
-        """Whether a block of the posterior is over classes, which a pass lays out and sums over, and does not draw."""
+        """Whether a block of the posterior is over classes, or a mixture: a pass lays these out and sums over them."""
         return any(block.classes > 1 for block in self.posterior.values())
 
     @property
@@ -94,16 +94,18 @@ class VAECore(nn.Module):
         """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms.
 
         Blocks over classes are laid out, every class beside every draw, and the terms are sums over them: exact, and
-        so are their gradients. lay_out=False draws one class, as the others are drawn; that carries no gradient.
+        so are their gradients; so are the components of a mixture, each with a draw. lay_out=False draws one class, as
+        the others are drawn; that carries no gradient.
         """
         given, log_jacobian = self.given(batch, noise)
-        layout = Layout({name: block.classes if lay_out else 1 for name, block in self.posterior.items()}, noise)
+        alike = lay_out and all(block.form == "classes" for block in self.posterior.values())
+        layout = Layout({name: block.classes if lay_out else 1 for name, block in self.posterior.items()}, noise, alike)
         q: dict[str, Distribution] = {}
         log_q = {}
         for name, block in self.posterior.items():
             q[name] = block(given)
             given[name], log_q[name] = layout.value(name, q[name], noise[name])
-            log_weight = log_q[name]
+            log_weight = layout.log_weight(name, log_q[name])
             if name in batch.observed:
                 value, mask = batch.observed[name]
                 given[name] = where_known(given[name], value, mask)
@@ -257,6 +259,12 @@ class VAECore(nn.Module):
             if block.event != self.posterior[name].event:
                 raise InputError(
                     f"Block {name!r}: the prior has event {block.event}, the posterior {self.posterior[name].event}."
+                )
+            over = {block.over, self.posterior[name].over}
+            if len(over) > 1 and over != {"real numbers", "classes"}:
+                raise InputError(
+                    f"Block {name!r}: the prior is over {block.over} and the posterior over "
+                    f"{self.posterior[name].over}, so that nothing bounds log p(x): take two that are over the same."
                 )
         for name, part in [*self.prior.items(), ("x", self.likelihood)]:
             if "x" in part.given:

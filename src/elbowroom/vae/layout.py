@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from elbowroom.distributions import draw
 from elbowroom.distributions._draw import Draw
+from elbowroom.distributions.normal_mixture import NormalMixture
 from elbowroom.numerics import Noise
 
 __all__ = ["Layout"]
@@ -19,7 +20,8 @@ class Layout:
     """How the classes of discrete blocks stand beside the draws in one pass.
 
     The first dimension of a pass is [draws, classes of the first block over classes, of the second, …], flattened.
-    Where all blocks are over classes, draws are alike, and only one is computed.
+    Where all blocks are over classes, draws are alike, and only one is computed. The components of a mixture stand like
+    classes, each with a draw of its own.
 
     Parameters
     ----------
@@ -27,14 +29,17 @@ class Layout:
         Classes of every block; 1 for those that are drawn, whose draws stand once beside every combination of classes.
     noise : dict of Tensor
         Of the pass; its first dimension is the number of draws.
+    alike : bool
+        Whether no block is drawn, nor any component of one.
     """
 
-    def __init__(self, classes: Mapping[str, int], noise: Noise) -> None:
+    def __init__(self, classes: Mapping[str, int], noise: Noise, alike: bool) -> None:
         self._classes = {name: count for name, count in classes.items() if count > 1}
         self._combinations = math.prod(self._classes.values())
         self._draws = len(noise[next(iter(classes))])
-        self._computed = 1 if len(self._classes) == len(classes) else self._draws
+        self._computed = 1 if alike else self._draws
         self._log_weights: list[Callable[[], Tensor]] = []
+        self._log_of_components: dict[str, Tensor] = {}
 
     def value(self, name: str, q: Distribution, noise: Tensor) -> Draw:
         """A block's value and its log-density.
@@ -58,17 +63,37 @@ class Layout:
         if name not in self._classes:
             every = self._combinations
             return draw(q, noise.repeat_interleave(every, 0) if every > 1 else noise)
-        names = list(self._classes)
-        after = math.prod(self._classes[later] for later in names[names.index(name) + 1 :])
+        if isinstance(q, NormalMixture):
+            each = noise[..., :-1].repeat_interleave(self._combinations, 0)
+            value, self._log_of_components[name] = q.of_component(self._places(name, noise.device), each)
+            return value, partial(q.log_prob, value)
+        after = self._after(name)
         before = self._computed * self._combinations // (self._classes[name] * after)
         one_hot = torch.eye(self._classes[name], dtype=noise.dtype, device=noise.device)
         value = one_hot.repeat_interleave(after, 0).repeat(before, 1).unsqueeze(1).expand(-1, noise.shape[1], -1)
         return value, partial(q.log_prob, value)
 
+    def log_weight(self, name: str, log_density: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        """What computes the log of what a block's classes weigh: `log_density`, or the weights of its components."""
+        if name not in self._log_of_components:
+            return log_density
+        found = self._log_of_components[name]
+        return lambda: found
+
     def weigh(self, name: str, log_weight: Callable[[], Tensor]) -> None:
         """Weigh the classes of a block by `log_weight` [draws × classes, batch]; no matter for drawn blocks."""
         if name in self._classes:
             self._log_weights.append(log_weight)
+
+    def _after(self, name: str) -> int:
+        """How many combinations of the classes of later blocks there are."""
+        names = list(self._classes)
+        return math.prod(self._classes[later] for later in names[names.index(name) + 1 :])
+
+    def _places(self, name: str, device: torch.device) -> Tensor:
+        """Number of the class in every place of the first dimension, [draws × classes, 1]."""
+        places = torch.arange(self._computed * self._combinations, device=device)
+        return (places // self._after(name) % self._classes[name]).unsqueeze(1)
 
     def mean(self, values: Tensor) -> Tensor:
         """Means over the classes, [draws, batch, ...], of values [draws × classes or 1, batch, ...]."""

@@ -238,8 +238,8 @@ class VAETarget:
             q = block(given)
             if not on_real_line(q):
                 raise CapabilityError(
-                    f"Block {name!r} lives on {q.support}, not on the real line, where samplers work; "
-                    f"evidence.iwae needs no such thing."
+                    f"Block {name!r} lives on {q.support}, not on the real line, where samplers work: "
+                    f"evidence.elbo and evidence.iwae need no such thing."
                 )
             noise = torch.zeros(1, 1, *block.noise_shape, dtype=self.vae.dtype)
             given[name] = draw(q, noise.to(self.vae.device))[0]
