@@ -30,6 +30,9 @@ OBJECTIVES = [
     "discrepancy",
     "wake-sleep",
     "reweighted-wake-sleep",
+    "aggressive",
+    "semi-amortised",
+    "monte-carlo-em",
     {"kind": "total-correlation", "weight": 2.0},
 ]
 PAIRS = list(itertools.product(known_words()["prior"], known_words()["posterior"]))

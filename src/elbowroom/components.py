@@ -1,8 +1,9 @@
 """Components, the parts of a model: modules from named tensors to a distribution."""
 
+import copy
 import math
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -127,6 +128,7 @@ class Component(nn.Module):
     classes: int = 1
     form: Form = "other"
     over: Over = "real numbers"
+    arguments: dict[str, Any]
 
     def __init__(
         self, event: int | Sequence[int], *, given: Sequence[str] = (), network: nn.Module | None = None
@@ -225,20 +227,63 @@ class Component(nn.Module):
         InputError
             For a name that is not in `given`, or an output of another size.
         """
+        out = self.network_output(given)
+        if out.shape[2:].numel() != numbers:
+            each = numbers / math.prod(self.event)
+            raise InputError(
+                f"{type(self).__name__} over {self.event} needs {numbers} numbers per example "
+                f"from its network ({each:g} per element); it returned {tuple(out.shape[2:])}."
+            )
+        return out.reshape(*out.shape[:2], numbers)
+
+    def network_output(self, given: Given) -> Tensor:
+        """The network's output on the named tensors, as it comes.
+
+        Parameters
+        ----------
+        given : Given
+            Tensors [draws or 1, batch, *event] by name.
+
+        Returns
+        -------
+        Tensor
+            [draws, batch, …].
+
+        Raises
+        ------
+        InputError
+            For a name that is not in `given`.
+        """
         assert self.network is not None
         inputs = self._inputs(given)
         lead = inputs[0].shape[:2]
         if len(inputs) > 1:
             lead = torch.broadcast_shapes(*(t.shape[:2] for t in inputs))
             inputs = [t.expand(*lead, *t.shape[2:]) for t in inputs]
-        out = self.network(*(t.flatten(0, 1) for t in inputs))
-        if out.shape[1:].numel() != numbers:
-            each = numbers / math.prod(self.event)
-            raise InputError(
-                f"{type(self).__name__} over {self.event} needs {numbers} numbers per example "
-                f"from its network ({each:g} per element); it returned {tuple(out.shape[1:])}."
-            )
-        return out.reshape(*lead, numbers)
+        out: Tensor = self.network(*(t.flatten(0, 1) for t in inputs))
+        return out.unflatten(0, lead)
+
+    def with_network(self, network: nn.Module, given: Sequence[str]) -> "Component":
+        """The same component, whose other modules are shared, with another network in the place of its own.
+
+        Parameters
+        ----------
+        network : nn.Module
+            From ordinary batches of the tensors named in `given` to as many numbers as the component's own network.
+        given : sequence of str
+            Names of the tensors that it reads, in the order of its arguments.
+
+        Returns
+        -------
+        Component
+            Of the same class.
+        """
+        other = copy.copy(self)
+        other.__dict__["_modules"] = {**self._modules, "network": network}  # a copy would share the dictionary
+        other.given = tuple(given)
+        if "arguments" in vars(self):  # a recipe tells of what stands here
+            other.arguments = {**vars(self)["arguments"], "network": network, "given": tuple(given)}
+        return other
 
     def _inputs(self, given: Given) -> list[Tensor]:
         missing = [name for name in self.reads if name not in given]

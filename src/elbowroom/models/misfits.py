@@ -114,7 +114,7 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
     q = pair.q
     path = "needs a posterior with parameters of its own, drawn with a gradient, and"
     kl = f"The KL of the posterior {q!r} from the prior {pair.p!r}"
-    drawn = ("reweighted-wake-sleep", "total-correlation", "dip", "discrepancy")
+    drawn = ("reweighted-wake-sleep", "total-correlation", "dip", "discrepancy", "aggressive")
 
     def asks(name: str, value: str) -> bool:
         return getattr(asked, name, None) == value
@@ -145,6 +145,11 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
             kind in drawn and pair.laid_out,
             f"The objective {kind!r} compares draws of z, and the classes or components of {q!r} are laid out and not "
             f"drawn: take 'elbo' or 'iwae'.",
+        ),
+        (
+            kind == "monte-carlo-em" and pair.laid_out,
+            f"The objective 'monte-carlo-em' moves z along its gradient, and the classes or components of {q!r} are laid "
+            f"out: take 'elbo' or 'iwae'.",
         ),
         (
             kind == "dip" and pair.q_form in ("other", "simplex"),

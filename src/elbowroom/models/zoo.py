@@ -120,6 +120,23 @@ _ZOO = (
         {"objective": "reweighted-wake-sleep"},
     ),
     Named(
+        "aggressive-vae",
+        "He, Spokoyny, Neubig & Berg-Kirkpatrick, Lagging inference networks and posterior collapse (2019)",
+        {"objective": "aggressive"},
+        "Aggressive until the mutual information on validation no longer climbs.",
+    ),
+    Named(
+        "sa-vae",
+        "Kim, Wiseman, Miller, Sontag & Rush, Semi-amortized variational autoencoders (2018)",
+        {"objective": "semi-amortised"},
+    ),
+    Named(
+        "monte-carlo-em",
+        "Kingma & Welling, Auto-encoding variational Bayes (2014)",
+        {"objective": "monte-carlo-em"},
+        "The comparison of its figure 3; a q is trained beside, at the chains' draws.",
+    ),
+    Named(
         "full-covariance-vae",
         "Kingma & Welling, An introduction to variational autoencoders (2019)",
         {"posterior": "full-normal"},

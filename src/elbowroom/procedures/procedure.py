@@ -39,6 +39,18 @@ class Mover(Protocol):
         """
         ...
 
+    def another(self) -> tuple[Batch, Noise]:
+        """Another batch of training examples, drawn at random with replacement, and noise of its own.
+
+        Returns
+        -------
+        batch : Batch
+            As many examples as a batch of the epoch has.
+        noise : Noise
+            As for an update.
+        """
+        ...
+
 
 @described("procedure")
 class Procedure(nn.Module):
@@ -58,10 +70,16 @@ class Procedure(nn.Module):
     InputError
         For no phases, or a name with a dot.
 
+    Attributes
+    ----------
+    alone : str or None
+        Why several models are trained one by one by this procedure, in a sentence; None where they may be stacked.
+
     Notes
     -----
-    A subclass may define another `update`. What it has to remember stands in buffers of its objectives or follows from
-    the clock, so that the model, the objectives and the optimizers are the whole state of a run.
+    A subclass may define another `update`. What it has to remember stands in buffers, its objectives' or its own, or
+    follows from the clock, so that model, procedure and optimizers are the whole state of a run. A procedure with
+    buffers of its own, or whose steps depend on the numbers that it sees, says so in `alone`.
 
     Examples
     --------
@@ -71,6 +89,8 @@ class Procedure(nn.Module):
     >>> both.main, both.draws, both.schedule_steps
     ('encoder', 1, 0)
     """
+
+    alone: str | None = None
 
     def __init__(self, phases: Mapping[str, Phase]) -> None:
         super().__init__()
@@ -115,6 +135,15 @@ class Procedure(nn.Module):
         for name in self.phases:
             logged |= mover.move(name, batch, noise, clock)
         return logged
+
+    def after_epoch(self, means: Mapping[str, float]) -> None:
+        """Take note of an epoch: change buffers of the procedure's own by what was logged on validation.
+
+        Parameters
+        ----------
+        means : Mapping[str, float]
+            Validation means of what is logged, by name.
+        """
 
     def noise_shapes(self, vae: VAE) -> dict[str, tuple[int, ...]]:
         """Shapes of the noise that the objectives need beside the model's, per draw and example, by name."""

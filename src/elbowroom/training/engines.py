@@ -1,7 +1,7 @@
 """Engines: how a step is made. One model alone, or many stacked as one."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -50,6 +50,8 @@ class Engine:
 
     members: int
     buffers: Tensors
+    another: Callable[[], tuple[Batch, Noise]]
+    """Draws a further batch and its noise; the loop, which has the data, sets it."""
 
     def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Tensors]) -> None:
         self.step, self.names = step, _first_names(step)
@@ -81,6 +83,10 @@ class Engine:
                 logged |= self._evaluate(phase, batch, noise, torch.tensor(torch.inf))
         self.step.train()
         return logged
+
+    def after_epoch(self, means: Mapping[str, Tensor]) -> None:
+        """Tell the procedure what was logged on validation; one that listens is trained alone."""
+        self.step.procedure.after_epoch({name: float(value[0]) for name, value in means.items()})
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members alone: one of several that has stopped is to cost nothing."""

@@ -87,7 +87,7 @@ def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str 
 
 
 def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
-    """Say why such steps are trained one by one: by a layer in them, or by what a stack of one raises at two examples.
+    """Say why such steps are trained one by one: a layer, the procedure, or what a stack of one raises at two examples.
 
     Parameters
     ----------
@@ -104,6 +104,8 @@ def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
     for name, layer in step.named_modules():
         if not list(layer.children()) and not stackable(layer):
             return f"{name}, a {type(layer).__name__}, draws noise of its own or keeps running statistics."
+    if step.procedure.alone is not None:
+        return step.procedure.alone
     batch, noise = two_examples(step, data, step.procedure.draws, seed=0)
     try:
         with torch.random.fork_rng([]):

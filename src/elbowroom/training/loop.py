@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from elbowroom.numerics import Noise
+from elbowroom.numerics import Batch, Noise
 from elbowroom.progress import Progress
 from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
@@ -153,6 +153,7 @@ class Loop:
         self.engine, self.draw_noise, self.members, self.settings = engine, draw_noise, members, settings
         self.training, self.validation, self.validation_noise = training, validation, validation_noise
         self.generator = Generator(training.x.device).manual_seed(settings.seed)
+        engine.another = self._another
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self._going = list(range(len(members)))  # the members that the engine still moves, in its order
         self._left: dict[int, tuple[Tensors, Tensors]] = {}  # what it had of the others when they stopped
@@ -184,6 +185,7 @@ class Loop:
                 trained, checked = self._train(), self._validate()
                 self.seconds = before + time.monotonic() - start
                 self._add_rows(trained, checked)
+                self.engine.after_epoch(checked)
                 self._leave_stopped()
                 tick(self.epoch)
                 progress.advance(rate=float(checked["rate"][0]), distortion=float(checked["distortion"][0]))
@@ -202,6 +204,12 @@ class Loop:
                 _add(totals, engine.update(self.training.batch(rows), noise, clock), len(rows))
                 self.step += 1
         return {name: (value / len(self.training)).reshape(-1) for name, value in engine.summed(totals).items()}
+
+    def _another(self) -> tuple[Batch, Noise]:
+        """A further batch for procedures that make several steps in one update, and its noise."""
+        n, generator = len(self.training), self.generator
+        rows = torch.randint(n, (min(self.settings.batch_size, n),), generator=generator, device=generator.device)
+        return self.training.batch(rows), self.draw_noise(self.settings.draws, len(rows), generator)
 
     def _clock(self) -> Tensor:
         """The numbers of the epoch's steps, as objectives want them."""

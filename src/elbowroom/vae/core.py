@@ -60,10 +60,10 @@ class VAECore(nn.Module):
 
     @property
     def context_names(self) -> tuple[str, ...]:
-        """Names that the components read beside x, which of its cells are seen ("seen"), and the latent blocks."""
+        """Names that components read beside x, which of its cells are seen, its place ("index"), and latent blocks."""
         parts = [*self.prior.values(), *self.posterior.values(), self.likelihood]
         names = dict.fromkeys(name for part in parts for name in part.given)
-        return tuple(name for name in names if name not in ("x", "seen", *self.prior))
+        return tuple(name for name in names if name not in ("x", "seen", "index", *self.prior))
 
     @property
     def over_classes(self) -> bool:
@@ -90,19 +90,27 @@ class VAECore(nn.Module):
         """The floating type the model computes in."""
         return self._place.dtype
 
-    def forward(self, batch: Batch, noise: Noise, lay_out: bool = True) -> Terms:
+    def forward(
+        self,
+        batch: Batch,
+        noise: Noise,
+        lay_out: bool = True,
+        posterior: Mapping[str, Component] | None = None,
+    ) -> Terms:
         """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms.
 
         Blocks over classes are laid out, every class beside every draw, and the terms are sums over them: exact, and
         so are their gradients; so are the components of a mixture, each with a draw. lay_out=False draws one class, as
-        the others are drawn; that carries no gradient.
+        the others are drawn; that carries no gradient. Another posterior of the same blocks may take the place of the
+        model's own for this pass.
         """
+        blocks = self.posterior if posterior is None else posterior
         given, log_jacobian = self.given(batch, noise)
-        alike = lay_out and all(block.form == "classes" for block in self.posterior.values())
-        layout = Layout({name: block.classes if lay_out else 1 for name, block in self.posterior.items()}, noise, alike)
+        alike = lay_out and all(block.form == "classes" for block in blocks.values())
+        layout = Layout({name: block.classes if lay_out else 1 for name, block in blocks.items()}, noise, alike)
         q: dict[str, Distribution] = {}
         log_q = {}
-        for name, block in self.posterior.items():
+        for name, block in blocks.items():
             q[name] = block(given)
             given[name], log_q[name] = layout.value(name, q[name], noise[name])
             log_weight = layout.log_weight(name, log_q[name])
@@ -122,7 +130,8 @@ class VAECore(nn.Module):
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
         """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch].
 
-        A missing cell is 0 in preprocessed x, whatever fills it in the batch; "seen" says which are not missing.
+        A missing cell is 0 in preprocessed x, whatever fills it in the batch; "seen" says which are not missing, and
+        "index" is the place of each example in its data set, for a posterior that has numbers of its own for each.
         """
         device, dtype = self.device, self.dtype
         seen = () if batch.seen is None else (batch.seen.to(device),)
@@ -135,6 +144,8 @@ class VAECore(nn.Module):
         }
         if any("seen" in block.given for block in self.posterior.values()):
             context["seen"] = (seen[0].to(dtype) if seen else torch.ones_like(y, dtype=dtype)).unsqueeze(0)
+        if any("index" in block.given for block in self.posterior.values()):
+            context["index"] = batch.index.to(device).unsqueeze(0)
         return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian.to(dtype)
 
     def mask_of(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
@@ -277,7 +288,12 @@ class VAECore(nn.Module):
                     f"p({name}) names 'seen' in given, which says which cells of x are missing: only q(z | x) reads "
                     f"it, and every p(x | z) leaves missing cells out by itself."
                 )
-        seen = {"x", "seen", *self.context_names}
+            if "index" in part.given:
+                raise InputError(
+                    f"p({name}) names 'index' in given, the place of x in its data set: a density that knows it knows "
+                    f"which x it is of, so only q(z | x) may read it."
+                )
+        seen = {"x", "seen", "index", *self.context_names}
         for name, block in self.posterior.items():
             if not set(block.given) <= seen:
                 unseen = ", ".join(sorted(set(block.given) - seen))
