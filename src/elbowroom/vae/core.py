@@ -90,11 +90,12 @@ class VAECore(nn.Module):
         """The floating type the model computes in."""
         return self._place.dtype
 
-    def forward(self, batch: Batch, noise: Noise, lay_out: bool = True) -> Terms:
+    def forward(self, batch: Batch, noise: Noise, lay_out: bool = True, *, through: bool = True) -> Terms:
         """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms.
 
         Blocks over classes are laid out, every class beside every draw, and the terms are sums over them: exact, and
         so are their gradients. lay_out=False draws one class, as the others are drawn; that carries no gradient.
+        through=False makes every draw a constant, and its log q too: what moves q is `Terms.score`.
         """
         given, log_jacobian = self.given(batch, noise)
         layout = Layout({name: block.classes if lay_out else 1 for name, block in self.posterior.items()}, noise)
@@ -102,7 +103,10 @@ class VAECore(nn.Module):
         log_q = {}
         for name, block in self.posterior.items():
             q[name] = block(given)
-            given[name], log_q[name] = layout.value(name, q[name], noise[name])
+            with torch.set_grad_enabled(through and torch.is_grad_enabled()):
+                given[name], log_q[name] = layout.value(name, q[name], noise[name])
+            if not through:
+                log_q[name] = _constant(log_q[name])
             log_weight = log_q[name]
             if name in batch.observed:
                 value, mask = batch.observed[name]
@@ -280,6 +284,10 @@ class VAECore(nn.Module):
                 "scale='optimal' is the mean squared error over equally weighted draws, and classes weigh by q: use "
                 "scale='shared' with a posterior over classes."
             )
+
+
+def _constant(log_density: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    return lambda: log_density().detach()
 
 
 def _fill_masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:
