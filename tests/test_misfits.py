@@ -27,6 +27,7 @@ OBJECTIVES = [
     {"kind": "free-bits", "allowance": 0.1, "per": "dimension"},
     {"kind": "geco", "tolerance": 3.0},
     "rate-distortion",
+    {"kind": "prior-sampling", "draws": 3},
     "beta-tc",
     "dip",
     "discrepancy",
