@@ -47,12 +47,19 @@ def vimco(terms: Terms, groups: int, elbo: Tensor) -> Tensor:
     size = log_weight.shape[1]
     bound = log_weight.logsumexp(1, keepdim=True) - math.log(size)
     weights = log_weight.softmax(1)
-    # Each draw's weight replaced by the geometric mean of the others': [groups, draws, draws replaced, batch].
     mean = others(log_weight.transpose(0, 1)).transpose(0, 1)
-    own = torch.eye(size, dtype=torch.bool, device=log_weight.device).view(1, size, size, 1)
-    replaced = torch.where(own, mean.unsqueeze(1), log_weight.unsqueeze(2)).logsumexp(1) - math.log(size)
+    with torch.no_grad():  # each draw's weight replaced by the geometric mean of the others'
+        replaced = torch.logaddexp(_log_sum_of_others(log_weight), mean) - math.log(size)
     # The bound itself falls by a draw's weight as its log q rises; less 1 / K, as scores are 0 on average.
     learnt = elbo * (log_weight - mean) / size + (1 - elbo) * (bound - replaced - weights + 1 / size)
     score = terms.score.unflatten(0, (groups, -1))
     gained = (learnt.detach() * (score - score.detach())).sum(1).mean()
     return -(elbo * log_weight.mean() + (1 - elbo) * bound.mean() + gained)
+
+
+def _log_sum_of_others(log_weight: Tensor) -> Tensor:
+    """The log of the sum of exp over the other draws of the group, without a difference: [groups, draws, batch]."""
+    up = torch.logcumsumexp(log_weight, 1)
+    down = torch.logcumsumexp(log_weight.flip(1), 1).flip(1)
+    none = torch.full_like(log_weight[:, :1], -math.inf)
+    return torch.logaddexp(torch.cat([none, up[:, :-1]], 1), torch.cat([down[:, 1:], none], 1))
