@@ -270,6 +270,7 @@ CALLS: dict[str, Call] = {
     "objectives.Iwae": lambda: {"draws": 4, "groups": 2, "elbo": 0.5},
     "objectives.LinearSchedule": lambda: {"steps": 8, "floor": 0.25},
     "objectives.LogisticSchedule": lambda: {"steps": 8, "sharpness": 4.0, "floor": 0.25},
+    "objectives.PriorSampling": lambda: {"draws": 4},
     "objectives.RateDistortion": lambda: {"weight": 0.5, "draws": 2},
     "objectives.Schedule": lambda: {"steps": 8, "floor": 0.25},
     "plots.grey_range": lambda: {"x": ROWS, "levels": 4},

@@ -8,6 +8,7 @@ from .geco import Geco as Geco
 from .iwae import Iwae as Iwae
 from .loss import Loss as Loss
 from .objective import Objective as Objective
+from .prior_sampling import PriorSampling as PriorSampling
 from .rate_distortion import RateDistortion as RateDistortion
 from .schedules import CyclicalSchedule as CyclicalSchedule
 from .schedules import LinearSchedule as LinearSchedule

@@ -1,20 +1,23 @@
 """The importance-weighted bound as an objective."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Batch, CapabilityError, InputError, Noise
+from elbowroom.numerics import Batch, CapabilityError, InputError, Noise, one_of
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import Terms
 
 from .loss import Loss
 from .objective import Objective
+from .scores import check_costs_apart, check_vimco, vimco
 
 __all__ = ["Iwae"]
+
+Gradient = Literal["plain", "doubly-reparameterised", "vimco"]
 
 
 @described("iwae")
@@ -33,9 +36,11 @@ class Iwae(Objective):
         ("MIWAE"). It is the bound for K draws, with less noise in the encoder's gradient.
     elbo : float, default 0.0
         Share of the ELBO in the total, in [0, 1]: elbo · ELBO + (1 − elbo) · IWAE ("CIWAE"), a lower bound too.
-    gradient : {"plain", "doubly-reparameterised"}, default "plain"
+    gradient : {"plain", "doubly-reparameterised", "vimco"}, default "plain"
         How the encoder is moved. "plain": by the bound's own gradient, whose signal falls against its noise as K grows.
         "doubly-reparameterised": by an unbiased estimate of the same without the score of q, whose signal does not.
+        "vimco": by the scores ∇ log q of draws that are constants, each weighed by how much the bound is above what it
+        is with that draw replaced by the mean of the others; needs no gradient through z, and classes are drawn.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class Iwae(Objective):
     Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders" (2016).
     Rainforth et al., "Tighter variational bounds are not necessarily better" (2018): MIWAE and CIWAE.
     Tucker, Lawson, Gu & Maddison, "Doubly reparameterized gradient estimators for Monte Carlo objectives" (2019).
+    Mnih & Rezende, "Variational inference for Monte Carlo objectives" (2016): VIMCO.
 
     Examples
     --------
@@ -67,7 +73,7 @@ class Iwae(Objective):
         draws: int = 5,
         groups: int = 1,
         elbo: float = 0.0,
-        gradient: Literal["plain", "doubly-reparameterised"] = "plain",
+        gradient: Gradient = "plain",
     ) -> None:
         super().__init__()
         if draws < 1 or groups < 1 or draws % groups:
@@ -81,13 +87,18 @@ class Iwae(Objective):
                 "Sticking the landing is biased for an importance-weighted bound: take "
                 "gradient='doubly-reparameterised', which is not."
             )
-        if gradient not in ("plain", "doubly-reparameterised"):
-            raise InputError(f"gradient must be 'plain' or 'doubly-reparameterised'; got {gradient!r}.")
+        one_of("gradient", gradient, get_args(Gradient))
+        if gradient == "vimco":
+            check_vimco(draws, groups)
         self.draws, self.groups, self.gradient = draws, groups, gradient
         self.register_buffer("elbo", torch.tensor(float(elbo)))
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch; the step does not matter."""
+        if self.gradient == "vimco":
+            check_costs_apart(vae)
+            terms = vae(batch, noise, lay_out=False, through=False)
+            return Loss(vimco(terms, self.groups, self.elbo), terms)
         terms = vae(batch, noise)
         twice = self.gradient == "doubly-reparameterised"
         if twice:

@@ -96,13 +96,16 @@ class VAECore(nn.Module):
         noise: Noise,
         lay_out: bool = True,
         posterior: Mapping[str, Component] | None = None,
+        *,
+        through: bool = True,
     ) -> Terms:
         """One pass: draw every block from `noise` [draws, batch, *noise_shape] and collect the terms.
 
         Blocks over classes are laid out, every class beside every draw, and the terms are sums over them: exact, and
         so are their gradients; so are the components of a mixture, each with a draw. lay_out=False draws one class, as
         the others are drawn; that carries no gradient. Another posterior of the same blocks may take the place of the
-        model's own for this pass.
+        model's own for this pass. through=False makes every draw a constant, and its log q too: what moves q is
+        `Terms.score`.
         """
         blocks = self.posterior if posterior is None else posterior
         given, log_jacobian = self.given(batch, noise)
@@ -112,7 +115,10 @@ class VAECore(nn.Module):
         log_q = {}
         for name, block in blocks.items():
             q[name] = block(given)
-            given[name], log_q[name] = layout.value(name, q[name], noise[name])
+            with torch.set_grad_enabled(through and torch.is_grad_enabled()):
+                given[name], log_q[name] = layout.value(name, q[name], noise[name])
+            if not through:
+                log_q[name] = _constant(log_q[name])
             log_weight = layout.log_weight(name, log_q[name])
             if name in batch.observed:
                 value, mask = batch.observed[name]
@@ -304,6 +310,10 @@ class VAECore(nn.Module):
                 "scale='optimal' is the mean squared error over equally weighted draws, and classes weigh by q: use "
                 "scale='shared' with a posterior over classes."
             )
+
+
+def _constant(log_density: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    return lambda: log_density().detach()
 
 
 def _fill_masked(log_density: Callable[[], Tensor], mask: Tensor, value: float = 0.0) -> Callable[[], Tensor]:

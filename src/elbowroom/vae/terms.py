@@ -5,6 +5,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
@@ -154,6 +155,15 @@ class Terms:
         total = self.log_likelihood
         for name in self.z:
             total = total + (self.log_prior[name] - self._detached_log_posterior(name))
+        return self._where_known(total)
+
+    @property
+    def score(self) -> PerDraw:
+        """log q of all blocks at their draws, taken as constants [draws, batch]: its gradient is the score of q."""
+        total = torch.zeros(())
+        for name, q in self.q.items():
+            log_q = q.log_prob(self.z[name].detach())
+            total = total + (log_q.masked_fill(self._masks[name], 0.0) if name in self._masks else log_q)
         return self._where_known(total)
 
     def elementwise_kl(self, block: str) -> Float[Tensor, "draws batch *event"] | None:
