@@ -109,14 +109,14 @@ def test_each_finds_the_exact_answer_by_its_command(run, data, path, name, capsy
         x = data.test.rows(torch.tensor([where[int(i)] for i in found.index]))
         above, error = (found.values - truth(found, model, x)).mean(), max(4 * found.se_mc, 1e-5)
         assert abs(above) < error + 0.02 or found is not tightest[found.quantity], found
-        assert above < error or found.direction == "upper", found
+        assert above < error or found.direction in ("upper", "upper if mixed"), found
         assert above > -error or found.direction == "lower", found
 
 
 @pytest.mark.parametrize("name", registry.ESTIMATORS)
 def test_each_goes_on_where_it_was_interrupted(run, data, name, tmp_path) -> None:
     entry, (vae, _) = registry.registered(name), read_run(run)
-    small = {"draws": 128, "temperatures": 4, "leapfrog": 1, "chains": 8, "warm_up": 2}
+    small = {"draws": 128, "temperatures": 4, "leapfrog": 1, "chains": 8, "warm_up": 8}
     settings = {**entry.settings, **{key: small[key] for key in entry.settings if key in small}}
     calls = []
 

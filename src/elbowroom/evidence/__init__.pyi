@@ -14,6 +14,7 @@ from ._rate_distortion import rate_distortion as rate_distortion
 from ._rate_distortion_curve import RateDistortionCurve as RateDistortionCurve
 from ._rate_distortion_curve import rate_distortion_curve as rate_distortion_curve
 from ._reciprocal_sampling import reciprocal_sampling as reciprocal_sampling
+from ._reverse_ais import reverse_ais as reverse_ais
 from ._simulated_against_real import SimulatedAgainstReal as SimulatedAgainstReal
 from ._simulated_against_real import simulated_against_real as simulated_against_real
 from .annealing_trace import AnnealingTrace as AnnealingTrace

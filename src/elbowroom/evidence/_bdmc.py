@@ -1,20 +1,17 @@
 """Bidirectional Monte Carlo: bounds on log p(x) of simulated examples, from both ends."""
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from elbowroom.numerics import Budget, Estimate, derived_seed, plain_arguments
-from elbowroom.numerics.streams import BACKWARDS
+from elbowroom.numerics import Budget, Estimate, plain_arguments
 from elbowroom.progress import Progress
-from elbowroom.sampling.annealing import anneal
 from elbowroom.sampling.schedules import Schedule, check_settings
 from elbowroom.vae import VAE
 
-from .annealed import Outcome, ais_name, lower_bound, outcome_of, transition_noise
-from .looks import annealed_runs
+from .annealed import Outcome, ais_name, lower_bound, outcome_of
+from .looks import annealed_runs, backwards
 from .memory import MEMORY, Memory
 from .simulated_examples import simulated, subject_with
 from .starts import Start
@@ -25,7 +22,7 @@ __all__ = ["BdmcBounds", "bdmc"]
 
 @dataclass(frozen=True)
 class BdmcBounds:
-    """A lower and an upper bound on log p(x) of the same simulated examples, from `bdmc`.
+    """A lower and an upper bound on log p(x) of the same examples, from `bdmc` or `reverse_ais`.
 
     Printed: one line, with the gap between the bounds.
 
@@ -34,9 +31,9 @@ class BdmcBounds:
     lower : Estimate
         By AIS towards the posterior, [n], in nats.
     upper : Estimate
-        By AIS backwards from an exact draw of the posterior, [n], in nats. Its Monte-Carlo variance is unknown (NaN),
-        as there is one exact draw per example, which all its chains share. Examples are independent, so the standard
-        error of the mean over examples is right.
+        By AIS backwards, [n], in nats. From `bdmc` it starts at an exact draw of the posterior, which all chains of an
+        example share, so that its Monte-Carlo variance is unknown (NaN); examples are independent, so the standard
+        error of the mean over examples is right. From `reverse_ais` its direction is "upper if mixed".
     """
 
     lower: Estimate
@@ -58,11 +55,12 @@ class BdmcBounds:
         return self.gap.upper_limit
 
     def __str__(self) -> str:
-        gap, quantity = self.gap, self.lower.quantity
+        gap, quantity, sure = self.gap, self.lower.quantity, self.upper.direction == "upper"
         bounds = f"at least {self.lower.mean:.2f}, at most {self.upper.mean:.2f}".replace("-", "−")
+        points, given = ("simulated points", "") if sure else ("points", " if the chains have mixed")
         words = (
-            f"gap {gap.mean:.3f} nats ±{gap.se_total:.3f} ({len(gap):,} simulated points), 95 % sure below "
-            f"{self.gap_limit:.3f}: mean {quantity} {bounds}, {self.lower.estimator}"
+            f"gap {gap.mean:.3f} nats ±{gap.se_total:.3f} ({len(gap):,} {points}), 95 % sure below "
+            f"{self.gap_limit:.3f}{given}: mean {quantity} {bounds}{given and ' if they have'}, {self.lower.estimator}"
         ).replace("gap -", "gap −")
         return "; ".join([words, *gap.warnings])
 
@@ -153,29 +151,22 @@ def bdmc(
     """
     began = time.monotonic()
     check_settings("bdmc", temperatures, chains, leapfrog)
-    target, back = subject_with(model, examples, seed).target(seed), derived_seed(seed, BACKWARDS)
+    target = subject_with(model, examples, seed).target(seed)
     ups: list[Outcome] = []
     downs: list[Outcome] = []
     first = 0
     with Progress(f"BDMC-{temperatures}", len(target.index), show=progress) as bar:
         for drawn, exact in simulated(target, seed, "bdmc"):
-            for places, begun, plan, run, unseen in annealed_runs(
-                drawn, start, schedule, temperatures, chains, leapfrog, seed, memory
-            ):
+            for up in annealed_runs(drawn, start, schedule, temperatures, chains, leapfrog, seed, memory):
+                places, begun, _, run, unseen = up
                 ups.append(outcome_of(first + places, run, begun.chains, len(begun.parts), unseen))
                 z = exact[:, places].repeat(sum(begun.chains), 1, 1)
-                noise = transition_noise(begun.target, z, back, temperatures - 1)
-                down = anneal(begun.path, z, plan.reversed(), noise)
+                down = backwards(up, z, seed)
                 downs.append(outcome_of(first + places, down, (len(z),), len(begun.parts), unseen))
                 bar.advance(len(places))
             first += len(drawn.index)
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
-    lower, upper = lower_bound(target, ups, name, budget), lower_bound(target, downs, f"{name}, backwards", budget)
-    quantity = getattr(drawn, "quantity", lower.quantity)
-    return BdmcBounds(replace(lower, quantity=quantity), replace(_upper_from_lower(upper), quantity=quantity))
-
-
-def _upper_from_lower(found: Estimate) -> Estimate:
-    """Upper bounds on log p(x) from lower bounds on log 1 / p(x), whose chains all share one start."""
-    unknown = np.full_like(found.values, np.nan)
-    return replace(found, values=-found.values, mc_variance=unknown, direction="upper", ess=None)
+    lower, down = lower_bound(target, ups, name, budget), lower_bound(target, downs, f"{name}, backwards", budget)
+    quantity, unknown = getattr(drawn, "quantity", lower.quantity), down.values * math.nan  # as all share one start
+    upper = replace(down, values=-down.values, mc_variance=unknown, direction="upper", ess=None, quantity=quantity)
+    return BdmcBounds(replace(lower, quantity=quantity), upper)

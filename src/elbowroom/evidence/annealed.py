@@ -50,12 +50,15 @@ class Outcome(NamedTuple):
         Share of the transitions that diverged, [m].
     unseen : Tensor
         About the share of the posterior in places that no chain has found, [m].
+    rhat : Tensor, optional
+        Greatest R-hat of the chains that the run started from, [m], where they had to mix.
     """
 
     places: Int64[Tensor, "m"]
     found: LogMean
     divergent: Float[Tensor, "m"]
     unseen: Float[Tensor, "m"]
+    rhat: Float[Tensor, "m"] | None = None
 
 
 def path_from(target: Target, start: Start, chains: int = PILOT_CHAINS) -> Path:
@@ -169,6 +172,7 @@ def lower_bound(
     """
     order = torch.cat([one.places for one in found]).argsort()
     values, variance, ess = (torch.cat(column)[order] for column in zip(*(one.found for one in found), strict=True))
+    mixed = [one.rhat for one in found if one.rhat is not None]
     return Estimate.of(
         values,
         variance,
@@ -180,6 +184,7 @@ def lower_bound(
         ess=ess.nan_to_num(0.0),  # if every chain has weight 0
         data=data,
         divergent=torch.cat([one.divergent for one in found])[order],
+        rhat=torch.cat(mixed)[order] if mixed else None,
         unseen=torch.cat([one.unseen for one in found])[order],
     )
 
@@ -269,7 +274,7 @@ def transition_noise(
 
 
 def in_groups(
-    target: Target, path_of: Callable[[Target], Path], chains: int, memory: Memory, most: int = 0
+    target: Target, path_of: Callable[[Target], Path], chains: int, memory: Memory, most: int = 0, kept: int = 0
 ) -> Iterator[Target]:
     """Split the target's examples into groups whose chains fit the memory together.
 
@@ -285,6 +290,8 @@ def in_groups(
         Bytes, or words such as "1 GiB".
     most : int, default 0
         Chains that one example may get later, if more.
+    kept : int, default 0
+        States of each chain that are kept beside it.
 
     Yields
     ------
@@ -297,8 +304,8 @@ def in_groups(
         If the chains of one example do not fit.
     """
     keep_freed_memory()
-    room, one = as_bytes(memory), _bytes_per_example(target, path_of, chains)
-    worst = _bytes_per_example(target, path_of, most) if most > chains else one
+    room, one = as_bytes(memory), _bytes_per_example(target, path_of, chains, kept)
+    worst = _bytes_per_example(target, path_of, most, kept) if most > chains else one
     if worst > room:
         raise InputError(
             f"memory={room:,} bytes does not hold the {max(chains, most):,} chains of one example, which need about "
@@ -309,10 +316,10 @@ def in_groups(
         yield target.rows(slice(first, first + size))
 
 
-def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int) -> int:
+def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int, kept: int) -> int:
     """Bytes that one evaluation with its gradient allocates, and that the chains keep and draw."""
     with Bytes() as made:
         first = target.rows(slice(0, 1))
         z = torch.zeros_like(first.draw_prior(chains, 0))
         hmc.init(path_of(first).log_factors, z)
-    return made.total + z.nbytes * _COPIES + 4 * hmc.DRAW_BLOCK * chains * (target.dim + 2)
+    return made.total + z.nbytes * (_COPIES + kept) + 4 * hmc.DRAW_BLOCK * chains * (target.dim + 2)

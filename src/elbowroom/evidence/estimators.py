@@ -15,7 +15,7 @@ SETTINGS = {
     "leapfrog": "Leapfrog steps per transition",
     "start": "Where chains start: both, posterior or prior",
     "schedule": "How temperatures are spread: sigmoid, linear or adaptive",
-    "warm_up": "Transitions discarded before the first draw",
+    "warm_up": "Transitions at the posterior before the first draw",
     "density": "Density fitted to the draws: normal or kernel",
     "betas": "Where the curve is evaluated; give it several times",
     "distortion": "How distortion is measured: negative log-likelihood or squared error",
@@ -101,6 +101,7 @@ def _curve_estimates(curve: Any) -> tuple[Estimate, ...]:
 _DRAWS = {"draws": 1_000}
 _CHAINS = {"temperatures": 500, "chains": 16, "leapfrog": 10}
 _ANNEALING = {**_CHAINS, "start": "both", "schedule": "sigmoid"}
+_REVERSE = {**_ANNEALING, "warm_up": 200}
 _POSTERIOR = {"draws": 1_000, "chains": 32, "warm_up": 100, "leapfrog": 10, "density": "normal"}
 _CURVE = {"betas": [0.1, 0.3, 1.0, 3.0, 10.0], "distortion": "negative log-likelihood", **_CHAINS}
 
@@ -112,6 +113,7 @@ ESTIMATORS: Mapping[str, Registered] = {
     "prior": Registered("prior_sampling", _DRAWS),
     "ais": Registered("ais", _ANNEALING),
     "bdmc": Registered("bdmc", _ANNEALING, lambda found: (found.lower, found.upper), "BdmcBounds", simulates=True),
+    "reverse-ais": Registered("reverse_ais", _REVERSE, lambda found: (found.lower, found.upper), "BdmcBounds"),
     "reciprocal": Registered("reciprocal_sampling", _POSTERIOR),
     "rate-distortion": Registered("rate_distortion", _DRAWS, tuple),
     "rate-distortion-curve": Registered("rate_distortion_curve", _CURVE, _curve_estimates),

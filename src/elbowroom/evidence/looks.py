@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from elbowroom.numerics import derived_seed
-from elbowroom.numerics.streams import DRAWN, PILOT, SECOND_LOOK
+from elbowroom.numerics.streams import BACKWARDS, DRAWN, PILOT, SECOND_LOOK
 from elbowroom.sampling import hmc
 from elbowroom.sampling.annealing import Annealed, PilotRun, anneal, pilot_run, pilot_transitions
 from elbowroom.sampling.schedules import AnnealingPlan, Schedule, fixed_schedule
@@ -21,7 +21,7 @@ from .memory import Memory
 from .starts import Begin, Part, Start, begin, kernels_of
 from .target import Target, picked
 
-__all__ = ["Run", "annealed_runs", "shared_plan"]
+__all__ = ["Run", "annealed_runs", "backwards", "shared_plan"]
 
 _ENCODER, _PRIOR = 6, 14  # chains of the pilots of a first look; modes that q misses are found by those from the prior
 _LEAST_POINTS, _WARM_UP = 32, 12  # temperatures of a pilot run, and its transitions at the first
@@ -79,6 +79,7 @@ def annealed_runs(
     leapfrog: int,
     seed: int,
     memory: Memory,
+    kept: int = 0,
 ) -> Iterator[Run]:
     """Run AIS towards the posterior on one group after another of examples that fit the memory.
 
@@ -103,6 +104,8 @@ def annealed_runs(
         Seed of all noise.
     memory : int or str
         Bytes, or words such as "1 GiB".
+    kept : int, default 0
+        States of each chain that the caller keeps beside it.
 
     Yields
     ------
@@ -113,11 +116,11 @@ def annealed_runs(
     begin(target, start, chains)  # which refuses what cannot be
     most = chains + _most_more(target) if start == "both" else 0
     at_once = max(chains, _PRIOR) if start == "both" else chains  # the pilots' chains stand side by side too
-    for part in in_groups(target, lambda part: begin(part, start, chains).path, at_once, memory, most):
+    for part in in_groups(target, lambda part: begin(part, start, chains).path, at_once, memory, most, kept):
         places = torch.arange(first, first + len(part.index))
         first += len(places)
         if start == "both":
-            yield from _looked_at(part, places, chains, settings, memory)
+            yield from _looked_at(part, places, chains, settings, memory, kept)
         else:
             plan = frozen_plan(part, start, schedule, temperatures, leapfrog, seed)
             yield _run(places, begin(part, start, chains), plan, seed)
@@ -129,12 +132,35 @@ def _run(places: Tensor, begun: Begin, plan: AnnealingPlan, seed: int) -> Run:
     return Run(places, begun, plan, anneal(begun.path, z, plan, noise), torch.zeros(len(places)))
 
 
+def backwards(run: Run, z: Float[Tensor, "chains batch dim"], seed: int) -> Annealed:
+    """The same run from draws of the posterior down to where its chains started.
+
+    Parameters
+    ----------
+    run : Run
+        A run towards the posterior.
+    z : Tensor
+        The draws, [chains, batch, dim].
+    seed : int
+        Seed of all noise.
+
+    Returns
+    -------
+    Annealed
+        Its log-weights estimate log 1 / p(x).
+    """
+    noise = transition_noise(run.begun.target, z, derived_seed(seed, BACKWARDS), len(run.plan.step_sizes))
+    return anneal(run.begun.path, z, run.plan.reversed(), noise)
+
+
 def _most_more(target: Target) -> int:
     """How many chains more an example may get."""
     return _ENCODER + _PRIOR + (_DRAWN if target.dim <= _FEW_DIMENSIONS else 0)
 
 
-def _looked_at(part: Target, places: Tensor, chains: int, settings: _Settings, memory: Memory) -> Iterator[Run]:
+def _looked_at(
+    part: Target, places: Tensor, chains: int, settings: _Settings, memory: Memory, kept: int
+) -> Iterator[Run]:
     """The runs of a group: first those that look good, then those that do not."""
     begun = begin(part, "both", chains)
     pilots = _pilots(begun, begun.parts, (_ENCODER, _PRIOR), settings, derived_seed(settings.seed, PILOT))
@@ -150,7 +176,8 @@ def _looked_at(part: Target, places: Tensor, chains: int, settings: _Settings, m
     size = sizes.log().mean(0).exp()
     for here, some in picked(part, bad):
         first = 0
-        for few in in_groups(some, lambda part: begin(part, "both", chains).path, chains + _most_more(part), memory):
+        most = chains + _most_more(part)
+        for few in in_groups(some, lambda part: begin(part, "both", chains).path, most, memory, kept=kept):
             rows = here[first : first + len(few.index)]
             first += len(rows)
             yield _better(few, places[rows], _state_at(states, rows), size[rows], chains, settings)

@@ -14,7 +14,7 @@ from .errors import InputError
 
 __all__ = ["PER_EXAMPLE", "Direction", "Estimate"]
 
-Direction = Literal["lower", "upper", "unbiased", "exact", "none"]
+Direction = Literal["lower", "upper", "upper if mixed", "unbiased", "exact", "none"]
 
 _ESS_COLLAPSED = 10.0
 _KHAT_MISSES = 0.7
@@ -27,6 +27,7 @@ PER_EXAMPLE = ("values", "mc_variance", "index", "ess", "khat", "divergent", "rh
 _DIRECTION_WORDS = {
     "lower": "lower bound on {}",
     "upper": "upper bound on {}",
+    "upper if mixed": "upper bound on {} if the chains have mixed",
     "unbiased": "unbiased for {}",
     "exact": "{}, exact",
     "none": "{}",
@@ -52,9 +53,10 @@ class Estimate:
         What is estimated, "log p(x)".
     estimator : str
         By what, "IWAE-5000".
-    direction : {"lower", "upper", "unbiased", "exact", "none"}
-        How a value's expectation relates to the quantity: a lower or upper bound, equal to it ("unbiased"), the
-        quantity itself without error ("exact"), or unknown ("none").
+    direction : {"lower", "upper", "upper if mixed", "unbiased", "exact", "none"}
+        How a value's expectation relates to the quantity: a lower or upper bound, an upper bound only if the chains
+        that it started from have mixed, equal to it ("unbiased"), the quantity itself without error ("exact"), or
+        unknown ("none").
     budget : Budget
         Draws, seed and seconds.
     ess : NDArray[np.float64], default None
@@ -136,9 +138,10 @@ class Estimate:
             What is estimated, "log p(x)".
         estimator : str
             By what, "IWAE-5000".
-        direction : {"lower", "upper", "unbiased", "exact", "none"}
-            How a value's expectation relates to the quantity: a lower or upper bound, equal to it ("unbiased"), the
-            quantity itself without error ("exact"), or unknown ("none").
+        direction : {"lower", "upper", "upper if mixed", "unbiased", "exact", "none"}
+            How a value's expectation relates to the quantity: a lower or upper bound, an upper bound only if the chains
+            that it started from have mixed, equal to it ("unbiased"), the quantity itself without error ("exact"), or
+            unknown ("none").
         budget : Budget, default None
             What it cost; None for nothing.
         ess : array-like, default None
@@ -290,7 +293,7 @@ class Estimate:
     def bits_per_dimension(self, dimensions: int) -> "Estimate":
         """The same as −log2 per dimension, in bits: lower is better, and a lower bound becomes an upper one."""
         factor = -1.0 / (dimensions * math.log(2.0))
-        opposite: dict[Direction, Direction] = {"lower": "upper", "upper": "lower"}
+        opposite: dict[Direction, Direction] = {"lower": "upper", "upper": "lower", "upper if mixed": "none"}
         return replace(
             self,
             values=self.values * factor,
@@ -395,4 +398,6 @@ def _difference_direction(mine: Direction, other: Direction) -> Direction:
         return "lower"
     if (mine == "upper" and other in (*sure, "lower")) or (mine in sure and other == "lower"):
         return "upper"
+    if mine == "upper if mixed" and other in (*sure, "lower"):
+        return mine
     return "none"

@@ -2,6 +2,7 @@
 
 __all__ = [
     "BACKWARDS",
+    "BURN_IN",
     "CURVE_PILOT",
     "DRAWN",
     "IMPUTATION",
@@ -31,7 +32,9 @@ RECIPROCAL_PILOT = 0xD
 SIMULATION = 0xB1D
 """Examples that a model simulates."""
 BACKWARDS = 0xBAC
-"""Annealing downwards, from simulated latents."""
+"""Annealing downwards, from draws of the posterior."""
+BURN_IN = 0xB12
+"""Chains that stay at the posterior, and where they begin there, before annealing downwards."""
 IMPUTATION = 0x1F7
 """Missing cells that are filled in, and the chains of those that need them."""
 SECOND_START = 0x2D5

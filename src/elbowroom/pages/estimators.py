@@ -59,7 +59,7 @@ def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str
     EvidencePanel or None
         None where nothing can be drawn, as where the run has no evidence.json.
     """
-    notes = [*not_measured, *_certificates(estimates)]
+    notes = [*not_measured, *_certificates(estimates), *_both_ends(estimates)]
     tested = [kept.estimate for kept in estimates if kept.part == "test"]
     evidence = next((e.quantity for e in tested if e.direction == "lower"), None) or (tested and tested[0].quantity)
     measured = [e for e in tested if e.quantity == evidence]
@@ -113,11 +113,37 @@ def _certificate(lower: Estimate, upper: Estimate) -> str:
     )
 
 
+def _both_ends(estimates: Sequence[KeptEstimate]) -> list[str]:
+    """What annealing from both ends says of test examples, with its if."""
+    tested = [kept.estimate for kept in estimates if kept.part == "test"]
+    ends = ((low, end) for end in tested if end.direction == "upper if mixed" for low in tested if _below(low, end))
+    return [_with_its_if(low.estimator, end - low) for low, end in ends]
+
+
+def _below(low: Estimate, end: Estimate) -> bool:
+    """Whether it is the way up of the same annealing."""
+    same = (low.quantity, low.data, low.index.tolist()) == (end.quantity, end.data, end.index.tolist())
+    return same and low.direction == "lower" and end.estimator.startswith(f"{low.estimator}, backwards")
+
+
+def _with_its_if(estimator: str, gap: Estimate) -> str:
+    how = "; ".join(gap.warnings) or "R-hat is 1.1 or less on all of them"
+    return (
+        f"Bounds from both ends on {count(len(gap), 'test example')}, {estimator}: "
+        f"{with_error(gap.mean, gap.se_total)} nats apart; the upper end is one only if the chains have mixed: {how}."
+    )
+
+
+def _highest(shared: Sequence[Estimate]) -> Estimate:
+    """The highest that is not an upper end."""
+    return next((e for e in shared if not e.direction.startswith("upper")), shared[0])
+
+
 def _title(shared: Sequence[Estimate]) -> str:
     """The two highest lower bounds, compared."""
     bounds = [e for e in shared if e.direction == "lower"]
     if len(bounds) < 2:
-        return f"log p(x) by {count(len(shared), 'estimator')}: {_number(shared[0])} nats per example"
+        return f"log p(x) by {count(len(shared), 'estimator')}: {_number(_highest(shared))} nats per example"
     difference = bounds[0] - bounds[1]
     size = with_error(difference.mean, difference.se_total)
     first, second = (_name(e) for e in bounds[:2])
@@ -149,10 +175,10 @@ def _foot(measured: Sequence[Estimate], common: int) -> str:
 
 def _table(shared: Sequence[Estimate], measured: Sequence[Estimate]) -> list[dict[str, str]]:
     sizes = {e.estimator: len(e) for e in measured}
-    rows = []
+    rows, highest = [], _highest(shared)
     for e in shared:
         digits = places(e.se_total)
-        apart = e - shared[0]
+        apart = e - highest
         rows.append(
             {
                 "name": e.estimator,
@@ -160,7 +186,7 @@ def _table(shared: Sequence[Estimate], measured: Sequence[Estimate]) -> list[dic
                 "value": _SIGN.get(e.direction, "") + rounded(e.mean, digits),
                 "draws": "unknown" if math.isnan(e.se_mc) else _error(e.se_mc),
                 "points": rounded(e.se_points, max(digits, 0)),
-                "against": "highest" if e is shared[0] else with_error(apart.mean, apart.se_total),
+                "against": "highest" if e is highest else with_error(apart.mean, apart.se_total),
                 "n": count(sizes[e.estimator]),
                 "warning": "; ".join(e.warnings),
             }

@@ -242,7 +242,8 @@ def estimate_words(name: str, estimate: Estimate) -> str:
 
 def direction_words(direction: str) -> str:
     """A direction of an estimate in words."""
-    return {"lower": "lower bound", "upper": "upper bound", "none": "no direction"}.get(direction, direction)
+    words = {"lower": "lower bound", "upper": "upper bound", "upper if mixed": "upper bound if mixed"}
+    return {**words, "none": "no direction"}.get(direction, direction)
 
 
 def leak_words(study: StudyRecord) -> str:

@@ -88,12 +88,15 @@ class Annealed(NamedTuple):
     divergent : Tensor
         Share of each chain's transitions that diverged and were its first, third, … or its second, fourth, …,
         [2, chains, batch]: a plan may have step sizes of two kinds in turn.
+    state : State
+        Where the chains ended: weighed by exp(log_weights), draws of the last density.
     """
 
     log_weights: Float[Tensor, "chains batch"]
     acceptance: Float[Tensor, "transitions batch"]
     increment_variance: Float[Tensor, "temperatures batch"]
     divergent: Float[Tensor, "2 chains batch"]
+    state: hmc.State
 
 
 def annealing(
@@ -172,7 +175,7 @@ def anneal(
             divergent[seen % 2] += moment.diagnostics.divergent
             seen += 1
         watch(moment)
-    return Annealed(moment.log_weights, torch.stack(acceptance), torch.stack(variances), divergent / seen)
+    return Annealed(moment.log_weights, torch.stack(acceptance), torch.stack(variances), divergent / seen, moment.state)
 
 
 class PilotRun(NamedTuple):
