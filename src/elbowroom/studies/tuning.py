@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elbowroom.numerics import InputError
 from elbowroom.progress import Progress
 
-from .candidates import Array, Family, Fitted, Learned, Setting
+from .candidates import Array, Family, Fitted, Learned, Setting, hardly_varies
 from .search import edges, search
 
 __all__ = ["FAILURES", "FEW", "FOLDS", "Tuned", "finite", "in_words", "quietly", "tuned"]
@@ -21,6 +21,7 @@ FAILURES = (ValueError, ArithmeticError, MemoryError)
 """What a fit or a score may raise on data that it does not suit."""
 FEW, FOLDS = 100, 5
 """Rows of validation, below which settings are judged by cross-validation too, and into how many parts."""
+_HALVES = 2  # in which all rows are judged where a column hardly varies, at twice the budget
 _FEWEST = 4 * FOLDS  # training rows that are parted
 _LEAST_VARIANCES = (1e-10, 1e-12)  # of the data's: far above what rounding leaves, far below what data have
 _GROWS = 0.05  # dimensions in which the density has no width, per row
@@ -53,7 +54,8 @@ class _Judge:
 
     def __init__(self, family: Family, train: Learned, validation: Array, validated: int, bar: Progress) -> None:
         self.family, self.train, self.validation, self.bar = family, train, validation, bar
-        self.folds = FOLDS if _by_folds(family, train, validated) else 0
+        self.few = _by_folds(family, train, validated)
+        self.folds = FOLDS if self.few else _HALVES * (family.halved and hardly_varies(train))
         self.parts = [train.fold(one, self.folds) for one in range(self.folds)]
         self.best, self.said = -np.inf, ""
         self.kept: Fitted | None = None
@@ -87,7 +89,8 @@ def tuned(
     """The setting of a family with the best mean log-density on rows that are held out.
 
     These are the validation rows and, where they are fewer than 100, the training rows too, each scored by a fit to
-    four fifths of the others.
+    four fifths of the others. Where a column hardly varies among the training rows, families whose columns have
+    variances of their own are judged by both halves of them too, each by a fit to the other.
 
     Parameters
     ----------
@@ -121,7 +124,9 @@ def tuned(
         first = search(family, _Judge(family, train.single, validation[:n], n, bar), budget)
         before, begin = first.tried, (first.setting(first.best),)
     judge = _Judge(family, train, validation, n, bar)
-    fits = (1 + judge.folds) * (1 + 0.2 * (train.copies - 1) * family.copied)  # copies take a fifth of the steps
+    fits = (1 + judge.folds * judge.few) * (
+        1 + 0.2 * (train.copies - 1) * family.copied
+    )  # copies take a fifth of the steps
     found = search(family, judge, budget / fits, begin)
     if judge.kept is None:
         raise InputError(f"no setting of it can be fitted to these data ({judge.said})")
