@@ -232,7 +232,8 @@ def floors(train: Learned, share: float, common: float) -> NDArray[np.float64]:
 def common_floor(train: Learned) -> Axis:
     """The ladder of the floor that all columns have; a single rung where columns vary alike."""
     own = np.diag(train.moments.covariance)
-    return Axis("common floor", _COMMON if own.max() > _ALIKE * own.min() else (0.0,))
+    alike = own.max() <= _ALIKE * own.min()
+    return Axis("common floor", (0.0,) if alike else _COMMON, (None, None if alike else "a higher one is not tried"))
 
 
 def hardly_varies(train: Learned) -> bool:

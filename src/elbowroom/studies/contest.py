@@ -126,8 +126,8 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
                 continue
             budget = Budget(draws=0, seed=seed)
             estimate = Estimate.of(values, index=tested.index.numpy(), estimator=family.name, budget=budget, **about)
-            found.append(ClassicRecord(family.name, best.setting, estimate, *best.fitted.split))
-            said, settings = [*said, *best.edges], settings + best.tried
+            found.append(ClassicRecord(family.name, best.setting, estimate, *best.fitted.split, best.search))
+            settings += best.tried
     halved = any(one.halved for one in tried) and hardly_varies(train)
     return found, said, _how(train, validated, settings, halved)
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 from elbowroom.progress import Progress
+from elbowroom.records import SearchRecord
 
 from .candidates import Array, Family, Fitted, Learned, Setting, hardly_varies
-from .search import edges, search
+from .search import ending, search
 
 __all__ = ["FAILURES", "FEW", "FOLDS", "Tuned", "finite", "in_words", "quietly", "tuned"]
 
@@ -39,14 +40,14 @@ class Tuned:
         Fitted to the training rows.
     tried : int
         How many settings were.
-    edges : list of str
-        In what directions the best is not inside what was tried, in sentences.
+    search : SearchRecord
+        Whether the best is inside what was tried.
     """
 
     setting: str
     fitted: Fitted
     tried: int
-    edges: list[str]
+    search: SearchRecord
 
 
 class _Judge:
@@ -132,7 +133,7 @@ def tuned(
         raise InputError(f"no setting of it can be fitted to these data ({judge.said})")
     _check_bounded(judge.kept, train, validation)
     tried = len(found.tried.keys() | before.keys())
-    return Tuned(family.words(found.setting(found.best)), judge.kept, tried, edges(found, before))
+    return Tuned(family.words(found.setting(found.best)), judge.kept, tried, ending(found, before))
 
 
 def _check_bounded(fitted: Fitted, train: Learned, validation: Array) -> None:
