@@ -9,11 +9,13 @@ import pytest
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 
+import jaxtyping  # noqa: E402
 import torch  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+import typechecked  # noqa: E402
 
 torch.set_num_threads(1)
-install_import_hook("elbowroom", "typechecked.check")
+jaxtyping.jaxtyped = typechecked.jaxtyped  # which the hook calls by this name
+jaxtyping.install_import_hook("elbowroom", "typechecked.check")
 
 
 @pytest.fixture(autouse=True)

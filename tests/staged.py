@@ -41,6 +41,12 @@ def short_contest(monkeypatch) -> None:
     monkeypatch.setattr("elbowroom.studies.autoregressive._FEWEST_STEPS", 1)
 
 
+def short_study(monkeypatch) -> None:
+    """That contest, and annealing of hardly any steps."""
+    short_contest(monkeypatch)
+    monkeypatch.setattr("elbowroom.studies.measure._ANNEALING", {"temperatures": 4, "chains": 6, "leapfrog": 1})
+
+
 def keep_study(folder: Path, study: Mapping[str, Any], made: Made = MADE) -> None:
     """Write the files of all stages, and the plain values themselves for `kept_study`."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from elbowroom.numerics import Budget, Estimate
 from elbowroom.pages import advice as rules
 from elbowroom.pages.advice import advice
 from elbowroom.pages.commands import again
-from elbowroom.records import DifferenceRecord, read_study
+from elbowroom.records import DifferenceRecord, SearchRecord, read_study
 from elbowroom.runs.saved_estimates import keep_estimates
 
 
@@ -134,12 +134,22 @@ def test_a_baseline_ahead_is_worth_the_deficit(plain):
     assert not list(rules._behind(replace(plain, account=tied)))
 
 
-def test_a_baseline_at_the_edge_of_its_grid_is_said(plain):
-    edge = "The best Gaussian mixture stands at the edge of what is tried (components 240): no more rows."
-    ended = "Its budget ended the search for the best flow before width above 0.5."
-    contest = replace(plain.contest, left_out=f"PCA is left out: no rank 0.5. {edge} {ended}")
-    found = list(rules._edges(replace(plain, contest=contest)))
-    assert [one.sentence for one in found] == [f"{one} The lead over it may be smaller." for one in (edge, ended)]
+def test_where_the_searches_for_the_baselines_ended_is_said_and_ordered_by_what_their_last_steps_won(plain):
+    ends = (
+        SearchRecord("The best of A is at the edge of what is tried.", inside=False, won=0.7),
+        SearchRecord("The budget for B was spent.", inside=False, won=2.5),
+        SearchRecord("The budget for C was spent.", inside=False),
+        SearchRecord("The best of D is inside what was tried."),
+    )
+    (first, *_) = plain.contest.classics
+    contest = replace(
+        plain.contest, classics=tuple(replace(first, name=n, search=e) for n, e in zip("ABCD", ends, strict=True))
+    )
+    study = replace(plain, contest=contest)
+    found = [one for one in advice(study) if "The lead over it" in one.sentence]
+    assert [one.sentence for one in found] == [f"{ends[i].said} The lead over it may be smaller." for i in (1, 0, 2)]
+    assert [one.nats for one in found] == [2.5, 0.7, None]
+    assert contest.said.startswith("The best of D is inside what was tried. The best of A is at the edge")
     assert not list(rules._edges(plain))
 
 

@@ -21,7 +21,7 @@ from elbowroom.progress import Progress
 from elbowroom.studies.candidates import Axis, Family, Fitted, Learned, Moments
 from elbowroom.studies.flows import normalising_flow, why_no_flow
 from elbowroom.studies.kernels import kernel_density
-from elbowroom.studies.search import edges, search
+from elbowroom.studies.search import ending, search
 from elbowroom.studies.tuning import tuned
 
 LADDERS = (range(-9, 10), range(20), range(7))
@@ -49,9 +49,21 @@ def test_the_search_finds_the_summit_of_a_planted_table(summit) -> None:
     assert found.setting(found.best) == summit
     assert len(asked) == len(set(asked)) < 130
     ends = sum(value in (rungs[0], rungs[-1]) for value, rungs in zip(summit, LADDERS, strict=True))
-    said = edges(found)
-    assert len(said) == ends
-    assert all("stands at the edge of what is tried" in one for one in said)
+    end = ending(found)
+    assert end.inside == (ends == 0)
+    assert end.said.count("no less") + end.said.count("no more") == ends
+    assert end.said.startswith(
+        "The best planted is at the edge of what is tried (" if ends else "The best planted is i"
+    )
+    values = [rungs.index(value) for value, rungs in zip(summit, LADDERS, strict=True)]
+    inner = [
+        (n, at + (1 if at == 0 else -1))
+        for n, at in enumerate(values)
+        if LADDERS[n][at] in (LADDERS[n][0], LADDERS[n][-1])
+    ]
+    beside = [tuple(at if m == n else v for m, v in enumerate(values)) for n, at in inner]
+    known = [-score([], summit, found.setting(one)) for one in beside if one in found.tried]
+    assert end.won == max(known, default=None)
 
 
 def test_a_search_that_its_budget_ends_says_what_was_left() -> None:
@@ -59,11 +71,15 @@ def test_a_search_that_its_budget_ends_says_what_was_left() -> None:
     family, asked = planted(summit)
     found = search(family, partial(score, asked, summit), 9.0)
     assert found.spent == len(asked) == 9
-    assert edges(found)[-1].startswith("Its budget ended the search for the best planted before ")
+    assert "The budget for the planted was spent before " in ending(found).said
+    assert not ending(found).inside
     free, _ = planted(summit, costs=lambda setting: 0.0 if setting[0] <= 0 else 1e9)
     found = search(replace(free, starts=((-9, 0, 0),)), partial(score, [], summit), 1.0)
     assert found.setting(found.best) == summit
-    assert edges(found) == ["Its budget ended the search for the best planted before a above 0."]
+    assert ending(found).said == "The budget for the planted was spent before a above 0."
+    assert ending(found).won == 1.0  # from a = −1
+    before = {(10, 7, 3): 1.0}
+    assert ending(found, before).said == "The best planted is inside what was tried."
 
 
 def test_settings_that_fail_are_walked_around() -> None:

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
-from staged import short_contest
+from staged import short_contest, short_study
 
 import elbowroom as er
 from elbowroom.metrics import latent_use, neighbour_accuracy, psnr, reconstruction_error
@@ -46,7 +46,7 @@ def digits():
 def done(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "digits"
     with pytest.MonkeyPatch.context() as patch:
-        short_contest(patch)
+        short_study(patch)
         return er.study(digits, folder, **SMALL)
 
 
@@ -298,7 +298,7 @@ def test_neighbours_vote() -> None:
 
 
 def test_a_table_is_studied_too(tmp_path, monkeypatch) -> None:
-    short_contest(monkeypatch)
+    short_study(monkeypatch)
     rng = np.random.default_rng(0)
     table = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 4))
     done = er.study(er.load_data(table, name="made"), tmp_path / "t", **SMALL)

@@ -3,19 +3,84 @@
 A choice among words (a Literal) is left to the code itself, which refuses a wrong word in words: tests test that.
 """
 
-from typing import Any, Literal, get_args, get_origin
+import inspect
+from dataclasses import is_dataclass
+from functools import partial, wraps
+from types import FunctionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
+from jaxtyping._storage import pop_shape_memo, push_shape_memo
 
 _check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_jaxtyped = jaxtyping.jaxtyped
 
 
 def check(function: Any) -> Any:
     """Check the arguments and result of a function against its annotations at every call."""
     hints = getattr(function, "__annotations__", {})
-    function.__annotations__ = {name: object if _has_words(hint) else hint for name, hint in hints.items()}
+    function.__annotations__ = {name: object if _holds(hint, _is_words) else hint for name, hint in hints.items()}
     return _check(function)
 
 
-def _has_words(hint: Any) -> bool:
-    return get_origin(hint) is Literal or any(map(_has_words, get_args(hint)))
+def jaxtyped(function: Any = None, *, typechecker: Any) -> Any:
+    """What the import hook puts around every function and data class: `jaxtyping.jaxtyped`, at a fifth of its price.
+
+    Jaxtyping binds the arguments once more at every call, for dimensions that are named by an argument, and checks them
+    a second time together with the result. Here a function checks its arguments, and then its result, within one
+    memory of the sizes that its letters stand for, and without that where no annotation has letters.
+    """
+    if function is None:
+        return partial(jaxtyped, typechecker=typechecker)
+    if isinstance(function, type):
+        if is_dataclass(function) and not hasattr(function.__init__, "__wrapped__"):
+            function.__init__ = jaxtyped(function.__init__, typechecker=typechecker)
+        return function
+    if not isinstance(function, FunctionType) or inspect.isgeneratorfunction(function):
+        return _jaxtyped(function, typechecker=typechecker)
+    hints = {name: _resolved(hint, function.__globals__) for name, hint in function.__annotations__.items()}
+    typed = typechecker(_with_hints(function, hints))
+    remembers = any(_holds(hint, _has_shape) for hint in hints.values())
+    return wraps(function)(_in_one_memory(typed) if remembers else typed) if hints else function
+
+
+def _in_one_memory(typed: Any) -> Any:
+    def called(*arguments: Any, **options: Any) -> Any:
+        push_shape_memo({})
+        try:
+            return typed(*arguments, **options)
+        finally:
+            pop_shape_memo()
+
+    return called
+
+
+def _with_hints(function: Any, hints: dict[str, Any]) -> Any:
+    """A copy, whose annotations may be changed."""
+    about = (function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    copy = wraps(function)(FunctionType(*about))
+    del copy.__wrapped__
+    copy.__annotations__, copy.__kwdefaults__ = dict(hints), function.__kwdefaults__
+    return copy
+
+
+def _resolved(hint: Any, names: dict[str, Any]) -> Any:
+    """An annotation in which names that were written as words are looked up; anything where there is none yet."""
+    try:
+        return get_type_hints(type("", (), {"__annotations__": {"hint": hint}}), names, include_extras=True)["hint"]
+    except Exception:
+        return Any
+
+
+def _holds(hint: Any, what: Any) -> bool:
+    parts = hint if isinstance(hint, list) else get_args(hint)
+    return what(hint) or (get_origin(hint) is not Literal and any(_holds(one, what) for one in parts))
+
+
+def _is_words(hint: Any) -> bool:
+    return get_origin(hint) is Literal
+
+
+def _has_shape(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray)

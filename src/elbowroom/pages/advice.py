@@ -27,9 +27,6 @@ _SURE = 2.0  # standard errors
 _MANY = 0.1  # of the examples
 _TENFOLD = math.log(10)
 _POINTS = 200  # test examples for annealing, where a bound is suspect
-_EDGE = re.compile(
-    r"(?:The best .*? stands at the edge of what is tried|Its budget ended the search for the best) .*?\.(?= |$)"
-)
 _FLOORED = re.compile(r"([\d.]+)% of the scales .* floor ([\d.e+-]+);")
 
 
@@ -230,8 +227,17 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
 
 def _edges(study: StudyRecord) -> Iterator[Advice]:
     """A baseline's best setting is not inside what was tried, so it may be better than it stands here."""
-    for sentence in _EDGE.findall((study.contest and study.contest.left_out) or ""):
-        yield Advice(f"{sentence} The lead over it may be smaller.", "", f"{_NOT_MEASURED}, and the baseline's")
+    for one in study.contest.classics if study.contest else ():
+        if one.search is None or one.search.inside:
+            continue
+        said, won = f"{one.search.said} The lead over it may be smaller.", one.search.won
+        if won is None or won <= 0:
+            yield Advice(said, "", f"{_NOT_MEASURED}, and the baseline's")
+        else:
+            size = significant(won, 2)
+            yield Advice(
+                said, "", f"about {size} nats for a further step, and the baseline's, if it pays as the last", won
+            )
 
 
 def _wider(study: StudyRecord) -> list[int]:

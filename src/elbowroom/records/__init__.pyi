@@ -4,6 +4,7 @@ from .account import FigureRecord as FigureRecord
 from .account import VerdictRecord as VerdictRecord
 from .contest import ClassicRecord as ClassicRecord
 from .contest import ContestRecord as ContestRecord
+from .contest import SearchRecord as SearchRecord
 from .data_record import DataRecord as DataRecord
 from .evidence import EvidenceRecord as EvidenceRecord
 from .evidence import InkRecord as InkRecord

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elbowroom.numerics import InputError
+
 __all__ = [
     "WIDE",
     "Array",
@@ -18,9 +20,10 @@ __all__ = [
     "Moments",
     "Scores",
     "Setting",
-    "evenness",
+    "common_floor",
     "floor_words",
     "floors",
+    "hardly_varies",
     "once",
     "sizes",
 ]
@@ -33,7 +36,8 @@ Setting = tuple[Any, ...]
 WIDE = 1_000
 """Columns, beyond which what needs a columns × columns matrix, or many copies of the data, is done by blocks."""
 
-_ALIKE = 10.0  # the greatest variance of a column by the least, up to which columns vary alike
+_ALIKE, _APART = 10.0, 1e4  # the greatest variance of a column by the least: alike up to here, next to none from here
+_COMMON = (0.0, 1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,9 @@ class Family:
         A setting to the billions of multiplications that one fit is estimated to take.
     by_folds : bool, default True
         Whether a setting may be judged by cross-validation, where validation has few rows.
+    halved : bool, default False
+        Whether every column has a variance of its own, whose floor only rare rows can judge where a column hardly
+        varies, so that all rows are asked: those of training by a fit to the other half.
     copied : bool, default True
         Whether a fit takes longer to more copies of the rows, so that settings are judged on one of them first.
     """
@@ -189,46 +196,65 @@ class Family:
     words: Callable[[Setting], str]
     cost: Callable[[Setting], float] = lambda setting: 0.0
     by_folds: bool = True
+    halved: bool = False
     copied: bool = True
 
 
-def floors(train: Learned, share: float, even: float) -> NDArray[np.float64]:
-    """Least variances of the columns: a share of their own, of the mean of all, or between these, [columns].
+def floors(train: Learned, share: float, common: float) -> NDArray[np.float64]:
+    """Least variances of the columns: a share of their own and a share of the mean of all, [columns].
 
     Parameters
     ----------
     train : Learned
         The rows.
     share : float
-        The share.
-    even : float
-        0 for a share of each column's own variance, 1 for one of the mean of all, which a column that hardly varies
-        among the training rows needs where it does elsewhere.
+        Of each column's own variance.
+    common : float
+        Of the mean variance of the columns: what a column needs that hardly varies among the training rows, where it
+        does elsewhere.
 
     Returns
     -------
     array
         [columns].
+
+    Raises
+    ------
+    InputError
+        For a column without variance, whose floor alone would be its density.
     """
     own = np.diag(train.moments.covariance)
-    return np.asarray(share * own ** (1 - even) * own.mean() ** even)
+    if not bool((own > 1e-30 * own.sum()).all()):
+        raise InputError("a column has no variance, so there is no density")
+    return np.asarray(share * own + common * own.mean())
 
 
-def evenness(train: Learned) -> Axis:
-    """The ladder of what a floor is a share of; a single rung where columns vary alike."""
+def common_floor(train: Learned) -> Axis:
+    """The ladder of the floor that all columns have; a single rung where columns vary alike."""
     own = np.diag(train.moments.covariance)
-    return Axis("evenness of the floor", (0.0, 0.5, 1.0) if own.max() > _ALIKE * own.min() else (0.0,))
+    alike = own.max() <= _ALIKE * own.min()
+    return Axis("common floor", (0.0,) if alike else _COMMON, (None, None if alike else "a higher one is not tried"))
 
 
-def floor_words(share: float, even: float) -> str:
+def hardly_varies(train: Learned) -> bool:
+    """Whether a column hardly varies among the training rows, so that rare rows decide what a floor is worth.
+
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> hardly_varies(Learned(x)), hardly_varies(Learned(x * [1.0, 1e-3]))
+    (False, True)
+    """
+    own = np.diag(train.moments.covariance)
+    return bool(own.max() > _APART * own.min())
+
+
+def floor_words(share: float, common: float) -> str:
     """A floor in words.
 
-    >>> floor_words(0.01, 1.0)
-    '0.01 of the mean variance of the columns'
+    >>> floor_words(0.01, 0.0), floor_words(0.01, 0.001)
+    ("0.01 of a column's variance", "0.01 of a column's variance and 0.001 of the columns' mean variance")
     """
-    between = "the geometric mean of a column's variance and that of all"
-    whose = {0.0: "a column's variance", 1.0: "the mean variance of the columns"}.get(even, between)
-    return f"{share:g} of {whose}"
+    own = f"{share:g} of a column's variance"
+    return f"{own} and {common:g} of the columns' mean variance" if common else own
 
 
 def sizes(most: int, least: int = 1) -> list[int]:

@@ -16,7 +16,7 @@ from elbowroom.records import ClassicRecord, ContestRecord
 from elbowroom.vae.vae_target import of_seen_cells
 
 from .autoregressive import autoregressive_families, cells_of
-from .candidates import WIDE, Array, Family, Learned
+from .candidates import WIDE, Array, Family, Learned, hardly_varies
 from .classes import class_families
 from .classics import BUDGET, copies_of, families, most_rows
 from .normal_families import gaussian_with_gaps
@@ -130,9 +130,10 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
                 continue
             budget = Budget(draws=0, seed=seed)
             estimate = Estimate.of(values, index=tested.index.numpy(), estimator=family.name, budget=budget, **about)
-            found.append(ClassicRecord(family.name, best.setting, estimate, *best.fitted.split))
-            said, settings = [*said, *best.edges], settings + best.tried
-    return found, said, _how(train, validated, settings)
+            found.append(ClassicRecord(family.name, best.setting, estimate, *best.fitted.split, best.search))
+            settings += best.tried
+    halved = any(one.halved for one in tried) and hardly_varies(train)
+    return found, said, _how(train, validated, settings, halved)
 
 
 @contextmanager
@@ -214,10 +215,15 @@ def _rows_used(data: Dataset, train: Learned) -> str | None:
     )
 
 
-def _how(train: Learned, validated: int, settings: int) -> str:
+def _how(train: Learned, validated: int, settings: int, halved: bool) -> str:
     """How the settings were chosen, and what they were fitted to."""
-    folds = f", and by {FOLDS}-fold cross-validation over the training rows as these are few"
-    judged = f"{count(validated, 'validation row')}{folds if validated < FEW and train.n >= 4 * FOLDS else ''}"
+    few = validated < FEW and train.n >= 4 * FOLDS
+    folds = f", and by {FOLDS}-fold cross-validation over the training rows as these are few" if few else ""
+    judged = f"{count(validated, 'validation row')}{folds}"
+    if halved and not few:
+        judged += (
+            ", mixtures by both halves of the training rows too, each by the other, as a column hardly varies there"
+        )
     noise = f", dequantised {train.copies} times with different noise" if train.copies > 1 else ""
     return f"{count(settings, 'setting')} of baselines were judged by {judged}; each is fitted to training rows{noise}."
 

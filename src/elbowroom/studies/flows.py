@@ -68,7 +68,7 @@ def normalising_flow(validation: Array, seed: int) -> Family:
 
     return Family(
         "normalising flow",
-        (Axis("width", _WIDTHS),),
+        (Axis("width", _WIDTHS, (None, "a wider one would take too long")),),
         tuple((width,) for width in _WIDTHS),
         lambda setting, train: _Flow(train, validation, setting[0], seed).fitted(),
         words,

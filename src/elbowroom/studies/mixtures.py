@@ -24,7 +24,7 @@ from .candidates import (
     Learned,
     Scores,
     Setting,
-    evenness,
+    common_floor,
     floor_words,
     floors,
     once,
@@ -36,6 +36,7 @@ __all__ = ["factor_mixture", "gaussian_mixture"]
 _MOST_FULL = 100  # columns with full covariances
 _MOST_COMPONENTS, _MOST_OF_WIDE = 1_000, 32
 _FLOORS = (1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 0.07, 0.12, 0.2, 0.5, 1.0)
+_COMMON = 3e-4  # the common floor that the search sets out from, where columns vary unlike
 _TURNS = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95, 1.0)
 _STEPS, _MORE_STEPS = 100, 5  # of EM, on one copy of the rows and then on all
 _PER_COMPONENT = 1e6  # multiplications, what a step costs beside its arithmetic
@@ -57,7 +58,7 @@ def gaussian_mixture(learned: Learned, seed: int) -> Family:
     Returns
     -------
     Family
-        Its setting is (components, floor, pooled, uncorrelated, evenness); of a wide table (components,).
+        Its setting is (components, floor, pooled, uncorrelated, common floor); of a wide table (components,).
     """
     rows, dimensions = learned.n, learned.dimensions
     if dimensions > WIDE:
@@ -70,9 +71,9 @@ def gaussian_mixture(learned: Learned, seed: int) -> Family:
         Axis("floor", _FLOORS, ("a lower floor would be rounding", None)),
         Axis("pooled", _TURNS),
         Axis("uncorrelated", _TURNS if full else (1.0,)),
-        evenness(learned),
+        common_floor(learned),
     )
-    starts = ((2, 1e-2, 0.0, 0.0, 0.0), (5, 1e-2, 0.0, 0.0, 0.0), (3, 1e-2, 1.0, 0.0, 0.0)) if full else ()
+    starts = tuple((k, 1e-2, pooled, 0.0, _COMMON) for k, pooled in ((2, 0.0), (5, 0.0), (3, 1.0))) if full else ()
     several = _RESTARTS if rows * dimensions <= _FEW_CELLS else 1
     begun = once(lambda train: _Groups(train, seed, several))
 
@@ -84,14 +85,16 @@ def gaussian_mixture(learned: Learned, seed: int) -> Family:
         step = 4 * dimensions if uncorrelated == 1 else dimensions**2
         return _USUAL_STEPS * several * k * (rows * (step + 10) + _PER_COMPONENT) / 1e9
 
-    return Family("Gaussian mixture", axes, (*starts, (min(20, most), 1e-2, 0.0, 1.0, 0.0)), fit, _words, cost)
+    return Family(
+        "Gaussian mixture", axes, (*starts, (min(20, most), 1e-2, 0.0, 1.0, _COMMON)), fit, _words, cost, halved=True
+    )
 
 
 def _words(setting: Setting) -> str:
-    k, floor, pooled, uncorrelated, even = setting
+    k, floor, pooled, uncorrelated, common = setting
     kind = {0.0: "full", 1.0: "diagonal"}.get(uncorrelated, f"correlations times {1 - uncorrelated:g} in the")
     shared = {0.0: "", 1.0: ", the same for all"}.get(pooled, f", {pooled:g} of the way to the same for all")
-    floored = f"{floor_words(floor, even)} added to its diagonal"
+    floored = f"{floor_words(floor, common)} added to its diagonal"
     return f"{count(k, 'component')}, {kind} covariance{shared if k > 1 else ''}, {floored}"
 
 
@@ -117,8 +120,8 @@ def _likeliest(models: Iterable[Any], rows: Array) -> Any:
 
 
 def _fitted(setting: Setting, train: Learned, groups: _Groups) -> Fitted:
-    k, share, pooled, uncorrelated, even = setting
-    floor = floors(train, share, even)
+    k, share, pooled, uncorrelated, common = setting
+    floor = floors(train, share, common)
     about: dict[str, Any] = {"pooled": pooled, "uncorrelated": uncorrelated}
     begun = (fit_normal_mixture(groups.rows, k, floor=floor, groups=one, steps=_STEPS, **about) for one in groups(k))
     model = _likeliest(begun, groups.rows)
@@ -158,7 +161,7 @@ def factor_mixture(learned: Learned, seed: int) -> Family:
     Returns
     -------
     Family
-        Its setting is (components, factors, floor, evenness).
+        Its setting is (components, factors, floor, common floor).
     """
     rows, dimensions = learned.n, learned.dimensions
     most = max(min(rows // 4, 200), 1)
@@ -167,13 +170,13 @@ def factor_mixture(learned: Learned, seed: int) -> Family:
         Axis("components", sizes(most)),
         Axis("factors", sizes(more), (None, "no more than 64 factors are tried" if more == 64 else None)),
         Axis("floor", _FLOORS, ("a lower floor would be rounding", None)),
-        evenness(learned),
+        common_floor(learned),
     )
     begun = once(lambda train: _Groups(train, seed, 1))
 
     def fit(setting: Setting, train: Learned) -> Fitted:
-        k, factors, share, even = setting
-        groups, floor = begun(train), floors(train, share, even)
+        k, factors, share, common = setting
+        groups, floor = begun(train), floors(train, share, common)
         model = fit_factor_mixture(groups.rows, k, factors, floor=floor, groups=groups(k)[0])
         if train.copies > 1:
             model = fit_factor_mixture(train.rows, k, factors, floor=floor, start=model, steps=_MORE_STEPS)
@@ -185,17 +188,18 @@ def factor_mixture(learned: Learned, seed: int) -> Family:
         return _USUAL_STEPS * (rows * step + 5 * k * _PER_COMPONENT) / 1e9
 
     def words(setting: Setting) -> str:
-        k, factors, share, even = setting
-        of_each = f"{count(factors, 'factor')} each, {floor_words(share, even)} added to its noise"
+        k, factors, share, common = setting
+        of_each = f"{count(factors, 'factor')} each, {floor_words(share, common)} added to its noise"
         return f"{count(k, 'component')} of {of_each}"
 
     return Family(
         "mixture of factor analysers",
         axes,
-        ((min(2, most), min(8, more), 1e-3, 0.0), (min(10, most), min(6, more), 1e-2, 0.0)),
+        ((min(2, most), min(8, more), 1e-3, _COMMON), (min(10, most), min(6, more), 1e-2, _COMMON)),
         fit,
         words,
         cost,
+        halved=True,
     )
 
 

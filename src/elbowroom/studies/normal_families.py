@@ -15,7 +15,7 @@ from elbowroom.exact import (
 )
 from elbowroom.numerics import count
 
-from .candidates import WIDE, Axis, Family, Fitted, Learned, Setting, evenness, floor_words, floors, once, sizes
+from .candidates import WIDE, Axis, Family, Fitted, Learned, Setting, common_floor, floor_words, floors, once, sizes
 
 __all__ = ["factor_analysis", "gaussian_with_gaps", "probabilistic_pca"]
 
@@ -82,7 +82,7 @@ def factor_analysis(learned: Learned) -> Family:
     Returns
     -------
     Family
-        Its setting is (factors, floor, evenness), or (factors,) of a wide table.
+        Its setting is (factors, floor, common floor), or (factors,) of a wide table.
     """
     rows, dimensions = learned.n, learned.dimensions
     most = max(min(rows - 1, dimensions - 1, _MOST_FACTORS), 1)
@@ -99,8 +99,8 @@ def factor_analysis(learned: Learned) -> Family:
         )
     return Family(
         "factor analysis",
-        (Axis("factors", sizes(most), ends), Axis("noise", _NOISES), evenness(learned)),
-        ((min(4, most), 1e-3, 0.0), (min(32, most), 1e-3, 0.0)),
+        (Axis("factors", sizes(most), ends), Axis("noise", _NOISES), common_floor(learned)),
+        ((min(4, most), 1e-3, 3e-4), (min(32, most), 1e-3, 3e-4)),
         _Factors(),
         lambda setting: f"{count(setting[0], 'factor')}, a column's noise {floor_words(*setting[1:])} or more",
         lambda setting: 10 * dimensions**2 * (dimensions + 2 * setting[0]) / 1e9,

@@ -1,12 +1,15 @@
 """A search along ladders of settings: it moves until the best is inside, or says what stopped it."""
 
-from collections.abc import Callable, Collection, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from elbowroom.records import SearchRecord
+
 from .candidates import Family
 
-__all__ = ["Search", "edges", "search"]
+__all__ = ["Search", "ending", "search"]
 
 Place = tuple[int, ...]  # where on each ladder
 
@@ -130,36 +133,48 @@ def _walk(found: Search, place: Place, axis: int, step: int) -> Place:
     return best
 
 
-def edges(found: Search, before: Collection[Place] = ()) -> list[str]:
-    """In what directions the best setting is not inside what was tried, in words.
+def ending(found: Search, before: Mapping[Place, float] | None = None) -> SearchRecord:
+    """Where a search ended: with its best inside what was tried, at the edge of that, or on its budget.
 
     Parameters
     ----------
     found : Search
         What was tried.
-    before : collection of tuple, default ()
-        Places that were tried before, on less data.
+    before : mapping of tuple to float, optional
+        Places that were tried before, on less data, and their scores.
 
     Returns
     -------
-    list of str
-        Sentences.
+    SearchRecord
+        In a sentence, and with what the last step in such a direction won.
     """
-    best, said, untried = found.best, [], []
+    best, name, at_edges, untried, won = found.best, found.family.name, [], [], []
     for number, axis in enumerate(found.family.axes):
         for step, end in zip((-1, 1), axis.ends, strict=True):
-            beside = (*best[:number], best[number] + step, *best[number + 1 :])
-            if 0 <= beside[number] < len(axis.values):
-                if beside not in found.tried and beside not in before:
-                    untried.append(
-                        f"{axis.name} {'above' if step > 0 else 'below'} {_short(axis.values[best[number]])}"
-                    )
+            place = best[number] + step
+            if 0 <= place < len(axis.values):
+                if _moved(best, number, step) in found.tried.keys() | (before or {}).keys():
+                    continue
+                untried.append(f"{axis.name} {'above' if step > 0 else 'below'} {_short(axis.values[best[number]])}")
             elif end is not None:
-                at = f"{axis.name} {_short(axis.values[best[number]])}"
-                said.append(f"The best {found.family.name} stands at the edge of what is tried ({at}): {end}.")
-    if untried:
-        said.append(f"Its budget ended the search for the best {found.family.name} before {', '.join(untried)}.")
-    return said
+                at_edges.append(f"{axis.name} {_short(axis.values[best[number]])}, as {end}")
+            else:
+                continue
+            won += _won(best, _moved(best, number, -step), found.tried, before or {})
+    said = [f"The best {name} is at the edge of what is tried ({'; '.join(at_edges)})."] if at_edges else []
+    said += [f"The budget for the {name} was spent before {', '.join(untried)}."] if untried else []
+    inside = f"The best {name} is inside what was tried."
+    return SearchRecord(" ".join(said) or inside, inside=not said, won=max(won, default=None))
+
+
+def _moved(place: Place, axis: int, step: int) -> Place:
+    return (*place[:axis], place[axis] + step, *place[axis + 1 :])
+
+
+def _won(best: Place, inner: Place, *scores: Mapping[Place, float]) -> list[float]:
+    """By how much the best is better than the place beside it, where both were tried."""
+    apart = [tried[best] - tried[inner] for tried in scores if best in tried and inner in tried]
+    return [one for one in apart if math.isfinite(one)][:1]
 
 
 def _short(value: Any) -> str:

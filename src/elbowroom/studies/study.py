@@ -96,7 +96,7 @@ def study(
     draws : int, default 1000
         Draws of z per test example for the importance-weighted bound (IWAE).
     annealed : int, default 50
-        How many test examples are measured by annealed importance sampling (AIS) too, with 100 temperatures and 8
+        How many test examples are measured by annealed importance sampling (AIS) too, with 100 temperatures and 12
         chains each; 0 for none.
     seed : int, default 0
         Seed of the split, the training and all estimates. The weights are drawn by it too, unless `recipe` brings its

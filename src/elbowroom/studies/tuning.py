@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 from elbowroom.progress import Progress
+from elbowroom.records import SearchRecord
 
-from .candidates import Array, Family, Fitted, Learned, Setting
-from .search import edges, search
+from .candidates import Array, Family, Fitted, Learned, Setting, hardly_varies
+from .search import ending, search
 
 __all__ = ["FAILURES", "FEW", "FOLDS", "Tuned", "finite", "in_words", "quietly", "tuned"]
 
@@ -21,6 +22,7 @@ FAILURES = (ValueError, ArithmeticError, MemoryError)
 """What a fit or a score may raise on data that it does not suit."""
 FEW, FOLDS = 100, 5
 """Rows of validation, below which settings are judged by cross-validation too, and into how many parts."""
+_HALVES = 2  # in which all rows are judged where a column hardly varies, at twice the budget
 _FEWEST = 4 * FOLDS  # training rows that are parted
 _LEAST_VARIANCES = (1e-10, 1e-12)  # of the data's: far above what rounding leaves, far below what data have
 _GROWS = 0.05  # dimensions in which the density has no width, per row
@@ -38,14 +40,14 @@ class Tuned:
         Fitted to the training rows.
     tried : int
         How many settings were.
-    edges : list of str
-        In what directions the best is not inside what was tried, in sentences.
+    search : SearchRecord
+        Whether the best is inside what was tried.
     """
 
     setting: str
     fitted: Fitted
     tried: int
-    edges: list[str]
+    search: SearchRecord
 
 
 class _Judge:
@@ -53,7 +55,8 @@ class _Judge:
 
     def __init__(self, family: Family, train: Learned, validation: Array, validated: int, bar: Progress) -> None:
         self.family, self.train, self.validation, self.bar = family, train, validation, bar
-        self.folds = FOLDS if _by_folds(family, train, validated) else 0
+        self.few = _by_folds(family, train, validated)
+        self.folds = FOLDS if self.few else _HALVES * (family.halved and hardly_varies(train))
         self.parts = [train.fold(one, self.folds) for one in range(self.folds)]
         self.best, self.said = -np.inf, ""
         self.kept: Fitted | None = None
@@ -87,7 +90,8 @@ def tuned(
     """The setting of a family with the best mean log-density on rows that are held out.
 
     These are the validation rows and, where they are fewer than 100, the training rows too, each scored by a fit to
-    four fifths of the others.
+    four fifths of the others. Where a column hardly varies among the training rows, families whose columns have
+    variances of their own are judged by both halves of them too, each by a fit to the other.
 
     Parameters
     ----------
@@ -121,13 +125,15 @@ def tuned(
         first = search(family, _Judge(family, train.single, validation[:n], n, bar), budget)
         before, begin = first.tried, (first.setting(first.best),)
     judge = _Judge(family, train, validation, n, bar)
-    fits = (1 + judge.folds) * (1 + 0.2 * (train.copies - 1) * family.copied)  # copies take a fifth of the steps
+    fits = (1 + judge.folds * judge.few) * (
+        1 + 0.2 * (train.copies - 1) * family.copied
+    )  # copies take a fifth of the steps
     found = search(family, judge, budget / fits, begin)
     if judge.kept is None:
         raise InputError(f"no setting of it can be fitted to these data ({judge.said})")
     _check_bounded(judge.kept, train, validation)
     tried = len(found.tried.keys() | before.keys())
-    return Tuned(family.words(found.setting(found.best)), judge.kept, tried, edges(found, before))
+    return Tuned(family.words(found.setting(found.best)), judge.kept, tried, ending(found, before))
 
 
 def _check_bounded(fitted: Fitted, train: Learned, validation: Array) -> None:

@@ -1,0 +1,75 @@
+"""What the tests' type checker refuses: it stands around every function of the package, so it must miss nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import torch
+import typechecked
+from beartype.roar import BeartypeCallHintParamViolation, BeartypeCallHintReturnViolation
+from jaxtyping import Float
+from torch import Tensor
+
+import elbowroom as er
+
+
+def checked(function):
+    return typechecked.jaxtyped(function, typechecker=typechecked.check)
+
+
+@checked
+def product(a: Float[Tensor, "n k"], b: "Float[Tensor, ' k']", *, wrong: float = 0) -> Float[Tensor, " n"]:
+    return a[0] if wrong else a @ b
+
+
+@checked
+def plain(number: int) -> "float":
+    return "a word" if number else 0.0
+
+
+@checked
+@dataclass
+class Square:
+    side: int
+    x: Float[Tensor, "n n"]
+
+
+@checked
+def drawn(n: int) -> Iterator[Float[Tensor, " n"]]:
+    yield torch.ones(n)
+
+
+def said(word: Literal["yes"]) -> str:
+    return word
+
+
+A, B = torch.ones(3, 2), torch.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("call", "refused"),
+    [
+        (lambda: product(A, torch.ones(3)), BeartypeCallHintParamViolation),
+        (lambda: product(A.double().long(), B), BeartypeCallHintParamViolation),
+        (lambda: product(A, B, wrong="yes"), BeartypeCallHintParamViolation),
+        (lambda: product(A, B, wrong=1), BeartypeCallHintReturnViolation),
+        (lambda: plain("1"), BeartypeCallHintParamViolation),
+        (lambda: plain(1), BeartypeCallHintReturnViolation),
+        (lambda: Square(1, torch.ones(2, 3)), BeartypeCallHintParamViolation),
+        (lambda: Square("1", torch.ones(2, 2)), BeartypeCallHintParamViolation),
+        (lambda: drawn("1"), Exception),
+        (lambda: er.numerics.Budget(draws="1", seed=0), BeartypeCallHintParamViolation),
+        (lambda: er.numerics.keyed_uniform((2,), [0], 0), BeartypeCallHintParamViolation),
+    ],
+)
+def test_what_an_annotation_does_not_allow_is_refused(call, refused) -> None:
+    with pytest.raises(refused):
+        call()
+
+
+def test_letters_are_forgotten_between_calls_and_words_are_not_judged() -> None:
+    assert product(A, B).tolist() == [2.0] * 3
+    assert product(torch.ones(5, 4), torch.ones(4)).shape == (5,)
+    assert (plain(0), Square(2, torch.ones(2, 2)).side, len(list(drawn(3)))) == (0.0, 2, 1)
+    assert checked(said)("no") == "no"  # which a function itself must refuse
