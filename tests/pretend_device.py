@@ -14,8 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device("cuda", 0)
 _BACK = torch.device("meta")  # what torch's own C++ sees, which knows no device that is not there
@@ -83,21 +82,17 @@ class _Names(TorchFunctionMode):
     """Gives torch the device's other name, and refuses what torch's C++ would do without asking the dispatcher."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        first = args[0] if args else None
-        if isinstance(first, Pretended) and func in _BY_HAND:
-            return _BY_HAND[func](first, *args[1:], **kwargs)
+        kwargs = dict(kwargs or {})
+        if args and isinstance(args[0], Pretended) and func in _BY_HAND:
+            return _BY_HAND[func](*args, **kwargs)
         if func is Tensor.cuda:
-            return first.to(DEVICE)
-        leaves = tree_leaves((args, kwargs))
-        generators = [one for one in leaves if isinstance(one, torch._C.Generator)]
-        if generators:
-            _refuse_other_generator(generators[0], leaves, kwargs.get("device"))
-        args, kwargs = tree_map(_other_name, (args, kwargs))
-        if "device" in kwargs and isinstance(kwargs["device"], str | int):
-            kwargs["device"] = _BACK if _is_pretended(kwargs["device"]) else kwargs["device"]
-        if func is Tensor.to and len(args) > 1 and isinstance(args[1], str) and _is_pretended(args[1]):
-            args = (first, _BACK, *args[2:])
+            return args[0].to(DEVICE)
+        for one in (*args, kwargs.get("generator")):
+            if isinstance(one, torch._C.Generator):
+                _refuse_other_generator(one, args, kwargs.get("device"))
+        args = tuple(_other_name(one) if isinstance(one, torch.device | str) else one for one in args)
+        if kwargs.get("device") is not None:
+            kwargs["device"] = _other_name(kwargs["device"])
         if func is torch.tensor and kwargs.get("device") == _BACK:
             return torch.tensor(*args, **{**kwargs, "device": _CPU}).to(_BACK)
         found = func(*args, **kwargs)
@@ -127,42 +122,50 @@ _BY_HAND = {
 
 
 def _is_pretended(device: Any) -> bool:
-    return device is not None and torch.device(device).type in ("cuda", "meta")
+    return str(device).partition(":")[0] in ("cuda", "meta")
 
 
 def _other_name(value: Any) -> Any:
-    return _BACK if isinstance(value, torch.device) and value.type == "cuda" else value
+    return _BACK if _is_pretended(value) else value
 
 
-def _refuse_other_generator(generator: torch.Generator, leaves: list[Any], device: Any) -> None:
+def _refuse_other_generator(generator: torch.Generator, args: Any, device: Any) -> None:
     """Numbers are drawn where their generator is."""
-    drawn = _is_pretended(device) or any(isinstance(one, Pretended) for one in leaves)
+    drawn = _is_pretended(device) or any(isinstance(one, Pretended) for one in args)
     if drawn != isinstance(generator, PretendedGenerator):
         one, other = ("cuda", "cpu") if drawn else ("cpu", "cuda")
         raise RuntimeError(f"Expected a '{one}' device type for generator but found '{other}'")
 
 
+def _mapped(function: Any, value: Any) -> Any:
+    """The function of every tensor in what an operation takes or gives."""
+    if isinstance(value, tuple | list):
+        return type(value)([_mapped(function, one) for one in value])
+    return function(value) if isinstance(value, Tensor) else value
+
+
+def _inner(one: Tensor) -> Tensor:
+    return one.inner if isinstance(one, Pretended) else one
+
+
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """What the operation gives on the inner numbers, on the device that torch would have left it on."""
-    tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-    own = any(isinstance(one, Pretended) for one in tensors)
-    target = kwargs.get("device")
+    tensors: list[Tensor] = []
+    _mapped(tensors.append, [*args, *kwargs.values()])
+    own, target = any(isinstance(one, Pretended) for one in tensors), kwargs.get("device")
     if not own and target != _BACK:
         return func(*args, **kwargs)
     if own:
         _refuse_two_devices(func, args, tensors)
-    if target is not None:
-        kwargs = {**kwargs, "device": _CPU}
-    plain_args, plain_kwargs = tree_map(lambda one: one.inner if isinstance(one, Pretended) else one, (args, kwargs))
-    found = func(*plain_args, **plain_kwargs)
-    if func is _aten.copy_.default:
-        return args[0]
-    if (target is not None and target != _BACK) or not own and func is not _aten._to_copy.default and target is None:
+    plain = {name: _mapped(_inner, value) for name, value in kwargs.items()} | ({} if target is None else {"device": _CPU})
+    found = func(*_mapped(_inner, args), **plain)
+    if func._schema.is_mutable and isinstance(found, Tensor):
+        return kwargs.get("out", args[0])
+    if target is not None and target != _BACK:
         return found
-    if func is _aten._to_copy.default and any(found is one for one in tree_leaves(plain_args)):
+    if func is _aten._to_copy.default and found is _inner(args[0]):
         found = found.clone()
-    found = tree_map(lambda one: Pretended(one) if type(one) is Tensor else one, found)
-    return return_and_correct_aliasing(func, args, kwargs, found) if own else found
+    return _mapped(Pretended, found)
 
 
 def _refuse_two_devices(func: Any, args: Any, tensors: list[Tensor]) -> None:

@@ -43,18 +43,36 @@ def of_likelihood(cls: Any) -> tuple[er.VAE, Batch]:
 
 def settings(name: str) -> dict[str, Any]:
     found = {key: SMALL.get(key, value) for key, value in ESTIMATORS[name].settings.items()}
-    return found | ({"chains": 8, "draws": 8} if name == "reciprocal" else {})
+    return found | ({"chains": 8, "draws": 8} if name == "reciprocal" else {}) | ({"draws": 8} if "defended" in name else {})
 
 
-def asked(vae: er.VAE, rows: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+def asked(vae: er.VAE, rows: Any, annealed: bool = False) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Everything that is asked of a model."""
     for name, one in ESTIMATORS.items():
-        yield name, lambda name=name, one=one: one.estimates(one.estimator(vae, rows, **settings(name), progress=True))
+        if annealed or "leapfrog" not in one.settings:
+            yield name, lambda name=name, one=one: one.estimates(one.estimator(vae, rows, **settings(name), progress=True))
+    yield "target", lambda: of_target(vae.target(rows))
     yield "encode", lambda: vae.encode(rows)
     yield "reconstruct", lambda: vae.reconstruct(rows)
     yield "sample", lambda: vae.sample(3, seed=1)
+    yield "offset", lambda: vae.sample(3, mode="offset", offset=1.0, seed=1)
     yield "check_readings", lambda: check_readings(vae, vae.examples(rows))
     yield "latent_use", lambda: er.metrics.latent_use(vae, rows)
+    yield "error", lambda: er.metrics.reconstruction_error(vae, rows)
+    yield "budget", lambda: er.metrics.variance_budget(vae, rows, draws=8)
+    yield "elbo of a target", lambda: er.evidence.elbo(vae.target(rows), draws=3)
+
+
+def of_target(whole: Any) -> list[Any]:
+    """What samplers ask of the examples."""
+    simulated, exact = whole.simulate(torch.Generator(whole.draw_prior(1, 0).device).manual_seed(1))
+    found: list[Any] = [exact]
+    for target in (whole, whole.rows(slice(1, 2)), whole.pick(torch.tensor([1, 0])), simulated):
+        z, log_q = target.draw_posterior(3, 0)
+        of = z, target.draw_prior(3, 0)
+        found += [log_q, *of, *(log_p(one) for one in of for log_p in (target.log_prior, target.log_likelihood))]
+        found += [target.log_posterior(z), target.decoded(z)[1]]
+    return found
 
 
 def numbers(found: Any) -> list[np.ndarray]:
@@ -76,13 +94,13 @@ def outcome(call: Callable[[], Any]) -> Any:
         return str(error)
 
 
-def survey(vae, rows):
+def survey(vae, rows, annealed=False):
     import traceback
-    here = {name: outcome(call) for name, call in asked(vae, rows)}
+    here = {name: outcome(call) for name, call in asked(vae, rows, annealed)}
     with pretended_device() as device:
         there = copy.deepcopy(vae).to(device)
         bad = {}
-        for name, call in asked(there, rows):
+        for name, call in asked(there, rows, annealed):
             try:
                 found = outcome(call)
             except Exception as e:
@@ -97,4 +115,6 @@ def survey(vae, rows):
                 for a, b in zip(want, found, strict=True):
                     try: np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
                     except AssertionError as e: bad[name] = str(e)[:300]
+    bad_words = {k: v[:90] for k, v in here.items() if isinstance(v, str)}
+    print('   words:', bad_words)
     return bad

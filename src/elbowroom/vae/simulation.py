@@ -1,5 +1,6 @@
 """Draws of p(z): from noise where its distribution can be drawn so, else simulated; always by a key or a generator."""
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -110,7 +111,8 @@ def keyed_from_prior(
             noise = keyed_normal(block.noise_shape, draws, index, seed, first_draw=first_draw, stream=streams[name])
             given[name] = draw(p, noise.to(like))[0]
         else:
-            given[name] = _simulate_by_key(block, p, given, draws, index, seed, first_draw, streams[name]).to(like)
+            own = (block, given) if like.device.type == "cpu" else _on_cpu(block, given)
+            given[name] = _simulate_by_key(*own, draws, index, seed, first_draw, streams[name]).to(like)
         if name in observed:
             value, mask = observed[name]
             given[name] = where_known(given[name], value, mask)
@@ -139,10 +141,10 @@ def where_known(drawn: Tensor, value: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _simulate_by_key(
-    block: Component, p: Distribution, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
+    block: Component, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
 ) -> Tensor:
-    """Example by example, in blocks of draws that each have a generator of their own."""
-    out = torch.empty(draws, len(index), *block.event)
+    """Example by example, in blocks of draws that each have a generator of their own, of the CPU."""
+    out, p = torch.empty(draws, len(index), *block.event), block(given)
     for number in range(first_draw // DRAW_BLOCK, (first_draw + draws - 1) // DRAW_BLOCK + 1):
         start, stop = max(number * DRAW_BLOCK, first_draw), min((number + 1) * DRAW_BLOCK, first_draw + draws)
         inside = slice(start - number * DRAW_BLOCK, stop - number * DRAW_BLOCK)
@@ -151,6 +153,11 @@ def _simulate_by_key(
             one = p if not block.given else block(_of_one(given, block.given, column, rows))
             out[rows, column] = simulate(one.expand(torch.Size([DRAW_BLOCK, 1])), generator)[inside, 0].to(out)
     return out
+
+
+def _on_cpu(block: Component, given: Given) -> tuple[Component, Given]:
+    """A copy of a block where keyed generators are, and what it reads."""
+    return copy.deepcopy(block).cpu(), {name: given[name].cpu() for name in block.given}
 
 
 def _of_one(given: Given, names: tuple[str, ...], column: int, rows: slice) -> Given:
