@@ -58,10 +58,6 @@ class Pretended(Tensor):
     def is_cuda(self) -> bool:
         return True
 
-    @property
-    def is_meta(self) -> bool:
-        return False
-
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _computed(func, args, kwargs or {})
@@ -93,6 +89,8 @@ class _Names(TorchFunctionMode):
         args = tuple(_other_name(one) if isinstance(one, torch.device | str) else one for one in args)
         if kwargs.get("device") is not None:
             kwargs["device"] = _other_name(kwargs["device"])
+        if func in (Tensor.__getitem__, Tensor.__setitem__):
+            args = (args[0], _with_tensors(args[1]), *args[2:])
         if func is torch.tensor and kwargs.get("device") == _BACK:
             return torch.tensor(*args, **{**kwargs, "device": _CPU}).to(_BACK)
         found = func(*args, **kwargs)
@@ -129,6 +127,13 @@ def _other_name(value: Any) -> Any:
     return _BACK if _is_pretended(value) else value
 
 
+def _with_tensors(index: Any) -> Any:
+    """An index with tensors for lists, which torch would make on a device of the other name, without numbers."""
+    if isinstance(index, tuple):
+        return tuple(_with_tensors(one) for one in index)
+    return torch.tensor(index, dtype=None if index else torch.int64) if isinstance(index, list) else index
+
+
 def _refuse_other_generator(generator: torch.Generator, args: Any, device: Any) -> None:
     """Numbers are drawn where their generator is."""
     drawn = _is_pretended(device) or any(isinstance(one, Pretended) for one in args)
@@ -153,6 +158,7 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors: list[Tensor] = []
     _mapped(tensors.append, [*args, *kwargs.values()])
     own, target = any(isinstance(one, Pretended) for one in tensors), kwargs.get("device")
+    assert all(isinstance(one, Pretended) for one in tensors if one.is_meta), f"{func} lost its numbers on the way"
     if not own and target != _BACK:
         return func(*args, **kwargs)
     if own:
