@@ -1,5 +1,6 @@
 """The three densities of a VAE, and the arithmetic between them."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -49,7 +50,8 @@ class VAECore(nn.Module):
         self.prior = Blocks(prior)
         self.posterior = Blocks(posterior)
         self.likelihood = likelihood
-        self.preprocess = Identity() if preprocess is None else preprocess
+        # A copy, as that of a data set stays with the data when the model goes to another device.
+        self.preprocess = Identity() if preprocess is None else copy.deepcopy(preprocess)
         self.register_buffer("_place", next(self.parameters(), torch.empty(0)).detach().new_empty(0), persistent=False)
         self._check_blocks()
 

@@ -1,6 +1,5 @@
 """Draws of p(z): from noise where its distribution can be drawn so, else simulated; always by a key or a generator."""
 
-import copy
 from collections.abc import Mapping
 
 import torch
@@ -11,6 +10,8 @@ from elbowroom.components import Blocks, Component
 from elbowroom.distributions import capabilities, draw, simulate
 from elbowroom.numerics import Given, keyed_generators, keyed_normal
 from elbowroom.numerics.keyed import DRAW_BLOCK
+
+from .on_cpu import on_cpu
 
 __all__ = ["drawn_from_prior", "keyed_from_prior", "where_known"]
 
@@ -111,8 +112,9 @@ def keyed_from_prior(
             noise = keyed_normal(block.noise_shape, draws, index, seed, first_draw=first_draw, stream=streams[name])
             given[name] = draw(p, noise.to(like))[0]
         else:
-            own = (block, given) if like.device.type == "cpu" else _on_cpu(block, given)
-            given[name] = _simulate_by_key(*own, draws, index, seed, first_draw, streams[name]).to(like)
+            read = {one: given[one].cpu() for one in block.given}
+            drawn = _simulate_by_key(on_cpu(block), read, draws, index, seed, first_draw, streams[name])
+            given[name] = drawn.to(like)
         if name in observed:
             value, mask = observed[name]
             given[name] = where_known(given[name], value, mask)
@@ -144,20 +146,15 @@ def _simulate_by_key(
     block: Component, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
 ) -> Tensor:
     """Example by example, in blocks of draws that each have a generator of their own, of the CPU."""
-    out, p = torch.empty(draws, len(index), *block.event), block(given)
+    out, whole = torch.empty(draws, len(index), *block.event), None if block.given else block(given)
     for number in range(first_draw // DRAW_BLOCK, (first_draw + draws - 1) // DRAW_BLOCK + 1):
         start, stop = max(number * DRAW_BLOCK, first_draw), min((number + 1) * DRAW_BLOCK, first_draw + draws)
         inside = slice(start - number * DRAW_BLOCK, stop - number * DRAW_BLOCK)
         rows = slice(start - first_draw, stop - first_draw)
         for column, generator in enumerate(keyed_generators(index, seed, number, stream=stream)):
-            one = p if not block.given else block(_of_one(given, block.given, column, rows))
+            one = whole or block(_of_one(given, block.given, column, rows))
             out[rows, column] = simulate(one.expand(torch.Size([DRAW_BLOCK, 1])), generator)[inside, 0].to(out)
     return out
-
-
-def _on_cpu(block: Component, given: Given) -> tuple[Component, Given]:
-    """A copy of a block where keyed generators are, and what it reads."""
-    return copy.deepcopy(block).cpu(), {name: given[name].cpu() for name in block.given}
 
 
 def _of_one(given: Given, names: tuple[str, ...], column: int, rows: slice) -> Given:
