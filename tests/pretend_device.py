@@ -1,8 +1,8 @@
 """A device that needs no hardware: tensors that say they are on a GPU and are computed on the CPU.
 
 It refuses what CUDA refuses: arithmetic between a tensor of its own and one of the CPU (a CPU tensor without dimensions
-is a number and may join; a CPU index may pick from its tensors, not the other way round), a generator of another device,
-numpy without a copy to the CPU. What it cannot see are the kernels: their numbers, their memory, their speed.
+is a number and may join; a CPU index may pick from its tensors, not the other way round), a generator of another
+device, numpy without a copy to the CPU. What it cannot see are the kernels: their numbers, their memory, their speed.
 """
 
 import contextlib
@@ -24,7 +24,9 @@ _COPIES = {_aten.copy_.default, _aten._to_copy.default}
 _PICKS = {_aten.index.Tensor, _aten._unsafe_index.Tensor}
 _PUTS = {_aten.index_put.default, _aten.index_put_.default, _aten._index_put_impl_.default}
 _NO_NUMBERS = {_aten.cat.default, _aten.stack.default, _aten.mm.default, _aten.addmm.default, _aten.bmm.default}
-_FROM_NUMPY = "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+_NO_NUMPY = (
+    "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+)
 
 
 class Pretended(Tensor):
@@ -109,7 +111,7 @@ class _Factories(TorchDispatchMode):
 
 
 def _refuse(*_: Any, **__: Any) -> None:
-    raise TypeError(_FROM_NUMPY)
+    raise TypeError(_NO_NUMPY)
 
 
 def _numpy(x: Pretended, *, force: bool = False) -> Any:
@@ -167,8 +169,8 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return func(*args, **kwargs)
     if own:
         _refuse_two_devices(func, args, tensors)
-    plain = {name: _mapped(_inner, value) for name, value in kwargs.items()} | ({} if target is None else {"device": _CPU})
-    found = func(*_mapped(_inner, args), **plain)
+    plain = {name: _mapped(_inner, value) for name, value in kwargs.items()}
+    found = func(*_mapped(_inner, args), **plain | ({} if target is None else {"device": _CPU}))
     if func._schema.is_mutable and isinstance(found, Tensor):
         return kwargs.get("out", args[0])
     if target is not None and target != _BACK:
@@ -191,9 +193,8 @@ def _refuse_two_devices(func: Any, args: Any, tensors: list[Tensor]) -> None:
     for place, one in enumerate(tensors):
         number = one.dim() == 0 and func not in _NO_NUMBERS and not (writes and place == 0)
         if not isinstance(one, Pretended) and not number:
-            raise RuntimeError(
-                f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! ({func})"
-            )
+            two = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
+            raise RuntimeError(f"{two} ({func})")
 
 
 @contextlib.contextmanager

@@ -163,13 +163,14 @@ def test_every_procedure_learns_the_same(kind: type) -> None:
     held_to_the_cpu(trainable(), lambda vae: iter([("learnt", lambda: learnt(vae, procedure(kind), batch))]))
 
 
-def test_a_mixed_table_with_missing_cells(quick: None) -> None:
+def test_a_mixed_table_with_missing_cells() -> None:
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=60)
     columns = [rng.integers(0, 3, 60), hidden, np.where(hidden < 0, 0, hidden), rng.poisson(3, 60), hidden.round(1)]
     whole = np.column_stack(columns)
     kinds = [er.Support("categorical", 3), "real", er.Support("real", atoms=(0.0,)), "counts", "real"]
-    for data in (er.load_data(np.where(rng.random(whole.shape) < 0.2, np.nan, whole), support=kinds), er.load_data(whole)):
+    gaps = np.where(rng.random(whole.shape) < 0.2, np.nan, whole)
+    for data in (er.load_data(gaps, support=kinds), er.load_data(whole), er.load_data(gaps[:, [1, 4]])):
 
         def asked(vae: er.VAE, data: er.data.Dataset = data) -> Asked:
             yield "elbo", lambda: er.evidence.elbo(vae, data.test, draws=3)
@@ -178,7 +179,8 @@ def test_a_mixed_table_with_missing_cells(quick: None) -> None:
             yield "samples", lambda: vae.sample(3)
             yield "latents", lambda: er.metrics.latent_use(vae, data.test).kl
             yield "error", lambda: er.metrics.reconstruction_error(vae, data.test)
-            yield "imputed", lambda: imputed(er.impute(vae, data.test[:4], draws=30, samples=8, imputations=2))
+            if data.event == (2,):  # whose weights are reliable, so that nothing is annealed
+                yield "imputed", lambda: imputed(er.impute(vae, data.test, draws=100, samples=8, imputations=2))
 
         torch.manual_seed(0)
         held_to_the_cpu(build({"latents": 2, "widths": [8]}, data).eval(), asked)

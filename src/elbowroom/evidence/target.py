@@ -166,7 +166,7 @@ class Subject:
         return len(self.index)
 
     def some(self, rows: slice) -> Any:
-        """Some of the examples, a Batch or a Target: where the model is, so that no pass meets tensors of two devices."""
+        """Some of the examples, a Batch or a Target, where the model is: no pass meets tensors of two devices."""
         part: Any = self.parts.rows(rows)
         return part if self.vae is None else part.to(self.vae.device)
 

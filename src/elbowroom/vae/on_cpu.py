@@ -12,7 +12,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def on_cpu(module: M) -> M:
-    """The module, or a copy of it on the CPU where it stands elsewhere: what is drawn by keyed generators is drawn there.
+    """The module, or a copy of it on the CPU where it stands elsewhere: keyed generators draw on the CPU alone.
 
     Parameters
     ----------

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution
 
 from elbowroom.components import Blocks, Component
 from elbowroom.distributions import capabilities, draw, simulate
