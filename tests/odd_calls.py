@@ -305,6 +305,7 @@ CALLS: dict[str, Call] = {
     "priors.Mixture": lambda: {"event": 2, "components": 3, "floor": 0.25},
     "priors.Normal": lambda: {"event": 2, "floor": 0.25},
     "priors.RelaxedCategorical": lambda: {"classes": 2, "temperature": 0.5},
+    "priors.Relevance": lambda: {"event": 2, "decoder": nn.Linear(2, 3), "floor": 0.25},
     "priors.Sphere": lambda: {"event": 2},
     "priors.StandardNormal": lambda: {"event": 2},
     "priors.Uniform": lambda: {"event": 2},

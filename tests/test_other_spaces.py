@@ -215,7 +215,7 @@ def by_quadrature(name: str) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_evidence_and_the_mean_gradient_are_those_of_quadrature(name: str) -> None:
-    vae, z, _ = MODELS[name]
+    vae = MODELS[name][0]
     exact, bound = by_quadrature(name)
     parameters = [p for p in vae.parameters() if p.requires_grad]
     wanted = torch.autograd.grad(bound, parameters)
