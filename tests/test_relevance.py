@@ -26,7 +26,7 @@ def found(x: np.ndarray, latents: int, steps: int = 500) -> tuple[Relevance, flo
     covariance = torch.tensor(np.cov(x.T, bias=True))
     decoder = nn.Linear(latents, D, bias=False).double()
     prior = Relevance(latents, decoder).double()
-    prior.count(len(x))
+    prior.weigh_against(len(x))
     nn.init.normal_(decoder.weight, std=0.3, generator=torch.Generator().manual_seed(0))
     log_noise = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([decoder.weight, log_noise], lr=0.05)
@@ -72,7 +72,7 @@ def test_the_penalty_is_that_of_weights_whose_precision_is_integrated_out() -> N
     decoder = nn.Linear(2, 3).double()
     prior = Relevance(2, decoder, floor=0.3).double()
     assert prior.weight_penalty().item() == 0
-    prior.count(7)
+    prior.weigh_against(7)
     log_alpha = torch.linspace(-30, 30, 20_001, dtype=torch.float64)
 
     def by_quadrature(weights: Tensor) -> Tensor:

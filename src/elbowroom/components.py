@@ -173,7 +173,7 @@ class Component(nn.Module):
             self.network.settle(y)
         return []
 
-    def count(self, examples: int) -> None:
+    def weigh_against(self, examples: int) -> None:
         """Take the number of training examples, before training; most components have no use for it.
 
         Parameters

@@ -83,12 +83,12 @@ class Relevance(StandardNormal):
             f"{type(self.decoder).__name__} has none: take prior='standard-normal'."
         )
 
-    def count(self, examples: int) -> None:
+    def weigh_against(self, examples: int) -> None:
         """Take the number of training examples, which the prior of the weights is weighed against."""
         self.examples.fill_(float(examples))
 
     def weight_penalty(self) -> Tensor:
-        """−Σ_i log p(w_i) / N up to a constant, in nats per example; 0 before `count`."""
+        """−Σ_i log p(w_i) / N up to a constant, in nats per example; 0 before `weigh_against`."""
         weights = self._weights()
         squares = weights.square().sum(0) + self.floor**2
         return len(weights) / (2 * self.examples) * squares.log().sum()
