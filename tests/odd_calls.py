@@ -239,7 +239,6 @@ CALLS: dict[str, Call] = {
     "metrics.total_ink": lambda: {"x": ROWS},
     "metrics.variance_budget": lambda: {"vae": vae(), "examples": DATA.test, "draws": 20},
     "models.Recipe": lambda: {"latents": 2, "widths": (8, 4)},
-    "networks.Chained": lambda: {"network": nn.Identity(), "after": nn.Identity()},
     "networks.ConvNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
     "networks.MLP": lambda: {"widths": [3, 4]},
     "networks.ResNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
