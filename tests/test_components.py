@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "Flow": {"context": EVENT, "transforms": 2, "hidden": (8,)},
     "Mixture": {"components": 3},
     "Normal": {"given": ("z",)},
+    "Relevance": {"decoder": lambda: MLP([EVENT, 5])},
     "RelaxedCategorical": {"classes": EVENT},
     "Vamp": {"posterior": lambda: posteriors.DiagonalNormal(MLP([6, 8]), EVENT), "inputs": 6, "pseudo_inputs": 3},
     "Mixed": {"families": [likelihoods.Normal(None, 3, scale="feature"), likelihoods.Bernoulli(None, 1)]},

@@ -186,6 +186,12 @@ _ZOO = (
         {"posterior": {"kind": "mixture-posterior", "components": 4}, **_objective("iwae", draws=5)},
         "One draw of each of four components stands in every importance weight.",
     ),
+    Named(
+        "bayesian-pca",
+        "Bishop, Bayesian PCA (1999)",
+        {"prior": "relevance-prior", "widths": [], "likelihood": {"kind": "normal", "scale": "shared"}},
+        "Latents that the data do not need are switched off; for continuous and dequantised data.",
+    ),
     Named("flow-prior-vae", "Chen et al., Variational lossy autoencoder (2017)", {"prior": "flow-prior"}),
     Named(
         "beta-tc-vae",

@@ -264,6 +264,7 @@ class TrainingPlan:
         notes = vae.likelihood.settle(y, vae.preprocess.step, vae.latents)
         for part in (*vae.prior.values(), *vae.posterior.values()):
             notes += part.settle(y, vae.preprocess.step, vae.latents)
+            part.weigh_against(len(self.data.train))
         return notes
 
     @torch.no_grad()
