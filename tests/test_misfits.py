@@ -34,6 +34,7 @@ OBJECTIVES = [
     "wake-sleep",
     "reweighted-wake-sleep",
     {"kind": "total-correlation", "weight": 2.0},
+    "adversarial",
 ]
 PAIRS = list(itertools.product(known_words()["prior"], known_words()["posterior"]))
 

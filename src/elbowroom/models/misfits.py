@@ -40,7 +40,7 @@ def _rules(kind: str, asked: Any, p: str, p_form: Form, q: str, q_form: Form) ->
     by_element = p_form == q_form and q_form in ("independent normal", "classes")
     path = "needs a posterior with parameters of its own, drawn with a gradient, and"
     no_path, kl = q_form in ("classes", "other"), f"The KL of the posterior {q!r} from the prior {p!r}"
-    drawn = ("reweighted-wake-sleep", "total-correlation", "dip", "discrepancy")
+    drawn = ("reweighted-wake-sleep", "total-correlation", "adversarial", "dip", "discrepancy")
 
     def asks(name: str, value: str) -> bool:
         return getattr(asked, name, None) == value

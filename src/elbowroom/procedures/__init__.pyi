@@ -1,3 +1,4 @@
+from .adversarial import Adversarial as Adversarial
 from .phase import Phase as Phase
 from .procedure import Procedure as Procedure
 from .reweighted_wake_sleep import ReweightedWakeSleep as ReweightedWakeSleep
