@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 from elbowroom.numerics import Batch, InputError, Noise
 from elbowroom.objectives import Loss, Objective
 from elbowroom.objectives.discrepancy import squared_discrepancy
-from elbowroom.objectives.prior_draws import prior_draws, prior_noise
+from elbowroom.objectives.prior_draws import posterior_draws, prior_draws, prior_noise
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
@@ -80,7 +80,7 @@ class _Critic(Objective):
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         with torch.no_grad():
-            ours, theirs = _flat(vae, vae(batch, noise).z), _from_prior(vae, batch, noise)
+            ours, theirs = _flat(vae, posterior_draws(vae, batch, noise)), _from_prior(vae, batch, noise)
         return Loss((softplus(-self.critic(theirs)) + softplus(self.critic(ours))).mean() / 2)
 
 
