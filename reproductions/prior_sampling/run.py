@@ -80,16 +80,24 @@ def below(record: dict[str, Any], d: int, draws: int | None) -> tuple[float, flo
     """How far log p(x) is below that of probabilistic PCA, nats per example, and the standard error over seeds."""
     found = [record[name] for name, (of, k, _) in rows().items() if (of, k) == (d, draws) and name in record]
     gap = np.array([one["test"] - one["pca"] for one in found])
+    if len(gap) < 2:
+        return float(gap.mean()) if len(gap) else float("nan"), float("nan")
     return float(gap.mean()), float(gap.std(ddof=1) / np.sqrt(len(gap)))
+
+
+def cell(record: dict[str, Any], d: int, draws: int | None) -> str:
+    """The difference and its error; one seed has none, and what is not trained yet a dash."""
+    mean, error = below(record, d, draws)
+    return "–" if np.isnan(mean) else f"{mean:.2f}" + ("" if np.isnan(error) else f" ± {error:.2f}")
 
 
 def table(record: dict[str, Any]) -> str:
     """Markdown: by latents, the difference from probabilistic PCA for every number of draws and for the ELBO."""
     ways = (*DRAWS, None)
     head = " | ".join("ELBO" if k is None else f"K = {k:,}" for k in ways)
-    found = [f"| d | KL(p(z given x) ‖ p(z)) | {head} |", "|---" * (len(ways) + 2) + "|"]
+    found = [f"| d | I(x; z) | {head} |", "|---" * (len(ways) + 2) + "|"]
     for d in LATENTS:
-        cells = [f"{mean:.2f} ± {error:.2f}" for mean, error in (below(record, d, k) for k in ways)]
+        cells = [cell(record, d, k) for k in ways]
         found.append(f"| {d} | {0.5 * d * np.log(1 + SIGNAL):.1f} | {' | '.join(cells)} |".replace("-", "−"))
     return "\n".join([found[0], found[1].replace("−", "-"), *found[2:]])
 
@@ -101,10 +109,11 @@ def draw(record: dict[str, Any]) -> None:
 
     figure, axes = plt.subplots(1, len(LATENTS), figsize=(15, 3.4), layout="constrained")
     for axis, d in zip(axes, LATENTS, strict=True):
-        naive = [below(record, d, k) for k in DRAWS]
+        ks = [k for k in DRAWS if np.isfinite(below(record, d, k)[1])]
+        naive = [below(record, d, k) for k in ks]
         elbo = below(record, d, None)
         series = [
-            Series("draws of the prior", list(DRAWS), [v for v, _ in naive], [e for _, e in naive]),
+            Series("draws of the prior", ks, [v for v, _ in naive], [e for _, e in naive]),
             Series("ELBO", [DRAWS[0], DRAWS[-1]], [elbo[0]] * 2, [elbo[1]] * 2),
         ]
         lines(series, across=f"draws K, d = {d}", up="test log p − PCA's (nats)", log_x=True, ax=axis)
