@@ -316,6 +316,7 @@ CALLS: dict[str, Call] = {
     "priors.StandardNormal": lambda: {"event": 2},
     "priors.Uniform": lambda: {"event": 2},
     "priors.Vamp": lambda: {"posterior": posteriors.DiagonalNormal(nn.Linear(3, 4), 2), "inputs": 3},
+    "procedures.Adversarial": lambda: {"critic": nn.Linear(1, 1), "weight": 0.5},
     "procedures.Phase": lambda: {"objective": Elbo(), "lr": 0.25, "lr_final": 0.125, "betas": (0.5, 0.75), "clip": 1.0},
     "procedures.ReweightedWakeSleep": lambda: {"draws": 4},
     "procedures.TotalCorrelation": lambda: {"critic": nn.Linear(1, 1), "weight": 0.5},

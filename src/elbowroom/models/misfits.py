@@ -114,7 +114,7 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
     q = pair.q
     path = "needs a posterior with parameters of its own, drawn with a gradient, and"
     kl = f"The KL of the posterior {q!r} from the prior {pair.p!r}"
-    drawn = ("reweighted-wake-sleep", "total-correlation", "dip", "discrepancy", "aggressive")
+    drawn = ("reweighted-wake-sleep", "total-correlation", "adversarial", "dip", "discrepancy", "aggressive")
 
     def asks(name: str, value: str) -> bool:
         return getattr(asked, name, None) == value
