@@ -89,10 +89,11 @@ def test_the_way_back_from_two_starts_is_not_looser_for_the_one_that_brings_noth
     prior, q = Mixture(zero, 0 * one, one), Mixture(zero, torch.randn(n, 1, d, generator=generator).double(), 0.1 * one)
     truth = torch.zeros(n, dtype=torch.float64)
 
-    def likelihood(z: torch.Tensor) -> torch.Tensor:
+    def likelihood(z: torch.Tensor, q: Mixture, prior: Mixture) -> torch.Tensor:
         return q.log_prob(z) - prior.log_prob(z)
 
-    found = reverse_ais(Models(prior, q, likelihood, (), truth, truth, torch.arange(n)), warm_up=8, **SETTINGS)
+    target = Models(prior, q, likelihood, (q, prior), truth, truth, torch.arange(n))
+    found = reverse_ais(target, warm_up=8, **SETTINGS)
     assert np.abs(found.lower.values).max() < 0.05
     assert np.abs(found.upper.values).max() < 0.05
 
