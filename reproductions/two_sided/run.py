@@ -31,16 +31,16 @@ from elbowroom.evidence._reverse_ais import burnt_in
 from elbowroom.evidence.looks import annealed_runs, backwards
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
 
-HERE = Path(__file__).parent
-for folder in ("reproductions/evidence", "tests"):
-    sys.path.append(str(HERE.parents[1] / folder))
+sys.path.append(str(Path(__file__).parents[1] / "evidence"))
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
+import bdmc
 from ais_exact import linear, nonlinear
-from bdmc import TRAINING, load
 from cost import counted
 from fooling_models import fooling_models
 from wrong_models import FAULTS, wrong_models
 
+HERE = Path(__file__).parent
 RECORD = HERE / "record.json"
 CHAINS, LEAPFROG, WARM_UP = 16, 5, 300
 BUDGETS = (100, 25)  # temperatures, of both ways each
@@ -68,13 +68,13 @@ def trained(run: Path) -> er.VAE:
     from canaries import both_ends
     from canary import begin
 
-    begin(run, {"epochs": 10} | TRAINING, both_ends)
+    begin(run, {"epochs": 10} | bdmc.TRAINING, both_ends)
     return er.runs.read_run(run)[0]
 
 
 def some_digits() -> Any:
     """A hundred test digits, binarised."""
-    test = load().test
+    test = bdmc.load().test
     return test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:DIGITS]]
 
 
