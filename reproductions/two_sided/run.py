@@ -43,7 +43,7 @@ from wrong_models import FAULTS, wrong_models
 HERE = Path(__file__).parent
 RECORD = HERE / "record.json"
 CHAINS, LEAPFROG, WARM_UP = 16, 5, 300
-BUDGETS = (100, 25)  # temperatures, of both ways each
+BUDGETS = (100,)  # temperatures, of both ways each
 DIGITS, GROUP = 100, 25
 AIM = 0.1  # nats between the two ends
 SIMULATED = {"linear, d = 20": 50, "digits, d = 2": 50, "MNIST, d = 50": 20}

@@ -75,7 +75,7 @@ def reverse_ais(
         each example.
     warm_up : int, default 200
         Transitions of each chain at the posterior before it is annealed backwards, 8 or more. R-hat is of the second
-        half of them.
+        half of them, of 100 draws of each chain at most.
     seed : int, default 0
         Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
         depend on how examples are batched.
