@@ -31,8 +31,8 @@ NEEDED: dict[str, Callable[[], Any]] = {
     "weight": lambda: 4.0,
 }
 LIGHT: dict[str, dict[str, Any]] = {
-    "Aggressive": {"updates": 3, "window": 1},
-    "MonteCarloEM": {"transitions": 2, "leapfrog": 3},
+    "Aggressive": {"updates": 2, "window": 1},
+    "MonteCarloEM": {"transitions": 1, "leapfrog": 2},
     "SemiAmortised": {"steps": 1},
 }
 """Less work than by default, where that is a test's whole time."""
