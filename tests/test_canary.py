@@ -85,3 +85,16 @@ def test_records_of_digits_are_as_todays_code_gives_them(canary, monkeypatch) ->
     for name in set(sys.modules) - before & {"run", "canaries"}:
         del sys.modules[name]
     assert canary.check(found)
+
+
+def test_the_chapters_readme_says_what_its_records_say(monkeypatch) -> None:
+    folder = REPRODUCTIONS / "variance_chapter"
+    monkeypatch.syspath_prepend(str(folder))
+    for path in folder.glob("*.py"):  # its modules' names are used in other folders too
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    tables = importlib.import_module("tables")
+    text = tables.README.read_text(encoding="utf-8")
+    assert tables.readme(text) == text, "python reproductions/variance_chapter/tables.py"
+    assert all(f"<!-- {name} -->" in text for name in (*tables.TABLES, "moved"))
+    for path in folder.glob("*.py"):
+        sys.modules.pop(path.stem, None)

@@ -1,7 +1,4 @@
-"""The chapter's claims about the simple VAE, each judged at three floors of σ, either way.
-
-python reproductions/variance_chapter/verdicts.py      # the README's table of claims, from records/
-"""
+"""The chapter's claims about the simple VAE, each judged at three floors of σ, either way."""
 
 import json
 import math
@@ -231,13 +228,3 @@ def read_records() -> None:
     for store, name in ((MODELS, "models"), (SAMPLES, "samples")):
         found: dict[str, Any] = json.loads((Path(__file__).parent / "records" / f"{name}.json").read_text())
         store.update({row: value for row, value in found.items() if row != "canary"})
-
-
-if __name__ == "__main__":
-    read_records()
-    print("| figure | claim | at a floor of σ of one grid step's noise (0.0011) | 0.01 | 0.1 | verdict |")
-    print("|---|---|---|---|---|---|")
-    for each in CLAIMS:
-        at = each.at()
-        cells = [at[floor][0] if floor in at else "–" for floor in FLOORS]
-        print(f"| {each.figure} | {each.said} | {' | '.join(cells)} | {each.verdict()} |")
