@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from models import CELLS, FAMILIES, Cell
-from shelf import MODELS, ROW, SAMPLES, SIMPLE, Shelf, drawing, samples, table
+from shelf import ROW, Shelf, drawing, samples, table
+from verdicts import MODELS, SAMPLES, SIMPLE
 
 import elbowroom as er
 from elbowroom.numerics import with_error

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from models import CELLS, FAMILIES
-from shelf import HERE, MODELS, SAMPLES
-from verdicts import CLAIMS, FLOORS, frechet, read_records
+from verdicts import CLAIMS, FLOORS, HERE, MODELS, SAMPLES, frechet, read_records
 
 from elbowroom.atomic import write_atomic
 
