@@ -196,7 +196,7 @@ _ZOO = (
         "bayesian-pca",
         "Bishop, Bayesian PCA (1999)",
         {"prior": "relevance-prior", "widths": [], "likelihood": {"kind": "normal", "scale": "shared"}},
-        "Latents that the data do not need are switched off; for continuous and dequantised data.",
+        "Superfluous latents are switched off, slowly; for continuous and dequantised data.",
     ),
     Named("flow-prior-vae", "Chen et al., Variational lossy autoencoder (2017)", {"prior": "flow-prior"}),
     Named(

@@ -43,7 +43,8 @@ class Relevance(StandardNormal):
     With a linear decoder, a variance λ of the data along a principal axis and noise σ², a latent can stay if λ / σ² >
     1 + 2 γ + 2 √(γ (1 + γ)) with γ = H / N, just above the largest that pure noise has; a weaker direction is lost.
     With hidden layers lengths can shrink together while later layers make up for it, so that the number says less.
-    Noise of training moves weights by about its learning rate: let that fall (lr_final), or raise the floor.
+    The size is found at the optimum, and the last superfluous latents vanish slowly: with an encoder beside, a few
+    hundred updates leave many of them. Train long, and let the learning rate fall (lr_final), before reading the size.
 
     References
     ----------
