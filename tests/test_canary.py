@@ -60,6 +60,9 @@ def test_rounding_is_no_difference(canary) -> None:
     was = {"elbo": [-100.0, 0.0, float("nan")], "gone": [1.0]}
     assert list(canary.differences(was, {"elbo": [-100.009, 1e-7, float("nan")], "gone": [1.0]})) == []
     assert len(list(canary.differences(was, {"elbo": [-100.02, 1e-7, float("nan")]}))) == 2
+    for rounding, heard in ((2.5, 0), (1.5, 1)):
+        now = {"elbo": [-100.02, 0.0, float("nan")], "gone": [1.0]}
+        assert len(list(canary.differences(was, now, rounding))) == heard
 
 
 def test_old_run_folders_are_not_taken_up_unless_asked(canary, tmp_path) -> None:
