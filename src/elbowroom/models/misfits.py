@@ -148,7 +148,7 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
         ),
         (
             kind == "monte-carlo-em" and (pair.laid_out or pair.q_over != "real numbers"),
-            f"The objective 'monte-carlo-em' moves z by Hamiltonian chains over real numbers, and the posterior {q!r} is "
+            f"The objective 'monte-carlo-em' moves z by Hamiltonian chains over real numbers, and {q!r} is "
             f"over {pair.q_over}, or laid out: take 'elbo' or 'iwae'.",
         ),
         (
