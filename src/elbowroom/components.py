@@ -293,7 +293,7 @@ class Component(nn.Module):
         """
         other = copy.copy(self)
         other.__dict__["_modules"] = {**self._modules, "network": network}  # a copy would share the dictionary
-        other.given = tuple(given)
+        other.given = other.reads = tuple(given)
         if "arguments" in vars(self):  # a recipe tells of what stands here
             other.arguments = {**vars(self)["arguments"], "network": network, "given": tuple(given)}
         return other
