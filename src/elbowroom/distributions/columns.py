@@ -87,7 +87,13 @@ def known_mean(p: Distribution) -> Tensor:
         return torch.cat([known_mean(group).expand(*p.batch_shape, -1) for group in p.groups], -1)
     if "mean" in capabilities(p):
         return p.mean
-    return torch.full((*p.batch_shape, *p.event_shape), torch.nan)
+    return torch.full((*p.batch_shape, *p.event_shape), torch.nan, device=_device_of(p))
+
+
+def _device_of(p: Distribution) -> torch.device:
+    """Where its parameters are."""
+    parts = [part for part in vars(p).values() if isinstance(part, Tensor | Distribution)]
+    return _device_of(parts[0]) if isinstance(parts[0], Distribution) else parts[0].device
 
 
 @simulate.register

@@ -113,9 +113,9 @@ def conditional_log_likelihood(
     one_pass, found = _by_feature(subject, seed), []
     with Progress("log p(x | z)", len(subject), show=progress) as bar:
         with without_gradients(subject):
-            at_once, chunk = pass_size(subject.parts, one_pass, draws, as_bytes(memory))
+            at_once, chunk = pass_size(subject, one_pass, draws, as_bytes(memory))
         for first in range(0, len(subject), at_once):
-            part: Any = subject.parts.rows(slice(first, first + at_once))
+            part = subject.some(slice(first, first + at_once))
             features, totals = _Moments(), _Moments()
             for done in range(0, draws, chunk):
                 with without_gradients(subject):
@@ -199,11 +199,9 @@ def _elementwise(p_x: Distribution, y: Tensor) -> Tensor:
 
 def _log_slope(vae: VAE, batch: Batch, seed: int) -> Tensor:
     """log |dy/dx| of every element of x [batch, *event], float64, on the CPU."""
-    x = batch.x.to(vae.device)
-    x = (x if x.is_floating_point() else x.to(vae.dtype)).clone().requires_grad_()
+    x = (batch.x if batch.x.is_floating_point() else batch.x.to(vae.dtype)).clone().requires_grad_()
     with evaluating(vae):
-        seen = None if batch.seen is None else batch.seen.to(vae.device)
-        y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"), seen)
+        y, log_jacobian = vae.preprocess(x, vae.keyed_noise(0, batch.index, seed).get("x"), batch.seen)
     if not bool(log_jacobian.any()):
         return torch.zeros(x.shape, dtype=torch.float64)
     (slope,) = torch.autograd.grad(y.sum(), x)

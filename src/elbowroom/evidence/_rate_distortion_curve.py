@@ -20,7 +20,7 @@ from elbowroom.sampling.annealing import Moment, Path, anneal, pilot, pilot_tran
 from elbowroom.sampling.schedules import AnnealingPlan, Pilot, check_settings
 from elbowroom.vae import VAE
 
-from .annealed import PILOT_CHAINS, draw_start, in_groups, transition_noise
+from .annealed import LEAST_POINTS, PILOT_CHAINS, draw_start, in_groups, transition_noise
 from .memory import MEMORY, Memory
 from .target import Target, capability, subject_of
 
@@ -230,7 +230,7 @@ def _plan(part: Target, path: Path, betas: Tensor, temperatures: int, leapfrog: 
     def spaced(even: Tensor) -> Tensor:
         return top * torch.expm1(bend * even) / torch.expm1(bend)
 
-    even = torch.linspace(0, 1, max(temperatures // 5, 50) + 1, dtype=torch.float64, device=top.device)
+    even = torch.linspace(0, 1, max(temperatures // 5, LEAST_POINTS) + 1, dtype=torch.float64, device=top.device)
     z = draw_start(part, "prior", PILOT_CHAINS, other)
     found = pilot(path, z, spaced(even), transition_noise(part, z, other, pilot_transitions(len(even))), leapfrog)
     per_step = found.deviation * (bend * (bend * even).exp()).unsqueeze(-1)

@@ -20,6 +20,7 @@ from .starts import Start, begin
 from .target import Target
 
 __all__ = [
+    "LEAST_POINTS",
     "PILOT_CHAINS",
     "Outcome",
     "ais_name",
@@ -32,6 +33,7 @@ __all__ = [
     "transition_noise",
 ]
 
+LEAST_POINTS = 50  # temperatures of a pilot run
 PILOT_CHAINS = 8
 _ROWS = 1024  # chains × examples side by side
 _COPIES = 16  # states of a chain that a transition may hold at a time
@@ -217,7 +219,7 @@ def frozen_plan(
         Temperatures by the schedule and step sizes by the pilot, for each example.
     """
     other = derived_seed(seed, PILOT)
-    rough, z = fixed_schedule(schedule, max(temperatures // 5, 50)), draw_start(target, start, PILOT_CHAINS, other)
+    rough, z = fixed_schedule(schedule, max(temperatures // 5, LEAST_POINTS)), draw_start(target, start, PILOT_CHAINS, other)
     found = pilot(
         path_from(target, start), z, rough, transition_noise(target, z, other, pilot_transitions(len(rough))), leapfrog
     )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elbowroom.numerics import Batch, CapabilityError, InputError, Rows
+from elbowroom.numerics import Batch, CapabilityError, InputError
 from elbowroom.numerics.keyed import DRAW_BLOCK
 from elbowroom.progress import Progress
 from elbowroom.vae import Terms
@@ -66,9 +66,9 @@ def run_passes(
     """
     keep_freed_memory()
     with without_gradients(subject):
-        examples, chunk = pass_size(subject.parts, one_pass, draws, as_bytes(memory))
+        examples, chunk = pass_size(subject, one_pass, draws, as_bytes(memory))
         for start in range(0, len(subject), examples):
-            part = subject.parts.rows(slice(start, start + examples))
+            part = subject.some(slice(start, start + examples))
             passes = [_on_cpu(one_pass, part, min(chunk, draws - first), first) for first in range(0, draws, chunk)]
             yield tuple(torch.cat(pieces) for pieces in zip(*passes, strict=True))
             progress.advance(len(part.index))
@@ -181,13 +181,13 @@ def _on_cpu(one_pass: Pass, part: Batch | Target, draws: int, first: int) -> lis
     return [t.double().cpu().expand(draws, len(part.index), *t.shape[2:]) for t in found]
 
 
-def pass_size(parts: Rows | Target, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
+def pass_size(subject: Subject, one_pass: Pass, draws: int, memory: int) -> tuple[int, int]:
     """How many examples, and how many of their draws, fit into one pass.
 
     Parameters
     ----------
-    parts : Rows or Target
-        All examples.
+    subject : Subject
+        The model and all examples.
     one_pass : callable
         The pass.
     draws : int
@@ -205,7 +205,7 @@ def pass_size(parts: Rows | Target, one_pass: Pass, draws: int, memory: int) -> 
     InputError
         If one example does not fit.
     """
-    one, two = (_bytes_of(parts, one_pass, count) for count in (1, 2))
+    one, two = (_bytes_of(subject, one_pass, count) for count in (1, 2))
     per_row = max(two - one, 1)
     per_example = max(one - per_row, 0) + _RESULT * draws
     room = (memory - per_example) // _SCRATCH
@@ -220,8 +220,8 @@ def pass_size(parts: Rows | Target, one_pass: Pass, draws: int, memory: int) -> 
     return max(1, min(_ROWS // draws, _EXAMPLES, memory // (per_example + _SCRATCH * draws * per_row))), draws
 
 
-def _bytes_of(parts: Rows | Target, one_pass: Pass, draws: int) -> int:
+def _bytes_of(subject: Subject, one_pass: Pass, draws: int) -> int:
     """Bytes that a pass over one example allocates: a bound on what it holds at any time."""
     with Bytes() as made:
-        _on_cpu(one_pass, parts.rows(slice(0, 1)), draws, 0)
+        _on_cpu(one_pass, subject.some(slice(0, 1)), draws, 0)
     return made.total

@@ -165,6 +165,11 @@ class Subject:
     def __len__(self) -> int:
         return len(self.index)
 
+    def some(self, rows: slice) -> Any:
+        """Some of the examples, a Batch or a Target: where the model is, so that no pass meets tensors of two devices."""
+        part: Any = self.parts.rows(rows)
+        return part if self.vae is None else part.to(self.vae.device)
+
     def target(self, seed: int) -> Target:
         """The model as a Target; the seed is of a VAE's stochastic preprocessing."""
         return cast(Target, self.parts) if self.vae is None else VAETarget(self.vae, cast(Rows, self.parts), seed=seed)

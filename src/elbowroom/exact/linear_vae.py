@@ -13,6 +13,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from elbowroom.numerics import CapabilityError, InputError, as_batch, plain_arguments
 from elbowroom.vae import VAE
+from elbowroom.vae.on_cpu import on_cpu
 
 from .probabilistic_pca import low_rank_normal
 
@@ -50,6 +51,7 @@ class LinearVAE:
     """
 
     def __init__(self, vae: VAE) -> None:
+        vae = on_cpu(vae)
         block, decoder = vae.posterior["z"] if list(vae.posterior) == ["z"] else None, vae.likelihood.network
         linear = block is not None and isinstance(block.network, nn.Linear) and isinstance(decoder, nn.Linear)
         common = getattr(vae.likelihood, "common_scale", None)

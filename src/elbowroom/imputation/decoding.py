@@ -1,7 +1,5 @@
 """From draws of z to draws of the missing cells, on the user's scale."""
 
-import copy
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from elbowroom.numerics import Batch, Given, derived_seed, keyed_generators
 from elbowroom.numerics.streams import IMPUTATION
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
+from elbowroom.vae.on_cpu import on_cpu
 
 __all__ = ["classes_of", "decode_missing"]
 
@@ -36,7 +35,7 @@ def decode_missing(vae: VAE, batch: Batch, z: Tensor, seed: int) -> list[NDArray
     list of array
         Per example, [samples, missing cells], on the user's scale.
     """
-    host = vae if vae.device.type == "cpu" else copy.deepcopy(vae).cpu()
+    host = on_cpu(vae)
     found: list[NDArray[np.float64]] = []
     with evaluating(host):
         given, _ = host.given(batch, host.keyed_noise(0, batch.index, seed))

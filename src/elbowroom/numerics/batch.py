@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 __all__ = ["Batch", "Given", "Noise"]
@@ -56,3 +57,11 @@ class Batch:
         labels = None if self.labels is None else self.labels[positions]
         seen = None if self.seen is None else self.seen[positions]
         return Batch(self.x[positions], self.index[positions], context, observed, labels, seen)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same examples on a device; their index stays where it is, as noise is keyed by it on the CPU."""
+        context = {name: value.to(device) for name, value in self.context.items()}
+        observed = {name: (value.to(device), mask.to(device)) for name, (value, mask) in self.observed.items()}
+        labels = None if self.labels is None else self.labels.to(device)
+        seen = None if self.seen is None else self.seen.to(device)
+        return Batch(self.x.to(device), self.index, context, observed, labels, seen)

@@ -87,10 +87,10 @@ class Atoms(Preprocess):
 
     def places(self) -> list[float]:
         """Where the atoms lie on the scale of y, without the noise of the map."""
-        half = torch.full((), 0.5, dtype=torch.float64)
+        half = torch.full((), 0.5, dtype=torch.float64, device=next(self.buffers(), torch.empty(0)).device)
         found = []
         for atom in self.atoms:
-            x = torch.full((1, *(self.noise_shape or (1,))), atom, dtype=torch.float64)
+            x = half.new_full((1, *(self.noise_shape or (1,))), atom)
             found.append(float(self.inner.cells(x, half.expand(x.shape))[0].flatten()[0]))
         return found
 

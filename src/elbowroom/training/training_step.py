@@ -31,6 +31,7 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.vae = vae
         self.procedure = objective if isinstance(objective, Procedure) else Procedure({"objective": Phase(objective)})
+        self.procedure.to(vae.device)
 
     def forward(self, batch: Batch, noise: Noise, step: Tensor, phase: str | None = None) -> Loss:
         """A phase's loss on a batch; `logged` holds all that is logged, detached.

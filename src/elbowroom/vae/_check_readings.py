@@ -91,6 +91,7 @@ def check_cell_by_cell(vae: VAECore, example: Batch) -> None:
     InputError
         Where preprocessing mixes cells.
     """
+    example = example.to(vae.device)
     size, shape = example.x[0].numel(), example.x.shape[1:]
     bits = torch.arange(size) >> torch.arange(max(1, (size - 1).bit_length())).unsqueeze(1) & 1
     gone = torch.cat([bits == 1, bits == 0]).view(-1, *shape).to(example.x.device)

@@ -1,5 +1,6 @@
 """The three densities of a VAE, and the arithmetic between them."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -49,7 +50,8 @@ class VAECore(nn.Module):
         self.prior = Blocks(prior)
         self.posterior = Blocks(posterior)
         self.likelihood = likelihood
-        self.preprocess = Identity() if preprocess is None else preprocess
+        # A copy, as that of a data set stays with the data when the model goes to another device.
+        self.preprocess = Identity() if preprocess is None else copy.deepcopy(preprocess)
         self.register_buffer("_place", next(self.parameters(), torch.empty(0)).detach().new_empty(0), persistent=False)
         self._check_blocks()
 
@@ -107,7 +109,7 @@ class VAECore(nn.Module):
         model's own for this pass. through=False makes every draw a constant, and its log q too: what moves q is
         `Terms.score`.
         """
-        blocks = self.posterior if posterior is None else posterior
+        blocks, batch = self.posterior if posterior is None else posterior, batch.to(self.device)
         given, log_jacobian = self.given(batch, noise)
         alike = lay_out and all(block.form == "classes" for block in blocks.values())
         layout = Layout({name: block.classes if lay_out else 1 for name, block in blocks.items()}, noise, alike)
@@ -139,19 +141,19 @@ class VAECore(nn.Module):
         A missing cell is 0 in preprocessed x, whatever fills it in the batch; "seen" says which are not missing, and
         "index" is the place of each example in its data set, for a posterior that has numbers of its own for each.
         """
-        device, dtype = self.device, self.dtype
-        seen = () if batch.seen is None else (batch.seen.to(device),)
-        y, log_jacobian = self.preprocess(batch.x.to(device), noise.get("x"), *seen)
+        batch, dtype = batch.to(self.device), self.dtype
+        seen = () if batch.seen is None else (batch.seen,)
+        y, log_jacobian = self.preprocess(batch.x, noise.get("x"), *seen)
         if seen:
             y = torch.where(*seen, y, 0.0)
         context = {
-            name: value.to(device, dtype if value.is_floating_point() else None).unsqueeze(0)
+            name: (value.to(dtype) if value.is_floating_point() else value).unsqueeze(0)
             for name, value in batch.context.items()
         }
         if any("seen" in block.given for block in self.posterior.values()):
             context["seen"] = (seen[0].to(dtype) if seen else torch.ones_like(y, dtype=dtype)).unsqueeze(0)
         if any("index" in block.given for block in self.posterior.values()):
-            context["index"] = batch.index.to(device).unsqueeze(0)
+            context["index"] = batch.index.to(self.device).unsqueeze(0)
         return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian.to(dtype)
 
     def mask_of(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
@@ -159,13 +161,13 @@ class VAECore(nn.Module):
 
         Of an example without a seen cell something is known where one of its blocks is observed.
         """
+        batch = batch.to(self.device)
         if batch.seen is None:
             return None, None
-        seen = batch.seen.to(self.device)
-        known = seen.flatten(1).any(1)
+        known = batch.seen.flatten(1).any(1)
         for _, mask in batch.observed.values():
-            known = known | mask.to(known)
-        return seen, ~known
+            known = known | mask
+        return batch.seen, ~known
 
     def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
         """Fresh noise for a training step, from one generator."""

@@ -50,6 +50,7 @@ def refuse_outside(vae: VAECore, rows: Rows, *, columns: Sequence[str] | None = 
     """
     bad, first = 0, None
     for start, batch in _batches(rows, math.prod(vae.likelihood.event)):
+        batch = batch.to(vae.device)
         raw = _seen(vae.preprocess.outside(batch.x), batch)
         found = raw | _seen(vae.likelihood.outside(_mapped(vae, batch, raw)), batch)
         hit = found.flatten(1).any(1)
@@ -99,19 +100,19 @@ def _few(names: Sequence[str], most: int = 8) -> str:
 
 
 def _batches(rows: Rows, cells: int) -> Iterator[tuple[int, Batch]]:
-    """The rows in turn on their own device, each batch with its first row; never more at once than a batch."""
+    """The rows in turn, each batch with its first row; never more at once than a batch."""
     step = min(max(_CELLS_AT_ONCE // max(cells, 1), 1), _MOST_ROWS_AT_ONCE)
     return ((start, rows.rows(slice(start, start + step))) for start in range(0, len(rows), step))
 
 
 def _seen(found: Tensor, batch: Batch) -> Tensor:
-    return found if batch.seen is None else found & batch.seen.to(found.device)
+    return found if batch.seen is None else found & batch.seen
 
 
 def _mapped(vae: VAECore, batch: Batch, raw: Tensor) -> Tensor:
     """y in the model's own type, from noise in the middle; NaN where x is outside already."""
     x = batch.x if batch.x.is_floating_point() else batch.x.double()
-    x = x.masked_fill(raw, torch.nan).to(vae.device)
+    x = x.masked_fill(raw, torch.nan)
     noise = None if vae.preprocess.noise_shape is None else torch.full_like(x, 0.5)
     return vae.preprocess(x, noise)[0].to(vae.dtype)
 

@@ -11,6 +11,8 @@ from elbowroom.distributions import capabilities, draw, simulate
 from elbowroom.numerics import Given, keyed_generators, keyed_normal
 from elbowroom.numerics.keyed import DRAW_BLOCK
 
+from .on_cpu import on_cpu
+
 __all__ = ["drawn_from_prior", "keyed_from_prior", "where_known"]
 
 Observed = Mapping[str, tuple[Tensor, Tensor]]
@@ -110,7 +112,9 @@ def keyed_from_prior(
             noise = keyed_normal(block.noise_shape, draws, index, seed, first_draw=first_draw, stream=streams[name])
             given[name] = draw(p, noise.to(like))[0]
         else:
-            given[name] = _simulate_by_key(block, p, given, draws, index, seed, first_draw, streams[name]).to(like)
+            read = {one: given[one].cpu() for one in block.given}
+            drawn = _simulate_by_key(on_cpu(block), read, draws, index, seed, first_draw, streams[name])
+            given[name] = drawn.to(like)
         if name in observed:
             value, mask = observed[name]
             given[name] = where_known(given[name], value, mask)
@@ -139,16 +143,16 @@ def where_known(drawn: Tensor, value: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _simulate_by_key(
-    block: Component, p: Distribution, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
+    block: Component, given: Given, draws: int, index: Tensor, seed: int, first_draw: int, stream: int
 ) -> Tensor:
-    """Example by example, in blocks of draws that each have a generator of their own."""
-    out = torch.empty(draws, len(index), *block.event)
+    """Example by example, in blocks of draws that each have a generator of their own, of the CPU."""
+    out, whole = torch.empty(draws, len(index), *block.event), None if block.given else block(given)
     for number in range(first_draw // DRAW_BLOCK, (first_draw + draws - 1) // DRAW_BLOCK + 1):
         start, stop = max(number * DRAW_BLOCK, first_draw), min((number + 1) * DRAW_BLOCK, first_draw + draws)
         inside = slice(start - number * DRAW_BLOCK, stop - number * DRAW_BLOCK)
         rows = slice(start - first_draw, stop - first_draw)
         for column, generator in enumerate(keyed_generators(index, seed, number, stream=stream)):
-            one = p if not block.given else block(_of_one(given, block.given, column, rows))
+            one = whole or block(_of_one(given, block.given, column, rows))
             out[rows, column] = simulate(one.expand(torch.Size([DRAW_BLOCK, 1])), generator)[inside, 0].to(out)
     return out
 

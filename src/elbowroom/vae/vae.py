@@ -47,7 +47,7 @@ class VAE(VAECore):
         p(x | z), from `er.likelihoods`, over preprocessed x of its `event`.
     preprocess : Preprocess, optional
         The map from the user's x to the x that encoder and likelihood see, from `er.preprocess`; that of a data set is
-        `data.preprocess`. By default x stays as it is.
+        `data.preprocess`. It is copied. By default x stays as it is.
 
     Raises
     ------

@@ -156,10 +156,10 @@ class VAETarget:
 
         They are drawn on the scale that the likelihood sees, and their densities are those there: no log-Jacobian.
         """
-        n, seed = len(self.index), int(torch.randint(2**31, (), generator=generator))
+        n, seed = len(self.index), int(torch.randint(2**31, (), generator=generator, device=generator.device))
         context = {name: value[0] for name, value in self._given.items() if name != "x"}
         given = self.vae.draw_prior(n, seed, context)
-        y = simulate(self.vae.likelihood(given), generator)
+        y = simulate(self.vae.likelihood(given), generator).to(self.vae.dtype)  # classes come as whole numbers
         if self.seen is not None:
             y = torch.where(self.seen, y, 0.0)
         laid_out = {**self._given, "x": y}, self._laid_out[1].new_zeros(n), self.seen, self.unknown
