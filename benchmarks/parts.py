@@ -52,7 +52,7 @@ def vae(prior: str = "standard", posterior: str = "diagonal") -> er.VAE:
         "full": lambda: er.posteriors.FullNormal(
             encoder(2 * LATENTS + LATENTS * (LATENTS - 1) // 2), LATENTS, floor=FLOOR
         ),
-        "flow": lambda: er.posteriors.Flow(encoder(32), LATENTS, flow="maf"),
+        "flow": lambda: er.posteriors.Flow(encoder(2 * LATENTS + 32), LATENTS, flow="maf"),
     }[posterior]()
     p = {
         "standard": lambda: er.priors.StandardNormal(LATENTS),

@@ -294,7 +294,7 @@ CALLS: dict[str, Call] = {
     "posteriors.DiagonalNormal": lambda: {"network": nn.Linear(3, 4), "event": 2},
     "posteriors.Ladder": lambda: {"network": nn.Identity(), "event": 2, "prior": priors.Normal(2)},
     "posteriors.FullNormal": lambda: {"network": nn.Linear(3, 5), "event": 2, "floor": 0.25},
-    "posteriors.Flow": lambda: {"network": nn.Linear(3, 4), "event": 2, "context": 4, "transforms": 1, "hidden": (4,)},
+    "posteriors.Flow": lambda: {"network": nn.Linear(3, 8), "event": 2, "context": 4, "transforms": 1, "hidden": (4,)},
     "posteriors.Mixture": lambda: {"network": nn.Linear(3, 10), "event": 2, "components": 2},
     "posteriors.RelaxedCategorical": lambda: {"network": nn.Linear(3, 4), "classes": 4, "temperature": 0.5},
     "posteriors.VonMisesFisher": lambda: {"network": nn.Linear(3, 3), "event": 2, "floor": 0.25},
