@@ -24,7 +24,9 @@ _COPIES = {_aten.copy_.default, _aten._to_copy.default}
 _PICKS = {_aten.index.Tensor, _aten._unsafe_index.Tensor}
 _PUTS = {_aten.index_put.default, _aten.index_put_.default, _aten._index_put_impl_.default}
 _NO_NUMBERS = {_aten.cat.default, _aten.stack.default, _aten.mm.default, _aten.addmm.default, _aten.bmm.default}
-_FROM_NUMPY = "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+_FROM_NUMPY = (
+    "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+)
 
 
 class Pretended(Tensor):
@@ -167,7 +169,9 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return func(*args, **kwargs)
     if own:
         _refuse_two_devices(func, args, tensors)
-    plain = {name: _mapped(_inner, value) for name, value in kwargs.items()} | ({} if target is None else {"device": _CPU})
+    plain = {name: _mapped(_inner, value) for name, value in kwargs.items()} | (
+        {} if target is None else {"device": _CPU}
+    )
     found = func(*_mapped(_inner, args), **plain)
     if func._schema.is_mutable and isinstance(found, Tensor):
         return kwargs.get("out", args[0])

@@ -169,7 +169,10 @@ def test_a_mixed_table_with_missing_cells(quick: None) -> None:
     columns = [rng.integers(0, 3, 60), hidden, np.where(hidden < 0, 0, hidden), rng.poisson(3, 60), hidden.round(1)]
     whole = np.column_stack(columns)
     kinds = [er.Support("categorical", 3), "real", er.Support("real", atoms=(0.0,)), "counts", "real"]
-    for data in (er.load_data(np.where(rng.random(whole.shape) < 0.2, np.nan, whole), support=kinds), er.load_data(whole)):
+    for data in (
+        er.load_data(np.where(rng.random(whole.shape) < 0.2, np.nan, whole), support=kinds),
+        er.load_data(whole),
+    ):
 
         def asked(vae: er.VAE, data: er.data.Dataset = data) -> Asked:
             yield "elbo", lambda: er.evidence.elbo(vae, data.test, draws=3)

@@ -470,7 +470,7 @@ def test_images_are_trained_by_their_similarity_and_the_history_says_that_it_is_
     likelihood = er.likelihoods.Normal(decoder, (1, 12, 12), scale=1.0)
     vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(encoder, 1), likelihood)
     objective = RateDistortion(distance="ms-ssim", weight=100.0)
-    history = er.fit(vae, data, objective, epochs=15, batch_size=30, lr=1e-2, select="last", progress=False)
+    history = er.fit(vae, data, objective, epochs=40, batch_size=30, lr=5e-2, select="last", progress=False)
     distances = history.column("train", "distance")
     assert distances[-1] < 0.5 * distances[0]
     assert "note: Trained by a distance that stands for no density" in str(history)

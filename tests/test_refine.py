@@ -73,7 +73,7 @@ def test_where_it_starts_q_is_the_encoders_whatever_the_order_of_rows() -> None:
 def test_evidence_and_files_take_the_refined_model(tmp_path: Path) -> None:
     vae, batch = linear_vae("full"), examples(4)
     log_p = er.exact.LinearVAE(_diagonal(vae)).log_prob(batch).mean().item()
-    found = refine(vae, batch, steps=120, lr=0.2)
+    found = refine(vae, batch, steps=300, lr=0.1)
     assert er.evidence.iwae(found.vae, batch, draws=64).mean == pytest.approx(log_p, abs=0.01)
     z = torch.zeros(1, 4, 2, dtype=torch.float64)
     exact = er.exact.LinearVAE(_diagonal(vae)).posterior(batch).log_prob(z)

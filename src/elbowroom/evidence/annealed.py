@@ -219,7 +219,10 @@ def frozen_plan(
         Temperatures by the schedule and step sizes by the pilot, for each example.
     """
     other = derived_seed(seed, PILOT)
-    rough, z = fixed_schedule(schedule, max(temperatures // 5, LEAST_POINTS)), draw_start(target, start, PILOT_CHAINS, other)
+    rough, z = (
+        fixed_schedule(schedule, max(temperatures // 5, LEAST_POINTS)),
+        draw_start(target, start, PILOT_CHAINS, other),
+    )
     found = pilot(
         path_from(target, start), z, rough, transition_noise(target, z, other, pilot_transitions(len(rough))), leapfrog
     )
