@@ -6,9 +6,9 @@
 
 A record carries under "canary", by row, what twenty training steps and ten examples' evidence gave to the code that
 made it. A folder says in its canaries.py how they are computed. Numbers that lie further apart than one in ten
-thousand, or two in a thousand where they are the evidence of one example (kernels of other machines differ by less),
-say that the record is stale. Data that are not at hand leave their records unchecked, which is said. Exits with 1 where
-a record differs or carries no canary.
+thousand, or two in a thousand where they are the evidence of one example (kernels of other machines differ by less; of
+rows where they do not, canaries.py says so), say that the record is stale. Data that are not at hand leave their
+records unchecked, which is said. Exits with 1 where a record differs or carries no canary.
 """
 
 import argparse
@@ -39,12 +39,17 @@ Numbers = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Canary:
-    """One row of a record, and how its first steps are computed; `needs` names data sets and packages it reads."""
+    """One row of a record, and how its first steps are computed.
+
+    `needs` names data sets and packages it reads; `rounding` is by how much the tolerance is wider, for models that
+    make much of the last digit within twenty steps, so that another processor gives other numbers.
+    """
 
     record: Path
     row: str
     make: Callable[[], Numbers]
     needs: tuple[str, ...] = ()
+    rounding: float = 1.0
 
     @property
     def missing(self) -> list[str]:
@@ -147,14 +152,14 @@ def carried(record: Path) -> dict[str, Numbers]:
     return found
 
 
-def differences(was: Numbers, now: Numbers) -> Iterator[str]:
-    """What differs beyond the tolerance, in words."""
+def differences(was: Numbers, now: Numbers, rounding: float = 1.0) -> Iterator[str]:
+    """What differs beyond `rounding` times the tolerance, in words."""
     for name in sorted(was.keys() | now.keys()):
         before, after = was.get(name, []), now.get(name, [])
         if len(before) != len(after):
             yield f"{name} was {len(before)} numbers and is {len(after)}"
             continue
-        tolerance = BY_EXAMPLE if name == "evidence" else TOLERANCE
+        tolerance = rounding * (BY_EXAMPLE if name == "evidence" else TOLERANCE)
         apart = [pair for pair in zip(before, after, strict=True) if not near(*pair, tolerance)]
         if apart:
             a, b = max(apart, key=lambda pair: abs(pair[0] - pair[1]))
@@ -175,7 +180,7 @@ def check(canaries: Sequence[Canary]) -> bool:
         if canary.missing:
             word, why = "not checked", f"{', '.join(canary.missing)} is not at hand (ELBOWROOM_DATA, or pip install)"
         elif was is not None:
-            why = "; ".join(differences(was, canary.make()))
+            why = "; ".join(differences(was, canary.make(), canary.rounding))
             word = "differ" if why else "as recorded"
         counts[word] += 1
         if word != "as recorded":

@@ -189,7 +189,7 @@ def test_memory_batching_and_order_change_nothing() -> None:
     whole = ais(vae, batch, **settings)
     order = torch.tensor([4, 0, 2])
     few = ais(vae, er.Batch(batch.x[order], batch.index[order]), **settings)
-    one = annealed._bytes_per_example(vae.target(batch), lambda part: annealed.path_from(part, "posterior"), 4)
+    one = annealed._bytes_per_example(vae.target(batch), lambda part: annealed.path_from(part, "posterior"), 4, 0)
     tight = ais(vae, batch, **settings, memory=3 * one)
     for other, rows in ((few, order.numpy()), (tight, slice(None))):
         np.testing.assert_allclose(other.values, whole.values[rows], rtol=1e-9)
@@ -200,7 +200,7 @@ def test_memory_batching_and_order_change_nothing() -> None:
 def test_groups_hold_what_the_memory_holds() -> None:
     target = small_vae().target(points(40))
     path_of = lambda part: annealed.path_from(part, "posterior")  # noqa: E731
-    one = annealed._bytes_per_example(target, path_of, 4)
+    one = annealed._bytes_per_example(target, path_of, 4, 0)
     sizes = [len(part.index) for part in annealed.in_groups(target, path_of, 4, 7 * one + 5)]
     assert sizes == [7, 7, 7, 7, 7, 5]
     with pytest.raises(er.InputError, match="chains of one example"):

@@ -60,6 +60,9 @@ def test_rounding_is_no_difference(canary) -> None:
     was = {"elbo": [-100.0, 0.0, float("nan")], "gone": [1.0]}
     assert list(canary.differences(was, {"elbo": [-100.009, 1e-7, float("nan")], "gone": [1.0]})) == []
     assert len(list(canary.differences(was, {"elbo": [-100.02, 1e-7, float("nan")]}))) == 2
+    for rounding, heard in ((2.5, 0), (1.5, 1)):
+        now = {"elbo": [-100.02, 0.0, float("nan")], "gone": [1.0]}
+        assert len(list(canary.differences(was, now, rounding))) == heard
 
 
 def test_old_run_folders_are_not_taken_up_unless_asked(canary, tmp_path) -> None:
@@ -85,3 +88,38 @@ def test_records_of_digits_are_as_todays_code_gives_them(canary, monkeypatch) ->
     for name in set(sys.modules) - before & {"run", "canaries"}:
         del sys.modules[name]
     assert canary.check(found)
+
+
+@pytest.fixture
+def of_folder(monkeypatch):
+    """A module of a folder, whose modules' names are used in other folders too."""
+    mine = {path.stem for path in REPRODUCTIONS.glob("*/*.py")}
+    for name in mine:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def load(folder: str, name: str):
+        monkeypatch.syspath_prepend(str(REPRODUCTIONS / folder))
+        return importlib.import_module(name)
+
+    yield load
+    for name in mine:
+        sys.modules.pop(name, None)
+
+
+def test_the_chapters_readme_says_what_its_records_say(of_folder) -> None:
+    tables = of_folder("variance_chapter", "tables")
+    text = tables.README.read_text(encoding="utf-8")
+    assert tables.readme(text) == text, "python reproductions/variance_chapter/tables.py"
+    assert all(f"<!-- {name} -->" in text for name in (*tables.TABLES, "moved"))
+
+
+def test_the_table_of_missing_cells_says_what_its_record_says(of_folder) -> None:
+    run = of_folder("missing_cells", "run")
+    table = "\n".join(run.lines(json.loads((run.HERE / "record.json").read_text())))
+    assert table in (run.HERE / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_of_small_answers_say_what_their_records_say(of_folder, capsys) -> None:
+    tables = of_folder("small_answers", "tables")
+    tables.run()
+    assert capsys.readouterr().out == (tables.HERE / "tables.md").read_text(encoding="utf-8"), "run.py tables"

@@ -17,8 +17,9 @@ from elbowroom.exact import (
     fit_factor_mixture,
     fit_normal_mixture,
 )
+from elbowroom.numerics import InputError
 from elbowroom.progress import Progress
-from elbowroom.studies.candidates import Axis, Family, Fitted, Learned, Moments
+from elbowroom.studies.candidates import Axis, Family, Fitted, Learned, Moments, floors
 from elbowroom.studies.flows import normalising_flow, why_no_flow
 from elbowroom.studies.kernels import kernel_density
 from elbowroom.studies.search import ending, search
@@ -110,6 +111,36 @@ def test_few_rows_are_judged_by_cross_validation() -> None:
     assert best.fitted.scores(validation) == pytest.approx(
         fit((float(best.setting),), Learned(rows)).scores(validation)
     )
+
+
+def test_a_column_that_hardly_varies_is_judged_by_both_halves_of_the_training_rows() -> None:
+    """It is lit in two rows of one half, and never in validation, which alone would have the narrowest normal."""
+    rng = np.random.default_rng(0)
+    rows, validation = rng.normal(size=(240, 2)) * [1.0, 1e-3], rng.normal(size=(120, 2)) * [1.0, 1e-3]
+    rows[[7, 131], 1] = 0.05
+
+    def fit(setting, train: Learned) -> Fitted:
+        scale = np.sqrt(floors(train, 1.0, setting[0]))
+        return Fitted(lambda x: stats.norm(0.0, scale).logpdf(x).sum(1), (0.0, 1.0))
+
+    ladder = tuple(np.geomspace(1e-8, 1e-4, 9))
+    family = Family("normal", (Axis("common", ladder),), ((1e-8,),), fit, lambda s: f"{s[0]:g}", halved=True)
+
+    def chosen(one: Family) -> float:
+        return float(tuned(one, Learned(rows), validation, Progress("", None, show=False), budget=1.0).setting)
+
+    def by_hand(common: float) -> float:
+        parts = [np.arange(240) % 2 == half for half in range(2)]
+        scores = [fit((common,), Learned(rows[~part])).scores(rows[part]) for part in parts]
+        return float(np.concatenate([fit((common,), Learned(rows)).scores(validation), *scores]).mean())
+
+    assert chosen(family) == pytest.approx(max(ladder, key=by_hand))
+    assert chosen(replace(family, halved=False)) < chosen(family)
+    assert floors(Learned(rows), 0.5, 0.1) == pytest.approx(
+        0.5 * rows.var(0, ddof=1) + 0.1 * rows.var(0, ddof=1).mean()
+    )
+    with pytest.raises(InputError, match="a column has no variance"):
+        floors(Learned(rows * [1.0, 0.0]), 0.5, 0.1)
 
 
 def test_folds_part_the_rows_and_keep_copies_together() -> None:

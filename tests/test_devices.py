@@ -108,7 +108,7 @@ def learnt(vae: er.VAE, how: Any, batch: Batch) -> list[Tensor]:
     step = TrainingStep(vae, how).train()
     engine, generator = Alone(step, Adam()), torch.Generator(vae.device).manual_seed(0)
     batch = batch.to(vae.device)
-    engine.another = lambda: (batch, step.draw_noise(step.procedure.draws, len(batch), generator))
+    engine.batches = lambda: (batch, step.draw_noise(step.procedure.draws, len(batch), generator))
     logged = [engine.update(*engine.another(), torch.tensor(float(i))) for i in range(2)]
     return [*(value for one in logged for value in one.values()), *step.state_dict().values()]
 

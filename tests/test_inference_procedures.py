@@ -309,6 +309,10 @@ def test_monte_carlo_em_refuses_what_its_chains_cannot_move_in() -> None:
     known = Batch(batch.x, batch.index, observed={"z": (torch.zeros(4, 1).double(), torch.ones(4, dtype=torch.bool))})
     with pytest.raises(er.CapabilityError, match="'z' is known for some examples"):
         loss_of(MonteCarloEM(), linear_vae(), known)
+    dropping = linear_vae()
+    dropping.likelihood.network = nn.Sequential(nn.Dropout(0.1), nn.Linear(1, 3)).double()
+    with pytest.raises(er.CapabilityError, match="Chains need one density"):
+        loss_of(MonteCarloEM(), dropping, batch)
     optimal = linear_vae()
     optimal.likelihood = er.likelihoods.Normal(nn.Linear(1, 3), 3, scale="optimal").double()
     with pytest.raises(er.InputError, match="take scale='shared'"):

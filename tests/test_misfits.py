@@ -37,6 +37,7 @@ OBJECTIVES = [
     "semi-amortised",
     "monte-carlo-em",
     {"kind": "total-correlation", "weight": 2.0},
+    "adversarial",
 ]
 PAIRS = list(itertools.product(known_words()["prior"], known_words()["posterior"]))
 

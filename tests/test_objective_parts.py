@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 
 import elbowroom as er
@@ -23,6 +24,7 @@ from elbowroom.objectives import (
     RateDistortion,
 )
 from elbowroom.objectives.discrepancy import squared_discrepancy
+from elbowroom.objectives.similarity import dissimilarity
 from elbowroom.training import TrainingStep
 from elbowroom.training.groups import groups
 
@@ -414,3 +416,70 @@ def test_the_parts_of_the_rate_need_independent_elements() -> None:
 def test_impossible_arguments_are_refused(made: object, said: str) -> None:
     with pytest.raises(er.InputError, match=said):
         made()  # type: ignore[operator]
+
+
+# Structural similarity ------------------------------------------------------------------------------------------------
+
+
+def waves(shift: float, contrast: float, size: int) -> np.ndarray:
+    i, j = np.indices((size, size))
+    return 0.5 + contrast * np.sin(0.7 * i + shift) * np.cos(0.4 * j - shift)
+
+
+def by_scipy(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """SSIM and its contrast part, as scikit-image's structural_similarity(gaussian_weights=True) forms them."""
+
+    def mean(a: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(a, 1.5, truncate=3.5)
+
+    mx, my = mean(x), mean(y)
+    contrast = (2 * (mean(x * y) - mx * my) + 9e-4) / (mean(x * x) - mx**2 + mean(y * y) - my**2 + 9e-4)
+    ssim = contrast * (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
+    inside = slice(5, -5)
+    return float(ssim[inside, inside].mean()), float(contrast[inside, inside].mean())
+
+
+@pytest.mark.parametrize("size", [16, 23, 48])
+def test_similarity_is_the_one_of_scipys_filters_at_every_scale(size: int) -> None:
+    x, y = waves(0.0, 0.4, size), waves(0.3, 0.25, size)
+    weights = [0.0448, 0.2856, 0.3001][: {16: 1, 23: 2, 48: 3}[size]]  # 11 pixels or more are left at the last
+    expected, a, b = 1.0, x, y
+    for scale, weight in enumerate(weights):
+        ssim, contrast = by_scipy(a, b)
+        expected *= (ssim if scale == len(weights) - 1 else contrast) ** (weight / sum(weights))
+        half = len(a) // 2
+        a, b = (image[: 2 * half, : 2 * half].reshape(half, 2, half, 2).mean((1, 3)) for image in (a, b))
+    found = dissimilarity(*(torch.from_numpy(image)[None, None] for image in (x, y)))
+    assert found.item() == pytest.approx(1 - expected, abs=1e-9)
+
+
+def test_similarity_of_plain_images_is_that_of_their_luminance_and_of_equal_ones_is_1() -> None:
+    x, y = torch.full((3, 2, 12, 12), 0.2).double(), torch.full((3, 2, 12, 12), 0.7).double()
+    luminance = (2 * 0.2 * 0.7 + 1e-4) / (0.2**2 + 0.7**2 + 1e-4)
+    torch.testing.assert_close(dissimilarity(x, y), torch.full((3,), 1 - luminance).double())
+    noise = torch.rand(2, 1, 30, 30, generator=torch.Generator().manual_seed(0)).double()
+    torch.testing.assert_close(dissimilarity(noise, noise), torch.zeros(2).double())
+
+
+def test_images_are_trained_by_their_similarity_and_the_history_says_that_it_is_no_density() -> None:
+    x = np.stack([waves(shift, 0.3, 12) for shift in np.linspace(0, 3, 40)])[:, None]
+    data = er.load_data(x, validation=5, test=5, preprocess="none", support="real", flat=False)
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(144, 2))
+    decoder = nn.Sequential(nn.Linear(1, 144), nn.Unflatten(1, (1, 12, 12)))
+    likelihood = er.likelihoods.Normal(decoder, (1, 12, 12), scale=1.0)
+    vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(encoder, 1), likelihood)
+    objective = RateDistortion(distance="ms-ssim", weight=100.0)
+    history = er.fit(vae, data, objective, epochs=40, batch_size=30, lr=5e-2, select="last", progress=False)
+    distances = history.column("train", "distance")
+    assert distances[-1] < 0.5 * distances[0]
+    assert "note: Trained by a distance that stands for no density" in str(history)
+    assert not RateDistortion().remarks()
+    assert Discrepancy().remarks()
+    assert not Discrepancy(rate=1.0).remarks()
+
+
+def test_what_is_no_image_has_no_similarity() -> None:
+    vae, batch = linear_vae(), examples(2)
+    with pytest.raises(er.InputError, match="11 × 11 pixels or more"):
+        RateDistortion(distance="ms-ssim")(vae, batch, vae.keyed_noise(1, batch.index, 0), END)

@@ -32,7 +32,7 @@ few = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-ONCE = {"training.fit", "remedies.calibrate"}  # what trains
+ONCE = {"training.fit", "remedies.calibrate", "remedies.refine"}  # what trains
 DOORS = {"models.Recipe", "numerics.Support"}  # dataclasses that people make
 
 

@@ -1,7 +1,10 @@
 """Where models are trained changes nothing about what they become."""
 
+import contextlib
 import importlib
 import os
+import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,6 +77,38 @@ def test_what_fails_in_another_process_is_said_here(digits, tmp_path, monkeypatc
     vaes = [model(digits, layer, norm="batch") for layer in layers]
     with pytest.raises(ArithmeticError, match="not here"):
         fit_stacked(vaes, digits, [Elbo(), Elbo(2.0)], epochs=1, processes=2, progress=False)
+
+
+def trainers() -> list[int]:
+    """Processes that were begun here to train, and run."""
+    found = []
+    for about in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = about.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z" and "popen_loky" in (about.parent / "cmdline").read_text():
+                found.append(int(about.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_whoever_ends_a_training_ends_its_processes_and_is_told(digits, monkeypatch, capsys):
+    """By the signal of a cluster, which comes while the processes begin."""
+    seen = []
+
+    def waits(*_):
+        seen.extend(trainers())
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(importlib.import_module("elbowroom.training.side_by_side"), "wait", waits)
+    vaes = [model(digits, nn.Linear(2, 64), norm="batch") for _ in range(2)]
+    before, goals = signal.SIG_DFL, [Elbo(), Elbo(2.0)]
+    outer = signal.signal(signal.SIGTERM, before)  # the command line, if it ran in this process, has set its own
+    with pytest.raises(SystemExit, match="143"):
+        fit_stacked(vaes, digits, goals, epochs=9_999, processes=2, progress=False)
+    assert (len(seen), trainers()) == (2, [])
+    assert signal.signal(signal.SIGTERM, outer) is before
+    said = "Ended by SIGTERM, as are the processes that train: resume=True goes on in their run folders.\n"
+    assert capsys.readouterr().err == said
 
 
 def test_multiplications_are_those_of_the_weights(digits):

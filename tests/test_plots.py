@@ -196,6 +196,8 @@ class TestPlane:
         swept = [SimpleNamespace(label=e.estimator, rate=e, distortion=e) for e in LADDER]
         ax = plots.rate_distortion(swept, chosen=swept[0], ax=sheet().subplots())
         assert marks(ax, "dot")[2].get_xdata() == [IWAE.mean]
+        few = stats.t.ppf(0.975, len(IWAE) - 1) * IWAE.se_total
+        assert marks(ax, "rate")[2].get_xdata() == pytest.approx([IWAE.mean - few, IWAE.mean + few])
         lost = estimate(math.nan, 0.0, "lost", "lower")
         ax = plots.rate_distortion([*swept, SimpleNamespace(label="gone", rate=lost, distortion=lost)])
         assert "not finite: gone" in texts(ax)

@@ -14,7 +14,7 @@ from test_plots import WIDTHS, estimate, of_label, sheet, texts
 
 from elbowroom import plots
 from elbowroom.numerics import Estimate, InputError
-from elbowroom.plots.style import INK, LABELS, PAPER, RULE, SOFT
+from elbowroom.plots.style import INK, LABELS, PAPER, RULE, SOFT, interval_of
 
 NORMAL = np.random.default_rng(0).normal
 
@@ -258,7 +258,7 @@ class TestCurvesAndWeights:
         assert any(np.allclose(line.get_xydata(), [[20.0, -90.0], [10.0, -70.0]]) for line in ax.get_lines()
                    if len(line.get_xdata()) == 2)  # fmt: skip
         spans = [np.ptp(s, axis=0).max() for c in ax.collections for s in c.get_segments()]
-        assert spans == pytest.approx([2 * 1.96 * lower(0.0).se_total] * 4)
+        assert spans == pytest.approx([2 * interval_of(lower(0.0))] * 4)
 
     def test_residual_correlations_are_a_picture_with_lag_nought_in_the_middle(self):
         by_lag = np.linspace(-1.0, 1.0, 25).reshape(5, 5)

@@ -7,13 +7,14 @@ import pytest
 import torch
 from scipy import stats
 from torch import nn
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 import elbowroom as er
 from elbowroom.distributions import kl
 from elbowroom.distributions.flows import flow_of
 from elbowroom.distributions.invertible import PlanarTransform, RadialTransform
 from elbowroom.numerics import Batch
+from elbowroom.recipes import build, recipe_of
 
 
 @pytest.mark.parametrize("transform", [PlanarTransform, RadialTransform])
@@ -88,7 +89,7 @@ def test_a_full_normal_holds_the_posterior_of_a_linear_model() -> None:
         network.weight[:2] = covariance @ weight.T / 0.5**2
         network.bias[:2] = 0.0
         network.bias[2:4] = root.diagonal().square().expm1().log()
-        network.bias[4] = root[1, 0]
+        network.bias[4] = math.sqrt(2) * root[1, 0] / root[1, 1]
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
     batch = Batch(x, torch.arange(50))
     exact = er.exact.LinearVAE(vae).log_prob(batch)
@@ -145,3 +146,40 @@ def test_what_cannot_be_is_refused() -> None:
         er.priors.Normal(2, network=nn.Linear(1, 4))
     with pytest.raises(er.InputError, match="flow must be"):
         flow_of("glow", 2, 0, 1, ())
+
+
+@pytest.mark.parametrize("kind", ["nsf", "maf", "autoregressive", "iaf", "planar", "radial"])
+def test_an_untrained_flow_is_the_diagonal_normal_that_its_network_gives(kind: str) -> None:
+    torch.manual_seed(0)
+    network, given = nn.Linear(3, 80 + 8).double(), {"x": torch.randn(1, 6, 3).double()}
+    q = er.posteriors.Flow(network, 40, context=8, flow=kind, hidden=(8,)).double()(given)
+    first = nn.Linear(3, 80).double()
+    with torch.no_grad():
+        first.weight.copy_(network.weight[:80])
+        first.bias.copy_(network.bias[:80])
+    z = 2 * torch.randn(4, 6, 40).double()
+    torch.testing.assert_close(q.log_prob(z), er.posteriors.DiagonalNormal(first, 40)(given).log_prob(z))
+
+
+def test_an_untrained_full_normal_is_near_the_diagonal_one_however_small_its_spread() -> None:
+    """KL from it at 40 dimensions and σ = 0.1: what stands below the diagonal is measured in σ, or is not."""
+    torch.manual_seed(0)
+    network, x, far = er.networks.MLP([20, 50, 80 + 780]), torch.randn(1, 9, 20), {}
+    with torch.no_grad():
+        network.layers[-1].bias[40:80] = -4.6
+    for below in ("relative", "absolute"):
+        q = er.posteriors.FullNormal(network, 40, below=below)({"x": x})
+        diagonal = Normal(q.loc, q.scale_tril.diagonal(dim1=-2, dim2=-1))
+        far[below] = kl(q, Independent(diagonal, 1)).mean().item()
+    assert far["relative"] < 1
+    assert far["absolute"] > 100
+
+
+def test_models_saved_before_mean_what_they_meant() -> None:
+    """Their recipes lack the option that came later."""
+    network = er.networks.MLP([3, 4])
+    flow = recipe_of(er.posteriors.Flow(network, 2, context=4, base="standard"))
+    full = recipe_of(er.posteriors.FullNormal(er.networks.MLP([3, 5]), 2, below="absolute"))
+    assert build({key: value for key, value in flow.items() if key != "base"}).base == "standard"
+    assert build({key: value for key, value in full.items() if key != "below"}).below == "absolute"
+    assert build(recipe_of(er.posteriors.FullNormal(er.networks.MLP([3, 5]), 2))).below == "relative"

@@ -12,7 +12,8 @@ import elbowroom as er
 from elbowroom.distributions import draw
 from elbowroom.numerics import Batch, CapabilityError
 from elbowroom.objectives import Elbo, Geco, Iwae
-from elbowroom.procedures import Phase, Procedure, ReweightedWakeSleep, TotalCorrelation, WakeSleep
+from elbowroom.objectives.discrepancy import squared_discrepancy
+from elbowroom.procedures import Adversarial, Phase, Procedure, ReweightedWakeSleep, TotalCorrelation, WakeSleep
 from elbowroom.training import TrainingStep
 
 END = torch.tensor(math.inf)
@@ -333,3 +334,42 @@ def test_the_critic_needs_latents_that_are_drawn() -> None:
     with pytest.raises(er.InputError, match="classes are not drawn"):
         er.fit(vae, data, TotalCorrelation(nn.Linear(3, 1), 1.0), epochs=1, progress=False)
     assert er.fit(vae, data, WakeSleep(), epochs=2, progress=False).best_epoch > 0
+
+
+# Adversarial ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_critics_loss_and_what_fools_it_are_what_the_source_says() -> None:
+    vae, batch = linear_vae(latents=2), examples(30)
+    critic = er.networks.MLP([2, 4, 1]).double()
+    step = TrainingStep(vae, Adversarial(critic, weight=3.0).double())
+    noise = step.keyed_noise(1, batch.index, 0)
+    terms = vae(batch, noise)
+    z, prior = terms.z["z"][0], noise["adversarial.z"][0]
+    loss = step(batch, noise, END, "autoencoder")
+    fooling = nn.functional.binary_cross_entropy_with_logits(critic(z), torch.ones(30, 1).double())
+    torch.testing.assert_close(loss.total, 3 * fooling - terms.log_likelihood.mean())
+    torch.testing.assert_close(loss.logged["mmd"], squared_discrepancy(z, prior).detach())
+    told = torch.cat([torch.ones(30, 1), torch.zeros(30, 1)]).double()
+    cross_entropy = nn.functional.binary_cross_entropy_with_logits(torch.cat([critic(prior), critic(z)]).detach(), told)
+    assert step(batch, noise, END, "critic").total.item() == pytest.approx(cross_entropy.item())
+    with pytest.raises(er.InputError, match="weight above 0"):
+        Adversarial(critic, weight=0.0)
+
+
+def test_the_critic_draws_the_aggregate_posterior_to_the_prior() -> None:
+    """Planted: q(z) begins at N(2, 0.3²) in both dimensions, and x can be decoded wherever z is."""
+    x = np.random.default_rng(0).normal(size=(440, 2))
+    data = er.load_data(x, validation=200, test=40, preprocess="none")
+    vae = linear_vae(2, 2, scale=2.0)
+    with torch.no_grad():
+        network = vae.posterior["z"].network
+        network.weight.copy_(0.3 * torch.eye(4, 2)), network.weight[2:].zero_()
+        network.bias.copy_(torch.tensor([2.0, 2.0, -3.0, -3.0]))
+    how = Adversarial(er.networks.MLP([2, 16, 1]).double(), weight=2.0, lr=1e-2)
+    history = er.fit(vae, data, how, epochs=40, batch_size=50, lr=2e-2, select="last", progress=False)
+    mmd = history.column("validation", "mmd")
+    z = vae.encode(data.train)["z"]
+    assert mmd[-1] < 0.05 * mmd[0]
+    assert z.mean(0).abs().max() < 0.3
+    assert any("bounds no log p(x)" in note for note in history.notes)

@@ -37,7 +37,7 @@ def model(
         {"likelihood": likelihoods.Normal(MLP([D + 2, D]), D, given=("z", "x"))},
         {"likelihood": likelihoods.Bernoulli(MLP([D, D]), D, given=("x",))},
         {"prior": posteriors.DiagonalNormal(MLP([D, 4]), 2)},
-        {"prior": posteriors.Flow(MLP([D, 4]), 2, context=4)},
+        {"prior": posteriors.Flow(MLP([D, 8]), 2, context=4)},
     ],
 )
 def test_x_in_given_of_prior_and_likelihood_is_refused_by_name(part: dict[str, Component]) -> None:

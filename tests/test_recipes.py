@@ -225,7 +225,7 @@ def test_users_modules_are_named_once_each_and_never_mixed_up(tmp_path: Path) ->
 
     zuko_like = er.VAE(
         er.priors.StandardNormal(2),
-        er.posteriors.Flow(Twice(4, 3), 2, context=3, flow=nn.Identity()),
+        er.posteriors.Flow(Twice(4, 7), 2, context=3, flow=nn.Identity()),
         er.likelihoods.Normal(Twice(2, 4), 4),
     )
     posterior = model_recipe(zuko_like)["posterior"]["z"]

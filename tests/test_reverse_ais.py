@@ -8,6 +8,7 @@ import pytest
 import torch
 from fooling_models import fooling_models
 from test_bdmc import linear
+from wrong_models import Mixture, Models
 
 import elbowroom as er
 from elbowroom.evidence import ais, reverse_ais
@@ -78,6 +79,23 @@ def test_where_a_mode_is_missing_both_ends_are_too_low_together() -> None:
         assert abs((end.values - log_share).mean()) < 0.05
     assert found.upper.values.max() < -0.3  # of a log p(x) of 0
     assert np.median(found.upper.rhat) < 1.25  # as where all is well, with so few chains
+
+
+def test_the_way_back_from_two_starts_is_not_looser_for_the_one_that_brings_nothing() -> None:
+    """q is the posterior, a third of the chains start elsewhere: to the mixture the way back is loose by log 3/2."""
+    n, d = 20, 10
+    generator = torch.Generator().manual_seed(0)
+    zero, one = torch.zeros(n, 1, dtype=torch.float64), torch.ones(n, 1, d, dtype=torch.float64)
+    prior, q = Mixture(zero, 0 * one, one), Mixture(zero, torch.randn(n, 1, d, generator=generator).double(), 0.1 * one)
+    truth = torch.zeros(n, dtype=torch.float64)
+
+    def likelihood(z: torch.Tensor, q: Mixture, prior: Mixture) -> torch.Tensor:
+        return q.log_prob(z) - prior.log_prob(z)
+
+    target = Models(prior, q, likelihood, (q, prior), truth, truth, torch.arange(n))
+    found = reverse_ais(target, warm_up=8, **SETTINGS)
+    assert np.abs(found.lower.values).max() < 0.05
+    assert np.abs(found.upper.values).max() < 0.05
 
 
 def test_the_lower_end_is_ais_and_memory_changes_nothing() -> None:

@@ -153,7 +153,7 @@ def test_importing_zuko_here_changes_nothing_for_the_process() -> None:
 @pytest.mark.parametrize("kind", ["maf", "nsf", "autoregressive", "iaf", "planar", "radial"])
 def test_a_flow_is_drawn_with_the_density_it_has(kind: str) -> None:
     torch.manual_seed(1)
-    q = posteriors.Flow(MLP([D, 4]), 2, context=4, flow=kind, hidden=(8,)).double()
+    q = posteriors.Flow(MLP([D, 8]), 2, context=4, flow=kind, hidden=(8,)).double()
     for parameter in q.parameters():
         nn.init.normal_(parameter, std=0.4)
     given = {"x": torch.randn(1, 1, D, dtype=torch.float64).expand(1, 50_000, D)}
@@ -170,7 +170,7 @@ def test_a_flow_is_drawn_with_the_density_it_has(kind: str) -> None:
 
 def with_flow(seed: int = 0) -> er.VAE:
     torch.manual_seed(seed)
-    return vae(posterior=posteriors.Flow(MLP([D, 8, 8]), 2, context=8, transforms=2, hidden=(16,)))
+    return vae(posterior=posteriors.Flow(MLP([D, 8, 12]), 2, context=8, transforms=2, hidden=(16,)))
 
 
 def test_a_flow_reaches_the_evidence_of_a_linear_model_better_than_the_diagonal_normal() -> None:
@@ -218,7 +218,7 @@ def test_a_flows_mean_is_one_over_draws_and_everything_that_needs_one_works() ->
 
 def test_a_zuko_flow_of_ones_own_serves() -> None:
     flow = zuko().flows.NICE(2, context=5, transforms=2, hidden_features=(8,))
-    model = vae(posterior=posteriors.Flow(nn.Linear(D, 5), 2, context=5, flow=flow))
+    model = vae(posterior=posteriors.Flow(nn.Linear(D, 9), 2, context=5, flow=flow))
     assert np.isfinite(er.evidence.iwae(model, torch.randn(5, D), draws=20).values).all()
     with pytest.raises(er.InputError, match=r"flow must be 'nsf', 'maf', .* or a zuko flow; got 'glow'"):
-        posteriors.Flow(nn.Linear(D, 5), 2, context=5, flow="glow")
+        posteriors.Flow(nn.Linear(D, 9), 2, context=5, flow="glow")

@@ -13,11 +13,9 @@ from wrong_models import FAULTS, Models, wrong_models
 
 import elbowroom as er
 from elbowroom.evidence import ais, defended_iwae, iwae, looks
-from elbowroom.evidence.annealed import transition_noise
 from elbowroom.evidence.importance import log_mean_exp, log_mean_of_parts
 from elbowroom.evidence.starts import begin, dealt, kernels_of
 from elbowroom.evidence.target import picked
-from elbowroom.sampling.annealing import anneal
 from elbowroom.sampling.stays import Stay
 
 F64 = torch.float64
@@ -66,12 +64,12 @@ def test_exp_is_unbiased_for_the_evidence_whatever_the_pilots_decide(family: str
     runs = 120
     target, ups, downs, sizes = repeated(family, 1, fault, runs, seed), np.zeros(runs), np.zeros(runs), set()
     exact, z = target.truth.numpy(), exact_draws(target)
-    for places, begun, plan, run, _ in looks.annealed_runs(target, "both", "sigmoid", 12, 6, 2, 0, "1 GiB"):
+    for up in looks.annealed_runs(target, "both", "sigmoid", 12, 6, 2, 0, "1 GiB"):
+        places, begun, _, run, _ = up
         sizes.add(sum(begun.chains))
         ups[places.numpy()] = log_mean_of_parts(run.log_weights.split(begun.chains), begun.shares).value
         back = z[:, places].repeat(sum(begun.chains), 1, 1)
-        noise = transition_noise(begun.target, back, 5, 11)
-        downs[places.numpy()] = log_mean_exp(anneal(begun.path, back, plan.reversed(), noise).log_weights).value
+        downs[places.numpy()] = log_mean_exp(looks.backwards(up, back, 5).log_weights).value
     for weights in (np.exp(ups - exact), np.exp(downs + exact)):
         assert weights.std() > 0.01
         assert abs(weights.mean() - 1) < 4 * weights.std() / math.sqrt(runs)

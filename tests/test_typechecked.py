@@ -7,7 +7,6 @@ from typing import Literal
 import pytest
 import torch
 import typechecked
-from beartype.roar import BeartypeCallHintParamViolation, BeartypeCallHintReturnViolation
 from jaxtyping import Float
 from torch import Tensor
 
@@ -50,17 +49,17 @@ A, B = torch.ones(3, 2), torch.ones(2)
 @pytest.mark.parametrize(
     ("call", "refused"),
     [
-        (lambda: product(A, torch.ones(3)), BeartypeCallHintParamViolation),
-        (lambda: product(A.double().long(), B), BeartypeCallHintParamViolation),
-        (lambda: product(A, B, wrong="yes"), BeartypeCallHintParamViolation),
-        (lambda: product(A, B, wrong=1), BeartypeCallHintReturnViolation),
-        (lambda: plain("1"), BeartypeCallHintParamViolation),
-        (lambda: plain(1), BeartypeCallHintReturnViolation),
-        (lambda: Square(1, torch.ones(2, 3)), BeartypeCallHintParamViolation),
-        (lambda: Square("1", torch.ones(2, 2)), BeartypeCallHintParamViolation),
+        (lambda: product(A, torch.ones(3)), TypeError),
+        (lambda: product(A.double().long(), B), TypeError),
+        (lambda: product(A, B, wrong="yes"), TypeError),
+        (lambda: product(A, B, wrong=1), TypeError),
+        (lambda: plain("1"), TypeError),
+        (lambda: plain(1), TypeError),
+        (lambda: Square(1, torch.ones(2, 3)), TypeError),
+        (lambda: Square("1", torch.ones(2, 2)), TypeError),
         (lambda: drawn("1"), Exception),
-        (lambda: er.numerics.Budget(draws="1", seed=0), BeartypeCallHintParamViolation),
-        (lambda: er.numerics.keyed_uniform((2,), [0], 0), BeartypeCallHintParamViolation),
+        (lambda: er.numerics.Budget(draws="1", seed=0), TypeError),
+        (lambda: er.numerics.keyed_uniform((2,), [0], 0), TypeError),
     ],
 )
 def test_what_an_annotation_does_not_allow_is_refused(call, refused) -> None:

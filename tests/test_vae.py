@@ -388,7 +388,7 @@ def test_sticking_the_landing_has_the_value_and_expected_gradient_of_the_sampled
 
 
 def test_sticking_the_landing_says_what_it_cannot_do() -> None:
-    flow = er.posteriors.Flow(torch.nn.Linear(3, 4), 2, context=4)
+    flow = er.posteriors.Flow(torch.nn.Linear(3, 8), 2, context=4)
     vae = er.VAE(er.priors.StandardNormal(2), flow, er.likelihoods.Normal(torch.nn.Linear(2, 3), 3))
     terms = vae(er.Batch(torch.ones(1, 3), torch.arange(1)), vae.keyed_noise(1, torch.arange(1), 0))
     with pytest.raises(er.CapabilityError, match="NormalizingFlow holds more than parameters of its own"):

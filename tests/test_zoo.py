@@ -14,7 +14,8 @@ PYTHAE = {
     "DisentangledBetaVAE": "capacity-vae", "FactorVAE": "factor-vae", "BetaTCVAE": "beta-tc-vae", "IWAE": "iwae",
     "MIWAE": "miwae", "PIWAE": "piwae", "CIWAE": "ciwae", "MSSSIM_VAE": "ms-ssim-vae", "WAE_MMD": "wae",
     "INFOVAE_MMD": "info-vae", "VAMP": "vampprior", "Adversarial_AE": "aae", "VAEGAN": "vae-gan", "VQVAE": "vq-vae",
-    "RAE_L2": "rae", "RAE_GP": "rae",
+    "RAE_L2": "rae", "RAE_GP": "rae", "HVAE": "hamiltonian-vae", "RHVAE": "riemannian-hamiltonian-vae",
+    "PoincareVAE": "poincare-vae", "HRQVAE": "hrq-vae",
 }  # fmt: skip
 
 DATA = er.load_data(np.random.default_rng(0).normal(size=(60, 5)), validation=10, test=10)

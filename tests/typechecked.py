@@ -13,7 +13,7 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 from jaxtyping._storage import pop_shape_memo, push_shape_memo
 
-_check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 _jaxtyped = jaxtyping.jaxtyped
 
 
@@ -25,7 +25,7 @@ def check(function: Any) -> Any:
 
 
 def jaxtyped(function: Any = None, *, typechecker: Any) -> Any:
-    """What the import hook puts around every function and data class: `jaxtyping.jaxtyped`, at a fifth of its price.
+    """What the import hook puts around every function and data class: `jaxtyping.jaxtyped`, at under half its price.
 
     Jaxtyping binds the arguments once more at every call, for dimensions that are named by an argument, and checks them
     a second time together with the result. Here a function checks its arguments, and then its result, within one

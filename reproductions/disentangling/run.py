@@ -1,8 +1,8 @@
 """Does a larger β disentangle? Scores of β-VAEs on drawn shapes, five seeds each, beside what β costs.
 
     python reproductions/disentangling/run.py cases --runs DIR                      # every (β, seed) that is not there
-    python reproductions/disentangling/run.py cases --runs DIR --beta 4 --seed 0    # one of them, in a process of its own
-    python reproductions/disentangling/run.py tables --runs DIR                     # record.json, the README's tables, figure.svg
+    python reproductions/disentangling/run.py cases --runs DIR --beta 4 --seed 0    # one, in a process of its own
+    python reproductions/disentangling/run.py tables --runs DIR                     # record, tables, figure
 
 A case takes one thread and leaves DIR/beta-4-seed-0.json, which is not made again.
 """
@@ -10,7 +10,6 @@ A case takes one thread and leaves DIR/beta-4-seed-0.json, which is not made aga
 import argparse
 import json
 import math
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -28,10 +27,6 @@ from elbowroom.metrics import dci, factor_vae_score, latent_use, mutual_informat
 from elbowroom.numerics import in_parts
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-
-from canary import Numbers, first_steps, into
-
 BETAS, SEEDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0), range(5)
 RECIPE = {"latents": 10, "widths": [128, 128], "likelihood": "bernoulli"}
 TRAINING: dict[str, Any] = {"epochs": 150, "batch_size": 64, "lr": 1e-3, "lr_final": 1e-4}
@@ -70,18 +65,12 @@ def vae_of(seed: int) -> er.VAE:
     return er.models.build(RECIPE | {"seed": seed}, data())
 
 
-def canary_of(beta: float, seed: int) -> Numbers:
-    """The first steps of a case."""
-    return first_steps(vae_of(seed), data(), er.objectives.Elbo(beta), batch_size=64, lr=1e-3, seed=seed)
-
-
 def case(beta: float, seed: int) -> dict[str, Any]:
     """Train one model and measure it."""
     began, vae = time.perf_counter(), vae_of(seed)
     er.fit(vae, data(), er.objectives.Elbo(beta), seed=seed, progress=False, **TRAINING)
     found = {"beta": beta, "seed": seed, **scores(vae, seed), **costs(vae, seed)}
     found["seconds"] = round(time.perf_counter() - began, 1)
-    into(found, name_of(beta, seed), canary_of(beta, seed))
     return found
 
 
@@ -148,12 +137,16 @@ def _dependence_at(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 
 def cases(runs: Path, betas: tuple[float, ...], seeds: tuple[int, ...]) -> None:
     """Make what is not there."""
+    from canaries import steps
+    from canary import into
+
     runs.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         for beta in betas:
             path = runs / f"{name_of(beta, seed)}.json"
             if not path.exists():
                 found = case(beta, seed)
+                into(found, name_of(beta, seed), steps(beta, seed))
                 write_atomic(path, json.dumps(found, indent=1) + "\n")
                 print(f"{path.name}: {found['seconds']} s", flush=True)
 

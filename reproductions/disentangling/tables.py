@@ -14,6 +14,7 @@ from elbowroom.atomic import write_atomic
 from elbowroom.plots import Series, lines
 
 RECORD, README = HERE / "record.json", HERE / "README.md"
+FIGURE = "![Scores, total correlation and test log p against β](figure.svg)"
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 
 
@@ -33,8 +34,8 @@ def gather(runs: Path) -> None:
         record[part] = {name: record[part][name] for name in wanted if name in record[part]}
     write_atomic(RECORD, json.dumps(record, indent=1) + "\n")
     print(f"{len(record['cases'])} of {len(wanted)} cases" + (f"; missing: {', '.join(missing)}" if missing else ""))
-    write(record["cases"])
     draw(record["cases"])
+    write(record["cases"])
 
 
 def of(cases: dict[str, Any], beta: float, key: str) -> dict[int, float]:
@@ -108,7 +109,7 @@ def write(cases: dict[str, Any]) -> None:
     """Put the tables into the README."""
     before, rest = README.read_text().split(BEGIN)
     tables = [table(cases, SCORES), decided(cases), table(cases, COSTS)]
-    middle = "\n\n".join("\n".join(rows) for rows in tables)
+    middle = "\n\n".join([FIGURE, *("\n".join(rows) for rows in tables)])
     write_atomic(README, f"{before}{BEGIN}\n{middle}\n{END}{rest.split(END)[1]}")
 
 

@@ -16,6 +16,7 @@ import elbowroom as er
 
 HERE = Path(__file__).parent
 TRAINING = {"batch_size": 200, "lr": 1e-3, "seed": 0}
+START = "posterior"
 
 
 def load() -> "er.data.Dataset":
@@ -54,13 +55,13 @@ def measure(run: Path, record: Path, points: int, settings: dict[str, int]) -> N
     begin(run, {"epochs": 10} | TRAINING, both_ends)
     vae, history = read_run(run)
     began, cpu = time.perf_counter(), time.process_time()
-    found = er.evidence.bdmc(vae, points, seed=0, progress=True, **settings)
+    found = er.evidence.bdmc(vae, points, start=START, seed=0, progress=True, **settings)
     gap = found.gap
     row = {
         "model": "784-200-200-50 tanh, dynamic binarised MNIST",
         "epochs": len(history.rows),
         **settings,
-        "start": "posterior",
+        "start": START,
         "schedule": "sigmoid",
         "simulated_points": points,
         "gap": [gap.mean, gap.se_total],

@@ -137,23 +137,23 @@ def tables(record: dict[str, Any]) -> str:
     return "\n".join([*found, f"| slope from K = 16 | {' | '.join(said)} |"])
 
 
+def logs(name: str, across: list[int], found: list[tuple[float, float]]) -> Series:
+    """Decimal logarithms of means, and of their errors."""
+    errors = [error / mean / math.log(10) for mean, error in found]
+    return Series(name, list(across), [math.log10(mean) for mean, _ in found], errors)
+
+
 def draw(record: dict[str, Any]) -> None:
     """figure.svg: variances of the gradient of a mean of q over d; signal over noise against K."""
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    found = {name: [over_seeds(record, "elbo", d, name) for d in DIMENSIONS] for name in ELBO}
-    series = [Series(name, list(DIMENSIONS), *map(list, zip(*each, strict=True))) for name, each in found.items()]
-    lines(series, across="d", up="variance of a mean's gradient", log_x=True, ax=left)
-    left.set_yscale("log")
-    series = []
-    for how in IWAE:
-        ks = [k for k in DRAWS if k > 1 or how != "vimco"]
-        each = [over_seeds(record, "iwae", k, how) for k in ks]
-        series.append(Series(how, ks, *map(list, zip(*each, strict=True))))
-    lines(series, across="K", up="signal over noise", log_x=True, ax=right)
-    right.set_yscale("log")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    of = [logs(name, list(DIMENSIONS), [over_seeds(record, "elbo", d, name) for d in DIMENSIONS]) for name in ELBO]
+    lines(of, across="dimension d", up="log₁₀ variance of a mean's gradient", log_x=True, ax=left)
+    ks = {how: [k for k in DRAWS if k > 1 or how != "vimco"] for how in IWAE}
+    of = [logs(how, ks[how], [over_seeds(record, "iwae", k, how) for k in ks[how]]) for how in IWAE]
+    lines(of, across="draws K", up="log₁₀ signal over noise", log_x=True, ax=right)
     figure.savefig(HERE / "figure.svg", metadata={"Date": None})
 
 

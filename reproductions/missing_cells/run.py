@@ -37,6 +37,7 @@ TABLES = {
 SHARES = (0.1, 0.3, 0.5)
 NOT_AT_RANDOM = 0.3
 RECIPE = {"latents": 6, "widths": [64, 64], "objective": {"kind": "iwae", "draws": 16}}
+ABOUT = (0.93, 0.97)  # what counts as 95 % of some hundred cells
 _FEW = 3  # different values at most that make a column of numbers one of classes
 Array = NDArray[np.float64]
 
@@ -177,22 +178,55 @@ def readme(record: dict[str, Any]) -> None:
 
 
 def lines(record: dict[str, Any]) -> Iterator[str]:
-    """Rows of the table: means over seeds, ± their standard error."""
+    """Rows of the table, means over seeds ± their standard error, and what they come to."""
     ours = "ours / iterative"
     figures = f"RMSE: {ours} / mean | misclassified: {ours} / mode | 95 % intervals cover"
-    yield f"| table | removed | log p per cell | {figures} |"
-    yield "|---|---|---|---|---|---|"
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for key, row in sorted(rows_of(record).items()):
-        name, how, _ = key.split(", ")
-        groups.setdefault((name, how), []).append(row)
+    yield f"| table | removed | seeds | log p per cell | {figures} |"
+    yield "|---|---|---|---|---|---|---|"
+    groups = by_case(record)
     for (name, how), rows in groups.items():
         kinds = ("elbowroom", "iterative", "mean or mode")
         cells = [
             " / ".join(spread([row[what][k] for row in rows]) for k in kinds) for what in ("rmse", "misclassified")
         ]
         log_p, cover = (spread([row[what] for row in rows]) for what in ("log_p_per_cell", "coverage"))
-        yield f"| {name} | {how} | {log_p} | {cells[0]} | {cells[1]} | {cover} |"
+        yield f"| {name} | {how} | {len(rows)} | {log_p} | {cells[0]} | {cells[1]} | {cover} |"
+    yield ""
+    yield from counted({case: rows for case, rows in groups.items() if "not at random" not in case[1]})
+
+
+def by_case(record: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The rows of every table and share, one a seed."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for key, row in sorted(rows_of(record).items()):
+        name, how, _ = key.split(", ")
+        groups.setdefault((name, how), []).append(row)
+    return groups
+
+
+def counted(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> Iterator[str]:
+    """How many cases and runs are covered as asked, and how many errors are below the IterativeImputer's."""
+    for what, rounds in (("cases", False), ("runs", True)):
+        rows = [rows for each in groups.values() for rows in ([[row] for row in each] if rounds else [each])]
+        covered = [float(np.mean([row["coverage"] for row in each])) for each in rows]
+        below, above = sum(c < ABOUT[0] for c in covered), sum(c > ABOUT[1] for c in covered)
+        kept = (
+            f"{ABOUT[0]:.0%} to {ABOUT[1]:.0%} covered in {len(rows) - below - above}, less in {below}, more in {above}"
+        )
+        yield f"- Of {len(rows)} {what} at random: {kept}; lowest {min(covered):.3f}, highest {max(covered):.3f}."
+    found = {
+        case: [row["rmse"]["elbowroom"] - row["rmse"]["iterative"] for row in rows] for case, rows in groups.items()
+    }
+    alike = [case for case, values in found.items() if len(values) > 1 and abs(np.mean(values)) < 2 * error_of(values)]
+    lower, higher = ([c for c, v in found.items() if c not in alike and sign * np.mean(v) < 0] for sign in (1, -1))
+    alone = sum(len(found[case]) == 1 for case in lower)
+    yield f"- RMSE at random beside the IterativeImputer's on the same cells: below it in {len(lower)} of {len(found)}"
+    yield f"  cases ({alone} of one seed), above in {len(higher)}, within two standard errors of it in {len(alike)}."
+
+
+def error_of(values: list[float]) -> float:
+    """Standard error of a mean."""
+    return float(np.std(values, ddof=1)) / len(values) ** 0.5
 
 
 def rows_of(record: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +239,7 @@ def spread(values: list[float | None]) -> str:
     known = [v for v in values if v is not None]
     if not known:
         return "—"
-    error = f" ± {np.std(known, ddof=1) / len(known) ** 0.5:.3f}" if len(known) > 1 else ""
+    error = f" ± {error_of(known):.3f}" if len(known) > 1 else ""
     return f"{np.mean(known):.3f}{error}".replace("-", "−")
 
 

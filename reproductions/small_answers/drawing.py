@@ -112,8 +112,7 @@ def floors(rows: list[Row]) -> Figure:
 def latents(rows: list[Row]) -> Figure:
     """Errors against the size of the latent, with the prior's term and without; the bound beside."""
     sheet, (left, right) = _sheet(2)
-    started = [row for row in rows if row["start"]]
-    term, free = ([row for row in started if row["prior_term"] == wanted] for wanted in (True, False))
+    term, free = ([row for row in rows if row["prior_term"] == wanted] for wanted in (True, False))
     lines([_series("with the prior's term, held out", term, "d", lambda row: row["test_error"]),
            _series("with, training", term, "d", lambda row: row["train_error"], "dashed"),
            _series("without (β = 0), held out", free, "d", lambda row: row["test_error"]),

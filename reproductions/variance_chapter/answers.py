@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from models import CELLS, FAMILIES, Cell
-from shelf import MODELS, ROW, SAMPLES, SIMPLE, Shelf, drawing, samples, table
+from shelf import ROW, Shelf, drawing, samples, table
+from verdicts import MODELS, SAMPLES, SIMPLE
 
 import elbowroom as er
 from elbowroom.numerics import with_error
@@ -22,6 +23,7 @@ SHORT = (("mixture of 5 logistics", "5L"), ("discretised", "discr."), (" precisi
          ("epochs", "ep."), ("σ per pixel", "σ/pixel"), ("truncated", "trunc."), ("field on", "on"),
          ("low rank 10, one F, one σ", "low rank, one F, σ"))  # fmt: skip
 """What names are cut to beside bars."""
+LONGEST = 400  # per cent of the data's variance: longer bars are said, not drawn, or the others could not be read
 ABBREVIATED = "5L: mixture of 5 logistics; nbrs: neighbours; ep.: epochs."
 
 
@@ -84,11 +86,18 @@ def _bars(names: Sequence[str]) -> str:
         bars, ("latent, Var E[x | z]", "noise, E Var[x | z]"), "Variance budget",
         "% of the test images' variance; z from the encoder",
     )  # fmt: skip
-    return f"<figure><h3>Where the variance of x goes</h3>{svg}<figcaption>{ABBREVIATED}</figcaption></figure>"
+    caption = _too_long(bars) + ABBREVIATED
+    return f"<figure><h3>Where the variance of x goes</h3>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
 def _drawn(bars: Sequence[Bar], names: Sequence[str], title: str, axis: str) -> str:
-    return drawing(lambda sheet: stacked_bars(bars, names, axis=axis, ax=sheet.subplots()), title)
+    short = [bar for bar in bars if sum(bar.parts) <= LONGEST]
+    return drawing(lambda sheet: stacked_bars(short, names, axis=axis, ax=sheet.subplots()), title)
+
+
+def _too_long(bars: Sequence[Bar]) -> str:
+    said = [f"{bar.name} {sum(bar.parts):,.0f}%" for bar in bars if sum(bar.parts) > LONGEST]
+    return f"Too long to be drawn: {'; '.join(said)}. " if said else ""
 
 
 def _short(name: str) -> str:
@@ -143,7 +152,7 @@ def _ink() -> str:
         "<h3>Variance of the total ink</h3>" + table(["samples", "Var Σ pixels"], rows)
         + f"<figure><h3>What the ink's variance is made of</h3>{svg}<figcaption>Independent noise averages out over "
         "784 pixels: only the latent and the covariance of the noise can move the total. "
-        f"{ABBREVIATED}</figcaption></figure>"
+        f"{_too_long(bars)}{ABBREVIATED}</figcaption></figure>"
     )  # fmt: skip
 
 

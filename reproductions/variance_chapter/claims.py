@@ -3,8 +3,8 @@
 import html
 
 import torch
-from shelf import MODELS, ROW, SAMPLES, SIMPLE, Shelf, drawing, pictures, samples
-from verdicts import error, frechet, less, measured, varies, verdict, widest
+from shelf import ROW, Shelf, drawing, pictures, samples
+from verdicts import MODELS, SAMPLES, SIMPLE, error, frechet, less, measured, varies, verdict, widest
 
 from elbowroom.numerics import with_error
 from elbowroom.plots import latent_map

@@ -10,8 +10,8 @@ from pathlib import Path
 from answers import answer, answers, gallery
 from claims import chapter
 from models import FAMILIES
-from shelf import HERE, MODELS, Shelf
-from verdicts import read_records
+from shelf import Shelf
+from verdicts import HERE, MODELS, read_records
 
 
 def page(runs: Path) -> str:

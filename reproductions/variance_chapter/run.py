@@ -3,6 +3,7 @@
     python reproductions/variance_chapter/run.py models [--only NAME] [--seeds]     # records/models.json
     python reproductions/variance_chapter/run.py samples [--only NAME] [--seeds]    # records/samples.json
     python reproductions/variance_chapter/run.py close      # neighbours in a table that need more seeds
+    python reproductions/variance_chapter/tables.py         # the README's tables, from the records
     python reproductions/variance_chapter/page.py           # chapter.html, from the records and the runs
 
 Models are trained as they are asked for, in --runs (outside the repository), and go on where they were stopped. A row

@@ -1,4 +1,4 @@
-"""The trained models of the chapter, their records, and how pictures and tables are written."""
+"""The trained models of the chapter, and how pictures and tables are written."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ import numpy as np
 from models import CELLS, GRID, data_of, folder_of, model_of
 from numpy.typing import NDArray
 from torch import Tensor
+from verdicts import SIMPLE
 
 import elbowroom as er
 from elbowroom.pages.embedding import both_widths
@@ -17,12 +18,7 @@ from elbowroom.plots import mosaic, to_bytes
 from elbowroom.plots.style import Sheet
 from elbowroom.runs import read_run
 
-HERE = Path(__file__).parent
 ROW = 12
-SIMPLE = "normal, σ(z)"
-"""The chapter's simple VAE at d = 20: mean and σ of every pixel predicted."""
-MODELS: dict[str, Any] = {}
-SAMPLES: dict[str, Any] = {}
 
 
 class Shelf:

@@ -1,7 +1,4 @@
-"""The chapter's claims about the simple VAE, each judged at three floors of σ, either way.
-
-python reproductions/variance_chapter/verdicts.py      # the README's table of claims, from records/
-"""
+"""The chapter's claims about the simple VAE, each judged at three floors of σ, either way."""
 
 import json
 import math
@@ -10,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shelf import MODELS, SAMPLES, SIMPLE
-
+HERE = Path(__file__).parent
+SIMPLE = "normal, σ(z)"
+"""The chapter's simple VAE at d = 20: mean and σ of every pixel predicted."""
+MODELS: dict[str, Any] = {}
+SAMPLES: dict[str, Any] = {}
+"""The records, once `read_records` was called."""
 FLOORS = {"one grid step's noise": "", "0.01": ", floor 0.01", "0.1": ", floor 0.1"}
 """Least σ of a pixel in [0, 1], and what it adds to a model's name; a grid step's noise is 0.0011."""
 HELD, TURNED, LEVEL, NO = "held", "turned round", "not told apart", "did not hold"
@@ -227,17 +228,7 @@ def measured(figure: str) -> str:
 
 
 def read_records() -> None:
-    """Fill the shelf's two dictionaries."""
+    """Fill MODELS and SAMPLES."""
     for store, name in ((MODELS, "models"), (SAMPLES, "samples")):
-        found: dict[str, Any] = json.loads((Path(__file__).parent / "records" / f"{name}.json").read_text())
+        found: dict[str, Any] = json.loads((HERE / "records" / f"{name}.json").read_text())
         store.update({row: value for row, value in found.items() if row != "canary"})
-
-
-if __name__ == "__main__":
-    read_records()
-    print("| figure | claim | at a floor of σ of one grid step's noise (0.0011) | 0.01 | 0.1 | verdict |")
-    print("|---|---|---|---|---|---|")
-    for each in CLAIMS:
-        at = each.at()
-        cells = [at[floor][0] if floor in at else "–" for floor in FLOORS]
-        print(f"| {each.figure} | {each.said} | {' | '.join(cells)} | {each.verdict()} |")

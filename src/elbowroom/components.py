@@ -175,6 +175,19 @@ class Component(nn.Module):
             self.network.settle(y)
         return []
 
+    def weigh_against(self, examples: int) -> None:
+        """Take the number of training examples, before training; most components have no use for it.
+
+        Parameters
+        ----------
+        examples : int
+            How many.
+        """
+
+    def weight_penalty(self) -> Tensor | None:
+        """What training adds to every objective, nats per example: −log p(weights) / N; None for no such prior."""
+        return None
+
     def state_words(self) -> list[str]:
         """What was settled or learned and a reader would ask for, in a few words each: a scale, its floor."""
         return []
@@ -280,7 +293,7 @@ class Component(nn.Module):
         """
         other = copy.copy(self)
         other.__dict__["_modules"] = {**self._modules, "network": network}  # a copy would share the dictionary
-        other.given = tuple(given)
+        other.given = other.reads = tuple(given)
         if "arguments" in vars(self):  # a recipe tells of what stands here
             other.arguments = {**vars(self)["arguments"], "network": network, "given": tuple(given)}
         return other

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from elbowroom.numerics import InputError, plain, plain_arguments
 __all__ = ["Described", "build", "described", "recipe_of"]
 
 _KINDS: dict[str, type] = {}
+_OLDER: dict[str, dict[str, Any]] = {}
 _SAME = "same-as"
 
 C = TypeVar("C", bound=type)
@@ -33,7 +35,7 @@ class Described(Protocol):
     arguments: dict[str, Any]
 
 
-def described(kind: str) -> Callable[[C], C]:
+def described(kind: str, *, older: Mapping[str, Any] = MappingProxyType({})) -> Callable[[C], C]:
     """Class decorator: register a class under a name, and let its objects remember what they were made with.
 
     A subclass that is not registered itself is not described.
@@ -42,6 +44,9 @@ def described(kind: str) -> Callable[[C], C]:
     ----------
     kind : str
         The name, which recipes hold. It may be registered once only.
+    older : mapping, default {}
+        Arguments that recipes written before these arguments existed lack, and what they mean there: a recipe holds
+        defaults too, so that one without an argument is older than it.
 
     Returns
     -------
@@ -78,7 +83,7 @@ def described(kind: str) -> Callable[[C], C]:
 
         cls.__init__ = plain_arguments(__init__)  # type: ignore[misc]
         cls.kind = kind  # type: ignore[attr-defined]
-        _KINDS[kind] = cls
+        _KINDS[kind], _OLDER[kind] = cls, dict(older)
         return cls
 
     return register
@@ -269,7 +274,7 @@ class _Builder:
         if recipe["kind"] not in _KINDS:
             raise InputError(f"Unknown kind {recipe['kind']!r}; known kinds: {', '.join(sorted(_KINDS))}.")
         try:
-            return _KINDS[recipe["kind"]](**fields)
+            return _KINDS[recipe["kind"]](**{**_OLDER[recipe["kind"]], **fields})
         except TypeError as error:
             raise InputError(f"The recipe of {recipe['kind']!r} does not fit this version: {error}.") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Transform
+from torch.distributions import AffineTransform, Distribution, Transform
 
 from elbowroom.numerics import InputError
 
@@ -15,7 +15,7 @@ from ._draw import Draw, draw
 from .capabilities import declare
 from .invertible import PlanarTransform, RadialTransform
 
-__all__ = ["flow_of", "zuko"]
+__all__ = ["flow_of", "moved_flow", "without_effect", "zuko"]
 
 _CHANGED = ("_validate_args", "arg_constraints")  # what importing zuko sets on torch's base class
 
@@ -98,6 +98,61 @@ def flow_of(kind: str, features: int, context: int, transforms: int, hidden: Seq
     layers = [flows.LazyInverse(_Layer(_LAYERS[kind], features, context)) for _ in range(transforms)]
     base = flows.UnconditionalDistribution(zuko().distributions.DiagNormal, *_standard(features), buffer=True)
     return flows.Flow(layers, base)
+
+
+def without_effect(flow: nn.Module) -> nn.Module:
+    """The flow, begun at the identity: the last layer of every network returns the same numbers whatever it reads.
+
+    Parameters
+    ----------
+    flow : nn.Module
+        A flow by its name, from `flow_of`, with a context where it is of planar or radial layers.
+
+    Returns
+    -------
+    nn.Module
+        The same flow.
+
+    Examples
+    --------
+    >>> flow = without_effect(flow_of("maf", 2, 0, 3, (8,)))
+    >>> flow().log_prob(torch.zeros(2)).exp()      # 1 / 2π
+    tensor(0.1592, grad_fn=<ExpBackward0>)
+    """
+    for network in (layer.hyper for layer in flow.modules() if hasattr(layer, "hyper")):
+        last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    for layer in (layer for layer in flow.modules() if isinstance(layer, _Layer)):
+        nn.init.zeros_(layer.numbers.weight)
+        layer.numbers.bias.data.copy_(layer.transform.identity(layer.features))
+    return flow
+
+
+def moved_flow(flow: Any, mean: Tensor, scale: Tensor) -> Distribution:
+    """The distribution of mean + scale · z where z has a zuko flow.
+
+    Parameters
+    ----------
+    flow : zuko.distributions.NormalizingFlow
+        Over the real numbers, [*batch, d].
+    mean, scale : Tensor
+        [*batch, d].
+
+    Returns
+    -------
+    zuko.distributions.NormalizingFlow
+        Of the same base.
+
+    Examples
+    --------
+    >>> flow = without_effect(flow_of("maf", 2, 0, 3, (8,)))()
+    >>> moved_flow(flow, torch.ones(2), torch.full((2,), 2.0)).log_prob(torch.ones(2)).exp()      # 1 / 8π
+    tensor(0.0398, grad_fn=<ExpBackward0>)
+    """
+    moved = AffineTransform(mean, scale, event_dim=1)
+    made: Distribution = type(flow)(zuko().transforms.ComposedTransform(moved.inv, flow.transform), flow.base)
+    return made
 
 
 _LAYERS: dict[str, Any] = {"planar": PlanarTransform, "radial": RadialTransform}

@@ -1,5 +1,6 @@
 """Planar and radial maps that are invertible whatever their numbers are, with their inverses."""
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn.functional import softplus
 __all__ = ["PlanarTransform", "RadialTransform"]
 
 _HALVINGS = 60  # of the interval in which a planar map's inverse lies
+_LEAST = 1e-3  # least α of a radial map
 _STEEPEST = -1.0  # the least w · u at which z + u tanh(w · z + b) is invertible
 
 
@@ -63,6 +65,12 @@ class PlanarTransform(_Vector):
         """How many numbers a map of d dimensions has."""
         return 2 * d + 1
 
+    @staticmethod
+    def identity(d: int) -> Tensor:
+        """Numbers of a map that changes nothing, [2 d + 1], along a random direction: w · u is 0 after turning."""
+        w = torch.randn(d) / math.sqrt(d)
+        return torch.cat([_softplus_inverse(-_STEEPEST) * w / w.square().sum().clamp(min=1e-12), w, torch.zeros(1)])
+
     def _call(self, x: Tensor) -> Tensor:
         return x + self.u * torch.tanh(self._along(x) + self.b)
 
@@ -113,7 +121,7 @@ class RadialTransform(_Vector):
     def __init__(self, numbers: Tensor, d: int) -> None:
         super().__init__()
         self.centre, alpha, beta = numbers.split([d, 1, 1], -1)
-        self.alpha = softplus(alpha) + 1e-3
+        self.alpha = softplus(alpha) + _LEAST
         self.beta = -self.alpha + softplus(beta)
         self.d = d
 
@@ -121,6 +129,12 @@ class RadialTransform(_Vector):
     def numbers(d: int) -> int:
         """How many numbers a map of d dimensions has."""
         return d + 2
+
+    @staticmethod
+    def identity(d: int) -> Tensor:
+        """Numbers of a map that changes nothing, [d + 2], about a random centre: β is 0."""
+        raw = torch.zeros(1)
+        return torch.cat([torch.randn(d), raw, torch.full((1,), _softplus_inverse(math.log(2) + _LEAST))])
 
     def _call(self, x: Tensor) -> Tensor:
         away = x - self.centre
@@ -140,6 +154,10 @@ class RadialTransform(_Vector):
         h = 1 / (self.alpha + _length(x - self.centre))
         across, along = torch.log1p(self.beta * h), torch.log1p(self.beta * self.alpha * h.square())
         return ((self.d - 1) * across + along).squeeze(-1)
+
+
+def _softplus_inverse(value: float) -> float:
+    return math.log(math.expm1(value))
 
 
 def _length(away: Tensor) -> Any:

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, constraints
 
 from elbowroom.numerics import CapabilityError
 
@@ -34,6 +34,8 @@ class NormalMixture(MixtureSameFamily):
     >>> q.mean, round(q.variance.item(), 4)
     (tensor([0.]), 1.01)
     """
+
+    support = constraints.real_vector
 
     def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor) -> None:
         weights = Categorical(logits=logits, validate_args=False)

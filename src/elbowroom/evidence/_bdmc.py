@@ -132,7 +132,8 @@ def bdmc(
     Each x is simulated together with its z, which is an exact draw of the posterior p(z | x). AIS towards the posterior
     bounds log p(x) from below in expectation. AIS backwards from that z, with the same temperatures and step sizes, is
     unbiased for 1 / p(x) and so bounds log p(x) from above. Step sizes come from a pilot run, which never sees the
-    exact z, and are then fixed.
+    exact z, and are then fixed. From start="both" the way back leads to the one of q(z | x) and p(z) whose chains
+    brought more of the weight on the way there: to their mixture it would be loose, by 0.4 nats in many dimensions.
 
     References
     ----------
@@ -166,7 +167,7 @@ def bdmc(
                 bar.advance(len(places))
             first += len(drawn.index)
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
-    lower, down = lower_bound(target, ups, name, budget), lower_bound(target, downs, f"{name}, backwards", budget)
-    quantity, unknown = getattr(drawn, "quantity", lower.quantity), down.values * math.nan  # as all share one start
-    upper = replace(down, values=-down.values, mc_variance=unknown, direction="upper", ess=None, quantity=quantity)
+    lower, less = lower_bound(target, ups, name, budget), lower_bound(target, downs, f"{name}, backwards", budget)
+    quantity, unknown = getattr(drawn, "quantity", lower.quantity), less.values * math.nan  # as all share one start
+    upper = replace(less, values=-less.values, mc_variance=unknown, direction="upper", ess=None, quantity=quantity)
     return BdmcBounds(replace(lower, quantity=quantity), upper)

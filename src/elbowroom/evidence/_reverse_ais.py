@@ -75,7 +75,7 @@ def reverse_ais(
         each example.
     warm_up : int, default 200
         Transitions of each chain at the posterior before it is annealed backwards, 8 or more. R-hat is of the second
-        half of them.
+        half of them, of 100 draws of each chain at most.
     seed : int, default 0
         Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
         depend on how examples are batched.
@@ -106,7 +106,8 @@ def reverse_ais(
 
     Notes
     -----
-    Chains are drawn by weight systematically, so that how many start in a mode varies by less than one around its
+    The way back leads to the one of q(z | x) and p(z) whose chains brought more of the weight, by the same plan. Chains
+    are drawn by weight systematically, so that how many start in a mode varies by less than one around its
     share. Transitions at the posterior have the plan's last step sizes, which do not change. The Monte-Carlo variance
     is the jackknife's over chains, which are independent draws if they have mixed.
 
@@ -142,8 +143,8 @@ def reverse_ais(
             bar.advance(len(places))
     name, budget = ais_name(temperatures, start, chains), Budget(chains, seed, time.monotonic() - began)
     back = f"{name}, backwards after {warm_up} transitions at the posterior"
-    lower, down = (lower_bound(target, *each, budget, subject.data) for each in ((ups, name), (downs, back)))
-    return BdmcBounds(lower, replace(down, values=-down.values, direction="upper if mixed"))
+    lower, less = (lower_bound(target, *each, budget, subject.data) for each in ((ups, name), (downs, back)))
+    return BdmcBounds(lower, replace(less, values=-less.values, direction="upper if mixed"))
 
 
 def burnt_in(run: Run, warm_up: int, seed: int) -> tuple[Float[Tensor, "chains batch dim"], Float[Tensor, "batch"]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from elbowroom.numerics import InputError, derived_seed, keyed_normal, one_of
@@ -69,6 +69,15 @@ class Begin:
     def path(self) -> Path:
         """The geometric path from the mixture to p(z) p(x | z)."""
         return Path(self._log_factors, _geometric)
+
+    def from_one(self, second: Bool[Tensor, "batch"]) -> Path:
+        """The path from the first part alone, or where told from the second, to p(z) p(x | z)."""
+
+        def log_factors(z: Tensor) -> tuple[Tensor, Tensor]:
+            first, other = (part.log_prob(z).expand(z.shape[:2]) for part in self.parts[:2])
+            return torch.where(second, other, first), self.target.log_prior(z) + self.target.log_likelihood(z)
+
+        return Path(log_factors, _geometric)
 
     def draw(self, seed: int) -> Float[Tensor, "chains batch dim"]:
         """Every part's draws, one part after another."""

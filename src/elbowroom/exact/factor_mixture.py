@@ -11,7 +11,7 @@ from elbowroom.numerics import InputError, plain_arguments
 
 from .factor_normal import FactorNormal, PrincipalAxes
 from .log_sums import log_sum_exp
-from .normal_mixture import NormalMixture, k_means
+from .normal_mixture import NormalMixture, k_means, shares_of
 
 __all__ = ["FactorMixture", "fit_factor_mixture"]
 
@@ -157,13 +157,10 @@ def fit_factor_mixture(
     model = start or _first(x, groups, components, factors, added)
     last = -np.inf
     for _ in range(steps):
-        joint = model.log_joint(x)
-        log_prob = log_sum_exp(joint)
-        score = float(log_prob.mean())
+        shares, score = shares_of(model, x)
         if not np.isfinite(score) or abs(score - last) < _SETTLED:
             break
-        shares, last = np.exp(joint - log_prob[:, None]), score
-        size = shares.sum(0) + 1e-9
+        last, size = score, shares.sum(0) + 1e-9
         parts = (_stepped(x, part, share, added) for part, share in zip(model.parts, shares.T, strict=True))
         model = FactorMixture(size / size.sum(), tuple(parts))
     return model

@@ -1,6 +1,7 @@
 """Mixtures of normals by expectation–maximisation, with covariances anywhere between full, tied and diagonal."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from elbowroom.numerics import InputError, plain_arguments
 
 from .log_sums import log_sum_exp
 
-__all__ = ["NormalMixture", "fit_normal_mixture", "k_means"]
+__all__ = ["NormalMixture", "fit_normal_mixture", "k_means", "shares_of"]
 
 Array = NDArray[np.float64]
 
@@ -168,9 +169,9 @@ def fit_normal_mixture(
         raise InputError(f"A mixture needs a row or more per component; got {len(x)} rows, {components} components.")
     maximise = _Maximiser(x, pooled, uncorrelated, floor)
     shares = np.eye(components)[k_means(x, components, seed) if groups is None else groups]
-    model, last = maximise(shares if start is None else _shares(start, x)[0]), -np.inf
+    model, last = maximise(shares if start is None else shares_of(start, x)[0]), -np.inf
     for _ in range(steps if components > 1 else 0):
-        shares, score = _shares(model, x)
+        shares, score = shares_of(model, x)
         if not np.isfinite(score) or abs(score - last) < _SETTLED:
             break
         model, last = maximise(shares), score
@@ -206,7 +207,8 @@ def k_means(x: Array, components: int, seed: int) -> NDArray[np.integer]:
     return np.asarray(KMeans(components, n_init=1, random_state=seed).fit_predict(x))
 
 
-def _shares(model: NormalMixture, x: Array) -> tuple[Array, float]:
+def shares_of(model: Any, x: Array) -> tuple[Array, float]:
+    """The share of every component in every row, p(k | x), [n, components]; and the mean of log p(x)."""
     joint = model.log_joint(x)
     log_prob = log_sum_exp(joint)
     return np.exp(joint - log_prob[:, None]), float(log_prob.mean())

@@ -57,7 +57,8 @@ class Autoregressive(Likelihood):
     A network of one hidden layer, the same at every pixel, reads the numbers of an element and the values of its
     neighbours, and adds its output to these numbers before the family reads them. The neighbours are, in raster order,
     the pixels that come later within `radius`, all channels of them, and the later channels of the element's own pixel.
-    Its output starts at zero, where the elements are independent.
+    Its output starts at zero, where the elements are independent. Given ("x",), with a network whose numbers are the
+    same for every x, it is a density without a latent: log p(x) itself, a PixelCNN of one layer.
 
     References
     ----------

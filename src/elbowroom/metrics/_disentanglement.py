@@ -174,7 +174,8 @@ def dci(codes: ArrayLike, factors: ArrayLike, *, trees: int = 50, seed: int = 0)
     """Disentanglement, completeness and informativeness, by random forests from all codes to each factor.
 
     The forests are fitted to half of the examples and judged on the other. Their importances are never quite 0, so
-    that a perfect representation beside codes of noise scores a little below 1.
+    that a perfect representation beside codes of noise scores a little below 1. As in the paper, a factor that no code
+    tells has importances too, spread by chance, which lowers the disentanglement: read it beside the informativeness.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
     q = pair.q
     path = "needs a posterior with parameters of its own, drawn with a gradient, and"
     kl = f"The KL of the posterior {q!r} from the prior {pair.p!r}"
-    drawn = ("reweighted-wake-sleep", "total-correlation", "dip", "discrepancy", "aggressive")
+    drawn = ("reweighted-wake-sleep", "total-correlation", "adversarial", "dip", "discrepancy", "aggressive")
 
     def asks(name: str, value: str) -> bool:
         return getattr(asked, name, None) == value
@@ -147,9 +147,14 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
             f"drawn: take 'elbo' or 'iwae'.",
         ),
         (
-            kind == "monte-carlo-em" and pair.laid_out,
-            f"The objective 'monte-carlo-em' moves z along its gradient, and the classes or components of {q!r} are laid "
-            f"out: take 'elbo' or 'iwae'.",
+            kind == "monte-carlo-em" and (pair.laid_out or pair.q_over != "real numbers"),
+            f"The objective 'monte-carlo-em' moves z by Hamiltonian chains over real numbers, and {q!r} is "
+            f"over {pair.q_over}, or laid out: take 'elbo' or 'iwae'.",
+        ),
+        (
+            kind == "semi-amortised" and (pair.layers > 1 or pair.ladder),
+            "The objective 'semi-amortised' refines q by example, and a layer of several reads the draws of another: "
+            "take 'elbo', or one layer.",
         ),
         (
             kind == "dip" and pair.q_form in ("other", "simplex"),

@@ -40,7 +40,9 @@ def classes_of(part: str) -> dict[str, type]:
         "objective": (objectives, procedures),
     }
     found = {kind: cls for room in rooms[part] for kind, cls in _kinds_in(room).items()}
-    others = {"network": {"network"}, "objective": {"phases", "objective"}}.get(part, set())  # made of what words make
+    others = {"network": {"network", "rows"}, "objective": {"phases", "objective"}}.get(
+        part, set()
+    )  # made of what words make
     found = {kind: cls for kind, cls in found.items() if not issubclass(cls, objectives.Schedule)}
     return {kind: cls for kind, cls in found.items() if not others & set(takes(cls))}
 

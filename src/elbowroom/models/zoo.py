@@ -113,6 +113,12 @@ _ZOO = (
         "Tucker, Lawson, Gu & Maddison, Doubly reparameterized gradient estimators (2019)",
         _objective("iwae", draws=5, gradient="doubly-reparameterised"),
     ),
+    Named(
+        "vimco",
+        "Mnih & Rezende, Variational inference for Monte Carlo objectives (2016)",
+        _objective("iwae", draws=5, gradient="vimco"),
+        "The bound of iwae; q is moved by scores, for latents of any kind.",
+    ),
     Named("wake-sleep", "Hinton, Dayan, Frey & Neal, The wake-sleep algorithm (1995)", {"objective": "wake-sleep"}),
     Named(
         "reweighted-wake-sleep",
@@ -186,6 +192,12 @@ _ZOO = (
         {"posterior": {"kind": "mixture-posterior", "components": 4}, **_objective("iwae", draws=5)},
         "One draw of each of four components stands in every importance weight.",
     ),
+    Named(
+        "bayesian-pca",
+        "Bishop, Bayesian PCA (1999)",
+        {"prior": "relevance-prior", "widths": [], "likelihood": {"kind": "normal", "scale": "shared"}},
+        "Superfluous latents are switched off, slowly; for continuous and dequantised data.",
+    ),
     Named("flow-prior-vae", "Chen et al., Variational lossy autoencoder (2017)", {"prior": "flow-prior"}),
     Named(
         "beta-tc-vae",
@@ -235,9 +247,9 @@ _ZOO = (
     ),
     Named(
         "aae",
-        "Makhzani et al., Adversarial autoencoders (2016)",
-        None,
-        "A critic takes the place of the rate, so nothing bounds log p(x); wae draws q(z) to the prior without one.",
+        "Makhzani, Shlens, Jaitly, Goodfellow & Frey, Adversarial autoencoders (2016)",
+        {"objective": "adversarial"},
+        "A critic takes the place of the rate, so nothing bounds log p(x).",
     ),
     Named(
         "ae",
@@ -255,7 +267,32 @@ _ZOO = (
         "ms-ssim-vae",
         "Snell et al., Learning to generate images with perceptual similarity metrics (2017)",
         None,
-        "A similarity stands for no density: objectives.RateDistortion(distance=your function) trains it.",
+        "A similarity stands for no density; for images: objective={kind: rate-distortion, distance: ms-ssim, weight: "
+        "100}.",
+    ),
+    Named(
+        "hrq-vae",
+        "Hosking, Tang & Lapata, Hierarchical sketch induction for paraphrase generation (2022)",
+        None,
+        "Its codes are the nearest of a book at each level, so its loss bounds no log p(x); vq-vae is its one level.",
+    ),
+    Named(
+        "hamiltonian-vae",
+        "Caterini, Doucet & Sejdinovic, Hamiltonian variational auto-encoder (2018)",
+        None,
+        "Left out: it puts steps of HMC into q; `ais` and `bdmc` put annealed ones beside any q, and say by how much.",
+    ),
+    Named(
+        "riemannian-hamiltonian-vae",
+        "Chadebec, Mantoux & Allassonnière, Geometry-aware Hamiltonian variational auto-encoder (2020)",
+        None,
+        "Left out, as hamiltonian-vae is; its samples are drawn by a learned metric, and not from p(z).",
+    ),
+    Named(
+        "poincare-vae",
+        "Mathieu, Le Lan, Maddison, Tomioka & Teh, Continuous hierarchical representations with Poincaré VAEs (2019)",
+        None,
+        "Left out: it has a density, but no prior and posterior are built for its latents, in a hyperbolic ball.",
     ),
     Named(
         "piwae",

@@ -86,6 +86,15 @@ class Discrepancy(Objective):
         total = self.rate * terms.rate().mean() + self.weight * mmd - terms.log_likelihood.mean()
         return Loss(total, terms, {"mmd": mmd})
 
+    def remarks(self) -> list[str]:
+        """That nothing but the distortion is left of a bound where the rate has no weight."""
+        if self.rate > 0:
+            return []
+        return [
+            "Trained without a rate, as a Wasserstein autoencoder: the objective bounds no log p(x), and q(z | x) may "
+            "be far from the posterior, from which evidence starts."
+        ]
+
 
 def squared_discrepancy(ours: Tensor, theirs: Tensor) -> Tensor:
     """The unbiased estimate of MMD² of two samples [n, d] of equal size, by the sum of the kernels."""

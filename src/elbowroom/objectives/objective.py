@@ -101,3 +101,13 @@ class Objective(nn.Module):
             Smaller is better.
         """
         return means["objective"]
+
+    def remarks(self) -> list[str]:
+        """What a reader of the numbers must know of them, as that no density was trained; they stand in the history.
+
+        Returns
+        -------
+        list of str
+            Whole sentences; none by default.
+        """
+        return []

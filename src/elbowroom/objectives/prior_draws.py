@@ -1,13 +1,14 @@
-"""Draws of a model's own prior and likelihood, from the noise of a training step."""
+"""Draws of a model's own prior, posterior and likelihood, from the noise of a training step."""
 
 from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import draw, simulate
-from elbowroom.numerics import CapabilityError, Given, Noise
+from elbowroom.numerics import Batch, CapabilityError, Given, Noise
 from elbowroom.vae import VAE
+from elbowroom.vae.simulation import where_known
 
-__all__ = ["draw_from", "prior_draws", "prior_noise"]
+__all__ = ["draw_from", "posterior_draws", "prior_draws", "prior_noise"]
 
 
 def draw_from(distribution: Distribution, noise: Tensor) -> Tensor:
@@ -31,3 +32,13 @@ def prior_draws(vae: VAE, given: Given, noise: Noise, name: str) -> Given:
     for block in vae.prior_order:
         given[block] = draw_from(vae.prior[block](given), noise[f"{name}.{block}"])
     return given
+
+
+def posterior_draws(vae: VAE, batch: Batch, noise: Noise) -> Given:
+    """Draws of every block of q(z | x) without a pass through the decoder; what is known of a block stays so."""
+    given, _ = vae.given(batch, noise)
+    for name, q in vae.posterior.items():
+        given[name] = draw(q(given), noise[name])[0]
+        if name in batch.observed:
+            given[name] = where_known(given[name], *batch.observed[name])
+    return {name: given[name] for name in vae.posterior}

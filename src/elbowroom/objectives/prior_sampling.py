@@ -72,8 +72,12 @@ class PriorSampling(Objective):
         log_prior = sum((p(given).log_prob(given[name]) for name, p in vae.prior.items()), torch.zeros(()))
         log_x = log_likelihood(vae.likelihood(given), given["x"], seen) + log_jacobian
         log_weight = log_x + (log_prior - log_prior.detach())
-        terms = vae(batch, noise, lay_out=False, through=False)
-        fitted = (terms.log_weight.detach().softmax(0) * (terms.score - terms.score.detach())).sum(0)
+        with torch.no_grad():
+            terms = vae(batch, noise, lay_out=False)
+            weights = terms.log_weight.softmax(0)
+        given = before | terms.z
+        log_q = sum((q(given).log_prob(given[name]) for name, q in vae.posterior.items()), torch.zeros(()))
+        fitted = (weights * (log_q - log_q.detach())).sum(0)
         return Loss(-(log_weight.logsumexp(0) - math.log(self.draws) + fitted).mean(), terms)
 
 

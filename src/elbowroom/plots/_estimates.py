@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from elbowroom.numerics import Estimate, InputError, count, paired, plain_arguments, rounded, with_error
 
-from .style import ACCENT, INK, SOFT, canvas, describe, interval, is_narrow, name_row, note, room
+from .style import ACCENT, INK, SOFT, canvas, describe, interval, interval_of, is_narrow, name_row, note, room
 
 _ARROW = 32.0
 _OUTLYING = 8.0
@@ -232,17 +232,12 @@ def _unit(e: Any) -> str:
     return str(getattr(e, "unit", "nats"))
 
 
-def _points(e: Any) -> int | None:
-    """How many examples a mean is over, where that is kept."""
-    return len(e) if hasattr(e, "__len__") else None
-
-
 def _range(estimates: Sequence[Any]) -> tuple[float, float]:
     """Limits of the axis, best first; a value that would squeeze the others into an eighth of it is left outside."""
     apart = [abs(estimates[0].mean - e.mean) for e in estimates]
     while len(apart) > 3 and apart[-1] > _OUTLYING * apart[-2] > 0:
         apart.pop()
-    reach = [e.mean + side * interval(e.se_total, _points(e)) for e in estimates[: len(apart)] for side in (-1, 1)]
+    reach = [e.mean + side * interval_of(e) for e in estimates[: len(apart)] for side in (-1, 1)]
     pad = 0.06 * (max(reach) - min(reach)) or 1.0
     return min(reach) - pad, max(reach) + pad
 
@@ -255,7 +250,7 @@ def _mark(ax: Axes, level: float, e: Any, colour: str, limits: tuple[float, floa
         edge, inwards = (0, 30) if e.mean < limits[0] else (1, -30)
         ax.annotate("", (edge, level), (inwards, 0), ("axes fraction", "data"), "offset points", arrowprops=arrow)
         return
-    for half, thickness in ((interval(e.se_total, _points(e)), 1.5), (interval(e.se_mc), 5.0)):
+    for half, thickness in ((interval_of(e), 1.5), (interval(e.se_mc), 5.0)):
         ends = [e.mean - half, e.mean + half]
         ax.plot(ends, [level] * 2, color=colour, linewidth=thickness, solid_capstyle="butt")
     bound = e.direction in _SIGN

@@ -11,7 +11,7 @@ from matplotlib.transforms import Bbox
 
 from elbowroom.numerics import InputError, plain_arguments, rounded, with_error
 
-from .style import ACCENT, INK, PAPER, SOFT, Plain, canvas, describe, fits, interval, note
+from .style import ACCENT, INK, PAPER, SOFT, Plain, canvas, describe, fits, interval_of, note
 
 _EQUAL = "equal-elbo"
 
@@ -148,7 +148,7 @@ def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
     'rate 5 at distortion -60; rate 10 at distortion -80.'
     """
     rates, distortions = ([e.mean for e in part] for part in (curve.rates, curve.distortions))
-    across, up = ([interval(e.se_total) for e in part] for part in (curve.rates, curve.distortions))
+    across, up = ([interval_of(e) for e in part] for part in (curve.rates, curve.distortions))
     finite = [i for i, place in enumerate(zip(rates, distortions, strict=True)) if math.isfinite(sum(place))]
     if not finite:
         raise InputError("No point of the rate–distortion curve is finite, so there is nothing to draw.")
@@ -168,7 +168,7 @@ def _place(model: Any) -> tuple[float, float]:
 
 
 def _limits(values: Sequence[Any], at_zero: bool = False) -> tuple[float, float]:
-    reach = [v.mean + side * interval(v.se_total) for v in values for side in (-1, 1)]
+    reach = [v.mean + side * interval_of(v) for v in values for side in (-1, 1)]
     pad = 0.08 * (max(reach) - min(reach)) or 1.0
     low = min(reach) - pad
     # A rate near zero means collapse: where the sweep comes near it, show how near.
@@ -212,7 +212,7 @@ def _equal_elbo(ax: Axes) -> None:
 def _point(ax: Axes, index: int, model: Any, chosen: bool) -> None:
     """A cross of 95 % intervals with a dot in its middle."""
     (x, y), colour = _place(model), ACCENT if chosen else INK
-    across, up = interval(model.rate.se_total), interval(model.distortion.se_total)
+    across, up = interval_of(model.rate), interval_of(model.distortion)
     style: Any = {"color": colour, "linewidth": 1.5, "solid_capstyle": "butt", "clip_on": False}
     ax.plot([x - across, x + across], [y, y], gid=f"point-{index}.rate", **style)
     ax.plot([x, x], [y - up, y + up], gid=f"point-{index}.distortion", **style)

@@ -181,6 +181,11 @@ def interval(error: float, points: int | None = None) -> float:
     return wide * error if math.isfinite(error) else 0.0
 
 
+def interval_of(value: Any) -> float:
+    """Half the 95 % interval of a mean over examples, whose number counts where it is kept."""
+    return interval(value.se_total, len(value) if hasattr(value, "__len__") else None)
+
+
 def label_colour(index: int) -> str:
     """The colour of label `index`, the same in every figure; grey for −1, which means no label."""
     return SOFT if index < 0 else LABELS[index % len(LABELS)]

@@ -1,33 +1,40 @@
 """Normalizing flows as posteriors."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from torch.distributions import Distribution
 
 from elbowroom.components import Component
-from elbowroom.distributions.flows import flow_of
-from elbowroom.numerics import Given, InputError
+from elbowroom.distributions.flows import flow_of, moved_flow, without_effect
+from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
+
+from .diagonal_normal import variance_of
 
 __all__ = ["Flow"]
 
+_FLOOR = 1e-5  # least σ² of the diagonal normal
 
-@described("flow-posterior")
+
+@described("flow-posterior", older={"base": "standard"})
 class Flow(Component):
-    """q(z | x) by a normalizing flow from zuko: a standard normal, transformed as a function of x.
+    """q(z | x) by a normalizing flow from zuko: z = μ(x) + σ(x) · T(ε; h(x)), with standard normal ε.
+
+    A flow that is named begins with T the identity, where q is the diagonal normal.
 
     A flow has neither KL nor mean in closed form: the KL is sampled, and `VAE.encode` gives a mean over draws.
 
     Parameters
     ----------
     network : nn.Module
-        Reads the tensors named in `given` and returns `context` numbers per example, which the flow is conditioned on.
+        Reads the tensors named in `given` and returns 2 d + `context` numbers per example for d latent dimensions: μ,
+        the raw numbers whose softplus is σ², and h, which the flow is conditioned on.
     event : int or sequence of int
         Number of latent dimensions: n or (n,).
     context : int, default 32
-        Numbers per example that the network returns.
+        Numbers per example that the flow is conditioned on.
     flow : str or nn.Module, default "nsf"
         "nsf" (rational-quadratic splines) or "maf" (affine), both as coupling layers, so that a draw costs what a
         log-density costs; "iaf", affine, each dimension after the others: cheap draws, and a density elsewhere that
@@ -39,6 +46,9 @@ class Flow(Component):
         Hidden widths of each layer's network, of a flow that is named.
     given : sequence of str, default ("x",)
         Names of the tensors that the network reads, in the order of its arguments: "x", contexts, earlier blocks.
+    base : {"diagonal", "standard"}, default "diagonal"
+        "diagonal": μ and σ are the network's own. "standard": z = T(ε; h(x)), as models saved before this option have
+        it; the network returns `context` numbers, and all that is said of x passes through them and the flow's layers.
 
     Raises
     ------
@@ -54,7 +64,7 @@ class Flow(Component):
     Examples
     --------
     >>> import torch
-    >>> q = Flow(nn.Linear(3, 8), 2, context=8)
+    >>> q = Flow(nn.Linear(3, 12), 2, context=8)
     >>> q({"x": torch.zeros(1, 5, 3)}).event_shape
     torch.Size([2])
     """
@@ -69,14 +79,20 @@ class Flow(Component):
         transforms: int = 3,
         hidden: Sequence[int] = (64, 64),
         given: Sequence[str] = ("x",),
+        base: Literal["diagonal", "standard"] = "diagonal",
     ) -> None:
         super().__init__(event, given=given, network=network)
         if len(self.event) > 1:
             raise InputError(f"A flow is over one row of latent dimensions; got event {self.event}.")
-        self.context = context
+        one_of("base", base, ("diagonal", "standard"))
+        self.context, self.base = context, base
         self.flow: Any = flow_of(flow, self.event[0], context, transforms, hidden) if isinstance(flow, str) else flow
+        if isinstance(flow, str) and base == "diagonal":
+            without_effect(self.flow)
 
     def forward(self, given: Given) -> Distribution:
         """q with batch shape [draws or 1, batch]."""
-        q: Distribution = self.flow(self.numbers_from(given, self.context))
-        return q
+        d = self.event[0] if self.base == "diagonal" else 0
+        mean, raw, context = self.numbers_from(given, 2 * d + self.context).split([d, d, self.context], -1)
+        q: Distribution = self.flow(context)
+        return moved_flow(q, mean, variance_of(raw, "softplus", _FLOOR).sqrt()) if d else q

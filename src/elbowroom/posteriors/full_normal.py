@@ -1,6 +1,8 @@
 """A normal with any covariance."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from torch.distributions import Distribution
 
 from elbowroom.components import Component
 from elbowroom.distributions import TriangularNormal
-from elbowroom.numerics import Given, InputError
+from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
 from .diagonal_normal import Spread, check_spread, variance_of
@@ -16,17 +18,19 @@ from .diagonal_normal import Spread, check_spread, variance_of
 __all__ = ["FullNormal"]
 
 
-@described("full-normal")
+@described("full-normal", older={"below": "absolute"})
 class FullNormal(Component):
     """A Gaussian encoder with any covariance, q(z | x) = N(μ(x), L(x) L(x)ᵀ).
 
-    For a linear Gaussian decoder it holds the true posterior, which a diagonal one does not.
+    For a linear Gaussian decoder it holds the true posterior, which a diagonal one does not. What stands below the
+    diagonal is measured in its row's σ, so that a dimension that q knows well is not drowned by the jitter of its row's
+    other numbers, each of which a step of Adam moves as far whatever σ is.
 
     Parameters
     ----------
     network : nn.Module
         Reads the tensors named in `given` and returns d + d (d + 1) / 2 numbers for d latent dimensions: the mean, the
-        raw numbers of L's diagonal, which `spread` makes positive, then what stands below it, row by row.
+        raw numbers of L's diagonal, which `spread` makes positive, then S below the diagonal, row by row.
     event : int or sequence of int
         Number of latent dimensions: d or (d,).
     given : sequence of str, default ("x",)
@@ -36,6 +40,9 @@ class FullNormal(Component):
         floor.
     floor : float, default 1e-5
         The least square of an element of the diagonal.
+    below : {"relative", "absolute"}, default "relative"
+        How S becomes what stands below the diagonal. "relative": L = diag(σ) (I + S / √d). "absolute": L = diag(σ) + S,
+        as models saved before this option have it.
 
     Raises
     ------
@@ -63,12 +70,14 @@ class FullNormal(Component):
         given: Sequence[str] = ("x",),
         spread: Spread = "softplus",
         floor: float = 1e-5,
+        below: Literal["relative", "absolute"] = "relative",
     ) -> None:
         super().__init__(event, given=given, network=network)
         check_spread(spread, floor)
+        one_of("below", below, ("relative", "absolute"))
         if len(self.event) > 1:
             raise InputError(f"A FullNormal is over one row of latent dimensions; got event {self.event}.")
-        self.spread, self.floor = spread, floor
+        self.spread, self.floor, self.below = spread, floor, below
 
     def forward(self, given: Given) -> Distribution:
         """q with batch shape [draws or 1, batch]."""
@@ -76,7 +85,16 @@ class FullNormal(Component):
         numbers = self.numbers_from(given, 2 * d + d * (d - 1) // 2)
         mean, raw, below = numbers.split([d, d, d * (d - 1) // 2], -1)
         diagonal = variance_of(raw, self.spread, self.floor).sqrt()
-        return TriangularNormal(mean, torch.diag_embed(diagonal) + _below(below, d), validate_args=False)
+        if self.below == "relative":
+            below = below * _of_row(diagonal / math.sqrt(d))
+        root = torch.diag_embed(diagonal) + _below(below, d)
+        return TriangularNormal(mean, root, validate_args=False)
+
+
+def _of_row(numbers: Tensor) -> Tensor:
+    """Numbers of rows, [..., d], at every element below the diagonal, [..., d (d − 1) / 2], row by row."""
+    d = numbers.shape[-1]
+    return numbers[..., torch.tril_indices(d, d, -1, device=numbers.device)[0]]
 
 
 def _below(numbers: Tensor, d: int) -> Tensor:

@@ -3,6 +3,7 @@ from .flow import Flow as Flow
 from .mixture import Mixture as Mixture
 from .normal import Normal as Normal
 from .relaxed_categorical import RelaxedCategorical as RelaxedCategorical
+from .relevance import Relevance as Relevance
 from .sphere import Sphere as Sphere
 from .standard_normal import StandardNormal as StandardNormal
 from .uniform import Uniform as Uniform

@@ -1,3 +1,4 @@
+from .adversarial import Adversarial as Adversarial
 from .aggressive import Aggressive as Aggressive
 from .monte_carlo_em import MonteCarloEM as MonteCarloEM
 from .phase import Phase as Phase

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.distributions import draw, on_real_line
+from elbowroom.networks import stackable
 from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Noise
 from elbowroom.objectives import Loss, Objective
 from elbowroom.recipes import described
@@ -52,7 +53,8 @@ class MonteCarloEM(Procedure):
     Notes
     -----
     Blocks over classes and bounded blocks are refused, as the chains move along gradients on the real line; so is a
-    likelihood with scale='optimal', whose density depends on all chains of a batch at once. Validation runs chains too.
+    likelihood with scale='optimal', whose density depends on all chains of a batch at once, and one with dropout or
+    batch norm, whose density is another at every step. Validation runs chains too.
 
     References
     ----------
@@ -173,6 +175,10 @@ def _check(vae: VAE, batch: Batch) -> None:
         raise CapabilityError(
             f"Block {next(iter(batch.observed))!r} is known for some examples, and the chains of MonteCarloEM move "
             f"every block of all of them: take objectives.Elbo."
+        )
+    if not (stackable(vae.likelihood) and stackable(vae.prior)):
+        raise CapabilityError(
+            "Chains need one density, and dropout or batch norm in p makes another at every step: leave them out."
         )
     if getattr(vae.likelihood, "scale", None) == "optimal":
         raise InputError(

@@ -65,15 +65,15 @@ class Procedure(nn.Module):
     phases : Mapping[str, Phase]
         The phases, by names without a dot.
 
-    Raises
-    ------
-    InputError
-        For no phases, or a name with a dot.
-
     Attributes
     ----------
     alone : str or None
         Why several models are trained one by one by this procedure, in a sentence; None where they may be stacked.
+
+    Raises
+    ------
+    InputError
+        For no phases, or a name with a dot.
 
     Notes
     -----

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from elbowroom.numerics import Batch, InputError, Noise
 from elbowroom.objectives import Loss, Objective
+from elbowroom.objectives.prior_draws import posterior_draws
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 
@@ -74,7 +75,7 @@ class _Critic(Objective):
 
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         with torch.no_grad():
-            z = _flat(vae(batch, noise).z)
+            z = _flat(posterior_draws(vae, batch, noise))
         factors = z.gather(0, noise["critic.order"].flatten(0, 1).argsort(0))
         return Loss(nn.functional.softplus(torch.cat([-self.critic(z), self.critic(factors)])).mean())
 

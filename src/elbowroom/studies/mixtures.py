@@ -187,20 +187,22 @@ def factor_mixture(learned: Learned, seed: int) -> Family:
         step = dimensions * (k * (factors + 2) + 4 * factors)
         return _USUAL_STEPS * (rows * step + 5 * k * _PER_COMPONENT) / 1e9
 
-    def words(setting: Setting) -> str:
-        k, factors, share, common = setting
-        of_each = f"{count(factors, 'factor')} each, {floor_words(share, common)} added to its noise"
-        return f"{count(k, 'component')} of {of_each}"
-
+    begin = ((2, 8, 1e-3), (10, 6, 1e-2), *(((20, 12, 3e-3),) if dimensions > _MOST_FULL else ()))
     return Family(
         "mixture of factor analysers",
         axes,
-        ((min(2, most), min(8, more), 1e-3, _COMMON), (min(10, most), min(6, more), 1e-2, _COMMON)),
+        tuple((min(k, most), min(factors, more), share, _COMMON) for k, factors, share in begin),
         fit,
-        words,
+        _words_of_factors,
         cost,
         halved=True,
     )
+
+
+def _words_of_factors(setting: Setting) -> str:
+    k, factors, share, common = setting
+    of_each = f"{count(factors, 'factor')} each, {floor_words(share, common)} added to its noise"
+    return f"{count(k, 'component')} of {of_each}"
 
 
 class _Bare:

@@ -50,7 +50,7 @@ class Engine:
 
     members: int
     buffers: Tensors
-    another: Callable[[], tuple[Batch, Noise]]
+    batches: Callable[[], tuple[Batch, Noise]]
     """Draws a further batch and its noise; the loop, which has the data, sets it."""
 
     def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Tensors]) -> None:
@@ -69,6 +69,10 @@ class Engine:
     def update(self, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One update as the procedure orders it; batch means before each of its steps, [members] each."""
         return self.step.procedure.update(self, batch, noise, clock)
+
+    def another(self) -> tuple[Batch, Noise]:
+        """A further batch and its noise, from the loop that trains."""
+        return self.batches()
 
     def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step of a phase; the batch means before it, [members] each."""

@@ -153,7 +153,7 @@ class Loop:
         self.engine, self.draw_noise, self.members, self.settings = engine, draw_noise, members, settings
         self.training, self.validation, self.validation_noise = training, validation, validation_noise
         self.generator = Generator(training.x.device).manual_seed(settings.seed)
-        engine.another = self._another
+        engine.batches = self._another
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self._going = list(range(len(members)))  # the members that the engine still moves, in its order
         self._left: dict[int, tuple[Tensors, Tensors]] = {}  # what it had of the others when they stopped

@@ -181,7 +181,7 @@ def _seconds(step: TrainingStep, data: Dataset, batch_size: int) -> float:
     few, engine = data.train[:batch_size], Alone(step, Adam())
     batch = Split(few, step.vae.context_names, step.vae.device, step.vae.dtype).batch(torch.arange(len(few)))
     noise = step.keyed_noise(step.procedure.draws, few.index, 0)
-    engine.another = lambda: (batch, noise)
+    engine.batches = lambda: (batch, noise)
     taken: list[float] = []
     with torch.random.fork_rng([]), threads_for(step.vae, data, batch_size):
         for _ in range(_UPDATES):

@@ -3,6 +3,7 @@
 import copy
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ from .training_plan import Kept, TrainingPlan
 __all__ = ["side_by_side"]
 
 _LOOK_EVERY = 0.25
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -33,7 +35,7 @@ def side_by_side(plans: Sequence[TrainingPlan], processes: int, progress: bool) 
 
     The numbers are those of plans that are run here one after the other. Processes are begun anew, and do not run the
     calling script again, so that it needs no main guard. They end with this one, however it ends, and when the
-    iteration is left.
+    iteration is left: on SIGTERM and SIGHUP, which would end this process without a word, by SystemExit.
 
     Parameters
     ----------
@@ -65,6 +67,7 @@ def side_by_side(plans: Sequence[TrainingPlan], processes: int, progress: bool) 
         pool = ProcessPoolExecutor(
             processes, initializer=_begin, initargs=start, env=dict.fromkeys(_THREADS, str(threads))
         )
+        before = _ended_in_words()
         try:
             waiting = {pool.submit(_run, _to_send(plan), place): place for place, plan in enumerate(plans)}
             with Progress("training", len(plans) * each, show=progress) as bar:
@@ -83,6 +86,24 @@ def side_by_side(plans: Sequence[TrainingPlan], processes: int, progress: bool) 
             ) from error
         finally:
             pool.shutdown(wait=True, kill_workers=True)
+            for number, action in before.items():
+                signal.signal(number, action)
+
+
+def _ended_in_words() -> dict[signal.Signals, Any]:
+    """Let signals that end this process raise instead, where nobody else has a use for them; what stood there."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    asked = [one for one in _ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    return {one: signal.signal(one, _end_by) for one in asked}
+
+
+def _end_by(number: int, frame: Any) -> None:
+    name = signal.Signals(number).name
+    print(
+        f"Ended by {name}, as are the processes that train: resume=True goes on in their run folders.", file=sys.stderr
+    )
+    raise SystemExit(128 + number)
 
 
 def _to_send(plan: TrainingPlan) -> TrainingPlan:

@@ -220,6 +220,7 @@ class TrainingPlan:
         step.zero_grad(set_to_none=True)
         step.eval()
         self._pool(vae)
+        history.notes += [said for _, phase in step.procedure.items() for said in phase.objective.remarks()]
         history.notes += self._remarks(vae) + self._readings(vae)
         if folder is not None:
             folder.finish(vae, history)
@@ -264,6 +265,7 @@ class TrainingPlan:
         notes = vae.likelihood.settle(y, vae.preprocess.step, vae.latents)
         for part in (*vae.prior.values(), *vae.posterior.values()):
             notes += part.settle(y, vae.preprocess.step, vae.latents)
+            part.weigh_against(len(self.data.train))
         return notes
 
     @torch.no_grad()

@@ -65,7 +65,14 @@ class TrainingStep(nn.Module):
             logged |= self._rate_and_distortion(loss.terms, batch, noise)
         else:
             logged = {f"{phase}.{name}": value for name, value in logged.items()}
-        return Loss(loss.total, None, logged, loss.moved)
+        return Loss(self._with_penalties(loss.total), None, logged, loss.moved)
+
+    def _with_penalties(self, total: Tensor) -> Tensor:
+        """The total, and what components have against their weights."""
+        for part in self.vae.prior.values():
+            penalty = part.weight_penalty()
+            total = total if penalty is None else total + penalty
+        return total
 
     def moved_by(self, phase: str) -> dict[str, nn.Parameter]:
         """The parameters that a phase moves, by name; one that stands in several places has its first name."""

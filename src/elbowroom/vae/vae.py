@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, draw, require, simulate
+from elbowroom.networks import PerExample
 from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, in_parts, one_of, plain_arguments
 
 from ._check_readings import check_cell_by_cell, check_readings
@@ -20,6 +21,11 @@ __all__ = ["VAE"]
 
 Mode = Literal["ancestral", "mean", "offset"]
 
+_TAKEN = {
+    "x": "the observation",
+    "seen": "which of its cells are not missing",
+    "index": "its place in the data set",
+}
 _SAMPLED, _AVERAGED = 0x5A, 0x3EA  # what is drawn with a seed of its own
 _MEAN_DRAWS, _AT_ONCE = 256, 16
 
@@ -123,7 +129,10 @@ class VAE(VAECore):
         missing = [name for name in self.context_names if name not in first.context]
         if missing:
             raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
-        for name, what in (("x", "the observation"), ("seen", "which of its cells are not missing")):
+        for block in self.posterior.values():
+            if isinstance(block.network, PerExample):
+                block.network.places(rows.index)
+        for name, what in _TAKEN.items():
             if name in first.context:
                 raise InputError(f"A context cannot be called {name!r}: that is {what}.")
         for name, (value, _) in first.observed.items():
