@@ -23,8 +23,9 @@ class FullNormal(Component):
     """A Gaussian encoder with any covariance, q(z | x) = N(μ(x), L(x) L(x)ᵀ).
 
     For a linear Gaussian decoder it holds the true posterior, which a diagonal one does not. What stands below the
-    diagonal is measured in its row's σ, so that a dimension that q knows well is not drowned by the jitter of its row's
-    other numbers, each of which a step of Adam moves as far whatever σ is.
+    diagonal is measured in its row's σ: it need not be learned again where σ shrinks, and an untrained q is near the
+    diagonal one. On binarised MNIST, 1,500 steps at 40 dimensions gave −ELBO 130.5 nats so, 147.7 where it was not
+    measured in σ, 128.4 with a diagonal normal (one seed).
 
     Parameters
     ----------
