@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.distributions import AffineTransform, Distribution, Transform
 
 from elbowroom.numerics import InputError
@@ -119,8 +119,9 @@ def without_effect(flow: nn.Module) -> nn.Module:
     >>> flow().log_prob(torch.zeros(2)).exp()      # 1 / 2π
     tensor(0.1592, grad_fn=<ExpBackward0>)
     """
-    for network in (layer.hyper for layer in flow.modules() if hasattr(layer, "hyper")):
-        last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    networks: list[Any] = [layer.hyper for layer in flow.modules() if hasattr(layer, "hyper")]
+    for network in networks:
+        last: Any = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
     for layer in (layer for layer in flow.modules() if isinstance(layer, _Layer)):
@@ -150,9 +151,19 @@ def moved_flow(flow: Any, mean: Tensor, scale: Tensor) -> Distribution:
     >>> moved_flow(flow, torch.ones(2), torch.full((2,), 2.0)).log_prob(torch.ones(2)).exp()      # 1 / 8π
     tensor(0.0398, grad_fn=<ExpBackward0>)
     """
-    moved = AffineTransform(mean, scale, event_dim=1)
+    moved = _Moved(mean, scale, event_dim=1)
     made: Distribution = type(flow)(zuko().transforms.ComposedTransform(moved.inv, flow.transform), flow.base)
     return made
+
+
+class _Moved(AffineTransform):
+    """μ + σ z, whose μ and σ are of batches: an event is one row."""
+
+    def forward_shape(self, shape: Size) -> Size:
+        return shape
+
+    def inverse_shape(self, shape: Size) -> Size:
+        return shape
 
 
 _LAYERS: dict[str, Any] = {"planar": PlanarTransform, "radial": RadialTransform}
