@@ -150,7 +150,7 @@ def moved_flow(flow: Any, mean: Tensor, scale: Tensor) -> Distribution:
     >>> moved_flow(flow, torch.ones(2), torch.full((2,), 2.0)).log_prob(torch.ones(2)).exp()      # 1 / 8π
     tensor(0.0398, grad_fn=<ExpBackward0>)
     """
-    moved = AffineTransform(mean, scale, event_dim=1)
+    moved = _Affine(mean, scale, event_dim=1)
     made: Distribution = type(flow)(zuko().transforms.ComposedTransform(moved.inv, flow.transform), flow.base)
     return made
 
@@ -176,6 +176,16 @@ class _Layer(nn.Module):
         numbers = self.own if self.numbers is None else self.numbers(context)
         made: Transform = self.transform(numbers, self.features)
         return made
+
+
+class _Affine(AffineTransform):
+    """An affine map of events, whose numbers' batch is no part of the event."""
+
+    def forward_shape(self, shape: torch.Size) -> torch.Size:
+        return shape
+
+    def inverse_shape(self, shape: torch.Size) -> torch.Size:
+        return shape
 
 
 def _own_distribution(value: object) -> bool:
