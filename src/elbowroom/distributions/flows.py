@@ -121,9 +121,9 @@ def without_effect(flow: nn.Module) -> nn.Module:
     """
     networks: list[Any] = [layer.hyper for layer in flow.modules() if hasattr(layer, "hyper")]
     for network in networks:
-        last: Any = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+        for numbers in last.parameters():
+            nn.init.zeros_(numbers)
     for layer in (layer for layer in flow.modules() if isinstance(layer, _Layer)):
         nn.init.zeros_(layer.numbers.weight)
         layer.numbers.bias.data.copy_(layer.transform.identity(layer.features))
@@ -151,19 +151,9 @@ def moved_flow(flow: Any, mean: Tensor, scale: Tensor) -> Distribution:
     >>> moved_flow(flow, torch.ones(2), torch.full((2,), 2.0)).log_prob(torch.ones(2)).exp()      # 1 / 8π
     tensor(0.0398, grad_fn=<ExpBackward0>)
     """
-    moved = _Moved(mean, scale, event_dim=1)
+    moved = _Affine(mean, scale, event_dim=1)
     made: Distribution = type(flow)(zuko().transforms.ComposedTransform(moved.inv, flow.transform), flow.base)
     return made
-
-
-class _Moved(AffineTransform):
-    """μ + σ z, whose μ and σ are of batches: an event is one row."""
-
-    def forward_shape(self, shape: Size) -> Size:
-        return shape
-
-    def inverse_shape(self, shape: Size) -> Size:
-        return shape
 
 
 _LAYERS: dict[str, Any] = {"planar": PlanarTransform, "radial": RadialTransform}
@@ -187,6 +177,16 @@ class _Layer(nn.Module):
         numbers = self.own if self.numbers is None else self.numbers(context)
         made: Transform = self.transform(numbers, self.features)
         return made
+
+
+class _Affine(AffineTransform):
+    """An affine map of events, whose numbers' batch is no part of the event."""
+
+    def forward_shape(self, shape: torch.Size) -> torch.Size:
+        return shape
+
+    def inverse_shape(self, shape: torch.Size) -> torch.Size:
+        return shape
 
 
 def _own_distribution(value: object) -> bool:

@@ -164,8 +164,13 @@ _ZOO = (
     Named(
         "ladder",
         "Sønderby et al., Ladder variational autoencoders (2016)",
-        {"latents": [16, 8], "posterior": "ladder", "objective": {"kind": "elbo", "schedule": _LINEAR}},
-        "Two stochastic layers; the weight of the rate rises in 1,000 steps.",
+        {
+            "latents": [16, 8],
+            "posterior": "ladder",
+            "network": {"kind": "mlp", "norm": "batch"},
+            "objective": {"kind": "elbo", "schedule": _LINEAR},
+        },
+        "Two stochastic layers; batch normalisation, and the weight of the rate rises in 1,000 steps.",
     ),
     Named("vampprior", "Tomczak & Welling, VAE with a VampPrior (2018)", {"prior": "vamp-prior"}),
     Named(

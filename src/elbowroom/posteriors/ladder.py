@@ -22,6 +22,12 @@ class Ladder(Component):
     its mean the mean of the two weighted by them. Where the decoder is linear and its columns are orthogonal, the true
     posterior of the layer is of this form.
 
+    A small spread of the prior makes q's spread as small at no KL, and can leave the encoder unheard: on binarised
+    digits (20 and 10 latents, 2,000 steps, weight of the rate rising for 1,000, one seed) −ELBO was 23.0 nats, and 19.8
+    with normals drawn from the bottom up. With the encoder's raw numbers begun 3 lower, all of the rate was the upper
+    layer's: the lower one's prior had a spread of 0.01 to 0.02, and its KL was 0. The paper's batch
+    normalisation in all networks left that state: 18.6 (one seed; the bottom-up model was not measured with it).
+
     Parameters
     ----------
     network : nn.Module
