@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 from torch.distributions import AffineTransform, Distribution, Transform
 
 from elbowroom.numerics import InputError
@@ -122,11 +122,12 @@ def without_effect(flow: nn.Module) -> nn.Module:
     networks: list[Any] = [layer.hyper for layer in flow.modules() if hasattr(layer, "hyper")]
     for network in networks:
         last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
-        for numbers in last.parameters():
-            nn.init.zeros_(numbers)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
     for layer in (layer for layer in flow.modules() if isinstance(layer, _Layer)):
-        nn.init.zeros_(layer.numbers.weight)
-        layer.numbers.bias.data.copy_(layer.transform.identity(layer.features))
+        numbers: Any = layer.numbers
+        nn.init.zeros_(numbers.weight)
+        numbers.bias.data.copy_(layer.transform.identity(layer.features))
     return flow
 
 

@@ -26,7 +26,7 @@ class Ladder(Component):
     digits (20 and 10 latents, 2,000 steps, weight of the rate rising for 1,000, one seed) −ELBO was 23.0 nats, and 19.8
     with normals drawn from the bottom up. With the encoder's raw numbers begun 3 lower, all of the rate was the upper
     layer's: the lower one's prior had a spread of 0.01 to 0.02, and its KL was 0. The paper's batch
-    normalisation in all networks left that state: 18.6 (one seed; the bottom-up model was not measured with it).
+    normalisation in all networks left that state: 18.6 (the bottom-up model was not measured with it).
 
     Parameters
     ----------
