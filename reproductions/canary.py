@@ -121,6 +121,21 @@ def keep(record: Path, canaries: Iterable[Canary], row: str | None = None) -> No
     write_atomic(record, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
+def fill(
+    record: Path, rows: dict[str, tuple[Any, ...]], measured: Callable[..., Any], canaries: Callable[[], list[Canary]]
+) -> dict[str, Any]:
+    """Measure the rows that a record lacks, each written down with its canary before the next; the whole record."""
+    content: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {}
+    for name, about in rows.items():
+        if name not in content:
+            content[name] = measured(*about)
+            write_atomic(record, json.dumps(content, indent=1) + "\n")
+            keep(record, canaries(), name)
+            content = json.loads(record.read_text())
+            print(name, content[name], flush=True)
+    return content
+
+
 def begun(folder: Path) -> Path:
     """Where it stands how the run in a folder began."""
     return folder.with_name(folder.name + ".begun.json")

@@ -8,7 +8,7 @@ from run import RECORD, measured, rows
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from canary import Canary, Numbers, keep, main, numbers_of
+from canary import Canary, Numbers, main, numbers_of
 
 COPIES = 20
 
@@ -21,11 +21,6 @@ def canaries() -> list[Canary]:
 def few(what: str, number: int, seed: int) -> Numbers:
     """The row's numbers from twenty copies."""
     return {name: numbers_of([found]) for name, found in measured(what, number, seed, COPIES).items()}
-
-
-def keep_row(name: str) -> None:
-    """Write the canary of a row that was just made."""
-    keep(RECORD, canaries(), name)
 
 
 if __name__ == "__main__":

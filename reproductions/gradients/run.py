@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 import elbowroom as er
-from elbowroom.atomic import write_atomic
 from elbowroom.numerics import Batch
 from elbowroom.objectives import Elbo, Iwae, Objective
 from elbowroom.plots import Series, lines
@@ -163,15 +162,10 @@ def main() -> None:
     torch.set_num_threads(1)
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if not parser.parse_args().draw:
-        from canaries import keep_row
+        from canaries import canaries
+        from canary import fill
 
-        for name, about in rows().items():
-            if name not in record:
-                record[name] = measured(*about)
-                write_atomic(RECORD, json.dumps(record, indent=1) + "\n")
-                keep_row(name)
-                record = json.loads(RECORD.read_text())
-                print(name, record[name], flush=True)
+        record = fill(RECORD, rows(), measured, canaries)
     print(tables(record))
     draw(record)
 

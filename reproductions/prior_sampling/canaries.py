@@ -10,7 +10,7 @@ import elbowroom as er
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from canary import Canary, Numbers, keep, main
+from canary import Canary, Numbers, main
 
 
 def canaries() -> list[Canary]:
@@ -25,11 +25,6 @@ def steps(d: int, draws: int | None, seed: int) -> Numbers:
     history = er.fit(vae, data, objective(few), epochs=1, select="last", seed=seed, progress=False, **SETTINGS)
     log_p = er.exact.LinearVAE(vae).log_prob(data.test[:10])
     return {"training": history.column("train", "objective"), "log p": [float(value) for value in log_p]}
-
-
-def keep_row(name: str) -> None:
-    """Write the canary of a row that was just made."""
-    keep(RECORD, canaries(), name)
 
 
 if __name__ == "__main__":

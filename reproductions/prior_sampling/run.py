@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 import elbowroom as er
-from elbowroom.atomic import write_atomic
 from elbowroom.objectives import Elbo, Objective, PriorSampling
 from elbowroom.plots import Series, lines
 
@@ -126,15 +125,10 @@ def main() -> None:
     torch.set_num_threads(1)
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if not parser.parse_args().draw:
-        from canaries import keep_row
+        from canaries import canaries
+        from canary import fill
 
-        for name, about in rows().items():
-            if name not in record:
-                record[name] = measured(*about)
-                write_atomic(RECORD, json.dumps(record, indent=1) + "\n")
-                keep_row(name)
-                record = json.loads(RECORD.read_text())
-                print(name, record[name], flush=True)
+        record = fill(RECORD, rows(), measured, canaries)
     print(table(record))
     draw(record)
 

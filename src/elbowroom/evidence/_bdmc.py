@@ -133,7 +133,8 @@ def bdmc(
     bounds log p(x) from below in expectation. AIS backwards from that z, with the same temperatures and step sizes, is
     unbiased for 1 / p(x) and so bounds log p(x) from above. Step sizes come from a pilot run, which never sees the
     exact z, and are then fixed. From start="both" the way back leads to the one of q(z | x) and p(z) whose chains
-    brought more of the weight on the way there: to their mixture it would be loose, by 0.4 nats in many dimensions.
+    brought more of the weight on the way there: to their mixture it would be loose, by 0.4 nats in many dimensions. An
+    example that got kernels of its own is led back to its whole mixture.
 
     References
     ----------

@@ -106,10 +106,11 @@ def reverse_ais(
 
     Notes
     -----
-    The way back leads to the one of q(z | x) and p(z) whose chains brought more of the weight, by the same plan. Chains
-    are drawn by weight systematically, so that how many start in a mode varies by less than one around its
-    share. Transitions at the posterior have the plan's last step sizes, which do not change. The Monte-Carlo variance
-    is the jackknife's over chains, which are independent draws if they have mixed.
+    The way back leads to the one of q(z | x) and p(z) whose chains brought more of the weight, by the same plan; of an
+    example that got kernels of its own, to its whole mixture. Chains are drawn by weight systematically, so that how
+    many start in a mode varies by less than one around its share. Transitions at the posterior have the plan's last
+    step sizes, which do not change. The Monte-Carlo variance is the jackknife's over chains, which are independent
+    draws if they have mixed.
 
     References
     ----------
