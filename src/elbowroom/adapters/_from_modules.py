@@ -1,4 +1,4 @@
-"""Models that were made elsewhere, as a VAE: a pair of encoder and decoder modules, and what x is drawn from."""
+"""A pair of encoder and decoder modules, and what x is drawn from, as a VAE."""
 
 import copy
 from typing import Any

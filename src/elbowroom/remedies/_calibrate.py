@@ -1,4 +1,4 @@
-"""Remedies: a model and its data in, a better model out, with what it cost and won."""
+"""The noise scale or temperature that makes the ELBO greatest, with the networks as they are."""
 
 import copy
 import math
@@ -7,23 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
-from elbowroom.networks import PerExample
-from elbowroom.numerics import Batch, CapabilityError, Estimate, InputError, derived_seed, plain_arguments
+from elbowroom.numerics import CapabilityError, Estimate, plain_arguments
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.evaluating import evaluating
-from elbowroom.vae.numbers import numbers_of, with_numbers
 from elbowroom.vae.terms import log_likelihood
 
-__all__ = ["Calibration", "Refinement", "calibrate", "refine"]
+__all__ = ["Calibration", "calibrate"]
 
 _ROWS_AT_ONCE = 1_000
 _MOST = 10_000
-_REFINED = 0x2EF  # a stream of its own: the noise by which q is refined is not that by which it is measured
-_LAST = 0.01  # the share of the learning rate that is left at the end
 
 
 @dataclass(frozen=True)
@@ -139,135 +135,6 @@ def calibrate(vae: VAE, data: Dataset, *, draws: int = 64, seed: int = 0) -> Cal
         for model in (vae, after)
     ]
     return Calibration(after, what, value, *bounds)
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """A model whose q is refined for some examples, and its bounds on them before and after, in nats per example.
-
-    Parameters
-    ----------
-    vae : VAE
-        A new model with the same p, whose posterior has numbers of its own for each of these examples and for no other.
-    elbo_before : Estimate
-        ELBO with the encoder's q.
-    elbo_after : Estimate
-        ELBO with the refined q, of the same family.
-    """
-
-    vae: VAE
-    elbo_before: Estimate
-    elbo_after: Estimate
-
-    @property
-    def amortisation_gap(self) -> Estimate:
-        """What is lost because one network serves all examples: the refined ELBO minus the encoder's."""
-        return self.elbo_after - self.elbo_before
-
-    def __str__(self) -> str:
-        gap = self.amortisation_gap
-        return (
-            f"refined q: ELBO {self.elbo_before.mean:.2f} → {self.elbo_after.mean:.2f} nats; the encoder loses "
-            f"{gap.mean:.2f} ± {gap.se_total:.2f} by amortisation"
-        )
-
-
-@plain_arguments
-def refine(
-    vae: VAE,
-    examples: Any,
-    *,
-    steps: int = 300,
-    lr: float = 0.1,
-    refine_draws: int = 8,
-    draws: int = 64,
-    seed: int = 0,
-) -> Refinement:
-    """Keep p, and give every example a q of its own, which starts where the encoder's is and climbs the ELBO.
-
-    The ELBO that is won is the amortisation gap; what is still missing to log p(x) the family of q loses.
-
-    Parameters
-    ----------
-    vae : VAE
-        A trained model, which stays as it is.
-    examples : Rows, Batch, array, tensor, DataFrame or list
-        [n, *event] on the user's scale.
-    steps : int, default 300
-        Steps of Adam on the numbers of each example: means and raw spreads of a normal, the context of a flow.
-    lr : float, default 0.1
-        Learning rate of the first step; that of the last is a hundredth.
-    refine_draws : int, default 8
-        Of z, per example and step.
-    draws : int, default 64
-        Of z, per example, for the bounds reported, whose noise the steps have not seen.
-    seed : int, default 0
-        Keys all noise. Where x is dequantised or binarised at random, q is refined for the x of this seed.
-
-    Returns
-    -------
-    Refinement
-        The new model and its bounds before and after.
-
-    Raises
-    ------
-    InputError
-        For settings below their least values, or an example that is given twice.
-    CapabilityError
-        Where a block of q reads another's draws, or has no network.
-
-    References
-    ----------
-    Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders" (2018).
-    Hoffman, Blei, Wang & Paisley, "Stochastic variational inference" (2013).
-
-    Examples
-    --------
-    >>> import elbowroom as er
-    >>> digits = er.load_data("digits")
-    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
-    >>> found = refine(vae, digits.test[:20], steps=20, draws=8)
-    >>> found.amortisation_gap.mean > 0, found.vae.posterior["z"].given
-    (True, ('index',))
-    """
-    if min(steps, refine_draws, draws) < 1 or not lr > 0:
-        raise InputError(
-            f"refine needs steps and draws of 1 or more and a positive lr; got {steps}, {refine_draws}, {draws}, {lr}."
-        )
-    rows, after = vae.examples(examples), copy.deepcopy(vae).eval().requires_grad_(False)
-    found: dict[str, list[Tensor]] = {name: [] for name in vae.posterior}
-    for part, start in enumerate(range(0, len(rows), _ROWS_AT_ONCE)):
-        batch = rows.rows(slice(start, start + _ROWS_AT_ONCE))
-        generator = Generator(vae.device).manual_seed(derived_seed(derived_seed(seed, _REFINED), part))
-        for name, numbers in _refined(after, batch, steps, lr, refine_draws, seed, generator).items():
-            found[name].append(numbers)
-    for name, block in list(after.posterior.items()):
-        numbers = torch.cat(found[name])
-        table = PerExample(*numbers.shape).to(numbers).of(rows.index.to(numbers.device), numbers)
-        after.posterior[name] = block.with_network(table, ("index",))
-    after.requires_grad_(True)
-    return Refinement(after, *(evidence.elbo(model, rows, draws=draws, seed=seed) for model in (vae, after)))
-
-
-def _refined(
-    vae: VAE, batch: Batch, steps: int, lr: float, draws: int, seed: int, generator: Generator
-) -> dict[str, Tensor]:
-    """The numbers by which each example's ELBO is greatest, from those of the encoder on."""
-    fixed = vae.keyed_noise(0, batch.index, seed)
-    with torch.no_grad():
-        numbers = {name: value.clone() for name, value in numbers_of(vae, batch, fixed).items()}
-    leaves = [value.requires_grad_() for value in numbers.values()]
-    adam = torch.optim.Adam(leaves, lr=lr)
-    decay = torch.optim.lr_scheduler.ExponentialLR(adam, _LAST ** (1 / steps))
-    for _ in range(steps):
-        noise = vae.draw_noise(draws, len(batch), generator) | {n: v for n, v in fixed.items() if n == "x"}
-        terms = vae(batch, noise, posterior=with_numbers(vae, numbers))
-        loss = (terms.rate() - terms.log_likelihood).mean(0).sum()
-        for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
-            leaf.grad = gradient
-        adam.step()
-        decay.step()
-    return {name: value.detach() for name, value in numbers.items()}
 
 
 @torch.no_grad()
