@@ -48,6 +48,11 @@ def run() -> Path:
 
 
 @functools.cache
+def swept() -> list[er.sweeps.Swept]:
+    return er.sweep({"latents": 1, "widths": [4], "epochs": 1}, DATA, {"beta": [0.5]}, draws=2, progress=False)
+
+
+@functools.cache
 def table_with_gaps() -> er.data.Dataset:
     return er.load_data(GAPS, name="gaps")
 
@@ -347,6 +352,7 @@ CALLS: dict[str, Call] = {
     "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
     "studies.report_run": lambda: {"run": run(), "draws": 2, "annealed": 0, "progress": False},
     "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
+    "sweeps.choose": lambda: {"swept": swept(), "goal": "rate", "data": DATA, "target": 100.0},
     "sweeps.sweep": lambda: {
         "recipe": {"latents": 1, "widths": [4], "epochs": 1},
         "data": DATA,

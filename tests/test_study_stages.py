@@ -71,7 +71,7 @@ def runs(monkeypatch) -> list[str]:
     called: list[str] = []
     for stage in LATER:
         _counted(monkeypatch, MODULE, stage, called)
-    _counted(monkeypatch, importlib.import_module("elbowroom.sweeps"), "fit_stacked", called)
+    _counted(monkeypatch, importlib.import_module("elbowroom.sweeps._sweep"), "fit_stacked", called)
     return called
 
 

@@ -11,8 +11,7 @@ import torch
 
 import elbowroom as er
 from elbowroom.models import Recipe, build, goal
-from elbowroom.runs import History
-from elbowroom.sweeps import Swept, _names, choose
+from elbowroom.sweeps._sweep import _names
 
 TABLE = np.random.default_rng(0).normal(size=(80, 3))
 WORDS = {"widths": [8], "latents": 2, "epochs": 2, "batch_size": 16}
@@ -138,25 +137,6 @@ def test_the_folder_says_the_recipe(data, tmp_path) -> None:
     er.sweep(WORDS, data, {"beta": [1.0]}, runs=tmp_path, **QUIET)
     said = json.loads((tmp_path / "sweep.json").read_text())
     assert Recipe(**said["recipe"]) == Recipe().where(**WORDS)
-
-
-VAE = build(WORDS, er.load_data(TABLE))
-
-
-def measured(name: str, bound: float, quantity: str = "log p(x)") -> Swept:
-    iwae = er.Estimate.of([bound, bound], quantity=quantity, estimator="IWAE-4", direction="lower")
-    return Swept(name, name, {}, VAE, History([]), iwae, iwae, iwae, iwae, 1, 1.0)
-
-
-def test_the_best_bound_is_chosen_and_of_equals_the_first() -> None:
-    lost, first, second, low = (measured(*pair) for pair in zip("abcd", (math.nan, -3.0, -3.0, -9.0), strict=True))
-    assert choose([lost, low, first, second]) is first
-    assert choose([second, first]) is second
-    assert choose([measured("up", math.inf), low]) is low
-    with pytest.raises(er.InputError, match="No model of the sweep has a finite bound"):
-        choose([lost])
-    with pytest.raises(er.InputError, match="bound different things, a score and log p"):
-        choose([first, measured("e", -1.0, "a score")])
 
 
 def test_a_resumed_sweep_finds_its_own_runs_whatever_their_order(data, tmp_path) -> None:

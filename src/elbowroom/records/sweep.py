@@ -7,7 +7,7 @@ from typing import Any
 
 from elbowroom.numerics import InputError
 
-from .values import Summary
+from .values import Number, Summary
 
 __all__ = ["ChoiceRecord", "ModelRecord", "SeedSpread", "SweepRecord"]
 
@@ -47,6 +47,9 @@ class ModelRecord:
         Why squared errors and variances mean nothing, in a sentence; None where they mean something.
     notes : tuple of str
         What a person should know about the training.
+    behind : Number, optional
+        What its setting, its seed left out, lacks of the best bound of the sweep, and the standard error of that
+        difference over examples and seeds; None where its bound is no finite number.
     """
 
     name: str
@@ -67,6 +70,7 @@ class ModelRecord:
     psnr: float | None
     why_no_squares: str | None = None
     notes: tuple[str, ...] = ()
+    behind: Number | None = None
 
     @property
     def diverged(self) -> bool:
@@ -180,7 +184,7 @@ def _spread(label: str, models: list[ModelRecord]) -> SeedSpread:
 
 @dataclass(frozen=True)
 class ChoiceRecord:
-    """What `choose` leaves: the model with the best bound on validation.
+    """What `choose` leaves: the smallest model that is not behind the best bound by more than a standard error.
 
     Parameters
     ----------
@@ -190,12 +194,15 @@ class ChoiceRecord:
         The bound that decided, "IWAE-100 on validation".
     among : int
         How many models there were.
+    reason : str, default ""
+        Why this one, in a sentence.
     """
 
     name: str
     label: str
     by: str
     among: int
+    reason: str = ""
 
     @property
     def words(self) -> str:

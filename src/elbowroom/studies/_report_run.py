@@ -10,7 +10,7 @@ from elbowroom.models import Recipe
 from elbowroom.numerics import plain_arguments
 from elbowroom.records import SweepRecord, holds_study
 from elbowroom.runs import read_run, run_data
-from elbowroom.sweeps import _measure, _Member
+from elbowroom.sweeps._sweep import _measure, _Member
 
 from .asked import Asked
 from .load import data_of, load

@@ -1,13 +1,18 @@
-"""The stage `choose`: the model with the best bound on validation."""
+"""The stage `choose`: the smallest model that is not behind the best bound on validation by more than an error."""
 
-from elbowroom import sweeps
-from elbowroom.records import ChoiceRecord, SweepRecord
+import math
+
+from elbowroom.numerics import InputError
+from elbowroom.records import ChoiceRecord, ModelRecord, SweepRecord
+from elbowroom.sweeps._choose import reason_of
+from elbowroom.sweeps.goals import GOALS
+from elbowroom.sweeps.standings import Standing, smallest
 
 __all__ = ["choose"]
 
 
 def choose(sweep: SweepRecord) -> ChoiceRecord:
-    """The model with the best importance-weighted bound on validation; of equal ones the first.
+    """The smallest model within one standard error of the best importance-weighted bound; of one size the best.
 
     Parameters
     ----------
@@ -24,5 +29,23 @@ def choose(sweep: SweepRecord) -> ChoiceRecord:
     InputError
         Where no model has a finite bound, or where they are bounds on different things.
     """
-    best = sweeps.choose(sweep.models)
-    return ChoiceRecord(best.name, best.label, f"IWAE-{best.iwae.budget.draws} on validation", len(sweep.models))
+    finite = [one for one in sweep.models if math.isfinite(one.iwae.mean)]
+    if not finite:
+        raise InputError("No model of the sweep has a finite bound on validation: lower the learning rate.")
+    if len({one.iwae.quantity for one in finite}) > 1:
+        what = " and ".join(sorted({one.iwae.quantity for one in finite}))
+        raise InputError(f"The models of the sweep bound different things, {what}, so none of them is the best.")
+    best = max(one.iwae.mean for one in finite)
+    found = [_standing(one, place, best) for place, one in enumerate(finite)]
+    chosen = smallest(found)
+    one, left_out = finite[chosen.best_entry], len(sweep.models) - len(finite)
+    reason = reason_of(found, chosen, GOALS["density"].words, left_out)
+    by = f"IWAE-{one.iwae.budget.draws} on validation"
+    return ChoiceRecord(one.name, one.label, by, len(sweep.models), reason)
+
+
+def _standing(one: ModelRecord, place: int, best: float) -> Standing:
+    """The standing that `train` found; of a record without one, how far its bound is below the best, taken as sure."""
+    behind, error = (one.behind.value, one.behind.se or 0.0) if one.behind else (best - one.iwae.mean, 0.0)
+    size = one.latents, one.parameters
+    return Standing(one.label, size, one.iwae.mean, one.iwae.se_total, behind, error, seeds=1, best_entry=place)

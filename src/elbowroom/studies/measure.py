@@ -13,7 +13,7 @@ from elbowroom.numerics import CapabilityError, Estimate, InputError, Support, c
 from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.saved_estimates import keep_estimates
-from elbowroom.sweeps import PASS
+from elbowroom.sweeps.swept import PASS
 from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
 

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,12 @@ from elbowroom.metrics import psnr
 from elbowroom.models import Recipe
 from elbowroom.models.words import shown
 from elbowroom.numerics import Support, plain
-from elbowroom.records import DataRecord, ModelRecord, Summary, SweepRecord
+from elbowroom.records import DataRecord, ModelRecord, Number, Summary, SweepRecord
 from elbowroom.runs import read_run
 from elbowroom.sweeps import Swept, sweep
+from elbowroom.sweeps._choose import entry_of
+from elbowroom.sweeps.goals import Scored
+from elbowroom.sweeps.standings import standings
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.vae import evaluating
@@ -241,8 +245,17 @@ def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset) -> Sweep
     SweepRecord
         The record of the stage.
     """
-    some = data.validation[:2]
-    return SweepRecord(tuple(_model_record(one, about, why_no_squares(one.vae, data.support, some)) for one in swept))
+    some, behind = data.validation[:2], _behind(swept)
+    records = (_model_record(one, about, why_no_squares(one.vae, data.support, some)) for one in swept)
+    return SweepRecord(tuple(replace(one, behind=behind.get(one.name)) for one in records))
+
+
+def _behind(swept: Sequence[Swept]) -> dict[str, Number]:
+    """What each model's setting lacks of the best bound, by the model's name, where bounds are finite."""
+    finite = [one for one in swept if math.isfinite(one.iwae.mean)]
+    entries = [entry_of(Scored(one, one.iwae.mean, one.iwae.se_total, one.iwae.values)) for one in finite]
+    found = {one.label: Number(one.behind, one.se_behind) for one in standings(entries)} if entries else {}
+    return {one.name: found[entry.label] for one, entry in zip(finite, entries, strict=True)}
 
 
 def decibels(squared_error: float | None, about: DataRecord) -> float | None:

@@ -1,17 +1,16 @@
-"""Sweeps over the words of a recipe: a model per combination, each measured on validation, and one of them chosen."""
+"""A model for every combination of the words of a recipe, each measured on validation."""
 
 import copy
 import dataclasses
 import hashlib
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from elbowroom import evidence, models
 from elbowroom.atomic import write_atomic
@@ -19,9 +18,8 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import latent_use, reconstruction_error
 from elbowroom.models.recipe import as_recipe
 from elbowroom.models.words import text
-from elbowroom.numerics import CapabilityError, Estimate, InputError, count, plain, plain_arguments, rounded
+from elbowroom.numerics import CapabilityError, InputError, count, plain, plain_arguments
 from elbowroom.progress import Progress, say, within
-from elbowroom.records import ModelRecord
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
 from elbowroom.training import fit_stacked
@@ -29,64 +27,12 @@ from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
-__all__ = ["PASS", "Swept", "choose", "sweep"]
+from .swept import PASS, Swept
 
-PASS = "256 MiB"
-"""What a pass through a model may take while a sweep, or a study, is measured: beside its other models and the data."""
+__all__ = ["sweep"]
 
 _BATCH = 100  # a usual step, by which a model is small, and measured on one thread, or not
 _LONGEST = 80  # characters of a folder's name
-
-
-@dataclass(frozen=True)
-class Swept:
-    """One model of a sweep, and what it measures on validation, in nats per example.
-
-    Printed: one line, with its label, its bounds and how many latents it uses.
-
-    Parameters
-    ----------
-    name : str
-        Its name as a folder.
-    label : str
-        Its name for people, such as "β = 0.5".
-    settings : mapping
-        Its value on every axis.
-    vae : VAE
-        The trained model.
-    history : History
-        Of its training.
-    rate : Estimate
-        KL(q(z | x) ‖ p(z)).
-    distortion : Estimate
-        −E log p(x | z) under q; rate + distortion = −elbo.
-    elbo : Estimate
-        A lower bound on log p(x), whatever β the model was trained with.
-    iwae : Estimate
-        The importance-weighted bound, by which `choose` chooses.
-    active : int
-        Active latent units.
-    squared_error : float or None
-        Of reconstructions; None where p(x | z) has no mean, as over classes without an order.
-    """
-
-    name: str
-    label: str
-    settings: Mapping[str, Any]
-    vae: VAE
-    history: History
-    rate: Estimate
-    distortion: Estimate
-    elbo: Estimate
-    iwae: Estimate
-    active: int
-    squared_error: float | None
-
-    def __str__(self) -> str:
-        bounds = [f"{rounded(bound.mean)} ± {rounded(bound.se_total)}" for bound in (self.elbo, self.iwae)]
-        return f"{self.label}: ELBO {bounds[0]}, IWAE {bounds[1]} nats, {count(self.active, 'active latent')}"
-
-    __repr__ = __str__
 
 
 @dataclass(frozen=True)
@@ -175,7 +121,7 @@ def sweep(
     >>> import elbowroom as er
     >>> words = {"latents": 2, "widths": [8], "epochs": 1}
     >>> swept = er.sweep(words, er.load_data("digits"), {"beta": [0.1, 1.0]}, draws=2, progress=False)
-    >>> [one.label for one in swept], er.choose(swept).label
+    >>> [one.label for one in swept], er.choose(swept).model.label
     (['β = 0.1', 'β = 1'], 'β = 0.1')
     """
     ready = isinstance(recipe, VAE)
@@ -201,43 +147,6 @@ def sweep(
                 found.append(_measure(one, *trained[one.name], data=data, draws=draws, seed=seed))
             bar.advance(IWAE=found[-1].iwae.mean)
     return found
-
-
-_Model = TypeVar("_Model", Swept, ModelRecord)
-
-
-def choose(swept: Sequence[_Model]) -> _Model:
-    """Choose the model with the greatest importance-weighted bound on validation; of equal ones the first.
-
-    Parameters
-    ----------
-    swept : sequence of Swept, or of ModelRecord
-        The models of a sweep, or their records.
-
-    Returns
-    -------
-    Swept or ModelRecord
-        One of them.
-
-    Raises
-    ------
-    InputError
-        Where no model has a finite bound, or where the bounds are on different quantities.
-
-    Examples
-    --------
-    >>> import elbowroom as er
-    >>> words = {"latents": 2, "widths": [8], "epochs": 1}
-    >>> er.choose(er.sweep(words, er.load_data("digits"), {"lr": [1e-9, 1e-2]}, draws=2, progress=False)).label
-    'lr = 0.01'
-    """
-    finite = [one for one in swept if math.isfinite(one.iwae.mean)]
-    if not finite:
-        raise InputError("No model of the sweep has a finite bound on validation: lower the learning rate.")
-    if len({one.iwae.quantity for one in finite}) > 1:
-        what = " and ".join(sorted({one.iwae.quantity for one in finite}))
-        raise InputError(f"The models of the sweep bound different things, {what}, so none of them is the best.")
-    return max(finite, key=lambda one: one.iwae.mean)
 
 
 def _members(

@@ -1,0 +1,171 @@
+"""The choice among the models of a sweep, for what they are wanted for, with its reason."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from elbowroom import models
+from elbowroom.data import Dataset
+from elbowroom.numerics import InputError, count, one_of, plain_arguments, with_error
+from elbowroom.vae import VAE
+
+from .goals import GOALS, Scored, target_scores
+from .standings import Entry, Standing, smallest, standings
+from .swept import Swept
+
+__all__ = ["Choice", "choose", "entry_of", "reason_of"]
+
+_TARGETS = ("rate", "distortion")
+_SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen model of a sweep, and why it was chosen.
+
+    Printed: the reason.
+
+    Parameters
+    ----------
+    model : Swept
+        The model, calibrated where that was asked for and pays.
+    goal : str
+        What it was chosen for.
+    reason : str
+        In a sentence.
+    standings : tuple of Standing
+        The score of every setting, and how far it is behind the best.
+    """
+
+    model: Swept
+    goal: str
+    reason: str
+    standings: tuple[Standing, ...]
+
+    @property
+    def vae(self) -> VAE:
+        """The chosen model itself."""
+        return self.model.vae
+
+    def __str__(self) -> str:
+        return self.reason
+
+    __repr__ = __str__
+
+
+@plain_arguments
+def choose(
+    swept: Sequence[Swept],
+    *,
+    goal: str = "density",
+    data: Dataset | None = None,
+    target: float | None = None,
+    seed: int = 0,
+) -> Choice:
+    """Choose the smallest model that is not behind the best one by more than a standard error.
+
+    The error is that of the difference, over validation examples and, where seeds were varied, over seeds. Smaller is
+    fewer latents, then fewer parameters; of models of one size the better score decides.
+
+    Parameters
+    ----------
+    swept : sequence of Swept
+        The models of a sweep, as `er.sweep` returns them.
+    goal : {"density", "compression", "samples", "representation", "rate", "distortion"}, default "density"
+        "density": the importance-weighted bound on log p(x). "compression": the ELBO in bits, which bits-back coding
+        pays. "samples": how little a classifier tells samples from data; of those that it tells alike the smaller.
+        "representation": how well a logistic regression on the codes tells the labels, or where there are none the
+        information per active unit. "rate": the least distortion within a target rate; "distortion": the least rate
+        within a target distortion.
+    data : Dataset, optional
+        What the sweep was trained on. Needed for "samples" and "representation"; with it models of one noise scale or
+        temperature are calibrated before "density" and "compression" are judged, where that pays.
+    target : float, optional
+        Nats per example, for "rate" and "distortion".
+    seed : int, default 0
+        Of samples and of the noise of calibration.
+
+    Returns
+    -------
+    Choice
+        The model, the reason in a sentence, and the standings of all.
+
+    Raises
+    ------
+    InputError
+        Where no model has a finite bound, where the bounds are on different quantities, where a goal needs data or a
+        target that is not given, or where no model stays within the target.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen & Stone, "Classification and Regression Trees" (1984), of the rule of one standard error.
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> words = {"latents": 2, "widths": [8], "epochs": 1}
+    >>> swept = er.sweep(words, er.load_data("digits"), {"lr": [1e-9, 1e-2]}, draws=2, progress=False)
+    >>> choice = er.choose(swept)
+    >>> choice.model.label, choice.goal
+    ('lr = 0.01', 'density')
+    """
+    one_of("goal", goal, (*GOALS, *_TARGETS))
+    finite = _comparable(swept)
+    _check_asked(goal, data, target)
+    if target is not None:
+        scored = target_scores(finite, goal, target)
+        words = f"minus the {'distortion' if goal == 'rate' else 'rate'} on validation, in nats per example"
+    else:
+        scored, words = [GOALS[goal].score(one, data, seed) for one in finite], GOALS[goal].words
+    found = standings([entry_of(one) for one in scored])
+    chosen = smallest(found)
+    left_out = len(swept) - len(scored) if target is None else 0
+    return Choice(scored[chosen.best_entry].model, goal, reason_of(found, chosen, words, left_out), tuple(found))
+
+
+def _comparable(swept: Sequence[Swept]) -> list[Swept]:
+    finite = [one for one in swept if math.isfinite(one.iwae.mean)]
+    if not finite:
+        raise InputError("No model of the sweep has a finite bound on validation: lower the learning rate.")
+    if len({one.iwae.quantity for one in finite}) > 1:
+        what = " and ".join(sorted({one.iwae.quantity for one in finite}))
+        raise InputError(f"The models of the sweep bound different things, {what}, so none of them is the best.")
+    return finite
+
+
+def _check_asked(goal: str, data: Dataset | None, target: float | None) -> None:
+    if (goal in _TARGETS) != (target is not None):
+        raise InputError(
+            f"goal='rate' and goal='distortion' need target=, in nats, and no other goal has one; got goal={goal!r}, "
+            f"target={target!r}."
+        )
+    if target is None and GOALS[goal].needs_data and data is None:
+        raise InputError(f"goal={goal!r} is judged on the data: give those of the sweep by data=.")
+
+
+def entry_of(scored: Scored) -> Entry:
+    """The score of one training, with what it shares with those that differ in their seed alone."""
+    model, settings = scored.model, dict(scored.model.settings)
+    seed = settings.pop(_SEED, None)
+    size = model.vae.latents, sum(p.numel() for p in model.vae.parameters())
+    label = models.label(settings) or ("the only setting" if seed is not None else model.label)
+    return Entry(label, models.label(settings), size, scored.value, scored.se, seed, scored.by_example)
+
+
+def reason_of(found: Sequence[Standing], chosen: Standing, words: str, left_out: int = 0) -> str:
+    """Why one of the standings was chosen, in a sentence or two."""
+    said = with_error(chosen.value, chosen.se)
+    lost = f" {count(left_out, 'model')} without a finite bound {'is' if left_out == 1 else 'are'} left out."
+    best = max(found, key=lambda one: one.value)
+    over = f", over {count(chosen.seeds, 'seed')}" if chosen.seeds > 1 else ""
+    if len(found) == 1:
+        text = f"{chosen.label} is the only setting: {said} ({words}{over})."
+    elif chosen is best:
+        close = sum(one.within for one in found) - 1
+        tie = f"; {count(close, 'other setting')} within a standard error {'is' if close == 1 else 'are'} no smaller"
+        text = f"{chosen.label} has the best score, {said} ({words}{over}){tie if close else ''}."
+    else:
+        gap = with_error(chosen.behind, chosen.se_behind)
+        near = f"{chosen.label} is the smallest within one standard error of the best, {best.label}"
+        text = f"{near}: {gap} behind it, at {said} ({words}{over})."
+    return text + (lost if left_out else "")

@@ -1,0 +1,191 @@
+"""What a model is wanted for, and how the models of a sweep are scored for it: the greater, the better."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom import metrics, remedies
+from elbowroom.data import Dataset, Examples
+from elbowroom.numerics import CapabilityError, Estimate, InputError, in_parts
+from elbowroom.vae import VAE
+
+from .swept import Swept
+
+__all__ = ["GOALS", "Goal", "Scored", "target_scores"]
+
+_DRAWS = 64
+_MOST_SAMPLES = 2_000
+_FEWEST_SAMPLES = 100
+_MOST_ROWS = 10_000
+
+
+class Scored(NamedTuple):
+    """The score of one model.
+
+    Attributes
+    ----------
+    model : Swept
+        The model, calibrated where that was asked for.
+    value, se : float
+        The score, of which more is better, and its standard error over held-out examples.
+    by_example : array, optional
+        [n], whose mean is the score; None where a score is not a mean over examples.
+    """
+
+    model: Swept
+    value: float
+    se: float
+    by_example: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One thing that a model may be wanted for.
+
+    Parameters
+    ----------
+    words : str
+        What its score is, with its unit, for people.
+    score : callable
+        (model, data or None, seed) → Scored.
+    needs_data : bool
+        Whether it cannot be scored without the data.
+    """
+
+    words: str
+    score: Callable[[Swept, Dataset | None, int], Scored]
+    needs_data: bool = False
+
+
+def _of(model: Swept, bound: Estimate, factor: float = 1.0) -> Scored:
+    return Scored(model, factor * bound.mean, factor * bound.se_total, factor * bound.values)
+
+
+def _calibrated(model: Swept, data: Dataset | None, seed: int) -> Swept:
+    """The model with the noise, or the temperature, at which its ELBO is greatest, where it has one and that pays."""
+    if data is None:
+        return model
+    draws = model.iwae.budget.draws or _DRAWS
+    try:
+        found = remedies.calibrate(model.vae, data, draws=draws, seed=seed)
+    except CapabilityError:
+        return model
+    won = found.elbo_after - found.elbo_before
+    if not won.mean > won.se_total:
+        return model
+    fields = {**vars(model), "vae": found.vae, "elbo": found.elbo_after, "iwae": found.iwae_after}
+    fields["label"] = f"{model.label}, {found.what} {found.value:.3g}"
+    return Swept(**fields)
+
+
+def _density(model: Swept, data: Dataset | None, seed: int) -> Scored:
+    model = _calibrated(model, data, seed)
+    return _of(model, model.iwae)
+
+
+def _compression(model: Swept, data: Dataset | None, seed: int) -> Scored:
+    """−ELBO is what bits-back coding pays, in bits; IWAE would ask for a coder with as many draws."""
+    model = _calibrated(model, data, seed)
+    return _of(model, model.elbo, 1 / math.log(2))
+
+
+def _samples(model: Swept, data: Dataset | None, seed: int) -> Scored:
+    """How little a classifier tells samples from held-out data: minus its log-odds, 0 where it cannot."""
+    assert data is not None
+    held_out = data.validation[: min(_MOST_SAMPLES, len(data.validation))]
+    if len(held_out) < _FEWEST_SAMPLES:
+        raise InputError(
+            f"goal='samples' needs {_FEWEST_SAMPLES} validation examples or more, and there are {len(held_out)}: "
+            f"give more by validation=, or choose by goal='density'."
+        )
+    x = held_out.batch().x
+    drawn = model.vae.sample(len(x), seed=seed).cpu().reshape(x.shape)
+    told = metrics.classifier_two_sample(x, drawn, seed=seed)
+    return Scored(model, -told.log_odds, told.se)
+
+
+def _codes(vae: VAE, examples: Examples, seed: int) -> NDArray[np.float64]:
+    blocks = [vae.encode(part, seed=seed) for part in in_parts(examples)]
+    rows = [torch.cat([mean.flatten(1) for mean in means.values()], 1) for means in blocks]
+    return torch.cat(rows).cpu().double().numpy()
+
+
+def _classes(labels: Tensor) -> NDArray[np.int64]:
+    return (labels.argmax(1) if labels.dim() > 1 else labels).cpu().numpy().astype(np.int64)
+
+
+def _representation(model: Swept, data: Dataset | None, seed: int) -> Scored:
+    """Share of validation examples whose label a logistic regression on the codes tells; else nats per active unit."""
+    assert data is not None
+    held_out, train = data.validation, data.train[: min(_MOST_ROWS, len(data.train))]
+    if held_out.labels is None or train.labels is None:
+        return _information(model)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000))
+    probe.fit(_codes(model.vae, train, seed), _classes(train.labels))
+    right = (probe.predict(_codes(model.vae, held_out, seed)) == _classes(held_out.labels)).astype(np.float64)
+    return Scored(model, float(right.mean()), float(right.std() / math.sqrt(len(right))), right)
+
+
+def _information(model: Swept) -> Scored:
+    """The rate, at most log n, by active unit: a bound on I(x; z) is all that the examples can show."""
+    ceiling = math.log(len(model.rate))
+    units = max(model.active, 1)
+    return Scored(model, min(model.rate.mean, ceiling) / units, model.rate.se_total / units)
+
+
+GOALS: Mapping[str, Goal] = {
+    "density": Goal("importance-weighted bound on validation, in nats per example", _density),
+    "compression": Goal("ELBO on validation, in bits per example: what bits-back coding pays", _compression),
+    "samples": Goal("minus the nats by which a classifier tells samples from validation data", _samples, True),
+    "representation": Goal(
+        "share of validation labels that a logistic regression on the codes tells (without labels: nats of "
+        "information per active unit)",
+        _representation,
+        True,
+    ),
+}
+"""Name → what `choose` can choose for; "rate" and "distortion" are asked for with a target beside these."""
+
+
+def target_scores(swept: list[Swept], goal: str, target: float) -> list[Scored]:
+    """Of the models within a target rate, minus their distortion; within a target distortion, minus their rate.
+
+    Parameters
+    ----------
+    swept : list of Swept
+        With finite bounds.
+    goal : {"rate", "distortion"}
+        Which of the two is limited.
+    target : float
+        Its greatest value, in nats per example.
+
+    Returns
+    -------
+    list of Scored
+        Of the models that stay within it, by their means.
+
+    Raises
+    ------
+    InputError
+        Where none does.
+    """
+    held: dict[str, tuple[str, str]] = {"rate": ("rate", "distortion"), "distortion": ("distortion", "rate")}
+    limited, other = held[goal]
+    within = [one for one in swept if getattr(one, limited).mean <= target]
+    if not within:
+        least: Any = min(swept, key=lambda one: getattr(one, limited).mean)
+        raise InputError(
+            f"No model of the sweep has a {limited} of {target:g} nats or less; the least is "
+            f"{getattr(least, limited).mean:.4g} of {least.label}: sweep over other β, or ask for more."
+        )
+    return [_of(one, getattr(one, other), -1.0) for one in within]
