@@ -176,3 +176,19 @@ def test_a_sweep_that_is_refused_leaves_nothing_and_one_that_was_not_begun_is_no
     with pytest.raises(er.InputError, match="name it by runs="):
         er.sweep(WORDS, data, {"beta": [1.0]}, resume=True, **QUIET)
     assert not runs.exists()
+
+
+def test_a_member_that_diverges_is_marked_and_leaves_the_others_as_they_are(data, tmp_path) -> None:
+    runs = tmp_path / "runs"
+    good, lost = er.sweep(WORDS, data, {"lr": [1e-2, 1e30]}, runs=runs, **QUIET)
+    for name, value in alone(data, lr=1e-2).state_dict().items():
+        torch.testing.assert_close(good.vae.state_dict()[name], value, rtol=1e-5, atol=1e-7)
+    assert (good.history.diverged, lost.history.diverged, lost.active) == (False, True, 0)
+    assert all(math.isnan(bound.mean) for bound in (lost.rate, lost.distortion, lost.elbo, lost.iwae))
+    assert lost.history.notes[-1] == "Training diverged: lower the learning rate, or raise the floors of the scales."
+    assert er.choose([lost, good]).model is good
+    assert sorted(path.name for path in runs.iterdir()) == ["lr-0.01", "sweep.json"]
+    again = er.sweep(WORDS, data, {"lr": [1e-2, 1e30]}, runs=runs, resume=True, **QUIET)
+    assert again[1].history.diverged
+    with pytest.raises(er.InputError, match="All models of the sweep diverged: lower the learning rate"):
+        er.sweep(WORDS, data, {"lr": [1e20, 1e30]}, **QUIET)

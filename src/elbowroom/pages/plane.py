@@ -45,7 +45,7 @@ def plane(study: StudyRecord) -> Figure:
 
 def model_figures(study: StudyRecord) -> list[Figure]:
     """The pictures of every model of the sweep; none at all where a model has none."""
-    figures = [_model_figure(study, model) for model in study.sweep.models]
+    figures = [_model_figure(study, model) for model in study.sweep.models if not model.diverged]
     return [] if None in figures else [figure for figure in figures if figure]
 
 
@@ -73,7 +73,7 @@ def sweep_rows(study: StudyRecord) -> list[dict[str, Any]]:
             "active": f"{one.active}/{one.latents}",
             "squared_error": words.significant(one.squared_error),
             "psnr": f"{one.psnr:.1f}" if one.psnr is not None and math.isfinite(one.psnr) else "no range",
-            "epochs": f"{one.best_epoch}/{one.epochs}",
+            "epochs": "diverged" if one.diverged else f"{one.best_epoch}/{one.epochs}",
             "rate": with_error(one.rate.mean, one.rate.se_total),
             "distortion": with_error(one.distortion.mean, one.distortion.se_total),
             "elbo": with_error(one.elbo.mean, one.elbo.se_total),

@@ -53,6 +53,11 @@ class History:
         return [row[part][name] for row in self.rows]
 
     @property
+    def diverged(self) -> bool:
+        """Whether it was trained and no epoch could be kept: none had a finite validation value."""
+        return bool(self.rows) and not self.best_epoch
+
+    @property
     def best(self) -> dict[str, Any]:
         """The row of the kept epoch."""
         return next(row for row in self.rows if row["epoch"] == self.best_epoch)

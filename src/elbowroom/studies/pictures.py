@@ -82,7 +82,7 @@ def draw_pictures(
         arrays |= _decoded_grid(chosen)
     if data.image_shape is None:
         arrays["data_sample"] = torch.cat([_cells(part) for part in in_parts(data.validation[:many])])
-    for name in (one.name for one in sweep.models):
+    for name in (one.name for one in sweep.models if not one.diverged):
         arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
     plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}

@@ -113,8 +113,8 @@ class Models:
         self._found: dict[str, VAE] = {}
 
     def hold(self, record: SweepRecord) -> bool:
-        """Whether the runs of all models of a sweep are there, and finished."""
-        return all((self.runs / one.name / "summary.json").exists() for one in record.models)
+        """Whether the runs of all models of a sweep that are models are there, and finished."""
+        return all(one.diverged or (self.runs / one.name / "summary.json").exists() for one in record.models)
 
     def keep(self, swept: Sequence[Swept]) -> None:
         """Hold models that were just trained."""

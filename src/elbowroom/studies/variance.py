@@ -39,7 +39,7 @@ def variance_records(sweep: SweepRecord, models: Models, examples: Examples, see
         On the scale that the networks see.
     """
     for one in sweep.models:
-        if one.why_no_squares is None:
+        if one.why_no_squares is None and not one.diverged:
             yield _record(one.name, variance_budget(models[one.name], examples, draws=_DRAWS, seed=seed))
 
 

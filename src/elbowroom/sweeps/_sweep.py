@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from elbowroom import evidence, models
 from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import latent_use, reconstruction_error
 from elbowroom.models.recipe import as_recipe
 from elbowroom.models.words import text
-from elbowroom.numerics import CapabilityError, InputError, count, plain, plain_arguments
+from elbowroom.numerics import Budget, CapabilityError, Estimate, InputError, count, plain, plain_arguments
 from elbowroom.progress import Progress, say, within
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
 from elbowroom.training import fit_stacked
 from elbowroom.training.placement import threads_for
+from elbowroom.training.training_plan import WAY_OUT
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
@@ -32,6 +35,7 @@ from .swept import PASS, Swept
 __all__ = ["sweep"]
 
 _BATCH = 100  # a usual step, by which a model is small, and measured on one thread, or not
+_MEASURED = ("rate", "distortion", "ELBO")
 _LONGEST = 80  # characters of a folder's name
 
 
@@ -75,7 +79,9 @@ def sweep(
 ) -> list[Swept]:
     """Train a model for every combination of values on the axes, and measure each on data.validation.
 
-    Small models that differ in numbers only are trained as one (see `fit_stacked`), the others side by side.
+    Small models that differ in numbers only are trained as one (see `fit_stacked`), the others side by side. A model
+    that diverges is marked (its `history` says so, its bounds are NaN, and `choose` leaves it out), the others are
+    what they would be without it.
 
     Parameters
     ----------
@@ -139,6 +145,8 @@ def sweep(
         for number, group in enumerate(together.values(), start=1):
             with within(f"part {number} of {len(together)}") if len(together) > 1 else nullcontext():
                 trained |= _trained(group, data, group[0].state(resume), processes, progress)
+    if all(history.diverged for _, history in trained.values()):
+        raise InputError(f"All models of the sweep diverged: {WAY_OUT}.")
     with Progress("measuring on validation", len(members), show=progress) as bar:
         found = []
         for one in members:
@@ -247,10 +255,21 @@ def _swept_in(folder: str | Path | None, what: Mapping[str, Any]) -> Iterator[No
 
 def _measure(one: _Member, vae: VAE, history: History, *, data: Dataset, draws: int, seed: int) -> Swept:
     held_out, label = data.validation, models.label(one.settings) or "the only one"
+    if history.diverged:
+        budget = Budget(draws=draws, seed=seed)
+        rate, distortion, elbo, iwae = (_nothing(vae, held_out, name, budget) for name in (*_MEASURED, f"IWAE-{draws}"))
+        return Swept(one.name, label, one.settings, vae, history, rate, distortion, elbo, iwae, 0, None)
     rate, distortion, elbo = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed, memory=PASS)
     iwae = evidence.iwae(vae, held_out, draws=draws, seed=seed, memory=PASS)
     active, squares = int(latent_use(vae, held_out).active.sum()), _squared_error(vae, held_out)
     return Swept(one.name, label, one.settings, vae, history, rate, distortion, elbo, iwae, active, squares)
+
+
+def _nothing(vae: VAE, held_out: Examples, estimator: str, budget: Budget) -> Estimate:
+    """What is measured of a model that is none."""
+    values, index = np.full(len(held_out), np.nan), held_out.index.numpy()
+    about: dict[str, Any] = {"quantity": vae.quantity, "estimator": estimator, "direction": "none"}
+    return Estimate.of(values, values, index, budget=budget, data=held_out.data, **about)
 
 
 def _squared_error(vae: VAE, held_out: Examples) -> float | None:

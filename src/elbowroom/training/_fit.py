@@ -19,7 +19,7 @@ from .groups import groups, reason_alone
 from .loop import Settings, steps_per_epoch
 from .placement import processes_for, worth_stacking
 from .selection import Select
-from .training_plan import Kept, TrainingPlan, refuse_none_finite
+from .training_plan import Kept, TrainingPlan
 from .training_step import TrainingStep
 
 __all__ = ["fit", "fit_stacked"]
@@ -158,7 +158,8 @@ def fit_stacked(
 
     Small models that differ in numbers only (parameters, β) are stacked and trained as one, which is faster; the others
     are trained one by one, side by side in several processes where there are cores for it, and `training.why_alone`
-    says of models that are not large why.
+    says of models that are not large why. A model that diverges leaves the others unharmed: its history keeps no epoch
+    (`diverged`) and says so, and all its parameters become NaN.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ def fit_stacked(
     Raises
     ------
     InputError
-        As `fit` does, or where the sequences differ in length.
+        As `fit` does, but for models that diverge; or where the sequences differ in length.
 
     Examples
     --------
@@ -237,12 +238,11 @@ def fit_stacked(
     processes = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
     for group, plan in plans:
         plan.begin([folders[i] for i in group], resume)
-    histories, good = dict[int, History](), list[bool]()
+    histories: dict[int, History] = {}
     for place, found in _run([plan for _, plan in plans], processes, progress):
         group, plan = plans[place]
-        good += plan.finish(found)
+        plan.finish(found)
         histories |= zip(group, (one.history for one in found), strict=True)
-    refuse_none_finite(good)
     return [histories[i] for i in range(len(vaes))]
 
 

@@ -30,9 +30,10 @@ from .selection import values_by
 from .split import Split
 from .training_step import TrainingStep
 
-__all__ = ["Kept", "TrainingPlan", "refuse_none_finite"]
+__all__ = ["WAY_OUT", "Kept", "TrainingPlan"]
 
 _ROWS_AT_ONCE = 1_000
+WAY_OUT = "lower the learning rate, or raise the floors of the scales"
 _CELLS_SETTLED, _CELLS_LOOKED_AT = 2**24, 2**22  # of training data in memory, and of validation data
 _NOISE_KEPT = 2**25
 _WORTH_SAYING = 0.001
@@ -109,7 +110,8 @@ class TrainingPlan:
     def train(self, fabric: Any = None) -> list[History]:
         """Run it; the models end with their best parameters."""
         found = self.run(fabric)
-        refuse_none_finite(self.finish(found))
+        if not all(self.finish(found)):
+            raise InputError(f"Training gave no finite validation value after the schedule: {WAY_OUT}.")
         return [one.history for one in found]
 
     def run(self, fabric: Any = None, tick: Callable[[int], None] = lambda epoch: None) -> list[Kept]:
@@ -204,6 +206,8 @@ class TrainingPlan:
     def _finish(self, step: TrainingStep, folder: RunFolder | None, history: History, best: Tensors) -> bool:
         vae = step.vae
         if not best:
+            _spoil(vae)
+            history.notes.append(f"Training diverged: {WAY_OUT}.")
             if folder is not None:
                 folder.abandon()
             return False
@@ -295,25 +299,12 @@ class TrainingPlan:
                 vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
 
 
-def refuse_none_finite(good: Sequence[bool]) -> None:
-    """Refuse trainings without one epoch that could be kept.
-
-    Parameters
-    ----------
-    good : sequence of bool
-        Of each model, whether it has one.
-
-    Raises
-    ------
-    InputError
-        In one sentence.
-    """
-    if not all(good):
-        which = "Training" if len(good) == 1 else f"Training of {good.count(False)} of {len(good)} models"
-        raise InputError(
-            f"{which} gave no finite validation value after the schedule: lower the learning rate, or raise the "
-            f"floors of the scales."
-        )
+@torch.no_grad()
+def _spoil(vae: VAE) -> None:
+    """Make it plain that there is no model: nobody is to measure what the last step happened to leave."""
+    vae.zero_grad(set_to_none=True)
+    for parameter in vae.eval().parameters():
+        parameter.fill_(torch.nan)
 
 
 class _KeptNoise:
