@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 import elbowroom as er
 
@@ -104,14 +105,18 @@ class Family:
 
 
 def _worlds(kind: str, sizes: list[tuple[int, int, int]], seed: int, **others: Any) -> tuple[World, ...]:
-    return tuple(World(kind, d, columns, rows, seed + place, **others) for place, (d, columns, rows) in enumerate(sizes))
+    return tuple(
+        World(kind, d, columns, rows, seed + place, **others) for place, (d, columns, rows) in enumerate(sizes)
+    )
 
 
 FAMILIES = {
     "A": Family(
         "A",
         worlds=(
-            *_worlds("normal", [(2, 6, 600), (2, 10, 800), (3, 8, 800), (3, 12, 1000), (4, 12, 1000), (4, 16, 800)], 10),
+            *_worlds(
+                "normal", [(2, 6, 600), (2, 10, 800), (3, 8, 800), (3, 12, 1000), (4, 12, 1000), (4, 16, 800)], 10
+            ),
             *_worlds("bernoulli", [(2, 16, 1000), (2, 12, 800), (3, 16, 1000)], 30),
             *_worlds("poisson", [(2, 8, 800), (3, 10, 800), (3, 12, 1000)], 40),
         ),
@@ -130,6 +135,35 @@ FAMILIES = {
         lr=6e-3,
         seed=100,
     ),
+    "B": Family(
+        "B",
+        worlds=(
+            *_worlds("normal", [(2, 7, 700), (3, 9, 700), (3, 14, 900)], 210, decoder="waves", sigma=0.35),
+            *_worlds(
+                "normal", [(2, 9, 900), (4, 10, 1000), (5, 14, 1000), (3, 11, 800)], 220, decoder="waves", sigma=0.6
+            ),
+            *_worlds("bernoulli", [(2, 14, 900), (3, 15, 1000), (2, 11, 1000)], 230, decoder="waves"),
+            *_worlds("poisson", [(2, 9, 900), (3, 11, 1000)], 240, decoder="waves"),
+        ),
+        clusters=_worlds(
+            "normal", [(2, 7, 700), (2, 11, 900), (3, 9, 1000)], 250, decoder="linear", z="ring", sigma=0.3
+        ),
+        correlated=(
+            *_worlds("normal", [(2, 9, 900), (3, 14, 900)], 260, decoder="waves", noise="shared", sigma=0.4),
+            *_worlds("poisson", [(2, 12, 900)], 264, decoder="waves", noise="shared"),
+            *_worlds("bernoulli", [(2, 16, 1000)], 266, decoder="waves", noise="shared"),
+        ),
+        empty=(
+            *_worlds("normal", [(3, 10, 900)], 270, z="none", noise="shared"),
+            *_worlds("bernoulli", [(2, 14, 1000)], 272, z="none", noise="shared"),
+            *_worlds("normal", [(2, 9, 700)], 274, z="none"),
+            *_worlds("poisson", [(3, 10, 900)], 276, z="none"),
+        ),
+        widths=(32, 16),
+        epochs=110,
+        lr=4e-3,
+        seed=700,
+    ),
 }
 
 
@@ -145,7 +179,8 @@ def _planted(world: World, rows: int) -> Array:
     if world.kind == "bernoulli":
         level = drawn.normal(size=world.columns) if world.z == "none" else 0.0
         p = 1 / (1 + np.exp(-2.5 * signal - level))
-        return (drawn.random(p.shape) < p).astype(np.float64)
+        uniform = drawn.random(p.shape) if world.noise == "white" else ndtr(noise)
+        return (uniform < p).astype(np.float64)
     shared = 0.4 * noise if world.noise == "shared" else 0.0
     return drawn.poisson(np.exp(0.7 * signal + 1.2 + shared)).astype(np.float64)
 
@@ -212,7 +247,7 @@ def _words(family: Family, world: World, seed: int, **others: Any) -> dict[str, 
         "latents": world.latents,
         "widths": list(family.widths),
         "likelihood": LIKELIHOODS[world.kind],
-        "posterior": {"kind": "diagonal-normal", "spread": "exp", "floor": 1e-6},
+        "posterior": {"kind": "diagonal-normal", "spread": "exp" if family.name == "A" else "softplus", "floor": 1e-6},
         "seed": family.seed + seed,
     }
     return {**words, **others}
@@ -345,7 +380,7 @@ def _fixed_scales(family: Family, world: World, data: Any) -> Iterator[Case]:
 
 
 def _overfitted(family: Family, world: World, place: int) -> Iterator[Case]:
-    rows, widths, epochs = (80, [64], 800) if family.name == "A" else (60, [48, 48], 600)
+    rows, widths, epochs = (40, [64], 1200) if family.name == "A" else (50, [48, 48], 900)
     data = world.data(rows)
     vae = _trained(
         family, data, [_words(family, world, 0, widths=widths)], epochs=epochs, batch_size=40, select="last"
@@ -392,7 +427,9 @@ def _scale_spreads(vae: er.VAE, factor: float) -> None:
         _linears(vae.posterior["z"])[-1].bias[vae.latents :] += float(np.log(factor))
 
 
-def _train_encoder(vae: er.VAE, data: Any, beta: float, *, blind: int | None = None, seed: int, steps: int = 400) -> None:
+def _train_encoder(
+    vae: er.VAE, data: Any, beta: float, *, blind: int | None = None, seed: int, steps: int = 400
+) -> None:
     """Train q alone, with the rate weighed by β; `blind`: the columns from there on stay unseen."""
     generator = torch.Generator().manual_seed(seed)
     adam = torch.optim.Adam(vae.posterior.parameters(), lr=3e-3)

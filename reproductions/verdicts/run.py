@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE.parent)]
@@ -26,7 +27,9 @@ from elbowroom.atomic import write_atomic  # noqa: E402
 from elbowroom.evidence.memory import MEMORY  # noqa: E402
 from elbowroom.ledger._context import ContextBudget, context  # noqa: E402
 from elbowroom.ledger.aggregate import AggregateBudget, chosen  # noqa: E402
-from elbowroom.ledger.symptoms import SymptomBudget, Symptoms, symptoms  # noqa: E402
+from elbowroom.ledger.symptoms import Symptoms, symptoms  # noqa: E402
+from elbowroom.ledger.symptoms_budget import SymptomBudget  # noqa: E402
+from elbowroom.ledger.verdict import verdict  # noqa: E402
 from elbowroom.records import IdentityRecord  # noqa: E402
 
 SEED, FEW = 1, 60
@@ -77,3 +80,62 @@ def fill(name: str) -> None:
             record["groups"][group] = {case.name: measured(case) for case in make()}
             write_atomic(record_of(name), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
             print(group, len(record["groups"][group]), flush=True)
+
+
+def judged(name: str) -> list[tuple[str, str, list[str]]]:
+    """Of every model of a family: its name, what was built, and the faults that were found."""
+    reader: Any = TypeAdapter(Symptoms)
+    return [
+        (model, row["fault"], [one.name for one in verdict(reader.validate_python(row["symptoms"]))[0] if one.found])
+        for rows in read(name).get("groups", {}).values()
+        for model, row in rows.items()
+    ]
+
+
+def table(name: str) -> list[str]:
+    """What was built against what was found, in Markdown; a model may stand in several columns."""
+    models, faults = judged(name), faulty_models.FAULTS
+    lines = [
+        f"| built in {name} | models | detected | {' | '.join(faults)} | healthy |",
+        "|---" * (len(faults) + 4) + "|",
+    ]
+    for built in (*faults, "healthy"):
+        own = [found for _, fault, found in models if fault == built]
+        counts = [sum(fault in found for found in own) for fault in faults]
+        none = sum(not found for found in own)
+        right = none if built == "healthy" else sum(built in found for found in own)
+        cells = [f"**{n}**" if fault == built else str(n or "") for fault, n in zip(faults, counts, strict=True)]
+        last = f"**{none}**" if built == "healthy" else str(none or "")
+        lines.append(f"| {built} | {len(own)} | {right / max(len(own), 1):.0%} | {' | '.join(cells)} | {last} |")
+    return lines
+
+
+def write_tables() -> None:
+    """The tables of the README, from the records."""
+    path = HERE / "README.md"
+    said = [line for name in faulty_models.FAMILIES if record_of(name).exists() for line in [*table(name), ""]]
+    head, _, rest = path.read_text(encoding="utf-8").partition("<!-- tables -->\n")
+    write_atomic(
+        path, f"{head}<!-- tables -->\n" + "\n".join(said) + f"<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    )
+
+
+def main() -> None:
+    """Fill a record, then judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("family", choices=list(faulty_models.FAMILIES))
+    parser.add_argument("--judge", action="store_true", help="only verdicts and tables")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if not asked.judge:
+        fill(asked.family)
+    print("\n".join(table(asked.family)))
+    for model, built, found in judged(asked.family):
+        if built not in found and not (built == "healthy" and not found):
+            print(f"{model}: built {built}, found {', '.join(found) or 'nothing'}")
+    if (HERE / "README.md").exists():
+        write_tables()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -14,37 +14,13 @@ from elbowroom.remedies import refine
 from elbowroom.vae import VAE
 
 from .aggregate import chosen
+from .symptoms_budget import SymptomBudget
 from .symptoms_of_fit import beyond_classics, generalisation, log_p_of, objective_above_elbo
 from .symptoms_of_noise import noise_gain, residuals
-from .symptoms_of_posterior import annealed_posterior
+from .symptoms_of_posterior import annealed_posterior, widening_gain
+from .symptoms_of_simulations import simulated_calibration
 
-__all__ = ["SymptomBudget", "Symptoms", "symptoms"]
-
-
-class SymptomBudget(NamedTuple):
-    """How much the symptoms may cost.
-
-    Attributes
-    ----------
-    annealed : int
-        Test examples whose true posterior is annealed to.
-    temperatures, chains, leapfrog : int
-        Of the annealing.
-    bounds : int
-        Training examples, and test examples, whose q is fitted, and whose log p(x) and residuals are compared.
-    steps : int
-        Of the search for the best q of each of these.
-    draws : int
-        Of z, for each bound.
-    """
-
-    annealed: int = 64
-    temperatures: int = 50
-    chains: int = 8
-    leapfrog: int = 5
-    bounds: int = 400
-    steps: int = 100
-    draws: int = 64
+__all__ = ["IDLE", "Symptoms", "symptoms"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +42,11 @@ class Symptoms:
     coverage : Number, optional
         90 minus the share, in points, of the true posterior's draws that the central 90 % intervals of q hold, over the
         units that are not idle: positive where q is too narrow or in the wrong place.
+    widening, widening_factor : Number and float, optional
+        What one factor on all spreads of a normal q would win of the ELBO, and that factor, 1 or more.
+    simulated, sbc, tarp : Number, float and Number, optional
+        Context: the same points on pairs that the model simulates; the least p of the ranks' uniformity, times the
+        number of units; and the greatest distance of TARP's expected coverage from the credibility, in points.
     prior_gap : Number, optional
         What a density fitted to draws of q gains over p(z) on draws of other examples.
     samples : Number, optional
@@ -102,6 +83,11 @@ class Symptoms:
     gap: Number | None = None
     amortisation: Number | None = None
     coverage: Number | None = None
+    widening: Number | None = None
+    widening_factor: float | None = None
+    simulated: Number | None = None
+    sbc: float | None = None
+    tarp: Number | None = None
     prior_gap: Number | None = None
     samples: Number | None = None
     noise_gain: Number | None = None
@@ -172,6 +158,8 @@ def symptoms(
     few = test[: budget.annealed]
     best = _best(vae, [train, test], budget, seed)
     had(("true_rate", "coverage"), lambda: annealed_posterior(vae, best, few, budget, found["used"], seed, memory))
+    had(("widening", "widening_factor"), lambda: widening_gain(vae, test, budget.draws, seed))
+    had(("simulated", "sbc", "tarp"), lambda: simulated_calibration(vae, test, seed=seed))
     had(("noise_gain", "noise_factor"), lambda: noise_gain(best, data, train, test, budget.draws, seed))
     had(("residual_gain", "noise_share"), lambda: residuals(best, train, test, seed))
     log_p, log_p_test = (log_p_of(best, rows, budget.draws, seed) for rows in (train, test))
@@ -198,7 +186,9 @@ def joined(batches: Sequence[Batch]) -> Batch:
     return Batch(x, index, context=context, seen=torch.cat(seen) if seen else None)
 
 
-def _of_records(identity: IdentityRecord | None, context: ContextRecord | None, missing: dict[str, str]) -> dict[str, Any]:
+def _of_records(
+    identity: IdentityRecord | None, context: ContextRecord | None, missing: dict[str, str]
+) -> dict[str, Any]:
     """What identity and context have measured."""
     found: dict[str, Any] = {"used": None}
     if identity is None:
@@ -210,14 +200,19 @@ def _of_records(identity: IdentityRecord | None, context: ContextRecord | None, 
             missing["amortisation"] = "q cannot be fitted to one example, as where its layers read one another."
     if context is None:
         names = ("rate", "units", "idle", "prior_gap", "samples")
-        return found | {"used": None} if missing.update(dict.fromkeys(names, "The context was not measured.")) else found
+        return (
+            found | {"used": None} if missing.update(dict.fromkeys(names, "The context was not measured.")) else found
+        )
     found["rate"] = Number(context.rate.mean, context.rate.se_total)
     if context.latents is not None and context.latents.kl is not None:
         idle = [kl < IDLE and not active for kl, active in zip(context.latents.kl, context.latents.active, strict=True)]
         found |= {"units": len(idle), "idle": sum(idle), "used": tuple(not one for one in idle)}
     else:
         missing |= dict.fromkeys(("units", "idle"), "The KL of a single unit has no closed form here.")
-    for name, record in (("prior_gap", context.prior_gap and context.prior_gap.low), ("samples", context.samples and context.samples.difference)):
+    for name, record in (
+        ("prior_gap", context.prior_gap and context.prior_gap.low),
+        ("samples", context.samples and context.samples.difference),
+    ):
         found[name] = record
         if record is None:
             missing[name] = "The audit's context does not have it, and says why."

@@ -75,9 +75,10 @@ def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, s
     vae : VAE
         The model.
     data : Dataset
-        Training examples fit the classics, and validation chooses among them.
+        Its other training examples fit the classics, and validation chooses among them.
     train : Examples
-        The training examples that are compared.
+        Training examples that are compared, or the first half of all where there are no more: the model has learnt from
+        them, and the classics have not.
     log_p : Estimate
         Of these, by the model.
     seed : int
@@ -95,12 +96,20 @@ def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, s
     """
     if "|" in vae.quantity or "score" in vae.quantity:
         raise InputError(f"The model's nats are of {vae.quantity}, and those of classics are of log p(x).")
-    fitted, _ = _rows_of(vae, data.train[:_MOST_FITTED], seed)
-    judged, jacobian = _rows_of(vae, train, seed)
+    kept = train[: len(data.train) // 2]
+    others = data.train[~torch.isin(data.train.index, kept.index)]
+    fitted, _ = _rows_of(vae, others[:_MOST_FITTED], seed)
+    judged, jacobian = _rows_of(vae, kept, seed)
     choosing, _ = _rows_of(vae, data.validation[:_MOST_FITTED], seed)
     scores = [(float(density(choosing).mean()), name, density) for name, density in _classics(vae, data, fitted, seed)]
     _, name, density = max(scores, key=lambda one: one[0])
-    return mean_and_error(density(judged) + jacobian - log_p.at(train.index.numpy()).values), name
+    return mean_and_error(density(judged) + jacobian - _values_at(log_p, kept)), name
+
+
+def _values_at(estimate: Estimate, rows: Examples) -> Array:
+    """The values of an estimate in the order of these rows."""
+    place = {int(index): at for at, index in enumerate(estimate.index)}
+    return estimate.values[[place[int(index)] for index in rows.index]]
 
 
 @torch.no_grad()
@@ -144,9 +153,7 @@ def _normals(vae: VAE, rows: Array, seed: int) -> Iterator[tuple[str, Density]]:
             yield name, mixture.score_samples
 
 
-def objective_above_elbo(
-    vae: VAE, rows: Rows, objective: Any, seed: int
-) -> tuple[Number, bool, tuple[str, ...]]:
+def objective_above_elbo(vae: VAE, rows: Rows, objective: Any, seed: int) -> tuple[Number, bool, tuple[str, ...]]:
     """What an objective says in place of the ELBO, minus the ELBO, at the same draws, in nats.
 
     Parameters

@@ -27,9 +27,7 @@ _SMALL = 1e-12
 _FEWEST = 20  # rows from which a covariance says anything
 
 
-def noise_gain(
-    vae: VAE, data: Dataset, train: Examples, test: Examples, draws: int, seed: int
-) -> tuple[Number, float]:
+def noise_gain(vae: VAE, data: Dataset, train: Examples, test: Examples, draws: int, seed: int) -> tuple[Number, float]:
     """What the best noise scale or temperature wins of the ELBO, in nats, and that number in units of the model's.
 
     Parameters
@@ -124,4 +122,3 @@ def _whitened(vae: VAE, rows: Rows, seed: int) -> Float[np.ndarray, "n elements"
             left = (terms.y - terms.p_x.mean) / terms.p_x.variance.sqrt().clamp_min(_SMALL)
             found.append(left[0].flatten(1).double().cpu())
     return torch.cat(found).numpy()
-
