@@ -122,9 +122,9 @@ def refit_prior(
 
 def _drawn(vae: VAE, data: Dataset, block: str, seed: int) -> Drawn:
     own = derived_seed(seed, _DRAWN)
+    parts = (data.train[:MOST], _FEWEST), (data.validation[:MOST], _FEWEST // 4)
     train, validation = (
-        draws_of_q(vae, part[:MOST], block, max(1, math.ceil(_FEWEST / min(len(part), MOST))), own).cpu()
-        for part in (data.train, data.validation)
+        draws_of_q(vae, rows, block, max(1, math.ceil(fewest / len(rows))), own).cpu() for rows, fewest in parts
     )
     return train, validation
 
@@ -174,7 +174,7 @@ def _flow(vae: VAE, block: str, drawn: Drawn, components: int | None) -> Parts:
     with torch.no_grad():
         prior.means.copy_(train.mean(0))
         prior.logs.copy_(train.std(0).clamp_min(_FLOOR).log())
-    descend(prior, _log_prob_of(prior), train, validation[:5_000], lr=2e-3, steps=_STEPS, batch=512)
+    descend(prior, _log_prob_of(prior), train, validation, lr=2e-3, steps=_STEPS, batch=512)
     return {block: prior}, {}, "flow"
 
 

@@ -18,26 +18,26 @@ MOST = 10_000
 _ROWS_AT_ONCE = 1_000
 
 
-def passes(vae: VAE, examples: Examples, seed: int, first_draw: int = 0) -> Iterator[Terms]:
-    """One draw of q for each example, a thousand examples at a time."""
+def passes(vae: VAE, examples: Examples, seed: int, draws: int = 1) -> Iterator[Terms]:
+    """Draws of q for each example, a thousand of them at a time."""
+    at_once = max(1, _ROWS_AT_ONCE // draws)
     with evaluating(vae):
-        for start in range(0, len(examples), _ROWS_AT_ONCE):
-            batch = examples.rows(slice(start, start + _ROWS_AT_ONCE))
+        for start in range(0, len(examples), at_once):
+            batch = examples.rows(slice(start, start + at_once))
             with torch.no_grad():  # and not around the yield, where it would hold for whoever reads
-                terms = vae(batch, vae.keyed_noise(1, batch.index, seed, first_draw), lay_out=False)
+                terms = vae(batch, vae.keyed_noise(draws, batch.index, seed), lay_out=False)
             yield terms
 
 
 def draws_of_q(vae: VAE, examples: Examples, block: str, draws: int, seed: int) -> Tensor:
-    """Draws of a latent block from q(z | x), those of one example far apart, [draws · n, *event].
+    """Draws of a latent block from q(z | x), [draws · n, *event].
 
     Examples of which nothing is seen are left out: their q is the prior, whatever the encoder returns.
     """
     found = []
-    for first in range(draws):
-        for terms in passes(vae, examples, seed, first):
-            z, unknown = terms.z[block][0], terms.unknown
-            found.append(z if unknown is None else z[~unknown])
+    for terms in passes(vae, examples, seed, draws):
+        z, unknown = terms.z[block], terms.unknown
+        found.append((z if unknown is None else z[:, ~unknown]).flatten(0, 1))
     return torch.cat(found)
 
 
