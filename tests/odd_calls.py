@@ -343,6 +343,17 @@ CALLS: dict[str, Call] = {
         "draws": 2,
     },
     "remedies.calibrate": lambda: {"vae": vae(), "data": DATA, "draws": 2},
+    "remedies.refine_inference": lambda: {
+        "vae": vae(),
+        "data": DATA,
+        "transforms": 1,
+        "epochs": 1,
+        "seconds": 30.0,
+        "batch_size": 10,
+        "lr": 0.25,
+        "draws": 2,
+    },
+    "remedies.refit_prior": lambda: {"vae": vae(), "data": DATA, "components": 2, "draws": 2},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
     "runs.impute_run": lambda: {
         "run": with_gaps(),
