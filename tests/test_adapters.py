@@ -156,7 +156,7 @@ class Three(nn.Module):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: from_modules(Three(), decoder(), bits()), "The encoder returned 3 tensors.*take adapters.from_forward"),
+        (lambda: from_modules(Three(), decoder(), bits()), "The encoder returned 3 tensors.*adapters.from_forward"),
         (
             lambda: from_modules(nn.Linear(D, 5), decoder(), bits()),
             r"\[3, 2\] numbers for mu and log_var each",

@@ -74,9 +74,7 @@ def from_modules(
     with torch.no_grad(), evaluating(paired):
         mu, _ = paired.pair(floating(encoder, decoder).new_zeros(2, *likelihood.event))
     assumed = ["The encoder returns mu and log σ² of a normal q(z | x) with independent elements."]
-    return assemble(
-        paired, mu.shape[1:], decoder, likelihood, means=means, preprocess=preprocess, assumed=assumed
-    )
+    return assemble(paired, mu.shape[1:], decoder, likelihood, means=means, preprocess=preprocess, assumed=assumed)
 
 
 @described("mean-and-log-variance")

@@ -18,7 +18,17 @@ from elbowroom.vae.evaluating import evaluating
 
 from .outputs import outputs
 
-__all__ = ["LOG_SIGMA", "CalledDecoder", "CalledEncoder", "FlatDecoder", "assemble", "check_likelihood", "floating"]
+__all__ = [
+    "LOG_SIGMA",
+    "SQUASHES",
+    "CalledDecoder",
+    "CalledEncoder",
+    "FlatDecoder",
+    "assemble",
+    "check_likelihood",
+    "floating",
+    "only",
+]
 
 LOG_SIGMA: dict[str, Callable[[Tensor], Tensor]] = {
     "log σ²": lambda raw: 0.5 * raw,
@@ -30,8 +40,14 @@ LOG_SIGMA: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """What the second number of an encoder may be, and the log σ that it says."""
 
+SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
+    "": lambda found: found,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+"""What a forward may do to its decoder's result before it returns it."""
+
 _FLOOR = 1e-8  # so low that losses agree, and so high that no logarithm is of 0
-_SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {"": lambda found: found, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
 @described("called-encoder")
@@ -48,20 +64,20 @@ class CalledEncoder(nn.Module):
         Place of mu among the tensors that it returns.
     spread : int, default 1
         Place of what says how wide q is.
-    kind : str, default "log σ²"
+    form : str, default "log σ²"
         What that is, a key of `LOG_SIGMA`.
     """
 
     def __init__(
-        self, network: nn.Module, method: str = "", mean: int = 0, spread: int = 1, kind: str = "log σ²"
+        self, network: nn.Module, method: str = "", mean: int = 0, spread: int = 1, form: str = "log σ²"
     ) -> None:
         super().__init__()
-        self.network, self.method, self.mean, self.spread, self.kind_of_spread = network, method, mean, spread, kind
+        self.network, self.method, self.mean, self.spread, self.form = network, method, mean, spread, form
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, 2 · latents]."""
         found = list(outputs(_called(self.network, self.method)(x)).values())
-        log_sigma = LOG_SIGMA[self.kind_of_spread](found[self.spread])
+        log_sigma = LOG_SIGMA[self.form](found[self.spread])
         return torch.cat([found[self.mean].flatten(1), log_sigma.flatten(1)], -1)
 
 
@@ -85,7 +101,7 @@ class CalledDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """[n, ...]. Raises InputError for more than one tensor."""
-        return _SQUASHES[self.squash](only(_called(self.network, self.method)(z)))
+        return SQUASHES[self.squash](only(_called(self.network, self.method)(z)))
 
 
 @described("decoded")
@@ -135,7 +151,7 @@ def floating(*modules: nn.Module) -> Tensor:
     for module in modules:
         for parameter in module.parameters():
             if parameter.dtype in (torch.float16, torch.bfloat16):
-                raise InputError(f"The module computes in {parameter.dtype}, too coarse for log-densities: .float() it.")
+                raise InputError(f"The module is in {parameter.dtype}, too coarse for log-densities: .float() it.")
             if parameter.is_floating_point():
                 return parameter.detach().new_empty(0)
     return torch.empty(0)
