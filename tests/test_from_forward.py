@@ -192,8 +192,6 @@ def test_a_decoder_of_another_name_is_named() -> None:
     assert "log σ output '2'" in vae.assumed[1]
     with pytest.raises(er.InputError, match="decode='nothing' names no method"):
         from_forward(Inline(), normal(), decode="nothing")
-    with pytest.raises(er.InputError, match="to_x does not return the mu and the spread"):
-        from_forward(Inline(), normal(), decode="to_x", encode="to_x")
 
 
 class Spatial(nn.Module):

@@ -20,7 +20,6 @@ def from_forward(
     model: nn.Module,
     likelihood: Any,
     *,
-    encode: str | None = None,
     decode: str | None = None,
     means: bool | None = None,
     preprocess: Any = None,
@@ -41,9 +40,6 @@ def from_forward(
     likelihood : Likelihood
         Made with network=None: `Bernoulli(None, 784)` for a loss of binary cross-entropy, `Normal(None, 784, scale=σ)`
         for squared error. Which σ a loss stands for is said under `from_modules`.
-    encode : str, optional
-        Name of a method or submodule that returns mu and the spread for x. By default one with a usual name, where it
-        returns what the forward does; else the forward itself.
     decode : str, optional
         Name of a method or submodule that returns the reconstruction for z; by default one with a usual name.
     means : bool, optional
@@ -90,9 +86,9 @@ def from_forward(
     """
     check_likelihood(likelihood, means)
     _refuse_labels(model)
-    _check_names(model, encode, decode)
+    _check_names(model, decode)
     like = floating(model)
-    found = probe(model, likelihood.event, like, encode, decode)
+    found = probe(model, likelihood.event, like, decode)
     said = f"The likelihood is the {type(likelihood).__name__} that was given: no loss was asked."
     return assemble(
         CalledEncoder(model, found.encode, found.mean, found.spread, found.form),
@@ -125,10 +121,9 @@ def _refuse_labels(model: nn.Module) -> None:
         )
 
 
-def _check_names(model: nn.Module, encode: str | None, decode: str | None) -> None:
-    for argument, name in (("encode", encode), ("decode", decode)):
-        if name is not None and not callable(getattr(model, name, None)):
-            raise InputError(f"{argument}={name!r} names no method or submodule of this {type(model).__name__}.")
+def _check_names(model: nn.Module, decode: str | None) -> None:
+    if decode is not None and not callable(getattr(model, decode, None)):
+        raise InputError(f"decode={decode!r} names no method or submodule of this {type(model).__name__}.")
     if not has_forward(model):
         for names in (ENCODES, DECODES):
             if not any(callable(getattr(model, name, None)) for name in names):

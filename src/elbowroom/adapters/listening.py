@@ -1,7 +1,7 @@
 """One forward of a module, and what its own decoder read and returned meanwhile."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,17 +61,19 @@ class Listener:
     ----------
     model : nn.Module
         The module.
-    decode : str or None
-        Another name of its decoder.
+    also : sequence of str
+        Parts to listen to beside those with the usual names of decoders and draws.
     call : callable, optional
         From the copy and x to what it returns; by default its forward.
     """
 
-    def __init__(self, model: nn.Module, decode: str | None, call: Callable[[nn.Module, Tensor], Any] | None = None):
+    def __init__(
+        self, model: nn.Module, also: Sequence[str] = (), call: Callable[[nn.Module, Tensor], Any] | None = None
+    ) -> None:
         self.model = copy.deepcopy(model).eval()
         self._call = call or (_forward if has_forward(model) else _composed)
         self._calls: list[Call] = []
-        for name in dict.fromkeys([*([decode] if decode else []), *DECODES, *_DRAWS]):
+        for name in dict.fromkeys([*also, *DECODES, *_DRAWS]):
             self._listen(name, getattr(self.model, name, None))
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ __all__ = [
     "CalledDecoder",
     "CalledEncoder",
     "FlatDecoder",
+    "Rescaled",
     "assemble",
     "check_likelihood",
     "floating",
@@ -124,6 +125,32 @@ class FlatDecoder(nn.Module):
         """[n, numbers]. Raises InputError for more than one tensor."""
         found = only(self.network(*inputs)).flatten(1)
         return torch.logit(found, torch.finfo(found.dtype).eps) if self.means else found
+
+
+@described("rescaled")
+class Rescaled(nn.Module):
+    """A network whose input and output are shifted and scaled.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Reads one tensor and returns one.
+    before : tuple of float, default (1.0, 0.0)
+        Scale and shift of what it reads.
+    after : tuple of float, default (1.0, 0.0)
+        Scale and shift of what it returns.
+    """
+
+    def __init__(
+        self, network: nn.Module, before: Sequence[float] = (1.0, 0.0), after: Sequence[float] = (1.0, 0.0)
+    ) -> None:
+        super().__init__()
+        self.network, self.before, self.after = network, tuple(before), tuple(after)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """[n, ...]."""
+        found: Tensor = self.network(value * self.before[0] + self.before[1])
+        return found * self.after[0] + self.after[1] if self.after != (1.0, 0.0) else found
 
 
 def only(out: Any) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from elbowroom.numerics import CapabilityError, InputError
 
-from .listening import DECODES, ENCODES, FAILURES, Call, Heard, Listener, has_forward
+from .listening import DECODES, ENCODES, FAILURES, Call, Heard, Listener
 from .outputs import outputs
 from .parts import LOG_SIGMA, SQUASHES, only
 
@@ -49,9 +49,7 @@ class Found:
 
 
 @torch.no_grad()
-def probe(
-    model: nn.Module, event: Sequence[int], like: Tensor, encode: str | None = None, decode: str | None = None
-) -> Found:
+def probe(model: nn.Module, event: Sequence[int], like: Tensor, decode: str | None = None) -> Found:
     """Ask a module which of its outputs are what.
 
     Parameters
@@ -62,7 +60,7 @@ def probe(
         Shape of one x.
     like : Tensor
         Of the module's type and device.
-    encode, decode : str, optional
+    decode : str, optional
         As for `from_forward`.
 
     Returns
@@ -85,7 +83,7 @@ def probe(
     _check_constant(first, again, mean, spread)
     shape = tuple((z if z is not None else _value(first, mean)).shape[1:])
     found = Found("", mean, spread, form, call.name, squash, shape, (said, said_recon))
-    return _with_encoder(listener, found, first, x[0], encode, has_forward(model))
+    return _with_encoder(listener, found, first, x[0])
 
 
 _UNCHECKED = (
@@ -104,13 +102,14 @@ _NEVER = (
 
 def _listener(model: nn.Module, decode: str | None, x: Tensor, like: Tensor) -> tuple[Listener, Tensor]:
     """In 64 bits where the module can, and x to ask with."""
-    listener = Listener(model, decode)
+    named = [decode] if decode else []
+    listener = Listener(model, named)
     try:
         listener.model.double()
         x = x.to(like.device)
         listener.hear(x[0], 0)
     except FAILURES:
-        listener, x = Listener(model, decode), x.to(like)
+        listener, x = Listener(model, named), x.to(like)
         try:
             listener.hear(x[0], 0)
         except FAILURES as error:
@@ -299,12 +298,10 @@ def _check_constant(first: Heard, again: Heard, mean: int, spread: int) -> None:
             )
 
 
-def _with_encoder(
-    listener: Listener, found: Found, heard: Heard, x: Tensor, encode: str | None, has_forward: bool
-) -> Found:
-    """The encoder alone, where there is one that returns what the forward does."""
+def _with_encoder(listener: Listener, found: Found, heard: Heard, x: Tensor) -> Found:
+    """The encoder alone, where there is one that returns what the forward does; else the whole forward."""
     wanted = [_value(heard, found.mean), _value(heard, found.spread)]
-    for name in (encode,) if encode else ENCODES:
+    for name in ENCODES:
         part = getattr(listener.model, name, None)
         try:
             values = list(outputs(part(x)).values()) if callable(part) else []
@@ -313,8 +310,6 @@ def _with_encoder(
         places = [next((i for i, value in enumerate(values) if _same(value, one)), None) for one in wanted]
         if places[0] is not None and places[1] is not None:
             return replace(found, encode=name, mean=places[0], spread=places[1])
-    if encode:
-        raise InputError(f"{encode} does not return the mu and the spread that the forward returns.")
     return found
 
 
