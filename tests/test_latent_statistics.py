@@ -16,23 +16,23 @@ SHIFT, GAIN, NARROW = np.array([1.0, -0.5]), np.array([[2.0, 0.0], [1.5, 0.5]]),
 
 
 class Linear(nn.Module):
-    """x [n, 2, 3] → mu = GAIN x + SHIFT at every position, σ = NARROW."""
+    """x [n, 1, 2, 3] → mu [n, 2, 3] = GAIN x + SHIFT at every position, σ = NARROW."""
 
     def __init__(self, gain: np.ndarray = GAIN) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(gain, dtype=torch.float32))
 
     def forward(self, x: torch.Tensor):
-        mu = torch.einsum("dc,ncp->ndp", self.gain, x) + torch.tensor(SHIFT, dtype=torch.float32)[:, None]
+        mu = torch.einsum("dc,ncp->ndp", self.gain, x.squeeze(1)) + torch.tensor(SHIFT, dtype=torch.float32)[:, None]
         return mu, torch.full_like(mu, 2 * math.log(NARROW))
 
 
 def data() -> er.data.Dataset:
-    return er.load_data(np.random.default_rng(0).normal(size=(N, C, P)), test=0.4, preprocess="none")
+    return er.load_data(np.random.default_rng(0).normal(size=(N, C, P)), test=0.4, preprocess="none", flat=False)
 
 
 def made(**more) -> er.VAE:
-    likelihood = er.likelihoods.Normal(None, (C, P), scale=0.25)
+    likelihood = er.likelihoods.Normal(None, (1, C, P), scale=0.25)
     return from_modules(Linear(**more), nn.Flatten(), likelihood)
 
 
