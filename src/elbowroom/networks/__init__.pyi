@@ -1,5 +1,6 @@
 from ._preset import preset as preset
 from ._stackable import stackable as stackable
+from .beside import Beside as Beside
 from .chained import Chained as Chained
 from .conv_net import ConvNet as ConvNet
 from .mlp import MLP as MLP
