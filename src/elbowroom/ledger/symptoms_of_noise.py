@@ -97,7 +97,7 @@ def residuals(vae: VAE, train: Rows, test: Rows, seed: int) -> tuple[Number, Num
 
 
 def _gain(fitted: Array, judged: Array) -> Array:
-    """log of a Gaussian copula's density of each judged row: what columns say of one another, whatever their margins."""
+    """log of a Gaussian copula's density of each judged row: what columns say of one another, margins apart."""
     from sklearn.covariance import LedoitWolf
 
     u, v = _scores(fitted, fitted), _scores(fitted, judged)
