@@ -33,7 +33,7 @@ def verdict(found: Symptoms) -> tuple[tuple[FindingRecord, ...], str]:
     >>> [(one.name, one.found) for one in findings]
     [('inference lagging', True), ('overfitted', False)]
     >>> said
-    'Inference lagging: the encoder loses 3.0 ± 0.2 nats against the best q of its family (found above 0.5).'
+    'Inference lagging: the encoder loses 3.00 ± 0.20 nats against the best q of its family (found above 0.5).'
     """
     collapsed, noise = _collapsed(found), _noise(found)
     looked = [
