@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE.parent)]
 
 import faulty_models  # noqa: E402
+from faulty_models import FAMILIES  # noqa: E402
 
 from elbowroom import evidence, remedies  # noqa: E402
 from elbowroom.atomic import write_atomic  # noqa: E402
@@ -75,7 +76,7 @@ def fill(name: str) -> None:
     """Train and measure what the record lacks, group by group."""
     record = read(name)
     record.setdefault("groups", {})
-    for group, make in faulty_models.groups(faulty_models.FAMILIES[name]).items():
+    for group, make in faulty_models.groups(FAMILIES[name]).items():
         if group not in record["groups"]:
             record["groups"][group] = {case.name: measured(case) for case in make()}
             write_atomic(record_of(name), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
@@ -113,7 +114,7 @@ def table(name: str) -> list[str]:
 def write_tables() -> None:
     """The tables of the README, from the records."""
     path = HERE / "README.md"
-    said = [line for name in faulty_models.FAMILIES if record_of(name).exists() for line in [*table(name), ""]]
+    said = [line for name in FAMILIES if record_of(name).exists() for line in [*table(name), ""]]
     head, _, rest = path.read_text(encoding="utf-8").partition("<!-- tables -->\n")
     write_atomic(
         path, f"{head}<!-- tables -->\n" + "\n".join(said) + f"<!-- end -->{rest.partition('<!-- end -->')[2]}"
@@ -123,12 +124,18 @@ def write_tables() -> None:
 def main() -> None:
     """Fill a record, then judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("family", choices=list(faulty_models.FAMILIES))
+    parser.add_argument("family", choices=list(FAMILIES))
     parser.add_argument("--judge", action="store_true", help="only verdicts and tables")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if not asked.judge:
         fill(asked.family)
+        from canaries import keep_all
+
+        keep_all(asked.family)
+        from canaries import keep_all
+
+        keep_all(asked.family)
     print("\n".join(table(asked.family)))
     for model, built, found in judged(asked.family):
         if built not in found and not (built == "healthy" and not found):
