@@ -186,6 +186,15 @@ CALLS: dict[str, Call] = {
         "draws": 25,
         "temperatures": 3,
     },
+    "ledger.identity": lambda: {
+        "vae": vae(),
+        "examples": DATA.test[:3],
+        "temperatures": 4,
+        "chains": 2,
+        "leapfrog": 2,
+        "steps": 2,
+        "draws": 2,
+    },
     "likelihoods.Autoregressive": lambda: {
         "network": None,
         "family": lik.Bernoulli(None, 16),

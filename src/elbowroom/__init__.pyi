@@ -3,6 +3,7 @@ from . import data as data
 from . import evidence as evidence
 from . import exact as exact
 from . import imputation as imputation
+from . import ledger as ledger
 from . import likelihoods as likelihoods
 from . import metrics as metrics
 from . import models as models

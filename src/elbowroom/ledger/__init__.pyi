@@ -1,0 +1,1 @@
+from ._identity import identity as identity
