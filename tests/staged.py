@@ -8,6 +8,7 @@ from typing import Any
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.records import (
     AccountRecord,
+    AuditRecord,
     ChoiceRecord,
     ClassicRecord,
     ContestRecord,
@@ -61,7 +62,7 @@ def kept_study(folder: Path) -> Any:
 
 
 def records_of(study: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of every stage."""
+    """The record of every stage; of the audit where there is one."""
     data = study["data"]
     classes = {int(column): tuple(names) for column, names in (data.get("classes") or {}).items()}
     rows = [(row, Estimate.from_dict(row["estimate"])) for row in study["evidence"]]
@@ -101,6 +102,7 @@ def records_of(study: Mapping[str, Any]) -> dict[str, Any]:
             4.1,
         ),
         "account": AccountRecord(DifferenceRecord(**study["difference"]), variances, _verdict(study["verdict"])),
+        **({"audit": AuditRecord.from_dict(study["audit"])} if study.get("audit") else {}),
     }
 
 

@@ -1,2 +1,3 @@
+from ._audit_table import audit_table as audit_table
 from ._report import report as report
 from ._verdict_table import verdict_table as verdict_table

@@ -31,6 +31,11 @@ _HOW_IDENTITY = (
     "lies between that q and log p(x); only another family of q could win it. The two add up exactly, example by "
     "example. Intervals are 95\u00a0%, of differences paired by example."
 )
+_HOW_SUM = (
+    "How far the ELBO of the encoder's q lies below log p(x) on the same examples. No best q could be fitted to each "
+    "example alone, so what the encoder and what the family of q loses stand together. The interval is 95\u00a0%, of "
+    "the difference paired by example."
+)
 _ABOUT_CONTEXT = (
     "These numbers are in nats too, but of other differences: none of them is a part of log p(x) − ELBO, so none is "
     "added to it."
@@ -135,8 +140,11 @@ def audit_figures(audit: AuditRecord) -> list[FigureRecord]:
     if audit.identity is not None:
         one = audit.identity
         rows = [(audit.quantity, one.log_p, "at least"), ("ELBO", one.elbo, "")]
-        gaps = [("amortisation", one.amortisation, "at least"), ("approximation", one.approximation, "")]
-        return [_figure(name, e.mean, e.se_total, unit, way) for name, e, way in (*rows, *gaps)]
+        if one.amortisation is None or one.approximation is None:
+            rows.append(("both gaps", one.total, "at least"))
+        else:
+            rows += [("amortisation", one.amortisation, "at least"), ("approximation", one.approximation, "")]
+        return [_figure(name, e.mean, e.se_total, unit, way) for name, e, way in rows]
     if audit.context is None:
         return []
     parts = {"ELBO": audit.context.elbo, "rate": audit.context.rate, "distortion": audit.context.distortion}
@@ -158,12 +166,8 @@ def _identity(audit: AuditRecord) -> Figure:
     if one is None:
         why = "No bar: log p(x) − ELBO was not measured; what could not be had, and why, stands below."
         return Figure("identity", "The identity could not be had", "", missing=why)
-    total, first, second = (with_error(e.mean, e.se_total) for e in (one.total, one.amortisation, one.approximation))
-    title = (
-        f"{audit.quantity} lies at least {total} nats above the ELBO: {first} by amortisation, {second} by the family "
-        "of q"
-    )
-    how = _HOW_IDENTITY
+    title = f"{audit.quantity} lies at least {_size(one.total)} nats above the ELBO{_parts(one)}"
+    how = _HOW_IDENTITY if one.refined is not None else _HOW_SUM
     if one.upper is not None:
         how += " Hollow: up to the other end of log p(x), an upper bound only if the chains have mixed."
     quick = " Measured quickly: fewer examples, steps and draws." if audit.quick else ""
@@ -175,6 +179,16 @@ def _identity(audit: AuditRecord) -> Figure:
     return _drawn("identity", title, how, foot, draw)
 
 
+def _size(e: Estimate) -> str:
+    return with_error(e.mean, e.se_total)
+
+
+def _parts(one: IdentityRecord) -> str:
+    if one.amortisation is None or one.approximation is None:
+        return ""
+    return f": {_size(one.amortisation)} by amortisation, {_size(one.approximation)} by the family of q"
+
+
 def _drawn(key: str, title: str, how: str, foot: str, draw: object) -> Figure:
     try:
         return Figure(key, title, how, foot, svg=both_widths(draw, key, title))  # type: ignore[arg-type]
@@ -184,7 +198,9 @@ def _drawn(key: str, title: str, how: str, foot: str, draw: object) -> Figure:
 
 def _bounds(one: IdentityRecord) -> list[dict[str, str]]:
     """Rows of the table, the highest first."""
-    named = [("log p(x)", one.log_p), ("ELBO, best q of the family", one.refined), ("ELBO, encoder's q", one.elbo)]
+    named = [("log p(x)", one.log_p), ("ELBO, encoder's q", one.elbo)]
+    if one.refined is not None:
+        named.insert(1, ("ELBO, best q of the family", one.refined))
     if one.upper is not None:
         named.insert(0, ("log p(x), other end", one.upper))
     rows = [_bound(name, e) for name, e in named]
@@ -325,5 +341,7 @@ def _collapse(own: ContextRecord) -> Figure:
     def draw(sheet: Sheet) -> None:
         plots.collapse_curve(curve, ax=sheet.subplots())
 
-    foot = f"{words.examples(own.rate.n, 'test')}." if own.latents is None else f"{words.examples(own.latents.n, 'test')}."
+    foot = (
+        f"{words.examples(own.rate.n, 'test')}." if own.latents is None else f"{words.examples(own.latents.n, 'test')}."
+    )
     return _drawn("collapse", title, how, foot, draw)

@@ -32,7 +32,8 @@ def sentence(study: StudyRecord) -> str:
     """The verdict, with that of the audit behind it; or which stages are missing for one and how to go on."""
     if study.account:
         return f"{study.account.verdict.sentence} {_audited(study.audit)}".rstrip()
-    return f"There is no verdict yet: {still_to_come(study.not_run)}; resume the study, which goes on there."
+    missing = [stage for stage in study.not_run if stage in ("contest", "account")]
+    return f"There is no verdict yet: {still_to_come(missing)}; resume the study, which goes on there."
 
 
 def _audited(audit: AuditRecord | None) -> str:
@@ -40,8 +41,8 @@ def _audited(audit: AuditRecord | None) -> str:
 
 
 def no_audit(study: StudyRecord) -> str:
-    """How to have the audit that a study lacks."""
-    return f"The chosen model has not been audited: `elbowroom audit {study.folder}` does it, or the study, resumed."
+    """How to have the audit that a study lacks; nothing where it has one."""
+    return "" if study.audit else "The chosen model has not been audited: resume the study, which does that last."
 
 
 def still_to_come(stages: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Where nats go: the identity of an audit, what its remedies win, the two parts of a rate, and which units carry none."""
+"""Where nats go: the identity of an audit, what remedies win, the two parts of a rate, and which units carry none."""
 
 import math
 from collections.abc import Sequence
@@ -102,14 +102,14 @@ def spans(rows: Sequence[Span], *, axis: str, at: float | None = None, ax: Axes 
 
 
 def identity(found: Any, *, ax: Axes | None = None) -> Axes:
-    """From the ELBO to log p(x): amortisation, approximation, both together, and the upper end if it was measured.
+    """From the ELBO to log p(x): amortisation, approximation, both together, and the other end where it was measured.
 
     Intervals are those of the differences, paired by example, and so are narrower than those of the bounds themselves.
 
     Parameters
     ----------
     found : IdentityRecord
-        Of `er.audit`: with the Estimates `amortisation`, `approximation` and `total`, and `log_p` and `upper`.
+        Of `er.audit`: with the Estimates `total`, `elbo`, and `amortisation`, `approximation` and `upper` or None.
     ax : Axes, default None
         Where to draw; None: a new figure.
 
@@ -137,15 +137,20 @@ def identity(found: Any, *, ax: Axes | None = None) -> Axes:
     'amortisation: 2.00 ± 0.10; approximation: 1.00 ± 0.10; log p(x) − ELBO: 3.00 ± 0.10.'
     """
     first, second, total = found.amortisation, found.approximation, found.total
-    rows = [
-        Span("amortisation", 0.0, first.mean, _number(first), interval_of(first), "best q of the family − encoder"),
-        Span("approximation", first.mean, total.mean, _number(second), interval_of(second), "log p(x) − best q"),
-        Span("log p(x) − ELBO", 0.0, total.mean, _number(total), interval_of(total), "both together", "other"),
-    ]
+    rows = []
+    if first is not None and second is not None:
+        own, family = "best q of the family − encoder", "log p(x) − best q of the family"
+        rows += [
+            Span("amortisation", 0.0, first.mean, _number(first), interval_of(first), own),
+            Span("approximation", first.mean, total.mean, _number(second), interval_of(second), family),
+        ]
+    rows.append(Span("log p(x) − ELBO", 0.0, total.mean, _number(total), interval_of(total), "both together", "other"))
     if found.upper is not None:
         end = found.upper - found.elbo
         number = f"{_number(end)} if mixed"
-        rows.append(Span("upper end", total.mean, end.mean, number, interval_of(end), "only if chains mixed", "maybe"))
+        rows.append(
+            Span("other end", total.mean, end.mean, number, interval_of(end), "above only if chains mixed", "maybe")
+        )
     return spans(rows, axis="nats per example above the ELBO", ax=ax)
 
 
