@@ -5,13 +5,13 @@ from typing import Any
 
 from elbowroom.atomic import write_atomic
 from elbowroom.numerics import InputError, rounded
-from elbowroom.records import AuditRecord, Pictures, StudyRecord, read_study
+from elbowroom.records import AuditRecord, Pictures, StudyRecord, read_fix, read_study
 from elbowroom.runs.saved_estimates import read_estimates
 
 from . import words
 from .advice import advice
 from .audit import audit_view
-from .audit_page import audit_page
+from .audit_page import audit_page, fix_page
 from .card import card
 from .estimators import evidence_panel
 from .images import image_figures
@@ -28,16 +28,16 @@ __all__ = ["report"]
 
 
 def report(subject: str | Path | AuditRecord, path: str | Path | None = None) -> Path:
-    """Write the page of a study, or of an audit, from its saved records alone: no model is loaded.
+    """Write the page of a study, an audit or a fixed run, from its saved records alone: no model is loaded.
 
     Parameters
     ----------
     subject : str, Path or AuditRecord
         The folder of a study that has got as far as `measure`; of stages after it that have not been run, the page says
-        so. Or what `er.audit` returned.
+        so. Or the run folder that `elbowroom fix` wrote, or what `er.audit` returned.
     path : str or Path, default None
-        Where the page goes; None: report.html in the folder, audit.html here. The name of an audit's page may end in
-        .md: then it is a model card in Markdown.
+        Where the page goes; None: report.html in a study's folder, audit.html in a run's, and here. The name of an
+        audit's page may end in .md: then it is a model card in Markdown.
 
     Returns
     -------
@@ -61,11 +61,15 @@ def report(subject: str | Path | AuditRecord, path: str | Path | None = None) ->
         target = Path("audit.html" if path is None else path)
         write_atomic(target, card(subject) if target.suffix == ".md" else audit_page(subject))
         return target
-    study = read_study(subject)
-    target = Path(path) if path is not None else study.folder / "report.html"
+    if fixed := (Path(subject) / "fix.json").is_file():
+        target, page = Path(subject) / "audit.html", fix_page(read_fix(subject))
+    else:
+        target, page = Path(subject) / "report.html", rendered("report.html", _content(read_study(subject)))
+    target = target if path is None else Path(path)
     if target.suffix == ".md":
-        raise InputError(f"{target}: a study has a page of HTML; a model card in Markdown is made of an audit.")
-    write_atomic(target, rendered("report.html", _content(study)))
+        what = "fixed run" if fixed else "study"
+        raise InputError(f"{target}: a {what} has a page of HTML; a model card in Markdown is made of an audit.")
+    write_atomic(target, page)
     return target
 
 

@@ -268,7 +268,7 @@ def _context(own: ContextRecord | None) -> list[tuple[str, str]]:
         for name, one in (("ELBO", own.elbo), ("rate", own.rate), ("distortion", own.distortion))
     ]
     if own.generalisation is not None:
-        rows.append(("generalisation", f"the ELBO of training examples is {_ahead(own.generalisation)} test examples"))
+        rows.append(("train − test", f"the ELBO of training examples is {_ahead(own.generalisation)} test examples"))
     if own.prior_gap is not None:
         rows.append(("prior gap", own.prior_gap.sentence))
     if own.information is not None:

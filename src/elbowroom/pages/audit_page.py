@@ -3,13 +3,14 @@
 from typing import Any
 
 from elbowroom.numerics import count
-from elbowroom.records import AuditRecord
+from elbowroom.records import AuditRecord, FixedRun
 
 from . import words
 from .audit import audit_figures, audit_view
+from .fix import fix_sentence, fix_view
 from .rendering import rendered
 
-__all__ = ["audit_page"]
+__all__ = ["audit_page", "fix_page"]
 
 
 def audit_page(audit: AuditRecord) -> str:
@@ -26,6 +27,30 @@ def audit_page(audit: AuditRecord) -> str:
         The page.
     """
     return rendered("audit_page.html", _content(audit))
+
+
+def fix_page(fixed: FixedRun) -> str:
+    """A fixed run as one file of HTML: before and after, and the audit of what it is now.
+
+    Parameters
+    ----------
+    fixed : FixedRun
+        As `read_fix` returns it.
+
+    Returns
+    -------
+    str
+        The page.
+    """
+    record = fixed.record
+    content = _content(record.after) | {
+        "title": f"A fixed variational autoencoder of {record.after.name}",
+        "kicker": f"elbowroom fix of {record.source}",
+        "sentence": fix_sentence(record),
+        "fixed": fix_view(fixed),
+        "facts": [("made by", record.command), *_facts(record.after)],
+    }
+    return rendered("audit_page.html", content)
 
 
 def _content(audit: AuditRecord) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Span:
 def spans(rows: Sequence[Span], *, axis: str, at: float | None = None, ax: Axes | None = None) -> Axes:
     """Bars between two numbers each, below each other, with the 95 % interval of their ends.
 
+    A row whose ends are not finite numbers is named, with what stands beside it, and has no bar.
+
     Parameters
     ----------
     rows : sequence of Span
@@ -74,19 +76,17 @@ def spans(rows: Sequence[Span], *, axis: str, at: float | None = None, ax: Axes 
     Raises
     ------
     InputError
-        Where there is no row, or an end is not a finite number.
+        Where no row has finite ends.
 
     Examples
     --------
     >>> spans([Span("calibrate", 0.0, 2.5, "2.5")], axis="nats per example").get_label()
     'calibrate: 2.5.'
     """
-    if not rows:
-        raise InputError("Spans need a row; none was given.")
-    for row in rows:
-        if not math.isfinite(row.start + row.end):
-            raise InputError(f"The ends of {row.name!r} are not finite numbers, so it cannot be drawn.")
-    reach = [place for row in rows for place in (row.start, row.end - row.half, row.end + row.half)]
+    drawn = [row for row in rows if math.isfinite(row.start + row.end)]
+    if not drawn:
+        raise InputError("No row has ends that are finite numbers, so there is nothing to draw.")
+    reach = [place for row in drawn for place in (row.start, row.end - row.half, row.end + row.half)]
     low, high = min(0.0, *reach), max(0.0, *reach)
     pad = 0.03 * (high - low) or 1.0
     with canvas(ax, 62 + _ROW * len(rows), 66 + _NARROW_ROW * len(rows), grid="x") as ax:
@@ -181,12 +181,9 @@ def gains(prices: Sequence[Any], *, ax: Axes | None = None) -> Axes:
     >>> gains([SimpleNamespace(remedy="calibrate", gain=Number(2.5, 0.25))]).get_label()
     'calibrate: 2.50 ± 0.25.'
     """
-    finite = sorted((one for one in prices if math.isfinite(one.gain.value)), key=lambda one: -one.gain.value)
-    if not finite:
-        raise InputError("No remedy has a gain that is a finite number, so there is nothing to draw.")
     rows = [
         Span(one.remedy, 0.0, one.gain.value, with_error(one.gain.value, one.gain.se), interval(one.gain.se or 0.0))
-        for one in finite
+        for one in sorted(prices, key=_greatest_first)
     ]
     return spans(rows, axis="nats per example won", ax=ax)
 
@@ -283,11 +280,17 @@ def _draw(ax: Axes, level: float, row: Span) -> None:
     look: Any = {"color": ACCENT, "weight": "bold"} if row.look == "own" else {}
     name_row(ax, level, row.name, row.number, row.detail, aside=(10, 8 - 8 * narrow), above=20, **look)
     thick = _TALL / (_NARROW_ROW if narrow else _ROW)
+    if not math.isfinite(row.start + row.end):
+        return
     left, right = sorted((row.start, row.end))
     ax.barh(level, right - left, thick, left, zorder=2, clip_on=False, **_LOOKS[row.look])
     if row.half:
         ends = [row.end - row.half, row.end + row.half]
         ax.plot(ends, [level] * 2, color=INK, linewidth=1.5, solid_capstyle="butt", zorder=3)
+
+
+def _greatest_first(price: Any) -> float:
+    return -price.gain.value if math.isfinite(price.gain.value) else math.inf
 
 
 def _number(e: Any) -> str:
