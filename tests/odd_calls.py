@@ -410,6 +410,7 @@ SLOW = {
     "evidence.reciprocal_sampling",
     "evidence.reverse_ais",
     "evidence.simulated_against_real",
+    "ledger.identity",
     "runs.impute_run",
     "runs.measure_run",
     "studies.report_run",
