@@ -61,14 +61,12 @@ def report(subject: str | Path | AuditRecord, path: str | Path | None = None) ->
         target = Path("audit.html" if path is None else path)
         write_atomic(target, card(subject) if target.suffix == ".md" else audit_page(subject))
         return target
-    if fixed := (Path(subject) / "fix.json").is_file():
-        target, page = Path(subject) / "audit.html", fix_page(read_fix(subject))
-    else:
-        target, page = Path(subject) / "report.html", rendered("report.html", _content(read_study(subject)))
-    target = target if path is None else Path(path)
+    folder = Path(subject)
+    fixed = (folder / "fix.json").is_file()
+    target = folder / ("audit.html" if fixed else "report.html") if path is None else Path(path)
     if target.suffix == ".md":
-        what = "fixed run" if fixed else "study"
-        raise InputError(f"{target}: a {what} has a page of HTML; a model card in Markdown is made of an audit.")
+        raise InputError(f"{target}: of a folder there is a page of HTML; a card in Markdown is made of an audit.")
+    page = fix_page(read_fix(folder)) if fixed else rendered("report.html", _content(read_study(folder)))
     write_atomic(target, page)
     return target
 

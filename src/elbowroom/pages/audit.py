@@ -241,10 +241,12 @@ def _prices(prices: Sequence[PriceRecord]) -> Figure | None:
     if not prices:
         return None
     best = max(prices, key=lambda one: one.gain.value if math.isfinite(one.gain.value) else -math.inf)
-    many = f"of {count(len(prices), 'remedy')}".replace("remedys", "remedies")
-    title = f"{best.remedy} would win {number(best.gain)} nats per example, the most {many} that train no decoder"
+    those = f"the {len(prices)} remedies that train no decoder"
+    title = f"{best.remedy} would win {number(best.gain)} nats per example, the most of {those}"
     if not best.gain.value > _SURE * (best.gain.se or 0.0):
-        title = f"None {many} that train no decoder would surely win anything"
+        title = f"None of {those} would surely win anything"
+    if len(prices) == 1:
+        title = f"{best.remedy}, the one remedy that was priced, would win {number(best.gain)} nats per example"
     how = (
         "Each remedy changes one part of the model and leaves the decoder's weights as they are. The bar is what it "
         "wins of the bound on test examples; a thin line is the 95\u00a0% interval. Gains of several remedies do not "

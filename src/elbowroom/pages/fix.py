@@ -18,7 +18,7 @@ from .strips import picture_rows
 __all__ = ["FixView", "fix_sentence", "fix_view"]
 
 _COLUMNS = 12  # of a table, in the figure of its samples
-_NONE = "none"
+_NONE, _NOT_TRIED = "none", "not tried"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _row(name: str, before: str, after: str, change: str = "") -> dict[str, str]
 
 
 def _step(one: StepRecord) -> dict[str, object]:
-    elbo, iwae = (_NONE if gain is None else number(gain) for gain in (one.gain, one.gain_iwae))
+    elbo, iwae = (_NOT_TRIED if gain is None else number(gain) for gain in (one.gain, one.gain_iwae))
     return {
         "remedy": one.remedy,
         "kept": one.kept,
@@ -202,7 +202,7 @@ def _plane(record: FixRecord) -> Figure | None:
     foot += "; each step that was kept, on validation, which may lie elsewhere." if steps[1:] else "."
 
     def draw(sheet: Sheet) -> None:
-        plots.rate_distortion([start, *steps[:-1], end], chosen=end, joined=False, ax=sheet.subplots())
+        plots.rate_distortion([start, *steps[:-1], end], joined=False, ax=sheet.subplots())
 
     return Figure("fix-plane", title, how, foot, svg=both_widths(draw, "fix-plane", title))
 

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom.plots import grey_range, mosaic, to_bytes
-from elbowroom.records import DataRecord, ModelPictures, StudyRecord
+from elbowroom.records import FixedRun, ModelPictures, StudyRecord
 
-__all__ = ["Pictured", "Strip", "decoded_grid", "model_strip", "picture_rows"]
+__all__ = ["Strip", "decoded_grid", "model_strip", "picture_rows"]
+
+_Pictured: TypeAlias = StudyRecord | FixedRun
 
 _ACROSS = 8  # pictures; fewer would waste a page, more could not be seen on a telephone
 _GALLERY, _BUDGET, _LARGEST = 16, 600_000, 64
@@ -39,42 +41,19 @@ class Strip:
     share: float = 100.0
 
 
-class HeldOut(Protocol):
-    """Pictures that have held-out ones among them."""
-
-    @property
-    def held_out(self) -> NDArray[Any]:
-        """Of the data, [n, *event], which say what is black and what is white."""
-        ...
-
-
-class Pictured(Protocol):
-    """What has data and pictures of them: a study, or a fixed run."""
-
-    @property
-    def data(self) -> DataRecord:
-        """What the data are."""
-        ...
-
-    @property
-    def pictures(self) -> HeldOut:
-        """Arrays, the held-out examples among them."""
-        ...
-
-
-def _bytes(study: Pictured, values: NDArray[Any]) -> NDArray[np.uint8]:
+def _bytes(study: _Pictured, values: NDArray[Any]) -> NDArray[np.uint8]:
     """Pictures of one array, large ones shrunk by a whole factor."""
     limits = grey_range(study.pictures.held_out, study.data.levels)
     return _shrunk(to_bytes(values, _shape(study), limits), _factor(study))
 
 
-def _shape(study: Pictured) -> tuple[int, ...]:
+def _shape(study: _Pictured) -> tuple[int, ...]:
     """Of an image; it is asked for where the data are images."""
     assert study.data.image_shape is not None
     return study.data.image_shape
 
 
-def _factor(study: Pictured) -> int:
+def _factor(study: _Pictured) -> int:
     return math.ceil(max(_shape(study)[-2:]) / _LARGEST)
 
 
@@ -88,18 +67,18 @@ def _shrunk(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return squares.mean(axis=(2, 4)).round().astype(np.uint8)
 
 
-def _affordable(study: Pictured, arrays: int, most: int) -> int:
+def _affordable(study: _Pictured, arrays: int, most: int) -> int:
     """How many pictures of each of `arrays` fit into the budget; PNG of photographs hardly shrinks."""
     cost = 2.2 * min(math.prod(_shape(study)), 3 * _LARGEST**2)
     return max(2, min(most, int(_BUDGET / (cost * arrays))))
 
 
-def _gap(study: Pictured) -> int:
+def _gap(study: _Pictured) -> int:
     return max(1, round(min(_shape(study)[-1], _LARGEST) / 14))
 
 
 def picture_rows(
-    study: Pictured, arrays: Sequence[NDArray[Any]], names: tuple[str, ...]
+    study: _Pictured, arrays: Sequence[NDArray[Any]], names: tuple[str, ...]
 ) -> tuple[list[Strip], int, str]:
     """Pictures of several arrays, those of each below those of the one before.
 
@@ -133,7 +112,7 @@ def picture_rows(
     return strips, shown, _how_shown(study)
 
 
-def _how_shown(study: Pictured) -> str:
+def _how_shown(study: _Pictured) -> str:
     """Sentences on pictures that are not shown as they are, each after a space."""
     factor, shape = _factor(study), _shape(study)
     notes = f" Pictures are shown at 1/{factor} of their size." if factor > 1 else ""
