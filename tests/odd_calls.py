@@ -186,6 +186,7 @@ CALLS: dict[str, Call] = {
         "draws": 25,
         "temperatures": 3,
     },
+    "ledger.audit": lambda: {"vae": vae(), "data": DATA, "n": 2, "quick": True, "progress": False},
     "ledger.identity": lambda: {
         "vae": vae(),
         "examples": DATA.test[:3],
@@ -410,6 +411,7 @@ SLOW = {
     "evidence.reciprocal_sampling",
     "evidence.reverse_ais",
     "evidence.simulated_against_real",
+    "ledger.audit",
     "ledger.identity",
     "runs.impute_run",
     "runs.measure_run",

@@ -2,11 +2,12 @@
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from elbowroom.numerics import Estimate, InputError, count, with_error
+from elbowroom.numerics import Estimate, InputError, count, places, rounded, with_error
 
 from .audit_context import ContextRecord
 from .values import EstimateField, Number
@@ -224,6 +225,29 @@ class AuditRecord:
         if not self.ill:
             return f"Healthy: none of {count(len(self.findings), 'fault')} that were looked for was found."
         return f"{', '.join(self.ill).capitalize()}."
+
+    @property
+    def log_p(self) -> Number | None:
+        """log p(x) of test examples: the ELBO of many plus the gap of the few it was measured on; None without either.
+
+        The gap varies less between examples than log p(x) does, so that this is surer than log p(x) of the few alone.
+        """
+        if self.identity is None or self.context is None:
+            return None
+        bound, gap = self.context.elbo, self.identity.total
+        return Number(bound.mean + gap.mean, math.hypot(bound.se_total, gap.se_total))
+
+    @property
+    def precision(self) -> str:
+        """How surely the gap is known, in a sentence; "" where it is not."""
+        if self.identity is None:
+            return ""
+        gap = self.identity.total
+        half = 1.96 * gap.se_total
+        return (
+            f"On {count(self.n, 'example')} the gap to log p(x) is known to ± {rounded(half, places(half))} nats "
+            f"(95 %), of which ± {rounded(1.96 * gap.se_mc, places(half))} would go with more draws."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, which `from_dict` reads; their JSON schema is that of `AuditRecord.schema()`."""
