@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +18,13 @@ Seed = Annotated[int, typer.Option(help="Seed of all noise, and of which example
 def audit(
     run: Run,
     quick: Annotated[bool, typer.Option("--quick", help="In seconds, with larger errors, which are said.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Where the record goes as well; by default RUN/audit.json.")] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", help="Test examples for log p(x).", show_default="100, quick 20")
+    ] = None,
+    both_ends: Annotated[
+        bool, typer.Option("--both-ends", help="Bound log p(x) from above as well, if the chains mix.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="A file that gets the record too, beside RUN/audit.json.")] = None,
     source: Data = None,
     seed: Seed = 0,
 ) -> None:
@@ -26,7 +32,8 @@ def audit(
     import elbowroom as er
     from elbowroom.pages import audit_table
 
-    done = er.studies.audit_run(run, quick=quick, source=source, seed=seed, path=json)
+    how: dict[str, Any] = {"quick": quick, "n": n, "both_ends": both_ends, "source": source, "seed": seed}
+    done = er.studies.audit_run(run, **how, path=json)
     _print(audit_table(done.record), done.page)
 
 

@@ -32,7 +32,8 @@ def audit_table(audit: AuditRecord) -> list[tuple[str, str]]:
     """
     rows = [("verdict", audit.verdict), *((one.label, words.figure_text(one)) for one in audit_figures(audit))]
     if audit.identity is not None:
-        rows[1] = (rows[1][0], f"{rows[1][1]}{_other_end(audit.identity)}, n = {count(audit.n)}")
+        rows[1] = (rows[1][0], f"{rows[1][1]}{_other_end(audit.identity)}")
+        rows[-1] = (rows[-1][0], f"{rows[-1][1]}; gaps over {count(audit.n, 'example')}")
     found = [one for one in audit.findings if one.found]
     more = f" ({count(len(found) - _SAID)} more on the page)" if len(found) > _SAID else ""
     rows += [(one.name, one.sentence) for one in found[:_SAID]]

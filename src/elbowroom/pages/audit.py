@@ -108,7 +108,7 @@ def audit_view(audit: AuditRecord, *, latents: bool = True) -> AuditView:
         identity=_identity(audit),
         bounds=found,
         bounds_caption=f"What the bar is made of: means over the same {count(audit.n, 'test example')}, in nats.",
-        notes=() if audit.identity is None else audit.identity.sentences,
+        notes=() if audit.identity is None else (*_about_all(audit), audit.precision, *audit.identity.sentences),
         findings=_findings(audit.findings),
         findings_caption="Every fault that was looked for, with the number that decided, ± one standard error, and its "
         "threshold.",
@@ -139,19 +139,29 @@ def audit_figures(audit: AuditRecord) -> list[FigureRecord]:
     unit = "nats per example"
     if audit.identity is not None:
         one = audit.identity
-        rows = [(audit.quantity, one.log_p, "at least"), ("ELBO", one.elbo, "")]
-        if one.amortisation is None or one.approximation is None:
-            rows.append(("both gaps", one.total, "at least"))
-        else:
-            rows += [("amortisation", one.amortisation, "at least"), ("approximation", one.approximation, "")]
-        return [_figure(name, e.mean, e.se_total, unit, way) for name, e, way in rows]
+        gaps = [("amortisation", one.amortisation, "at least"), ("approximation", one.approximation, "")]
+        named = [gap for gap in gaps if gap[1] is not None] or [("both gaps", one.total, "at least")]
+        return _bounds_figures(audit, one) + [
+            _figure(name, e.mean, e.se_total, unit, way) for name, e, way in named if e
+        ]
     if audit.context is None:
         return []
     parts = {"ELBO": audit.context.elbo, "rate": audit.context.rate, "distortion": audit.context.distortion}
     return [_figure(name, one.mean, one.se_total, unit, "") for name, one in parts.items()]
 
 
-def _figure(label: str, value: float, error: float, unit: str, direction: str) -> FigureRecord:
+def _bounds_figures(audit: AuditRecord, one: IdentityRecord) -> list[FigureRecord]:
+    """log p(x) and the ELBO, of all test examples where both are known for them."""
+    unit, own, found = "nats per example", audit.context, audit.log_p
+    log_p = Number(one.log_p.mean, one.log_p.se_total) if found is None else found
+    bound = one.elbo if found is None or own is None else own.elbo
+    return [
+        _figure(audit.quantity, log_p.value, log_p.se, unit, "at least"),
+        _figure("ELBO", bound.mean, bound.se_total, unit, ""),
+    ]
+
+
+def _figure(label: str, value: float, error: float | None, unit: str, direction: str) -> FigureRecord:
     shown, _, half = with_error(value, error).partition(" ± ")
     return FigureRecord(label, shown, half, unit, direction)
 
@@ -170,13 +180,24 @@ def _identity(audit: AuditRecord) -> Figure:
     how = _HOW_IDENTITY if one.refined is not None else _HOW_SUM
     if one.upper is not None:
         how += " Hollow: up to the other end of log p(x), an upper bound only if the chains have mixed."
-    quick = " Measured quickly: fewer examples, steps and draws." if audit.quick else ""
+    quick = " A quick audit: fewer examples, steps and draws." if audit.quick else ""
     foot = f"{words.examples(audit.n, 'test')}; seed {audit.seed}.{quick}"
 
     def draw(sheet: Sheet) -> None:
         plots.identity(one, ax=sheet.subplots())
 
     return _drawn("identity", title, how, foot, draw)
+
+
+def _about_all(audit: AuditRecord) -> list[str]:
+    """Why log p(x) of all test examples is known better than that of the few that were annealed."""
+    if audit.log_p is None or audit.context is None or audit.context.elbo.n <= audit.n:
+        return []
+    whole = count(audit.context.elbo.n, "test example")
+    return [
+        f"{audit.quantity} of {whole} is at least {number(audit.log_p)} nats: their ELBO plus the gap of these "
+        f"{count(audit.n)}, which varies less from example to example than {audit.quantity} does."
+    ]
 
 
 def _size(e: Estimate) -> str:

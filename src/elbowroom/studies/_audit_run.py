@@ -40,6 +40,8 @@ def audit_run(
     run: str | Path,
     *,
     quick: bool = False,
+    n: int | None = None,
+    both_ends: bool = False,
     source: Any = None,
     seed: int = 0,
     path: str | Path | None = None,
@@ -53,6 +55,10 @@ def audit_run(
         A run folder, or a study's folder (then the run of its chosen model).
     quick : bool, default False
         Whether precision is given up for speed.
+    n : int, optional
+        Test examples that log p(x) is measured on; by default as many as `er.audit` takes.
+    both_ends : bool, default False
+        Whether to measure the other end of log p(x) too, an upper bound if the chains have mixed.
     source : Any, optional
         The data as `load_data` takes or returns them, where the run's recipe does not find them.
     seed : int, default 0
@@ -81,8 +87,9 @@ def audit_run(
     """
     folder = run_folder(Path(run))
     vae, data = trained(folder, source, progress)
+    how: dict[str, Any] = {"quick": quick, "n": n, "both_ends": both_ends, "seed": seed, "progress": progress}
     try:
-        found = ledger.audit(vae, data, objective=objective_of(folder), quick=quick, seed=seed, progress=progress)
+        found = ledger.audit(vae, data, objective=objective_of(folder), **how)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("interrupted; nothing was written, and the same command begins anew.") from stop
     text = json.dumps(found.to_dict(), indent=1)

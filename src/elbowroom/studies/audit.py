@@ -4,14 +4,11 @@ from elbowroom import ledger
 from elbowroom.data import Dataset
 from elbowroom.numerics import CapabilityError, InputError
 from elbowroom.records import AuditRecord, ChoiceRecord, DataRecord
-from elbowroom.training.placement import threads_for
 
 from ._audit_run import objective_of
 from .train import Models
 
 __all__ = ["audit"]
-
-_USUAL_STEP = 100  # examples, by which a model is small, and measured on one thread, or not
 
 
 def audit(
@@ -40,9 +37,8 @@ def audit(
         The record of the stage.
     """
     vae, objective = models[choice.name], objective_of(models.runs / choice.name)
-    with threads_for(vae, data, _USUAL_STEP):
-        try:
-            return ledger.audit(vae, data, objective=objective, quick=True, seed=seed, progress=progress)
-        except (CapabilityError, InputError) as error:  # an audit less is no reason to lose the study
-            why = f"The audit was not made: {error}"
-            return AuditRecord("log p(x)", 0, about.name, about.sha256, seed, missing=(why,), quick=True)
+    try:
+        return ledger.audit(vae, data, objective=objective, quick=True, seed=seed, progress=progress)
+    except (CapabilityError, InputError) as error:  # an audit less is no reason to lose the study
+        why = f"The audit was not made: {error}"
+        return AuditRecord("log p(x)", 0, about.name, about.sha256, seed, missing=(why,), quick=True)
