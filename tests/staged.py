@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from elbowroom.ledger._context import ContextBudget
+from elbowroom.ledger.aggregate import AggregateBudget
+from elbowroom.ledger.budgets import AuditBudget
+from elbowroom.ledger.prices import PriceBudget
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.records import (
     AccountRecord,
@@ -42,9 +46,18 @@ def short_contest(monkeypatch) -> None:
     monkeypatch.setattr("elbowroom.studies.autoregressive._FEWEST_STEPS", 1)
 
 
+def short_audit(monkeypatch) -> None:
+    """An audit of as little as it takes."""
+    identity = {"temperatures": 4, "chains": 6, "leapfrog": 1, "steps": 2, "draws": 2}
+    few = AggregateBudget(fitted=40, choosing=10, told=10, among=20, pairs=1_000_000, components=1)
+    little = AuditBudget(2, identity, ContextBudget(20, 2, 20, 0, few), PriceBudget(20, 20, 20, 2))
+    monkeypatch.setattr("elbowroom.ledger._audit.QUICK", little)
+
+
 def short_study(monkeypatch) -> None:
-    """That contest, and annealing of hardly any steps."""
+    """That contest, annealing of hardly any steps, and an audit of hardly any examples."""
     short_contest(monkeypatch)
+    short_audit(monkeypatch)
     monkeypatch.setattr("elbowroom.studies.measure._ANNEALING", {"temperatures": 4, "chains": 6, "leapfrog": 1})
 
 
