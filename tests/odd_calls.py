@@ -37,6 +37,17 @@ def vae() -> er.VAE:
     return er.VAE(priors.StandardNormal(1), posterior, likelihood, DATA.preprocess)
 
 
+def two_latents() -> er.VAE:
+    torch.manual_seed(0)
+    posterior = posteriors.DiagonalNormal(nn.Linear(3, 4), 2)
+    return er.VAE(priors.StandardNormal(2), posterior, lik.Normal(nn.Linear(2, 3), 3, scale=1.0), DATA.preprocess)
+
+
+def trained_again() -> dict[str, Any]:
+    """The arguments of a remedy that trains."""
+    return {"vae": vae(), "data": DATA, "epochs": 1, "seconds": 30.0, "batch_size": 10, "lr": 0.25, "draws": 2}
+
+
 @functools.cache
 def run() -> Path:
     """A run of the digits, which `run_data` finds by their name."""
@@ -259,6 +270,7 @@ CALLS: dict[str, Call] = {
     "networks.MLP": lambda: {"widths": [3, 4]},
     "networks.PerExample": lambda: {"rows": 3, "numbers": 2},
     "networks.ResNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
+    "networks.Wired": lambda: {"network": nn.Identity(), "inputs": [0, 2], "size": 3, "outputs": [2, 0]},
     "networks.Standardised": lambda: {"network": nn.Identity(), "event": (2,), "classes": (0, 3)},
     "networks.Tempered": lambda: {"network": nn.Identity(), "factor": 0.5},
     "networks.preset": lambda: {"name": "conv-2018", "image": (1, 28, 28), "latents": 4},
@@ -343,6 +355,15 @@ CALLS: dict[str, Call] = {
         "draws": 2,
     },
     "remedies.calibrate": lambda: {"vae": vae(), "data": DATA, "draws": 2},
+    "remedies.aggressive": lambda: {**trained_again(), "updates": 2},
+    "remedies.anneal": lambda: {**trained_again(), "share": 0.5},
+    "remedies.free_bits": lambda: {**trained_again(), "allowance": 0.25},
+    "remedies.lower_beta": lambda: {**trained_again(), "beta": 0.5},
+    "remedies.refine_inference": lambda: {**trained_again(), "transforms": 1},
+    "remedies.refit_prior": lambda: {"vae": vae(), "data": DATA, "components": 2, "draws": 2},
+    "remedies.shrink_latent": lambda: {"vae": two_latents(), "data": DATA, "threshold": 1e3, "draws": 2},
+    "remedies.stop_earlier": lambda: {**trained_again(), "patience": 2},
+    "remedies.structured_residual": lambda: {"vae": vae(), "data": DATA, "rank": 2, "draws": 2},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
     "runs.impute_run": lambda: {
         "run": with_gaps(),

@@ -82,7 +82,8 @@ def prices(
             missing.append(f"The price of {name}: {str(error).rstrip('.')}.")
             continue
         number = Number(gain.mean, gain.se_total)
-        said = f"{words} would win {with_error(number.value, number.se)} nats of the ELBO on test."
+        wins = "would win" if number.value > gain.se_total else "would win nothing:"
+        said = f"{words} {wins} {with_error(number.value, number.se)} nats of the ELBO on test."
         found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said))
     return tuple(found), missing
 
