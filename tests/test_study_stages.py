@@ -268,6 +268,6 @@ def test_a_ready_model_of_ones_own_modules_goes_on_too(data, tmp_path, monkeypat
             er.study(data, tmp_path / "study", **settings)
     runs.clear()
     done = er.study(data, tmp_path / "study", resume=True, **settings)
-    assert runs == ["measure", "contest", "account"]
+    assert runs == ["measure", "contest", "account", "audit"]
     again = er.evidence.iwae(done.vae, data.validation, draws=100)
     assert done.chosen.iwae.mean == pytest.approx(again.mean, rel=1e-6)

@@ -40,8 +40,8 @@ def advice(study: StudyRecord) -> list[Advice]:
     list of Advice
         Maybe none.
     """
-    found = [one for rule in _RULES if rule.__name__[1:] not in contradicted(study) for one in rule(study)]
-    found += audited(study)
+    found = audited(study)
+    found += [one for rule in _RULES if rule.__name__[1:] not in contradicted(study) for one in rule(study)]
     return sorted(found, key=lambda one: (1, 0.0) if one.nats is None else (2 * (one.nats == 0), -one.nats))
 
 

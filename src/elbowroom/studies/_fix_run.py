@@ -100,9 +100,7 @@ def fix_run(
     began = time.monotonic()
     vae, data = trained(folder, source, progress)
     try:
-        done = ledger.fix(
-            vae, data, objective=objective_of(folder), seconds=seconds, seed=seed, progress=progress
-        )
+        done = ledger.fix(vae, data, objective=objective_of(folder), seconds=seconds, seed=seed, progress=progress)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("interrupted; nothing was written, and the same command begins anew.") from stop
     record = FixRecord(
@@ -119,14 +117,14 @@ def fix_run(
 
 
 def _step(one: Remedied, data: Dataset, seed: int) -> StepRecord:
-    rate, distortion = evidence.rate_distortion(one.vae, data.validation, draws=_DRAWS, seed=seed)
+    found = evidence.rate_distortion(one.vae, data.validation, draws=_DRAWS, seed=seed)
     return StepRecord(
         remedy=one.name,
         kept=one.pays,
         gain=_number(one.gain),
         gain_iwae=_number(one.gain_iwae),
-        rate=_number(rate),
-        distortion=_number(distortion),
+        rate=_number(found.rate),
+        distortion=_number(found.distortion),
         seconds=one.seconds,
     )
 
