@@ -159,7 +159,9 @@ def fix_record(**changes):
     after = healthy(
         identity=identity(elbo=-94.9, amortisation=2.0, approximation=1.0, seed=10), context=context(17.4, 77.5)
     )
-    whole = FixRecord("runs/ill", ill(), after, steps, data, 31.0, "elbowroom fix runs/ill --run runs/fixed")
+    before, command = ill(), "elbowroom fix runs/ill --run runs/fixed"
+    bounds = (before.identity.elbo, after.identity.elbo)
+    whole = FixRecord("runs/ill", *bounds, before, after, steps, data, 31.0, command)
     return replace(whole, **changes)
 
 

@@ -58,10 +58,9 @@ def fix_view(fixed: FixedRun) -> FixView:
         Tables and figures.
     """
     record = fixed.record
-    n = count(record.after.n, "test example")
     kept = sum(one.kept for one in record.steps)
     return FixView(
-        caption=f"Before and after on the same {n}, used neither to choose remedies nor to fit them; nats per example, "
+        caption="Before and after on the same test examples, used neither to choose remedies nor to fit them; nats per example, "
         "± one standard error, changes paired by example.",
         rows=_rows(record),
         steps=[_step(one) for one in record.steps],
@@ -87,10 +86,7 @@ def fix_sentence(record: FixRecord) -> str:
     """
     kept = [one.remedy for one in record.steps if one.kept]
     by = f"by {', '.join(kept)}" if kept else "because no remedy paid on validation"
-    won = record.won
-    said = "Fixing changed the model" if won is None else f"Fixing won {_size(won)} nats of ELBO per test example"
-    if not kept:
-        said = "Fixing changed nothing"
+    said = f"Fixing won {_size(record.won)} nats of ELBO per test example" if kept else "Fixing changed nothing"
     return f"{said}, {by}. Before: {_lowered(record.before.verdict)} After: {_lowered(record.after.verdict)}"
 
 
@@ -103,7 +99,9 @@ def _size(e: Estimate) -> str:
 
 
 def _rows(record: FixRecord) -> list[dict[str, str]]:
-    before, after, rows = record.before, record.after, []
+    before, after = record.before, record.after
+    bounds = (_size(record.elbo_before), _size(record.elbo_after), _size(record.won))
+    rows = [_row(f"ELBO, {count(len(record.won), 'example')}", *bounds)]
     if before.identity is not None and after.identity is not None:
         rows += _identity_rows(before.identity, after.identity)
     if before.context is not None and after.context is not None:
@@ -116,8 +114,7 @@ def _rows(record: FixRecord) -> list[dict[str, str]]:
 
 def _identity_rows(before: IdentityRecord, after: IdentityRecord) -> list[dict[str, str]]:
     pairs = [
-        ("log p(x), at least", before.log_p, after.log_p),
-        ("ELBO", before.elbo, after.elbo),
+        (f"log p(x), at least, {count(len(before.log_p), 'example')}", before.log_p, after.log_p),
         ("amortisation", before.amortisation, after.amortisation),
         ("approximation", before.approximation, after.approximation),
     ]

@@ -14,7 +14,7 @@ from elbowroom.numerics import Estimate, InputError
 
 from .audit import AuditRecord
 from .data_record import DataRecord
-from .values import Number
+from .values import EstimateField, Number
 
 __all__ = ["FixPictures", "FixRecord", "FixedRun", "StepRecord", "read_fix"]
 
@@ -59,6 +59,8 @@ class FixRecord:
     ----------
     source : str
         The run that was fixed.
+    elbo_before, elbo_after : Estimate
+        ELBO of the same test examples, looked at once, when all was decided.
     before, after : AuditRecord
         On the same test examples.
     steps : tuple of StepRecord
@@ -72,6 +74,8 @@ class FixRecord:
     """
 
     source: str
+    elbo_before: EstimateField
+    elbo_after: EstimateField
     before: AuditRecord
     after: AuditRecord
     steps: tuple[StepRecord, ...]
@@ -80,10 +84,9 @@ class FixRecord:
     command: str
 
     @property
-    def won(self) -> Estimate | None:
-        """The ELBO that was won on test, paired by example; None where an audit has none."""
-        ends = self.before.identity, self.after.identity
-        return None if ends[0] is None or ends[1] is None else ends[1].elbo - ends[0].elbo
+    def won(self) -> Estimate:
+        """The ELBO that was won on test, paired by example."""
+        return self.elbo_after - self.elbo_before
 
     @property
     def won_log_p(self) -> Estimate | None:

@@ -103,11 +103,15 @@ def fix_run(
         done = ledger.fix(vae, data, objective=objective_of(folder), seconds=seconds, seed=seed, progress=progress)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("interrupted; nothing was written, and the same command begins anew.") from stop
+    assert done.before is not None  # audits were asked for
+    assert done.after is not None
     record = FixRecord(
         source=str(run),
+        elbo_before=done.elbo_before,
+        elbo_after=done.elbo_after,
         before=done.before,
         after=done.after,
-        steps=tuple(_step(one, data, seed) for one in done.steps),
+        steps=(*(_step(one, data, seed) for one in done.steps), *map(_untried, done.untried)),
         data=load(data),
         seconds=time.monotonic() - began,
         command=command or f"er.studies.fix_run({str(run)!r}, {str(new)!r})",
@@ -127,6 +131,11 @@ def _step(one: Remedied, data: Dataset, seed: int) -> StepRecord:
         distortion=_number(found.distortion),
         seconds=one.seconds,
     )
+
+
+def _untried(sentence: str) -> StepRecord:
+    remedy, _, why = sentence.partition(": ")
+    return StepRecord(remedy, False, said=why[:1].upper() + why[1:])
 
 
 def _number(e: Estimate) -> Number:
