@@ -60,8 +60,8 @@ def fix_view(fixed: FixedRun) -> FixView:
     record = fixed.record
     kept = sum(one.kept for one in record.steps)
     return FixView(
-        caption="Before and after on the same test examples, used neither to choose remedies nor to fit them; nats per example, "
-        "± one standard error, changes paired by example.",
+        caption="Before and after on the same test examples, used neither to choose remedies nor to fit them; nats per "
+        "example, ± one standard error, changes paired by example.",
         rows=_rows(record),
         steps=[_step(one) for one in record.steps],
         about_steps=f"What was tried in {words.seconds(record.seconds)}, in this order: {kept} of "
