@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import elbowroom as er
+from elbowroom.ledger._context import ContextBudget, context
 from elbowroom.ledger.aggregate import AggregateBudget, aggregate, chosen
 from elbowroom.ledger.prices import PriceBudget, prices
 from elbowroom.records import AuditRecord
@@ -48,6 +49,7 @@ def best_encoder(weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 MEAN, SPREAD = best_encoder(WEIGHTS)
+SMALL = ContextBudget(200, 4, 100, 0, AggregateBudget(200, 100, 50, 100, 10**6, 1))
 LAZY = linear_vae(WEIGHTS, mean=0.5 * MEAN, spread=0.6 * SPREAD)
 """An encoder that loses something in mean and spread."""
 
@@ -143,7 +145,9 @@ def test_a_saturated_estimate_gives_no_upper_end() -> None:
 
 def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     vae = linear_vae(WEIGHTS, mean=MEAN, spread=SPREAD, scale=1.5)
-    (price, *_), _ = prices(vae, data, PriceBudget(1_000, 100, 500, 8), seed=0, memory="64 MiB")
+    (price, *others), missing = prices(
+        vae, data, PriceBudget(1_000, 100, 500, 8, components=1, epochs=0), seed=0, memory="64 MiB"
+    )
     after = er.remedies.calibrate(vae, data, draws=1).vae.likelihood.scale
     rows = chosen(data.test, price.n, 0)
     oracles = [er.exact.LinearVAE(linear_vae(WEIGHTS, mean=MEAN, spread=SPREAD, scale=s)) for s in (1.5, after)]
@@ -151,7 +155,9 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     assert exact - before > 0.5
     assert near(price.gain, exact - before, 0.05)
     assert price.remedy == "calibrate"
-    assert "noise scale" in price.sentence
+    assert "Noise scale" in price.sentence
+    assert [one.remedy for one in others] == ["refit_prior"]
+    assert missing == ["The price of refine_inference: left out of a quick audit."]
 
 
 class _Square(nn.Module):
@@ -192,11 +198,59 @@ def test_two_modes_and_q_on_one(narrow: float) -> None:
 def test_layers_that_read_one_another_have_the_sum_alone() -> None:
     data = simulated(n=2_500)
     vae = er.models.build({"latents": [2, 1], "widths": [4]}, data)
-    one = er.ledger.identity(vae, data.test[:3], temperatures=10, chains=4, draws=32)
+    one = er.ledger.identity(vae, data.test[:2], temperatures=5, chains=3, leapfrog=2, draws=32)
     assert one.approximation is None
     assert one.amortisation is None
     assert one.still_won is None
     assert one.total.mean > 0
+
+
+def test_classes_have_what_needs_no_density_on_the_line() -> None:
+    """A pass sums classes out, so that log p(x) is exact; the best q(y | x) is the posterior and loses nothing."""
+    data = simulated(n=2_500)
+    torch.manual_seed(0)
+    posterior, decoder = er.posteriors.Categorical(nn.Linear(D, 3), 3), nn.Linear(3, D)
+    vae = er.VAE(er.priors.Categorical(3), posterior, er.likelihoods.Normal(decoder, D, scale=1.0))
+    rows = data.test[:10]
+    one = er.ledger.identity(vae, rows, steps=200, draws=2)
+    log_joint = torch.stack(
+        [Normal(decoder.weight[:, k] + decoder.bias, 1.0).log_prob(rows.x.float()).sum(-1) for k in range(3)]
+    ) - math.log(3)
+    assert one.log_p.mean == pytest.approx(log_joint.logsumexp(0).mean().item(), abs=1e-4)
+    assert one.approximation.mean == pytest.approx(0.0, abs=0.01)
+    assert one.amortisation.mean > 0.1
+    found, missing = context(vae, data, SMALL, seed=0, memory="64 MiB", progress=False)
+    assert found.prior_gap is None
+    assert found.elbo.mean < 0
+    assert missing[0].startswith("The prior gap and I(x; z): block 'z' is over classes, and the densities")
+
+
+def test_a_decoder_that_sees_x_is_no_model(data: er.data.Dataset) -> None:
+    encoder = _Remembers()
+    posterior = er.posteriors.DiagonalNormal(encoder, LATENTS)
+    likelihood = er.likelihoods.Normal(_Recalls(encoder), D, scale=1.0)
+    found = er.audit(er.VAE(er.priors.StandardNormal(LATENTS), posterior, likelihood), data, quick=True)
+    assert found.ill == ("no bound",)
+    assert found.findings[0].cause == "p reads x"
+    assert found.identity is None
+    assert "Nothing can be measured: p(x | z) changes by" in found.missing[0]
+
+
+class _Remembers(nn.Module):
+    last = torch.zeros(1, D)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last = x
+        return torch.zeros(len(x), 2 * LATENTS)
+
+
+class _Recalls(nn.Module):
+    def __init__(self, encoder: _Remembers) -> None:
+        super().__init__()
+        self.asked = [encoder]  # not a part of the decoder
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.asked[0].last[:1].expand(len(z), D)
 
 
 def test_record_comes_back_from_json(audit: AuditRecord) -> None:

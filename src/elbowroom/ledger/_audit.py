@@ -11,23 +11,38 @@ import torch
 
 from elbowroom.data import Dataset
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, Rows, plain_arguments
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress
-from elbowroom.records import AuditRecord
+from elbowroom.records import AuditRecord, FindingRecord, Number
 from elbowroom.training.placement import threads_for
-from elbowroom.vae import VAE
+from elbowroom.vae import VAE, check_readings
 
 from ._context import context
 from ._identity import identity
 from .aggregate import chosen
-from .budgets import FULL, QUICK
+from .budgets import FULL, QUICK, AuditBudget
 from .certificate import certificate
 from .prices import prices
+from .symptoms import symptoms
+from .verdict import verdict
 
 __all__ = ["audit"]
 
+_RESTS_ON = {
+    "collapsed": "rate",
+    "inference lagging": "amortisation",
+    "overconfident encoder": "coverage",
+    "holes in the prior": "prior_gap",
+    "noise mis-scaled": "noise_gain",
+    "residuals correlated": "residual_gain",
+    "overfitted": "generalisation",
+    "underfitted": "classic",
+    "no bound": "objective",
+}
+"""Faults, and the symptom without which each is not looked for."""
+_PARTS = 4
 _Part = TypeVar("_Part")
 
 
@@ -102,46 +117,81 @@ def audit(
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
     began, budget = time.monotonic(), QUICK if quick else FULL
     rows = vae.examples(chosen(data.test, min(n or budget.n, len(data.test)), seed))
-    common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
-    said: list[str] = []
-    with threads_for(vae, data, len(rows) * budget.identity["chains"]), Progress("audit", 4, show=progress) as bar:
-        measure = _Measured(said, bar)
-        gap = measure("identity", lambda: (identity(vae, rows, both_ends=both_ends, **budget.identity, **common), []))
-        beside = measure("context", lambda: context(vae, data, budget.context, **common))
-        won = measure("prices", lambda: prices(vae, data, budget.prices, seed=seed, memory=memory))
     record = AuditRecord(
-        quantity=vae.quantity if gap is None else gap.log_p.quantity,
+        quantity=vae.quantity,
         n=len(rows),
         name=data.name,
         data=data.sha256,
         seed=seed,
-        identity=gap,
-        context=beside,
-        prices=won or (),
-        missing=tuple(said),
         assumed=tuple(getattr(vae, "assumed", ())),
         versions=_versions(),
-        seconds=time.monotonic() - began,
         quick=quick,
     )
-    return replace(record, certified=certificate(record))
+    try:
+        check_readings(vae, rows, seed=seed)
+    except InputError as error:
+        record = replace(record, findings=(_reads_x(str(error)),), missing=(f"Nothing can be measured: {error}",))
+        return replace(record, seconds=time.monotonic() - began)
+    with threads_for(vae, data, len(rows) * budget.identity["chains"]):
+        common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
+        record = _measured(record, vae, data, rows, budget, objective, both_ends, common)
+    return replace(record, certified=certificate(record), seconds=time.monotonic() - began)
 
 
-class _Measured:
-    """Measures the parts one by one, and keeps the reasons for what a model cannot have."""
+def _measured(
+    record: AuditRecord,
+    vae: VAE,
+    data: Dataset,
+    rows: Rows,
+    budget: AuditBudget,
+    objective: Objective | Procedure | None,
+    both_ends: bool,
+    common: dict[str, Any],
+) -> AuditRecord:
+    """The record with all that the model can have, and the reasons for what it cannot."""
+    missing: list[str] = []
+    quiet = {"seed": common["seed"], "memory": common["memory"]}
 
-    def __init__(self, missing: list[str], bar: Progress) -> None:
-        self.missing, self.bar = missing, bar
-
-    def __call__(self, what: str, part: Callable[[], tuple[_Part, list[str]]]) -> _Part | None:
-        self.bar.doing(what)
+    def measure(what: str, part: Callable[[], tuple[_Part, list[str]]]) -> _Part | None:
+        bar.doing(what)
         try:
-            found, missing = part()
+            found, reasons = part()
         except (CapabilityError, InputError) as error:
-            found, missing = None, [f"{what.capitalize()}: {error}"]
-        self.missing += missing
-        self.bar.advance()
+            found, reasons = None, [f"{what.capitalize()}: {error}"]
+        missing.extend(reasons)
+        bar.advance()
         return found
+
+    with Progress("audit", _PARTS, show=common["progress"]) as bar:
+        gap = measure("identity", lambda: (identity(vae, rows, both_ends=both_ends, **budget.identity, **common), []))
+        beside = measure("context", lambda: context(vae, data, budget.context, **common))
+        own: dict[str, Any] = {"identity": gap, "context": beside, "objective": objective, "budget": budget.symptoms}
+        found = measure("verdict", lambda: _findings(vae, data, **own, **quiet))
+        won = measure("prices", lambda: prices(vae, data, budget.prices, **quiet))
+    quantity = record.quantity if gap is None else gap.log_p.quantity
+    return replace(
+        record,
+        quantity=quantity,
+        identity=gap,
+        findings=found or (),
+        context=beside,
+        prices=won or (),
+        missing=tuple(missing),
+    )
+
+
+def _findings(vae: VAE, data: Dataset, **known: Any) -> tuple[tuple[FindingRecord, ...], list[str]]:
+    """Every fault that was looked for, and why others were not."""
+    found = symptoms(vae, data, **known)
+    findings, _ = verdict(found)
+    looked = {one.name for one in findings}
+    unseen = {name: found.missing.get(symptom, "") for name, symptom in _RESTS_ON.items() if name not in looked}
+    return findings, [f"Not looked for, {name}: {reason}" for name, reason in unseen.items()]
+
+
+def _reads_x(reason: str) -> FindingRecord:
+    """A density that has seen its own x is none of it: nothing bounds log p(x)."""
+    return FindingRecord("no bound", True, Number(1.0, None), 0.0, "densities that read x", "p reads x", reason)
 
 
 def _versions() -> dict[str, str]:
