@@ -67,15 +67,16 @@ def identity(elbo=-98.2, amortisation=2.1, approximation=1.05, upper=0.3, seed=0
 
 
 def findings(**found):
-    """Every fault, with those that were found in words of their cause: collapsed="the decoder needs no z"."""
+    """Every fault, with those that were found in words of their cause: collapsed="decoder needs no z"."""
     return tuple(_finding(name, found.get(name.replace(" ", "_").replace("-", "_"))) for name in THRESHOLDS)
 
 
 def _finding(name, cause):
     threshold, unit = THRESHOLDS[name]
     value = threshold * (1.9 if cause is not None else 0.3)
-    side = "above" if cause is not None else "below"
-    sentence = f"{value:.3g} {unit}, {side} the threshold of {threshold:g}."
+    why = f", as the {cause}" if cause else ""
+    said = f"the number is {value:.3g} {unit} (found above {threshold:g}){why}."
+    sentence = f"{name.capitalize()}: {said}" if cause is not None else f"Not {name}: {said}"
     return FindingRecord(name, cause is not None, Number(value, 0.1 * value), threshold, unit, cause or "", sentence)
 
 
@@ -131,7 +132,7 @@ def healthy(**changes):
 
 def ill(**changes):
     """A model that is collapsed, whose noise is wrong and whose prior has holes."""
-    found = findings(collapsed="the decoder needs no z", noise_mis_scaled="", holes_in_the_prior="")
+    found = findings(collapsed="decoder needs no z", noise_mis_scaled="", holes_in_the_prior="")
     assumed = ("log_var is taken for the logarithm of the variance.",)
     return healthy(**{"findings": found, "assumed": assumed, "quick": True} | changes)
 

@@ -6,14 +6,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from invented import make
-from invented_audits import THRESHOLDS, context, fix_record, healthy, identity, ill, without_anything, write_fix
+from invented_audits import (
+    THRESHOLDS,
+    context,
+    findings,
+    fix_record,
+    healthy,
+    identity,
+    ill,
+    without_anything,
+    write_fix,
+)
 from page_reader import Reader, words_of
 from test_pages import TestEveryPage as EveryPage
 
 from elbowroom.numerics import InputError, with_error
 from elbowroom.pages import audit_table, fix_table, report, verdict_table
 from elbowroom.pages.advice import advice
-from elbowroom.pages.audit import audit_view
+from elbowroom.pages.audit import audit_view, bare
 from elbowroom.pages.audit_advice import contradicted
 from elbowroom.records import AuditRecord, Number, read_fix, read_study
 
@@ -68,7 +78,8 @@ def test_every_number_of_the_identity_stands_with_its_error(pages):
 def test_every_fault_is_said_with_its_number_and_threshold(pages):
     text = words_of(pages["ill"][1])
     for finding in AUDITS["ill"].findings:
-        assert finding.sentence in text
+        assert bare(finding) in text
+        assert (finding.sentence in text) == finding.found
         assert with_error(finding.value.value, finding.value.se) in text
     assert text.index("noise mis-scaled yes") < text.index("inference lagging no")
     assert len(THRESHOLDS) == 9
@@ -135,8 +146,6 @@ def test_the_terminal_has_the_verdict_in_ten_lines(audit):
 
 def test_many_faults_fit_into_ten_lines():
     names = {name.replace(" ", "_").replace("-", "_"): "" for name in THRESHOLDS}
-    from invented_audits import findings
-
     rows = audit_table(ill(findings=findings(**names), missing=("One.", "Two.")))
     assert len(rows) == 10
     assert "(6 more on the page)" in rows[7][1]
@@ -216,7 +225,7 @@ class TestStudy:
         (noise,) = [one for one in found if one.sentence.startswith("Noise mis-scaled")]
         assert (noise.nats, noise.worth) == (2.5, "2.50 ± 0.25 nats by calibrate, measured on 397 examples")
         assert noise.run == f"elbowroom fix {audited}/runs/beta-0.5 --run {audited}-fixed"
-        (collapsed,) = [one for one in found if one.sentence.startswith("Collapsed (the decoder needs no z)")]
+        (collapsed,) = [one for one in found if one.sentence.startswith("Collapsed: the number is 0.95")]
         assert "take a weaker decoder, or fewer latents" in collapsed.sentence
         assert collapsed.nats is None
         nats = [one.nats for one in found if one.nats is not None]
@@ -226,11 +235,14 @@ class TestStudy:
         assert "The encoder loses 2.10 ± " in said
         assert "The family of q loses 1.05 ± " in said
 
+    def test_a_finding_without_a_price_is_worth_its_own_number(self, audited):
+        study = replace(read_study(audited), audit=ill(prices=(), findings=findings(residuals_correlated="")))
+        (one,) = [one for one in advice(study) if one.sentence.startswith("Residuals correlated")]
+        assert (one.nats, one.worth) == (pytest.approx(0.19), "about 0.190 ± 0.019 nats")
+
     def test_what_is_overfitted_is_not_trained_longer(self, audited):
         study = read_study(audited)
         assert contradicted(study) == {"latents"}
-        from invented_audits import findings
-
         over = replace(study, audit=ill(findings=findings(overfitted="")))
         assert contradicted(over) == {"longer", "latents"}
         assert not contradicted(replace(study, audit=None))

@@ -4,7 +4,7 @@ from elbowroom.numerics import count, with_error
 from elbowroom.records import AuditRecord, IdentityRecord, PriceRecord
 
 from . import words
-from .audit import audit_figures, number
+from .audit import audit_figures, bare, number
 
 __all__ = ["audit_table"]
 
@@ -36,7 +36,7 @@ def audit_table(audit: AuditRecord) -> list[tuple[str, str]]:
         rows[-1] = (rows[-1][0], f"{rows[-1][1]}; gaps over {count(audit.n, 'example')}")
     found = [one for one in audit.findings if one.found]
     more = f" ({count(len(found) - _SAID)} more on the page)" if len(found) > _SAID else ""
-    rows += [(one.name, one.sentence) for one in found[:_SAID]]
+    rows += [(one.name, bare(one)) for one in found[:_SAID]]
     rows[-1] = (rows[-1][0], rows[-1][1] + more)
     if audit.prices:
         rows.append(("remedies", _best(audit.prices)))

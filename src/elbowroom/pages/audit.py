@@ -22,7 +22,7 @@ from .embedding import both_widths
 from .figure import Figure
 from .latents import kl_figure
 
-__all__ = ["AuditView", "audit_figures", "audit_view", "number"]
+__all__ = ["AuditView", "audit_figures", "audit_view", "bare", "number"]
 
 _SURE = 2.0  # standard errors
 _HOW_IDENTITY = (
@@ -171,6 +171,16 @@ def number(one: Number) -> str:
     return with_error(one.value, one.se)
 
 
+def bare(one: FindingRecord) -> str:
+    """The sentence of a finding without its name, which stands beside it.
+
+    >>> bare(FindingRecord("overfitted", False, Number(0.1, None), 1.0, "nats", "", "Not overfitted: all is alike."))
+    'All is alike.'
+    """
+    head, _, rest = one.sentence.partition(": ")
+    return rest[:1].upper() + rest[1:] if head.lower().endswith(one.name) else one.sentence
+
+
 def _identity(audit: AuditRecord) -> Figure:
     one = audit.identity
     if one is None:
@@ -252,7 +262,7 @@ def _findings(findings: Sequence[FindingRecord]) -> list[dict[str, object]]:
             "cause": one.cause,
             "value": f"{number(one.value)} {one.unit}".rstrip(),
             "threshold": f"{one.threshold:g}",
-            "sentence": one.sentence,
+            "sentence": bare(one),
         }
         for one in sorted(findings, key=lambda one: not one.found)
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from elbowroom.numerics import Estimate, count, with_error
 from elbowroom.records import AuditRecord, FindingRecord, PriceRecord, StudyRecord
 
+from .audit import number
 from .next_step import LEAST, NOT_MEASURED, SURE, Advice, command, wider
 
 __all__ = ["audited", "contradicted"]
@@ -13,6 +14,10 @@ __all__ = ["audited", "contradicted"]
 _REMEDY = {"noise mis-scaled": "calibrate", "residuals correlated": "structured_residual"}
 _REMEDY |= {"holes in the prior": "refit_prior"}
 """Of a finding, the remedy whose price is what it costs."""
+
+_WORTH = {"noise mis-scaled": "about", "residuals correlated": "about", "underfitted": "about"}
+_WORTH |= {"holes in the prior": "at least", "inference lagging": "at most", "overfitted": "at most"}
+"""Of findings whose own number says what could be won, in which direction it does."""
 
 _WAYS = {
     "collapsed": "see its cause before anything is trained again",
@@ -75,11 +80,12 @@ def _pays(one: PriceRecord) -> bool:
 
 
 def _finding(one: FindingRecord, price: PriceRecord | None, fix: str) -> Advice:
-    cause = f" ({one.cause})" if one.cause else ""
-    said = f"{one.name.capitalize()}{cause}: {one.sentence.rstrip('.')}; {_way(one)}."
-    if price is None:
+    said = f"{one.sentence.rstrip('.')}; {_way(one)}."
+    if price is not None:
+        return Advice(said, fix, _worth(price), price.gain.value)
+    if one.name not in _WORTH:
         return Advice(said, fix, NOT_MEASURED)
-    return Advice(said, fix, _worth(price), price.gain.value)
+    return Advice(said, fix, f"{_WORTH[one.name]} {number(one.value)} nats", one.value.value)
 
 
 def _way(one: FindingRecord) -> str:
@@ -92,7 +98,7 @@ def _price(one: PriceRecord, fix: str) -> Advice:
 
 
 def _worth(one: PriceRecord) -> str:
-    return f"{with_error(one.gain.value, one.gain.se)} nats by {one.remedy}, measured on {count(one.n, 'example')}"
+    return f"{number(one.gain)} nats by {one.remedy}, measured on {count(one.n, 'example')}"
 
 
 def _gaps(study: StudyRecord, audit: AuditRecord) -> Iterator[Advice]:
@@ -107,7 +113,7 @@ def _gaps(study: StudyRecord, audit: AuditRecord) -> Iterator[Advice]:
         if _sure(one.total):
             yield _gap(one.total, f"The encoder and its family of q lose {{}} nats over {n}", family)
         return
-    if _sure(one.amortisation):
+    if _sure(one.amortisation) and "inference lagging" not in audit.ill:
         how = "a wider encoder can win part of that, without another family of q"
         yield _gap(
             one.amortisation, f"The encoder loses {{}} nats to the best q of its own family, over {n}: {how}", encoder
@@ -123,5 +129,5 @@ def _sure(gap: Estimate) -> bool:
 
 def _gap(gap: Estimate, said: str, run: str) -> Advice:
     size = with_error(gap.mean, gap.se_total)
-    worth = f"at most these {size} nats of the ELBO, and of log p(x) what training makes of them"
+    worth = f"at most about {size} nats of the ELBO, and of log p(x) what training makes of them"
     return Advice(f"{said.format(size)}.", run, worth, gap.mean)
