@@ -72,6 +72,33 @@ def with_gaps() -> Path:
     return folder
 
 
+class Autoencoder(nn.Module):
+    """Of the shape of diffusers' AutoencoderKL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(1, 4, 2, 2), nn.ConvTranspose2d(2, 1, 2, 2)
+
+    def encode(self, x: torch.Tensor) -> Any:
+        mean, logvar = self.down(x).chunk(2, 1)
+        return SimpleNamespace(latent_dist=SimpleNamespace(mean=mean, logvar=logvar))
+
+    def decode(self, z: torch.Tensor) -> Any:
+        return SimpleNamespace(sample=self.up(z))
+
+
+class Forward(nn.Module):
+    """Of the tutorials' shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode, self.decode = nn.Linear(3, 2), nn.Linear(1, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mu, log_var = self.encode(x).chunk(2, -1)
+        return self.decode(mu + (log_var / 2).exp() * torch.randn_like(mu)), mu, log_var
+
+
 def table() -> Table:
     half = torch.tensor([0.7, 0.3], dtype=torch.float64)
     return Table.optimal(half, torch.tensor([[0.8, 0.2], [0.4, 0.6]], dtype=torch.float64))
@@ -104,6 +131,13 @@ CALLS: dict[str, Call] = {
         "encoder": nn.Linear(3, 2),
         "decoder": nn.Linear(1, 3),
         "likelihood": lik.Bernoulli(None, 3),
+        "means": False,
+    },
+    "adapters.from_diffusers": lambda: {"autoencoder": Autoencoder(), "event": (1, 4, 4)},
+    "adapters.from_forward": lambda: {
+        "model": Forward(),
+        "likelihood": lik.Bernoulli(None, 3),
+        "decode": "decode",
         "means": False,
     },
     "components.Component": lambda: {"event": 3},
@@ -260,6 +294,7 @@ CALLS: dict[str, Call] = {
     "metrics.dci": lambda: {"codes": FACTORS, "factors": FACTORS, "trees": 3},
     "metrics.factor_vae_score": lambda: {"codes": FACTORS, "factors": FACTORS, "votes": 20, "batch": 4},
     "metrics.frechet_distance": lambda: {"features_data": ROWS, "features_samples": 2 * ROWS},
+    "metrics.latent_statistics": lambda: {"vae": vae(), "data": DATA, "most": 8, "components": 1},
     "metrics.latent_use": lambda: {"vae": vae(), "examples": DATA.test},
     "metrics.mutual_information_gap": lambda: {"codes": FACTORS, "factors": FACTORS},
     "metrics.neighbour_accuracy": lambda: {
