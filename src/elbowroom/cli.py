@@ -5,14 +5,15 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from elbowroom import cli_audit
 from elbowroom.cli_options import (
+    Command,
     Data,
     Latents,
     LikelihoodWord,
@@ -26,9 +27,9 @@ from elbowroom.cli_options import (
     Seed,
     Source,
     Widths,
-    _Command,
     in_options,
     recipe_words,
+    resumable,
     sweep_axes,
     with_loading,
     with_options,
@@ -38,7 +39,7 @@ from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 __all__ = ["main"]
 
 
-class _WithWords(_Command):
+class _WithWords(Command):
     """A command whose help lists the words that are known, which takes torch to find out."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -80,17 +81,6 @@ data_app = typer.Typer(help="Data sets: list them, look at one, download one.", 
 app.add_typer(data_app, name="data")
 
 
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """Ctrl-C says how to go on; typer alone would end in silence."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        words = str(stop) or "interrupted; the same command with --resume goes on."
-        print(f"elbowroom: {words}", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
 def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
     """The data; a support is a word for all of them, or several with commas, one per column."""
     import elbowroom as er
@@ -103,7 +93,7 @@ def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
 
 @app.command(cls=_WithWords)
 @with_loading
-@_resumable()
+@resumable()
 def study(
     source: Source,
     folder: Annotated[Path | None, typer.Option(help="Where results are written; runs/study-NAME by default.")] = None,
@@ -170,7 +160,7 @@ def study(
 
 @app.command(cls=_WithWords)
 @with_loading
-@_resumable()
+@resumable()
 def fit(
     source: Source,
     run: Annotated[Path, typer.Option(help="The run folder to write.")],
@@ -244,9 +234,9 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return with_options("settings", options)(command)
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 @_with_settings
-@_resumable()
+@resumable()
 def evidence(
     run: Run,
     estimator: Annotated[str, typer.Option(help=f"How: {', '.join(ESTIMATORS)}.")] = "iwae",
@@ -269,7 +259,7 @@ def evidence(
     print(evidence_file(run))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def sample(
     run: Run,
     out: Annotated[
@@ -291,7 +281,7 @@ def sample(
         print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def encode(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")],
@@ -305,8 +295,8 @@ def encode(
     print(encode_run(run, out, part=part, source=source, seed=seed))
 
 
-@app.command(cls=_Command)
-@_resumable()
+@app.command(cls=Command)
+@resumable()
 def impute(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .csv file: the table completed with medians. More stand beside it.")],
@@ -323,8 +313,8 @@ def impute(
         print(line)
 
 
-@app.command(cls=_Command)
-@_resumable()
+@app.command(cls=Command)
+@resumable()
 def report(run: Run, source: Data = None) -> None:
     """The page of a study, made again from its records; of a run, which is measured first."""
     import elbowroom as er
@@ -338,7 +328,11 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-@app.command(cls=_Command)
+app.command(cls=Command)(cli_audit.audit)
+app.command(cls=Command)(cli_audit.fix)
+
+
+@app.command(cls=Command)
 def zoo() -> None:
     """Models of the literature by name, with their recipes and papers."""
     import elbowroom as er
@@ -361,14 +355,14 @@ def list_sets() -> None:
         print(f"{row.name:<18}{row.examples:>10}  {row.size:>8}  {here:<9} {row.what}")
 
 
-@data_app.command("show", cls=_Command)
+@data_app.command("show", cls=Command)
 @with_loading
 def show_set(source: Source, seed: Seed = 0, loading: Any = None) -> None:
     """What a data set holds: sizes, support, splits, hash, and what to know about it."""
     print(_load(source, seed, loading))
 
 
-@data_app.command("fetch", cls=_Command)
+@data_app.command("fetch", cls=Command)
 def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) -> None:
     """Download a named data set into the cache and check it."""
     from elbowroom.data import fetch_data

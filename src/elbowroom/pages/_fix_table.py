@@ -1,0 +1,41 @@
+"""A fixed run for the terminal."""
+
+from elbowroom.numerics import count, with_error
+from elbowroom.records import FixRecord, StepRecord
+
+from .audit import number
+from .fix import fix_sentence
+
+__all__ = ["fix_table"]
+
+_STEPS = 7
+
+
+def fix_table(record: FixRecord) -> list[tuple[str, str]]:
+    """At most ten rows for the terminal: what was won on test, and by which remedies.
+
+    Parameters
+    ----------
+    record : FixRecord
+        Of a fixed run, as `read_fix` reads it.
+
+    Returns
+    -------
+    list of (str, str)
+        A label and a text each, in one line; nats per example.
+    """
+    rows = [("verdict", fix_sentence(record))]
+    for label, won in (("ELBO won", record.won), ("log p(x) won", record.won_log_p)):
+        if won is not None:
+            rows.append((label, f"{with_error(won.mean, won.se_total)} nats, {count(len(won), 'test example')}"))
+    rows += [(one.remedy[:24], _step(one)) for one in record.steps[:_STEPS]]
+    if len(record.steps) > _STEPS:
+        rows[-1] = (rows[-1][0], f"{rows[-1][1]} ({count(len(record.steps) - _STEPS)} more on the page)")
+    return rows
+
+
+def _step(one: StepRecord) -> str:
+    if one.gain is None:
+        return one.said or "not tried"
+    kept = "kept" if one.kept else "not kept"
+    return f"{number(one.gain)} nats of ELBO on validation, {kept}"
