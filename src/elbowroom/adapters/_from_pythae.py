@@ -15,7 +15,7 @@ from elbowroom.vae.evaluating import evaluating
 
 from .listening import FAILURES, Listener
 from .outputs import outputs
-from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating
+from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating, two_halves
 from .probing import draws_fit
 
 __all__ = ["from_pythae"]
@@ -46,7 +46,7 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
     -------
     VAE
         With the module in it, and in `assumed` what was taken as given. It is saved by `er.save_model`, and loaded with
-        `er.load_model(path, modules={"encoder": model})`.
+        `er.load_model(path, modules={"encoder": model, "decoder": model})`.
 
     Raises
     ------
@@ -100,14 +100,9 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
         "q(z | x) is N(embedding, exp(log_covariance)), as the model's own draws say; its prior is taken for N(0, I).",
         noise,
     ]
-    return assemble(
-        CalledEncoder(model, "encoder", *places, _LOG_SIGMA_SQUARED),
-        latent,
-        CalledDecoder(model, "decoder"),
-        implied,
-        preprocess=preprocess,
-        assumed=said,
-    )
+    parts = CalledEncoder(model, "encoder", *places, _LOG_SIGMA_SQUARED), CalledDecoder(model, "decoder")
+    encoder, decoder, of_weights = two_halves(*parts, event, latent)
+    return assemble(encoder, latent, decoder, implied, preprocess=preprocess, assumed=[*said, *of_weights])
 
 
 _GIVEN = "The likelihood is the one that was given: the model's own loss was not asked."
