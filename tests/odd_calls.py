@@ -37,6 +37,10 @@ def vae() -> er.VAE:
     return er.VAE(priors.StandardNormal(1), posterior, likelihood, DATA.preprocess)
 
 
+def loss(recon: torch.Tensor, x: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    return (recon - x).square().sum() + 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum()
+
+
 @functools.cache
 def run() -> Path:
     """A run of the digits, which `run_data` finds by their name."""
@@ -95,6 +99,7 @@ CALLS: dict[str, Call] = {
         "likelihood": lik.Bernoulli(None, 3),
         "means": False,
     },
+    "claims.read_loss": lambda: {"fn": loss, "event": 12, "latents": (2,)},
     "components.Component": lambda: {"event": 3},
     "components.as_event": lambda: {"event": 3, "what": "A prior"},
     "components.at_least_two": lambda: {"classes": 3},

@@ -1,4 +1,5 @@
 from . import adapters as adapters
+from . import claims as claims
 from . import data as data
 from . import evidence as evidence
 from . import exact as exact
@@ -20,6 +21,7 @@ from . import runs as runs
 from . import sampling as sampling
 from . import studies as studies
 from . import training as training
+from .claims import read_loss as read_loss
 from .data import load_data as load_data
 from .imputation import impute as impute
 from .metrics import variance_budget as variance_budget
