@@ -99,6 +99,7 @@ CALLS: dict[str, Call] = {
         "likelihood": lik.Bernoulli(None, 3),
         "means": False,
     },
+    "claims.check_claim": lambda: {"model": vae(), "data": DATA, "claim": "ELBO -6.5", "n": 4, "draws": 8},
     "claims.read_loss": lambda: {"fn": loss, "event": 12, "latents": (2,)},
     "components.Component": lambda: {"event": 3},
     "components.as_event": lambda: {"event": 3, "what": "A prior"},

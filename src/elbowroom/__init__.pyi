@@ -21,6 +21,7 @@ from . import runs as runs
 from . import sampling as sampling
 from . import studies as studies
 from . import training as training
+from .claims import check_claim as check_claim
 from .claims import read_loss as read_loss
 from .data import load_data as load_data
 from .imputation import impute as impute
