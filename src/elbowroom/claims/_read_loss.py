@@ -21,7 +21,7 @@ from .standing import Standing, standing_of
 __all__ = ["read_loss"]
 
 _SETTLES = 3_000  # calls after which a weight that is annealed by a counter is to stand still
-_WEIGHTS = ("beta", "kl", "weight", "coef", "lambda", "gamma", "capacity")
+_WEIGHTS = ("beta", "kl", "weight", "coef", "lambda", "gamma")
 _PLACES = ((0.4, 0.4), (0.62, 1.0), (0.4, 0.0))  # recon and x all over: where they are alike little hides the KL
 
 

@@ -26,7 +26,7 @@ LOG_VARIANCES: dict[str, Callable[[Array], Array]] = {
     "log-variance": lambda s: s,
     "log-std": lambda s: 2 * s,
     "variance": np.log,
-    "std": lambda s: 2 * np.log(s),
+    "std": lambda s: 2 * np.log(np.abs(s)),  # of which some square it
     "softplus to a standard deviation": lambda s: 2 * np.log(_softplus(s)),
     "softplus to a variance": lambda s: np.log(_softplus(s)),
     "softplus to a log standard deviation": lambda s: 2 * _softplus(s),

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, rounded
 from elbowroom.vae import VAE
 
 from .claim_text import Claim
@@ -24,7 +24,8 @@ _DRAWS = re.compile(r"(n|num|mc|iwae)?_?(draws|samples|mc|particles|k|s|l)")
 _ROWS = 257  # one more than the usual batch sizes divide, so that the last batch is another
 _PLACES = (0, 128, 256)
 _REPEATS = 6
-_FEW, _MANY = 1, 50
+_TRIED, _FEW, _MANY = 10, 1, 50  # draws
+_ALONE = 100  # noises with which one example is measured by itself
 
 
 class Evaluation:
@@ -49,7 +50,7 @@ class Evaluation:
 
     def __call__(self, x: Tensor, *, draws: int | None = None, seed: int = 0, training: bool = False) -> float:
         """The number, in nats per example, more of which is better."""
-        more = {self.draws: draws} if self.draws and draws is not None else {}
+        more = {self.draws: _TRIED if draws is None else draws} if self.draws else {}
         model = copy.deepcopy(self.model).train(training)
         with torch.random.fork_rng([]), _numpy_state(seed), torch.no_grad():
             torch.manual_seed(seed)
@@ -98,8 +99,11 @@ def faults_of_evaluation(ask: Evaluation, x: Tensor, test: Measured) -> Iterator
     good, bad = x[best.argmax()], x[best.argmin()]
     yield from _of_mode(ask, x)
     yield from _of_company(ask, good, bad)
-    yield from _of_weights(ask, good, bad, float(best.max() - best.min()), test)
+    with contextlib.suppress(InputError):  # batch norm in training mode takes no batch of one, and is found elsewhere
+        yield from _of_weights(ask, good, bad, float(best.max() - best.min()))
     yield from _of_sums(ask, good)
+    if ask.claim.quantity != "ELBO":
+        yield from _of_crowds(ask, good)
     if ask.draws is not None:
         yield from _of_draws(ask, x, test)
 
@@ -109,7 +113,8 @@ def _of_mode(ask: Evaluation, x: Tensor) -> Iterator[tuple[str, str]]:
     if not _same(one := ask(x), other := ask(x, training=True)):
         yield (
             "mode left as it is",
-            f"It prints {one:.2f} for a model in evaluation mode and {other:.2f} for the same one in training mode: "
+            f"It prints {rounded(one)} for a model in evaluation mode and {rounded(other)} for the same one in "
+            f"training mode: "
             f"call "
             f"model.eval() in it.",
         )
@@ -128,13 +133,14 @@ def _of_company(ask: Evaluation, good: Tensor, bad: Tensor) -> Iterator[tuple[st
     if not math.isclose(mixed, plain, rel_tol=1e-4, abs_tol=1e-3):
         yield (
             "examples change each other",
-            f"The number of an example changes with the examples beside it, by {abs(mixed - plain) / 2:.2f} nats: does "
+            f"The number of an example changes with the examples beside it, by {rounded(abs(mixed - plain) / 2)} nats: "
+            f"does "
             f"it fit a "
             f"σ to the batch at hand, or run batch norm in training mode? Fix both before measuring.",
         )
 
 
-def _of_weights(ask: Evaluation, good: Tensor, bad: Tensor, apart: float, test: Measured) -> Iterator[tuple[str, str]]:
+def _of_weights(ask: Evaluation, good: Tensor, bad: Tensor, apart: float) -> Iterator[tuple[str, str]]:
     """What one example moves the mean by, at the first, a middle and the last of 257 places."""
     rows = good.expand(_ROWS, *good.shape)
     moved: dict[int, list[float]] = {place: [] for place in _PLACES}
@@ -153,7 +159,7 @@ def _of_weights(ask: Evaluation, good: Tensor, bad: Tensor, apart: float, test: 
             "It does not move with the x that it is handed, as if it measured others: hand it its examples.",
         )
         return
-    unused = [place for place in _PLACES if abs(means[place]) < 0.02 * largest]
+    unused = [place for place in _PLACES if abs(means[place]) < 1e-6 * largest]
     if unused:
         who = "first" if 0 in unused else "last"
         yield (
@@ -180,6 +186,22 @@ def _of_sums(ask: Evaluation, good: Tensor) -> Iterator[tuple[str, str]]:
         yield "sum for a mean", "Its number doubles with the examples: divide by their number."
 
 
+def _of_crowds(ask: Evaluation, good: Tensor) -> Iterator[tuple[str, str]]:
+    """Is the bound of one example that of many which are the same?"""
+    with contextlib.suppress(InputError):
+        alone = np.array([ask(good[None], seed=seed) for seed in range(_ALONE)])
+        many = np.array([ask(good.expand(_ROWS, *good.shape).clone(), seed=seed) for seed in range(_REPEATS)])
+        noise = math.hypot(*(float(one.std(ddof=1)) / math.sqrt(len(one)) for one in (alone, many)))
+        off = float(alone.mean() - many.mean())
+        if abs(off) > 5 * noise + 1e-4 * abs(float(many.mean())):
+            yield (
+                "weights of a whole batch",
+                f"The same example has {rounded(off)} nats more when it is measured alone: take the log of the mean "
+                f"weight for "
+                f"each example, not for the batch.",
+            )
+
+
 def _of_draws(ask: Evaluation, x: Tensor, test: Measured) -> Iterator[tuple[str, str]]:
     """Does it make the draws that are asked for, and divide by those that it makes?"""
     weights = test.log_weight
@@ -192,21 +214,23 @@ def _of_draws(ask: Evaluation, x: Tensor, test: Measured) -> Iterator[tuple[str,
     if over[_FEW] > close and found[_FEW] > truth[many] + close:
         yield (
             "divisor of draws",
-            f"Asked for 1 draw it prints {found[_FEW]:.2f}, {over[_FEW]:.2f} nats above the ELBO of 1 draw: it makes "
+            f"Asked for 1 draw it prints {rounded(found[_FEW])}, {rounded(over[_FEW])} nats above the ELBO of 1 draw: "
+            f"it makes "
             f"more draws than "
             f"are asked for and divides by those asked for; divide by those made.",
         )
     elif abs(found[_FEW] - found[many]) < close < truth[many] - truth[_FEW] or over[_FEW] > close:
         yield (
             "draws ignored",
-            f"It prints {found[_FEW]:.2f} when asked for 1 draw and {found[many]:.2f} when asked for {many}, where "
-            f"{truth[_FEW]:.2f} and "
-            f"{truth[many]:.2f} are right: it does not make the draws that are asked for.",
+            f"It prints {rounded(found[_FEW])} when asked for 1 draw and {rounded(found[many])} when asked for {many}, "
+            f"where "
+            f"{rounded(truth[_FEW])} and "
+            f"{rounded(truth[many])} are right: it does not make the draws that are asked for.",
         )
     elif abs(over[many] - math.log(many)) < close:
         yield (
             "without log K",
-            f"With {many} draws it is {over[many]:.2f} = log {many} too high: divide the weights' sum by K.",
+            f"With {many} draws it is {rounded(over[many])} = log {many} too high: divide the weights' sum by K.",
         )
 
 

@@ -224,8 +224,7 @@ def _spread(x: NDArray[np.float64]) -> float:
 
 def _of_arguments(found: Found) -> Iterator[str]:
     for name in found.idle:
-        if found.kl.kind != "none" or "capacity" not in name:
-            yield f"Its argument {name!r} changes nothing, whatever it is: multiply by it, or drop it."
+        yield f"Its argument {name!r} changes nothing, whatever it is: multiply by it, or drop it."
 
 
 def remarks_of(found: Found) -> tuple[str, ...]:
