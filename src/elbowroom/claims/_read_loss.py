@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from .standing import Standing, standing_of
 
 __all__ = ["read_loss"]
 
-_SETTLES = 3_000  # calls after which a weight that is annealed by a counter is to stand still
+_SETTLES = 2_000  # calls after which a weight that is annealed by a counter is to stand still
 _WEIGHTS = ("beta", "kl", "weight", "coef", "lambda", "gamma")
 _PLACES = ((0.4, 0.4), (0.62, 1.0), (0.4, 0.0))  # recon and x all over: where they are alike little hides the KL
 
@@ -99,7 +100,8 @@ def read_loss(
         raise InputError(f"A loss is a function of recon, x, mu and logvar; got {fn!r:.60}.")
     told = None if x is None else as_batch(x).x.double().numpy()
     shape = _shape(event) or (None if told is None else told.shape[1:])
-    with kept_state(fn):
+    with kept_state(fn), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of calls that were tried and do not fit
         probe = make_probe(fn, dict(others or {}), shape, _shape(latents), _values(told))
         moved = _settle(probe)
         if moved == "moves":
@@ -141,7 +143,7 @@ def _settle(probe: Probe) -> str:
 
 def _unsteady(probe: Probe) -> LossReading:
     fault = (
-        "It gives another number for the same numbers at every call, still after 3,000, so that its weights are not "
+        "It gives another number for the same numbers at every call, still after 2,000, so that its weights are not "
         "known: "
         "read it with a step, or a weight, that is handed in and stands still."
     )

@@ -92,12 +92,8 @@ def _mistake(name: str, values: Tensor, sentence: str, rank: int = 0) -> Mistake
 
 def _of_state(test: Measured, train: Measured | None, training: Tensor | None) -> Iterator[Mistake]:
     if training is not None:
-        yield _mistake(
-            "training mode",
-            training[None],
-            "It is the ELBO in training mode (batch norm by the batch at hand, dropout on): call model.eval() first.",
-            1,
-        )
+        said = "It is the ELBO in training mode (batch norm by the batch at hand, dropout on): call model.eval() first."
+        yield Mistake("training mode", training.mean().item(), 2 * _noise(test.elbo), said, 1)
     if train is not None:
         yield _mistake("train set", train.elbo, "It is the ELBO of the training set: measure on test examples.", 1)
 
@@ -115,9 +111,9 @@ def _of_constants(right: Estimate, test: Measured, noise: float) -> Iterator[Mis
     if test.sigma is None:
         return
     two_pi, whole = 0.5 * test.dimensions * math.log(2 * math.pi), test.constant
-    said = "It leaves out D/2·log {} = {} nats of the Gaussian: subtract them."
+    said = "It leaves out D/2·log({}) = {} nats of the Gaussian: subtract them."
     yield without(two_pi, "without 2π", said.format("2π", rounded(two_pi)))
-    yield without(whole - jacobian, "without constants", said.format("(2πσ²)", rounded(whole)))
+    yield without(whole - jacobian, "without constants", said.format("2πσ²", rounded(whole)))
 
 
 def _of_terms(test: Measured) -> Iterator[Mistake]:

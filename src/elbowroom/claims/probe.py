@@ -22,7 +22,7 @@ __all__ = ["Probe", "Sizes", "kept_state", "make_probe"]
 
 _BATCH = 6  # not to be unpacked as three or four
 _EVENTS = ((784,), (1, 28, 28), (3, 32, 32), (3, 64, 64), (12,), (3,))
-_LATENTS = ((5,), (4, 3, 3), (20,), (2,))
+_LATENTS = ((5,), (4, 3, 3))
 _TOTALS = ("loss", "total", "elbo", "objective", "nelbo", "neg_elbo")
 _NOISY_SEEDS, _NOISY_BATCH = 8, 192  # over which a loss that draws noise of its own is averaged
 _CANNOT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError, KeyError, ArithmeticError)

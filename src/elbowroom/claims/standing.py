@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elbowroom.numerics import rounded
 
@@ -15,6 +16,7 @@ from .scaling import Growth
 
 __all__ = ["Standing", "per_example", "standing_of"]
 
+_VARIANCE = 3.5  # power of the tails from which the variance inside the differences tried is the variance
 _CLOSE = 1e-3  # nats per element: constants that are there are there to this
 
 
@@ -84,12 +86,12 @@ def standing_of(
         family = _FAMILY_WORDS[found.family].format(of=found.of)
         none = f"{family} without a KL: an autoencoder, and no density of x" if not b else f"{family} and no KL"
         return Standing(found.family, f"{none}.", 0.0 if kl.kind == "none" else None)
-    if found.shape is not None:
-        return _of_location(found, b, growth, sizes)
     constant = level - found.term(*(np.full((sizes.batch, *sizes.event), one) for one in at))
     variance = LOG_VARIANCES[kl.spread](np.array([1.0]))
     kl_there = kl.coefficient * closed_kl(np.array([0.0]), variance).item() * sizes.batch * sizes.dim
     constant = per_example((constant - kl_there) / sizes.batch, growth.recon["batch"], sizes)
+    if found.shape is not None:
+        return _of_location(found, b, constant, growth, sizes)
     standing = _STANDINGS[found.family](found, a, b, constant, sizes)
     return standing if kl.kind == "closed" else replace(standing, missing=None, says=standing.says.split("\n")[0])
 
@@ -186,26 +188,39 @@ def _of_masses(found: Reconstruction, a: float, b: float, constant: float, sizes
     return Standing(found.family, says, w, w, None, missing)
 
 
-def _of_location(found: Reconstruction, b: float, growth: Growth, sizes: Sizes) -> Standing:
+def _of_location(found: Reconstruction, b: float, constant: float, growth: Growth, sizes: Sizes) -> Standing:
     """A density of the difference of any shape: its normaliser by quadrature, if it has one."""
+    from scipy.interpolate import make_interp_spline
+
     assert found.shape is not None
     d, term = found.shape[0], found.shape[1] * (1 if growth.recon["batch"] == 0 else sizes.batch)
     logs = -term / b if b > 0 else np.full_like(term, np.nan)
-    ends = max(float(logs[0]), float(logs[-1]))
-    if not np.isfinite(logs).all() or ends > math.log(1e-4 / 60):
+    if not np.isfinite(logs).all() or (tail := _tail_power(d, logs)) <= 1:
         words = "its tails are too heavy for a density at this weight of the KL"
         return Standing("no density", _NO_DENSITY["no density"].format(words=words))
+    fine = np.linspace(0, len(d) - 1, 40 * (len(d) - 1) + 1)
+    d, logs = (make_interp_spline(np.arange(len(d)), one, k=3)(fine) for one in (d, logs))
     peak = logs.max()
-    log_z = peak + math.log(float(np.trapezoid(np.exp(logs - peak), d)))
     weights = np.exp(logs - peak)
-    sigma = math.sqrt(float(np.trapezoid(weights * d**2, d) / np.trapezoid(weights, d)))
-    missing = sizes.elements * log_z
+    beyond = (weights[0] + weights[-1]) * d[-1] / (tail - 1)  # what a power's tail holds outside
+    whole = float(np.trapezoid(weights, d) + beyond)
+    log_z = peak + math.log(whole)
+    sigma = math.sqrt(float(np.trapezoid(weights * d**2, d)) / whole) if tail > _VARIANCE else None
+    spread = f"standard deviation {_short(sigma)}" if sigma is not None else "infinite variance"
+    missing = float(sizes.elements * log_z - constant / b)
     says = (
         f"Terms of {found.of} of another shape than squares or absolute values, with a KL of weight {_short(b)}, are a "
         f"density "
-        f"of its own, of standard deviation {_short(sigma)}: the bound holds at that scale and no other.\n"
+        f"of its own, of {spread}: the bound holds at that scale and no other.\n"
     )
     return Standing("location", says + _lacks("D·log Z", b, missing, sizes), None, None, sigma, missing)
+
+
+def _tail_power(d: NDArray[np.float64], logs: NDArray[np.float64]) -> float:
+    """The power with which a density falls at both ends of the differences that were tried, the lesser of the two."""
+    half = int(np.searchsorted(d, d[-1] / 2))
+    falls = (logs[half] - logs[-1], logs[len(d) - 1 - half] - logs[0])
+    return float(min(falls)) / math.log(d[-1] / d[half])
 
 
 def _short(value: float) -> str:
