@@ -5,6 +5,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
 
 import elbowroom as er
 
@@ -48,6 +49,12 @@ def rows(n: int = 2 * TEST) -> Tensor:
 @functools.cache
 def data() -> er.data.Dataset:
     return er.load_data(rows().numpy(), name="linear", validation=20, test=TEST)
+
+
+def log_p(x: Tensor) -> Tensor:
+    """log p(x) of the linear model, [n], in closed form."""
+    covariance = _weights().double() @ _weights().double().T + SIGMA**2 * torch.eye(ELEMENTS, dtype=torch.float64)
+    return MultivariateNormal(torch.zeros(ELEMENTS, dtype=torch.float64), covariance).log_prob(x.double())
 
 
 def exact() -> er.VAE:
