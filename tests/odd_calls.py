@@ -41,6 +41,17 @@ def loss(recon: torch.Tensor, x: torch.Tensor, mu: torch.Tensor, logvar: torch.T
     return (recon - x).square().sum() + 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum()
 
 
+def two_latents() -> er.VAE:
+    torch.manual_seed(0)
+    posterior = posteriors.DiagonalNormal(nn.Linear(3, 4), 2)
+    return er.VAE(priors.StandardNormal(2), posterior, lik.Normal(nn.Linear(2, 3), 3, scale=1.0), DATA.preprocess)
+
+
+def trained_again() -> dict[str, Any]:
+    """The arguments of a remedy that trains."""
+    return {"vae": vae(), "data": DATA, "epochs": 1, "seconds": 30.0, "batch_size": 10, "lr": 0.25, "draws": 2}
+
+
 @functools.cache
 def run() -> Path:
     """A run of the digits, which `run_data` finds by their name."""
@@ -63,6 +74,33 @@ def with_gaps() -> Path:
     small = er.models.build({"latents": 1, "widths": [4]}, data)
     er.fit(small, data, epochs=1, run=folder, progress=False)
     return folder
+
+
+class Autoencoder(nn.Module):
+    """Of the shape of diffusers' AutoencoderKL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(1, 4, 2, 2), nn.ConvTranspose2d(2, 1, 2, 2)
+
+    def encode(self, x: torch.Tensor) -> Any:
+        mean, logvar = self.down(x).chunk(2, 1)
+        return SimpleNamespace(latent_dist=SimpleNamespace(mean=mean, logvar=logvar))
+
+    def decode(self, z: torch.Tensor) -> Any:
+        return SimpleNamespace(sample=self.up(z))
+
+
+class Forward(nn.Module):
+    """Of the tutorials' shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode, self.decode = nn.Linear(3, 2), nn.Linear(1, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mu, log_var = self.encode(x).chunk(2, -1)
+        return self.decode(mu + (log_var / 2).exp() * torch.randn_like(mu)), mu, log_var
 
 
 def table() -> Table:
@@ -97,6 +135,13 @@ CALLS: dict[str, Call] = {
         "encoder": nn.Linear(3, 2),
         "decoder": nn.Linear(1, 3),
         "likelihood": lik.Bernoulli(None, 3),
+        "means": False,
+    },
+    "adapters.from_diffusers": lambda: {"autoencoder": Autoencoder(), "event": (1, 4, 4)},
+    "adapters.from_forward": lambda: {
+        "model": Forward(),
+        "likelihood": lik.Bernoulli(None, 3),
+        "decode": "decode",
         "means": False,
     },
     "claims.check_claim": lambda: {"model": vae(), "data": DATA, "claim": "ELBO -6.5", "n": 4, "draws": 8},
@@ -192,6 +237,16 @@ CALLS: dict[str, Call] = {
         "draws": 25,
         "temperatures": 3,
     },
+    "ledger.audit": lambda: {"vae": vae(), "data": DATA, "n": 2, "quick": True, "progress": False},
+    "ledger.identity": lambda: {
+        "vae": vae(),
+        "examples": DATA.test[:3],
+        "temperatures": 4,
+        "chains": 2,
+        "leapfrog": 2,
+        "steps": 2,
+        "draws": 2,
+    },
     "likelihoods.Autoregressive": lambda: {
         "network": None,
         "family": lik.Bernoulli(None, 16),
@@ -234,6 +289,7 @@ CALLS: dict[str, Call] = {
     "metrics.dci": lambda: {"codes": FACTORS, "factors": FACTORS, "trees": 3},
     "metrics.factor_vae_score": lambda: {"codes": FACTORS, "factors": FACTORS, "votes": 20, "batch": 4},
     "metrics.frechet_distance": lambda: {"features_data": ROWS, "features_samples": 2 * ROWS},
+    "metrics.latent_statistics": lambda: {"vae": vae(), "data": DATA, "most": 8, "components": 1},
     "metrics.latent_use": lambda: {"vae": vae(), "examples": DATA.test},
     "metrics.mutual_information_gap": lambda: {"codes": FACTORS, "factors": FACTORS},
     "metrics.neighbour_accuracy": lambda: {
@@ -255,6 +311,7 @@ CALLS: dict[str, Call] = {
     "networks.MLP": lambda: {"widths": [3, 4]},
     "networks.PerExample": lambda: {"rows": 3, "numbers": 2},
     "networks.ResNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
+    "networks.Wired": lambda: {"network": nn.Identity(), "inputs": [0, 2], "size": 3, "outputs": [2, 0]},
     "networks.Standardised": lambda: {"network": nn.Identity(), "event": (2,), "classes": (0, 3)},
     "networks.Tempered": lambda: {"network": nn.Identity(), "factor": 0.5},
     "networks.preset": lambda: {"name": "conv-2018", "image": (1, 28, 28), "latents": 4},
@@ -339,6 +396,15 @@ CALLS: dict[str, Call] = {
         "draws": 2,
     },
     "remedies.calibrate": lambda: {"vae": vae(), "data": DATA, "draws": 2},
+    "remedies.aggressive": lambda: {**trained_again(), "updates": 2},
+    "remedies.anneal": lambda: {**trained_again(), "share": 0.5},
+    "remedies.free_bits": lambda: {**trained_again(), "allowance": 0.25},
+    "remedies.lower_beta": lambda: {**trained_again(), "beta": 0.5},
+    "remedies.refine_inference": lambda: {**trained_again(), "transforms": 1},
+    "remedies.refit_prior": lambda: {"vae": vae(), "data": DATA, "components": 2, "draws": 2},
+    "remedies.shrink_latent": lambda: {"vae": two_latents(), "data": DATA, "threshold": 1e3, "draws": 2},
+    "remedies.stop_earlier": lambda: {**trained_again(), "patience": 2},
+    "remedies.structured_residual": lambda: {"vae": vae(), "data": DATA, "rank": 2, "draws": 2},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
     "runs.impute_run": lambda: {
         "run": with_gaps(),
@@ -407,6 +473,8 @@ SLOW = {
     "evidence.reciprocal_sampling",
     "evidence.reverse_ais",
     "evidence.simulated_against_real",
+    "ledger.audit",
+    "ledger.identity",
     "runs.impute_run",
     "runs.measure_run",
     "studies.report_run",

@@ -4,6 +4,7 @@ from . import data as data
 from . import evidence as evidence
 from . import exact as exact
 from . import imputation as imputation
+from . import ledger as ledger
 from . import likelihoods as likelihoods
 from . import metrics as metrics
 from . import models as models
@@ -25,6 +26,7 @@ from .claims import check_claim as check_claim
 from .claims import read_loss as read_loss
 from .data import load_data as load_data
 from .imputation import impute as impute
+from .ledger import audit as audit
 from .metrics import variance_budget as variance_budget
 from .models import zoo as zoo
 from .numerics import Batch as Batch

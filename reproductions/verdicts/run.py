@@ -1,0 +1,141 @@
+"""Thresholds of the verdict, set on one family of small models with built faults and judged on another.
+
+    python reproductions/verdicts/run.py A            # trains and measures what the record of family A lacks
+    python reproductions/verdicts/run.py A --judge    # only verdicts and tables, from the record
+
+The record of a family holds the symptoms of every model, so that verdicts are reached again without measuring.
+`tests/faulty_models.py` says what is built and how.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE.parent)]
+
+import faulty_models  # noqa: E402
+
+from elbowroom import evidence, remedies  # noqa: E402
+from elbowroom.atomic import write_atomic  # noqa: E402
+from elbowroom.evidence.memory import MEMORY  # noqa: E402
+from elbowroom.ledger._context import ContextBudget, context  # noqa: E402
+from elbowroom.ledger.aggregate import AggregateBudget, chosen  # noqa: E402
+from elbowroom.ledger.symptoms import Symptoms, symptoms  # noqa: E402
+from elbowroom.ledger.symptoms_budget import SymptomBudget  # noqa: E402
+from elbowroom.ledger.verdict import verdict  # noqa: E402
+from elbowroom.records import IdentityRecord  # noqa: E402
+
+SEED, FEW = 1, 60
+BUDGET = SymptomBudget(annealed=48, temperatures=30, chains=6, leapfrog=4, bounds=250, steps=80, draws=32)
+CONTEXT = ContextBudget(250, 16, 250, 200, AggregateBudget(800, 400, 100, 200, 10**6, 8))
+
+
+def record_of(name: str) -> Path:
+    """Where the symptoms of a family stand."""
+    return HERE / f"record_{name}.json"
+
+
+def measured(case: faulty_models.Case) -> dict[str, Any]:
+    """Symptoms of a model, as plain values."""
+    found = symptoms(
+        case.vae,
+        case.data,
+        identity=identity_of(case),
+        context=context(case.vae, case.data, CONTEXT, seed=SEED, memory=MEMORY, progress=False)[0],
+        objective=case.objective,
+        budget=BUDGET,
+        seed=SEED,
+    )
+    return {"fault": case.fault, "how": case.how, "symptoms": dataclasses.asdict(found)}
+
+
+def identity_of(case: faulty_models.Case) -> IdentityRecord:
+    """The identity; in so few latent dimensions log p(x) by importance sampling from the best q is near enough."""
+    few = chosen(case.data.test, FEW, SEED)
+    best = remedies.refine(case.vae, few, steps=150, draws=64, seed=SEED)
+    log_p = evidence.iwae(best.vae, few, draws=256, seed=SEED)
+    return IdentityRecord(log_p, best.elbo_before, best.elbo_after)
+
+
+def read(name: str) -> dict[str, Any]:
+    """The record of a family, empty where there is none."""
+    path = record_of(name)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def fill(name: str) -> None:
+    """Train and measure what the record lacks, group by group."""
+    record = read(name)
+    record.setdefault("groups", {})
+    for group, make in faulty_models.groups(faulty_models.FAMILIES[name]).items():
+        if group not in record["groups"]:
+            record["groups"][group] = {case.name: measured(case) for case in make()}
+            write_atomic(record_of(name), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            print(group, len(record["groups"][group]), flush=True)
+
+
+def judged(name: str) -> list[tuple[str, str, list[str]]]:
+    """Of every model of a family: its name, what was built, and the faults that were found."""
+    reader: Any = TypeAdapter(Symptoms)
+    return [
+        (model, row["fault"], [one.name for one in verdict(reader.validate_python(row["symptoms"]))[0] if one.found])
+        for rows in read(name).get("groups", {}).values()
+        for model, row in rows.items()
+    ]
+
+
+def table(name: str) -> list[str]:
+    """What was built against what was found, in Markdown; a model may stand in several columns."""
+    models, faults = judged(name), faulty_models.FAULTS
+    lines = [
+        f"| built in {name} | models | detected | {' | '.join(faults)} | healthy |",
+        "|---" * (len(faults) + 4) + "|",
+    ]
+    for built in (*faults, "healthy"):
+        own = [found for _, fault, found in models if fault == built]
+        counts = [sum(fault in found for found in own) for fault in faults]
+        none = sum(not found for found in own)
+        right = none if built == "healthy" else sum(built in found for found in own)
+        cells = [f"**{n}**" if fault == built else str(n or "") for fault, n in zip(faults, counts, strict=True)]
+        last = f"**{none}**" if built == "healthy" else str(none or "")
+        lines.append(f"| {built} | {len(own)} | {right / max(len(own), 1):.0%} | {' | '.join(cells)} | {last} |")
+    return lines
+
+
+def write_tables() -> None:
+    """The tables of the README, from the records."""
+    path = HERE / "README.md"
+    said = [line for name in faulty_models.FAMILIES if record_of(name).exists() for line in [*table(name), ""]]
+    head, _, rest = path.read_text(encoding="utf-8").partition("<!-- tables -->\n")
+    write_atomic(
+        path, f"{head}<!-- tables -->\n" + "\n".join(said) + f"<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    )
+
+
+def main() -> None:
+    """Fill a record, then judge."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("family", choices=list(faulty_models.FAMILIES))
+    parser.add_argument("--judge", action="store_true", help="only verdicts and tables")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if not asked.judge:
+        fill(asked.family)
+    print("\n".join(table(asked.family)))
+    for model, built, found in judged(asked.family):
+        if built not in found and not (built == "healthy" and not found):
+            print(f"{model}: built {built}, found {', '.join(found) or 'nothing'}")
+    if (HERE / "README.md").exists():
+        write_tables()
+
+
+if __name__ == "__main__":
+    main()

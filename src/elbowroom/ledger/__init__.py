@@ -1,0 +1,5 @@
+"""The ledger: where log-likelihood goes, what is wrong, and what would win it back."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,199 @@
+"""The audit: where log-likelihood goes, what is wrong, and what would win it back."""
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+
+from elbowroom.data import Dataset
+from elbowroom.evidence.memory import MEMORY, Memory
+from elbowroom.numerics import CapabilityError, InputError, Rows, plain_arguments
+from elbowroom.objectives import Objective
+from elbowroom.procedures import Procedure
+from elbowroom.progress import Progress
+from elbowroom.records import AuditRecord, FindingRecord, Number
+from elbowroom.training.placement import threads_for
+from elbowroom.vae import VAE, check_readings
+
+from ._context import context
+from ._identity import identity
+from .aggregate import chosen
+from .budgets import FULL, QUICK, AuditBudget
+from .certificate import certificate
+from .prices import prices
+from .symptoms import symptoms
+from .verdict import verdict
+
+__all__ = ["audit"]
+
+_RESTS_ON = {
+    "collapsed": "rate",
+    "inference lagging": "amortisation",
+    "overconfident encoder": "coverage",
+    "holes in the prior": "prior_gap",
+    "noise mis-scaled": "noise_gain",
+    "residuals correlated": "residual_gain",
+    "overfitted": "generalisation",
+    "underfitted": "classic",
+    "no bound": "objective",
+}
+"""Faults, and the symptom without which each is not looked for."""
+_PARTS = 4
+_Part = TypeVar("_Part")
+
+
+@plain_arguments
+def audit(
+    vae: VAE,
+    data: Dataset,
+    *,
+    objective: Objective | Procedure | None = None,
+    n: int | None = None,
+    quick: bool = False,
+    both_ends: bool = False,
+    seed: int = 0,
+    memory: Memory = MEMORY,
+    progress: bool = True,
+) -> AuditRecord:
+    """Say where a model's log-likelihood goes, what is wrong with it, and what would win some back, in nats.
+
+    log p(x) − ELBO is split into what the family of q loses and what the encoder loses, on test examples; beside it
+    stand findings, each with the number that decided it and its threshold, what is known of the prior, the latents and
+    generalisation, and what remedies would win that train no decoder.
+
+    Parameters
+    ----------
+    vae : VAE
+        A trained model, which stays as it is; one that was made elsewhere comes from `er.adapters`.
+    data : Dataset
+        Of which the test part was used neither to train nor to choose. Training and validation examples enter only
+        what compares with them, fits a density or chooses a remedy.
+    objective : Objective or Procedure, optional
+        What the model was trained by, of which is asked whether it is a bound.
+    n : int, optional
+        Test examples that log p(x) is measured on, 2 or more; by default 100, and 20 of a quick audit. Its errors fall
+        with the root of n, and most of the time goes with n.
+    quick : bool, default False
+        Whether to give up precision for speed, about a twentieth of the time; the record says what is left of it.
+    both_ends : bool, default False
+        Whether to measure the other end of log p(x) too, an upper bound if the chains have mixed.
+    seed : int, default 0
+        Keys all noise, and which examples are taken.
+    memory : int or str, default "1 GiB"
+        How much memory a pass through the model may take: bytes, or words such as "500 MB".
+    progress : bool, default True
+        Whether to show progress on standard error.
+
+    Returns
+    -------
+    AuditRecord
+        Printed by `elbowroom audit`, drawn by `er.report`; `to_dict()` is JSON, `to_frame()` a table. What the model
+        cannot have is None, with the reason in `missing`.
+
+    Raises
+    ------
+    InputError
+        Where the data are not what the model takes, or a setting is out of range.
+
+    References
+    ----------
+    Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders" (2018).
+    Hoffman & Johnson, "ELBO surgery: yet another way to carve up the variational evidence lower bound" (2016).
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> found = er.audit(vae, digits, n=4, quick=True, progress=False)
+    >>> found.n, found.identity.log_p.direction, found.quick
+    (4, 'lower', True)
+    """
+    if n is not None and n < 2:
+        raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
+    began, budget = time.monotonic(), QUICK if quick else FULL
+    rows = vae.examples(chosen(data.test, min(n or budget.n, len(data.test)), seed))
+    record = AuditRecord(
+        quantity=vae.quantity,
+        n=len(rows),
+        name=data.name,
+        data=data.sha256,
+        seed=seed,
+        assumed=tuple(getattr(vae, "assumed", ())),
+        versions=_versions(),
+        quick=quick,
+    )
+    try:
+        check_readings(vae, rows, seed=seed)
+    except InputError as error:
+        record = replace(record, findings=(_reads_x(str(error)),), missing=(f"Nothing can be measured: {error}",))
+        return replace(record, seconds=time.monotonic() - began)
+    with threads_for(vae, data, len(rows) * budget.identity["chains"]):
+        common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
+        record = _measured(record, vae, data, rows, budget, objective, both_ends, common)
+    return replace(record, certified=certificate(record), seconds=time.monotonic() - began)
+
+
+def _measured(
+    record: AuditRecord,
+    vae: VAE,
+    data: Dataset,
+    rows: Rows,
+    budget: AuditBudget,
+    objective: Objective | Procedure | None,
+    both_ends: bool,
+    common: dict[str, Any],
+) -> AuditRecord:
+    """The record with all that the model can have, and the reasons for what it cannot."""
+    missing: list[str] = []
+    quiet = {"seed": common["seed"], "memory": common["memory"]}
+
+    def measure(what: str, part: Callable[[], tuple[_Part, list[str]]]) -> _Part | None:
+        bar.doing(what)
+        try:
+            found, reasons = part()
+        except (CapabilityError, InputError) as error:
+            found, reasons = None, [f"{what.capitalize()}: {error}"]
+        missing.extend(reasons)
+        bar.advance()
+        return found
+
+    with Progress("audit", _PARTS, show=common["progress"]) as bar:
+        gap = measure("identity", lambda: (identity(vae, rows, both_ends=both_ends, **budget.identity, **common), []))
+        beside = measure("context", lambda: context(vae, data, budget.context, **common))
+        own: dict[str, Any] = {"identity": gap, "context": beside, "objective": objective, "budget": budget.symptoms}
+        found = measure("verdict", lambda: _findings(vae, data, **own, **quiet))
+        won = measure("prices", lambda: prices(vae, data, budget.prices, **quiet))
+    quantity = record.quantity if gap is None else gap.log_p.quantity
+    return replace(
+        record,
+        quantity=quantity,
+        identity=gap,
+        findings=found or (),
+        context=beside,
+        prices=won or (),
+        missing=tuple(missing),
+    )
+
+
+def _findings(vae: VAE, data: Dataset, **known: Any) -> tuple[tuple[FindingRecord, ...], list[str]]:
+    """Every fault that was looked for, and why others were not."""
+    found = symptoms(vae, data, **known)
+    findings, _ = verdict(found)
+    looked = {one.name for one in findings}
+    unseen = {name: found.missing.get(symptom, "") for name, symptom in _RESTS_ON.items() if name not in looked}
+    return findings, [f"Not looked for, {name}: {reason}" for name, reason in unseen.items()]
+
+
+def _reads_x(reason: str) -> FindingRecord:
+    """A density that has seen its own x is none of it: nothing bounds log p(x)."""
+    return FindingRecord("no bound", True, Number(1.0, None), 0.0, "densities that read x", "p reads x", reason)
+
+
+def _versions() -> dict[str, str]:
+    own = importlib.metadata.version("elbowroom")
+    return {"elbowroom": own, "torch": str(torch.__version__), "python": platform.python_version()}

@@ -1,0 +1,148 @@
+"""log p(x) − ELBO as the sum of what the family of q loses and what the encoder loses."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from elbowroom import evidence
+from elbowroom.evidence.memory import MEMORY, Memory
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, plain_arguments
+from elbowroom.progress import Progress
+from elbowroom.records import IdentityRecord
+from elbowroom.remedies import refine
+from elbowroom.vae import VAE
+
+__all__ = ["identity"]
+
+_WON = 0.02  # nats, below which a search that was doubled is not doubled again
+_LONGEST = 16  # times the half of the steps
+
+
+@plain_arguments
+def identity(
+    vae: VAE,
+    examples: Any,
+    *,
+    temperatures: int = 100,
+    chains: int = 12,
+    leapfrog: int = 5,
+    steps: int = 400,
+    draws: int = 256,
+    both_ends: bool = False,
+    seed: int = 0,
+    memory: Memory = MEMORY,
+    progress: bool = False,
+) -> IdentityRecord:
+    """Where the distance from the ELBO to log p(x) comes from: the family of q, or the encoder, in nats per example.
+
+    log p(x) − ELBO = approximation + amortisation. The first is what the best q of the family still loses, the second
+    what the encoder's q loses against it; they add up example by example.
+
+    Parameters
+    ----------
+    vae : VAE
+        A trained model, which stays as it is.
+    examples : Rows, Batch, array, tensor, DataFrame or list
+        [n, *event] on the user's scale, used neither to train nor to choose.
+    temperatures : int, default 100
+        Of annealed importance sampling, which measures log p(x) from the best q and the prior.
+    chains : int, default 12
+        Annealing chains per example.
+    leapfrog : int, default 5
+        Leapfrog steps in a Hamiltonian transition.
+    steps : int, default 400
+        Of the search for the best q of each example, 2 or more; where the second half of them still wins, as where the
+        encoder is far off, the search goes on, to eight times as many.
+    draws : int, default 256
+        Of z, per example, for both ELBOs, whose noise the search has not seen; and, where z cannot be annealed, of the
+        importance-weighted bound that stands for log p(x), four times as many.
+    both_ends : bool, default False
+        Whether to measure the other end of log p(x) too, by annealing backwards: an upper bound if the chains have
+        mixed. It takes about three times as long.
+    seed : int, default 0
+        Keys all noise.
+    memory : int or str, default "1 GiB"
+        How much memory a pass through the model may take: bytes, or words such as "500 MB".
+    progress : bool, default False
+        Whether to show progress on standard error.
+
+    Returns
+    -------
+    IdentityRecord
+        The estimates, their differences with both errors, and what they rest on in words.
+
+    Raises
+    ------
+    InputError
+        For settings below their least values, or an example that is given twice.
+
+    Notes
+    -----
+    A best q that is not quite found moves nats from the amortisation to the approximation: `still_won` says how much
+    the last half of the steps won. A log p(x) that is too low shrinks the approximation, and so the sum.
+
+    References
+    ----------
+    Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders" (2018).
+    Wu, Burda, Salakhutdinov & Grosse, "On the quantitative analysis of decoder-based generative models" (2017).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import elbowroom as er
+    >>> torch.manual_seed(0)
+    <torch._C.Generator object at ...>
+    >>> vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(torch.nn.Linear(2, 2), 1),
+    ...              er.likelihoods.Normal(torch.nn.Linear(1, 2), 2))
+    >>> found = identity(vae, torch.zeros(3, 2), temperatures=20, steps=100)
+    >>> abs(found.approximation.mean) < 0.01, found.amortisation.mean > 0.02
+    (True, True)
+    """
+    if steps < 2:
+        raise InputError(f"The search for the best q needs 2 steps or more, as its second half is judged; got {steps}.")
+    rows = vae.examples(examples)
+    common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
+
+    def bound(model: VAE) -> Estimate:
+        # where q is nearly the posterior, log p(x, z) − log q(z | x) hardly varies: no closed form of the KL is as sure
+        return evidence.elbo(model, rows, draws=draws, kl="sampled", **common)
+
+    start, refined, half = _best_q(vae, rows, steps, seed, bound, progress)
+    annealing = {"temperatures": temperatures, "chains": chains, "leapfrog": leapfrog}
+    log_p, upper = _ends(start, rows, both_ends, 4 * draws, annealing, common)  # p is the same, the start better
+    return IdentityRecord(log_p, bound(vae), refined, half, upper)
+
+
+def _best_q(
+    vae: VAE, rows: Rows, steps: int, seed: int, bound: Callable[[VAE], Estimate], progress: bool
+) -> tuple[VAE, Estimate | None, Estimate | None]:
+    """The model with the best q of each example, its ELBO, and the ELBO when half of the steps were done.
+
+    The search is doubled as long as that wins; there is none where q cannot be fitted to an example.
+    """
+    with Progress("best q of each example", steps, show=progress) as bar:
+        try:
+            best = refine(vae, rows, steps=steps // 2, draws=1, seed=seed).vae
+        except CapabilityError:
+            return vae, None, None
+        after, done = bound(best), steps // 2
+        bar.advance(done)
+        while True:
+            best, half = refine(best, rows, steps=done, draws=1, seed=seed).vae, after
+            after, done = bound(best), 2 * done
+            won = after - half
+            bar.advance(done // 2)
+            if done >= _LONGEST * (steps // 2) or won.mean < max(_WON, 2 * won.se_total):
+                return best, after, half
+
+
+def _ends(
+    vae: VAE, rows: Rows, both_ends: bool, draws: int, annealing: Mapping[str, Any], common: Mapping[str, Any]
+) -> tuple[Estimate, Estimate | None]:
+    """log p(x) from below, and from above where that is asked for."""
+    try:
+        if both_ends:
+            ends = evidence.reverse_ais(vae, rows, **annealing, **common)
+            return ends.lower, ends.upper
+        return evidence.ais(vae, rows, **annealing, **common), None
+    except CapabilityError:  # z is of classes, on a sphere, or known for some
+        return evidence.iwae(vae, rows, draws=draws, **common), None

@@ -1,0 +1,118 @@
+"""What the remedies that train no decoder would win, on test."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from elbowroom import evidence
+from elbowroom.data import Dataset
+from elbowroom.evidence.memory import Memory
+from elbowroom.numerics import CapabilityError, Estimate, InputError, with_error
+from elbowroom.records import Number, PriceRecord
+from elbowroom.remedies import Remedied, calibrate, refine_inference, refit_prior
+from elbowroom.vae import VAE
+
+from .aggregate import chosen
+
+__all__ = ["PriceBudget", "prices"]
+
+
+class PriceBudget(NamedTuple):
+    """How much pricing may cost.
+
+    Attributes
+    ----------
+    train : int
+        Training examples that a remedy reads.
+    validation : int
+        Validation examples, by which it chooses.
+    test : int
+        Test examples on which its gain is measured.
+    draws : int
+        Of z, for each.
+    components : int, optional
+        Gaussians of the prior that is refitted; None where validation chooses.
+    epochs : int
+        That q is trained on with p as it is; 0 leaves it out.
+    """
+
+    train: int
+    validation: int
+    test: int
+    draws: int
+    components: int | None
+    epochs: int
+
+
+def prices(
+    vae: VAE, data: Dataset, budget: PriceBudget, *, seed: int, memory: Memory
+) -> tuple[tuple[PriceRecord, ...], list[str]]:
+    """What each remedy would win, and a sentence for each that this model cannot have.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    data : Dataset
+        A remedy reads some training and validation examples; its gain is of test examples.
+    budget : PriceBudget
+        How many.
+    seed : int
+        Of all noise, and of which examples are taken.
+    memory : int or str
+        Of a pass.
+
+    Returns
+    -------
+    tuple of (tuple of PriceRecord) and list of str
+        The prices, and what is missing and why.
+    """
+    small = replace(
+        data,
+        train=chosen(data.train, budget.train, seed),
+        validation=chosen(data.validation, budget.validation, seed),
+        test=chosen(data.test, budget.test, seed),
+    )
+
+    def bound(model: VAE) -> Estimate:
+        return evidence.elbo(model, small.test, draws=budget.draws, seed=seed, memory=memory)
+
+    found, missing, before = [], [], bound(vae)
+    for name, remedy in _REMEDIES.items():
+        start = time.monotonic()
+        try:
+            remedied = remedy(vae, small, budget, seed)
+            gain = bound(remedied.vae) - before
+        except (CapabilityError, InputError) as error:
+            missing.append(f"The price of {name}: {str(error).rstrip('.')}.")
+            continue
+        number = Number(gain.mean, gain.se_total)
+        wins = "would win" if number.value > gain.se_total else "would win nothing:"
+        said = f"{remedied.name.capitalize()} {wins} {with_error(number.value, number.se)} nats of the ELBO on test."
+        found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said))
+    return tuple(found), missing
+
+
+def _calibrate(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    return calibrate(vae, data, draws=budget.draws, seed=seed)
+
+
+def _refit_prior(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    return refit_prior(vae, data, components=budget.components, draws=budget.draws, seed=seed)
+
+
+def _refine_inference(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    if not budget.epochs:
+        raise CapabilityError("left out of a quick audit")
+    try:
+        return refine_inference(vae, data, epochs=budget.epochs, draws=budget.draws, seed=seed)
+    except CapabilityError:  # no flow can take the place of this q
+        return refine_inference(vae, data, kind="encoder", epochs=budget.epochs, draws=budget.draws, seed=seed)
+
+
+_REMEDIES: dict[str, Callable[[VAE, Dataset, PriceBudget, int], Remedied]] = {
+    "calibrate": _calibrate,
+    "refit_prior": _refit_prior,
+    "refine_inference": _refine_inference,
+}

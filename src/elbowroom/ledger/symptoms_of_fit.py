@@ -1,0 +1,204 @@
+"""Symptoms of the fit: training against test, classics on the training data, and what the objective says."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator
+
+from elbowroom import evidence
+from elbowroom.data import Dataset, Examples
+from elbowroom.exact import ProbabilisticPCA, fit_latent_classes
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows
+from elbowroom.objectives import Iwae, Objective, PriorSampling
+from elbowroom.records import Number
+from elbowroom.vae import VAE
+from elbowroom.vae.evaluating import evaluating
+
+from .symptoms_of_posterior import mean_and_error
+
+__all__ = ["beyond_classics", "generalisation", "log_p_of", "objective_above_elbo"]
+
+Array = NDArray[np.float64]
+_FULL = 64  # columns up to which mixtures have full covariances
+_COMPONENTS, _CLASSES = (1, 2, 4, 8), (1, 2, 4, 8, 16)
+_MOST_FITTED, _AT_ONCE = 2_000, 50
+_ROWS_A_COMPONENT = 5  # for each column, at least
+
+
+def log_p_of(vae: VAE, rows: Rows, draws: int, seed: int) -> Estimate:
+    """log p(x) of examples by importance sampling from q.
+
+    Parameters
+    ----------
+    vae : VAE
+        With the best q of these examples.
+    rows : Rows
+        The examples.
+    draws : int
+        Of z, for each.
+    seed : int
+        Keys the noise.
+
+    Returns
+    -------
+    Estimate
+        A lower bound, in nats.
+    """
+    return evidence.iwae(vae, rows, draws=draws, seed=seed)
+
+
+def generalisation(train: Estimate, test: Estimate) -> Number:
+    """log p(x) of training examples minus that of test examples, in nats.
+
+    Parameters
+    ----------
+    train, test : Estimate
+        Of each, with as many draws.
+
+    Returns
+    -------
+    Number
+        The examples are others, so their errors add.
+    """
+    return Number(train.mean - test.mean, math.hypot(train.se_total, test.se_total))
+
+
+def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, seed: int) -> tuple[Number, str]:
+    """By how much a classic fits the training data better than the model does, in nats per example.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    data : Dataset
+        Its other training examples fit the classics, and validation chooses among them.
+    train : Examples
+        Training examples that are compared, or the first half of all where there are no more: the model has learnt from
+        them, and the classics have not.
+    log_p : Estimate
+        Of these, by the model.
+    seed : int
+        Of where fits begin, and of the noise of the preprocessing.
+
+    Returns
+    -------
+    tuple of Number and str
+        The difference, and which classic.
+
+    Raises
+    ------
+    InputError
+        Where cells are missing, or p(x) reads a context.
+    """
+    if "|" in vae.quantity or "score" in vae.quantity:
+        raise InputError(f"The model's nats are of {vae.quantity}, and those of classics are of log p(x).")
+    kept = train[: len(data.train) // 2]
+    others = data.train[~torch.isin(data.train.index, kept.index)]
+    fitted, _ = _rows_of(vae, others[:_MOST_FITTED], seed)
+    judged, jacobian = _rows_of(vae, kept, seed)
+    choosing, _ = _rows_of(vae, data.validation[:_MOST_FITTED], seed)
+    scores = [(float(density(choosing).mean()), name, density) for name, density in _classics(vae, data, fitted, seed)]
+    if not scores:
+        raise InputError(f"{len(data.train):,} training examples are too few to fit a classic.")
+    _, name, density = max(scores, key=lambda one: one[0])
+    return mean_and_error(density(judged) + jacobian - _values_at(log_p, kept)), name
+
+
+def _values_at(estimate: Estimate, rows: Examples) -> Array:
+    """The values of an estimate in the order of these rows."""
+    place = {int(index): at for at, index in enumerate(estimate.index)}
+    return estimate.values[[place[int(index)] for index in rows.index]]
+
+
+@torch.no_grad()
+def _rows_of(vae: VAE, examples: Examples, seed: int) -> tuple[Array, Array]:
+    """Preprocessed rows [n, columns], and their log-slopes [n]."""
+    batch = examples.batch()
+    if batch.seen is not None:
+        raise InputError("Classics are not held against a model of examples with missing cells.")
+    given, slopes = vae.given(batch, vae.keyed_noise(0, batch.index, seed))
+    y, log_slope = given["x"][0].flatten(1), slopes.expand(len(batch))
+    return y.double().cpu().numpy(), log_slope.double().cpu().numpy()
+
+
+Density = Callable[[Array], Array]
+
+
+def _classics(vae: VAE, data: Dataset, rows: Array, seed: int) -> Iterator[tuple[str, Density]]:
+    support = vae.preprocess.support(data.support)
+    columns = list(support.columns) if support.columns else [support] * rows.shape[1]
+    if all(one.kind in ("real", "unit") and not one.atoms for one in columns):
+        yield from _normals(vae, rows, seed)
+        return
+    for classes in _CLASSES:
+        if classes <= max(len(rows) // (4 * _ROWS_A_COMPONENT), 1):
+            fitted = fit_latent_classes(rows, columns, classes, seed=seed)
+            yield ("independent columns" if classes == 1 else f"{classes} latent classes"), fitted.log_prob
+
+
+def _normals(vae: VAE, rows: Array, seed: int) -> Iterator[tuple[str, Density]]:
+    from sklearn.mixture import GaussianMixture
+
+    width = rows.shape[1]
+    if vae.latents < width and len(rows) > vae.latents + 1:
+        pca = ProbabilisticPCA.fit(rows, vae.latents)
+        yield "probabilistic PCA", lambda x: pca.log_prob(torch.from_numpy(x)).numpy()
+    for components in _COMPONENTS:
+        if width <= _FULL and len(rows) >= components * width * _ROWS_A_COMPONENT:
+            ridge = 1e-4 * float(rows.var(0).mean())
+            mixture = GaussianMixture(components, reg_covar=ridge, random_state=seed).fit(rows)
+            name = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
+            yield name, mixture.score_samples
+
+
+def objective_above_elbo(vae: VAE, rows: Rows, objective: Any, seed: int) -> tuple[Number, bool, tuple[str, ...]]:
+    """What an objective says in place of the ELBO, minus the ELBO, at the same draws, in nats.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    rows : Rows
+        Test examples.
+    objective : Objective or Procedure
+        What it was trained by; of a procedure its first phase.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    tuple of Number, bool and tuple of str
+        The difference; whether it bounds log p(x) by how it is made; what the objective says of itself.
+
+    Raises
+    ------
+    InputError
+        Where there is no objective.
+    """
+    if objective is None:
+        raise InputError("It is not known what the model was trained by: give objective=.")
+    phases = getattr(objective, "phases", None)
+    goal = phases[0].objective if phases else objective
+    if not isinstance(goal, Objective):
+        raise CapabilityError(f"A {type(goal).__name__} is no objective that could be evaluated on examples.")
+    by_design = isinstance(goal, Iwae | PriorSampling) and not goal.remarks()
+    differences = [_difference(vae, goal, rows, first, seed) for first in range(0, len(rows), _AT_ONCE)]
+    return mean_and_error(np.array(differences)), by_design, tuple(goal.remarks())
+
+
+@torch.no_grad()
+def _difference(vae: VAE, goal: Objective, rows: Rows, first: int, seed: int) -> float:
+    batch = rows.rows(slice(first, first + _AT_ONCE))
+    generator = Generator(vae.device).manual_seed(seed + first)
+    noise = vae.draw_noise(goal.draws, len(batch), generator)
+    for name, shape in goal.noise_shapes(vae).items():
+        noise[name] = torch.randn(goal.draws, len(batch), *shape, generator=generator, device=vae.device)
+    with evaluating(vae):
+        total = goal(vae, batch, noise, torch.tensor(math.inf)).total
+        terms = vae(batch, noise)
+        elbo = (terms.log_likelihood - terms.rate()).mean()
+    return float(-total - elbo)

@@ -1,0 +1,124 @@
+"""Symptoms of the noise: what another scale would win, and what residuals have in common."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from elbowroom.data import Dataset, Examples
+from elbowroom.distributions import require
+from elbowroom.numerics import InputError, Rows, in_parts
+from elbowroom.records import Number
+from elbowroom.remedies import calibrate
+from elbowroom.vae import VAE
+from elbowroom.vae.evaluating import evaluating
+
+from .symptoms_of_posterior import mean_and_error
+
+__all__ = ["noise_gain", "residuals"]
+
+Array = NDArray[np.float64]
+_SMALL = 1e-12
+_FEWEST = 20  # rows from which a covariance says anything
+
+
+def noise_gain(vae: VAE, data: Dataset, train: Examples, test: Examples, draws: int, seed: int) -> tuple[Number, float]:
+    """What the best noise scale or temperature wins of the ELBO, in nats, and that number in units of the model's.
+
+    Parameters
+    ----------
+    vae : VAE
+        With the best q of these examples, as a q that is wrong asks for more noise.
+    data : Dataset
+        What they are of.
+    train, test : Examples
+        Those that choose, and those that tell.
+    draws : int
+        Of z, per example.
+    seed : int
+        Keys all noise.
+
+    Returns
+    -------
+    tuple of Number and float
+        The gain, and the factor.
+
+    Raises
+    ------
+    CapabilityError
+        Where the noise has no one number.
+    """
+    found = calibrate(vae, dataclasses.replace(data, train=train, validation=test), draws=draws, seed=seed)
+    won = found.elbo_after - found.elbo_before
+    likelihood: Any = vae.likelihood
+    before = 1.0 if found.what == "temperature" else likelihood.common_scale().detach().mean().item()
+    return Number(won.mean, won.se_total), found.value / before
+
+
+def residuals(vae: VAE, train: Rows, test: Rows, seed: int) -> tuple[Number, Number]:
+    """What correlated noise would win over independent noise, and the greatest eigenvalue in units of the noise.
+
+    Parameters
+    ----------
+    vae : VAE
+        With the best q of these examples.
+    train, test : Rows
+        These examples.
+    seed : int
+        Keys the draws of q.
+
+    Returns
+    -------
+    tuple of Number
+        Nats per example, of two normals fitted to training residuals and scored on those of test: one with a shrunk
+        covariance (Ledoit & Wolf), one with independent elements; and the eigenvalue.
+
+    Raises
+    ------
+    CapabilityError
+        Where p(x | z) has no mean or variance.
+    InputError
+        Where cells are missing.
+    """
+    one, other = _whitened(vae, train, seed), _whitened(vae, test, seed)
+    varies = one.std(0) > math.sqrt(_SMALL)
+    if min(len(one), len(other)) < _FEWEST or varies.sum() < 2:
+        raise InputError("Residuals say something of one another from 20 examples and two columns that vary.")
+    one, other = one[:, varies], other[:, varies]
+    greatest = float(np.linalg.eigvalsh(np.cov(other.T))[-1])
+    share = Number(greatest, greatest * math.sqrt(2 / len(other)))
+    return mean_and_error(_gain(one, other)), share
+
+
+def _gain(fitted: Array, judged: Array) -> Array:
+    """log N with covariances − log N without, of each judged row."""
+    from sklearn.covariance import LedoitWolf
+
+    centre, spread = fitted.mean(0), fitted.std(0)
+    u, v = (fitted - centre) / spread, (judged - centre) / spread
+    covariance = LedoitWolf(assume_centered=True).fit(u).covariance_
+    scale = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(scale, scale)
+    squares = (v * np.linalg.solve(correlation, v.T).T).sum(1)
+    return np.asarray(0.5 * (np.square(v).sum(1) - squares - np.linalg.slogdet(correlation)[1]))
+
+
+@torch.no_grad()
+def _whitened(vae: VAE, rows: Rows, seed: int) -> Float[np.ndarray, "n elements"]:
+    """(y − mean) / deviation of p(x | z), at one draw of q for each example."""
+    found: list[Tensor] = []
+    with evaluating(vae):
+        for part in in_parts(rows):
+            terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
+            if terms.seen is not None:
+                raise InputError("Residuals of examples with missing cells are not compared.")
+            for name in ("mean", "variance"):
+                require(terms.p_x, name)
+            left = (terms.y - terms.p_x.mean) / terms.p_x.variance.sqrt().clamp_min(_SMALL)
+            found.append(left[0].flatten(1).double().cpu())
+    return torch.cat(found).numpy()

@@ -1,0 +1,227 @@
+"""The verdict: a pure function from symptoms to findings, each with the number that decided and its threshold."""
+
+from collections.abc import Sequence
+
+from elbowroom.numerics import count, with_error
+from elbowroom.records import FindingRecord, Number
+
+from . import thresholds as limit
+from .symptoms import Symptoms
+
+__all__ = ["verdict"]
+
+
+def verdict(found: Symptoms) -> tuple[tuple[FindingRecord, ...], str]:
+    """What is wrong with a model, from what was measured of it.
+
+    Parameters
+    ----------
+    found : Symptoms
+        Numbers; where one is None, the fault that it would tell is not looked for.
+
+    Returns
+    -------
+    tuple of FindingRecord
+        Every fault that was looked for, found or not.
+    str
+        The verdict in a sentence.
+
+    Examples
+    --------
+    >>> from elbowroom.records import Number
+    >>> findings, said = verdict(Symptoms(amortisation=Number(3.0, 0.2), generalisation=Number(0.1, 0.1)))
+    >>> [(one.name, one.found) for one in findings]
+    [('inference lagging', True), ('overfitted', False)]
+    >>> said
+    'Inference lagging: the encoder loses 3.0 ± 0.2 nats against the best q of its family (found above 0.5).'
+    """
+    collapsed, noise = _collapsed(found), _noise(found)
+    looked = [
+        collapsed,
+        _lagging(found),
+        _overconfident(found),
+        _holes(found),
+        noise,
+        _residuals(found, (collapsed, noise)),
+        _overfitted(found),
+    ]
+    looked += [_underfitted(found, [one for one in looked if one is not None]), _no_bound(found)]
+    findings = tuple(one for one in looked if one is not None)
+    return findings, _sentence(findings)
+
+
+def _sentence(findings: Sequence[FindingRecord]) -> str:
+    if not findings:
+        return "No verdict: no fault could be looked for."
+    ill = [one.sentence for one in findings if one.found]
+    if not ill:
+        return f"Healthy: none of {count(len(findings), 'fault')} that were looked for was found."
+    first, *others = ill
+    return " ".join([first, *others])
+
+
+def _above(value: Number, threshold: float) -> bool:
+    """Whether a number is above its threshold by more than its error allows for."""
+    return value.value - limit.ERRORS * (value.se or 0.0) > threshold
+
+
+def _said(value: Number, unit: str = "nats") -> str:
+    return f"{with_error(value.value, value.se)} {unit}"
+
+
+def _finding(
+    name: str,
+    value: Number,
+    threshold: float,
+    sentence: str,
+    *,
+    cause: str = "",
+    unit: str = "nats",
+    found: bool | None = None,
+) -> FindingRecord:
+    """A finding whose sentence names its threshold; found above it, unless that was decided by more."""
+    decided = _above(value, threshold) if found is None else found
+    words = f"{name.capitalize()}: {sentence}" if decided else f"Not {name}: {sentence}"
+    return FindingRecord(name, decided, value, threshold, unit, cause if decided else "", words)
+
+
+def _collapsed(found: Symptoms) -> FindingRecord | None:
+    """Wholly where the rate is next to none; partly where units are idle and noise, or the encoder, keeps them so."""
+    if found.rate is None:
+        return None
+    wholly = found.rate.value + limit.ERRORS * (found.rate.se or 0.0) < limit.RATE
+    used = found.true_rate is not None and _above(found.true_rate, limit.TRUE_RATE)
+    drowned = found.noise_share is not None and found.noise_share.value < limit.NOISE_SHARE
+    lost = _behind(found)
+    behind = lost is not None and _above(lost, limit.AMORTISATION)
+    partly = not wholly and bool(found.idle) and (drowned or behind)
+    if wholly:
+        cause = (
+            "inference lagging" if used else "noise above the greatest eigenvalue" if drowned else "decoder needs no z"
+        )
+    else:
+        cause = "inference lagging" if behind else "noise above the greatest eigenvalue"
+    how = (
+        f"{found.idle} of {count(found.units or 0, 'unit')} are idle"
+        if partly
+        else f"the encoder's rate is {_said(found.rate)}"
+    )
+    sentence = f"{how} (wholly below {limit.RATE:g} nats)"
+    if wholly or partly:
+        sentence += f", {_because(found, cause)}"
+    return _finding("collapsed", found.rate, limit.RATE, f"{sentence}.", cause=cause, found=wholly or partly)
+
+
+def _because(found: Symptoms, cause: str) -> str:
+    """Why a model is collapsed, in the numbers that tell."""
+    true = "" if found.true_rate is None else f"the true posterior is {_said(found.true_rate)} from the prior"
+    if cause == "inference lagging":
+        return f"while {true}: inference lagging" if true else "as the encoder lags behind"
+    share = "" if found.noise_share is None else f"{found.noise_share.value:.2f} times"
+    if cause == "noise above the greatest eigenvalue":
+        return (
+            f"as the noise is above the greatest eigenvalue: what is left in x varies by {share} its variance at most"
+        )
+    return f"as the decoder needs no z{f': {true}' if true else ''}"
+
+
+def _lagging(found: Symptoms) -> FindingRecord | None:
+    """What the encoder loses, but for what wider spreads would win: that is overconfidence."""
+    lost, value = found.amortisation, _behind(found)
+    if lost is None or value is None:
+        return None
+    said = f"the encoder loses {_said(lost)} against the best q of its family"
+    if found.widening is not None and found.widening.value > 0:
+        said += f", of which wider spreads would win {found.widening.value:.2f}"
+    return _finding("inference lagging", value, limit.AMORTISATION, f"{said} (found above {limit.AMORTISATION:g}).")
+
+
+def _behind(found: Symptoms) -> Number | None:
+    lost = found.amortisation
+    wider = 0.0 if found.widening is None else max(found.widening.value, 0.0)
+    return None if lost is None else Number(lost.value - wider, lost.se)
+
+
+def _overconfident(found: Symptoms) -> FindingRecord | None:
+    value = found.coverage
+    if value is None:
+        return None
+    held = Number(90 - value.value, value.se)
+    said = (
+        f"the 90 % intervals of q(z | x) hold {_said(held, '%')} of the true posterior (found where more than "
+        f"{limit.COVERAGE:g} points are missing)."
+    )
+    return _finding("overconfident encoder", value, limit.COVERAGE, said, unit="points")
+
+
+def _holes(found: Symptoms) -> FindingRecord | None:
+    value = found.prior_gap
+    if value is None:
+        return None
+    better = found.samples is not None and _above(Number(-found.samples.value, found.samples.se), 0.0)
+    said = f"a density fitted to draws of q gains {_said(value)} over p(z) (found above {limit.PRIOR_GAP:g})"
+    if found.samples is not None:
+        said += f", and samples from p(z) are told from data by {_said(found.samples)} more than those from q(z)"
+    return _finding(
+        "holes in the prior", value, limit.PRIOR_GAP, f"{said}.", found=_above(value, limit.PRIOR_GAP) and not better
+    )
+
+
+def _noise(found: Symptoms) -> FindingRecord | None:
+    value = found.noise_gain
+    if value is None:
+        return None
+    by = "" if found.noise_factor is None else f" by a factor of {found.noise_factor:.3g}"
+    said = f"calibrating the noise{by} wins {_said(value)} (found above {limit.NOISE_GAIN:g})."
+    return _finding("noise mis-scaled", value, limit.NOISE_GAIN, said)
+
+
+def _residuals(found: Symptoms, first: Sequence[FindingRecord | None]) -> FindingRecord | None:
+    """What residuals share is held against the noise only where z, or a wrong scale, does not leave it to them."""
+    value = found.residual_gain
+    if value is None:
+        return None
+    ill = [one.name for one in first if one is not None and one.found]
+    beyond = _above(value, limit.RESIDUAL_GAIN)
+    said = f"correlated noise wins {_said(value)} over independent noise (found above {limit.RESIDUAL_GAIN:g})"
+    if ill and beyond:
+        said += f", to be judged when the model is no longer {ill[0]}"
+    return _finding("residuals correlated", value, limit.RESIDUAL_GAIN, f"{said}.", found=beyond and not ill)
+
+
+def _overfitted(found: Symptoms) -> FindingRecord | None:
+    value = found.generalisation
+    if value is None:
+        return None
+    said = f"log p(x) of training examples is {_said(value)} above that of test (found above {limit.GENERALISATION:g})."
+    return _finding("overfitted", value, limit.GENERALISATION, said)
+
+
+def _underfitted(found: Symptoms, others: Sequence[FindingRecord]) -> FindingRecord | None:
+    value = found.classic
+    if value is None:
+        return None
+    explained = sum(one.value.value for one in others if one.found and one.name in _EXPLAIN)
+    left = Number(value.value - explained, value.se)
+    said = f"{found.classic_name or 'a classic'} fits the training data {_said(value)} better"
+    if explained:
+        said += f", of which other findings explain {explained:.1f}"
+    return _finding("underfitted", left, limit.BEYOND_CLASSICS, f"{said} (found above {limit.BEYOND_CLASSICS:g}).")
+
+
+_EXPLAIN = ("holes in the prior", "noise mis-scaled", "residuals correlated")
+
+
+def _no_bound(found: Symptoms) -> FindingRecord | None:
+    value = found.objective
+    if value is None:
+        return None
+    away = Number(abs(value.value), value.se)
+    where = "above" if value.value > 0 else "below"
+    said = f"at the same draws the objective lies {_said(away)} {where} the ELBO (found above {limit.OBJECTIVE:g})"
+    if found.bounds_by_design:
+        said += ", and is a bound by how it is made"
+    elif found.remarks:
+        said += f"; {found.remarks[0].rstrip('.')}"
+    found_so = bool(found.remarks) or (_above(away, limit.OBJECTIVE) and not found.bounds_by_design)
+    return _finding("no bound", away, limit.OBJECTIVE, f"{said}.", found=found_so)

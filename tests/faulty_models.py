@@ -1,0 +1,447 @@
+"""Small models with exactly one fault each, and models without one, in families that share nothing but the faults.
+
+A world is a planted data set: z from a known density, a known decoder, known noise. A model of it is healthy where it
+has the right likelihood and the right number of latents and was trained by the ELBO to convergence. Every fault is
+built on purpose, in one of a few ways that are named in `Case.how`:
+
+collapsed             a fixed noise above the greatest eigenvalue; a decoder, or data, that need no z
+inference lagging     a decoder that was trained on while the encoder was not; an encoder that sees a part of x
+overconfident encoder a q whose spreads are too narrow, scaled or trained so at a fixed decoder
+holes in the prior    z in clusters or on a ring under a linear decoder; a decoder that was trained for another prior
+noise mis-scaled      a fixed scale, or a temperature of the logits, that is not the data's
+residuals correlated  noise that neighbours share, under a likelihood whose elements are independent
+overfitted            a few rows, a wide network and many epochs
+underfitted           training that was stopped early, or had next to no learning rate
+no bound              the rate weighed by another number than 1, or replaced
+
+Families A and B differ in decoders, sizes, numbers of rows, networks, seeds, and mostly in the way a fault is built.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+import elbowroom as er
+
+Array = NDArray[np.float64]
+
+FAULTS = (
+    "collapsed",
+    "inference lagging",
+    "overconfident encoder",
+    "holes in the prior",
+    "noise mis-scaled",
+    "residuals correlated",
+    "overfitted",
+    "underfitted",
+    "no bound",
+)
+LIKELIHOODS = {"normal": {"kind": "normal", "scale": "shared"}, "bernoulli": "bernoulli", "poisson": "poisson"}
+HELD_OUT = 400  # examples of validation, and as many of test
+
+
+@dataclass(frozen=True)
+class World:
+    """Planted data: x = noise of `kind` around decoder(z)."""
+
+    kind: str
+    latents: int
+    columns: int
+    rows: int
+    seed: int
+    decoder: str = "bent"  # "bent", "waves" or "linear"
+    z: str = "normal"  # "normal", "clusters", "ring" or "none"
+    noise: str = "white"  # or "shared" by neighbours
+    sigma: float = 0.5
+
+    @property
+    def name(self) -> str:
+        """Short, and unique in a family."""
+        return f"{self.kind}-{self.latents}-{self.columns}-{self.seed}"
+
+    def data(self, train: int | None = None) -> er.data.Dataset:
+        """The data set, with fewer training rows where told."""
+        rows = (train or self.rows) + 2 * HELD_OUT
+        x = _planted(self, rows)
+        support = {"normal": "real", "bernoulli": "binary", "poisson": "counts"}[self.kind]
+        return er.load_data(
+            x, support=support, validation=HELD_OUT, test=HELD_OUT, seed=self.seed, name=self.name, progress=False
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, its data, and what it was trained by, if that is known."""
+
+    name: str
+    fault: str  # "healthy", or one of FAULTS
+    how: str
+    vae: er.VAE
+    data: er.data.Dataset
+    objective: Any = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """What tells two families apart."""
+
+    name: str
+    worlds: tuple[World, ...]
+    clusters: tuple[World, ...]
+    correlated: tuple[World, ...]
+    empty: tuple[World, ...]  # data that need no z
+    widths: tuple[int, ...]
+    epochs: int
+    lr: float
+    seed: int
+    healthy: int = 4  # models of each world
+
+
+def _worlds(kind: str, sizes: list[tuple[int, int, int]], seed: int, **others: Any) -> tuple[World, ...]:
+    return tuple(
+        World(kind, d, columns, rows, seed + place, **others) for place, (d, columns, rows) in enumerate(sizes)
+    )
+
+
+FAMILIES = {
+    "A": Family(
+        "A",
+        worlds=(
+            *_worlds(
+                "normal", [(2, 6, 600), (2, 10, 800), (3, 8, 800), (3, 12, 1000), (4, 12, 1000), (4, 16, 800)], 10
+            ),
+            *_worlds("bernoulli", [(2, 16, 1000), (2, 12, 800), (3, 16, 1000)], 30),
+            *_worlds("poisson", [(2, 8, 800), (3, 10, 800), (3, 12, 1000)], 40),
+        ),
+        clusters=_worlds("normal", [(2, 8, 800), (2, 10, 800), (3, 12, 1000)], 50, decoder="linear", z="clusters"),
+        correlated=(
+            *_worlds("normal", [(2, 8, 800), (2, 12, 800), (3, 16, 1000)], 60, noise="shared"),
+            *_worlds("poisson", [(2, 10, 1000)], 64, noise="shared"),
+        ),
+        empty=(
+            *_worlds("normal", [(2, 8, 800), (2, 12, 800)], 70, z="none", noise="shared"),
+            *_worlds("bernoulli", [(2, 12, 1000)], 74, z="none"),
+            *_worlds("poisson", [(2, 8, 800)], 76, z="none"),
+        ),
+        widths=(24,),
+        epochs=100,
+        lr=6e-3,
+        seed=100,
+    ),
+    "B": Family(
+        "B",
+        worlds=(
+            *_worlds("normal", [(2, 7, 700), (3, 9, 700), (3, 14, 900)], 210, decoder="waves", sigma=0.35),
+            *_worlds(
+                "normal", [(2, 9, 900), (4, 10, 1000), (5, 14, 1000), (3, 11, 800)], 220, decoder="waves", sigma=0.6
+            ),
+            *_worlds("bernoulli", [(2, 14, 900), (3, 15, 1000), (2, 11, 1000)], 230, decoder="waves"),
+            *_worlds("poisson", [(2, 9, 900), (3, 11, 1000)], 240, decoder="waves"),
+        ),
+        clusters=_worlds(
+            "normal", [(2, 7, 700), (2, 11, 900), (3, 9, 1000)], 250, decoder="linear", z="ring", sigma=0.3
+        ),
+        correlated=(
+            *_worlds("normal", [(2, 9, 900), (3, 14, 900)], 260, decoder="waves", noise="shared", sigma=0.4),
+            *_worlds("poisson", [(2, 12, 900)], 264, decoder="waves", noise="shared"),
+            *_worlds("bernoulli", [(2, 16, 1000)], 266, decoder="waves", noise="shared"),
+        ),
+        empty=(
+            *_worlds("normal", [(3, 10, 900)], 270, z="none", noise="shared"),
+            *_worlds("bernoulli", [(2, 14, 1000)], 272, z="none", noise="shared"),
+            *_worlds("normal", [(2, 9, 700)], 274, z="none"),
+            *_worlds("poisson", [(3, 10, 900)], 276, z="none"),
+        ),
+        widths=(32, 16),
+        epochs=110,
+        lr=4e-3,
+        seed=700,
+    ),
+}
+
+
+def _planted(world: World, rows: int) -> Array:
+    """Rows x [n, columns] of a world."""
+    drawn = np.random.default_rng(world.seed)
+    weights = _weights(world, drawn)
+    z = _latents(world, rows, drawn)
+    signal = np.zeros((rows, world.columns)) if world.z == "none" else _decoded(world, z, weights)
+    noise = _noise(world, rows, drawn)
+    if world.kind == "normal":
+        return signal + world.sigma * noise
+    if world.kind == "bernoulli":
+        level = drawn.normal(size=world.columns) if world.z == "none" else 0.0
+        p = 1 / (1 + np.exp(-2.5 * signal - level))
+        uniform = drawn.random(p.shape) if world.noise == "white" else ndtr(noise)
+        return (uniform < p).astype(np.float64)
+    shared = 0.4 * noise if world.noise == "shared" else 0.0
+    return drawn.poisson(np.exp(0.7 * signal + 1.2 + shared)).astype(np.float64)
+
+
+def _weights(world: World, drawn: np.random.Generator) -> tuple[Array, ...]:
+    d, columns, hidden = world.latents, world.columns, 6
+    return (
+        drawn.normal(size=(d, columns)) / np.sqrt(d),
+        drawn.normal(size=(d, hidden)) * 1.2,
+        drawn.normal(size=hidden),
+        drawn.normal(size=(hidden, columns)) / np.sqrt(hidden),
+    )
+
+
+def _decoded(world: World, z: Array, weights: tuple[Array, ...]) -> Array:
+    """Noiseless columns, of unit variance."""
+    straight, inward, shift, outward = weights
+    bent = {"bent": np.tanh, "waves": np.sin, "linear": np.zeros_like}[world.decoder](z @ inward + shift)
+    signal = z @ straight + 0.8 * bent @ outward
+    return np.asarray((signal - signal.mean(0)) / signal.std(0))
+
+
+def _latents(world: World, rows: int, drawn: np.random.Generator) -> Array:
+    z = drawn.normal(size=(rows, world.latents))
+    if world.z == "clusters":
+        centres = drawn.normal(size=(world.latents + 2, world.latents))
+        centres *= 1.3 / np.linalg.norm(centres, axis=1, keepdims=True)
+        z = centres[drawn.integers(len(centres), size=rows)] + 0.15 * z
+    elif world.z == "ring":
+        angle = drawn.random(rows) * 2 * np.pi
+        z[:, :2] = np.sqrt(2) * np.stack([np.cos(angle), np.sin(angle)], 1) + 0.12 * z[:, :2]
+    return (z - z.mean(0)) / z.std(0)
+
+
+def _noise(world: World, rows: int, drawn: np.random.Generator) -> Array:
+    """Unit noise [n, columns], white, or passed on from column to column."""
+    noise = drawn.normal(size=(rows, world.columns))
+    if world.noise == "shared":
+        for column in range(1, world.columns):
+            noise[:, column] = 0.7 * noise[:, column - 1] + np.sqrt(1 - 0.49) * noise[:, column]
+    return noise
+
+
+# How each fault is built.
+
+
+def groups(family: Family) -> dict[str, Callable[[], Iterator[Case]]]:
+    """What is trained together: the name of a group, and what makes its cases."""
+    made: dict[str, Callable[[], Iterator[Case]]] = {}
+    for place, world in enumerate(family.worlds):
+        made[f"{family.name} {world.name}"] = partial(_of_world, family, world, place)
+        made[f"{family.name} {world.name} few rows"] = partial(_overfitted, family, world, place)
+    for world in family.clusters:
+        made[f"{family.name} {world.name} {world.z}"] = partial(_holes, family, world)
+    for world in family.correlated:
+        made[f"{family.name} {world.name} shared noise"] = partial(_correlated, family, world)
+    for world in family.empty:
+        made[f"{family.name} {world.name} no z"] = partial(_needs_no_z, family, world)
+    return made
+
+
+def _words(family: Family, world: World, seed: int, **others: Any) -> dict[str, Any]:
+    words = {
+        "latents": world.latents,
+        "widths": list(family.widths),
+        "likelihood": LIKELIHOODS[world.kind],
+        "posterior": {"kind": "diagonal-normal", "spread": "exp" if family.name == "A" else "softplus", "floor": 1e-6},
+        "seed": family.seed + seed,
+    }
+    return {**words, **others}
+
+
+def _trained(
+    family: Family, data: Any, words: list[dict[str, Any]], goals: list[Any] | None = None, **settings: Any
+) -> list[er.VAE]:
+    """Models of these words, trained together where they can be."""
+    vaes = [er.models.build(one, data) for one in words]
+    about = {"epochs": family.epochs, "lr": family.lr, "lr_final": family.lr / 20, "seed": family.seed}
+    goals = goals or [er.objectives.Elbo() for _ in vaes]
+    er.fit_stacked(vaes, data, goals, **(about | settings), progress=False, processes=1)
+    return vaes
+
+
+def _of_world(family: Family, world: World, place: int) -> Iterator[Case]:
+    """Healthy models of a world, and those that are made of them or trained beside them."""
+    data = world.data()
+    words = [_words(family, world, seed) for seed in range(family.healthy)]
+    goals = [er.objectives.Elbo() for _ in words]
+    other, about = _goal(family, place)
+    found = _trained(family, data, [*words, words[0]], [*goals, other])
+    *healthy, weighed = found
+    early = _trained(family, data, words[:1], **_EARLY[family.name])[0]
+    for seed, vae in enumerate(healthy):
+        yield Case(f"{world.name} healthy {seed}", "healthy", "", vae, data, er.objectives.Elbo())
+    yield Case(f"{world.name} {about}", "no bound", about, weighed, data, other)
+    yield Case(f"{world.name} early", "underfitted", "stopped early", early, data)
+    spoilt: dict[str, tuple[str, er.VAE | None]] = {
+        "inference lagging": _lagging(family, healthy[0], early, data, place),
+        "overconfident encoder": _overconfident(family, healthy[1], data, place),
+        "holes in the prior": _other_prior(family, healthy[2], place),
+        "noise mis-scaled": _rescaled(family, healthy[3], place),
+    }
+    for fault, (how, made) in spoilt.items():
+        if made is not None:
+            yield Case(f"{world.name} {how}", fault, how, made, data)
+    if world.kind == "normal":
+        spare = _trained(family, data, [_words(family, world, 9, latents=world.latents + 1)])[0]
+        yield Case(f"{world.name} healthy spare", "healthy", "a latent to spare", spare, data, er.objectives.Elbo())
+        yield from _fixed_scales(family, world, data)
+
+
+_EARLY = {"A": {"epochs": 5, "lr_final": None}, "B": {"lr": 1e-4, "epochs": 40, "lr_final": None}}
+
+
+def _goal(family: Family, place: int) -> tuple[Any, str]:
+    """An objective that is no bound."""
+    if family.name == "A":
+        beta = (0.2, 0.5, 2.0, 4.0)[place % 4]
+        return er.objectives.Elbo(beta), f"β = {beta:g}"
+    return (
+        (er.objectives.FreeBits(2.0), "free bits"),
+        (er.objectives.Elbo(0.1), "β = 0.1"),
+        (er.objectives.Discrepancy(10.0), "a Wasserstein autoencoder"),
+    )[place % 3]
+
+
+def _lagging(family: Family, vae: er.VAE, early: er.VAE, data: Any, place: int) -> tuple[str, er.VAE]:
+    """A decoder whose encoder stayed behind, or one that sees a part of x."""
+    lagging = copy.deepcopy(vae)
+    if family.name == "A":
+        lagging.posterior["z"].load_state_dict(early.posterior["z"].state_dict())
+        return "the encoder of an early epoch", lagging
+    columns = data.event[0]
+    with torch.no_grad():
+        first = _linears(lagging.posterior["z"])[0]
+        first.weight[:, columns // 2 :] = 0.0
+    _train_encoder(lagging, data, 1.0, blind=columns // 2, seed=place)
+    return "an encoder that sees half of x", lagging
+
+
+def _overconfident(family: Family, vae: er.VAE, data: Any, place: int) -> tuple[str, er.VAE]:
+    """Spreads that are too narrow by a factor, or trained with next to no entropy at the same decoder."""
+    narrow = copy.deepcopy(vae)
+    if family.name == "A":
+        factor = (0.3, 0.4, 0.5)[place % 3]
+        _scale_spreads(narrow, factor)
+        return f"spreads × {factor:g}", narrow
+    _train_encoder(narrow, data, 0.15, seed=place)
+    return "an encoder trained at β = 0.15", narrow
+
+
+def _other_prior(family: Family, vae: er.VAE, place: int) -> tuple[str, er.VAE | None]:
+    """The same model in other coordinates of z, as if it had been trained for another normal as its prior."""
+    moved = copy.deepcopy(vae)
+    inward, outward = _linears(moved.likelihood)[0], _linears(moved.posterior["z"])[-1]
+    d = moved.latents
+    with torch.no_grad():
+        if family.name == "A":
+            scale = (2.0, 2.5)[place % 2]
+            outward.weight[:d] *= scale
+            outward.bias[:d] *= scale
+            outward.bias[d:] += float(np.log(scale))
+            inward.weight /= scale
+            return f"trained for a prior of {scale:g} times the spread", moved
+        outward.bias[:d] += 1.3
+        inward.bias -= 1.3 * inward.weight.sum(1)
+    return "trained for a prior that is centred elsewhere", moved
+
+
+def _rescaled(family: Family, vae: er.VAE, place: int) -> tuple[str, er.VAE | None]:
+    """The noise of a trained model, changed; in family A a fixed scale is trained in its place."""
+    if family.name == "A" or vae.likelihood.calibrates is None:
+        return "", None
+    other, factor = copy.deepcopy(vae), (1.8, 0.55)[place % 2]
+    if other.likelihood.calibrates == "temperature":
+        factor = (2.5, 0.3)[place % 2]
+        other.likelihood = other.likelihood.at_temperature(factor)
+        return f"logits × {factor:g}", other
+    other.likelihood = other.likelihood.at_scale(factor * float(other.likelihood.common_scale().mean()))
+    return f"noise × {factor:g}", other
+
+
+def _fixed_scales(family: Family, world: World, data: Any) -> Iterator[Case]:
+    """A fixed noise beyond the data's, short of the greatest eigenvalue or above it."""
+    x = data.preprocess(data.train.x)[0].numpy()
+    greatest, next_one = np.sqrt(np.linalg.eigvalsh(np.cov(x.T))[:-3:-1])
+    partly = world.seed % 3 == 2
+    scales = {"collapsed": [float(np.sqrt(greatest * next_one)) if partly else 1.3 * float(greatest)]}
+    scales["noise mis-scaled"] = [0.2, 0.85] if family.name == "A" else []
+    about = "between the two greatest eigenvalues" if partly else "above the greatest eigenvalue"
+    for fault, values in scales.items():
+        for scale in values:
+            words = _words(family, world, 7, likelihood={"kind": "normal", "scale": scale})
+            vae = _trained(family, data, [words], epochs=family.epochs // 2)[0]
+            how = f"a fixed noise {about}" if fault == "collapsed" else f"fixed σ = {scale:g}"
+            yield Case(f"{world.name} {how}", fault, how, vae, data)
+
+
+def _overfitted(family: Family, world: World, place: int) -> Iterator[Case]:
+    rows, widths, epochs = (40, [64], 1200) if family.name == "A" else (50, [48, 48], 900)
+    data = world.data(rows)
+    vae = _trained(
+        family, data, [_words(family, world, 0, widths=widths)], epochs=epochs, batch_size=40, select="last"
+    )[0]
+    yield Case(f"{world.name} {rows} rows", "overfitted", f"{rows} rows, {epochs} epochs", vae, data)
+
+
+def _holes(family: Family, world: World) -> Iterator[Case]:
+    """A linear decoder cannot bend clusters or a ring back to a normal."""
+    data = world.data()
+    words = [_words(family, world, seed, widths=[]) for seed in range(2)]
+    for seed, vae in enumerate(_trained(family, data, words)):
+        yield Case(f"{world.name} {world.z} {seed}", "holes in the prior", f"z in {world.z}", vae, data)
+
+
+def _correlated(family: Family, world: World) -> Iterator[Case]:
+    data = world.data()
+    words = [_words(family, world, seed) for seed in range(3)]
+    for seed, vae in enumerate(_trained(family, data, words)):
+        yield Case(f"{world.name} shared noise {seed}", "residuals correlated", "noise of neighbours", vae, data)
+
+
+def _needs_no_z(family: Family, world: World) -> Iterator[Case]:
+    """Columns that explain one another in an autoregressive decoder, or that have nothing in common."""
+    data = world.data()
+    likelihood: Any = LIKELIHOODS[world.kind]
+    if world.noise == "shared":
+        likelihood = {"kind": "autoregressive", "family": likelihood, "image_shape": [1, world.columns], "radius": 1}
+    words = [_words(family, world, seed, likelihood=likelihood) for seed in range(2)]
+    how = "an autoregressive decoder" if world.noise == "shared" else "columns with nothing in common"
+    vaes = _trained(family, data, words, [er.objectives.Elbo(4.0) for _ in words], epochs=family.epochs // 2)
+    er.fit_stacked(vaes, data, [er.objectives.Elbo() for _ in words], epochs=family.epochs // 2, progress=False)
+    for seed, vae in enumerate(vaes):
+        yield Case(f"{world.name} no z {seed}", "collapsed", how, vae, data)
+
+
+def _linears(module: torch.nn.Module) -> list[torch.nn.Linear]:
+    return [part for part in module.modules() if isinstance(part, torch.nn.Linear)]
+
+
+def _scale_spreads(vae: er.VAE, factor: float) -> None:
+    """Multiply the standard deviations of q, whose logarithm the network returns."""
+    with torch.no_grad():
+        _linears(vae.posterior["z"])[-1].bias[vae.latents :] += float(np.log(factor))
+
+
+def _train_encoder(
+    vae: er.VAE, data: Any, beta: float, *, blind: int | None = None, seed: int, steps: int = 400
+) -> None:
+    """Train q alone, with the rate weighed by β; `blind`: the columns from there on stay unseen."""
+    generator = torch.Generator().manual_seed(seed)
+    adam = torch.optim.Adam(vae.posterior.parameters(), lr=3e-3)
+    first = _linears(vae.posterior["z"])[0]
+    for _ in range(steps):
+        rows = data.train.rows(torch.randint(len(data.train), (200,), generator=generator))
+        terms = vae(rows, vae.draw_noise(1, len(rows), generator))
+        loss = (beta * terms.rate() - terms.log_likelihood).mean()
+        adam.zero_grad()
+        loss.backward()
+        if blind is not None and first.weight.grad is not None:
+            first.weight.grad[:, blind:] = 0.0
+        adam.step()
+    vae.zero_grad(set_to_none=True)
+    vae.eval()
