@@ -37,6 +37,10 @@ def vae() -> er.VAE:
     return er.VAE(priors.StandardNormal(1), posterior, likelihood, DATA.preprocess)
 
 
+def loss(recon: torch.Tensor, x: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    return (recon - x).square().sum() + 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum()
+
+
 def two_latents() -> er.VAE:
     torch.manual_seed(0)
     posterior = posteriors.DiagonalNormal(nn.Linear(3, 4), 2)
@@ -145,6 +149,8 @@ CALLS: dict[str, Call] = {
         "decode": "decode",
         "means": False,
     },
+    "claims.check_claim": lambda: {"model": vae(), "data": DATA, "claim": "ELBO -6.5", "n": 4, "draws": 8},
+    "claims.read_loss": lambda: {"fn": loss, "event": 12, "latents": (2,)},
     "components.Component": lambda: {"event": 3},
     "components.as_event": lambda: {"event": 3, "what": "A prior"},
     "components.at_least_two": lambda: {"classes": 3},

@@ -1,4 +1,5 @@
 from . import adapters as adapters
+from . import claims as claims
 from . import data as data
 from . import evidence as evidence
 from . import exact as exact
@@ -21,6 +22,8 @@ from . import runs as runs
 from . import sampling as sampling
 from . import studies as studies
 from . import training as training
+from .claims import check_claim as check_claim
+from .claims import read_loss as read_loss
 from .data import load_data as load_data
 from .imputation import impute as impute
 from .ledger import audit as audit

@@ -1,0 +1,399 @@
+"""Readings of losses against closed forms, and against losses in the styles in which people write them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributions, nn
+
+import elbowroom as er
+from elbowroom.claims import LossReading
+
+Loss = Callable[..., Any]
+
+
+def kl_of(mu: Tensor, logvar: Tensor) -> Tensor:
+    """[n]."""
+    return -0.5 * (1 + logvar - mu.square() - logvar.exp()).flatten(1).sum(1)
+
+
+def half(recon: Tensor, x: Tensor) -> Tensor:
+    return 0.5 * (recon - x).square().flatten(1).sum(1)
+
+
+# --- closed forms ---------------------------------------------------------------------------------------------------
+
+DENSITIES: dict[
+    str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, float], distributions.Distribution]]
+] = {
+    "Gaussian": (lambda r, x: (r - x).square(), lambda r, scale: distributions.Normal(r, scale)),
+    "Laplace": (lambda r, x: (r - x).abs(), lambda r, scale: distributions.Laplace(r, scale)),
+}
+
+
+@pytest.mark.parametrize("family", DENSITIES)
+@pytest.mark.parametrize("seed", range(6))
+def test_the_loss_and_what_is_missing_are_minus_the_elbo_of_the_density_read(family: str, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    a, b = 10 ** draw.uniform(-2, 2), 10 ** draw.uniform(-6, 1)
+    over_batch = draw.choice(["sum", "mean"])
+    over_elements = draw.choice(["sum", "mean"])
+    event, latents = [((7,), (3,)), ((1, 4, 6), (2,)), ((3, 4, 4), (2, 2, 2))][draw.integers(3)]
+    constant, (term, density) = draw.normal(), DENSITIES[family]
+
+    def per_example(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        terms = term(recon, x).flatten(1)
+        return a * (terms.sum(1) if over_elements == "sum" else terms.mean(1)) + b * kl_of(mu, logvar) + constant
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        each = per_example(recon, x, mu, logvar)
+        return each.sum() if over_batch == "sum" else each.mean()
+
+    reading = er.read_loss(loss, event=event, latents=latents)
+    size = math.prod(event)
+    assert reading.family == family
+    assert reading.weight == pytest.approx(b / a * (size if over_elements == "mean" else 1), rel=1e-6)
+    assert reading.reductions == {"batch": over_batch, "elements": over_elements, "latents": "sum"}
+    assert reading.sigma is not None
+    assert reading.missing is not None
+    generator = torch.Generator().manual_seed(seed)
+    recon, x = (torch.rand(4, *event, generator=generator, dtype=torch.float64) for _ in range(2))
+    mu, logvar = (torch.randn(4, *latents, generator=generator, dtype=torch.float64) for _ in range(2))
+    log_p = density(recon, reading.sigma).log_prob(x).flatten(1).sum(1)
+    found = per_example(recon, x, mu, logvar) / b + reading.missing
+    torch.testing.assert_close(found, kl_of(mu, logvar) - log_p, rtol=1e-5, atol=1e-5 * size)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.3, 5.0])
+@pytest.mark.parametrize("link", ["probabilities", "logits"])
+@pytest.mark.parametrize("kind", [distributions.Bernoulli, distributions.ContinuousBernoulli])
+def test_masses_of_probabilities_and_of_logits(kind: Any, link: str, beta: float) -> None:
+    def loss(x: Tensor, x_hat: Tensor, z_mean: Tensor, z_log_var: Tensor) -> Tensor:
+        how = {"probs" if link == "probabilities" else "logits": x_hat}
+        log_p = kind(**how, validate_args=False).log_prob(x).sum(1)
+        return (-log_p + beta * kl_of(z_mean, z_log_var)).mean()
+
+    reading = er.read_loss(loss, event=9)
+    assert reading.family == {"Bernoulli": "Bernoulli"}.get(kind.__name__, "continuous Bernoulli")
+    assert reading.beta == pytest.approx(beta, rel=1e-6)
+    assert reading.missing == pytest.approx(0.0, abs=1e-6)
+    assert link in reading.says or reading.family.lower() in reading.says
+    assert not reading.faults
+
+
+@pytest.mark.parametrize(("sigma", "beta"), [(0.1, 1.0), (0.3, 4.0), (2.0, 0.5)])
+def test_a_gaussian_with_its_constants_says_its_own_sigma_and_beta(sigma: float, beta: float) -> None:
+    def with_constants(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return (-distributions.Normal(recon, sigma).log_prob(x).sum(1) + beta * kl_of(mu, logvar)).mean()
+
+    def without_two_pi(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return with_constants(recon, x, mu, logvar) - x[0].numel() / 2 * math.log(2 * math.pi)
+
+    whole, bare = er.read_loss(with_constants, event=5), er.read_loss(without_two_pi, event=5)
+    for reading, missing in ((whole, 0.0), (bare, 2.5 * math.log(2 * math.pi))):
+        assert (reading.sigma, reading.beta) == (pytest.approx(sigma), pytest.approx(beta))
+        assert reading.weight == pytest.approx(2 * sigma**2 * beta)
+        assert reading.missing == pytest.approx(missing, abs=1e-6)
+
+
+SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "Charbonnier": lambda d: torch.sqrt(d**2 + 0.01),
+    "Huber": lambda d: F.huber_loss(d, torch.zeros_like(d), reduction="none", delta=0.5),
+    "log-cosh": lambda d: torch.logaddexp(d, -d),
+    "Student": lambda d: 2.0 * torch.log1p(d**2 / 3),
+    "Cauchy": lambda d: torch.log1p(d**2),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_other_shapes_of_the_difference_are_densities_with_their_normaliser(name: str) -> None:
+    from scipy.integrate import quad
+
+    shape = SHAPES[name]
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return shape(x - recon).sum() + kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=4)
+
+    def density(d: float) -> float:
+        return float(torch.exp(-shape(torch.tensor([d], dtype=torch.float64))))
+
+    z = 2 * quad(density, 0, 1)[0] + 2 * quad(density, 1, np.inf)[0]
+    assert reading.family == "location"
+    assert reading.missing == pytest.approx(4 * math.log(z), abs=0.01)
+    assert not reading.faults
+
+
+def test_tails_that_no_normaliser_holds_are_said() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return 0.4 * torch.log1p((x - recon) ** 2).sum() + kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=4)
+    assert reading.family == "no density"
+    assert "tails" in reading.says
+
+
+def test_the_sentence_of_an_image_autoencoder() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return (recon - x).square().sum() + 1e-6 * kl_of(mu, logvar).sum()
+
+    text = str(er.read_loss(loss, event=(3, 8, 8), latents=(4, 2, 2)))
+    assert "a Gaussian of σ = 0.000707: the bound holds at that noise and no other" in text
+
+
+# --- how q's spread is meant ----------------------------------------------------------------------------------------
+
+SPREADS = {
+    "log-variance": ("logvar", lambda s: s),
+    "log-std": ("log_sigma", lambda s: 2 * s),
+    "variance": ("z_var", lambda s: s.log()),
+    "std": ("sigma", lambda s: 2 * s.abs().log()),
+}
+
+
+@pytest.mark.parametrize("named", SPREADS)
+@pytest.mark.parametrize("taken", SPREADS)
+def test_a_spread_that_is_taken_for_another_than_its_name_says_is_a_fault(named: str, taken: str) -> None:
+    def inner(recon: Tensor, x: Tensor, mu: Tensor, spread: Tensor) -> Tensor:
+        return (half(recon, x) + kl_of(mu, SPREADS[taken][1](spread))).mean()
+
+    space: dict[str, Any] = {"inner": inner}
+    name = SPREADS[named][0]
+    exec(f"def loss(recon, x, mu, {name}): return inner(recon, x, mu, {name})", space)
+    reading = er.read_loss(space["loss"], event=5)
+    assert reading.spread == taken
+    assert bool(reading.faults) == (named != taken)
+    assert not er.read_loss(space["loss"], event=5, spread=taken).faults
+
+
+# --- as people write them -------------------------------------------------------------------------------------------
+
+
+class FromACollection(nn.Module):
+    """A method of *args and **kwargs that returns a mapping."""
+
+    def loss_function(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        recons, given, mu, log_var = args[0], args[1], args[2], args[3]
+        squares = F.mse_loss(recons, given)
+        kld = torch.mean(-0.5 * torch.sum(1 + log_var - mu**2 - log_var.exp(), dim=1), dim=0)
+        return {"loss": squares + kwargs["M_N"] * kld, "Reconstruction_Loss": squares, "KLD": -kld}
+
+
+def flattened(recon_x: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    bce = F.binary_cross_entropy(recon_x, x.view(-1, 784), reduction="sum")
+    return bce - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+
+
+def times_784(x_hat: Tensor, x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    return F.mse_loss(x_hat, x) * 784 - 0.5 * torch.mean(torch.sum(1 + log_var - mean**2 - log_var.exp(), dim=1))
+
+
+def by_module(output: Tensor, target: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    bce = nn.BCELoss(reduction="sum")(output, target) / target.size(0)
+    kld = torch.mean(-0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp(), dim=1), dim=0)
+    return bce + kld, bce, kld
+
+
+def of_a_mapping(outputs: dict[str, Tensor], images: Tensor) -> Tensor:
+    squares = F.mse_loss(outputs["reconstruction"], images, reduction="none").sum(dim=(1, 2, 3)).mean()
+    return squares + 4 * kl_of(outputs["mu"], outputs["log_var"]).mean()
+
+
+def of_an_object(batch: Tensor, out: Any) -> Tensor:
+    return half(out.recon_x, batch).mean() + kl_of(out.mu, out.log_covariance).mean()
+
+
+def of_a_tuple(results: tuple[Tensor, ...]) -> Tensor:
+    recon, x, mu, logvar = results
+    return F.l1_loss(recon, x, reduction="sum") + 0.5 * kl_of(mu, logvar).sum()
+
+
+def normalised_beta(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, beta: float = 3.0) -> Tensor:
+    weight = beta * mu.shape[1] / x[0].numel()
+    return half(recon, x).mean() + weight * kl_of(mu, logvar).mean()
+
+
+def parts(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+    return half(recon, x).sum(), kl_of(mu, logvar).sum()
+
+
+def by_numpy(y_true: Any, y_pred: Any, z_mean: Any, z_log_var: Any) -> Any:
+    squares = np.sum(np.square(np.subtract(np.array(y_true), np.array(y_pred))), axis=1)
+    kl = -0.5 * np.sum(1 + np.array(z_log_var) - np.square(np.array(z_mean)) - np.exp(np.array(z_log_var)), axis=1)
+    return np.mean(squares + kl)
+
+
+def drawn(recon: Tensor, x: Tensor, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    q, p = distributions.Normal(mu, (logvar / 2).exp()), distributions.Normal(0.0, 1.0)
+    return half(recon, x).mean() + (q.log_prob(z) - p.log_prob(z)).sum(1).mean()
+
+
+def of_a_distribution(recon: Tensor, x: Tensor, posterior: distributions.Normal) -> Tensor:
+    p = distributions.Normal(torch.zeros_like(posterior.loc), 1.0)
+    return half(recon, x).mean() + distributions.kl_divergence(posterior, p).sum(1).mean()
+
+
+def each(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    return half(recon, x) + kl_of(mu, logvar)
+
+
+def noisy(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    z = mu + torch.randn_like(mu) * (logvar / 2).exp()
+    log_ratio = -0.5 * logvar - 0.5 * (z - mu) ** 2 / logvar.exp() + 0.5 * z**2
+    return half(recon, x).mean() + log_ratio.sum(1).mean()
+
+
+def after_tanh(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    return half(torch.tanh(recon), x).mean() + kl_of(mu, logvar).mean()
+
+
+WILD: dict[str, tuple[Loss, dict[str, Any], str, float, float]] = {
+    "flattened": (flattened, {}, "Bernoulli", 1.0, 0.0),
+    "times 784": (times_784, {}, "Gaussian", 1.0, 0.0),
+    "by a module": (by_module, {"event": 12}, "Bernoulli", 1.0, 0.0),
+    "of a mapping": (of_a_mapping, {}, "Gaussian", 4.0, 0.0),
+    "of an object": (of_an_object, {"event": 12}, "Gaussian", 2.0, 0.0),
+    "of a tuple": (of_a_tuple, {"event": 12}, "Laplace", 0.5, 0.0),
+    "normalised β": (normalised_beta, {"event": 60, "latents": 4}, "Gaussian", 2 * 3 * 4 / 60, 0.0),
+    "parts without a total": (parts, {"event": 12}, "Gaussian", 2.0, 0.0),
+    "NumPy": (by_numpy, {"event": 12}, "Gaussian", 1.0, 0.0),
+    "a drawn KL": (drawn, {"event": 12}, "Gaussian", 2.0, 0.0),
+    "a distribution": (of_a_distribution, {"event": 12}, "Gaussian", 2.0, 0.0),
+    "each example": (each, {"event": 12}, "Gaussian", 2.0, 0.0),
+    "noise of its own": (noisy, {"event": 12}, "Gaussian", 2.0, 0.05),
+    "after a tanh": (after_tanh, {"event": 12}, "Gaussian", 2.0, 0.0),
+    "kwargs": (
+        FromACollection().loss_function,
+        {"event": (3, 16, 16), "others": {"M_N": 0.00025}},
+        "Gaussian",
+        0.00025 * 768,
+        0.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WILD)
+def test_losses_as_people_write_them(name: str) -> None:
+    loss, options, family, weight, close = WILD[name]
+    reading = er.read_loss(loss, **options)
+    assert (reading.family, reading.faults) == (family, ())
+    assert reading.weight == pytest.approx(weight, rel=close or 1e-6)
+
+
+def local_contrast(recon: Tensor, x: Tensor) -> Tensor:
+    """As structural similarity is made."""
+    a, b = (F.avg_pool2d(one, 3, 1) for one in (recon, x))
+    aa, bb, ab = (F.avg_pool2d(one, 3, 1) for one in (recon**2, x**2, recon * x))
+    return (2 * a * b + 0.01) * (2 * (ab - a * b) + 0.03) / ((a**2 + b**2 + 0.01) * (aa - a**2 + bb - b**2 + 0.03))
+
+
+NO_DENSITY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "structural similarity": lambda r, x: 1 - local_contrast(r, x).mean(),
+    "squares and structural similarity": lambda r, x: (r - x).square().sum() + 1 - local_contrast(r, x).mean(),
+    "root mean square": lambda r, x: F.mse_loss(r, x).sqrt(),
+    "focal": lambda r, x: ((1 - torch.exp(-_bce(r, x))) ** 2 * _bce(r, x)).sum(),
+    "weighted bits": lambda r, x: F.binary_cross_entropy_with_logits(
+        r, x, pos_weight=torch.tensor(3.0), reduction="sum"
+    ),
+    "differences of neighbours": lambda r, x: (r - x).diff(dim=-1).square().sum(),
+    "a critic": lambda r, x: -torch.tanh(r.flatten(1).sum(1)).sum() + 0 * x.sum(),
+    "cosine": lambda r, x: 1 - F.cosine_similarity(r.flatten(1), x.flatten(1)).mean(),
+}
+
+
+def _bce(r: Tensor, x: Tensor) -> Tensor:
+    return F.binary_cross_entropy(r, x, reduction="none")
+
+
+@pytest.mark.parametrize("name", NO_DENSITY)
+def test_what_is_no_density_is_said_to_be_none(name: str) -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return NO_DENSITY[name](recon, x) + 1e-3 * kl_of(mu, logvar).mean()
+
+    reading = er.read_loss(loss, event=(1, 6, 6))
+    assert reading.family == "no density"
+    assert reading.sigma is None
+    assert any("no density" in fault for fault in reading.faults)
+
+
+def test_a_floor_a_ceiling_and_a_capacity_of_the_kl_are_said() -> None:
+    def of(bend: Callable[[Tensor], Tensor]) -> LossReading:
+        def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+            return half(recon, x).mean() + bend(kl_of(mu, logvar).mean())
+
+        return er.read_loss(loss, event=6, latents=4)
+
+    floor, ceiling = of(lambda kl: kl.clamp_min(3.0)), of(lambda kl: kl.clamp_max(3.0))
+    capacity = of(lambda kl: 5 * (kl - 3.0).abs())
+    assert "from 3 nats per example" in str(floor)
+    assert "from above, at 3 nats" in ceiling.faults[0]
+    assert "distance from 3 nats" in str(capacity)
+    assert capacity.weight == pytest.approx(10.0)
+
+
+def test_a_weight_that_is_annealed_by_a_counter_is_read_at_its_end_and_set_back() -> None:
+    calls = 0
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return half(recon, x).mean() + min(1.0, calls / 300) * kl_of(mu, logvar).mean()
+
+    reading = er.read_loss(loss, event=6)
+    assert reading.weight == pytest.approx(2.0)
+    assert calls == 0
+    assert "moves from call to call" in str(reading)
+
+
+def test_a_loss_that_never_stands_still_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elbowroom.claims._read_loss._SETTLES", 100)
+    calls = 0
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return half(recon, x).mean() + calls * kl_of(mu, logvar).mean()
+
+    reading = er.read_loss(loss, event=3)
+    assert (reading.family, reading.weight) == ("unknown", None)
+    assert "at every call" in reading.faults[0]
+
+
+def test_terms_of_a_kl_that_are_not_its_are_named() -> None:
+    def without_mean(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return half(recon, x).mean() + (0.5 * (logvar.exp() - 1 - logvar)).sum(1).mean() + 0 * mu.sum()
+
+    def only_mean(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return half(recon, x).mean() + 0.5 * mu.square().sum(1).mean()
+
+    assert "mu² is missing" in er.read_loss(without_mean, event=5).faults[0]
+    assert "the variance is missing" in er.read_loss(only_mean, event=5).faults[0]
+
+
+def test_the_data_say_whether_bits_are_meant_and_whether_noise_is_larger_than_they() -> None:
+    def bits(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return F.binary_cross_entropy(recon, x, reduction="sum") + kl_of(mu, logvar).sum()
+
+    def squares(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return half(recon, x).sum() + kl_of(mu, logvar).sum()
+
+    grey = torch.rand(30, 9)
+    assert not er.read_loss(bits, x=(grey > 0.5).float()).faults
+    assert "grey" in er.read_loss(bits, x=grey).faults[0]
+    assert "and these lie in" in er.read_loss(bits, x=2 * grey - 1).faults[0]
+    assert "larger than the whole spread" in er.read_loss(squares, x=grey).faults[0]
+    assert not er.read_loss(squares, x=10 * grey).faults
+
+
+def test_what_cannot_be_called_is_refused_in_a_sentence() -> None:
+    with pytest.raises(er.InputError, match="asks for 'gain'"):
+        er.read_loss(lambda recon, x, mu, logvar, gain: recon.sum() * gain)
+    with pytest.raises(er.InputError, match=r"others=\{'M_N'"):
+        er.read_loss(FromACollection().loss_function)
+    with pytest.raises(er.InputError, match="no finite number"):
+        er.read_loss(lambda recon, x, mu, logvar: "low")
