@@ -212,8 +212,8 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
     size = with_error(-apart.value, apart.se)
     wider = _wider(study)
     how = f"use it, or give the VAE wider networks{'' if _spare(study) else ' and more latents'}"
-    more: dict[str, Any] = {} if _spare(study) else {"latents": 2 * study.chosen.latents}
-    run = _again(study, "wider", widths=wider, **more) if wider else ""
+    more: dict[str, Any] = {} if _spare(study) else _resized(study, 2.0)
+    run = _again(study, "wider", widths=wider, **more) if wider and (more or _spare(study)) else ""
     by, bound = ("By these bounds", "at most ") if study.direction == "lower" else ("By these numbers", "")
     if why := _why_loose(study):
         how += f"; but the VAE's bound is loose ({why}), so first measure it by AIS"
@@ -266,6 +266,16 @@ def _spare(study: StudyRecord) -> bool:
     return used < len(latents.active)
 
 
+def _resized(study: StudyRecord, times: float) -> dict[str, Any]:
+    """The latents of the recipe, layer by layer, so many times as many; empty where no word says how many they are."""
+    blocks = list((study.recipe or {}).get("prior", {"z": {}}).values())
+    sizes = [one.get("event") for one in blocks] if len(blocks) > 1 else [study.chosen.latents]
+    if not all(isinstance(size, int) for size in sizes) or sum(sizes) != study.chosen.latents:
+        return {}
+    resized = [max(round(size * times), 1) for size in sizes]
+    return {"latents": resized if len(resized) > 1 else resized[0]}
+
+
 def _latents(study: StudyRecord) -> Iterator[Advice]:
     """All latents are needed, none, or half of them at most."""
     latents, size = study.evidence.latents, study.chosen.latents
@@ -280,10 +290,15 @@ def _latents(study: StudyRecord) -> Iterator[Advice]:
         )
     elif used == len(latents.active):
         said = f"All of {count(size, 'latent')} are needed for 99 % of the rate: more of them may carry more."
-        yield Advice(said, _again(study, "latents", latents=2 * size))
+        yield Advice(said, _with_latents(study, 2.0))
     elif latents.carriers and 2 * used <= size:
         said = f"{used} of {size} latents carry 99 % of the rate: with fewer the model is smaller, and no worse."
-        yield Advice(said, _again(study, "latents", latents=used), "no nats, a smaller model", 0.0)
+        yield Advice(said, _with_latents(study, used / size), "no nats, a smaller model", 0.0)
+
+
+def _with_latents(study: StudyRecord, times: float) -> str:
+    words = _resized(study, times)
+    return _again(study, "latents", **words) if words else ""
 
 
 def _floors(study: StudyRecord) -> Iterator[Advice]:
