@@ -148,6 +148,9 @@ def test_where_the_searches_for_the_baselines_ended_is_said_and_ordered_by_what_
     study = replace(plain, contest=contest)
     found = [one for one in advice(study) if "The lead over it" in one.sentence]
     assert [one.sentence for one in found] == [f"{ends[i].said} The lead over it may be smaller." for i in (1, 0, 2)]
+    ahead = replace(first, search=ends[0], estimate=replace(first.estimate, values=first.estimate.values + 1e3))
+    behind = replace(plain, contest=replace(plain.contest, classics=(ahead,)))
+    assert only(behind, "_edges").sentence == f"{ends[0].said} The deficit to it may be larger."
     assert [one.nats for one in found] == [2.5, 0.7, None]
     assert contest.said.startswith("The best of D is inside what was tried. The best of A is at the edge")
     assert not list(rules._edges(plain))

@@ -11,7 +11,7 @@ from scipy import sparse
 
 import elbowroom as er
 from elbowroom.data.values import Dense, InPlace, Mapped, Sparse
-from elbowroom.evidence.memory import FreedMemory, resident_bytes
+from elbowroom.evidence.memory import FreedMemory, hand_back, resident_bytes
 from elbowroom.likelihoods.scaled import pca_residuals
 from elbowroom.metrics import latent_use, reconstruction_error, variance_budget
 from elbowroom.studies.choose import choose
@@ -143,7 +143,7 @@ def test_what_a_contest_of_a_wide_table_holds(monkeypatch) -> None:
 def test_what_passes_leave_between_freed_blocks_does_not_make_the_process_grow() -> None:
     """Blocks of a pass with something small behind each that outlives it, so that the heap cannot shrink by itself."""
     freed, mib = FreedMemory(16 * 2**20), 2**20
-    freed._trim(0)
+    hand_back()
     before, kept = resident_bytes(), []
     for _ in range(4):
         passes = [(torch.ones(mib // 4), torch.ones(4)) for _ in range(32)]

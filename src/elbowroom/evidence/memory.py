@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from elbowroom.numerics import InputError
 
-__all__ = ["Bytes", "FreedMemory", "MEMORY", "Memory", "as_bytes", "resident_bytes"]
+__all__ = ["Bytes", "FreedMemory", "MEMORY", "Memory", "as_bytes", "hand_back", "resident_bytes"]
 
 Memory = int | str
 """Bytes, or words such as "1 GiB" and "500 MB"."""
@@ -82,13 +82,18 @@ class FreedMemory:
     def __init__(self, most: int) -> None:
         _keep_freed()
         self.most, self.before = most, resident_bytes()
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
     def look(self) -> None:
         """Hand back what is free, if the process has grown by more."""
-        if self._trim is not None and resident_bytes() - self.before > self.most:
-            self._trim(0)
+        if resident_bytes() - self.before > self.most:
+            hand_back()
             self.before = resident_bytes()
+
+
+def hand_back() -> None:
+    """Let glibc return to the system what is free in its heap; elsewhere, nothing is done."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 def resident_bytes() -> int:

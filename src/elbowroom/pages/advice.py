@@ -17,7 +17,7 @@ from elbowroom.records.sweep import SEED
 from elbowroom.runs.saved_estimates import read_estimates
 
 from .commands import again
-from .words import significant
+from .words import significant, the
 
 __all__ = ["Advice", "advice"]
 
@@ -218,7 +218,7 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
     if why := _why_loose(study):
         how += f"; but the VAE's bound is loose ({why}), so first measure it by AIS"
     yield Advice(
-        f"{by} the {apart.against} is the better density of these data: {how}.",
+        f"{by} {the(apart.against)} is the better density of these data: {how}.",
         run,
         f"{bound}{size} nats to draw level",
         -apart.value,
@@ -230,7 +230,9 @@ def _edges(study: StudyRecord) -> Iterator[Advice]:
     for one in study.contest.classics if study.contest else ():
         if one.search is None or one.search.inside:
             continue
-        said, won = f"{one.search.said} The lead over it may be smaller.", one.search.won
+        ahead = study.evidence.best.mean > one.estimate.mean
+        said = f"{one.search.said} The {'lead over it may be smaller' if ahead else 'deficit to it may be larger'}."
+        won = one.search.won
         if won is None or won <= 0:
             yield Advice(said, "", f"{_NOT_MEASURED}, and the baseline's")
         else:
