@@ -148,6 +148,9 @@ def test_where_the_searches_for_the_baselines_ended_is_said_and_ordered_by_what_
     study = replace(plain, contest=contest)
     found = [one for one in advice(study) if "The lead over it" in one.sentence]
     assert [one.sentence for one in found] == [f"{ends[i].said} The lead over it may be smaller." for i in (1, 0, 2)]
+    ahead = replace(first, search=ends[0], estimate=replace(first.estimate, values=first.estimate.values + 1e3))
+    behind = replace(plain, contest=replace(plain.contest, classics=(ahead,)))
+    assert only(behind, "_edges").sentence == f"{ends[0].said} The deficit to it may be larger."
     assert [one.nats for one in found] == [2.5, 0.7, None]
     assert contest.said.startswith("The best of D is inside what was tried. The best of A is at the edge")
     assert not list(rules._edges(plain))
@@ -195,6 +198,23 @@ def test_latents_may_be_too_few_too_many_or_shut(plain, kl, said, run, nats):
     assert run in found.run
     assert found.nats == nats
     assert not list(rules._latents(with_latents(plain, [1.0] * 12 + [1e-5] * 4)))
+
+
+def test_layers_of_latents_grow_and_shrink_each_by_itself(plain):
+    """A single number would make one layer of them, which a ladder refuses."""
+    layers = {"z": {"kind": "normal-prior", "event": 12}, "z2": {"kind": "standard-normal", "event": 4}}
+    study = with_latents(plain, [1.0] * 16)
+    study.__dict__["recipe"] = {**plain.recipe, "prior": layers}
+    assert "--latents 24,8 " in only(study, "_latents").run
+    behind = replace(study.account, difference=DifferenceRecord("Gaussian mixture", -5.12, 0.81, 397))
+    ahead = replace(study, account=behind)
+    ahead.__dict__["recipe"] = study.recipe
+    assert "--latents 24,8 " in only(ahead, "_behind").run
+    few = with_latents(plain, [1.0] * 4 + [1e-5] * 12)
+    few.__dict__["recipe"] = study.recipe
+    assert "--latents 3,1 " in only(few, "_latents").run
+    study.__dict__["recipe"] = {**plain.recipe, "prior": {**layers, "z2": {"kind": "one-of-my-own"}}}
+    assert only(study, "_latents").run == ""
 
 
 def test_the_most_nats_come_first_then_the_unmeasured_then_what_wins_none(plain):

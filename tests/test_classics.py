@@ -72,12 +72,12 @@ def test_a_search_that_its_budget_ends_says_what_was_left() -> None:
     family, asked = planted(summit)
     found = search(family, partial(score, asked, summit), 9.0)
     assert found.spent == len(asked) == 9
-    assert "The budget for the planted was spent before " in ending(found).said
+    assert "The search for the best planted spent its budget before " in ending(found).said
     assert not ending(found).inside
     free, _ = planted(summit, costs=lambda setting: 0.0 if setting[0] <= 0 else 1e9)
     found = search(replace(free, starts=((-9, 0, 0),)), partial(score, [], summit), 1.0)
     assert found.setting(found.best) == summit
-    assert ending(found).said == "The budget for the planted was spent before a above 0."
+    assert ending(found).said == "The search for the best planted spent its budget before a above 0 could be tried."
     assert ending(found).won == 1.0  # from a = −1
     before = {(10, 7, 3): 1.0}
     assert ending(found, before).said == "The best planted is inside what was tried."

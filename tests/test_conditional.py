@@ -1,5 +1,7 @@
 """log p(x | z) per example and per feature against the linear VAE's exact distortion and its terms by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,36 @@ def test_a_table_of_mixed_columns_with_a_missing_cell() -> None:
     expected = (torch.cat([real, binary], -1) * seen).mean(0).numpy()
     np.testing.assert_allclose(found.per_feature, expected, rtol=1e-5)
     assert found.per_feature[0, 0] == 0.0
+
+
+def test_a_column_recorded_in_steps_has_the_step_as_its_share() -> None:
+    """A step of dequantisation is no derivative: log p of an interval is log p(y) + log step, column by column."""
+    torch.manual_seed(3)
+    likelihood = er.likelihoods.Normal(nn.Linear(1, 3), 3, scale=0.5)
+    columns = er.preprocess.Columns([er.preprocess.Rounded([0.1, 0.0], [0.0, 0.0]), er.preprocess.Affine(2.0)], [2, 1])
+    vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(nn.Linear(3, 2), 1), likelihood, columns)
+    examples = er.Batch(torch.tensor([[0.3, 1.5, 1.0], [0.0, -2.25, 4.0]]), torch.arange(2))
+    found = conditional_log_likelihood(vae, examples, draws=20)
+    with torch.no_grad():
+        y, _ = columns(examples.x, vae.keyed_noise(0, examples.index, 0)["x"])
+        mean = likelihood.network(vae(examples, vae.keyed_noise(20, examples.index, 0)).z["z"])
+        at_y = torch.distributions.Normal(mean, 0.5).log_prob(y).mean(0)
+    slope = torch.tensor([math.log(0.1), 0.0, math.log(2.0)])
+    np.testing.assert_allclose(found.per_feature, at_y + slope, rtol=1e-4)
+    np.testing.assert_allclose(
+        found.per_example.values, -rate_distortion(vae, examples, draws=20).distortion.values, rtol=1e-5
+    )
+
+
+def test_preprocessing_that_turns_the_columns_is_refused() -> None:
+    class Turn(er.preprocess.Preprocess):
+        def cells(self, x, noise=None):
+            return x.flip(-1), torch.zeros_like(x)
+
+    vae = near_posterior_vae()
+    vae.preprocess = Turn()
+    with pytest.raises(er.CapabilityError, match="Turn mixes the features"):
+        conditional_log_likelihood(vae, batch())
 
 
 def test_correlated_features_are_refused() -> None:

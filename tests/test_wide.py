@@ -1,6 +1,7 @@
 """Wide and sparse data through the stages of a study: what is held at once, and that batches change no number."""
 
 import math
+import sys
 import tracemalloc
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import sparse
 
 import elbowroom as er
 from elbowroom.data.values import Dense, InPlace, Mapped, Sparse
+from elbowroom.evidence.memory import FreedMemory, hand_back, resident_bytes
 from elbowroom.likelihoods.scaled import pca_residuals
 from elbowroom.metrics import latent_use, reconstruction_error, variance_budget
 from elbowroom.studies.choose import choose
@@ -135,6 +137,34 @@ def test_what_a_contest_of_a_wide_table_holds(monkeypatch) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 48 * 2**20 < 8 * 3_000**2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process holds")
+def test_what_passes_leave_between_freed_blocks_does_not_make_the_process_grow() -> None:
+    """Blocks of a pass with something small behind each that outlives it, so that the heap cannot shrink by itself."""
+    freed, mib = FreedMemory(16 * 2**20), 2**20
+    hand_back()
+    before, kept = resident_bytes(), []
+    for _ in range(4):
+        passes = [(torch.ones(mib // 4), torch.ones(4)) for _ in range(32)]
+        kept += [small for _, small in passes]
+        del passes
+        freed.look()
+        assert resident_bytes() - before < 17 * mib
+
+
+def test_every_group_of_passes_is_followed_by_a_look_at_what_is_held(monkeypatch) -> None:
+    looks = []
+    monkeypatch.setattr(FreedMemory, "look", lambda freed: looks.append(freed.most))
+    q, mean = (torch.nn.Linear(one, other) for one, other in ((50, 4), (2, 50)))
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(q, 2),
+        er.likelihoods.Normal(mean, 50, scale=1.0),
+    )
+    er.evidence.elbo(vae, torch.zeros(30, 50), draws=100, memory="2 MiB")
+    assert len(looks) > 3
+    assert set(looks) == {2 * 2**20}
 
 
 @pytest.mark.parametrize("shape", [(200, 9), (12, 40), (5, 1)])

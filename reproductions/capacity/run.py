@@ -94,7 +94,7 @@ def measured(seed: int) -> dict[str, Any]:
 
 def gaps(record: dict[str, Any], family: str) -> tuple[list[float], np.ndarray, np.ndarray]:
     """Capacities, and train and test log p(x) of every seed, [seeds, capacities, 2], with the errors of their means."""
-    seeds = list(record.values())
+    seeds = [record[str(seed)] for seed in SEEDS]
     names = list(seeds[0][family])
     values = np.array([[one[family][name] for name in names] for one in seeds])
     return [float(name) for name in names], values, values.std(0, ddof=1) / np.sqrt(len(seeds))
@@ -145,7 +145,10 @@ def main() -> None:
         record = json.loads(path.read_text()) if path.exists() else {}
         for seed in SEEDS:
             if str(seed) not in record:
+                from canaries import into, steps
+
                 record[str(seed)] = measured(seed)
+                into(record, str(seed), steps(seed))
                 write_atomic(path, json.dumps(record, indent=1) + "\n")
                 print(seed, flush=True)
     record = json.loads(path.read_text())

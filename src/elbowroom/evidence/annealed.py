@@ -15,7 +15,7 @@ from elbowroom.sampling.hmc import TransitionNoise
 from elbowroom.sampling.schedules import AnnealingPlan, Schedule, fixed_schedule
 
 from .importance import LogMean, log_mean_of_parts
-from .memory import Bytes, Memory, as_bytes, keep_freed_memory
+from .memory import Bytes, FreedMemory, Memory, as_bytes
 from .starts import Start, begin
 from .target import Target
 
@@ -306,7 +306,7 @@ def in_groups(
     InputError
         If the chains of one example do not fit.
     """
-    keep_freed_memory()
+    freed = FreedMemory(as_bytes(memory))
     room, one = as_bytes(memory), _bytes_per_example(target, path_of, chains, kept)
     worst = _bytes_per_example(target, path_of, most, kept) if most > chains else one
     if worst > room:
@@ -317,6 +317,7 @@ def in_groups(
     size = max(1, min(room // one, _ROWS // chains))
     for first in range(0, len(target.index), size):
         yield target.rows(slice(first, first + size))
+        freed.look()
 
 
 def _bytes_per_example(target: Target, path_of: Callable[[Target], Path], chains: int, kept: int) -> int:

@@ -14,7 +14,7 @@ from elbowroom.vae import Terms
 from elbowroom.vae.evaluating import evaluating
 from elbowroom.vae.terms import KL
 
-from .memory import Bytes, Memory, as_bytes, keep_freed_memory
+from .memory import Bytes, FreedMemory, Memory, as_bytes
 from .target import Subject, Target, subject_of
 
 __all__ = [
@@ -64,7 +64,7 @@ def run_passes(
     tuple of Tensor
         What the pass gives for a group, [draws, n, ...] each, float64 on the CPU.
     """
-    keep_freed_memory()
+    freed = FreedMemory(as_bytes(memory))
     with without_gradients(subject):
         examples, chunk = pass_size(subject, one_pass, draws, as_bytes(memory))
         for start in range(0, len(subject), examples):
@@ -72,6 +72,7 @@ def run_passes(
             passes = [_on_cpu(one_pass, part, min(chunk, draws - first), first) for first in range(0, draws, chunk)]
             yield tuple(torch.cat(pieces) for pieces in zip(*passes, strict=True))
             progress.advance(len(part.index))
+            freed.look()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from elbowroom.runs.saved_estimates import read_estimates
 
 from .audit_advice import audited, contradicted
 from .next_step import LEAST, NOT_MEASURED, SURE, Advice, command, wider
-from .words import significant
+from .words import significant, the
 
 __all__ = ["Advice", "advice"]
 
@@ -190,13 +190,13 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
     size = with_error(-apart.value, apart.se)
     widths = wider(study)
     how = f"use it, or give the VAE wider networks{'' if _spare(study) else ' and more latents'}"
-    more: dict[str, Any] = {} if _spare(study) else {"latents": 2 * study.chosen.latents}
-    run = command(study, "wider", widths=widths, **more) if widths else ""
+    more: dict[str, Any] = {} if _spare(study) else _resized(study, 2.0)
+    run = command(study, "wider", widths=widths, **more) if widths and (more or _spare(study)) else ""
     by, bound = ("By these bounds", "at most ") if study.direction == "lower" else ("By these numbers", "")
     if why := _why_loose(study):
         how += f"; but the VAE's bound is loose ({why}), so first measure it by AIS"
     yield Advice(
-        f"{by} the {apart.against} is the better density of these data: {how}.",
+        f"{by} {the(apart.against)} is the better density of these data: {how}.",
         run,
         f"{bound}{size} nats to draw level",
         -apart.value,
@@ -208,7 +208,9 @@ def _edges(study: StudyRecord) -> Iterator[Advice]:
     for one in study.contest.classics if study.contest else ():
         if one.search is None or one.search.inside:
             continue
-        said, won = f"{one.search.said} The lead over it may be smaller.", one.search.won
+        ahead = study.evidence.best.mean > one.estimate.mean
+        said = f"{one.search.said} The {'lead over it may be smaller' if ahead else 'deficit to it may be larger'}."
+        won = one.search.won
         if won is None or won <= 0:
             yield Advice(said, "", f"{NOT_MEASURED}, and the baseline's")
         else:
@@ -225,6 +227,16 @@ def _spare(study: StudyRecord) -> bool:
     return used < len(latents.active)
 
 
+def _resized(study: StudyRecord, times: float) -> dict[str, Any]:
+    """The latents of the recipe, layer by layer, so many times as many; empty where no word says how many they are."""
+    blocks = list((study.recipe or {}).get("prior", {"z": {}}).values())
+    sizes = [one.get("event") for one in blocks] if len(blocks) > 1 else [study.chosen.latents]
+    if not all(isinstance(size, int) for size in sizes) or sum(sizes) != study.chosen.latents:
+        return {}
+    resized = [max(round(size * times), 1) for size in sizes]
+    return {"latents": resized if len(resized) > 1 else resized[0]}
+
+
 def _latents(study: StudyRecord) -> Iterator[Advice]:
     """All latents are needed, none, or half of them at most."""
     latents, size = study.evidence.latents, study.chosen.latents
@@ -239,10 +251,15 @@ def _latents(study: StudyRecord) -> Iterator[Advice]:
         )
     elif used == len(latents.active):
         said = f"All of {count(size, 'latent')} are needed for 99 % of the rate: more of them may carry more."
-        yield Advice(said, command(study, "latents", latents=2 * size))
+        yield Advice(said, _with_latents(study, 2.0))
     elif latents.carriers and 2 * used <= size:
         said = f"{used} of {size} latents carry 99 % of the rate: with fewer the model is smaller, and no worse."
-        yield Advice(said, command(study, "latents", latents=used), "no nats, a smaller model", 0.0)
+        yield Advice(said, _with_latents(study, used / size), "no nats, a smaller model", 0.0)
+
+
+def _with_latents(study: StudyRecord, times: float) -> str:
+    words = _resized(study, times)
+    return command(study, "latents", **words) if words else ""
 
 
 def _floors(study: StudyRecord) -> Iterator[Advice]:

@@ -148,7 +148,8 @@ def _title(shared: Sequence[Estimate]) -> str:
     size = with_error(difference.mean, difference.se_total)
     first, second = (_name(e) for e in bounds[:2])
     if len(difference) < 2 or not difference.mean >= _TOLD_APART * difference.se_total:
-        return f"The two highest bounds on log p(x) agree: {first} and {second} differ by {size} nats"
+        on = count(len(difference), "example")
+        return f"{on} do not tell the two highest bounds on log p(x) apart: {first} and {second} differ by {size} nats"
     return f"{first} gives the highest bound on log p(x), {size} nats above {second}"
 
 

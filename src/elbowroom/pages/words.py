@@ -23,6 +23,7 @@ __all__ = [
     "significant",
     "spread_notes",
     "still_to_come",
+    "the",
 ]
 
 _WORTH_SAYING = 0.001  # of the likelihood's mass
@@ -63,6 +64,27 @@ def figure_text(figure: FigureRecord) -> str:
     return f"{figure.value}{error} {figure.unit}".rstrip() + tail
 
 
+def the(name: str) -> str:
+    """A baseline with its article, where it takes one.
+
+    Parameters
+    ----------
+    name : str
+        Of the baseline.
+
+    Returns
+    -------
+    str
+        In the middle of a sentence.
+
+    Examples
+    --------
+    >>> the("Gaussian mixture"), the("probabilistic PCA")
+    ('the Gaussian mixture', 'probabilistic PCA')
+    """
+    return name if name.endswith(("PCA", "analysis")) else f"the {name}"
+
+
 def contest(difference: DifferenceRecord | None, direction: str = "exact") -> str:
     """The VAE against the best baseline, in one plain sentence that owns up where the VAE loses.
 
@@ -85,8 +107,7 @@ def contest(difference: DifferenceRecord | None, direction: str = "exact") -> st
     """
     if difference is None:
         return "The VAE has been set beside no baseline"
-    article = "" if difference.against.endswith(("PCA", "analysis")) else "the "
-    value, error, rival = difference.value, difference.se, f"{article}{difference.against}"
+    value, error, rival = difference.value, difference.se, the(difference.against)
     if difference.tie:
         gap = f"{with_error(value, error)} nats per test example{difference.between_seeds}"
         return f"The VAE and {rival} cannot be told apart: they differ by {gap}"

@@ -162,7 +162,11 @@ def ending(found: Search, before: Mapping[Place, float] | None = None) -> Search
                 continue
             won += _won(best, _moved(best, number, -step), found.tried, before or {})
     said = [f"The best {name} is at the edge of what is tried ({'; '.join(at_edges)})."] if at_edges else []
-    said += [f"The budget for the {name} was spent before {', '.join(untried)}."] if untried else []
+    said += (
+        [f"The search for the best {name} spent its budget before {', '.join(untried)} could be tried."]
+        if untried
+        else []
+    )
     inside = f"The best {name} is inside what was tried."
     return SearchRecord(" ".join(said) or inside, inside=not said, won=max(won, default=None))
 
@@ -178,4 +182,4 @@ def _won(best: Place, inner: Place, *scores: Mapping[Place, float]) -> list[floa
 
 
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

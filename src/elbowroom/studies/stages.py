@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from elbowroom.evidence.memory import hand_back
 from elbowroom.numerics import CapabilityError, InputError
 from elbowroom.progress import Progress, say, within
 from elbowroom.records import STAGES, Kept, Made, holds_study, keep_stage, read_stage, study_files
@@ -98,6 +99,7 @@ class Stages:
         with self.going_on(stage):
             made = make()
         keep_stage(self.folder, stage, key, self._made(time.monotonic() - begun), made)
+        hand_back()  # holes that this stage left in the heap, which the next one's arrays may not fit into
         kept = read_stage(self.folder, stage)
         self._digests[stage] = kept.digest
         return kept.record
