@@ -24,7 +24,7 @@ from .remedied import Remedied, remedied
 
 __all__ = ["structured_residual"]
 
-_STEPS, _GRID, _CLIMBED = 60, 40, 2_000
+_RANK, _STEPS, _GRID, _CLIMBED = 10, 60, 40, 2_000
 _LENGTHS, _WHITE = (0.3, 3.0), (2e-3, 0.998)  # in pixels, and in sides; shares
 
 Left = list[tuple[Tensor, Tensor]]
@@ -37,7 +37,7 @@ def structured_residual(
     data: Dataset,
     *,
     kind: Literal["low-rank", "matern"] = "low-rank",
-    rank: int = 10,
+    rank: int | None = None,
     draws: int = 64,
     seed: int = 0,
 ) -> Remedied:
@@ -53,8 +53,9 @@ def structured_residual(
     kind : {"low-rank", "matern"}, default "low-rank"
         "low-rank": diag(σ²) + F Fᵀ, the likeliest by factor analysis. "matern": for images, σ ⊙ a Matérn field of the
         likeliest length and white share.
-    rank : int, default 10
-        Directions of "low-rank", below the number of elements of x.
+    rank : int, optional
+        Directions of "low-rank", below the number of elements of x; by default 10, or half the elements where these are
+        few.
     draws : int, default 64
         Of z, per example, for the bounds reported.
     seed : int, default 0
@@ -92,6 +93,7 @@ def structured_residual(
     one_of("kind", kind, ("low-rank", "matern"))
     _refuse_others(vae, data, kind)
     size = int(np.prod(vae.likelihood.event))
+    rank = min(_RANK, max(size // 2, 1)) if rank is None else rank
     if not 1 <= rank < size:
         raise InputError(f"The rank is at least 1 and below the {size:,} elements of x; got {rank}.")
     left = residuals_of(vae, data.train[:MOST], seed)
