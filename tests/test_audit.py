@@ -156,7 +156,7 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     assert near(price.gain, exact - before, 0.05)
     assert price.remedy == "calibrate"
     assert "Noise scale" in price.sentence
-    assert [one.remedy for one in others] == ["refit_prior"]
+    assert [one.remedy for one in others] == ["structured_residual", "refit_prior"]
     assert missing == ["The price of refine_inference: left out of a quick audit."]
 
 

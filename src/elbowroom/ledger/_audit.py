@@ -123,7 +123,7 @@ def audit(
         name=data.name,
         data=data.sha256,
         seed=seed,
-        assumed=tuple(getattr(vae, "assumed", ())),
+        assumed=vae.assumed,
         versions=_versions(),
         quick=quick,
     )

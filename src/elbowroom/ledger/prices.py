@@ -1,5 +1,6 @@
 """What the remedies that train no decoder would win, on test."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,14 @@ from elbowroom.data import Dataset
 from elbowroom.evidence.memory import Memory
 from elbowroom.numerics import CapabilityError, Estimate, InputError, with_error
 from elbowroom.records import Number, PriceRecord
-from elbowroom.remedies import Remedied, calibrate, refine_inference, refit_prior
+from elbowroom.remedies import Remedied, calibrate, refine_inference, refit_prior, structured_residual
 from elbowroom.vae import VAE
 
 from .aggregate import chosen
 
 __all__ = ["PriceBudget", "prices"]
+
+_RANK = 10
 
 
 class PriceBudget(NamedTuple):
@@ -98,6 +101,11 @@ def _calibrate(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remed
     return calibrate(vae, data, draws=budget.draws, seed=seed)
 
 
+def _structured_residual(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    rank = min(_RANK, math.prod(vae.likelihood.event) - 1)
+    return structured_residual(vae, data, rank=rank, draws=budget.draws, seed=seed)
+
+
 def _refit_prior(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
     return refit_prior(vae, data, components=budget.components, draws=budget.draws, seed=seed)
 
@@ -113,6 +121,7 @@ def _refine_inference(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -
 
 _REMEDIES: dict[str, Callable[[VAE, Dataset, PriceBudget, int], Remedied]] = {
     "calibrate": _calibrate,
+    "structured_residual": _structured_residual,
     "refit_prior": _refit_prior,
     "refine_inference": _refine_inference,
 }
