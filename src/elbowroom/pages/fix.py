@@ -68,9 +68,9 @@ def fix_view(fixed: FixedRun) -> FixView:
         "example, ± one standard error, changes paired by example.",
         rows=_rows(record),
         steps=[_step(one) for one in tried],
-        about_steps=f"What was tried, in this order; all took {words.seconds(record.seconds)}, audits included. {kept} of "
-        f"{count(len(tried), 'step')} paid on validation and {'was' if kept == 1 else 'were'} kept. Nats per "
-        "validation example won over the model before the step.",
+        about_steps=f"What was tried, in this order: {kept} of {count(len(tried), 'step')} paid on validation and "
+        f"{'was' if kept == 1 else 'were'} kept. Nats per validation example won over the model before the step. All "
+        f"took {words.seconds(record.seconds)}, audits included.",
         untried=[f"{one.remedy}: {one.said}" for one in record.steps if one.gain is None],
         figures=[figure for figure in (*_looks(fixed), _plane(record)) if figure],
     )
