@@ -23,6 +23,14 @@ def fix_table(record: FixRecord) -> list[tuple[str, str]]:
     -------
     list of (str, str)
         A label and a text each, in one line; nats per example.
+
+    Examples
+    --------
+    >>> from elbowroom.records import read_fix
+    >>> fix_table(read_fix("no-such-folder").record)
+    Traceback (most recent call last):
+    ...
+    elbowroom.numerics.errors.InputError: There is no no-such-folder/fix.json: give the folder that ...
     """
     rows = [("verdict", fix_sentence(record))]
     for label, won in (("ELBO won", record.won), ("log p(x) won", record.won_log_p)):
