@@ -147,7 +147,7 @@ def test_a_saturated_estimate_gives_no_upper_end() -> None:
 def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     vae = linear_vae(WEIGHTS, mean=MEAN, spread=SPREAD, scale=1.5)
     (price, *others), missing = prices(
-        vae, data, PriceBudget(1_000, 100, 500, 8, components=1, epochs=0), seed=0, memory="64 MiB"
+        vae, data, PriceBudget(1_000, 100, 500, 8, components=1, steps=0), seed=0, memory="64 MiB"
     )
     after = er.remedies.calibrate(vae, data, draws=1).vae.likelihood.scale
     rows = chosen(data.test, price.n, 0)
@@ -156,7 +156,7 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     assert exact - before > 0.5
     assert near(price.gain, exact - before, 0.05)
     assert price.remedy == "calibrate"
-    assert "Noise scale" in price.sentence
+    assert price.sentence.startswith("calibrate (noise scale 0.5")
     assert [one.remedy for one in others] == ["structured_residual", "refit_prior"]
     assert missing == ["The price of refine_inference: left out of a quick audit."]
 
