@@ -229,6 +229,43 @@ def test_classes_have_what_needs_no_density_on_the_line() -> None:
     assert missing[0].startswith("The prior gap and I(x; z): block 'z' is over classes, and the densities")
 
 
+def test_a_decoder_that_needs_no_z_has_no_gap_and_every_unit_is_collapsed() -> None:
+    """With q = p(z) and pixels that are told by their neighbours alone, every bound is log p(x)."""
+    torch.manual_seed(0)
+    bits = (torch.rand(400, 16) < 0.3).float()
+    data = er.load_data(bits.numpy(), name="bits", validation=100, test=200)
+    deaf, prior = nn.Linear(2, 16), nn.Linear(16, 4)
+    likelihood = er.likelihoods.Autoregressive(deaf, er.likelihoods.Bernoulli(None, 16), image_shape=(4, 4), radius=1)
+    for parameter in likelihood.parameters():
+        nn.init.normal_(parameter)
+    nn.init.zeros_(deaf.weight)
+    nn.init.zeros_(prior.weight)
+    prior.bias.data[:2], prior.bias.data[2:] = 0.0, math.log(math.e - 1)  # variance 1
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(prior, 2), likelihood)
+    rows = chosen(data.test, 4, 0)
+    with torch.no_grad():
+        exact = likelihood({"z": torch.zeros(1, 4, 2)}).log_prob(rows.x[None])[0].double().numpy()
+    one = er.ledger.identity(vae, rows, temperatures=4, chains=3, leapfrog=1, steps=4, draws=4)
+    np.testing.assert_allclose(one.elbo.values, exact, atol=1e-3)
+    np.testing.assert_allclose(one.log_p.values, exact, atol=0.01)
+    found, missing = context(vae, data, SMALL, seed=0, memory="64 MiB", progress=False)
+    assert found.rate.mean == pytest.approx(0.0, abs=1e-4)
+    assert found.collapse.share[-1] == found.collapse.share[0] == 1.0
+    assert found.latents.active == (False, False)
+    assert found.information.value.value == pytest.approx(0.0, abs=1e-4)
+    assert found.prior_gap.low.value < 0.1
+    assert missing == ["Samples against data: left out of a quick audit."]
+
+
+def test_samples_from_holes_in_the_prior_are_told_from_data() -> None:
+    """q(z) is narrower than p(z) by half: what is decoded from p(z) is wider than the data, from q(z) it is not."""
+    data, narrow = simulated(WEIGHTS / 2), linear_vae(WEIGHTS, mean=best_encoder(WEIGHTS / 2)[0] / 2, spread=SPREAD)
+    found, _ = context(narrow, data, SMALL._replace(samples=500), seed=0, memory="64 MiB", progress=False)
+    assert found.samples.prior.value > 3 * found.samples.prior.se
+    assert found.samples.difference.value > 2 * found.samples.difference.se
+    assert found.samples.difference.value == found.samples.prior.value - found.samples.posterior.value
+
+
 def test_a_decoder_that_sees_x_is_no_model(data: er.data.Dataset) -> None:
     encoder = _Remembers()
     posterior = er.posteriors.DiagonalNormal(encoder, LATENTS)

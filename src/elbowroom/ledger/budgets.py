@@ -59,7 +59,7 @@ QUICK = AuditBudget(
         draws=8,
         units=500,
         samples=0,
-        aggregate=AggregateBudget(fitted=2_000, choosing=500, told=500, among=1_000, pairs=25_000_000, components=4),
+        aggregate=AggregateBudget(fitted=8_000, choosing=1_000, told=500, among=1_000, pairs=25_000_000, components=2),
     ),
     symptoms=SymptomBudget(annealed=16, temperatures=20, chains=8, leapfrog=4, bounds=100, steps=50, draws=16),
     prices=PriceBudget(train=500, validation=100, test=500, draws=8, components=1, steps=0),
