@@ -17,7 +17,7 @@ from elbowroom import metrics, posteriors, preprocess, priors
 from elbowroom.exact import PrincipalAxes, ProbabilisticPCA, Table
 from elbowroom.numerics import Estimate, Support
 from elbowroom.objectives import Elbo
-from elbowroom.plots import Model, Series, Value
+from elbowroom.plots import Model, Series, Span, Value
 from elbowroom.vae._save_model import model_recipe
 
 Call = Callable[[], dict[str, Any]]
@@ -366,6 +366,7 @@ CALLS: dict[str, Call] = {
     "plots.log_likelihoods": lambda: {"estimate": ESTIMATE},
     "plots.mosaic": lambda: {"rows": [np.zeros((3, 2, 2, 1), np.uint8)], "gap": 1},
     "plots.plate_diagram": lambda: {"recipe": model_recipe(vae()), "n": 3},
+    "plots.spans": lambda: {"rows": [Span("calibrate", 0.0, 2.5, "2.5")], "axis": "nats", "at": 1.5},
     "plots.rate_distortion": lambda: {"models": [MODEL]},
     "plots.to_bytes": lambda: {"x": GREY, "image_shape": (4, 4), "limits": (0.0, 1.0)},
     "posteriors.Bounded": lambda: {"network": nn.Linear(3, 4), "event": 2, "floor": 0.25},
@@ -433,6 +434,13 @@ CALLS: dict[str, Call] = {
     "runs.measure_run": lambda: {"run": run(), "points": 3, "draws": 2, "progress": False},
     "runs.run_data": lambda: {"folder": run()},
     "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
+    "studies.audit_run": lambda: {"run": run(), "quick": True, "n": 2, "progress": False},
+    "studies.fix_run": lambda: {
+        "run": run(),
+        "new": Path(tempfile.mkdtemp()) / "fixed",
+        "seconds": 1.0,
+        "progress": False,
+    },
     "studies.report_run": lambda: {"run": run(), "draws": 2, "annealed": 0, "progress": False},
     "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
     "sweeps.choose": lambda: {"swept": swept(), "goal": "rate", "data": DATA, "target": 100.0},
@@ -495,6 +503,8 @@ SLOW = {
     "ledger.identity",
     "runs.impute_run",
     "runs.measure_run",
+    "studies.audit_run",
+    "studies.fix_run",
     "studies.report_run",
     "studies.study",
     "sweeps.sweep",

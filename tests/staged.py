@@ -5,10 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elbowroom.ledger._context import ContextBudget
-from elbowroom.ledger.aggregate import AggregateBudget
-from elbowroom.ledger.budgets import AuditBudget
-from elbowroom.ledger.prices import PriceBudget
+from elbowroom.ledger.budgets import QUICK
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.records import (
     AccountRecord,
@@ -48,9 +45,14 @@ def short_contest(monkeypatch) -> None:
 
 def short_audit(monkeypatch) -> None:
     """An audit of as little as it takes."""
-    identity = {"temperatures": 4, "chains": 6, "leapfrog": 1, "steps": 2, "draws": 2}
-    few = AggregateBudget(fitted=40, choosing=10, told=10, among=20, pairs=1_000_000, components=1)
-    little = AuditBudget(2, identity, ContextBudget(20, 2, 20, 0, few), PriceBudget(20, 20, 20, 2))
+    few = QUICK.context.aggregate._replace(fitted=40, choosing=10, told=10, among=20, components=1)
+    little = QUICK._replace(
+        n=2,
+        identity={"temperatures": 4, "chains": 6, "leapfrog": 1, "steps": 2, "draws": 2},
+        context=QUICK.context._replace(bounds=20, draws=2, units=20, aggregate=few),
+        symptoms=QUICK.symptoms._replace(annealed=2, temperatures=4, chains=4, leapfrog=1, bounds=10, steps=2, draws=2),
+        prices=QUICK.prices._replace(train=20, validation=20, test=20, draws=2),
+    )
     monkeypatch.setattr("elbowroom.ledger._audit.QUICK", little)
 
 

@@ -93,7 +93,7 @@ class TestRateParts:
         assert bars(ax) == [pytest.approx(one) for one in ((0.0, 18.2), (0.0, 15.0), (0.8, 3.2))]
         (ceiling,) = [line for line in ax.get_lines() if line.is_dashed()]
         assert ceiling.get_xdata() == pytest.approx([16.2, 16.2])
-        assert "0.8 to 3.2" in texts(ax)
+        assert "0.80 to 3.20" in texts(ax)
 
     def test_above_the_ceiling_only_the_lower_end_informs(self):
         own = context(rate=25.0)
@@ -104,8 +104,8 @@ class TestRateParts:
         )
         ax = plots.rate_parts(own, ax=sheet().subplots())
         assert bars(ax)[2] == pytest.approx((0.8, 25.0))
-        assert {"≥ 0.8", "≥ 16.000 ± 0.010"} <= set(texts(ax))
-        assert "at least 0.8" in ax.get_label()
+        assert {"≥ 0.80", "≥ 16.000 ± 0.010"} <= set(texts(ax))
+        assert "at least 0.80" in ax.get_label()
 
     def test_what_is_missing_has_no_row(self):
         assert len(bars(plots.rate_parts(replace(context(), information=None, prior_gap=None)))) == 1

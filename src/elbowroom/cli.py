@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom import cli_audit
+from elbowroom.cli_audit import COMMANDS
 from elbowroom.cli_options import (
-    Command,
     Data,
     Latents,
     LikelihoodWord,
@@ -27,6 +26,7 @@ from elbowroom.cli_options import (
     Seed,
     Source,
     Widths,
+    _Command,
     in_options,
     recipe_words,
     resumable,
@@ -39,7 +39,7 @@ from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 __all__ = ["main"]
 
 
-class _WithWords(Command):
+class _WithWords(_Command):
     """A command whose help lists the words that are known, which takes torch to find out."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -234,7 +234,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return with_options("settings", options)(command)
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 @_with_settings
 @resumable()
 def evidence(
@@ -259,7 +259,7 @@ def evidence(
     print(evidence_file(run))
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 def sample(
     run: Run,
     out: Annotated[
@@ -281,7 +281,7 @@ def sample(
         print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 def encode(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")],
@@ -295,7 +295,7 @@ def encode(
     print(encode_run(run, out, part=part, source=source, seed=seed))
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 @resumable()
 def impute(
     run: Run,
@@ -313,7 +313,7 @@ def impute(
         print(line)
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 @resumable()
 def report(run: Run, source: Data = None) -> None:
     """The page of a study, made again from its records; of a run, which is measured first."""
@@ -328,11 +328,11 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-app.command(cls=Command)(cli_audit.audit)
-app.command(cls=Command)(cli_audit.fix)
+for command in COMMANDS:
+    app.command(cls=_Command)(command)
 
 
-@app.command(cls=Command)
+@app.command(cls=_Command)
 def zoo() -> None:
     """Models of the literature by name, with their recipes and papers."""
     import elbowroom as er
@@ -355,14 +355,14 @@ def list_sets() -> None:
         print(f"{row.name:<18}{row.examples:>10}  {row.size:>8}  {here:<9} {row.what}")
 
 
-@data_app.command("show", cls=Command)
+@data_app.command("show", cls=_Command)
 @with_loading
 def show_set(source: Source, seed: Seed = 0, loading: Any = None) -> None:
     """What a data set holds: sizes, support, splits, hash, and what to know about it."""
     print(_load(source, seed, loading))
 
 
-@data_app.command("fetch", cls=Command)
+@data_app.command("fetch", cls=_Command)
 def fetch_set(name: Annotated[str, typer.Argument(help="A named data set.")]) -> None:
     """Download a named data set into the cache and check it."""
     from elbowroom.data import fetch_data

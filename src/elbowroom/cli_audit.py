@@ -9,7 +9,7 @@ import typer
 
 from elbowroom.cli_options import Data, Run, resumable
 
-__all__ = ["audit", "fix"]
+__all__ = ["COMMANDS"]
 
 Seed = Annotated[int, typer.Option(help="Seed of all noise, and of which examples are taken.")]
 
@@ -58,3 +58,7 @@ def _print(rows: list[tuple[str, str]], page: Path) -> None:
     for label, text in rows:
         print(f"{label:<26}{text}")
     print(page)
+
+
+COMMANDS = (audit, fix)
+"""Functions that are a command each."""

@@ -15,7 +15,6 @@ import typer
 from typer.core import TyperCommand
 
 __all__ = [
-    "Command",
     "Data",
     "Latents",
     "LikelihoodWord",
@@ -174,7 +173,7 @@ def resumable() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-class Command(TyperCommand):
+class _Command(TyperCommand):
     """A command whose errors name its options, where a call in Python has arguments."""
 
     def invoke(self, ctx: Any) -> Any:

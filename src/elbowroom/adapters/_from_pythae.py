@@ -137,7 +137,8 @@ def _check_q(model: Any, event: tuple[int, ...]) -> tuple[tuple[int, int], tuple
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, _EXAMPLES, *event, generator=generator, dtype=torch.float64).to(floating(model))
     listener = Listener(model, ["encoder"], lambda copied, one: copied({"data": one}))
-    found = outputs(listener.model.encoder(x[0]))
+    encoder: Any = listener.model.encoder
+    found = outputs(encoder(x[0]))
     places = tuple(list(found).index(name) if name in found else -1 for name in _NAMES)
     if min(places) < 0:
         raise CapabilityError(
@@ -166,8 +167,8 @@ def _fits(z: list[Tensor], mean: list[Tensor], raw: list[Tensor]) -> bool:
     for order, lead in enumerate([(rows, -1), (-1, rows)]):
         several = [one.reshape(*lead, size).movedim(order, 0).flatten(1) for one in z]
         times = several[0].shape[1] // size
-        stretched = [[one.flatten(1).repeat(1, times) for one in values] for values in (mean, raw)]
-        if draws_fit(several, *stretched, _LOG_SIGMA_SQUARED):
+        means, raws = ([one.flatten(1).repeat(1, times) for one in values] for values in (mean, raw))
+        if draws_fit(several, means, raws, _LOG_SIGMA_SQUARED):
             return True
     return False
 
@@ -210,7 +211,10 @@ def _weights(model: Any, event: tuple[int, ...], latents: int) -> tuple[float, f
     copied, like = copy.deepcopy(model), floating(model)
     x, z = like.new_zeros(2, *event), like.new_zeros(2, latents)
     size = math.prod(event)
-    wrong = (1.0, 0.5), (size, size / 4)  # by how much a reconstruction is off, and what a weight of 1 makes of it
+    wrong = (
+        (1.0, 0.5),
+        (1.0 * size, size / 4),
+    )  # by how much a reconstruction is off, and what a weight of 1 makes of it
     if model.model_config.reconstruction_loss == "bce":
         wrong = (0.5, 0.25), (size * math.log(2), -size * math.log(0.75))
     try:

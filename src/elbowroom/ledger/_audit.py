@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from elbowroom.data import Dataset
+from elbowroom.data import Dataset, Examples
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, InputError, Rows, plain_arguments
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, plain_arguments
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress
@@ -55,6 +55,7 @@ def audit(
     n: int | None = None,
     quick: bool = False,
     both_ends: bool = False,
+    log_p: Estimate | None = None,
     seed: int = 0,
     memory: Memory = MEMORY,
     progress: bool = True,
@@ -81,6 +82,9 @@ def audit(
         Whether to give up precision for speed, about a twentieth of the time; the record says what is left of it.
     both_ends : bool, default False
         Whether to measure the other end of log p(x) too, an upper bound if the chains have mixed.
+    log_p : Estimate, optional
+        log p(x) of some test examples, where it has been measured: then the gap is that of these, and nothing is
+        annealed for it. Best a lower bound by annealing.
     seed : int, default 0
         Keys all noise, and which examples are taken.
     memory : int or str, default "1 GiB"
@@ -116,7 +120,7 @@ def audit(
     if n is not None and n < 2:
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
     began, budget = time.monotonic(), QUICK if quick else FULL
-    rows = vae.examples(chosen(data.test, min(n or budget.n, len(data.test)), seed))
+    rows = vae.examples(_rows(data, n or budget.n, log_p, seed))
     record = AuditRecord(
         quantity=vae.quantity,
         n=len(rows),
@@ -134,8 +138,19 @@ def audit(
         return replace(record, seconds=time.monotonic() - began)
     with threads_for(vae, data, len(rows) * budget.identity["chains"]):
         common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
-        record = _measured(record, vae, data, rows, budget, objective, both_ends, common)
+        of_gap = {"both_ends": both_ends, "log_p": log_p, **budget.identity}
+        record = _measured(record, vae, data, rows, budget, objective, of_gap, common)
     return replace(record, certified=certificate(record), seconds=time.monotonic() - began)
+
+
+def _rows(data: Dataset, n: int, log_p: Estimate | None, seed: int) -> Examples:
+    """The test examples of the identity: those of which log p(x) is known, or so many."""
+    if log_p is None:
+        return chosen(data.test, min(n, len(data.test)), seed)
+    known = data.test[torch.isin(data.test.index, torch.from_numpy(log_p.index))]
+    if len(known) < 2 or log_p.data != data.test.data:
+        raise InputError("log_p is of no two of these test examples: measure it on the test part, or leave it out.")
+    return known
 
 
 def _measured(
@@ -145,7 +160,7 @@ def _measured(
     rows: Rows,
     budget: AuditBudget,
     objective: Objective | Procedure | None,
-    both_ends: bool,
+    of_gap: dict[str, Any],
     common: dict[str, Any],
 ) -> AuditRecord:
     """The record with all that the model can have, and the reasons for what it cannot."""
@@ -163,7 +178,7 @@ def _measured(
         return found
 
     with Progress("audit", _PARTS, show=common["progress"]) as bar:
-        gap = measure("identity", lambda: (identity(vae, rows, both_ends=both_ends, **budget.identity, **common), []))
+        gap = measure("identity", lambda: (identity(vae, rows, **of_gap, **common), []))
         beside = measure("context", lambda: context(vae, data, budget.context, **common))
         own: dict[str, Any] = {"identity": gap, "context": beside, "objective": objective, "budget": budget.symptoms}
         found = measure("verdict", lambda: _findings(vae, data, **own, **quiet))

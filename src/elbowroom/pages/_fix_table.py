@@ -8,7 +8,7 @@ from .fix import fix_sentence
 
 __all__ = ["fix_table"]
 
-_STEPS = 7
+_STEPS = 6
 
 
 def fix_table(record: FixRecord) -> list[tuple[str, str]]:
@@ -23,19 +23,28 @@ def fix_table(record: FixRecord) -> list[tuple[str, str]]:
     -------
     list of (str, str)
         A label and a text each, in one line; nats per example.
+
+    Examples
+    --------
+    >>> from elbowroom.records import read_fix
+    >>> fix_table(read_fix("no-such-folder").record)
+    Traceback (most recent call last):
+    ...
+    elbowroom.numerics.errors.InputError: There is no no-such-folder/fix.json: give the folder that ...
     """
     rows = [("verdict", fix_sentence(record))]
     for label, won in (("ELBO won", record.won), ("log p(x) won", record.won_log_p)):
         if won is not None:
             rows.append((label, f"{with_error(won.mean, won.se_total)} nats, {count(len(won), 'test example')}"))
-    rows += [(one.remedy[:24], _step(one)) for one in record.steps[:_STEPS]]
-    if len(record.steps) > _STEPS:
-        rows[-1] = (rows[-1][0], f"{rows[-1][1]} ({count(len(record.steps) - _STEPS)} more on the page)")
+    tried = [one for one in record.steps if one.gain is not None]
+    rows += [("kept" if one.kept else "not kept", _step(one)) for one in tried[:_STEPS]]
+    if len(tried) > _STEPS:
+        rows[-1] = (rows[-1][0], f"{rows[-1][1]} ({count(len(tried) - _STEPS)} more on the page)")
+    if untried := len(record.steps) - len(tried):
+        rows.append(("not tried", f"{count(untried)}, each with its reason on the page"))
     return rows
 
 
 def _step(one: StepRecord) -> str:
-    if one.gain is None:
-        return one.said or "not tried"
-    kept = "kept" if one.kept else "not kept"
-    return f"{number(one.gain)} nats of ELBO on validation, {kept}"
+    assert one.gain is not None
+    return f"{one.remedy}: {number(one.gain)} nats of ELBO on validation"

@@ -113,7 +113,7 @@ def audit_view(audit: AuditRecord, *, latents: bool = True) -> AuditView:
         findings_caption="Every fault that was looked for, with the number that decided, ± one standard error, and its "
         "threshold.",
         prices=_prices(audit.prices),
-        price_sentences=[f"{one.remedy}: {one.sentence}" for one in audit.prices],
+        price_sentences=[one.sentence for one in audit.prices],
         about_context=_ABOUT_CONTEXT,
         context=_context(audit.context),
         context_figures=_context_figures(audit.context, latents),
@@ -277,7 +277,7 @@ def _prices(prices: Sequence[PriceRecord]) -> Figure | None:
     if not best.gain.value > _SURE * (best.gain.se or 0.0):
         title = f"None of {those} would surely win anything"
     if len(prices) == 1:
-        title = f"{best.remedy}, the one remedy that was priced, would win {number(best.gain)} nats per example"
+        title = f"{best.remedy}, the one remedy that was priced, would win {_won(best.gain)} per example"
     how = (
         "Each remedy changes one part of the model and leaves the decoder's weights as they are. The bar is what it "
         "wins of the bound on test examples; a thin line is the 95\u00a0% interval. Gains of several remedies do not "
@@ -290,6 +290,11 @@ def _prices(prices: Sequence[PriceRecord]) -> Figure | None:
         plots.gains(prices, ax=sheet.subplots())
 
     return _drawn("prices", title, how, foot, draw)
+
+
+def _won(gain: Number) -> str:
+    sure = gain.value > _SURE * (gain.se or 0.0)
+    return f"{number(gain)} nats" if sure else f"nothing that is sure: {number(gain)} nats"
 
 
 def _context(own: ContextRecord | None) -> list[tuple[str, str]]:
@@ -344,14 +349,16 @@ def _rate(own: ContextRecord) -> Figure:
     rate, gap = with_error(own.rate.mean, own.rate.se_total), own.prior_gap
     title = f"The rate of {rate} nats pays for what z says about x, and for q(z) being unlike the prior"
     if gap is not None:
-        low, high = rounded(gap.low.value, 1), None if gap.high is None else rounded(gap.high.value, 1)
+        low, high = (None if end is None else rounded(end.value, places(end.se)) for end in (gap.low, gap.high))
         most = f"between {low} and {high}" if high else f"at least {low}"
         title = f"Of the rate of {rate} nats, {most} pay for q(z) being unlike the prior"
     how = (
         "Rate = I(x; z) + KL(q(z) ‖ p(z)). The first is what z says about which example it came from, the second what "
         "is paid because the aggregate posterior q(z) is not the prior: z drawn from the prior then fall where the "
-        "decoder has not been. Dashed: the ceiling of the estimate of I(x; z); near it, the second has no upper end."
+        "decoder has not been."
     )
+    if own.information is not None and own.information.ceiling < 1.1 * own.rate.mean:
+        how += " Dashed: the ceiling of the estimate of I(x; z); near it, the second has no upper end."
     n = f"{words.examples(own.rate.n, 'test')} for the rate"
     foot = f"{n}, {count(gap.n)} for the lower end of the prior gap ({gap.density})." if gap else f"{n}."
 

@@ -18,7 +18,7 @@ from .strips import picture_rows
 __all__ = ["FixView", "fix_sentence", "fix_view"]
 
 _COLUMNS = 12  # of a table, in the figure of its samples
-_NONE, _NOT_TRIED = "none", "not tried"
+_NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class FixView:
         Cells of tables, by the names of their columns.
     about_steps : str
         What stands above the steps.
+    untried : sequence of str
+        A sentence for each remedy that could not be tried.
     figures : sequence of Figure
         Pictures before and after, and the rate–distortion plane.
     """
@@ -41,6 +43,7 @@ class FixView:
     rows: Sequence[dict[str, str]]
     steps: Sequence[dict[str, object]]
     about_steps: str
+    untried: Sequence[str]
     figures: Sequence[Figure]
 
 
@@ -58,15 +61,17 @@ def fix_view(fixed: FixedRun) -> FixView:
         Tables and figures.
     """
     record = fixed.record
-    kept = sum(one.kept for one in record.steps)
+    tried = [one for one in record.steps if one.gain is not None]
+    kept = sum(one.kept for one in tried)
     return FixView(
         caption="Before and after on the same test examples, used neither to choose remedies nor to fit them; nats per "
         "example, ± one standard error, changes paired by example.",
         rows=_rows(record),
-        steps=[_step(one) for one in record.steps],
-        about_steps=f"What was tried in {words.seconds(record.seconds)}, in this order: {kept} of "
-        f"{count(len(record.steps), 'step')} paid on validation and {'was' if kept == 1 else 'were'} kept. Nats per "
-        "validation example won over the model before the step.",
+        steps=[_step(one) for one in tried],
+        about_steps=f"What was tried, in this order: {kept} of {count(len(tried), 'step')} paid on validation and "
+        f"{'was' if kept == 1 else 'were'} kept. Nats per validation example won over the model before the step. All "
+        f"took {words.seconds(record.seconds)}, audits included.",
+        untried=[f"{one.remedy}: {one.said}" for one in record.steps if one.gain is None],
         figures=[figure for figure in (*_looks(fixed), _plane(record)) if figure],
     )
 
@@ -126,14 +131,13 @@ def _row(name: str, before: str, after: str, change: str = "") -> dict[str, str]
 
 
 def _step(one: StepRecord) -> dict[str, object]:
-    elbo, iwae = (_NOT_TRIED if gain is None else number(gain) for gain in (one.gain, one.gain_iwae))
+    elbo, iwae = ("" if gain is None else number(gain) for gain in (one.gain, one.gain_iwae))
     return {
         "remedy": one.remedy,
         "kept": one.kept,
         "elbo": elbo,
         "iwae": iwae,
         "seconds": words.seconds(one.seconds),
-        "said": one.said,
     }
 
 

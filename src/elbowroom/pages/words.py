@@ -30,7 +30,27 @@ _WORTH_SAYING = 0.001  # of the likelihood's mass
 
 
 def sentence(study: StudyRecord) -> str:
-    """The verdict, with that of the audit behind it; or which stages are missing for one and how to go on."""
+    """The verdict of a study with that of its audit behind it, or which stages are missing for one and how to go on.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        That has got as far as `measure`.
+
+    Returns
+    -------
+    str
+        A sentence or two.
+
+    Examples
+    --------
+    >>> from elbowroom.records import read_study
+    >>> sentence(read_study("no-such-folder"))
+    Traceback (most recent call last):
+    ...
+    elbowroom.numerics.errors.InputError: There is no study folder no-such-folder: give the folder that \
+`elbowroom study` wrote.
+    """
     if study.account:
         return f"{study.account.verdict.sentence} {_audited(study.audit)}".rstrip()
     missing = [stage for stage in study.not_run if stage in ("contest", "account")]

@@ -56,7 +56,7 @@ STAGES: dict[str, Stage] = {
     "measure": Stage(EvidenceRecord, ("choose",)),
     "contest": Stage(ContestRecord, ("load",)),
     "account": Stage(AccountRecord, ("measure", "contest")),
-    "audit": Stage(AuditRecord, ("choose",)),
+    "audit": Stage(AuditRecord, ("measure",)),
 }
 """By name, in the order in which a study runs them; what follows is the page."""
 

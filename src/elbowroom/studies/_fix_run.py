@@ -135,7 +135,7 @@ def _step(one: Remedied, data: Dataset, seed: int) -> StepRecord:
 
 def _untried(sentence: str) -> StepRecord:
     remedy, _, why = sentence.partition(": ")
-    return StepRecord(remedy, False, said=why[:1].upper() + why[1:])
+    return StepRecord(remedy, False, said=why)
 
 
 def _number(e: Estimate) -> Number:

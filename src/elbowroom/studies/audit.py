@@ -1,11 +1,14 @@
 """The stage `audit`: where the nats of the chosen model go, quickly."""
 
+from typing import Any
+
 from elbowroom import ledger
 from elbowroom.data import Dataset
 from elbowroom.numerics import CapabilityError, InputError
 from elbowroom.records import AuditRecord, ChoiceRecord, DataRecord
 
 from ._audit_run import objective_of
+from .measure import annealed_by
 from .train import Models
 
 __all__ = ["audit"]
@@ -36,9 +39,10 @@ def audit(
     AuditRecord
         The record of the stage.
     """
-    vae, objective = models[choice.name], objective_of(models.runs / choice.name)
+    vae, run = models[choice.name], models.runs / choice.name
+    known: dict[str, Any] = {"objective": objective_of(run), "log_p": annealed_by(run, seed)}
     try:
-        return ledger.audit(vae, data, objective=objective, quick=True, seed=seed, progress=progress)
+        return ledger.audit(vae, data, **known, quick=True, seed=seed, progress=progress)
     except (CapabilityError, InputError) as error:  # an audit less is no reason to lose the study
         why = f"The audit was not made: {error}"
         return AuditRecord("log p(x)", 0, about.name, about.sha256, seed, missing=(why,), quick=True)
