@@ -17,7 +17,7 @@ from elbowroom import metrics, posteriors, preprocess, priors
 from elbowroom.exact import PrincipalAxes, ProbabilisticPCA, Table
 from elbowroom.numerics import Estimate, Support
 from elbowroom.objectives import Elbo
-from elbowroom.plots import Model, Series, Value
+from elbowroom.plots import Model, Series, Span, Value
 from elbowroom.vae._save_model import model_recipe
 
 Call = Callable[[], dict[str, Any]]
@@ -72,6 +72,33 @@ def with_gaps() -> Path:
     return folder
 
 
+class Autoencoder(nn.Module):
+    """Of the shape of diffusers' AutoencoderKL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(1, 4, 2, 2), nn.ConvTranspose2d(2, 1, 2, 2)
+
+    def encode(self, x: torch.Tensor) -> Any:
+        mean, logvar = self.down(x).chunk(2, 1)
+        return SimpleNamespace(latent_dist=SimpleNamespace(mean=mean, logvar=logvar))
+
+    def decode(self, z: torch.Tensor) -> Any:
+        return SimpleNamespace(sample=self.up(z))
+
+
+class Forward(nn.Module):
+    """Of the tutorials' shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode, self.decode = nn.Linear(3, 2), nn.Linear(1, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mu, log_var = self.encode(x).chunk(2, -1)
+        return self.decode(mu + (log_var / 2).exp() * torch.randn_like(mu)), mu, log_var
+
+
 def table() -> Table:
     half = torch.tensor([0.7, 0.3], dtype=torch.float64)
     return Table.optimal(half, torch.tensor([[0.8, 0.2], [0.4, 0.6]], dtype=torch.float64))
@@ -104,6 +131,13 @@ CALLS: dict[str, Call] = {
         "encoder": nn.Linear(3, 2),
         "decoder": nn.Linear(1, 3),
         "likelihood": lik.Bernoulli(None, 3),
+        "means": False,
+    },
+    "adapters.from_diffusers": lambda: {"autoencoder": Autoencoder(), "event": (1, 4, 4)},
+    "adapters.from_forward": lambda: {
+        "model": Forward(),
+        "likelihood": lik.Bernoulli(None, 3),
+        "decode": "decode",
         "means": False,
     },
     "components.Component": lambda: {"event": 3},
@@ -260,6 +294,7 @@ CALLS: dict[str, Call] = {
     "metrics.dci": lambda: {"codes": FACTORS, "factors": FACTORS, "trees": 3},
     "metrics.factor_vae_score": lambda: {"codes": FACTORS, "factors": FACTORS, "votes": 20, "batch": 4},
     "metrics.frechet_distance": lambda: {"features_data": ROWS, "features_samples": 2 * ROWS},
+    "metrics.latent_statistics": lambda: {"vae": vae(), "data": DATA, "most": 8, "components": 1},
     "metrics.latent_use": lambda: {"vae": vae(), "examples": DATA.test},
     "metrics.mutual_information_gap": lambda: {"codes": FACTORS, "factors": FACTORS},
     "metrics.neighbour_accuracy": lambda: {
@@ -320,6 +355,7 @@ CALLS: dict[str, Call] = {
     "plots.log_likelihoods": lambda: {"estimate": ESTIMATE},
     "plots.mosaic": lambda: {"rows": [np.zeros((3, 2, 2, 1), np.uint8)], "gap": 1},
     "plots.plate_diagram": lambda: {"recipe": model_recipe(vae()), "n": 3},
+    "plots.spans": lambda: {"rows": [Span("calibrate", 0.0, 2.5, "2.5")], "axis": "nats", "at": 1.5},
     "plots.rate_distortion": lambda: {"models": [MODEL]},
     "plots.to_bytes": lambda: {"x": GREY, "image_shape": (4, 4), "limits": (0.0, 1.0)},
     "posteriors.Bounded": lambda: {"network": nn.Linear(3, 4), "event": 2, "floor": 0.25},
@@ -387,6 +423,13 @@ CALLS: dict[str, Call] = {
     "runs.measure_run": lambda: {"run": run(), "points": 3, "draws": 2, "progress": False},
     "runs.run_data": lambda: {"folder": run()},
     "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
+    "studies.audit_run": lambda: {"run": run(), "quick": True, "n": 2, "progress": False},
+    "studies.fix_run": lambda: {
+        "run": run(),
+        "new": Path(tempfile.mkdtemp()) / "fixed",
+        "seconds": 1.0,
+        "progress": False,
+    },
     "studies.report_run": lambda: {"run": run(), "draws": 2, "annealed": 0, "progress": False},
     "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
     "sweeps.sweep": lambda: {
@@ -448,6 +491,8 @@ SLOW = {
     "ledger.identity",
     "runs.impute_run",
     "runs.measure_run",
+    "studies.audit_run",
+    "studies.fix_run",
     "studies.report_run",
     "studies.study",
     "sweeps.sweep",
