@@ -227,9 +227,32 @@ def test_spatial_latents_go_through_everything(tmp_path) -> None:
     apart = er.evidence.ais(vae, few, temperatures=12, leapfrog=2, chains=8) - many
     assert abs(apart.mean) < 4 * apart.se_mc + 0.1
     path = er.save_model(vae, tmp_path / "model.safetensors")
-    again = er.load_model(path, modules={"encoder": Spatial()})
+    again = er.load_model(path, modules=dict.fromkeys(("encoder", "decoder"), Spatial()))
     np.testing.assert_array_equal(er.evidence.elbo(again, x, draws=8).values, er.evidence.elbo(vae, x, draws=8).values)
     assert again.assumed == vae.assumed
+
+
+def test_encoder_and_decoder_have_weights_of_their_own_where_they_can_be_told_apart() -> None:
+    model = Tutorial()
+    vae = from_forward(model, normal())
+    q, p = ({id(one) for one in part.parameters()} for part in (vae.posterior, vae.likelihood))
+    assert p == {id(one) for one in model.back.parameters()}
+    assert p | q == {id(one) for one in model.parameters()}
+    assert not p & q
+
+    class Whole(Tutorial):
+        def forward(self, x: Tensor):
+            h = self.body(x)
+            mu, raw = self.fc_mu(h), self.fc_spread(h)
+            return self.decode(self.reparameterize(mu, raw)), mu, raw
+
+        encode = None
+
+    whole = from_forward(Whole(), normal())
+    assert "neither trains alone" in whole.assumed[-1]
+    assert er.evidence.elbo(whole, rows(), draws=4).mean == pytest.approx(er.evidence.elbo(vae, rows(), draws=4).mean)
+    frozen = from_forward(Tutorial().requires_grad_(False), normal())
+    assert "neither trains alone" not in frozen.assumed[-1]
 
 
 def test_it_trains_and_agrees_with_quadrature() -> None:

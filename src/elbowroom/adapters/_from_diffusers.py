@@ -15,7 +15,7 @@ from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from .listening import FAILURES
-from .parts import CalledDecoder, CalledEncoder, Rescaled, assemble, floating
+from .parts import CalledDecoder, CalledEncoder, Rescaled, assemble, floating, two_halves
 
 __all__ = ["from_diffusers"]
 
@@ -66,7 +66,7 @@ def from_diffusers(
     -------
     VAE
         With the module in it, p(z) = N(0, I), and in `assumed` what was taken as given. It is saved by `er.save_model`,
-        and loaded with `er.load_model(path, modules={"encoder": autoencoder})`.
+        and loaded with `er.load_model(path, modules={"encoder": autoencoder, "decoder": autoencoder})`.
 
     Raises
     ------
@@ -109,8 +109,10 @@ def from_diffusers(
     times = math.prod(shape) if reduction == "mean" else 1
     scale = math.sqrt(kl_weight * times / 2) if loss == "squares" else kl_weight * times
     likelihood, preprocess = _density(shape, loss, scale, pixels)
-    encoder: nn.Module = CalledEncoder(autoencoder, "encode")
-    decoder: nn.Module = CalledDecoder(autoencoder, "decode")
+    parts = CalledEncoder(autoencoder, "encode"), CalledDecoder(autoencoder, "decode")
+    encoder: nn.Module
+    decoder: nn.Module
+    encoder, decoder, of_weights = two_halves(*parts, shape, latent)
     if pixels == "levels":
         encoder, decoder = Rescaled(encoder, before=(2 / (_LEVELS - 1), -1.0)), Rescaled(decoder, after=(0.5, 0.5))
     said = [
@@ -118,6 +120,7 @@ def from_diffusers(
         "does it; N(0, I) is what the KL of the loss is taken to, while latent diffusion draws z from another density.",
         _of_noise(loss, kl_weight, reduction, scale),
         _PIXELS[pixels],
+        *of_weights,
     ]
     return assemble(encoder, latent, decoder, likelihood, preprocess=preprocess, assumed=said, floor=0.0)
 

@@ -9,7 +9,7 @@ from elbowroom.numerics import CapabilityError, InputError, plain_arguments
 from elbowroom.vae import VAE
 
 from .listening import DECODES, ENCODES, has_forward
-from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating
+from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating, two_halves
 from .probing import probe
 
 __all__ = ["from_forward"]
@@ -52,7 +52,7 @@ def from_forward(
     -------
     VAE
         With the module in it, and p(z) = N(0, I). It is saved by `er.save_model`, and loaded with
-        `er.load_model(path, modules={"encoder": model})`.
+        `er.load_model(path, modules={"encoder": model, "decoder": model})`.
 
     Raises
     ------
@@ -90,15 +90,14 @@ def from_forward(
     like = floating(model)
     found = probe(model, likelihood.event, like, decode)
     said = f"The likelihood is the {type(likelihood).__name__} that was given: no loss was asked."
-    return assemble(
+    encoder, decoder, of_weights = two_halves(
         CalledEncoder(model, found.encode, found.mean, found.spread, found.form),
-        found.event,
         CalledDecoder(model, found.decode, found.squash),
-        likelihood,
-        means=means,
-        preprocess=preprocess,
-        assumed=[*found.said, said],
+        likelihood.event,
+        found.event,
     )
+    assumed = [*found.said, said, *of_weights]
+    return assemble(encoder, found.event, decoder, likelihood, means=means, preprocess=preprocess, assumed=assumed)
 
 
 def _refuse_labels(model: nn.Module) -> None:

@@ -15,7 +15,7 @@ from elbowroom.vae.evaluating import evaluating
 
 from .listening import FAILURES, Listener
 from .outputs import outputs
-from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating
+from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating, two_halves
 from .probing import draws_fit
 
 __all__ = ["from_pythae"]
@@ -46,7 +46,7 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
     -------
     VAE
         With the module in it, and in `assumed` what was taken as given. It is saved by `er.save_model`, and loaded with
-        `er.load_model(path, modules={"encoder": model})`.
+        `er.load_model(path, modules={"encoder": model, "decoder": model})`.
 
     Raises
     ------
@@ -100,14 +100,9 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
         "q(z | x) is N(embedding, exp(log_covariance)), as the model's own draws say; its prior is taken for N(0, I).",
         noise,
     ]
-    return assemble(
-        CalledEncoder(model, "encoder", *places, _LOG_SIGMA_SQUARED),
-        latent,
-        CalledDecoder(model, "decoder"),
-        implied,
-        preprocess=preprocess,
-        assumed=said,
-    )
+    parts = CalledEncoder(model, "encoder", *places, _LOG_SIGMA_SQUARED), CalledDecoder(model, "decoder")
+    encoder, decoder, of_weights = two_halves(*parts, event, latent)
+    return assemble(encoder, latent, decoder, implied, preprocess=preprocess, assumed=[*said, *of_weights])
 
 
 _GIVEN = "The likelihood is the one that was given: the model's own loss was not asked."
@@ -142,7 +137,8 @@ def _check_q(model: Any, event: tuple[int, ...]) -> tuple[tuple[int, int], tuple
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, _EXAMPLES, *event, generator=generator, dtype=torch.float64).to(floating(model))
     listener = Listener(model, ["encoder"], lambda copied, one: copied({"data": one}))
-    found = outputs(listener.model.encoder(x[0]))
+    encoder: Any = listener.model.encoder
+    found = outputs(encoder(x[0]))
     places = tuple(list(found).index(name) if name in found else -1 for name in _NAMES)
     if min(places) < 0:
         raise CapabilityError(
@@ -171,8 +167,8 @@ def _fits(z: list[Tensor], mean: list[Tensor], raw: list[Tensor]) -> bool:
     for order, lead in enumerate([(rows, -1), (-1, rows)]):
         several = [one.reshape(*lead, size).movedim(order, 0).flatten(1) for one in z]
         times = several[0].shape[1] // size
-        stretched = [[one.flatten(1).repeat(1, times) for one in values] for values in (mean, raw)]
-        if draws_fit(several, *stretched, _LOG_SIGMA_SQUARED):
+        means, raws = ([one.flatten(1).repeat(1, times) for one in values] for values in (mean, raw))
+        if draws_fit(several, means, raws, _LOG_SIGMA_SQUARED):
             return True
     return False
 
@@ -215,7 +211,10 @@ def _weights(model: Any, event: tuple[int, ...], latents: int) -> tuple[float, f
     copied, like = copy.deepcopy(model), floating(model)
     x, z = like.new_zeros(2, *event), like.new_zeros(2, latents)
     size = math.prod(event)
-    wrong = (1.0, 0.5), (size, size / 4)  # by how much a reconstruction is off, and what a weight of 1 makes of it
+    wrong = (
+        (1.0, 0.5),
+        (1.0 * size, size / 4),
+    )  # by how much a reconstruction is off, and what a weight of 1 makes of it
     if model.model_config.reconstruction_loss == "bce":
         wrong = (0.5, 0.25), (size * math.log(2), -size * math.log(0.75))
     try:

@@ -16,6 +16,7 @@ from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
+from .halves import alone, without
 from .outputs import outputs
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "check_likelihood",
     "floating",
     "only",
+    "tensors",
+    "two_halves",
 ]
 
 LOG_SIGMA: dict[str, Callable[[Tensor], Tensor]] = {
@@ -67,17 +70,26 @@ class CalledEncoder(nn.Module):
         Place of what says how wide q is.
     form : str, default "log σ²"
         What that is, a key of `LOG_SIGMA`.
+    lacks : sequence of str, default ()
+        Submodules and parameters of the network that this part does without.
     """
 
     def __init__(
-        self, network: nn.Module, method: str = "", mean: int = 0, spread: int = 1, form: str = "log σ²"
+        self,
+        network: nn.Module,
+        method: str = "",
+        mean: int = 0,
+        spread: int = 1,
+        form: str = "log σ²",
+        lacks: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.network, self.method, self.mean, self.spread, self.form = network, method, mean, spread, form
+        self.network, self.lacks = without(network, lacks), list(lacks)
+        self.method, self.mean, self.spread, self.form = method, mean, spread, form
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, 2 · latents]."""
-        found = list(outputs(_called(self.network, self.method)(x)).values())
+        found = tensors(_called(self.network, self.method)(x))
         log_sigma = LOG_SIGMA[self.form](found[self.spread])
         return torch.cat([found[self.mean].flatten(1), log_sigma.flatten(1)], -1)
 
@@ -94,11 +106,14 @@ class CalledDecoder(nn.Module):
         Name of its method or submodule.
     squash : {"", "sigmoid", "tanh"}, default ""
         What is applied to its result.
+    lacks : sequence of str, default ()
+        Submodules and parameters of the network that this part does without.
     """
 
-    def __init__(self, network: nn.Module, method: str, squash: str = "") -> None:
+    def __init__(self, network: nn.Module, method: str, squash: str = "", lacks: Sequence[str] = ()) -> None:
         super().__init__()
-        self.network, self.method, self.squash = network, method, squash
+        self.network, self.lacks = without(network, lacks), list(lacks)
+        self.method, self.squash = method, squash
 
     def forward(self, z: Tensor) -> Tensor:
         """[n, ...]. Raises InputError for more than one tensor."""
@@ -153,6 +168,12 @@ class Rescaled(nn.Module):
         return found * self.after[0] + self.after[1] if self.after != (1.0, 0.0) else found
 
 
+def tensors(out: Any) -> list[Tensor]:
+    """What an encoder returned; one tensor is mu and the spread side by side."""
+    found = list(outputs(out).values())
+    return list(found[0].tensor_split(2, 1)) if len(found) == 1 else found
+
+
 def only(out: Any) -> Tensor:
     """The one tensor that a decoder returned."""
     found = list(outputs(out).values())
@@ -163,6 +184,36 @@ def only(out: Any) -> Tensor:
 
 def _called(network: nn.Module, method: str) -> Any:
     return getattr(network, method) if method else network
+
+
+def two_halves(
+    encoder: CalledEncoder, decoder: CalledDecoder, event: Sequence[int], latent_event: Sequence[int]
+) -> tuple[CalledEncoder, CalledDecoder, list[str]]:
+    """Encoder and decoder of one network, each with its own weights where they can be told apart, and what to say.
+
+    Parameters
+    ----------
+    encoder : CalledEncoder
+        x → mu and log σ.
+    decoder : CalledDecoder
+        z → x, by the same network.
+    event, latent_event : sequence of int
+        Shapes of x and z.
+
+    Returns
+    -------
+    tuple
+        The two, and sentences.
+    """
+    like, network = floating(encoder.network), encoder.network
+    lacks = [
+        alone(part, like.new_zeros(2, *shape) + 0.5) for part, shape in ((encoder, event), (decoder, latent_event))
+    ]
+    first = CalledEncoder(network, encoder.method, encoder.mean, encoder.spread, encoder.form, lacks[0])
+    second = CalledDecoder(network, decoder.method, decoder.squash, lacks[1])
+    both = {id(one) for one in first.parameters()} & {id(one) for one in second.parameters()}
+    said = ["Encoder and decoder are one module whose weights could not be told apart, so neither trains alone."]
+    return first, second, said if both else []
 
 
 def check_likelihood(likelihood: Any, means: bool | None) -> None:

@@ -10,7 +10,7 @@ from elbowroom.numerics import CapabilityError, InputError
 
 from .listening import DECODES, ENCODES, FAILURES, Call, Heard, Listener
 from .outputs import outputs
-from .parts import LOG_SIGMA, SQUASHES, only
+from .parts import LOG_SIGMA, SQUASHES, only, tensors
 
 __all__ = ["Found", "draws_fit", "probe"]
 
@@ -304,7 +304,7 @@ def _with_encoder(listener: Listener, found: Found, heard: Heard, x: Tensor) -> 
     for name in ENCODES:
         part = getattr(listener.model, name, None)
         try:
-            values = list(outputs(part(x)).values()) if callable(part) else []
+            values = tensors(part(x)) if callable(part) else []
         except FAILURES:
             continue
         places = [next((i for i, value in enumerate(values) if _same(value, one)), None) for one in wanted]

@@ -97,8 +97,8 @@ def fix(
     >>> words = {"latents": 2, "widths": [8], "likelihood": {"kind": "normal", "scale": 1.0}}
     >>> vae = er.models.build(words, digits)
     >>> done = er.fix(vae, digits, remedies=["calibrate"], audits=False, progress=False)
-    >>> [step.pays for step in done.steps], done.won.mean > 10
-    ([True], True)
+    >>> [step.pays for step in done.steps][0], done.won.mean > 10
+    (True, True)
     """
     since = time.monotonic()
     if min(epochs, validation, test) < 2 or (seconds is not None and not seconds > 0):

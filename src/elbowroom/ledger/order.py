@@ -54,6 +54,7 @@ _OVER, _UNDER, _NONE = "overfitted", "underfitted", "no bound"
 
 _ATTEMPTS = (
     Attempt("calibrate", {}, 0, (_NOISE, _COLLAPSED)),
+    Attempt("calibrate", {"part": "validation"}, 0, (_OVER,)),
     Attempt("structured_residual", {"kind": "low-rank"}, 0, (_LEFT,)),
     Attempt("structured_residual", {"kind": "matern"}, 0, (_LEFT,)),
     Attempt("shrink_latent", {}, 0, (_COLLAPSED,)),

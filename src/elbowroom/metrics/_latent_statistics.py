@@ -119,7 +119,7 @@ def _listed(values: NDArray[np.float64]) -> str:
 def latent_statistics(
     vae: VAE, data: Dataset, *, block: str = "z", most: int = 2_000, components: int = 10, seed: int = 0
 ) -> LatentStatistics:
-    """What z is like for a model that is trained on it, such as a diffusion prior: its scale, use, width, distance
+    """What z is like for a model that is trained on it, such as a diffusion prior: scale, use, width.
 
     Parameters
     ----------
