@@ -183,3 +183,44 @@ def test_models_saved_before_mean_what_they_meant() -> None:
     assert build({key: value for key, value in flow.items() if key != "base"}).base == "standard"
     assert build({key: value for key, value in full.items() if key != "below"}).below == "absolute"
     assert build(recipe_of(er.posteriors.FullNormal(er.networks.MLP([3, 5]), 2))).below == "relative"
+
+
+def test_a_mixture_of_full_covariances_takes_what_was_fitted_elsewhere() -> None:
+    """Its density is that of torch's own normals, weighed; what lies below the floor is set to it."""
+    generator = torch.Generator().manual_seed(0)
+    roots = torch.randn(2, 3, 3, generator=generator, dtype=torch.float64).tril() * 0.3
+    roots = roots.tril(-1) + torch.diag_embed(roots.diagonal(dim1=-2, dim2=-1).abs() + 0.2)
+    means, weights = torch.randn(2, 3, generator=generator).double(), torch.tensor([0.3, 0.7]).double()
+    prior = er.priors.Mixture(3, components=2, covariance="full", floor=0.05).double()
+    prior.begin_at(weights, means, roots)
+    z = torch.randn(1, 6, 3, generator=generator).double()
+    each = torch.distributions.MultivariateNormal(means, scale_tril=roots).log_prob(z.unsqueeze(-2))
+    torch.testing.assert_close(prior({}).log_prob(z), (each + weights.log()).logsumexp(-1), atol=1e-4, rtol=0)
+    prior.begin_at(weights, means, 0.01 * torch.eye(3).double().expand(2, 3, 3))
+    scale = prior({}).component_distribution.scale_tril.diagonal(dim1=-2, dim2=-1)
+    assert float(scale.min()) == pytest.approx(0.05, rel=1e-3)
+    with pytest.raises(er.InputError, match="one row"):
+        er.priors.Mixture((2, 2), covariance="full")
+
+
+@pytest.mark.parametrize("latents", [1, 3])
+@pytest.mark.parametrize("flow", ["nsf", "maf"])
+def test_a_flow_behind_a_normal_begins_as_that_normal(flow: str, latents: int) -> None:
+    prior = er.priors.Flow(latents, flow=flow, base="diagonal")
+    with torch.no_grad():
+        prior.means.fill_(2.0)
+        prior.logs.fill_(math.log(0.5))
+    z = 2 + torch.randn(1, 5, latents)
+    normal = torch.distributions.Independent(torch.distributions.Normal(torch.full((latents,), 2.0), 0.5), 1)
+    torch.testing.assert_close(prior({}).log_prob(z), normal.log_prob(z), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spread", ["softplus", "exp"])
+def test_a_flow_of_q_begins_as_the_diagonal_normal_of_the_same_spread(spread: str) -> None:
+    torch.manual_seed(0)
+    network, x = nn.Linear(3, 2), torch.randn(1, 4, 3)
+    wide = er.networks.Beside(network, nn.Linear(3, 5))
+    q = er.posteriors.Flow(wide, 1, context=5, flow="iaf", spread=spread, floor=0.1)({"x": x})
+    p = er.posteriors.DiagonalNormal(network, 1, spread=spread, floor=0.1)({"x": x})
+    z = torch.randn(1, 4, 1)
+    torch.testing.assert_close(q.log_prob(z), p.log_prob(z), atol=1e-5, rtol=1e-5)

@@ -194,7 +194,7 @@ def test_of_layers_the_top_ones_prior_is_refitted() -> None:
         (classes, refit_prior, {}, "over real numbers, and block 'z' is over classes"),
         (lambda: two_blocks(chained=False), refit_prior, {}, "here these read nothing: a, b"),
         (classes, refine_inference, {}, "this q is Categorical: take kind='encoder'"),
-        (vamp, refine_inference, {}, "shares weights with the encoder"),
+        (vamp, refine_inference, {}, "p and the encoder share weights"),
     ],
 )
 def test_what_a_remedy_is_not_for_it_refuses_in_a_sentence(vae, remedy, options, said: str) -> None:

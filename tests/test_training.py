@@ -618,3 +618,14 @@ def test_an_optimal_scale_ends_as_that_of_all_training_data(digits: er.data.Data
         terms = vae(batch, vae.keyed_noise(1, batch.index, 0))
     expected = (terms.y - terms.p_x.mean).double().square().mean().sqrt().item()
     assert vae.likelihood.common_scale().item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_that_is_trained_goes_on_as_it_stands_where_nothing_is_settled() -> None:
+    """A calibrated scale is kept by settle=False, and set anew without: at no learning rate, nothing else moves."""
+    digits = er.load_data("digits")
+    vae = er.models.build({"latents": 2, "widths": [8], "likelihood": {"kind": "normal", "scale": "shared"}}, digits)
+    vae.likelihood = vae.likelihood.at_scale(0.5)
+    er.fit(vae, digits, epochs=1, batch_size=600, lr=1e-12, settle=False, progress=False)
+    assert vae.likelihood.common_scale().item() == pytest.approx(0.5)
+    er.fit(vae, digits, epochs=1, batch_size=600, lr=1e-12, progress=False)
+    assert vae.likelihood.common_scale().item() < 0.4

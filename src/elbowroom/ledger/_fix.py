@@ -156,7 +156,8 @@ class _Search:
                 self.vae = step.vae
                 if one.cost >= 2:
                     waiting, before = [*(old for old in before if old.name in AGAIN), *waiting], []
-            before.append(one)
+            if step is not None:
+                before.append(one)
             bar.advance()
 
     def _tried(self, one: Attempt, trainings: int) -> Remedied | None:

@@ -66,7 +66,6 @@ _ATTEMPTS = (
     Attempt("aggressive", {}, 3, (_LAGGING, _COLLAPSED)),
     Attempt("refine_inference", {"kind": "encoder"}, 1, (_LAGGING, _SURE)),
     Attempt("refine_inference", {"kind": "flow"}, 1, (_LAGGING, _SURE)),
-    Attempt("refit_prior", {"kind": "flow"}, 0, (_HOLES,)),
 )
 """In the order of a model of which nothing is known: p before q, as q is refined for the p there is in the end."""
 
@@ -106,7 +105,5 @@ def in_order(found: Sequence[str], only: Sequence[str] | None = None) -> list[At
 
 
 def _stage(one: Attempt) -> int:
-    """The prior is fitted, and q refined, to the networks there are in the end; a flow for p(z) comes last of all."""
-    if one.options.get("kind") == "flow" and one.name == "refit_prior":
-        return 3
+    """The prior is fitted before the networks are trained and again after; q is refined for the p there is at last."""
     return {0: 0, 1: 2, 2: 1, 3: 1}[one.cost]

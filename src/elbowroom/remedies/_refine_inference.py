@@ -125,8 +125,8 @@ def _refuse_shared(vae: VAE) -> None:
     of_q = {id(parameter) for parameter in vae.posterior.parameters()}
     if any(id(parameter) in of_q for part in (vae.prior, vae.likelihood) for parameter in part.parameters()):
         raise CapabilityError(
-            "p shares weights with the encoder, as a VampPrior does, so that q cannot be trained alone: take "
-            "refit_prior first, whose prior has weights of its own."
+            "p and the encoder share weights, as with a VampPrior or a ladder, so that q cannot be trained alone: a "
+            "VampPrior gets weights of its own by refit_prior, a ladder is trained whole, er.fit."
         )
     if not any(True for _ in vae.posterior.parameters()):
         raise CapabilityError(
