@@ -1,8 +1,8 @@
 """Small models with exactly one fault each, and models without one, in families that share nothing but the faults.
 
 A world is a planted data set: z from a known density, a known decoder, known noise. A model of it is healthy where it
-has the right likelihood and the right number of latents and was trained by the ELBO to convergence. Every fault is
-built on purpose, in one of a few ways that are named in `Case.how`:
+has the right likelihood and the right number of latents and was trained by the ELBO to convergence; in family B these
+are the four best of six on validation. Every fault is built on purpose, in one of a few ways that `Case.how` names:
 
 collapsed             a fixed noise above the greatest eigenvalue; a decoder, or data, that need no z
 inference lagging     a decoder that was trained on while the encoder was not; an encoder that sees a part of x
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from planted_worlds import World, worlds_of
 
 import elbowroom as er
 
@@ -44,36 +44,6 @@ FAULTS = (
     "no bound",
 )
 LIKELIHOODS = {"normal": {"kind": "normal", "scale": "shared"}, "bernoulli": "bernoulli", "poisson": "poisson"}
-HELD_OUT = 400  # examples of validation, and as many of test
-
-
-@dataclass(frozen=True)
-class World:
-    """Planted data: x = noise of `kind` around decoder(z)."""
-
-    kind: str
-    latents: int
-    columns: int
-    rows: int
-    seed: int
-    decoder: str = "bent"  # "bent", "waves" or "linear"
-    z: str = "normal"  # "normal", "clusters", "ring" or "none"
-    noise: str = "white"  # or "shared" by neighbours
-    sigma: float = 0.5
-
-    @property
-    def name(self) -> str:
-        """Short, and unique in a family."""
-        return f"{self.kind}-{self.latents}-{self.columns}-{self.seed}"
-
-    def data(self, train: int | None = None) -> er.data.Dataset:
-        """The data set, with fewer training rows where told."""
-        rows = (train or self.rows) + 2 * HELD_OUT
-        x = _planted(self, rows)
-        support = {"normal": "real", "bernoulli": "binary", "poisson": "counts"}[self.kind]
-        return er.load_data(
-            x, support=support, validation=HELD_OUT, test=HELD_OUT, seed=self.seed, name=self.name, progress=False
-        )
 
 
 @dataclass(frozen=True)
@@ -101,34 +71,28 @@ class Family:
     epochs: int
     lr: float
     seed: int
-    healthy: int = 4  # models of each world
-
-
-def _worlds(kind: str, sizes: list[tuple[int, int, int]], seed: int, **others: Any) -> tuple[World, ...]:
-    return tuple(
-        World(kind, d, columns, rows, seed + place, **others) for place, (d, columns, rows) in enumerate(sizes)
-    )
+    tried: int = 4  # models of each world; the four with the best ELBO on validation are healthy
 
 
 FAMILIES = {
     "A": Family(
         "A",
         worlds=(
-            *_worlds(
+            *worlds_of(
                 "normal", [(2, 6, 600), (2, 10, 800), (3, 8, 800), (3, 12, 1000), (4, 12, 1000), (4, 16, 800)], 10
             ),
-            *_worlds("bernoulli", [(2, 16, 1000), (2, 12, 800), (3, 16, 1000)], 30),
-            *_worlds("poisson", [(2, 8, 800), (3, 10, 800), (3, 12, 1000)], 40),
+            *worlds_of("bernoulli", [(2, 16, 1000), (2, 12, 800), (3, 16, 1000)], 30),
+            *worlds_of("poisson", [(2, 8, 800), (3, 10, 800), (3, 12, 1000)], 40),
         ),
-        clusters=_worlds("normal", [(2, 8, 800), (2, 10, 800), (3, 12, 1000)], 50, decoder="linear", z="clusters"),
+        clusters=worlds_of("normal", [(2, 8, 800), (2, 10, 800), (3, 12, 1000)], 50, decoder="linear", z="clusters"),
         correlated=(
-            *_worlds("normal", [(2, 8, 800), (2, 12, 800), (3, 16, 1000)], 60, noise="shared"),
-            *_worlds("poisson", [(2, 10, 1000)], 64, noise="shared"),
+            *worlds_of("normal", [(2, 8, 800), (2, 12, 800), (3, 16, 1000)], 60, noise="shared"),
+            *worlds_of("poisson", [(2, 10, 1000)], 64, noise="shared"),
         ),
         empty=(
-            *_worlds("normal", [(2, 8, 800), (2, 12, 800)], 70, z="none", noise="shared"),
-            *_worlds("bernoulli", [(2, 12, 1000)], 74, z="none"),
-            *_worlds("poisson", [(2, 8, 800)], 76, z="none"),
+            *worlds_of("normal", [(2, 8, 800), (2, 12, 800)], 70, z="none", noise="shared"),
+            *worlds_of("bernoulli", [(2, 12, 1000)], 74, z="none"),
+            *worlds_of("poisson", [(2, 8, 800)], 76, z="none"),
         ),
         widths=(24,),
         epochs=100,
@@ -138,90 +102,34 @@ FAMILIES = {
     "B": Family(
         "B",
         worlds=(
-            *_worlds("normal", [(2, 7, 700), (3, 9, 700), (3, 14, 900)], 210, decoder="waves", sigma=0.35),
-            *_worlds(
+            *worlds_of("normal", [(2, 7, 700), (3, 9, 700), (3, 14, 900)], 210, decoder="waves", sigma=0.35),
+            *worlds_of(
                 "normal", [(2, 9, 900), (4, 10, 1000), (5, 14, 1000), (3, 11, 800)], 220, decoder="waves", sigma=0.6
             ),
-            *_worlds("bernoulli", [(2, 14, 900), (3, 15, 1000), (2, 11, 1000)], 230, decoder="waves"),
-            *_worlds("poisson", [(2, 9, 900), (3, 11, 1000)], 240, decoder="waves"),
+            *worlds_of("bernoulli", [(2, 14, 900), (3, 15, 1000), (2, 11, 1000)], 230, decoder="waves"),
+            *worlds_of("poisson", [(2, 9, 900), (3, 11, 1000)], 240, decoder="waves"),
         ),
-        clusters=_worlds(
+        clusters=worlds_of(
             "normal", [(2, 7, 700), (2, 11, 900), (3, 9, 1000)], 250, decoder="linear", z="ring", sigma=0.3
         ),
         correlated=(
-            *_worlds("normal", [(2, 9, 900), (3, 14, 900)], 260, decoder="waves", noise="shared", sigma=0.4),
-            *_worlds("poisson", [(2, 12, 900)], 264, decoder="waves", noise="shared"),
-            *_worlds("bernoulli", [(2, 16, 1000)], 266, decoder="waves", noise="shared"),
+            *worlds_of("normal", [(2, 9, 900), (3, 14, 900)], 260, decoder="waves", noise="shared", sigma=0.4),
+            *worlds_of("poisson", [(2, 12, 900)], 264, decoder="waves", noise="shared"),
+            *worlds_of("bernoulli", [(2, 16, 1000)], 266, decoder="waves", noise="shared"),
         ),
         empty=(
-            *_worlds("normal", [(3, 10, 900)], 270, z="none", noise="shared"),
-            *_worlds("bernoulli", [(2, 14, 1000)], 272, z="none", noise="shared"),
-            *_worlds("normal", [(2, 9, 700)], 274, z="none"),
-            *_worlds("poisson", [(3, 10, 900)], 276, z="none"),
+            *worlds_of("normal", [(3, 10, 900)], 270, z="none", noise="shared"),
+            *worlds_of("bernoulli", [(2, 14, 1000)], 272, z="none", noise="shared"),
+            *worlds_of("normal", [(2, 9, 700)], 274, z="none"),
+            *worlds_of("poisson", [(3, 10, 900)], 276, z="none"),
         ),
         widths=(32, 16),
-        epochs=110,
-        lr=4e-3,
+        epochs=200,
+        lr=6e-3,
         seed=700,
+        tried=6,
     ),
 }
-
-
-def _planted(world: World, rows: int) -> Array:
-    """Rows x [n, columns] of a world."""
-    drawn = np.random.default_rng(world.seed)
-    weights = _weights(world, drawn)
-    z = _latents(world, rows, drawn)
-    signal = np.zeros((rows, world.columns)) if world.z == "none" else _decoded(world, z, weights)
-    noise = _noise(world, rows, drawn)
-    if world.kind == "normal":
-        return signal + world.sigma * noise
-    if world.kind == "bernoulli":
-        level = drawn.normal(size=world.columns) if world.z == "none" else 0.0
-        p = 1 / (1 + np.exp(-2.5 * signal - level))
-        uniform = drawn.random(p.shape) if world.noise == "white" else ndtr(noise)
-        return (uniform < p).astype(np.float64)
-    shared = 0.4 * noise if world.noise == "shared" else 0.0
-    return drawn.poisson(np.exp(0.7 * signal + 1.2 + shared)).astype(np.float64)
-
-
-def _weights(world: World, drawn: np.random.Generator) -> tuple[Array, ...]:
-    d, columns, hidden = world.latents, world.columns, 6
-    return (
-        drawn.normal(size=(d, columns)) / np.sqrt(d),
-        drawn.normal(size=(d, hidden)) * 1.2,
-        drawn.normal(size=hidden),
-        drawn.normal(size=(hidden, columns)) / np.sqrt(hidden),
-    )
-
-
-def _decoded(world: World, z: Array, weights: tuple[Array, ...]) -> Array:
-    """Noiseless columns, of unit variance."""
-    straight, inward, shift, outward = weights
-    bent = {"bent": np.tanh, "waves": np.sin, "linear": np.zeros_like}[world.decoder](z @ inward + shift)
-    signal = z @ straight + 0.8 * bent @ outward
-    return np.asarray((signal - signal.mean(0)) / signal.std(0))
-
-
-def _latents(world: World, rows: int, drawn: np.random.Generator) -> Array:
-    z = drawn.normal(size=(rows, world.latents))
-    if world.z == "clusters":
-        centres = drawn.normal(size=(world.latents + 2, world.latents))
-        centres *= 1.3 / np.linalg.norm(centres, axis=1, keepdims=True)
-        z = centres[drawn.integers(len(centres), size=rows)] + 0.15 * z
-    elif world.z == "ring":
-        angle = drawn.random(rows) * 2 * np.pi
-        z[:, :2] = np.sqrt(2) * np.stack([np.cos(angle), np.sin(angle)], 1) + 0.12 * z[:, :2]
-    return (z - z.mean(0)) / z.std(0)
-
-
-def _noise(world: World, rows: int, drawn: np.random.Generator) -> Array:
-    """Unit noise [n, columns], white, or passed on from column to column."""
-    noise = drawn.normal(size=(rows, world.columns))
-    if world.noise == "shared":
-        for column in range(1, world.columns):
-            noise[:, column] = 0.7 * noise[:, column - 1] + np.sqrt(1 - 0.49) * noise[:, column]
-    return noise
 
 
 # How each fault is built.
@@ -242,7 +150,9 @@ def groups(family: Family) -> dict[str, Callable[[], Iterator[Case]]]:
     return made
 
 
-def _words(family: Family, world: World, seed: int, **others: Any) -> dict[str, Any]:
+def words_of(family: Family, world: World, seed: int, **others: Any) -> dict[str, Any]:
+    """The recipe of the right model of a world, or another where told."""
+    """The recipe of the right model of a world, or another where told."""
     words = {
         "latents": world.latents,
         "widths": list(family.widths),
@@ -267,11 +177,12 @@ def _trained(
 def _of_world(family: Family, world: World, place: int) -> Iterator[Case]:
     """Healthy models of a world, and those that are made of them or trained beside them."""
     data = world.data()
-    words = [_words(family, world, seed) for seed in range(family.healthy)]
+    words = [words_of(family, world, seed) for seed in range(family.tried)]
     goals = [er.objectives.Elbo() for _ in words]
     other, about = _goal(family, place)
     found = _trained(family, data, [*words, words[0]], [*goals, other])
-    *healthy, weighed = found
+    *plain, weighed = found
+    healthy = _best(plain, data, 4)
     early = _trained(family, data, words[:1], **_EARLY[family.name])[0]
     for seed, vae in enumerate(healthy):
         yield Case(f"{world.name} healthy {seed}", "healthy", "", vae, data, er.objectives.Elbo())
@@ -287,12 +198,25 @@ def _of_world(family: Family, world: World, place: int) -> Iterator[Case]:
         if made is not None:
             yield Case(f"{world.name} {how}", fault, how, made, data)
     if world.kind == "normal":
-        spare = _trained(family, data, [_words(family, world, 9, latents=world.latents + 1)])[0]
+        more = {"latents": world.latents + 1}
+        spare = _best(
+            _trained(family, data, [words_of(family, world, seed, **more) for seed in _SPARE[family.name]]), data, 1
+        )[0]
         yield Case(f"{world.name} healthy spare", "healthy", "a latent to spare", spare, data, er.objectives.Elbo())
         yield from _fixed_scales(family, world, data)
 
 
-_EARLY = {"A": {"epochs": 5, "lr_final": None}, "B": {"lr": 1e-4, "epochs": 40, "lr_final": None}}
+_SPARE = {"A": (9,), "B": (9, 10)}  # seeds
+_EARLY = {"A": {"epochs": 2, "lr_final": None}, "B": {"lr": 1e-4, "epochs": 40, "lr_final": None}}
+
+
+def _best(vaes: list[er.VAE], data: Any, n: int) -> list[er.VAE]:
+    """The n of the best ELBO on validation, in their order."""
+    if len(vaes) == n:
+        return vaes
+    scores = [er.evidence.elbo(vae, data.validation, draws=8).mean for vae in vaes]
+    kept = sorted(sorted(range(len(vaes)), key=lambda at: -scores[at])[:n])
+    return [vaes[at] for at in kept]
 
 
 def _goal(family: Family, place: int) -> tuple[Any, str]:
@@ -303,7 +227,7 @@ def _goal(family: Family, place: int) -> tuple[Any, str]:
     return (
         (er.objectives.FreeBits(2.0), "free bits"),
         (er.objectives.Elbo(0.1), "β = 0.1"),
-        (er.objectives.Discrepancy(10.0), "a Wasserstein autoencoder"),
+        (er.objectives.Discrepancy(weight=10.0), "a Wasserstein autoencoder"),
     )[place % 3]
 
 
@@ -373,7 +297,7 @@ def _fixed_scales(family: Family, world: World, data: Any) -> Iterator[Case]:
     about = "between the two greatest eigenvalues" if partly else "above the greatest eigenvalue"
     for fault, values in scales.items():
         for scale in values:
-            words = _words(family, world, 7, likelihood={"kind": "normal", "scale": scale})
+            words = words_of(family, world, 7, likelihood={"kind": "normal", "scale": scale})
             vae = _trained(family, data, [words], epochs=family.epochs // 2)[0]
             how = f"a fixed noise {about}" if fault == "collapsed" else f"fixed σ = {scale:g}"
             yield Case(f"{world.name} {how}", fault, how, vae, data)
@@ -383,7 +307,7 @@ def _overfitted(family: Family, world: World, place: int) -> Iterator[Case]:
     rows, widths, epochs = (40, [64], 1200) if family.name == "A" else (50, [48, 48], 900)
     data = world.data(rows)
     vae = _trained(
-        family, data, [_words(family, world, 0, widths=widths)], epochs=epochs, batch_size=40, select="last"
+        family, data, [words_of(family, world, 0, widths=widths)], epochs=epochs, batch_size=40, select="last"
     )[0]
     yield Case(f"{world.name} {rows} rows", "overfitted", f"{rows} rows, {epochs} epochs", vae, data)
 
@@ -391,14 +315,14 @@ def _overfitted(family: Family, world: World, place: int) -> Iterator[Case]:
 def _holes(family: Family, world: World) -> Iterator[Case]:
     """A linear decoder cannot bend clusters or a ring back to a normal."""
     data = world.data()
-    words = [_words(family, world, seed, widths=[]) for seed in range(2)]
+    words = [words_of(family, world, seed, widths=[]) for seed in range(2)]
     for seed, vae in enumerate(_trained(family, data, words)):
         yield Case(f"{world.name} {world.z} {seed}", "holes in the prior", f"z in {world.z}", vae, data)
 
 
 def _correlated(family: Family, world: World) -> Iterator[Case]:
     data = world.data()
-    words = [_words(family, world, seed) for seed in range(3)]
+    words = [words_of(family, world, seed) for seed in range(3)]
     for seed, vae in enumerate(_trained(family, data, words)):
         yield Case(f"{world.name} shared noise {seed}", "residuals correlated", "noise of neighbours", vae, data)
 
@@ -409,10 +333,10 @@ def _needs_no_z(family: Family, world: World) -> Iterator[Case]:
     likelihood: Any = LIKELIHOODS[world.kind]
     if world.noise == "shared":
         likelihood = {"kind": "autoregressive", "family": likelihood, "image_shape": [1, world.columns], "radius": 1}
-    words = [_words(family, world, seed, likelihood=likelihood) for seed in range(2)]
+    words = [words_of(family, world, seed, likelihood=likelihood) for seed in range(2)]
     how = "an autoregressive decoder" if world.noise == "shared" else "columns with nothing in common"
-    vaes = _trained(family, data, words, [er.objectives.Elbo(4.0) for _ in words], epochs=family.epochs // 2)
-    er.fit_stacked(vaes, data, [er.objectives.Elbo() for _ in words], epochs=family.epochs // 2, progress=False)
+    vaes = _trained(family, data, words, [er.objectives.Elbo(4.0) for _ in words])
+    er.fit_stacked(vaes, data, [er.objectives.Elbo() for _ in words], epochs=family.epochs // 4, progress=False)
     for seed, vae in enumerate(vaes):
         yield Case(f"{world.name} no z {seed}", "collapsed", how, vae, data)
 

@@ -10,10 +10,12 @@ The record of a family holds the symptoms of every model, so that verdicts are r
 import argparse
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter
 
@@ -21,10 +23,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE.parent)]
 
 import faulty_models  # noqa: E402
+from faulty_models import FAMILIES  # noqa: E402
 
 from elbowroom import evidence, remedies  # noqa: E402
 from elbowroom.atomic import write_atomic  # noqa: E402
 from elbowroom.evidence.memory import MEMORY  # noqa: E402
+from elbowroom.ledger import thresholds  # noqa: E402
 from elbowroom.ledger._context import ContextBudget, context  # noqa: E402
 from elbowroom.ledger.aggregate import AggregateBudget, chosen  # noqa: E402
 from elbowroom.ledger.symptoms import Symptoms, symptoms  # noqa: E402
@@ -75,7 +79,7 @@ def fill(name: str) -> None:
     """Train and measure what the record lacks, group by group."""
     record = read(name)
     record.setdefault("groups", {})
-    for group, make in faulty_models.groups(faulty_models.FAMILIES[name]).items():
+    for group, make in faulty_models.groups(FAMILIES[name]).items():
         if group not in record["groups"]:
             record["groups"][group] = {case.name: measured(case) for case in make()}
             write_atomic(record_of(name), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
@@ -110,10 +114,46 @@ def table(name: str) -> list[str]:
     return lines
 
 
+def margins() -> list[str]:
+    """What decides, its threshold, and how near models with and without the fault come to it, in Markdown.
+
+    Of every number its distance from the threshold's side by two standard errors: what has to pass the threshold.
+    """
+    lines = [
+        "| finding | decided by | threshold | of the healthy at most (A, B) | of the faulty, median (A, B) |",
+        "|---" * 5 + "|",
+    ]
+    for fault, (symptom, what, threshold) in DECIDES.items():
+        healthy = [max(passed(name, "healthy", symptom), default=math.nan) for name in FAMILIES]
+        faulty = [float(np.median(passed(name, fault, symptom) or [math.nan])) for name in FAMILIES]
+        cells = (", ".join(f"{value:.2f}" for value in values) for values in (healthy, faulty))
+        lines.append(f"| {fault} | {what} | {threshold:g} | {' | '.join(cells)} |")
+    return lines
+
+
+DECIDES = {
+    "inference lagging": ("amortisation", "what the encoder loses, nats", thresholds.AMORTISATION),
+    "overconfident encoder": ("coverage", "points missing of 90", thresholds.COVERAGE),
+    "holes in the prior": ("prior_gap", "gain of a density fitted to q(z), nats", thresholds.PRIOR_GAP),
+    "noise mis-scaled": ("noise_gain", "what calibrating wins, nats", thresholds.NOISE_GAIN),
+    "residuals correlated": ("residual_gain", "what correlated noise wins, nats", thresholds.RESIDUAL_GAIN),
+    "overfitted": ("generalisation", "log p(x), train minus test, nats", thresholds.GENERALISATION),
+    "underfitted": ("classic", "what a classic fits better on train, nats", thresholds.BEYOND_CLASSICS),
+}
+
+
+def passed(name: str, fault: str, symptom: str) -> list[float]:
+    """A number of every model of a family with this fault, less two standard errors."""
+    rows = [row for group in read(name).get("groups", {}).values() for row in group.values()]
+    found = [row["symptoms"].get(symptom) for row in rows if row["fault"] == fault]
+    return [one["value"] - thresholds.ERRORS * (one["se"] or 0.0) for one in found if one is not None]
+
+
 def write_tables() -> None:
     """The tables of the README, from the records."""
     path = HERE / "README.md"
-    said = [line for name in faulty_models.FAMILIES if record_of(name).exists() for line in [*table(name), ""]]
+    said = [line for name in FAMILIES if record_of(name).exists() for line in [*table(name), ""]]
+    said += [*margins(), ""]
     head, _, rest = path.read_text(encoding="utf-8").partition("<!-- tables -->\n")
     write_atomic(
         path, f"{head}<!-- tables -->\n" + "\n".join(said) + f"<!-- end -->{rest.partition('<!-- end -->')[2]}"
@@ -123,12 +163,18 @@ def write_tables() -> None:
 def main() -> None:
     """Fill a record, then judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("family", choices=list(faulty_models.FAMILIES))
+    parser.add_argument("family", choices=list(FAMILIES))
     parser.add_argument("--judge", action="store_true", help="only verdicts and tables")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if not asked.judge:
         fill(asked.family)
+        from canaries import keep_all
+
+        keep_all(asked.family)
+        from canaries import keep_all
+
+        keep_all(asked.family)
     print("\n".join(table(asked.family)))
     for model, built, found in judged(asked.family):
         if built not in found and not (built == "healthy" and not found):

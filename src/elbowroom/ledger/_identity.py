@@ -28,6 +28,7 @@ def identity(
     steps: int = 400,
     draws: int = 256,
     both_ends: bool = False,
+    log_p: Estimate | None = None,
     seed: int = 0,
     memory: Memory = MEMORY,
     progress: bool = False,
@@ -58,6 +59,8 @@ def identity(
     both_ends : bool, default False
         Whether to measure the other end of log p(x) too, by annealing backwards: an upper bound if the chains have
         mixed. It takes about three times as long.
+    log_p : Estimate, optional
+        log p(x) of these examples, where it has been measured; by default it is annealed, as the settings above say.
     seed : int, default 0
         Keys all noise.
     memory : int or str, default "1 GiB"
@@ -107,9 +110,11 @@ def identity(
         return evidence.elbo(model, rows, draws=draws, kl="sampled", **common)
 
     start, refined, half = _best_q(vae, rows, steps, seed, bound, progress)
+    if log_p is not None:
+        return IdentityRecord(log_p, bound(vae), refined, half)
     annealing = {"temperatures": temperatures, "chains": chains, "leapfrog": leapfrog}
-    log_p, upper = _ends(start, rows, both_ends, 4 * draws, annealing, common)  # p is the same, the start better
-    return IdentityRecord(log_p, bound(vae), refined, half, upper)
+    lower, upper = _ends(start, rows, both_ends, 4 * draws, annealing, common)  # p is the same, the start better
+    return IdentityRecord(lower, bound(vae), refined, half, upper)
 
 
 def _best_q(

@@ -56,8 +56,8 @@ class Symptoms:
     noise_factor : float, optional
         That scale or temperature, in units of the model's own.
     residual_gain : Number, optional
-        What correlated noise would win over independent noise, of residuals at the best q; for other families than
-        normals of their Pearson residuals, as if these were normal.
+        What correlated noise would win over independent noise: a Gaussian copula of the residuals at the best q, each
+        in units of the model's own deviation.
     noise_share : Number, optional
         Greatest eigenvalue of the residuals' covariance, in units of the model's noise variance.
     generalisation : Number, optional
@@ -162,9 +162,11 @@ def symptoms(
     had(("simulated", "sbc", "tarp"), lambda: simulated_calibration(vae, test, seed=seed))
     had(("noise_gain", "noise_factor"), lambda: noise_gain(best, data, train, test, budget.draws, seed))
     had(("residual_gain", "noise_share"), lambda: residuals(best, train, test, seed))
-    log_p, log_p_test = (log_p_of(best, rows, budget.draws, seed) for rows in (train, test))
-    had(("generalisation",), lambda: (generalisation(log_p, log_p_test),))
-    had(("classic", "classic_name"), lambda: beyond_classics(vae, data, train, log_p, seed))
+    had(("log_p", "log_p_test"), lambda: tuple(log_p_of(best, rows, budget.draws, seed) for rows in (train, test)))
+    if "log_p" in found:
+        log_p, log_p_test = found.pop("log_p"), found.pop("log_p_test")
+        had(("generalisation",), lambda: (generalisation(log_p, log_p_test),))
+        had(("classic", "classic_name"), lambda: beyond_classics(vae, data, train, log_p, seed))
     had(("objective", "bounds_by_design", "remarks"), lambda: objective_above_elbo(vae, test, objective, seed))
     found.pop("used", None)
     return Symptoms(**found, missing=missing)

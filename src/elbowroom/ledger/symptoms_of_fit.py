@@ -102,6 +102,8 @@ def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, s
     judged, jacobian = _rows_of(vae, kept, seed)
     choosing, _ = _rows_of(vae, data.validation[:_MOST_FITTED], seed)
     scores = [(float(density(choosing).mean()), name, density) for name, density in _classics(vae, data, fitted, seed)]
+    if not scores:
+        raise InputError(f"{len(data.train):,} training examples are too few to fit a classic.")
     _, name, density = max(scores, key=lambda one: one[0])
     return mean_and_error(density(judged) + jacobian - _values_at(log_p, kept)), name
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
@@ -75,8 +76,8 @@ def residuals(vae: VAE, train: Rows, test: Rows, seed: int) -> tuple[Number, Num
     Returns
     -------
     tuple of Number
-        Nats per example, of two normals fitted to training residuals and scored on those of test: one with a shrunk
-        covariance (Ledoit & Wolf), one with independent elements; and the eigenvalue.
+        Nats per example that a Gaussian copula, fitted to the ranks of training residuals with a shrunk covariance
+        (Ledoit & Wolf), gains on those of test over independent elements of the same margins; and the eigenvalue.
 
     Raises
     ------
@@ -96,16 +97,25 @@ def residuals(vae: VAE, train: Rows, test: Rows, seed: int) -> tuple[Number, Num
 
 
 def _gain(fitted: Array, judged: Array) -> Array:
-    """log N with covariances − log N without, of each judged row."""
+    """log of a Gaussian copula's density of each judged row: what columns say of one another, margins apart."""
     from sklearn.covariance import LedoitWolf
 
-    centre, spread = fitted.mean(0), fitted.std(0)
-    u, v = (fitted - centre) / spread, (judged - centre) / spread
-    covariance = LedoitWolf(assume_centered=True).fit(u).covariance_
+    u, v = _scores(fitted, fitted), _scores(fitted, judged)
+    covariance = LedoitWolf(assume_centered=True).fit(u / u.std(0)).covariance_
     scale = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(scale, scale)
     squares = (v * np.linalg.solve(correlation, v.T).T).sum(1)
     return np.asarray(0.5 * (np.square(v).sum(1) - squares - np.linalg.slogdet(correlation)[1]))
+
+
+def _scores(fitted: Array, judged: Array) -> Array:
+    """Normal scores of the judged rows by their ranks among the fitted ones, column by column."""
+    found = np.empty_like(judged)
+    for column, (own, other) in enumerate(zip(fitted.T, judged.T, strict=True)):
+        ordered = np.sort(own)
+        rank = 0.5 * (np.searchsorted(ordered, other) + np.searchsorted(ordered, other, "right"))
+        found[:, column] = ndtri((rank + 0.5) / (len(own) + 1))
+    return found
 
 
 @torch.no_grad()

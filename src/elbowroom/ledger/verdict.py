@@ -33,7 +33,7 @@ def verdict(found: Symptoms) -> tuple[tuple[FindingRecord, ...], str]:
     >>> [(one.name, one.found) for one in findings]
     [('inference lagging', True), ('overfitted', False)]
     >>> said
-    'Inference lagging: the encoder loses 3.0 ± 0.2 nats against the best q of its family (found above 0.5).'
+    'Inference lagging: the encoder loses 3.00 ± 0.20 nats against the best q of its family (found above 0.5).'
     """
     collapsed, noise = _collapsed(found), _noise(found)
     looked = [
@@ -90,39 +90,44 @@ def _collapsed(found: Symptoms) -> FindingRecord | None:
     if found.rate is None:
         return None
     wholly = found.rate.value + limit.ERRORS * (found.rate.se or 0.0) < limit.RATE
-    used = found.true_rate is not None and _above(found.true_rate, limit.TRUE_RATE)
-    drowned = found.noise_share is not None and found.noise_share.value < limit.NOISE_SHARE
-    lost = _behind(found)
-    behind = lost is not None and _above(lost, limit.AMORTISATION)
-    partly = not wholly and bool(found.idle) and (drowned or behind)
-    if wholly:
-        cause = (
-            "inference lagging" if used else "noise above the greatest eigenvalue" if drowned else "decoder needs no z"
-        )
-    else:
-        cause = "inference lagging" if behind else "noise above the greatest eigenvalue"
-    how = (
-        f"{found.idle} of {count(found.units or 0, 'unit')} are idle"
-        if partly
-        else f"the encoder's rate is {_said(found.rate)}"
-    )
-    sentence = f"{how} (wholly below {limit.RATE:g} nats)"
+    cause = _cause(found, wholly)
+    partly = not wholly and bool(found.idle) and cause != ""
+    said = f"the encoder's rate is {_said(found.rate)}"
+    if partly:
+        said = f"{found.idle} of {count(found.units or 0, 'unit')} are idle, and {said}"
+    said += f" (wholly below {limit.RATE:g})"
     if wholly or partly:
-        sentence += f", {_because(found, cause)}"
-    return _finding("collapsed", found.rate, limit.RATE, f"{sentence}.", cause=cause, found=wholly or partly)
+        said += _because(found, cause)
+    return _finding("collapsed", found.rate, limit.RATE, f"{said}.", cause=cause, found=wholly or partly)
+
+
+def _cause(found: Symptoms, wholly: bool) -> str:
+    """Why units are idle: told apart by the true posterior, which is the prior unless inference lags."""
+    drowned = found.noise_share is not None and found.noise_share.value < limit.NOISE_SHARE
+    if not wholly:
+        lost = _behind(found)
+        if lost is not None and _above(lost, limit.AMORTISATION):
+            return "inference lagging"
+        return "noise above the greatest eigenvalue" if drowned else ""
+    if found.true_rate is not None and _above(found.true_rate, limit.TRUE_RATE):
+        return "inference lagging"
+    if drowned:
+        return "noise above the greatest eigenvalue"
+    needed = found.classic is not None and _above(found.classic, limit.BEYOND_CLASSICS)
+    return "" if needed else "decoder needs no z"
 
 
 def _because(found: Symptoms, cause: str) -> str:
-    """Why a model is collapsed, in the numbers that tell."""
+    """The cause, in the numbers that tell it."""
     true = "" if found.true_rate is None else f"the true posterior is {_said(found.true_rate)} from the prior"
     if cause == "inference lagging":
-        return f"while {true}: inference lagging" if true else "as the encoder lags behind"
-    share = "" if found.noise_share is None else f"{found.noise_share.value:.2f} times"
-    if cause == "noise above the greatest eigenvalue":
-        return (
-            f"as the noise is above the greatest eigenvalue: what is left in x varies by {share} its variance at most"
-        )
-    return f"as the decoder needs no z{f': {true}' if true else ''}"
+        return f" while {true}: inference lagging" if true else " as the encoder lags behind"
+    if cause == "noise above the greatest eigenvalue" and found.noise_share is not None:
+        share = f"{found.noise_share.value:.2f} times the noise variance"
+        return f", as the noise is above the greatest eigenvalue of what is left of x, {share}"
+    if cause == "decoder needs no z":
+        return f", as the decoder needs no z{f': {true}' if true else ''}"
+    return f"; {true}, and yet a classic finds more in x" if true else ""
 
 
 def _lagging(found: Symptoms) -> FindingRecord | None:
@@ -198,15 +203,24 @@ def _overfitted(found: Symptoms) -> FindingRecord | None:
 
 
 def _underfitted(found: Symptoms, others: Sequence[FindingRecord]) -> FindingRecord | None:
+    """A classic, fitted to other rows, beats the model on its own training data, and no other finding says why."""
     value = found.classic
     if value is None:
         return None
-    explained = sum(one.value.value for one in others if one.found and one.name in _EXPLAIN)
-    left = Number(value.value - explained, value.se)
-    said = f"{found.classic_name or 'a classic'} fits the training data {_said(value)} better"
-    if explained:
-        said += f", of which other findings explain {explained:.1f}"
-    return _finding("underfitted", left, limit.BEYOND_CLASSICS, f"{said} (found above {limit.BEYOND_CLASSICS:g}).")
+    ill = {one.name: max(one.value.value, 0.0) for one in others if one.found}
+    explained = sum(won for name, won in ill.items() if name in _EXPLAIN)
+    beyond = _above(value, limit.BEYOND_CLASSICS)
+    said = (
+        f"{found.classic_name or 'a classic'} fits the training data {_said(value)} better "
+        f"(found above {limit.BEYOND_CLASSICS:g})"
+    )
+    drowned = any(one.found and one.name == "collapsed" and one.cause for one in others)
+    if beyond and drowned:
+        said += ", to be judged when the model is no longer collapsed"
+    elif beyond and explained:
+        said += f", of which other findings explain {explained:.2f}"
+    left = explained < limit.EXPLAINED * value.value and not drowned
+    return _finding("underfitted", value, limit.BEYOND_CLASSICS, f"{said}.", found=beyond and left)
 
 
 _EXPLAIN = ("holes in the prior", "noise mis-scaled", "residuals correlated")

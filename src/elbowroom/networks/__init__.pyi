@@ -8,3 +8,4 @@ from .per_example import PerExample as PerExample
 from .res_net import ResNet as ResNet
 from .standardised import Standardised as Standardised
 from .tempered import Tempered as Tempered
+from .wired import Wired as Wired

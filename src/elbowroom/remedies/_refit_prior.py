@@ -27,11 +27,11 @@ __all__ = ["refit_prior"]
 
 _KINDS = ("mixture", "flow", "two-stage")
 _DRAWN = 0xA66  # a stream of its own: the prior is fitted to other draws than it is measured on
-_FEWEST = 20_000  # draws that a prior is fitted to, where there are fewer examples
-_LADDER = (1, 4, 16, 64)
+_FEWEST = 10_000  # draws that a prior is fitted to, where there are fewer examples
+_LADDER, _ROUNDS = (1, 4, 16, 64), 50
 _MOST_FULL = 128  # latents, up to which covariances are full
 _FLOOR = 0.01
-_HIDDEN, _STEPS, _EPOCHS, _PATIENCE = (128, 128), 3_000, 40, 5
+_HIDDEN, _STEPS, _BATCH, _EPOCHS, _PATIENCE = (64, 64), 1_500, 256, 40, 5
 
 Drawn = tuple[Tensor, Tensor]
 """Draws of q on training and on validation examples, [n, *event]."""
@@ -154,7 +154,7 @@ def _fitted_mixture(z: Tensor, components: int) -> priors.Mixture:
     event = tuple(z.shape[1:])
     full = len(event) == 1 and event[0] <= _MOST_FULL
     kind, seed = "full" if full else "diag", int(torch.randint(2**31, ()))
-    model = GaussianMixture(components, covariance_type=kind, reg_covar=_FLOOR**2, random_state=seed)
+    model = GaussianMixture(components, covariance_type=kind, reg_covar=_FLOOR**2, random_state=seed, max_iter=_ROUNDS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(z.flatten(1).double().numpy())
@@ -170,11 +170,11 @@ def _fitted_mixture(z: Tensor, components: int) -> priors.Mixture:
 def _flow(vae: VAE, block: str, drawn: Drawn, components: int | None) -> Parts:
     """A spline flow behind a normal of the draws' moments, trained until validation stops improving."""
     train, validation = drawn
-    prior = priors.Flow(train.shape[1:], flow="nsf", transforms=4, hidden=_HIDDEN, base="diagonal").to(train.dtype)
+    prior = priors.Flow(train.shape[1:], flow="nsf", transforms=3, hidden=_HIDDEN, base="diagonal").to(train.dtype)
     with torch.no_grad():
         prior.means.copy_(train.mean(0))
         prior.logs.copy_(train.std(0).clamp_min(_FLOOR).log())
-    descend(prior, _log_prob_of(prior), train, validation, lr=2e-3, steps=_STEPS, batch=512)
+    descend(prior, _log_prob_of(prior), train, validation, lr=2e-3, steps=_STEPS, batch=_BATCH)
     return {block: prior}, {}, "flow"
 
 

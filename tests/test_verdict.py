@@ -1,0 +1,170 @@
+"""The audit's verdict: symptoms against exact values of linear models, and findings as a pure function of them."""
+
+import dataclasses
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+import elbowroom as er
+from elbowroom.ledger import (
+    symptoms_of_fit,
+    symptoms_of_noise,
+    symptoms_of_posterior,
+    symptoms_of_simulations,
+    thresholds,
+)
+from elbowroom.ledger.symptoms import Symptoms, symptoms
+from elbowroom.ledger.symptoms_budget import SymptomBudget
+from elbowroom.ledger.verdict import verdict
+from elbowroom.records import Number
+
+SLOPE, SIGMA = 2.0, 0.5
+VARIANCE = 1 / (1 + (SLOPE / SIGMA) ** 2)  # of the posterior, in both dimensions
+SMALL = SymptomBudget(annealed=20, temperatures=10, chains=4, leapfrog=2, bounds=60, steps=20, draws=16)
+
+
+def linear(narrow: float = 1.0) -> er.VAE:
+    """x = (2 z₁, 2 z₂, 0) + noise of 0.5, with its exact posterior, or one whose spreads are too narrow."""
+    vae = er.VAE(
+        er.priors.StandardNormal(2),
+        er.posteriors.DiagonalNormal(torch.nn.Linear(3, 4), 2, spread="exp", floor=0.0),
+        er.likelihoods.Normal(torch.nn.Linear(2, 3), 3, scale=SIGMA),
+    )
+    encoder, decoder = vae.posterior["z"].network, vae.likelihood.network
+    with torch.no_grad():
+        for part in (encoder, decoder):
+            part.weight.zero_(), part.bias.zero_()
+        encoder.weight[:2, :2] = torch.eye(2) * VARIANCE * SLOPE / SIGMA**2
+        encoder.bias[2:] = math.log(narrow * math.sqrt(VARIANCE))
+        decoder.weight[:2] = torch.eye(2) * SLOPE
+    return vae.eval()
+
+
+@pytest.fixture(scope="module")
+def data() -> er.data.Dataset:
+    x = linear().sample(1500, seed=3).numpy()
+    return er.load_data(x, preprocess="none", validation=300, test=600, progress=False)
+
+
+def test_coverage_and_true_rate_are_those_of_the_exact_posterior(data):
+    narrow, rows = 0.5, data.test[:60]
+    vae = linear(narrow)
+    rate, missed = symptoms_of_posterior.annealed_posterior(vae, linear(), rows, SMALL, None, 0, "1 GiB")
+    exact = 90 - 100 * (2 * norm.cdf(narrow * norm.ppf(0.95)) - 1)
+    assert abs(missed.value - exact) < 4 * missed.se + 1.0  # 1: an interval is read off 400 draws
+    mean = rows.x[:, :2].double() * VARIANCE * SLOPE / SIGMA**2
+    kl = 0.5 * (mean.square().sum(1) + 2 * (VARIANCE - 1 - math.log(VARIANCE)))
+    assert abs(rate.value - float(kl.mean())) < 4 * math.sqrt(1 / 60 / SMALL.chains)  # of E log p(x | z): var d/2 = 1
+
+
+def test_a_factor_on_the_spreads_is_found(data):
+    gain, factor = symptoms_of_posterior.widening_gain(linear(0.5), data.test, 64, 0)
+    exact = 2 * 0.5 * (0.25 - 1 - 2 * math.log(0.5))
+    assert factor == 2.0
+    assert abs(gain.value - exact) < 0.03
+    none, one = symptoms_of_posterior.widening_gain(linear(), data.test, 64, 0)
+    assert (none.value, one) == (0.0, 1.0)
+
+
+def test_what_correlated_noise_wins_is_what_it_wins_exactly():
+    generator = np.random.default_rng(0)
+    covariance = np.array([[1.0, 0.8], [0.8, 1.0]])
+    fitted, judged = (generator.multivariate_normal([0, 0], covariance, size=4000) for _ in range(2))
+    gain = symptoms_of_posterior.mean_and_error(symptoms_of_noise._gain(fitted, judged))
+    assert abs(gain.value + 0.5 * np.log(np.linalg.det(covariance))) < 4 * gain.se
+
+
+def test_an_objective_lies_where_its_weight_puts_it(data):
+    vae, rows = linear(), data.test
+    (away, bounds, said) = symptoms_of_fit.objective_above_elbo(vae, rows, er.objectives.Elbo(0.25), 0)
+    rate = float(er.evidence.rate_distortion(vae, rows, draws=64).rate.mean)
+    assert away.value == pytest.approx(0.75 * rate, rel=1e-4)
+    assert not bounds
+    assert said == ()
+    assert abs(symptoms_of_fit.objective_above_elbo(vae, rows, er.objectives.Elbo(), 0)[0].value) < 1e-5
+    assert symptoms_of_fit.objective_above_elbo(vae, rows, er.objectives.Iwae(draws=4), 0)[1]
+    assert symptoms_of_fit.objective_above_elbo(vae, rows, er.objectives.Discrepancy(rate=0.0), 0)[2]
+
+
+def test_simulated_calibration_accepts_the_exact_posterior_and_rejects_a_narrow_one(data):
+    right, narrow = (
+        symptoms_of_simulations.simulated_calibration(vae, data.test, seed=0) for vae in (linear(), linear(0.5))
+    )
+    assert right.sbc > 0.01
+    assert abs(right.coverage.value) < 4 * right.coverage.se + 0.5
+    assert narrow.sbc < 1e-6
+    assert (
+        abs(narrow.coverage.value - (90 - 100 * (2 * norm.cdf(0.5 * norm.ppf(0.95)) - 1))) < 4 * narrow.coverage.se + 1
+    )
+    assert narrow.tarp.value > 10 > right.tarp.value
+
+
+def test_tarp_by_hand():
+    drawn = torch.tensor([[[0.0]], [[1.0]], [[2.0]], [[3.0]]])
+    expected, credibility = symptoms_of_simulations.expected_coverage(
+        drawn, torch.tensor([[1.5]]), torch.tensor([[0.0]])
+    )
+    assert expected[credibility <= 0.5].max() == 0.0  # two of four draws are nearer to 0 than the truth is
+    assert expected[credibility > 0.54].min() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("found", "ill", "words"),
+    [
+        ({"rate": 0.0, "true_rate": 0.0, "noise_share": 0.5, "idle": 2, "units": 2}, "collapsed", "above the greatest"),
+        ({"rate": 0.0, "true_rate": 0.0, "noise_share": 1.3, "idle": 2, "units": 2}, "collapsed", "needs no z"),
+        ({"rate": 0.0, "true_rate": 2.0, "noise_share": 1.3, "idle": 2, "units": 2}, "collapsed", "inference lagging"),
+        ({"rate": 2.0, "true_rate": 2.0, "noise_share": 0.8, "idle": 1, "units": 3}, "collapsed", "1 of 3 units"),
+        ({"rate": 2.0, "true_rate": 2.0, "noise_share": 1.4, "idle": 1, "units": 3}, None, ""),
+        ({"amortisation": 2.0, "widening": 0.1}, "inference lagging", "0.5"),
+        ({"amortisation": 2.0, "widening": 1.9}, None, ""),
+        ({"coverage": 30.0}, "overconfident encoder", "60.000 ± 0.010 %"),
+        ({"prior_gap": 1.0, "samples": 0.1}, "holes in the prior", "gains 1.00"),
+        ({"prior_gap": 1.0, "samples": -0.1}, None, ""),
+        ({"noise_gain": 1.0, "noise_factor": 0.5}, "noise mis-scaled", "factor of 0.5"),
+        ({"residual_gain": 1.0}, "residuals correlated", "correlated noise wins"),
+        ({"generalisation": 3.0}, "overfitted", "training examples"),
+        ({"classic": 2.0, "classic_name": "probabilistic PCA"}, "underfitted", "probabilistic PCA fits"),
+        ({"classic": 2.0, "residual_gain": 1.8}, "residuals correlated", ""),
+        ({"objective": -2.0}, "no bound", "below the ELBO"),
+        ({"objective": 2.0, "bounds_by_design": True}, None, ""),
+    ],
+)
+def test_a_finding_says_what_decided(found, ill, words):
+    given = {
+        name: Number(value, 0.01) if isinstance(value, float) and name != "noise_factor" else value
+        for name, value in found.items()
+    }
+    findings, sentence = verdict(Symptoms(**given))
+    assert [one.name for one in findings if one.found] == ([ill] if ill else [])
+    assert words in sentence
+    assert all(f"{one.threshold:g}" in one.sentence for one in findings)
+    if ill is None:
+        assert sentence.startswith("Healthy")
+
+
+def test_an_error_as_large_as_the_number_decides_nothing():
+    sure, unsure = (verdict(Symptoms(noise_gain=Number(1.0, se)))[0][0] for se in (0.1, 0.5))
+    assert sure.found
+    assert not unsure.found
+
+
+def test_every_threshold_decides_something():
+    code = inspect.getsource(inspect.getmodule(verdict))
+    assert [name for name in thresholds.__all__ if f"limit.{name}" not in code] == []
+
+
+def test_what_cannot_be_had_says_why(data):
+    vae = er.models.build(
+        {"latents": 3, "widths": [4], "prior": "categorical-prior", "posterior": "categorical-posterior"}, data
+    )
+    found = symptoms(vae, data, budget=SMALL)
+    assert found.coverage is None
+    assert "real line" in found.missing["coverage"]
+    assert {field.name for field in dataclasses.fields(found) if getattr(found, field.name) is None} <= set(
+        found.missing
+    )
