@@ -84,6 +84,7 @@ def rows(runs: Path, weights: Path | None) -> dict[str, tuple[Any, ...]]:
             "BB-ANS, bounds": (partial(bits_back.bounds, weights),),
             "BB-ANS, where the gap goes": (partial(bits_back.gap, weights),),
             "BB-ANS, a flow as q": (partial(bits_back.flow, weights),),
+            "BB-ANS, a wider encoder and a flow": (partial(bits_back.wide, weights),),
         }
     return found
 
