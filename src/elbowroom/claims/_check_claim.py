@@ -24,7 +24,7 @@ __all__ = ["check_claim"]
 
 _DRAWS = 64  # of each example, for the terms that mistakes are made of
 _MOST_DRAWS = 2_000
-_BOUNDED = 24  # examples whose log p(x) is bounded from above
+_BOUNDED = 16  # examples whose log p(x) is bounded from above
 _MANY = 2  # rank of mistakes of which there are so many that one of them fits many numbers
 _NAMED = 4  # mistakes at most
 _ERRORS = 3.0  # standard errors that a number may lie away
