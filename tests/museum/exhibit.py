@@ -62,8 +62,9 @@ def by_claim(make: Callable[[bool], Claimed], **options: Any) -> dict[str, Calla
     def ask(repaired: bool) -> Found:
         one = make(repaired)
         found = er.check_claim(one.model, one.data, one.text, evaluate=one.evaluate, **options)
-        against = [] if found.outcome in ("holds", "possible") else [found.verdict]
-        return against + [mistake.sentence for mistake in found.mistakes[1:]] + [said for _, said in found.faults]
+        sound = found.outcome in ("holds", "possible")
+        named = [] if sound else [found.verdict, *(mistake.sentence for mistake in found.mistakes)]
+        return named + [said for _, said in found.faults]
 
     return {"check_claim": ask}
 

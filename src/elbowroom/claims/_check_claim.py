@@ -129,7 +129,8 @@ def check_claim(
     if mistakes and (mistakes[0].rank < _MANY or said.value < right.mean):
         words = f"{_said(said)} is not the {said.name} of this model, {_as(said, right.mean, dimensions)}"
         return ClaimCheck(said, "mistaken", f"{words}. {mistakes[0].sentence}", right, mistakes, faults=faults)
-    return replace(_unexplained(model, test, said, right, close, seed, dimensions), faults=faults)
+    found = _unexplained(model, test, said, right, close, seed, dimensions)
+    return replace(found, faults=faults, mistakes=mistakes if found.outcome == "too high" else ())
 
 
 def _parts(model: VAE, data: Any, n: int) -> tuple[Rows, Rows | None]:
