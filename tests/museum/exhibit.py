@@ -70,9 +70,9 @@ def by_claim(make: Callable[[bool], Claimed], **options: Any) -> dict[str, Calla
 
 
 SMALL = QUICK._replace(
-    n=10,
-    identity={"temperatures": 6, "chains": 3, "leapfrog": 2, "steps": 40, "draws": 32},
-    symptoms=QUICK.symptoms._replace(annealed=5, temperatures=6, chains=3, leapfrog=2, steps=30),
+    n=8,
+    identity={"temperatures": 4, "chains": 2, "leapfrog": 2, "steps": 40, "draws": 32},
+    symptoms=QUICK.symptoms._replace(annealed=4, temperatures=4, chains=2, leapfrog=2, steps=30),
     prices=QUICK.prices._replace(train=50, validation=20, test=20, draws=2),
 )
 """What an audit spends on models of three latents."""

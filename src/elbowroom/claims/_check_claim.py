@@ -18,7 +18,7 @@ from .claim_check import ClaimCheck
 from .claim_text import Claim, claim_of
 from .evaluation import Evaluation, faults_of_evaluation
 from .measured import Measured, in_training_mode, measure
-from .mistakes import Mistake, mistakes_of
+from .mistakes import Mistake, log_means, mistakes_of, noise_of
 
 __all__ = ["check_claim"]
 
@@ -126,7 +126,7 @@ def check_claim(
     learned = None if train is None else measure(model, train, 8, seed)
     tried = mistakes_of(said, right, terms, learned, in_training_mode(model, test, seed))
     mistakes = _near(said, tried, terms, close, right)
-    if mistakes and (mistakes[0].rank < _MANY or said.value < right.mean):
+    if mistakes and (mistakes[0].rank < _MANY or faults or said.value < right.mean):
         words = f"{_said(said)} is not the {said.name} of this model, {_as(said, right.mean, dimensions)}"
         return ClaimCheck(said, "mistaken", f"{words}. {mistakes[0].sentence}", right, mistakes, faults=faults)
     found = _unexplained(model, test, said, right, close, seed, dimensions)
@@ -162,15 +162,10 @@ def _measured(model: VAE, test: Rows, said: Claim, draws: int, seed: int) -> Est
 
 def _close(said: Claim, terms: Measured, right: Estimate, whole: bool) -> float:
     """How far from what was measured the claim may lie: noise of both, rounding, and examples not measured."""
-    own = _noise(terms.elbo) if said.quantity == "ELBO" else right.se_mc
+    own = noise_of(terms.elbo) if said.quantity == "ELBO" else max(right.se_mc, noise_of(log_means(terms, said.draws)))
     points = 0.0 if whole else right.se_points
     noise = math.sqrt(own**2 + right.se_mc**2 + points**2 + said.error**2)
     return _ERRORS * noise + said.step + 1e-5 * abs(right.mean)
-
-
-def _noise(values: Tensor) -> float:
-    """Standard error, from one draw for each example, of the mean over examples; values [draws, n]."""
-    return values.var(0).sum().sqrt().item() / values.shape[1]
 
 
 def _holds(said: Claim, right: Estimate, close: float) -> bool:
