@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import elbowroom as er
+from elbowroom.ledger.budgets import QUICK
 
 Found = list[str]
 """Sentences in which a door names what it found; none where nothing stands against the thing."""
@@ -22,8 +24,8 @@ class Exhibit:
         Where a fault of the kind was public.
     claim : str
         What is said of the thing.
-    words : str
-        Words of the sentence that must name it.
+    words : str or dict of str to str
+        Words of the sentence that must name it, by door where they differ.
     doors : dict of str to callable
         Door → what it finds, of the faulty thing (False) or its twin (True).
     """
@@ -31,8 +33,12 @@ class Exhibit:
     name: str
     seen: str
     claim: str
-    words: str
+    words: str | dict[str, str]
     doors: dict[str, Callable[[bool], Found]]
+
+    def named(self, door: str) -> str:
+        """Words by which a door names it."""
+        return self.words if isinstance(self.words, str) else self.words[door]
 
 
 def by_loss(make: Callable[[bool], Callable[..., Any]], **options: Any) -> dict[str, Callable[[bool], Found]]:
@@ -56,7 +62,38 @@ def by_claim(make: Callable[[bool], Claimed], **options: Any) -> dict[str, Calla
     def ask(repaired: bool) -> Found:
         one = make(repaired)
         found = er.check_claim(one.model, one.data, one.text, evaluate=one.evaluate, **options)
-        against = [] if found.outcome in ("holds", "possible") else [found.verdict]
-        return against + [mistake.sentence for mistake in found.mistakes[1:]] + [said for _, said in found.faults]
+        sound = found.outcome in ("holds", "possible")
+        named = [] if sound else [found.verdict, *(mistake.sentence for mistake in found.mistakes)]
+        return named + [said for _, said in found.faults]
 
     return {"check_claim": ask}
+
+
+SMALL = QUICK._replace(
+    n=8,
+    identity={"temperatures": 4, "chains": 2, "leapfrog": 2, "steps": 40, "draws": 32},
+    symptoms=QUICK.symptoms._replace(annealed=4, temperatures=4, chains=2, leapfrog=2, steps=30),
+    prices=QUICK.prices._replace(train=50, validation=20, test=20, draws=2),
+)
+"""What an audit spends on models of three latents."""
+
+
+def by_audit(make: Callable[[bool], tuple[er.VAE, Any]]) -> dict[str, Callable[[bool], Found]]:
+    """The door of models."""
+
+    def ask(repaired: bool) -> Found:
+        vae, data = make(repaired)
+        if vae not in _AUDITED:  # the twin that several exhibits share, once
+            _AUDITED[vae] = _audited(vae, data)
+        return _AUDITED[vae]
+
+    return {"audit": ask}
+
+
+_AUDITED: dict[er.VAE, Found] = {}
+
+
+def _audited(vae: er.VAE, data: Any) -> Found:
+    with mock.patch("elbowroom.ledger._audit.QUICK", SMALL):
+        record = er.audit(vae, data, quick=True, progress=False)
+    return [finding.sentence for finding in record.findings if finding.found]

@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from museum.exhibit import Exhibit, by_loss
 from torch import Tensor
-
-from .exhibit import Exhibit, by_loss
 
 GREY = torch.rand(20, 784, generator=torch.Generator().manual_seed(0))
 

@@ -38,6 +38,19 @@ def vae_of(encode: nn.Module, decode: nn.Module | None = None, scale: float = SI
     return er.adapters.from_modules(encode, made, er.likelihoods.Normal(None, ELEMENTS, scale=scale)).eval()
 
 
+def dead_units() -> er.VAE:
+    """q keeps its first unit and gives the prior for the others, which the decoder reads."""
+    alive = encoder()
+    for row in (1, 2, LATENTS + 1, LATENTS + 2):
+        alive.weight.data[row], alive.bias.data[row] = 0.0, 0.0
+    return vae_of(alive)
+
+
+def collapsed() -> er.VAE:
+    """No unit is in use: the noise is all that there is."""
+    return vae_of(encoder(share=0.0), _linear(0 * _weights()), rows().std().item())
+
+
 @functools.cache
 def rows(n: int = 2 * TEST) -> Tensor:
     """Examples of the linear model."""
@@ -57,6 +70,7 @@ def log_p(x: Tensor) -> Tensor:
     return MultivariateNormal(torch.zeros(ELEMENTS, dtype=torch.float64), covariance).log_prob(x.double())
 
 
+@functools.cache
 def exact() -> er.VAE:
     """A model whose q is its posterior: its ELBO is log p(x), with any draws."""
     return vae_of(encoder())

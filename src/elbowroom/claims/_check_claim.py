@@ -18,13 +18,13 @@ from .claim_check import ClaimCheck
 from .claim_text import Claim, claim_of
 from .evaluation import Evaluation, faults_of_evaluation
 from .measured import Measured, in_training_mode, measure
-from .mistakes import Mistake, mistakes_of
+from .mistakes import Mistake, log_means, mistakes_of, noise_of
 
 __all__ = ["check_claim"]
 
 _DRAWS = 64  # of each example, for the terms that mistakes are made of
 _MOST_DRAWS = 2_000
-_BOUNDED = 24  # examples whose log p(x) is bounded from above
+_BOUNDED = 16  # examples whose log p(x) is bounded from above
 _MANY = 2  # rank of mistakes of which there are so many that one of them fits many numbers
 _NAMED = 4  # mistakes at most
 _ERRORS = 3.0  # standard errors that a number may lie away
@@ -126,10 +126,11 @@ def check_claim(
     learned = None if train is None else measure(model, train, 8, seed)
     tried = mistakes_of(said, right, terms, learned, in_training_mode(model, test, seed))
     mistakes = _near(said, tried, terms, close, right)
-    if mistakes and (mistakes[0].rank < _MANY or said.value < right.mean):
+    if mistakes and (mistakes[0].rank < _MANY or faults or said.value < right.mean):
         words = f"{_said(said)} is not the {said.name} of this model, {_as(said, right.mean, dimensions)}"
         return ClaimCheck(said, "mistaken", f"{words}. {mistakes[0].sentence}", right, mistakes, faults=faults)
-    return replace(_unexplained(model, test, said, right, close, seed, dimensions), faults=faults)
+    found = _unexplained(model, test, said, right, close, seed, dimensions)
+    return replace(found, faults=faults, mistakes=mistakes if found.outcome == "too high" else ())
 
 
 def _parts(model: VAE, data: Any, n: int) -> tuple[Rows, Rows | None]:
@@ -161,15 +162,10 @@ def _measured(model: VAE, test: Rows, said: Claim, draws: int, seed: int) -> Est
 
 def _close(said: Claim, terms: Measured, right: Estimate, whole: bool) -> float:
     """How far from what was measured the claim may lie: noise of both, rounding, and examples not measured."""
-    own = _noise(terms.elbo) if said.quantity == "ELBO" else right.se_mc
+    own = noise_of(terms.elbo) if said.quantity == "ELBO" else max(right.se_mc, noise_of(log_means(terms, said.draws)))
     points = 0.0 if whole else right.se_points
     noise = math.sqrt(own**2 + right.se_mc**2 + points**2 + said.error**2)
     return _ERRORS * noise + said.step + 1e-5 * abs(right.mean)
-
-
-def _noise(values: Tensor) -> float:
-    """Standard error, from one draw for each example, of the mean over examples; values [draws, n]."""
-    return values.var(0).sum().sqrt().item() / values.shape[1]
 
 
 def _holds(said: Claim, right: Estimate, close: float) -> bool:

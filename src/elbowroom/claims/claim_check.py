@@ -55,5 +55,6 @@ class ClaimCheck:
         return (*(one.name for one in self.mistakes), *(name for name, _ in self.faults))
 
     def __str__(self) -> str:
-        others = [f"Or: {one.sentence}" for one in self.mistakes[1:4]]
+        first = 1 if self.outcome == "mistaken" else 0  # which the verdict names
+        others = [f"Or: {one.sentence}" for one in self.mistakes[first:]]
         return "\n".join([self.verdict, *others, *(f"evaluate: {sentence}" for _, sentence in self.faults)])

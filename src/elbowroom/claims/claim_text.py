@@ -56,7 +56,20 @@ class Claim:
         return f"IWAE-{self.draws:,}" if self.quantity == "IWAE" else self.quantity
 
     def as_said(self, nats: float, dimensions: int) -> float:
-        """A number of nats, more of which is better, in the unit and with the sign of the claim."""
+        """A number in the unit and with the sign of the claim.
+
+        Parameters
+        ----------
+        nats : float
+            Per example, more of which is better.
+        dimensions : int
+            Elements of one x.
+
+        Returns
+        -------
+        float
+            The number as it would be printed.
+        """
         return (-nats if self.negative else nats) / _nats_of(self.unit, dimensions)
 
 

@@ -23,9 +23,9 @@ __all__ = ["Evaluation", "faults_of_evaluation"]
 _DRAWS = re.compile(r"(n|num|mc|iwae)?_?(draws|samples|mc|particles|k|s|l)")
 _ROWS = 257  # one more than the usual batch sizes divide, so that the last batch is another
 _PLACES = (0, 128, 256)
-_REPEATS = 6
+_REPEATS = 4
 _TRIED, _FEW, _MANY = 10, 1, 50  # draws
-_ALONE = 100  # noises with which one example is measured by itself
+_ALONE = 60  # noises with which one example is measured by itself
 
 
 class Evaluation:

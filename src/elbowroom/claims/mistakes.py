@@ -12,7 +12,7 @@ from elbowroom.numerics import Estimate, rounded
 from .claim_text import Claim
 from .measured import Measured
 
-__all__ = ["Mistake", "mistakes_of"]
+__all__ = ["Mistake", "log_means", "mistakes_of", "noise_of"]
 
 _BATCHES = (32, 50, 64, 100, 128, 200, 250, 256, 500, 512, 1_000)
 _PASSES = (64, 100, 128, 200, 256, 300, 500, 512, 1_000)
@@ -75,25 +75,36 @@ def mistakes_of(
         yield from _of_state(test, train, training)
     else:
         yield from _of_draws(claim, right, test)
-    yield from _of_constants(right, test, _noise(test.elbo) if claim.quantity == "ELBO" else right.se_mc)
-    yield from _of_unit(right, _noise(test.elbo) if claim.quantity == "ELBO" else right.se_mc, test.dimensions)
-    yield from _of_batches(test.elbo if claim.quantity == "ELBO" else _log_mean(test, claim.draws))
+    yield from _of_constants(right, test, noise_of(test.elbo) if claim.quantity == "ELBO" else right.se_mc)
+    yield from _of_unit(right, noise_of(test.elbo) if claim.quantity == "ELBO" else right.se_mc, test.dimensions)
+    yield from _of_batches(test.elbo if claim.quantity == "ELBO" else log_means(test, claim.draws))
 
 
-def _noise(values: Tensor) -> float:
-    """Error of a mean over examples of one draw each; values [draws, n]."""
+def noise_of(values: Tensor) -> float:
+    """Error of a mean over examples of one evaluation each.
+
+    Parameters
+    ----------
+    values : Tensor
+        Of several evaluations, [evaluations, n].
+
+    Returns
+    -------
+    float
+        The standard error; 0 where there is but one.
+    """
     return values.var(0).sum().sqrt().item() / values.shape[1] if len(values) > 1 else 0.0
 
 
 def _mistake(name: str, values: Tensor, sentence: str, rank: int = 0) -> Mistake:
     """Of values [draws, n]."""
-    return Mistake(name, values.mean().item(), _noise(values), sentence, rank)
+    return Mistake(name, values.mean().item(), noise_of(values), sentence, rank)
 
 
 def _of_state(test: Measured, train: Measured | None, training: Tensor | None) -> Iterator[Mistake]:
     if training is not None:
         said = "It is the ELBO in training mode (batch norm by the batch at hand, dropout on): call model.eval() first."
-        yield Mistake("training mode", training.mean().item(), 2 * _noise(test.elbo), said, 1)
+        yield Mistake("training mode", training.mean().item(), 2 * noise_of(test.elbo), said, 1)
     if train is not None:
         yield _mistake("train set", train.elbo, "It is the ELBO of the training set: measure on test examples.", 1)
 
@@ -264,7 +275,21 @@ def _of_unit(right: Estimate, noise: float, d: int) -> Iterator[Mistake]:
     yield times(n, "sum over all examples", f"It is the sum over {n:,} examples: divide by their number.")
 
 
-def _log_mean(test: Measured, draws: int | None) -> Tensor:
+def log_means(test: Measured, draws: int | None) -> Tensor:
+    """Importance-weighted bounds of K draws each.
+
+    Parameters
+    ----------
+    test : Measured
+        The model on the examples.
+    draws : int or None
+        K; None for all that were made.
+
+    Returns
+    -------
+    Tensor
+        [evaluations, n], in nats.
+    """
     k = min(draws or len(test.log_weight), len(test.log_weight))
     blocks = test.log_weight[: len(test.log_weight) // k * k].view(-1, k, test.log_weight.shape[1])
     return blocks.logsumexp(1) - math.log(k)
