@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import yaml
+from invented_audits import healthy, ill, without_anything
 from safetensors.numpy import save_file
 from staged import keep_study, kept_study
 
@@ -21,6 +22,7 @@ CLASSICS = {
 }
 COLUMNS = ["age", "blood pressure, systolic", HOSTILE, "glucose", "a rather long name of a column that must be cut"]
 KINDS = ("digits", "two", "loses", "table")
+AUDITS = {"digits": healthy(), "two": ill(), "loses": without_anything(), "table": None}
 
 
 @functools.cache
@@ -232,19 +234,20 @@ def write(folder, record, arrays, recipe):
     return folder
 
 
-def make(folder, kind):
-    """A study folder: "digits", "two" (latents), "loses" (to a Gaussian mixture) or "table"."""
+def make(folder, kind, audit=None):
+    """A study folder: "digits", "two" (latents), "loses" (to a Gaussian mixture) or "table"; audited or not."""
+    audited = {"audit": audit and audit.to_dict()}
     if kind == "table":
-        record = study(4, images=False, vae=74.6, columns=COLUMNS)
+        record = study(4, images=False, vae=74.6, columns=COLUMNS) | audited
         return write(folder, record, table_pictures(COLUMNS), model_recipe(4))
     latents = 2 if kind == "two" else 16
-    record = study(latents, images=True, vae=58.0 if kind == "loses" else 74.6)
+    record = study(latents, images=True, vae=58.0 if kind == "loses" else 74.6) | audited
     return write(folder, record, digit_pictures(latents), model_recipe(latents))
 
 
 def with_pages(tmp_path_factory, *kinds):
-    """Study folders by kind, each with its page."""
-    folders = {kind: make(tmp_path_factory.mktemp(kind), kind) for kind in kinds}
+    """Study folders by kind, audited but for the table, each with its page."""
+    folders = {kind: make(tmp_path_factory.mktemp(kind), kind, AUDITS[kind]) for kind in kinds}
     return {kind: (folder, report(folder).read_text(encoding="utf-8")) for kind, folder in folders.items()}
 
 

@@ -17,7 +17,7 @@ from elbowroom import metrics, posteriors, preprocess, priors
 from elbowroom.exact import PrincipalAxes, ProbabilisticPCA, Table
 from elbowroom.numerics import Estimate, Support
 from elbowroom.objectives import Elbo
-from elbowroom.plots import Model, Series, Value
+from elbowroom.plots import Model, Series, Span, Value
 from elbowroom.vae._save_model import model_recipe
 
 Call = Callable[[], dict[str, Any]]
@@ -35,6 +35,17 @@ def vae() -> er.VAE:
     posterior = posteriors.DiagonalNormal(nn.Linear(3, 2), 1)
     likelihood = lik.Normal(nn.Linear(1, 3), 3, scale=1.0)
     return er.VAE(priors.StandardNormal(1), posterior, likelihood, DATA.preprocess)
+
+
+def two_latents() -> er.VAE:
+    torch.manual_seed(0)
+    posterior = posteriors.DiagonalNormal(nn.Linear(3, 4), 2)
+    return er.VAE(priors.StandardNormal(2), posterior, lik.Normal(nn.Linear(2, 3), 3, scale=1.0), DATA.preprocess)
+
+
+def trained_again() -> dict[str, Any]:
+    """The arguments of a remedy that trains."""
+    return {"vae": vae(), "data": DATA, "epochs": 1, "seconds": 30.0, "batch_size": 10, "lr": 0.25, "draws": 2}
 
 
 @functools.cache
@@ -59,6 +70,33 @@ def with_gaps() -> Path:
     small = er.models.build({"latents": 1, "widths": [4]}, data)
     er.fit(small, data, epochs=1, run=folder, progress=False)
     return folder
+
+
+class Autoencoder(nn.Module):
+    """Of the shape of diffusers' AutoencoderKL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(1, 4, 2, 2), nn.ConvTranspose2d(2, 1, 2, 2)
+
+    def encode(self, x: torch.Tensor) -> Any:
+        mean, logvar = self.down(x).chunk(2, 1)
+        return SimpleNamespace(latent_dist=SimpleNamespace(mean=mean, logvar=logvar))
+
+    def decode(self, z: torch.Tensor) -> Any:
+        return SimpleNamespace(sample=self.up(z))
+
+
+class Forward(nn.Module):
+    """Of the tutorials' shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode, self.decode = nn.Linear(3, 2), nn.Linear(1, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mu, log_var = self.encode(x).chunk(2, -1)
+        return self.decode(mu + (log_var / 2).exp() * torch.randn_like(mu)), mu, log_var
 
 
 def table() -> Table:
@@ -93,6 +131,13 @@ CALLS: dict[str, Call] = {
         "encoder": nn.Linear(3, 2),
         "decoder": nn.Linear(1, 3),
         "likelihood": lik.Bernoulli(None, 3),
+        "means": False,
+    },
+    "adapters.from_diffusers": lambda: {"autoencoder": Autoencoder(), "event": (1, 4, 4)},
+    "adapters.from_forward": lambda: {
+        "model": Forward(),
+        "likelihood": lik.Bernoulli(None, 3),
+        "decode": "decode",
         "means": False,
     },
     "components.Component": lambda: {"event": 3},
@@ -187,6 +232,17 @@ CALLS: dict[str, Call] = {
         "temperatures": 3,
     },
     "ledger.audit": lambda: {"vae": vae(), "data": DATA, "n": 2, "quick": True, "progress": False},
+    "ledger.fix": lambda: {
+        "vae": vae(),
+        "data": DATA,
+        "remedies": ["calibrate", "lower_beta"],
+        "seconds": None,
+        "epochs": 2,
+        "audits": False,
+        "validation": 4,
+        "test": 3,
+        "progress": False,
+    },
     "ledger.identity": lambda: {
         "vae": vae(),
         "examples": DATA.test[:3],
@@ -238,6 +294,7 @@ CALLS: dict[str, Call] = {
     "metrics.dci": lambda: {"codes": FACTORS, "factors": FACTORS, "trees": 3},
     "metrics.factor_vae_score": lambda: {"codes": FACTORS, "factors": FACTORS, "votes": 20, "batch": 4},
     "metrics.frechet_distance": lambda: {"features_data": ROWS, "features_samples": 2 * ROWS},
+    "metrics.latent_statistics": lambda: {"vae": vae(), "data": DATA, "most": 8, "components": 1},
     "metrics.latent_use": lambda: {"vae": vae(), "examples": DATA.test},
     "metrics.mutual_information_gap": lambda: {"codes": FACTORS, "factors": FACTORS},
     "metrics.neighbour_accuracy": lambda: {
@@ -259,6 +316,7 @@ CALLS: dict[str, Call] = {
     "networks.MLP": lambda: {"widths": [3, 4]},
     "networks.PerExample": lambda: {"rows": 3, "numbers": 2},
     "networks.ResNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},
+    "networks.Wired": lambda: {"network": nn.Identity(), "inputs": [0, 2], "size": 3, "outputs": [2, 0]},
     "networks.Standardised": lambda: {"network": nn.Identity(), "event": (2,), "classes": (0, 3)},
     "networks.Tempered": lambda: {"network": nn.Identity(), "factor": 0.5},
     "networks.preset": lambda: {"name": "conv-2018", "image": (1, 28, 28), "latents": 4},
@@ -297,6 +355,7 @@ CALLS: dict[str, Call] = {
     "plots.log_likelihoods": lambda: {"estimate": ESTIMATE},
     "plots.mosaic": lambda: {"rows": [np.zeros((3, 2, 2, 1), np.uint8)], "gap": 1},
     "plots.plate_diagram": lambda: {"recipe": model_recipe(vae()), "n": 3},
+    "plots.spans": lambda: {"rows": [Span("calibrate", 0.0, 2.5, "2.5")], "axis": "nats", "at": 1.5},
     "plots.rate_distortion": lambda: {"models": [MODEL]},
     "plots.to_bytes": lambda: {"x": GREY, "image_shape": (4, 4), "limits": (0.0, 1.0)},
     "posteriors.Bounded": lambda: {"network": nn.Linear(3, 4), "event": 2, "floor": 0.25},
@@ -343,6 +402,15 @@ CALLS: dict[str, Call] = {
         "draws": 2,
     },
     "remedies.calibrate": lambda: {"vae": vae(), "data": DATA, "draws": 2},
+    "remedies.aggressive": lambda: {**trained_again(), "updates": 2},
+    "remedies.anneal": lambda: {**trained_again(), "share": 0.5},
+    "remedies.free_bits": lambda: {**trained_again(), "allowance": 0.25},
+    "remedies.lower_beta": lambda: {**trained_again(), "beta": 0.5},
+    "remedies.refine_inference": lambda: {**trained_again(), "transforms": 1},
+    "remedies.refit_prior": lambda: {"vae": vae(), "data": DATA, "components": 2, "draws": 2},
+    "remedies.shrink_latent": lambda: {"vae": two_latents(), "data": DATA, "threshold": 1e3, "draws": 2},
+    "remedies.stop_earlier": lambda: {**trained_again(), "patience": 2},
+    "remedies.structured_residual": lambda: {"vae": vae(), "data": DATA, "rank": 2, "draws": 2},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
     "runs.impute_run": lambda: {
         "run": with_gaps(),
@@ -355,6 +423,13 @@ CALLS: dict[str, Call] = {
     "runs.measure_run": lambda: {"run": run(), "points": 3, "draws": 2, "progress": False},
     "runs.run_data": lambda: {"folder": run()},
     "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
+    "studies.audit_run": lambda: {"run": run(), "quick": True, "n": 2, "progress": False},
+    "studies.fix_run": lambda: {
+        "run": run(),
+        "new": Path(tempfile.mkdtemp()) / "fixed",
+        "seconds": 1.0,
+        "progress": False,
+    },
     "studies.report_run": lambda: {"run": run(), "draws": 2, "annealed": 0, "progress": False},
     "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
     "sweeps.sweep": lambda: {
@@ -412,9 +487,12 @@ SLOW = {
     "evidence.reverse_ais",
     "evidence.simulated_against_real",
     "ledger.audit",
+    "ledger.fix",
     "ledger.identity",
     "runs.impute_run",
     "runs.measure_run",
+    "studies.audit_run",
+    "studies.fix_run",
     "studies.report_run",
     "studies.study",
     "sweeps.sweep",

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from elbowroom.ledger.budgets import QUICK
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.records import (
     AccountRecord,
+    AuditRecord,
     ChoiceRecord,
     ClassicRecord,
     ContestRecord,
@@ -41,9 +43,23 @@ def short_contest(monkeypatch) -> None:
     monkeypatch.setattr("elbowroom.studies.autoregressive._FEWEST_STEPS", 1)
 
 
+def short_audit(monkeypatch) -> None:
+    """An audit of as little as it takes."""
+    few = QUICK.context.aggregate._replace(fitted=40, choosing=10, told=10, among=20, components=1)
+    little = QUICK._replace(
+        n=2,
+        identity={"temperatures": 4, "chains": 6, "leapfrog": 1, "steps": 2, "draws": 2},
+        context=QUICK.context._replace(bounds=20, draws=2, units=20, aggregate=few),
+        symptoms=QUICK.symptoms._replace(annealed=2, temperatures=4, chains=4, leapfrog=1, bounds=10, steps=2, draws=2),
+        prices=QUICK.prices._replace(train=20, validation=20, test=20, draws=2),
+    )
+    monkeypatch.setattr("elbowroom.ledger._audit.QUICK", little)
+
+
 def short_study(monkeypatch) -> None:
-    """That contest, and annealing of hardly any steps."""
+    """That contest, annealing of hardly any steps, and an audit of hardly any examples."""
     short_contest(monkeypatch)
+    short_audit(monkeypatch)
     monkeypatch.setattr("elbowroom.studies.measure._ANNEALING", {"temperatures": 4, "chains": 6, "leapfrog": 1})
 
 
@@ -61,7 +77,7 @@ def kept_study(folder: Path) -> Any:
 
 
 def records_of(study: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of every stage."""
+    """The record of every stage; of the audit where there is one."""
     data = study["data"]
     classes = {int(column): tuple(names) for column, names in (data.get("classes") or {}).items()}
     rows = [(row, Estimate.from_dict(row["estimate"])) for row in study["evidence"]]
@@ -101,6 +117,7 @@ def records_of(study: Mapping[str, Any]) -> dict[str, Any]:
             4.1,
         ),
         "account": AccountRecord(DifferenceRecord(**study["difference"]), variances, _verdict(study["verdict"])),
+        **({"audit": AuditRecord.from_dict(study["audit"])} if study.get("audit") else {}),
     }
 
 

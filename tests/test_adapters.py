@@ -156,12 +156,12 @@ class Three(nn.Module):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: from_modules(Three(), decoder(), bits()), "The encoder returned Tensor, Tensor, Tensor"),
+        (lambda: from_modules(Three(), decoder(), bits()), "The encoder returned 3 tensors.*adapters.from_forward"),
         (
             lambda: from_modules(nn.Linear(D, 5), decoder(), bits()),
             r"\[3, 2\] numbers for mu and log_var each",
         ),
-        (lambda: from_modules(Pair(), Three(), bits()), "The decoder returned Tensor, Tensor, Tensor"),
+        (lambda: from_modules(Pair(), Three(), bits()), "The decoder returned 3 tensors"),
         (
             lambda: from_modules(Pair(), decoder(7), bits()),
             r"needs 12 numbers per example .* it returned \(7,\)",
@@ -189,6 +189,24 @@ def test_means_or_logits_are_not_guessed_from_a_constant_and_apply_to_every_logi
     torch.testing.assert_close(vae.likelihood({"z": z}).base_dist.logits.sigmoid(), squashed(z))
     with pytest.raises(er.InputError, match="means= is for likelihoods of one logit per element"):
         from_modules(Pair(), nn.Linear(2, D), er.likelihoods.Normal(None, D), means=True)
+
+
+def test_what_was_assumed_is_said_and_kept(tmp_path) -> None:
+    vae = from_modules(Pair(), decoder(), bits())
+    assert any("logits" in sentence for sentence in vae.assumed)
+    assert any("log σ²" in sentence for sentence in vae.assumed)
+    assert vae.assumed[-1] in str(vae)
+    path = er.save_model(vae, tmp_path / "model.safetensors")
+    assert er.load_model(path, modules={"encoder": Pair(), "decoder": decoder()}).assumed == vae.assumed
+
+
+def test_a_tanh_is_neither_means_nor_logits_and_is_said_of_a_normal() -> None:
+    torch.manual_seed(0)
+    signed = nn.Sequential(nn.Linear(LATENTS, D), nn.Tanh())
+    with pytest.raises(er.InputError, match=r"lies in \[-1, 1\], as after a tanh"):
+        from_modules(Pair(), signed, bits())
+    vae = from_modules(Pair(), signed, er.likelihoods.Normal(None, D, scale=1.0))
+    assert any("in [-1, 1], as after a tanh: x, as preprocessed, must" in one for one in vae.assumed)
 
 
 def test_a_mapping_goes_by_its_names() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from staged import short_audit
 
 from elbowroom import cli
 from elbowroom.models import known_words
@@ -74,6 +75,7 @@ def test_study_sweeps_over_any_words(capsys, monkeypatch, tmp_path) -> None:
     folder = tmp_path / "study"
     module = importlib.import_module("elbowroom.studies.contest")
     monkeypatch.setattr(module, "classics", lambda data, *rest: _one_classic(data))
+    short_audit(monkeypatch)
     axes = ["--sweep", "latents=1,2", "--sweep", "likelihood=normal,{kind: laplace, scale: shared}"]
     settings = ["--sweep", "lr=1e-2", "--epochs", "2", "--draws", "8", "--annealed", "0", "--widths", "8"]
     code, out, err = run(
@@ -124,6 +126,8 @@ def test_data_commands(capsys, monkeypatch) -> None:
         (["data", "show", "nowhere.npz"], "nowhere.npz"),
         (["report", "nowhere"], "no study folder nowhere"),
         (["evidence", "nowhere"], "nowhere is no run folder"),
+        (["audit", "nowhere"], "nowhere is no run folder"),
+        (["fix", "nowhere", "--run", "unmade"], "nowhere is no run folder"),
         (["fit", "digits", "--run", "unmade", "--latents", "0"], "latents"),
         (["fit", "digits", "--run", "unmade", "--epochs", "0"], "epochs"),
         (["fit", "digits", "--run", "unmade", "--prior", "gauss"], "no prior 'gauss'; there are: "),

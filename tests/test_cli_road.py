@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from staged import short_audit
 
 import elbowroom as er
 from elbowroom import cli
@@ -192,6 +193,7 @@ def test_report_measures_a_run_once_and_writes_its_page(spoken, trained, tmp_pat
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     module = importlib.import_module("elbowroom.studies.study")
     monkeypatch.setattr(module, "contest", lambda data, **rest: one_classic(data))
+    short_audit(monkeypatch)
     monkeypatch.setattr(module, "report", lambda folder: folder / "report.html")  # which other tests draw
     page = er.studies.report_run("run", draws=4, annealed=0, progress=False)
     assert page == Path("run/study/report.html")

@@ -26,7 +26,7 @@ from page_reader import Reader, words_of
 
 from elbowroom.numerics import InputError
 from elbowroom.pages import report, verdict_table
-from elbowroom.records import stage_file
+from elbowroom.records import read_study, stage_file
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,15 @@ def test_the_order_of_the_page(studies):
     order += ["The whole recipe", "scikit-learn, load_digits", "What makes this page again"]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
+
+
+def test_where_the_nats_go_is_the_ledger_or_how_to_have_it(studies):
+    for kind, (folder, page) in studies.items():
+        text, audit = words_of(page), read_study(folder).audit
+        ledger = text[text.index("Where the nats go", text.index("Rate and distortion Where")) :]
+        assert ("has not been audited: resume the study" in text) == (audit is None), kind
+        assert f"Its audit: {audit.verdict[0].lower()}{audit.verdict[1:]}" in text if audit and audit.findings else True
+        assert ("nats above the ELBO" in ledger) == bool(audit and audit.identity), kind
 
 
 def test_text_from_the_data_is_escaped(studies):

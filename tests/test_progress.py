@@ -33,15 +33,15 @@ def test_nothing_is_said_of_two_seconds_then_a_line_at_once_and_every_fifteen(cl
 
 
 def test_time_left_is_said_of_the_part_alone_and_not_where_no_step_is_done(clock, capsys):
-    with within("stage 2 of 7 (train)"), Progress("training", 10) as bar:
+    with within("stage 2 of 8 (train)"), Progress("training", 10) as bar:
         clock[0] += 3
         bar.resume(4)
         bar._show()
         clock[0] += 17
         bar.advance(2)
     assert capsys.readouterr().err.splitlines() == [
-        "stage 2 of 7 (train): training: 4 of 10",
-        "stage 2 of 7 (train): training: 6 of 10  40 s left of this part",
+        "stage 2 of 8 (train): training: 4 of 10",
+        "stage 2 of 8 (train): training: 6 of 10  40 s left of this part",
     ]
 
 
@@ -100,6 +100,6 @@ def test_what_is_not_to_be_shown_is_not(clock, capsys):
         clock[0] += 60
         bar.advance()
         say("words", show=False)
-    with within("stage 1 of 7 (load)"):
+    with within("stage 1 of 8 (load)"):
         say("read from st")
-    assert capsys.readouterr().err == "stage 1 of 7 (load): read from st\n"
+    assert capsys.readouterr().err == "stage 1 of 8 (load): read from st\n"

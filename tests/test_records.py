@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from invented import digit_pictures, make, study
+from invented_audits import healthy
 from safetensors.numpy import load_file, save_file
 from staged import MADE, keep_study, records_of
 
@@ -46,10 +47,17 @@ def odd(stage: str, record):
         )
     if stage == "contest":
         return replace(record, left_out="Nothing fits.", variance=math.nan)
+    if stage == "audit":
+        return replace(record, identity=None, context=replace(record.context, rate=ODD, latents=None), versions=None)
     if stage == "account":
         difference = replace(record.difference, value=math.nan, se=math.inf)
         return replace(record, difference=difference, variances=(), verdict=replace(record.verdict, figures=()))
     return record
+
+
+def audited():
+    """A study in plain values, of all stages."""
+    return study(4, images=True, vae=70.0) | {"audit": healthy().to_dict()}
 
 
 def same(one, other) -> bool:
@@ -75,7 +83,7 @@ def same(one, other) -> bool:
 @pytest.mark.parametrize("stage", list(STAGES))
 @pytest.mark.parametrize("change", [lambda _, record: record, odd], ids=["plain", "odd"])
 def test_a_record_comes_back_as_it_was_written(tmp_path, stage, change) -> None:
-    record = change(stage, records_of(study(4, images=True, vae=70.0))[stage])
+    record = change(stage, records_of(audited())[stage])
     keep_stage(tmp_path, stage, "key", MADE, record)
     kept = read_stage(tmp_path, stage)
     assert type(kept.record) is STAGES[stage].record
@@ -92,7 +100,7 @@ def test_a_summary_says_what_its_estimate_says() -> None:
 
 
 def test_a_record_that_is_kept_takes_those_with_it_that_were_made_from_another(tmp_path) -> None:
-    records = records_of(study(4, images=True, vae=70.0))
+    records = records_of(audited())
 
     def keep(stage: str, key: str) -> list[str]:
         keep_stage(tmp_path, stage, key, MADE, records[stage])
@@ -101,7 +109,7 @@ def test_a_record_that_is_kept_takes_those_with_it_that_were_made_from_another(t
     for stage in STAGES:
         assert keep(stage, stage)[-1] == stage
     assert keep("measure", "measure") == list(STAGES)
-    assert keep("contest", "other") == ["load", "train", "choose", "measure", "contest"]
+    assert keep("contest", "other") == ["load", "train", "choose", "measure", "contest", "audit"]
     keep("account", "account")
     assert keep("train", "other") == ["load", "train", "contest"]
     assert keep("load", "other") == ["load"]

@@ -237,3 +237,13 @@ def test_a_scan_of_beta_is_a_scan_of_the_variance_along_the_whole_training_unles
         apart[clip] = float((trained_by[0] - trained_by[1]).norm() / trained_by[0].norm())
     assert apart[None] < 1e-3
     assert apart[20.0] > 20 * apart[None]
+
+
+def test_validation_may_choose_the_temperature_of_an_overfitted_model() -> None:
+    """Each part's choice is the best on that part, in one dimension."""
+    vae, digits = small("Categorical")
+    found = {part: calibrate(vae, digits, part=part, draws=1) for part in ("train", "validation")}
+    assert found["validation"].elbo_after.mean >= found["train"].elbo_after.mean
+    assert "by validation" in found["validation"].name
+    with pytest.raises(er.InputError, match="part must be"):
+        calibrate(vae, digits, part="test")

@@ -9,6 +9,7 @@ import pytest
 from staged import short_study
 
 import elbowroom as er
+from elbowroom.pages import sentence
 from elbowroom.records import STAGES, read_stage, read_study, stage_file
 from elbowroom.runs import measure_run, sample_run
 
@@ -124,7 +125,7 @@ def test_a_study_goes_on_at_the_stage_that_failed(data, whole, tmp_path, monkeyp
     assert ["fit" for one in runs if one == "fit_stacked"] == trained
     assert [stage_file(folder, one).read_bytes() for one in before] == kept
     assert [said(folder, one) for one in names] == [said(whole, one) for one in names]
-    assert done.sentence == read_study(whole).account.verdict.sentence
+    assert done.sentence == sentence(read_study(whole))
     assert np.array_equal(done.vae.sample(3).numpy(), er.runs.read_run(read_study(whole).run)[0].sample(3).numpy())
 
 
@@ -142,9 +143,9 @@ def test_a_finished_study_is_read(data, copy, runs) -> None:
 @pytest.mark.parametrize(
     ("changed", "again"),
     [
-        ({"draws": 16}, ["measure", "account"]),
-        ({"annealed": 0}, ["measure", "account"]),
-        ({"axes": {"beta": (0.5, 1.0, 2.0)}}, ["train", "fit_stacked", "choose", "measure", "account"]),
+        ({"draws": 16}, ["measure", "account", "audit"]),
+        ({"annealed": 0}, ["measure", "account", "audit"]),
+        ({"axes": {"beta": (0.5, 1.0, 2.0)}}, ["train", "fit_stacked", "choose", "measure", "account", "audit"]),
         ({"progress": False, "command": "elbowroom study digits"}, []),
     ],
     ids=["draws", "annealed", "one model more", "nothing"],
@@ -169,7 +170,7 @@ def test_until_a_stage_has_been_made_again_the_old_records_stand_together(data, 
         with pytest.raises(RuntimeError):
             er.study(data, copy, resume=True, **SMALL | {"draws": 16})
     study = read_study(copy)
-    assert (study.not_run, list(study.evidence.bounds)) == (["account"], ["ELBO", "IWAE-16"])
+    assert (study.not_run, list(study.evidence.bounds)) == (["account", "audit"], ["ELBO", "IWAE-16"])
     assert study.contest is not None
 
 
@@ -267,6 +268,6 @@ def test_a_ready_model_of_ones_own_modules_goes_on_too(data, tmp_path, monkeypat
             er.study(data, tmp_path / "study", **settings)
     runs.clear()
     done = er.study(data, tmp_path / "study", resume=True, **settings)
-    assert runs == ["measure", "contest", "account"]
+    assert runs == ["measure", "contest", "account", "audit"]
     again = er.evidence.iwae(done.vae, data.validation, draws=100)
     assert done.chosen.iwae.mean == pytest.approx(again.mean, rel=1e-6)

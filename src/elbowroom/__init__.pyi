@@ -24,6 +24,7 @@ from . import training as training
 from .data import load_data as load_data
 from .imputation import impute as impute
 from .ledger import audit as audit
+from .ledger import fix as fix
 from .metrics import variance_budget as variance_budget
 from .models import zoo as zoo
 from .numerics import Batch as Batch

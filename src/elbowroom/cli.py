@@ -5,13 +5,13 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from elbowroom.cli_audit import COMMANDS
 from elbowroom.cli_options import (
     Data,
     Latents,
@@ -29,6 +29,7 @@ from elbowroom.cli_options import (
     _Command,
     in_options,
     recipe_words,
+    resumable,
     sweep_axes,
     with_loading,
     with_options,
@@ -80,17 +81,6 @@ data_app = typer.Typer(help="Data sets: list them, look at one, download one.", 
 app.add_typer(data_app, name="data")
 
 
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """Ctrl-C says how to go on; typer alone would end in silence."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        words = str(stop) or "interrupted; the same command with --resume goes on."
-        print(f"elbowroom: {words}", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
 def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
     """The data; a support is a word for all of them, or several with commas, one per column."""
     import elbowroom as er
@@ -103,7 +93,7 @@ def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
 
 @app.command(cls=_WithWords)
 @with_loading
-@_resumable()
+@resumable()
 def study(
     source: Source,
     folder: Annotated[Path | None, typer.Option(help="Where results are written; runs/study-NAME by default.")] = None,
@@ -170,7 +160,7 @@ def study(
 
 @app.command(cls=_WithWords)
 @with_loading
-@_resumable()
+@resumable()
 def fit(
     source: Source,
     run: Annotated[Path, typer.Option(help="The run folder to write.")],
@@ -246,7 +236,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 @app.command(cls=_Command)
 @_with_settings
-@_resumable()
+@resumable()
 def evidence(
     run: Run,
     estimator: Annotated[str, typer.Option(help=f"How: {', '.join(ESTIMATORS)}.")] = "iwae",
@@ -306,7 +296,7 @@ def encode(
 
 
 @app.command(cls=_Command)
-@_resumable()
+@resumable()
 def impute(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .csv file: the table completed with medians. More stand beside it.")],
@@ -324,7 +314,7 @@ def impute(
 
 
 @app.command(cls=_Command)
-@_resumable()
+@resumable()
 def report(run: Run, source: Data = None) -> None:
     """The page of a study, made again from its records; of a run, which is measured first."""
     import elbowroom as er
@@ -336,6 +326,10 @@ def report(run: Run, source: Data = None) -> None:
         return
     with Progress("drawing the page", None):
         print(er.report(run))
+
+
+for command in COMMANDS:
+    app.command(cls=_Command)(command)
 
 
 @app.command(cls=_Command)

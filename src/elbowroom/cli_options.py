@@ -5,7 +5,9 @@ import functools
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,7 @@ __all__ = [
     "as_typed",
     "in_options",
     "recipe_words",
+    "resumable",
     "sweep_axes",
     "with_loading",
     "with_options",
@@ -146,6 +149,28 @@ with_loading = with_options(
     },
 )
 """Give a command the options of `load_data`, in its argument `loading`."""
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Ctrl-C says how to go on; typer alone would end in silence.
+
+    Yields
+    ------
+    None
+        While a command runs.
+
+    Examples
+    --------
+    >>> with resumable():
+    ...     pass
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        words = str(stop) or "interrupted; the same command with --resume goes on."
+        print(f"elbowroom: {words}", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 class _Command(TyperCommand):

@@ -1,17 +1,18 @@
 """A pair of encoder and decoder modules, and what x is drawn from, as a VAE."""
 
-import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from elbowroom import posteriors, priors
-from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
+
+from .outputs import outputs
+from .parts import assemble, check_likelihood, floating
 
 __all__ = ["from_modules"]
 
@@ -28,10 +29,10 @@ def from_modules(
     Parameters
     ----------
     encoder : nn.Module
-        x [n, *event] → (mu, log_var) [n, latents] each, as a tuple, a mapping (pythae's ModelOutput; by its names), or
-        side by side in one tensor [n, 2 · latents].
+        x [n, *event] → (mu, log_var) [n, latents] or [n, channels, height, width] each, as a tuple, a mapping (pythae's
+        ModelOutput; by its names), or side by side in one tensor [n, 2 · latents] or [n, 2 · channels, ...].
     decoder : nn.Module
-        z [n, latents] → what the likelihood reads, with as many numbers per example, in any shape.
+        z of the shape of mu → what the likelihood reads, with as many numbers per example, in any shape.
     likelihood : Likelihood
         Made with network=None: `Bernoulli(None, 784)` for a loss of binary cross-entropy, `Normal(None, 784, scale=σ)`
         for squared error. Which σ a loss stands for is said under Notes.
@@ -44,12 +45,12 @@ def from_modules(
     Returns
     -------
     VAE
-        With the modules in it.
+        With the modules in it; `assumed` says what was taken as given.
 
     Raises
     ------
     InputError
-        Where the modules' outputs do not fit one another.
+        Where the modules' outputs do not fit one another, or lie in [-1, 1] where means or logits are asked for.
 
     Notes
     -----
@@ -68,40 +69,12 @@ def from_modules(
     >>> vae.latents, vae.sample(3).shape
     (2, torch.Size([3, 6]))
     """
-    if not isinstance(likelihood, Likelihood):
-        raise InputError(f"likelihood is one made with network=None, as Bernoulli(None, 784); got {likelihood!r}.")
-    one_logit = likelihood.logits and likelihood.parts == 1
-    if means is not None and not one_logit:
-        raise InputError(f"means= is for likelihoods of one logit per element, not for {type(likelihood).__name__}.")
-    with torch.no_grad(), evaluating(nn.ModuleList([encoder, decoder])):
-        both = PairedEncoder(encoder)(next(encoder.parameters(), torch.zeros(())).new_zeros(2, *likelihood.event))
-        far = 100 * torch.randn(1, 64, both.shape[1] // 2, generator=torch.Generator().manual_seed(0)).to(both)
-        if one_logit and means is None:
-            means = _are_means(FlatDecoder(decoder)(far[0]))
-        made = copy.deepcopy(likelihood)
-        made.network = FlatDecoder(decoder, bool(means))
-        made({"z": far})  # refuses a decoder of another size
-    # The floor of the variance is so low that losses agree, and so high that no logarithm is of 0.
-    q = posteriors.DiagonalNormal(PairedEncoder(encoder), far.shape[2], spread="exp", floor=1e-8)
-    return VAE(priors.StandardNormal(far.shape[2]), q, made, preprocess)
-
-
-def _are_means(found: Tensor) -> bool:
-    """Whether what a decoder returns far from 0 lies in [0, 1]."""
-    if bool((found == found.flatten()[0]).all()):
-        raise InputError("The decoder returns one number for every z, so say means=True (in [0, 1]) or means=False.")
-    return bool((found - 0.5).abs().max() <= 0.5)
-
-
-def _rows(out: Any, of: str, count: int) -> tuple[Tensor, ...]:
-    """The one to `count` tensors that a module returned, flattened per example."""
-    if isinstance(out, dict):  # the log-variance last, by its name
-        out = tuple(out[key] for key in sorted(out, key=lambda key: any(word in str(key) for word in ("var", "cov"))))
-    found = out if isinstance(out, tuple | list) else (out,)
-    if not 1 <= len(found) <= count or not all(isinstance(one, Tensor) for one in found):
-        kinds = ", ".join(type(one).__name__ for one in found)
-        raise InputError(f"The {of} returned {kinds or 'nothing'}, of which {count} tensors at most can be meant.")
-    return tuple(one.flatten(1) for one in found)
+    check_likelihood(likelihood, means)
+    paired = PairedEncoder(encoder)
+    with torch.no_grad(), evaluating(paired):
+        mu, _ = paired.pair(floating(encoder, decoder).new_zeros(2, *likelihood.event))
+    assumed = ["The encoder returns mu and log σ² of a normal q(z | x) with independent elements."]
+    return assemble(paired, mu.shape[1:], decoder, likelihood, means=means, preprocess=preprocess, assumed=assumed)
 
 
 @described("mean-and-log-variance")
@@ -120,30 +93,24 @@ class PairedEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, 2 · latents]. Raises InputError for what is no pair."""
-        found = _rows(self.network(x), "encoder", 2)
-        pair = found[0].tensor_split(2, -1) if len(found) == 1 else found
-        if pair[0].shape != pair[-1].shape:
-            raise InputError(f"The encoder returned {[one.shape[1] for one in pair]} numbers for mu and log_var each.")
-        return torch.cat([pair[0], 0.5 * pair[-1]], -1)
+        mu, log_var = self.pair(x)
+        return torch.cat([mu.flatten(1), 0.5 * log_var.flatten(1)], -1)
 
-
-@described("decoded")
-class FlatDecoder(nn.Module):
-    """Any decoder as a network of a likelihood: one row per example, means in [0, 1] as logits.
-
-    Parameters
-    ----------
-    network : nn.Module
-        As the decoder of `from_modules`.
-    means : bool, default False
-        Whether it returns means in [0, 1].
-    """
-
-    def __init__(self, network: nn.Module, means: bool = False) -> None:
-        super().__init__()
-        self.network, self.means = network, means
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """[n, numbers]. Raises InputError for more than one tensor."""
-        (found,) = _rows(self.network(*inputs), "decoder", 1)
-        return torch.logit(found, torch.finfo(found.dtype).eps) if self.means else found
+    def pair(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and log_var, in the shape they come in. Raises InputError for what is no pair."""
+        out = self.network(x)
+        named = outputs(out)
+        if isinstance(out, Mapping):  # the log-variance last, by its name
+            named = dict(sorted(named.items(), key=lambda one: any(word in one[0] for word in ("var", "cov"))))
+        found = tuple(named.values())
+        if not 1 <= len(found) <= 2:
+            raise InputError(
+                f"The encoder returned {len(found)} tensors, of which mu and log_var can be meant; where one module "
+                f"returns the reconstruction too, take adapters.from_forward."
+            )
+        first, second = found[0].tensor_split(2, 1) if len(found) == 1 else found
+        if first.shape != second.shape:
+            raise InputError(
+                f"The encoder returned {[one[0].numel() for one in (first, second)]} numbers for mu and log_var each."
+            )
+        return first, second

@@ -121,8 +121,12 @@ def without_effect(flow: nn.Module) -> nn.Module:
     """
     networks: list[Any] = [layer.hyper for layer in flow.modules() if hasattr(layer, "hyper")]
     for network in networks:
-        last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+        last = [layer for layer in network.modules() if hasattr(layer, "weight")][-1]  # one latent has zuko's own kind
         for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+    for layer in (layer for layer in flow.modules() if hasattr(layer, "phi")):  # one latent without a context
+        own: Any = layer.phi
+        for parameter in own:
             nn.init.zeros_(parameter)
     for layer in (layer for layer in flow.modules() if isinstance(layer, _Layer)):
         numbers: Any = layer.numbers

@@ -9,25 +9,40 @@ from typing import Any, TypeVar
 
 import torch
 
-from elbowroom.data import Dataset
+from elbowroom.data import Dataset, Examples
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, plain_arguments
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress
-from elbowroom.records import AuditRecord
+from elbowroom.records import AuditRecord, FindingRecord, Number
 from elbowroom.training.placement import threads_for
-from elbowroom.vae import VAE
+from elbowroom.vae import VAE, check_readings
 
 from ._context import context
 from ._identity import identity
 from .aggregate import chosen
-from .budgets import FULL, QUICK
+from .budgets import FULL, QUICK, AuditBudget
 from .certificate import certificate
 from .prices import prices
+from .symptoms import symptoms
+from .verdict import verdict
 
 __all__ = ["audit"]
 
+_RESTS_ON = {
+    "collapsed": "rate",
+    "inference lagging": "amortisation",
+    "overconfident encoder": "coverage",
+    "holes in the prior": "prior_gap",
+    "noise mis-scaled": "noise_gain",
+    "residuals correlated": "residual_gain",
+    "overfitted": "generalisation",
+    "underfitted": "classic",
+    "no bound": "objective",
+}
+"""Faults, and the symptom without which each is not looked for."""
+_PARTS = 4
 _Part = TypeVar("_Part")
 
 
@@ -40,6 +55,7 @@ def audit(
     n: int | None = None,
     quick: bool = False,
     both_ends: bool = False,
+    log_p: Estimate | None = None,
     seed: int = 0,
     memory: Memory = MEMORY,
     progress: bool = True,
@@ -66,6 +82,9 @@ def audit(
         Whether to give up precision for speed, about a twentieth of the time; the record says what is left of it.
     both_ends : bool, default False
         Whether to measure the other end of log p(x) too, an upper bound if the chains have mixed.
+    log_p : Estimate, optional
+        log p(x) of some test examples, where it has been measured: then the gap is that of these, and nothing is
+        annealed for it. Best a lower bound by annealing.
     seed : int, default 0
         Keys all noise, and which examples are taken.
     memory : int or str, default "1 GiB"
@@ -101,47 +120,93 @@ def audit(
     if n is not None and n < 2:
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
     began, budget = time.monotonic(), QUICK if quick else FULL
-    rows = vae.examples(chosen(data.test, min(n or budget.n, len(data.test)), seed))
-    common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
-    said: list[str] = []
-    with threads_for(vae, data, len(rows) * budget.identity["chains"]), Progress("audit", 4, show=progress) as bar:
-        measure = _Measured(said, bar)
-        gap = measure("identity", lambda: (identity(vae, rows, both_ends=both_ends, **budget.identity, **common), []))
-        beside = measure("context", lambda: context(vae, data, budget.context, **common))
-        won = measure("prices", lambda: prices(vae, data, budget.prices, seed=seed, memory=memory))
+    rows = vae.examples(_rows(data, n or budget.n, log_p, seed))
     record = AuditRecord(
-        quantity=vae.quantity if gap is None else gap.log_p.quantity,
+        quantity=vae.quantity,
         n=len(rows),
         name=data.name,
         data=data.sha256,
         seed=seed,
-        identity=gap,
-        context=beside,
-        prices=won or (),
-        missing=tuple(said),
-        assumed=tuple(getattr(vae, "assumed", ())),
+        assumed=vae.assumed,
         versions=_versions(),
-        seconds=time.monotonic() - began,
         quick=quick,
     )
-    return replace(record, certified=certificate(record))
+    try:
+        check_readings(vae, rows, seed=seed)
+    except InputError as error:
+        record = replace(record, findings=(_reads_x(str(error)),), missing=(f"Nothing can be measured: {error}",))
+        return replace(record, seconds=time.monotonic() - began)
+    with threads_for(vae, data, len(rows) * budget.identity["chains"]):
+        common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
+        of_gap = {"both_ends": both_ends, "log_p": log_p, **budget.identity}
+        record = _measured(record, vae, data, rows, budget, objective, of_gap, common)
+    return replace(record, certified=certificate(record), seconds=time.monotonic() - began)
 
 
-class _Measured:
-    """Measures the parts one by one, and keeps the reasons for what a model cannot have."""
+def _rows(data: Dataset, n: int, log_p: Estimate | None, seed: int) -> Examples:
+    """The test examples of the identity: those of which log p(x) is known, or so many."""
+    if log_p is None:
+        return chosen(data.test, min(n, len(data.test)), seed)
+    known = data.test[torch.isin(data.test.index, torch.from_numpy(log_p.index))]
+    if len(known) < 2 or log_p.data != data.test.data:
+        raise InputError("log_p is of no two of these test examples: measure it on the test part, or leave it out.")
+    return known
 
-    def __init__(self, missing: list[str], bar: Progress) -> None:
-        self.missing, self.bar = missing, bar
 
-    def __call__(self, what: str, part: Callable[[], tuple[_Part, list[str]]]) -> _Part | None:
-        self.bar.doing(what)
+def _measured(
+    record: AuditRecord,
+    vae: VAE,
+    data: Dataset,
+    rows: Rows,
+    budget: AuditBudget,
+    objective: Objective | Procedure | None,
+    of_gap: dict[str, Any],
+    common: dict[str, Any],
+) -> AuditRecord:
+    """The record with all that the model can have, and the reasons for what it cannot."""
+    missing: list[str] = []
+    quiet = {"seed": common["seed"], "memory": common["memory"]}
+
+    def measure(what: str, part: Callable[[], tuple[_Part, list[str]]]) -> _Part | None:
+        bar.doing(what)
         try:
-            found, missing = part()
+            found, reasons = part()
         except (CapabilityError, InputError) as error:
-            found, missing = None, [f"{what.capitalize()}: {error}"]
-        self.missing += missing
-        self.bar.advance()
+            found, reasons = None, [f"{what.capitalize()}: {error}"]
+        missing.extend(reasons)
+        bar.advance()
         return found
+
+    with Progress("audit", _PARTS, show=common["progress"]) as bar:
+        gap = measure("identity", lambda: (identity(vae, rows, **of_gap, **common), []))
+        beside = measure("context", lambda: context(vae, data, budget.context, **common))
+        own: dict[str, Any] = {"identity": gap, "context": beside, "objective": objective, "budget": budget.symptoms}
+        found = measure("verdict", lambda: _findings(vae, data, **own, **quiet))
+        won = measure("prices", lambda: prices(vae, data, budget.prices, **quiet))
+    quantity = record.quantity if gap is None else gap.log_p.quantity
+    return replace(
+        record,
+        quantity=quantity,
+        identity=gap,
+        findings=found or (),
+        context=beside,
+        prices=won or (),
+        missing=tuple(missing),
+    )
+
+
+def _findings(vae: VAE, data: Dataset, **known: Any) -> tuple[tuple[FindingRecord, ...], list[str]]:
+    """Every fault that was looked for, and why others were not."""
+    found = symptoms(vae, data, **known)
+    findings, _ = verdict(found)
+    looked = {one.name for one in findings}
+    unseen = {name: found.missing.get(symptom, "") for name, symptom in _RESTS_ON.items() if name not in looked}
+    return findings, [f"Not looked for, {name}: {reason}" for name, reason in unseen.items()]
+
+
+def _reads_x(reason: str) -> FindingRecord:
+    """A density that has seen its own x is none of it: nothing bounds log p(x)."""
+    return FindingRecord("no bound", True, Number(1.0, None), 0.0, "densities that read x", "p reads x", reason)
 
 
 def _versions() -> dict[str, str]:

@@ -110,8 +110,9 @@ def context(
 
 def _latents(vae: VAE, examples: Examples, seed: int) -> LatentRecord:
     use = latent_use(vae, examples, seed=seed)
+    by_unit = use.kl is not None and len(use.kl) == len(use.active)  # classes have one KL together
     return LatentRecord(
-        kl=None if use.kl is None else tuple(use.kl.tolist()),
+        kl=tuple(use.kl.tolist()) if by_unit and use.kl is not None else None,
         active=tuple(use.active.tolist()),
         threshold=ACTIVE,
         n=len(examples),
@@ -130,7 +131,9 @@ def _collapse(vae: VAE, examples: Examples, seed: int) -> CollapseCurve:
             units = [terms.elementwise_kl(name) for name in terms.z]
             if any(unit is None for unit in units):
                 raise CapabilityError("the KL of a unit has no closed form here")
-            rows.append(torch.cat([unit.double().mean(0).flatten(1) for unit in units if unit is not None], 1).cpu())
+            rows.append(
+                torch.cat([unit.double().mean(0).reshape(len(part), -1) for unit in units if unit is not None], 1).cpu()
+            )
     greatest = np.quantile(torch.cat(rows).numpy(), 1 - _DELTA, axis=0, method="inverted_cdf")  # but for a share δ
     share = tuple(float((greatest < epsilon).mean()) for epsilon in _EPSILONS)
     return CollapseCurve(_EPSILONS, share, _DELTA)

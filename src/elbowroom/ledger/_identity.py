@@ -1,6 +1,6 @@
 """log p(x) − ELBO as the sum of what the family of q loses and what the encoder loses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from elbowroom import evidence
@@ -12,6 +12,9 @@ from elbowroom.remedies import refine
 from elbowroom.vae import VAE
 
 __all__ = ["identity"]
+
+_WON = 0.02  # nats, below which a search that was doubled is not doubled again
+_LONGEST = 16  # times the half of the steps
 
 
 @plain_arguments
@@ -25,6 +28,7 @@ def identity(
     steps: int = 400,
     draws: int = 256,
     both_ends: bool = False,
+    log_p: Estimate | None = None,
     seed: int = 0,
     memory: Memory = MEMORY,
     progress: bool = False,
@@ -47,13 +51,16 @@ def identity(
     leapfrog : int, default 5
         Leapfrog steps in a Hamiltonian transition.
     steps : int, default 400
-        Of the search for the best q of each example, 2 or more.
+        Of the search for the best q of each example, 2 or more; where the second half of them still wins, as where the
+        encoder is far off, the search goes on, to eight times as many.
     draws : int, default 256
         Of z, per example, for both ELBOs, whose noise the search has not seen; and, where z cannot be annealed, of the
         importance-weighted bound that stands for log p(x), four times as many.
     both_ends : bool, default False
         Whether to measure the other end of log p(x) too, by annealing backwards: an upper bound if the chains have
         mixed. It takes about three times as long.
+    log_p : Estimate, optional
+        log p(x) of these examples, where it has been measured; by default it is annealed, as the settings above say.
     seed : int, default 0
         Keys all noise.
     memory : int or str, default "1 GiB"
@@ -74,7 +81,7 @@ def identity(
     Notes
     -----
     A best q that is not quite found moves nats from the amortisation to the approximation: `still_won` says how much
-    the second half of the steps won. A log p(x) that is too low shrinks the approximation, and so the sum.
+    the last half of the steps won. A log p(x) that is too low shrinks the approximation, and so the sum.
 
     References
     ----------
@@ -97,27 +104,40 @@ def identity(
         raise InputError(f"The search for the best q needs 2 steps or more, as its second half is judged; got {steps}.")
     rows = vae.examples(examples)
     common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
-    searches = _searches(vae, rows, steps, seed, progress)
-    # where q is nearly the posterior, log p(x, z) − log q(z | x) hardly varies: no closed form of the KL is as sure
-    bound, *refined = (evidence.elbo(one, rows, draws=draws, kl="sampled", **common) for one in (vae, *searches))
+
+    def bound(model: VAE) -> Estimate:
+        # where q is nearly the posterior, log p(x, z) − log q(z | x) hardly varies: no closed form of the KL is as sure
+        return evidence.elbo(model, rows, draws=draws, kl="sampled", **common)
+
+    start, refined, half = _best_q(vae, rows, steps, seed, bound, progress)
+    if log_p is not None:
+        return IdentityRecord(log_p, bound(vae), refined, half)
     annealing = {"temperatures": temperatures, "chains": chains, "leapfrog": leapfrog}
-    start = [vae, *searches][-1]  # p is the same, and a better q is a better start
-    log_p, upper = _ends(start, rows, both_ends, 4 * draws, annealing, common)
-    half, best = refined or (None, None)
-    return IdentityRecord(log_p, bound, best, half, upper)
+    lower, upper = _ends(start, rows, both_ends, 4 * draws, annealing, common)  # p is the same, the start better
+    return IdentityRecord(lower, bound(vae), refined, half, upper)
 
 
-def _searches(vae: VAE, rows: Rows, steps: int, seed: int, progress: bool) -> list[VAE]:
-    """The best q of each example after half of the steps and after all; none where q cannot be fitted to an example."""
-    with Progress("best q of each example", steps // 2 + steps, show=progress) as bar:
-        found = []
-        for many in (steps // 2, steps):
-            try:
-                found.append(refine(vae, rows, steps=many, draws=1, seed=seed).vae)
-            except CapabilityError:
-                return []
-            bar.advance(many)
-        return found
+def _best_q(
+    vae: VAE, rows: Rows, steps: int, seed: int, bound: Callable[[VAE], Estimate], progress: bool
+) -> tuple[VAE, Estimate | None, Estimate | None]:
+    """The model with the best q of each example, its ELBO, and the ELBO when half of the steps were done.
+
+    The search is doubled as long as that wins; there is none where q cannot be fitted to an example.
+    """
+    with Progress("best q of each example", steps, show=progress) as bar:
+        try:
+            best = refine(vae, rows, steps=steps // 2, draws=1, seed=seed).vae
+        except CapabilityError:
+            return vae, None, None
+        after, done = bound(best), steps // 2
+        bar.advance(done)
+        while True:
+            best, half = refine(best, rows, steps=done, draws=1, seed=seed).vae, after
+            after, done = bound(best), 2 * done
+            won = after - half
+            bar.advance(done // 2)
+            if done >= _LONGEST * (steps // 2) or won.mean < max(_WON, 2 * won.se_total):
+                return best, after, half
 
 
 def _ends(

@@ -1,21 +1,24 @@
 """What the remedies that train no decoder would win, on test."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elbowroom import evidence
 from elbowroom.data import Dataset
 from elbowroom.evidence.memory import Memory
 from elbowroom.numerics import CapabilityError, Estimate, InputError, with_error
 from elbowroom.records import Number, PriceRecord
-from elbowroom.remedies import calibrate
+from elbowroom.remedies import Remedied, calibrate, refine_inference, refit_prior, structured_residual
 from elbowroom.vae import VAE
 
 from .aggregate import chosen
 
 __all__ = ["PriceBudget", "prices"]
+
+_RANK, _BATCH = 10, 100
 
 
 class PriceBudget(NamedTuple):
@@ -31,12 +34,18 @@ class PriceBudget(NamedTuple):
         Test examples on which its gain is measured.
     draws : int
         Of z, for each.
+    components : int, optional
+        Gaussians of the prior that is refitted; None where validation chooses.
+    steps : int
+        Of a hundred examples, that q is trained for with p as it is; 0 leaves it out.
     """
 
     train: int
     validation: int
     test: int
     draws: int
+    components: int | None
+    steps: int
 
 
 def prices(
@@ -69,6 +78,8 @@ def prices(
         test=chosen(data.test, budget.test, seed),
     )
 
+    many = replace(small, train=chosen(data.train, _BATCH * budget.steps, seed))
+
     def bound(model: VAE) -> Estimate:
         return evidence.elbo(model, small.test, draws=budget.draws, seed=seed, memory=memory)
 
@@ -76,20 +87,47 @@ def prices(
     for name, remedy in _REMEDIES.items():
         start = time.monotonic()
         try:
-            after, words = remedy(vae, small, budget.draws, seed)
-            gain = bound(after) - before
+            remedied = remedy(vae, many if name in _TRAINED else small, budget, seed)
+            gain = bound(remedied.vae) - before
         except (CapabilityError, InputError) as error:
             missing.append(f"The price of {name}: {str(error).rstrip('.')}.")
             continue
         number = Number(gain.mean, gain.se_total)
-        said = f"{words} would win {with_error(number.value, number.se)} nats of the ELBO on test."
+        wins = "would win" if number.value > gain.se_total else "would win nothing:"
+        what = remedied.name if remedied.name.startswith(name) else f"{name} ({remedied.name})"
+        after = f" after {budget.steps:,} steps" if name in _TRAINED else ""
+        said = f"{what}{after} {wins} {with_error(number.value, number.se)} nats of the ELBO on test."
         found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said))
     return tuple(found), missing
 
 
-def _calibrated(vae: VAE, data: Dataset, draws: int, seed: int) -> tuple[VAE, str]:
-    found = calibrate(vae, data, draws=draws, seed=seed)
-    return found.vae, f"A {found.what} of {found.value:.4g}"
+def _calibrate(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    return calibrate(vae, data, draws=budget.draws, seed=seed)
 
 
-_REMEDIES: dict[str, Callable[[VAE, Dataset, int, int], tuple[VAE, str]]] = {"calibrate": _calibrated}
+def _structured_residual(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    rank = min(_RANK, math.prod(vae.likelihood.event) - 1)
+    return structured_residual(vae, data, rank=rank, draws=budget.draws, seed=seed)
+
+
+def _refit_prior(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    return refit_prior(vae, data, components=budget.components, draws=budget.draws, seed=seed)
+
+
+def _refine_inference(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
+    if not budget.steps:
+        raise CapabilityError("left out of a quick audit")
+    how: dict[str, Any] = {"epochs": max(1, round(_BATCH * budget.steps / len(data.train))), "batch_size": _BATCH}
+    try:
+        return refine_inference(vae, data, **how, draws=budget.draws, seed=seed)
+    except CapabilityError:  # no flow can take the place of this q
+        return refine_inference(vae, data, kind="encoder", **how, draws=budget.draws, seed=seed)
+
+
+_TRAINED = ("refine_inference",)
+_REMEDIES: dict[str, Callable[[VAE, Dataset, PriceBudget, int], Remedied]] = {
+    "calibrate": _calibrate,
+    "structured_residual": _structured_residual,
+    "refit_prior": _refit_prior,
+    "refine_inference": _refine_inference,
+}

@@ -161,6 +161,13 @@ class Scaled(Likelihood):
         new.scale = scale if self.floor is None else max(scale, self.floor)
         return new
 
+    @torch.no_grad()
+    def take_scale(self, scale: Tensor, floor: Tensor) -> None:
+        """Take a floor, and one scale per element, [*event], that was found elsewhere; the floor holds."""
+        self.floor_value.copy_(floor)
+        self.raw.zero_()
+        self._start_at(scale, above_floor=1e-4)
+
     def state_words(self) -> list[str]:
         """The scale as it stands, and its floor."""
         if not isinstance(self.scale, str):

@@ -128,6 +128,11 @@ class LowRankNormal(Correlated):
         return notes
 
     @torch.no_grad()
+    def begin_at(self, factor: Tensor) -> None:
+        """Take a shared factor that was fitted elsewhere, [rank, *event]."""
+        self.raw_factor.copy_(factor / self.unit)
+
+    @torch.no_grad()
     def _settle_unit(self) -> None:
         start = self.positive(torch.zeros_like(self.offset)) if isinstance(self.scale, str) else self.common_scale()
         self.unit.copy_(_FACTOR_TO_SCALE * start.square().mean().sqrt())
@@ -329,7 +334,7 @@ class MaternNormal(Correlated):
         self.order, self.nugget_floor = order, nugget_floor
         self.raw_length = nn.Parameter(torch.zeros(()))
         self.raw_nugget = nn.Parameter(torch.zeros(()))
-        self._begin_at(_UNSETTLED if length is None else length, 0.5)
+        self.begin_at(_UNSETTLED if length is None else length, 0.5)
         channels = self.image[0]
         self.raw_mixing = nn.Parameter(torch.zeros(channels, channels)) if channels > 1 else None
 
@@ -367,11 +372,12 @@ class MaternNormal(Correlated):
         lengths = torch.linspace(low, high, _GRID + 2, dtype=left.dtype)[1:-1].exp()
         nuggets = torch.linspace(self.nugget_floor, 1 - self.nugget_floor, _GRID + 2, dtype=left.dtype)[1:-1]
         length, nugget = likeliest_field(left, lengths, nuggets, self.order)
-        self._begin_at(length, nugget)
+        self.begin_at(length, nugget)
         return [*notes, f"MaternNormal: length starts at {length:.3g} pixels, white share at {nugget:.1%} (likeliest)."]
 
     @torch.no_grad()
-    def _begin_at(self, length: float, nugget: float) -> None:
+    def begin_at(self, length: float, nugget: float) -> None:
+        """Take a length in pixels and a white share, both within their limits."""
         low, high = (math.log(end) for end in self._lengths)
         share = (nugget - self.nugget_floor) / (1 - 2 * self.nugget_floor)
         for raw, place in ((self.raw_length, (math.log(length) - low) / (high - low)), (self.raw_nugget, share)):

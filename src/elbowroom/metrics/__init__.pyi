@@ -8,6 +8,8 @@ from ._disentanglement import mutual_information_gap as mutual_information_gap
 from ._disentanglement import sap as sap
 from ._frechet_distance import FrechetDistance as FrechetDistance
 from ._frechet_distance import frechet_distance as frechet_distance
+from ._latent_statistics import LatentStatistics as LatentStatistics
+from ._latent_statistics import latent_statistics as latent_statistics
 from ._latent_use import ACTIVE as ACTIVE
 from ._latent_use import LatentUse as LatentUse
 from ._latent_use import latent_use as latent_use

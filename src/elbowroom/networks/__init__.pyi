@@ -1,5 +1,6 @@
 from ._preset import preset as preset
 from ._stackable import stackable as stackable
+from .beside import Beside as Beside
 from .chained import Chained as Chained
 from .conv_net import ConvNet as ConvNet
 from .mlp import MLP as MLP
@@ -7,3 +8,4 @@ from .per_example import PerExample as PerExample
 from .res_net import ResNet as ResNet
 from .standardised import Standardised as Standardised
 from .tempered import Tempered as Tempered
+from .wired import Wired as Wired

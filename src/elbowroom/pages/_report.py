@@ -1,23 +1,24 @@
-"""The report: one HTML file from a study's record, with nothing fetched and nothing run but a few lines of script."""
+"""The report: one HTML file from a study's records or from an audit, and nothing else."""
 
-import base64
-import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
 from elbowroom.atomic import write_atomic
-from elbowroom.numerics import rounded
-from elbowroom.records import Pictures, StudyRecord, read_study
+from elbowroom.numerics import InputError, rounded
+from elbowroom.records import AuditRecord, Pictures, StudyRecord, read_fix, read_study
 from elbowroom.runs.saved_estimates import read_estimates
 
 from . import words
 from .advice import advice
+from .audit import audit_view
+from .audit_page import audit_page, fix_page
+from .card import card
 from .estimators import evidence_panel
 from .images import image_figures
 from .ladder import about_bits, evidence_rows, ladder
 from .latents import kl, latent_map
 from .plane import model_figures, plane, sweep_rows
+from .rendering import rendered
 from .strips import decoded_grid
 from .tables import table_figures
 from .training import curves, diagram, factors, facts, recipe_text
@@ -25,19 +26,18 @@ from .variances import ink_figure, variance_figure
 
 __all__ = ["report"]
 
-_OPTION = re.compile(r"(?<=\s)(--[a-z][a-z-]*)")  # which no line is to break after its first dash
-_TEMPLATES = Path(__file__).parent / "templates"
 
-
-def report(folder: str | Path, path: str | Path | None = None) -> Path:
-    """Write the page of a study, from its saved records alone: no model is loaded.
+def report(subject: str | Path | AuditRecord, path: str | Path | None = None) -> Path:
+    """Write the page of a study, an audit or a fixed run, from its saved records alone: no model is loaded.
 
     Parameters
     ----------
-    folder : str or Path
-        Of a study that has got as far as `measure`; of stages after it that have not been run, the page says so.
+    subject : str, Path or AuditRecord
+        The folder of a study that has got as far as `measure`; of stages after it that have not been run, the page says
+        so. Or the run folder that `elbowroom fix` wrote, or what `er.audit` returned.
     path : str or Path, default None
-        Where the page goes; None: report.html in the folder.
+        Where the page goes; None: report.html in a study's folder, audit.html in a run's, and here. The name of an
+        audit's page may end in .md: then it is a model card in Markdown.
 
     Returns
     -------
@@ -57,41 +57,27 @@ def report(folder: str | Path, path: str | Path | None = None) -> Path:
     elbowroom.numerics.errors.InputError: There is no study folder no-such-folder: give the folder that \
 `elbowroom study` wrote.
     """
-    study = read_study(folder)
-    target = Path(path) if path is not None else study.folder / "report.html"
-    write_atomic(target, _render(study))
+    if isinstance(subject, AuditRecord):
+        target = Path("audit.html" if path is None else path)
+        write_atomic(target, card(subject) if target.suffix == ".md" else audit_page(subject))
+        return target
+    folder = Path(subject)
+    fixed = (folder / "fix.json").is_file()
+    target = folder / ("audit.html" if fixed else "report.html") if path is None else Path(path)
+    if target.suffix == ".md":
+        raise InputError(f"{target}: of a folder there is a page of HTML; a card in Markdown is made of an audit.")
+    page = fix_page(read_fix(folder)) if fixed else rendered("report.html", _content(read_study(folder)))
+    write_atomic(target, page)
     return target
-
-
-def _render(study: StudyRecord) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup, escape
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    # The figures escape their own text; everything else is escaped by the template.
-    environment.filters["svg"] = Markup
-    environment.filters["command"] = lambda text: Markup(
-        _OPTION.sub(r'<span class="whole">\1</span>', str(escape(text)))
-    )
-    page = environment.get_template("report.html").render(
-        style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **_content(study)
-    )
-    # A value stays on one line with its error and with its per cent.
-    return re.sub(r"(?<=\d) %", "\u00a0%", page.replace(" ± ", "\u00a0±\u00a0"))
 
 
 def _content(study: StudyRecord) -> dict[str, Any]:
     verdict, models = study.account.verdict if study.account else None, study.sweep.models
     return {
         "study": study,
+        "title": study.title,
+        "kicker": f"elbowroom study of {study.data.name}, {study.last.created}",
+        "made_by": study.last.elbowroom,
         "sentence": words.sentence(study),
         "verdict_figures": verdict.figures if verdict else (),
         "advice": advice(study),
@@ -109,6 +95,8 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "model_figures": model_figures(study),
         "sweep": sweep_rows(study),
         "sweep_head": study.axis or "model",
+        "audit": audit_view(study.audit, latents=False) if study.audit else None,
+        "no_audit": words.no_audit(study),
         "variances": [figure for figure in (variance_figure(study), ink_figure(study)) if figure],
         "kl": kl(study),
         "map": latent_map(study),

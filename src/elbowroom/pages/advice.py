@@ -5,7 +5,6 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +15,16 @@ from elbowroom.records import ModelRecord, StudyRecord
 from elbowroom.records.sweep import SEED
 from elbowroom.runs.saved_estimates import read_estimates
 
-from .commands import again
+from .audit_advice import audited, contradicted
+from .next_step import LEAST, NOT_MEASURED, SURE, Advice, command, wider
 from .words import significant
 
 __all__ = ["Advice", "advice"]
 
-_NOT_MEASURED = "not measured"
-_LEAST = 0.05  # nats per example that are worth a line
-_SURE = 2.0  # standard errors
 _MANY = 0.1  # of the examples
 _TENFOLD = math.log(10)
 _POINTS = 200  # test examples for annealing, where a bound is suspect
 _FLOORED = re.compile(r"([\d.]+)% of the scales .* floor ([\d.e+-]+);")
-
-
-@dataclass(frozen=True)
-class Advice:
-    """One thing to do.
-
-    Attributes
-    ----------
-    sentence : str
-        What was measured, and what follows.
-    run : str
-        A command line or a call that does it; empty where none can be written down.
-    worth : str
-        What it could win, in words.
-    nats : float, optional
-        The same as a number, by which advice is ordered; None where it was not measured.
-    """
-
-    sentence: str
-    run: str
-    worth: str = _NOT_MEASURED
-    nats: float | None = None
 
 
 def advice(study: StudyRecord) -> list[Advice]:
@@ -65,7 +40,8 @@ def advice(study: StudyRecord) -> list[Advice]:
     list of Advice
         Maybe none.
     """
-    found = [one for rule in _RULES for one in rule(study)]
+    found = audited(study)
+    found += [one for rule in _RULES if rule.__name__[1:] not in contradicted(study) for one in rule(study)]
     return sorted(found, key=lambda one: (1, 0.0) if one.nats is None else (2 * (one.nats == 0), -one.nats))
 
 
@@ -76,7 +52,7 @@ def _longer(study: StudyRecord) -> Iterator[Advice]:
         return
     last, won = _still_won(study.history)
     said = f"Training ended at its best epoch, {chosen.epochs:,}"
-    run = _again(study, "longer", epochs=2 * chosen.epochs)
+    run = command(study, "longer", epochs=2 * chosen.epochs)
     if won is None:
         yield Advice(f"{said}: train longer.", run)
     elif won > 0:
@@ -114,7 +90,7 @@ def _further(study: StudyRecord) -> Iterator[Advice]:
         yield Advice(
             f"{symbol} = {chosen.axes[symbol]} is the {end} that was tried, and the step to it from "
             f"{inner.axes[symbol]} won {significant(won, 2)} nats of {by} on validation: go further.",
-            _again(study, "further", axes),
+            command(study, "further", axes),
             f"about {significant(won, 2)} nats for a further step, if it pays as the last did",
             won,
         )
@@ -145,15 +121,17 @@ def _beyond(axis: str, last: float, inner: float) -> float | None:
 
 def _encoder(study: StudyRecord) -> Iterator[Advice]:
     """What the encoder's posteriors lose: log p(x) by the best of the measured bounds minus the ELBO."""
+    if study.audit and study.audit.identity:  # which tells more of the same nats
+        return
     above = _annealed(study) or study.evidence.best
     gap = above - study.evidence.bounds["ELBO"]
-    if not gap.mean > max(_LEAST, _SURE * gap.se_total) and not (len(gap) == 1 and gap.mean > _LEAST):
+    if not gap.mean > max(LEAST, SURE * gap.se_total) and not (len(gap) == 1 and gap.mean > LEAST):
         return
     size = with_error(gap.mean, gap.se_total)
     of_flow = (study.recipe or {}).get("posterior", {})
-    change = {"widths": _wider(study)} if "flow" in str(of_flow) else {"posterior": "flow-posterior"}
+    change = {"widths": wider(study)} if "flow" in str(of_flow) else {"posterior": "flow-posterior"}
     how = "a wider encoder" if "widths" in change else "a richer posterior, or a wider encoder,"
-    run = _again(study, "posterior", **change) if all(change.values()) else ""
+    run = command(study, "posterior", **change) if all(change.values()) else ""
     yield Advice(
         f"The encoder's posteriors lose {size} nats, {above.estimator.partition(',')[0]} minus ELBO over "
         f"{count(len(gap), 'test example')}: {how} can win part of that.",
@@ -210,10 +188,10 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
     if apart is None or apart.tie or not apart.value < 0:
         return
     size = with_error(-apart.value, apart.se)
-    wider = _wider(study)
+    widths = wider(study)
     how = f"use it, or give the VAE wider networks{'' if _spare(study) else ' and more latents'}"
     more: dict[str, Any] = {} if _spare(study) else {"latents": 2 * study.chosen.latents}
-    run = _again(study, "wider", widths=wider, **more) if wider else ""
+    run = command(study, "wider", widths=widths, **more) if widths else ""
     by, bound = ("By these bounds", "at most ") if study.direction == "lower" else ("By these numbers", "")
     if why := _why_loose(study):
         how += f"; but the VAE's bound is loose ({why}), so first measure it by AIS"
@@ -232,31 +210,12 @@ def _edges(study: StudyRecord) -> Iterator[Advice]:
             continue
         said, won = f"{one.search.said} The lead over it may be smaller.", one.search.won
         if won is None or won <= 0:
-            yield Advice(said, "", f"{_NOT_MEASURED}, and the baseline's")
+            yield Advice(said, "", f"{NOT_MEASURED}, and the baseline's")
         else:
             size = significant(won, 2)
             yield Advice(
                 said, "", f"about {size} nats for a further step, and the baseline's, if it pays as the last", won
             )
-
-
-def _wider(study: StudyRecord) -> list[int]:
-    """Twice the hidden layers of the encoder, where it is an MLP."""
-    found = _widths((study.recipe or {}).get("posterior"))
-    return [2 * width for width in found[1:-1]]
-
-
-def _widths(part: Any) -> list[int]:
-    """Those of the first MLP in a part of a recipe.
-
-    >>> _widths({"kind": "diagonal-normal", "network": {"kind": "standardised", "network": {"widths": [4, 8, 2]}}})
-    [4, 8, 2]
-    """
-    if not isinstance(part, Mapping):
-        return []
-    if isinstance(part.get("widths"), list):
-        return list(part["widths"])
-    return next((found for one in part.values() if (found := _widths(one))), [])
 
 
 def _spare(study: StudyRecord) -> bool:
@@ -276,14 +235,14 @@ def _latents(study: StudyRecord) -> Iterator[Advice]:
         yield Advice(
             f"None of {count(size, 'latent')} is active: the posterior has collapsed, and a KL that is paid for little "
             "by little can open it.",
-            _again(study, "warm", objective={"kind": "elbo", "warmup": max(study.chosen.epochs // 4, 1)}),
+            command(study, "warm", objective={"kind": "elbo", "warmup": max(study.chosen.epochs // 4, 1)}),
         )
     elif used == len(latents.active):
         said = f"All of {count(size, 'latent')} are needed for 99 % of the rate: more of them may carry more."
-        yield Advice(said, _again(study, "latents", latents=2 * size))
+        yield Advice(said, command(study, "latents", latents=2 * size))
     elif latents.carriers and 2 * used <= size:
         said = f"{used} of {size} latents carry 99 % of the rate: with fewer the model is smaller, and no worse."
-        yield Advice(said, _again(study, "latents", latents=used), "no nats, a smaller model", 0.0)
+        yield Advice(said, command(study, "latents", latents=used), "no nats, a smaller model", 0.0)
 
 
 def _floors(study: StudyRecord) -> Iterator[Advice]:
@@ -295,7 +254,7 @@ def _floors(study: StudyRecord) -> Iterator[Advice]:
         most = share * study.data.dimensions * _TENFOLD
         word = (study.recipe or {}).get("likelihood", {})
         lower = {name: word[name] for name in ("kind", "scale") if name in word} | {"floor": float(f"{floor / 10:.3g}")}
-        run = _again(study, "floor", likelihood=lower) if "floor" in word else ""
+        run = command(study, "floor", likelihood=lower) if "floor" in word else ""
         yield Advice(
             f"{found[1]} % of the noise scales stand at their floor of {floor:g}, which then decides log p(x): see "
             "what a tenth of it scores, and whether a column there repeats or is determined by others.",
@@ -309,11 +268,11 @@ def _outside(study: StudyRecord) -> Iterator[Advice]:
     """The likelihood puts mass where the data cannot be: to renormalise it is worth −log of what is inside."""
     leak = study.evidence.leak or 0.0
     least = -study.data.dimensions * math.log1p(-leak) if leak < 1 else math.inf
-    if study.data.seen == "unit" and least > _LEAST and math.isfinite(least):
+    if study.data.seen == "unit" and least > LEAST and math.isfinite(least):
         yield Advice(
             f"The likelihood puts {100 * leak:.2g} % of its mass outside the range of the data: one that is cut off "
             "there loses none.",
-            _again(study, "inside", likelihood="truncated-normal"),
+            command(study, "inside", likelihood="truncated-normal"),
             f"at least {significant(least, 2)} nats",
             least,
         )
@@ -354,7 +313,7 @@ def _without_repeats(study: StudyRecord) -> str:
         first = f"awk '!seen[$0]++' {before} > {after}"
     else:
         return ""
-    then = _again(study, "unique")
+    then = command(study, "unique")
     return f"{first} && {then.replace(before, after, 1)}" if then.startswith("elbowroom") else first
 
 
@@ -363,11 +322,7 @@ def _seeds(study: StudyRecord) -> Iterator[Advice]:
     if study.sweep.spread_of(study.chosen) is None:
         axes = {name: [value] for name, value in study.chosen.settings.items() if name != SEED} | {SEED: [0, 1, 2]}
         said = "One seed was trained, so the errors are those of examples and draws, and how far another training would"
-        yield Advice(f"{said} lie is not known: train three.", _again(study, "seeds", axes))
-
-
-def _again(study: StudyRecord, name: str, axes: Mapping[str, Sequence[Any]] | None = None, **words: Any) -> str:
-    return again(study.last.command, f"{study.folder}-{name}", axes, **words)
+        yield Advice(f"{said} lie is not known: train three.", command(study, "seeds", axes))
 
 
 _RULES: Sequence[Callable[[StudyRecord], Iterator[Advice]]] = (

@@ -4,7 +4,7 @@ from elbowroom.records import StudyRecord
 
 from . import words
 from .figure import Figure
-from .strips import picture_pairs
+from .strips import picture_rows
 
 __all__ = ["image_figures"]
 
@@ -19,7 +19,7 @@ def _reconstructions(study: StudyRecord) -> Figure:
         return Figure("reconstructions", "Held-out reconstructions", "", missing=why)
     title = f"Held-out reconstructions: {words.reconstruction_text(study)}"
     above, below = study.pictures.held_out, study.pictures.reconstructions
-    strips, shown, note = picture_pairs(study, above, below, ("held out", "reconstruction"))
+    strips, shown, note = picture_rows(study, (above, below), ("held out", "reconstruction"))
     how = (
         f"Above: validation examples, the first {shown} of a seeded draw, none picked by hand. Below: the model's "
         "reconstruction of each."
@@ -32,7 +32,7 @@ def _reconstructions(study: StudyRecord) -> Figure:
 def _samples(study: StudyRecord) -> Figure:
     """Ancestral samples beside decoder means of the same z."""
     above, below = study.pictures.samples_ancestral, study.pictures.samples_mean
-    strips, shown, note = picture_pairs(study, above, below, ("ancestral sample", "decoder mean"))
+    strips, shown, note = picture_rows(study, (above, below), ("ancestral sample", "decoder mean"))
     title = f"{shown} ancestral samples, and the decoder means of the same z"
     how = (
         "Above: what the model generates, z drawn from the prior and then x from p(x | z). Below: the mean of "
@@ -46,7 +46,7 @@ def _samples(study: StudyRecord) -> Figure:
 def _no_means(study: StudyRecord) -> Figure:
     """Ancestral samples beside held-out images, where there are no means."""
     above, below = study.pictures.held_out, study.pictures.samples_ancestral
-    strips, shown, note = picture_pairs(study, above, below, ("held out", "ancestral sample"))
+    strips, shown, note = picture_rows(study, (above, below), ("held out", "ancestral sample"))
     title = f"{shown} validation examples, and {shown} ancestral samples"
     how = (
         "Above: validation examples. Below: what the model generates, z drawn from the prior and then x from p(x | z)."

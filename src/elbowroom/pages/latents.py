@@ -14,12 +14,16 @@ from . import words
 from .embedding import both_widths
 from .figure import Figure
 
-__all__ = ["kl", "latent_map"]
+__all__ = ["kl", "kl_figure", "latent_map"]
 
 
 def kl(study: StudyRecord) -> Figure:
+    """KL per latent of the chosen model."""
+    return kl_figure(study.evidence.latents)
+
+
+def kl_figure(latents: LatentRecord) -> Figure:
     """KL per latent."""
-    latents = study.evidence.latents
     used, values = sum(latents.active), latents.kl
     if values is None:
         why = f"{used} of {len(latents.active)} latents are active; this prior and this posterior "

@@ -1,16 +1,19 @@
 """Rows of pictures for the page, few enough that the page stays under two megabytes."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom.plots import grey_range, mosaic, to_bytes
-from elbowroom.records import ModelPictures, StudyRecord
+from elbowroom.records import FixedRun, ModelPictures, StudyRecord
 
-__all__ = ["Strip", "decoded_grid", "model_strip", "picture_pairs"]
+__all__ = ["Strip", "decoded_grid", "model_strip", "picture_rows"]
+
+_Pictured: TypeAlias = StudyRecord | FixedRun
 
 _ACROSS = 8  # pictures; fewer would waste a page, more could not be seen on a telephone
 _GALLERY, _BUDGET, _LARGEST = 16, 600_000, 64
@@ -38,19 +41,19 @@ class Strip:
     share: float = 100.0
 
 
-def _bytes(study: StudyRecord, values: NDArray[Any]) -> NDArray[np.uint8]:
+def _bytes(study: _Pictured, values: NDArray[Any]) -> NDArray[np.uint8]:
     """Pictures of one array, large ones shrunk by a whole factor."""
     limits = grey_range(study.pictures.held_out, study.data.levels)
     return _shrunk(to_bytes(values, _shape(study), limits), _factor(study))
 
 
-def _shape(study: StudyRecord) -> tuple[int, ...]:
+def _shape(study: _Pictured) -> tuple[int, ...]:
     """Of an image; it is asked for where the data are images."""
     assert study.data.image_shape is not None
     return study.data.image_shape
 
 
-def _factor(study: StudyRecord) -> int:
+def _factor(study: _Pictured) -> int:
     return math.ceil(max(_shape(study)[-2:]) / _LARGEST)
 
 
@@ -64,52 +67,52 @@ def _shrunk(pictures: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return squares.mean(axis=(2, 4)).round().astype(np.uint8)
 
 
-def _affordable(study: StudyRecord, arrays: int, most: int) -> int:
+def _affordable(study: _Pictured, arrays: int, most: int) -> int:
     """How many pictures of each of `arrays` fit into the budget; PNG of photographs hardly shrinks."""
     cost = 2.2 * min(math.prod(_shape(study)), 3 * _LARGEST**2)
     return max(2, min(most, int(_BUDGET / (cost * arrays))))
 
 
-def _gap(study: StudyRecord) -> int:
+def _gap(study: _Pictured) -> int:
     return max(1, round(min(_shape(study)[-1], _LARGEST) / 14))
 
 
-def picture_pairs(
-    study: StudyRecord, above: NDArray[Any], below: NDArray[Any], names: tuple[str, str]
+def picture_rows(
+    study: _Pictured, arrays: Sequence[NDArray[Any]], names: tuple[str, ...]
 ) -> tuple[list[Strip], int, str]:
-    """Pictures of one array over those of another.
+    """Pictures of several arrays, those of each below those of the one before.
 
     Parameters
     ----------
-    study : StudyRecord
+    study : StudyRecord or FixedRun
         Of images.
-    above, below : array [n, *event]
-        On the user's scale.
-    names : (str, str)
+    arrays : sequence of array [n, *event]
+        On the user's scale, two or three.
+    names : tuple of str
         What one picture of each is called.
 
     Returns
     -------
     list of Strip
-        The first of both.
+        The first of all.
     int
         How many of each.
     str
         Notes where they are shrunk or have channels of another number than pictures have.
     """
-    shown = min(_affordable(study, 4, _GALLERY), len(above))
+    shown = min(_affordable(study, 2 * len(arrays), _GALLERY), *map(len, arrays))
     if shown > _ACROSS:
         shown -= shown % _ACROSS
-    rows = [_bytes(study, values[:shown]) for values in (above, below)]
+    rows = [_bytes(study, values[:shown]) for values in arrays]
     strips = []
     for start in range(0, shown, _ACROSS):
         part = [row[start : start + _ACROSS] for row in rows]
-        alt = f"{names[0]} over {names[1]}, numbers {start + 1} to {start + len(part[0])} of the draw"
+        alt = f"{' over '.join(names)}, numbers {start + 1} to {start + len(part[0])} of the draw"
         strips.append(Strip(mosaic(part, _gap(study)), alt, names, 100 * len(part[0]) / _ACROSS))
     return strips, shown, _how_shown(study)
 
 
-def _how_shown(study: StudyRecord) -> str:
+def _how_shown(study: _Pictured) -> str:
     """Sentences on pictures that are not shown as they are, each after a space."""
     factor, shape = _factor(study), _shape(study)
     notes = f" Pictures are shown at 1/{factor} of their size." if factor > 1 else ""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from elbowroom.numerics import Estimate, count, places, rounded, with_error
-from elbowroom.records import DifferenceRecord, FigureRecord, LatentRecord, SeedSpread, StudyRecord
+from elbowroom.records import AuditRecord, DifferenceRecord, FigureRecord, LatentRecord, SeedSpread, StudyRecord
 
 __all__ = [
     "contest",
@@ -15,6 +15,7 @@ __all__ = [
     "figure_text",
     "latents_text",
     "leak_words",
+    "no_audit",
     "reconstruction_text",
     "seconds",
     "sentence",
@@ -28,10 +29,40 @@ _WORTH_SAYING = 0.001  # of the likelihood's mass
 
 
 def sentence(study: StudyRecord) -> str:
-    """The verdict in one sentence, or which stages are missing for one and how to go on."""
+    """The verdict of a study with that of its audit behind it, or which stages are missing for one and how to go on.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        That has got as far as `measure`.
+
+    Returns
+    -------
+    str
+        A sentence or two.
+
+    Examples
+    --------
+    >>> from elbowroom.records import read_study
+    >>> sentence(read_study("no-such-folder"))
+    Traceback (most recent call last):
+    ...
+    elbowroom.numerics.errors.InputError: There is no study folder no-such-folder: give the folder that \
+`elbowroom study` wrote.
+    """
     if study.account:
-        return study.account.verdict.sentence
-    return f"There is no verdict yet: {still_to_come(study.not_run)}; resume the study, which goes on there."
+        return f"{study.account.verdict.sentence} {_audited(study.audit)}".rstrip()
+    missing = [stage for stage in study.not_run if stage in ("contest", "account")]
+    return f"There is no verdict yet: {still_to_come(missing)}; resume the study, which goes on there."
+
+
+def _audited(audit: AuditRecord | None) -> str:
+    return "" if audit is None or not audit.findings else f"Its audit: {audit.verdict[0].lower()}{audit.verdict[1:]}"
+
+
+def no_audit(study: StudyRecord) -> str:
+    """How to have the audit that a study lacks; nothing where it has one."""
+    return "" if study.audit else "The chosen model has not been audited: resume the study, which does that last."
 
 
 def still_to_come(stages: Sequence[str]) -> str:

@@ -1,3 +1,9 @@
+from ._audit import Span as Span
+from ._audit import collapse_curve as collapse_curve
+from ._audit import gains as gains
+from ._audit import identity as identity
+from ._audit import rate_parts as rate_parts
+from ._audit import spans as spans
 from ._curves import Series as Series
 from ._curves import iwae_curve as iwae_curve
 from ._curves import learning_curves as learning_curves

@@ -11,11 +11,9 @@ from elbowroom.distributions.flows import flow_of, moved_flow, without_effect
 from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
-from .diagonal_normal import variance_of
+from .diagonal_normal import Spread, check_spread, variance_of
 
 __all__ = ["Flow"]
-
-_FLOOR = 1e-5  # least σ² of the diagonal normal
 
 
 @described("flow-posterior", older={"base": "standard"})
@@ -32,7 +30,7 @@ class Flow(Component):
     ----------
     network : nn.Module
         Reads the tensors named in `given` and returns 2 d + `context` numbers per example for d latent dimensions: μ,
-        the raw numbers whose softplus is σ², and h, which the flow is conditioned on.
+        the raw numbers that `spread` makes σ², and h, which the flow is conditioned on.
     event : int or sequence of int
         Number of latent dimensions: n or (n,).
     context : int, default 32
@@ -51,11 +49,16 @@ class Flow(Component):
     base : {"diagonal", "standard"}, default "diagonal"
         "diagonal": μ and σ are the network's own. "standard": z = T(ε; h(x)), as models saved before this option have
         it; the network returns `context` numbers, and all that is said of x passes through them and the flow's layers.
+    spread : {"softplus", "exp"}, default "softplus"
+        How a raw number becomes σ², as for `DiagonalNormal`: softplus(raw) + floor, or exp(2 · raw) + floor.
+    floor : float, default 1e-5
+        Least σ².
 
     Raises
     ------
     InputError
-        For another word, an event that is not one row, or a network that returns another number of outputs.
+        For another word, a negative floor, an event that is not one row, or a network that returns another number of
+        outputs.
 
     References
     ----------
@@ -82,12 +85,15 @@ class Flow(Component):
         hidden: Sequence[int] = (64, 64),
         given: Sequence[str] = ("x",),
         base: Literal["diagonal", "standard"] = "diagonal",
+        spread: Spread = "softplus",
+        floor: float = 1e-5,
     ) -> None:
         super().__init__(event, given=given, network=network)
+        check_spread(spread, floor)
         if len(self.event) > 1:
             raise InputError(f"A flow is over one row of latent dimensions; got event {self.event}.")
         one_of("base", base, ("diagonal", "standard"))
-        self.context, self.base = context, base
+        self.context, self.base, self.spread, self.floor = context, base, spread, floor
         self.flow: Any = flow_of(flow, self.event[0], context, transforms, hidden) if isinstance(flow, str) else flow
         if isinstance(flow, str) and base == "diagonal":
             without_effect(self.flow)
@@ -97,4 +103,4 @@ class Flow(Component):
         d = self.event[0] if self.base == "diagonal" else 0
         mean, raw, context = self.numbers_from(given, 2 * d + self.context).split([d, d, self.context], -1)
         q: Distribution = self.flow(context)
-        return moved_flow(q, mean, variance_of(raw, "softplus", _FLOOR).sqrt()) if d else q
+        return moved_flow(q, mean, variance_of(raw, self.spread, self.floor).sqrt()) if d else q

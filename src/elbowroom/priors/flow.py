@@ -1,14 +1,15 @@
 """A normalizing flow as a prior."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import nn
 from torch.distributions import Distribution
 
 from elbowroom.components import Component
-from elbowroom.distributions.flows import flow_of
-from elbowroom.numerics import Given, InputError
+from elbowroom.distributions.flows import flow_of, moved_flow, without_effect
+from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
 __all__ = ["Flow"]
@@ -33,6 +34,9 @@ class Flow(Component):
         Number of layers of a flow that is named.
     hidden : sequence of int, default (64, 64)
         Hidden widths of each layer's network, of a flow that is named.
+    base : {"standard", "diagonal"}, default "standard"
+        "diagonal": a learned mean and standard deviation of each latent stand before the flow, z = μ + σ T(ε); a flow
+        that is named then begins with T the identity, and μ and σ at 0 and 1.
 
     Raises
     ------
@@ -58,13 +62,22 @@ class Flow(Component):
         flow: str | nn.Module = "nsf",
         transforms: int = 3,
         hidden: Sequence[int] = (64, 64),
+        base: Literal["standard", "diagonal"] = "standard",
     ) -> None:
         super().__init__(event)
         if len(self.event) > 1:
             raise InputError(f"A flow is over one row of latent dimensions; got event {self.event}.")
         self.flow: Any = flow_of(flow, self.event[0], 0, transforms, hidden) if isinstance(flow, str) else flow
+        one_of("base", base, ("standard", "diagonal"))
+        self.base = base
+        if base == "diagonal":
+            self.means, self.logs = nn.Parameter(torch.zeros(self.event)), nn.Parameter(torch.zeros(self.event))
+            if isinstance(flow, str):
+                without_effect(self.flow)
 
     def forward(self, given: Given) -> Distribution:
         """p with batch shape [1, 1]."""
         p: Distribution = self.flow()
+        if self.base == "diagonal":
+            p = moved_flow(p, self.means, self.logs.exp())
         return p.expand((1, 1))

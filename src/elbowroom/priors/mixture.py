@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 from torch.nn.functional import softplus
 
 from elbowroom.components import Component
-from elbowroom.numerics import Given, InputError
+from elbowroom.distributions import TriangularNormal
+from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
 __all__ = ["Mixture"]
@@ -17,7 +19,7 @@ __all__ = ["Mixture"]
 
 @described("mixture-prior")
 class Mixture(Component):
-    """A learned mixture of Gaussians with diagonal covariances and learned weights.
+    """A learned mixture of Gaussians with learned weights, and diagonal covariances or any.
 
     Its KL from q has no closed form and is sampled. Draws of it carry no gradient.
 
@@ -28,12 +30,16 @@ class Mixture(Component):
     components : int, default 10
         Number of Gaussians. Their means start at draws of N(0, I), their standard deviations at 1.
     floor : float, default 0.01
-        Least standard deviation of a component. Without one, a component can shrink onto a single code.
+        Least standard deviation of a component: of each latent, given those before it where the covariance is full.
+        Without one, a component can shrink onto a single code.
+    covariance : {"diagonal", "full"}, default "diagonal"
+        Whether the latents of a component are independent. "full" is for one row of latents.
 
     Raises
     ------
     InputError
-        For fewer than one component or a floor that is not positive.
+        For fewer than one component, a floor that is not positive, another word, or a full covariance over an event
+        that is not one row.
 
     References
     ----------
@@ -45,17 +51,55 @@ class Mixture(Component):
     torch.Size([4, 5])
     """
 
-    def __init__(self, event: int | Sequence[int], *, components: int = 10, floor: float = 0.01) -> None:
+    def __init__(
+        self,
+        event: int | Sequence[int],
+        *,
+        components: int = 10,
+        floor: float = 0.01,
+        covariance: Literal["diagonal", "full"] = "diagonal",
+    ) -> None:
         super().__init__(event)
+        one_of("covariance", covariance, ("diagonal", "full"))
+        if covariance == "full" and len(self.event) > 1:
+            raise InputError(f"A full covariance is over one row of latent dimensions; got event {self.event}.")
         if components < 1 or not floor > 0:
             raise InputError(f"A mixture needs 1 component or more and a positive floor; got {components} and {floor}.")
-        self.floor = floor
+        self.floor, self.covariance = floor, covariance
         self.means = nn.Parameter(torch.randn(1, 1, components, *self.event))
         self.raw = nn.Parameter(torch.full_like(self.means, math.log(math.expm1(1.0))))
         self.logits = nn.Parameter(torch.zeros(1, 1, components))
+        if covariance == "full":
+            self.below = nn.Parameter(torch.zeros(*self.raw.shape, *self.event))  # of which a triangle is read
 
     def forward(self, given: Given) -> Distribution:
         """p with batch shape [1, 1]."""
-        normal = Normal(self.means, self.floor + softplus(self.raw), validate_args=False)
-        each = Independent(normal, len(self.event), False)
+        scale = self.floor + softplus(self.raw)
+        each: Distribution
+        if self.covariance == "full":
+            each = TriangularNormal(self.means, self.below.tril(-1) + torch.diag_embed(scale), validate_args=False)
+        else:
+            each = Independent(Normal(self.means, scale, validate_args=False), len(self.event), False)
         return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), each, validate_args=False)
+
+    @torch.no_grad()
+    def begin_at(self, weights: Tensor, means: Tensor, roots: Tensor) -> None:
+        """Take the numbers of a mixture that was fitted elsewhere.
+
+        Parameters
+        ----------
+        weights : Tensor
+            [components], positive.
+        means : Tensor
+            [components, *event].
+        roots : Tensor
+            Standard deviations [components, *event]; lower triangular roots [components, d, d] of full covariances.
+            What lies below the floor is set to it.
+        """
+        full = self.covariance == "full"
+        above = ((roots.diagonal(dim1=-2, dim2=-1) if full else roots) - self.floor).clamp_min(1e-6)
+        self.logits.copy_(weights.log())
+        self.means.copy_(means)
+        self.raw.copy_(above + torch.log(-torch.expm1(-above)))  # the inverse of softplus
+        if full:
+            self.below.copy_(roots)

@@ -21,6 +21,11 @@ from .evidence import LatentRecord as LatentRecord
 from .evidence import NeighbourRecord as NeighbourRecord
 from .evidence import ReconstructionRecord as ReconstructionRecord
 from .evidence import VarianceRecord as VarianceRecord
+from .fix import FixedRun as FixedRun
+from .fix import FixPictures as FixPictures
+from .fix import FixRecord as FixRecord
+from .fix import StepRecord as StepRecord
+from .fix import read_fix as read_fix
 from .graph import Graph as Graph
 from .graph import graph as graph
 from .pictures import ModelPictures as ModelPictures

@@ -36,7 +36,7 @@ class IdentityRecord:
         ELBO of the best q of the encoder's family that was found for each example, scored with fresh noise; None where
         q cannot be fitted to one example, as where its layers read one another: then only the sum is known.
     refined_half : Estimate, optional
-        ELBO of the best q after half of the steps: what the second half still won says how much is left to win.
+        ELBO of the best q after half of the steps: what the other half still won says how much is left to win.
     upper : Estimate, optional
         The other end of log p(x), an upper bound if the chains have mixed.
     """

@@ -13,6 +13,7 @@ from elbowroom.atomic import write_atomic
 from elbowroom.numerics import InputError
 
 from .account import AccountRecord
+from .audit import AuditRecord
 from .contest import ContestRecord
 from .data_record import DataRecord
 from .evidence import EvidenceRecord
@@ -55,6 +56,7 @@ STAGES: dict[str, Stage] = {
     "measure": Stage(EvidenceRecord, ("choose",)),
     "contest": Stage(ContestRecord, ("load",)),
     "account": Stage(AccountRecord, ("measure", "contest")),
+    "audit": Stage(AuditRecord, ("measure",)),
 }
 """By name, in the order in which a study runs them; what follows is the page."""
 

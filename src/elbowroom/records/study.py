@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from elbowroom.numerics import Estimate, InputError
 
 from .account import AccountRecord, DifferenceRecord
+from .audit import AuditRecord
 from .contest import ContestRecord
 from .data_record import DataRecord
 from .evidence import EvidenceRecord, ReconstructionRecord, VarianceRecord
@@ -63,6 +64,8 @@ class StudyRecord:
         Of `contest`; None where it has not been run.
     account : AccountRecord, optional
         Of `account`; None where it has not been run.
+    audit : AuditRecord, optional
+        Of `audit`; None where it has not been run, as in studies of an older elbowroom.
     """
 
     folder: Path
@@ -73,6 +76,7 @@ class StudyRecord:
     evidence: EvidenceRecord
     contest: ContestRecord | None = None
     account: AccountRecord | None = None
+    audit: AuditRecord | None = None
 
     @property
     def title(self) -> str:
@@ -204,6 +208,7 @@ def read_study(folder: str | Path) -> StudyRecord:
         evidence=records["measure"],
         contest=records.get("contest"),
         account=records.get("account"),
+        audit=records.get("audit"),
     )
 
 

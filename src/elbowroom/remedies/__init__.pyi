@@ -2,3 +2,13 @@ from ._calibrate import Calibration as Calibration
 from ._calibrate import calibrate as calibrate
 from ._refine import Refinement as Refinement
 from ._refine import refine as refine
+from ._refine_inference import refine_inference as refine_inference
+from ._refit_prior import refit_prior as refit_prior
+from ._restarts import aggressive as aggressive
+from ._restarts import anneal as anneal
+from ._restarts import free_bits as free_bits
+from ._restarts import lower_beta as lower_beta
+from ._restarts import stop_earlier as stop_earlier
+from ._shrink_latent import shrink_latent as shrink_latent
+from ._structured_residual import structured_residual as structured_residual
+from .remedied import Remedied as Remedied

@@ -18,9 +18,9 @@ from elbowroom.likelihoods.likelihood import Likelihood
 from elbowroom.networks import Standardised
 from elbowroom.numerics import Support, count
 from elbowroom.preprocess import Codes
+from elbowroom.training.descent import descend, scored
 
 from .candidates import WIDE, Array, Axis, Family, Fitted, Learned, Setting
-from .descent import descend, scored
 
 __all__ = ["Cells", "autoregressive_families", "cells_of"]
 

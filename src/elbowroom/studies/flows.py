@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from elbowroom.distributions.flows import zuko
 from elbowroom.numerics import count
+from elbowroom.training.descent import descend, scored
 
 from .candidates import Array, Axis, Family, Fitted, Learned, Setting
-from .descent import descend, scored
 
 __all__ = ["normalising_flow", "why_no_flow"]
 

@@ -1,5 +1,6 @@
 """The stage `measure`: the chosen model on test, the pictures, and where the variance of every model goes."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from elbowroom.metrics import reconstruction_error
 from elbowroom.numerics import CapabilityError, Estimate, InputError, Support, count
 from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
 from elbowroom.runs._measure_run import shuffled
-from elbowroom.runs.saved_estimates import keep_estimates
+from elbowroom.runs.saved_estimates import keep_estimates, read_estimates
 from elbowroom.sweeps import PASS
 from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
@@ -22,7 +23,7 @@ from .pictures import draw_pictures, within_cells
 from .train import Models, decibels
 from .variance import ink_record, variance_records
 
-__all__ = ["MeasureBudget", "measure"]
+__all__ = ["MeasureBudget", "annealed_by", "measure"]
 
 _PICTURES = 16
 _USUAL_STEP = 100  # examples, by which a model is small, and measured on one thread, or not
@@ -84,6 +85,26 @@ def measure(
     vae = models[choice.name]
     with threads_for(vae, data, _USUAL_STEP):
         return _measured(data, about, models, sweep, vae, models.runs / choice.name, budget, progress)
+
+
+def annealed_by(run: Path, seed: int) -> Estimate | None:
+    """log p(x) of the test examples that `measure` annealed.
+
+    Parameters
+    ----------
+    run : Path
+        Of the chosen model.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Estimate or None
+        None where nothing was annealed, or not so that a mean is known.
+    """
+    kept = [one for one in read_estimates(run / "evidence.json") if one.part == "test"]
+    found = [one.estimate for one in kept if one.settings == {**_ANNEALING, "seed": seed}]
+    return found[-1] if found and len(found[-1]) > 1 and math.isfinite(found[-1].mean) else None
 
 
 def _measured(

@@ -20,7 +20,7 @@ from elbowroom.vae.vae import evaluating
 
 from .train import Models
 
-__all__ = ["draw_pictures", "within_cells"]
+__all__ = ["draw_before_after", "draw_pictures", "within_cells"]
 
 _HOVER, _STRIPS = 6, 500  # of one model of the sweep: pictures, and rows whose quantiles are drawn
 _MAP = 2_000
@@ -87,6 +87,34 @@ def draw_pictures(
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
     plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
     write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
+
+
+def draw_before_after(before: VAE, after: VAE, data: Dataset, path: Path, n: int, seed: int) -> None:
+    """Write the pictures of a model and of what it was fixed to, of the same examples and by the same seed.
+
+    Parameters
+    ----------
+    before, after : VAE
+        The two.
+    data : Dataset
+        What both read.
+    path : Path
+        Of the file.
+    n : int
+        Held-out examples, and samples of images.
+    seed : int
+        Of the order and of the draws.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
+    many = n if data.image_shape is not None else within_cells(_STRIPS, data)
+    rows = shown if data.image_shape is not None else data.validation[:many]
+    arrays = {"held_out": _cells(rows.batch())}
+    for name, one in (("before", before), ("after", after)):
+        arrays[f"reconstructions_{name}"] = _reconstructions(one, shown)
+        arrays[f"samples_{name}"] = _sample(one, data, many, seed)
+    plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
+    write_atomic(path, lambda temporary: save_file(plain, temporary))
 
 
 def _cells(batch: Batch) -> Tensor:

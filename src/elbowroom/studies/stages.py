@@ -155,7 +155,7 @@ def _place(stage: str) -> str:
     """Which of all stages it is.
 
     >>> _place("train"), _place("page")
-    ('stage 2 of 7 (train)', 'stage 7 of 7 (page)')
+    ('stage 2 of 8 (train)', 'stage 8 of 8 (page)')
     """
     names = [*STAGES, "page"]
     return f"stage {names.index(stage) + 1} of {len(names)} ({stage})"

@@ -8,12 +8,13 @@ from typing import Any
 from elbowroom.data import Dataset
 from elbowroom.models import Recipe
 from elbowroom.numerics import Estimate, InputError, plain_arguments
-from elbowroom.pages import report
+from elbowroom.pages import report, sentence
 from elbowroom.records import DataRecord, ModelRecord, StudyRecord, SweepRecord, read_study
 from elbowroom.vae import VAE
 
 from .account import account
 from .asked import called, typed
+from .audit import audit
 from .choose import choose
 from .contest import contest
 from .load import data_of, load
@@ -73,8 +74,8 @@ def study(
 ) -> Study:
     """Data → a sweep over words of a recipe → one model chosen on validation → its evidence on test → report.html.
 
-    A study is a row of stages: load, train, choose, measure, contest, account, and the page. Each leaves a record in
-    the folder, and a study that is resumed reads the records of the stages whose inputs have not changed.
+    A study is a row of stages: load, train, choose, measure, contest, account, audit, and the page. Each leaves a
+    record in the folder, and a study that is resumed reads the records of the stages whose inputs have not changed.
 
     Parameters
     ----------
@@ -196,8 +197,13 @@ def measured(
         budget._asdict(),
     )
     rivals = stages.record("contest", lambda: contest(data, seed=budget.seed, progress=progress), {"seed": budget.seed})
-    last = stages.record("account", lambda: account(about, swept, choice, found, rivals), {})
+    stages.record("account", lambda: account(about, swept, choice, found, rivals), {})
+    stages.record(
+        "audit",
+        lambda: audit(data, about, models, choice, seed=budget.seed, progress=progress),
+        {"seed": budget.seed},
+    )
     with stages.going_on("page"):
         page = report(stages.folder)
     bounds, record = list(found.bounds.items()), read_study(stages.folder)
-    return Study(models[choice.name], swept.model(choice.name), bounds, last.verdict.sentence, page, record)
+    return Study(models[choice.name], swept.model(choice.name), bounds, sentence(record), page, record)

@@ -122,7 +122,7 @@ def _figures(data: DataRecord, chosen: ModelRecord, best: Estimate, gap: Estimat
         of = f"at most{_of_what(data, best)}"
         figures.append(_figure("code length", bits.mean, bits.se_total, "bits per dimension", of))
     figures.append(_figure("rate", chosen.rate.mean, chosen.rate.se_total, per_example, "on validation"))
-    figures.append(_figure("lost by the encoder", gap.mean, gap.se_total, per_example, "at least"))
+    figures.append(_figure("lost by inference", gap.mean, gap.se_total, per_example, "at least"))
     return figures
 
 

@@ -47,6 +47,7 @@ def fit(
     device: str = "cpu",
     processes: int = 1,
     precision: str = "32-true",
+    settle: bool = True,
     progress: bool = True,
 ) -> History:
     """Train a VAE on data.train, and keep the parameters of the epoch that is best on data.validation.
@@ -97,6 +98,9 @@ def fit(
     precision : str, default "32-true"
         Of the arithmetic: "32-true"; "bf16-mixed" or "16-mixed" (half precision where it is safe); "bf16-true" or
         "16-true" (half precision throughout); "64-true".
+    settle : bool, default True
+        Whether components first take from the training data what was left open, such as where a noise scale starts;
+        False goes on with a model that was trained or calibrated before, as it stands.
     progress : bool, default True
         Whether standard error shows how far it is.
 
@@ -122,7 +126,15 @@ def fit(
     """
     step = TrainingStep(vae, objective or Elbo())
     settings = Settings(
-        epochs, batch_size, seed, patience, select, step.procedure.draws, step.procedure.schedule_steps, progress
+        epochs,
+        batch_size,
+        seed,
+        patience,
+        select,
+        step.procedure.draws,
+        step.procedure.schedule_steps,
+        progress,
+        settle=settle,
     )
     with Progress("fit", None, show=progress):
         plan = TrainingPlan([step], data, Adam(lr, lr_final, betas, clip), settings)

@@ -52,6 +52,8 @@ class Settings:
         Of this process among those that share every batch.
     ranks : int, default 1
         How many these are.
+    settle : bool, default True
+        Whether components take from the data what was left open.
     """
 
     epochs: int
@@ -64,6 +66,7 @@ class Settings:
     progress: bool = True
     rank: int = 0
     ranks: int = 1
+    settle: bool = True
 
 
 class Member:

@@ -136,7 +136,8 @@ class TrainingPlan:
             self.folders = [None] * len(self.steps)
         for step in self.steps:
             step.vae.table = self.data.train.table
-        notes: list[list[str]] = [[] if self.checkpoints else self._settle(step.vae) for step in self.steps]
+        settle = settings.settle and not self.checkpoints
+        notes: list[list[str]] = [self._settle(step.vae) if settle else [] for step in self.steps]
         members = [
             Member(
                 values_by(settings.select, step.vae, step.procedure, self.data, settings.seed), folder, noted, settings

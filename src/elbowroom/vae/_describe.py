@@ -53,6 +53,7 @@ def describe(vae: VAECore) -> str:
             *(f"  {symbol:<{width}}  {words}" for symbol, words in rows),
             f"Its bounds are bounds on {vae.quantity}, in nats, on the scale of the data.",
             f'Samples have {density} with mode="ancestral"; with "mean" or "offset", one x per z, they have none.',
+            *(f"Assumed: {sentence}" for sentence in vae.assumed),
         ]
     )
 

@@ -59,7 +59,9 @@ def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> 
     if missing:
         raise InputError(f"The recipe lacks the {missing[0]}; save the model again with er.save_model.")
     parts: dict[str, Any] = build({name: recipe[name] for name in _PARTS}, modules=modules)
-    return VAE(**parts)
+    vae = VAE(**parts)
+    vae.assumed = tuple(map(str, recipe.get("assumed", ())))
+    return vae
 
 
 def _tie(vae: VAE, tied: list[list[str]]) -> None:

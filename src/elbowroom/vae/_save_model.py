@@ -40,7 +40,8 @@ def model_recipe(vae: VAE) -> dict[str, Any]:
     (prior, priors), (posterior, posteriors) = blocks(vae.prior, "prior"), blocks(vae.posterior, "encoder")
     parts = {"prior": prior, "posterior": posterior, "likelihood": vae.likelihood, "preprocess": vae.preprocess}
     names = {"prior": priors, "posterior": posteriors, "likelihood": "decoder", "preprocess": "preprocess"}
-    return {"version": FORMAT, **recipe_of(parts, names)}
+    assumed = {"assumed": list(vae.assumed)} if vae.assumed else {}
+    return {"version": FORMAT, **recipe_of(parts, names), **assumed}
 
 
 def save_model(vae: VAE, path: str | Path) -> Path:

@@ -39,6 +39,9 @@ class VAECore(nn.Module):
 
     _place: Tensor  # empty; goes where the parameters go, and is found faster than they are
 
+    assumed: tuple[str, ...] = ()
+    """Of a model that was made elsewhere: what its adapter had to take as given, in sentences."""
+
     def __init__(
         self,
         prior: Component | Mapping[str, Component],

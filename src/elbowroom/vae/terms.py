@@ -89,6 +89,8 @@ class Terms:
         What else components read, [1, batch, ...].
     y : Tensor
         Preprocessed x, [1, batch, *event].
+    seen, unknown : Tensor or None
+        As they were given.
 
     Notes
     -----
@@ -119,7 +121,7 @@ class Terms:
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
         self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
-        self.seen, self._unknown, self._masks = seen, unknown, masks
+        self.seen, self.unknown, self._masks = seen, unknown, masks
         self._kls: dict[tuple[str, KL], PerDraw] = {}  # training asks twice: for the loss and for the log
 
     @cached_property
@@ -234,9 +236,9 @@ class Terms:
 
     def _where_known(self, values: Tensor) -> Tensor:
         """Values [draws or 1, batch, ...], 0 where nothing is known of an example."""
-        if self._unknown is None:
+        if self.unknown is None:
             return values
-        return values.masked_fill(self._unknown.view(1, -1, *[1] * (values.dim() - 2)), 0.0)
+        return values.masked_fill(self.unknown.view(1, -1, *[1] * (values.dim() - 2)), 0.0)
 
     def _detached_log_posterior(self, block: str) -> PerDraw:
         """log q of the draws at detached parameters."""

@@ -1,0 +1,129 @@
+"""One module whose forward returns a reconstruction, mu and log-variance, as a VAE."""
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.vae import VAE
+
+from .listening import DECODES, ENCODES, has_forward
+from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating, two_halves
+from .probing import probe
+
+__all__ = ["from_forward"]
+
+
+@plain_arguments
+def from_forward(
+    model: nn.Module,
+    likelihood: Any,
+    *,
+    decode: str | None = None,
+    means: bool | None = None,
+    preprocess: Any = None,
+) -> VAE:
+    """Make a VAE of one module whose forward returns a reconstruction, mu and log-variance, the tutorials' shape.
+
+    Which output is which is found by asking the module: the reconstruction is what its decoder returned, and mu and
+    the spread are the two outputs by which its own draws are z = mu + σ · ε, with the same ε for another x. So the
+    order does not matter, nor whether the spread is σ, σ² or a logarithm of either. What could not be found so stands
+    in `assumed`. The module is used as it is, weights included; its source is not read.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its forward takes x [n, *event] of the likelihood's event and returns reconstruction, mu and spread as a tuple,
+        list, mapping, named tuple or dataclass, in any order, beside whatever else. Without a forward, it has the
+        methods encode, reparameterize and decode.
+    likelihood : Likelihood
+        Made with network=None: `Bernoulli(None, 784)` for a loss of binary cross-entropy, `Normal(None, 784, scale=σ)`
+        for squared error. Which σ a loss stands for is said under `from_modules`.
+    decode : str, optional
+        Name of a method or submodule that returns the reconstruction for z; by default one with a usual name.
+    means : bool, optional
+        For a likelihood of one logit per element: whether the reconstruction lies in [0, 1] and is no logit. By
+        default, whether all that is returned for z far from 0 lies there.
+    preprocess : Preprocess, optional
+        From the user's x to what the module reads and the likelihood is of; by default x stays as it is.
+
+    Returns
+    -------
+    VAE
+        With the module in it, and p(z) = N(0, I). It is saved by `er.save_model`, and loaded with
+        `er.load_model(path, modules={"encoder": model, "decoder": model})`.
+
+    Raises
+    ------
+    InputError
+        Where no outputs fit, or mu changes from call to call.
+    CapabilityError
+        Where the forward needs labels, the decoder reads more than z, or z is not drawn from such a normal, as with a
+        flow.
+
+    References
+    ----------
+    Kingma & Welling, "Auto-Encoding Variational Bayes" (2014).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from elbowroom.likelihoods import Normal
+    >>> class Tutorial(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.encoder, self.decoder = nn.Linear(6, 4), nn.Linear(2, 6)
+    ...     def forward(self, x):
+    ...         mu, log_var = self.encoder(x).chunk(2, -1)
+    ...         z = mu + torch.randn_like(mu) * (log_var / 2).exp()
+    ...         return self.decoder(z), mu, log_var
+    >>> vae = from_forward(Tutorial(), Normal(None, 6, scale=1.0))
+    >>> print(*vae.assumed[1:], sep="\\n")
+    mu is output '1' and log σ² output '2' of its forward: its own draws are mu + σ · ε with the same ε for every x.
+    The reconstruction is output '0', which is decoder(z).
+    The likelihood is the Normal that was given: no loss was asked.
+    """
+    check_likelihood(likelihood, means)
+    _refuse_labels(model)
+    _check_names(model, decode)
+    like = floating(model)
+    found = probe(model, likelihood.event, like, decode)
+    said = f"The likelihood is the {type(likelihood).__name__} that was given: no loss was asked."
+    encoder, decoder, of_weights = two_halves(
+        CalledEncoder(model, found.encode, found.mean, found.spread, found.form),
+        CalledDecoder(model, found.decode, found.squash),
+        likelihood.event,
+        found.event,
+    )
+    assumed = [*found.said, said, *of_weights]
+    return assemble(encoder, found.event, decoder, likelihood, means=means, preprocess=preprocess, assumed=assumed)
+
+
+def _refuse_labels(model: nn.Module) -> None:
+    """A forward that needs more than x is conditional."""
+    if not has_forward(model):
+        return
+    needed = [
+        name
+        for name, one in inspect.signature(model.forward).parameters.items()
+        if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    ]
+    if len(needed) > 1:
+        more = ", ".join(needed[1:])
+        raise CapabilityError(
+            f"The forward of this {type(model).__name__} needs {more} beside {needed[0]}, so it is a model of x given "
+            f"{more} and no item of an audit can be had from its forward alone: log p(x | {more}) and every item with "
+            f"it can be had from er.VAE(priors.StandardNormal(k), posteriors.DiagonalNormal(encoder, k, given=('x', "
+            f"{needed[1]!r})), a likelihood over decoder with given=('z', {needed[1]!r})), where it is a context of "
+            f"the data."
+        )
+
+
+def _check_names(model: nn.Module, decode: str | None) -> None:
+    if decode is not None and not callable(getattr(model, decode, None)):
+        raise InputError(f"decode={decode!r} names no method or submodule of this {type(model).__name__}.")
+    if not has_forward(model):
+        for names in (ENCODES, DECODES):
+            if not any(callable(getattr(model, name, None)) for name in names):
+                raise InputError(f"The {type(model).__name__} has no forward, and no {names[0]} either: give it one.")

@@ -1,0 +1,89 @@
+"""One thing to do next, and how it is asked for: what the rules of `advice` and those of the audit have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elbowroom.records import StudyRecord
+
+from .commands import again
+
+__all__ = ["LEAST", "NOT_MEASURED", "SURE", "Advice", "command", "wider"]
+
+NOT_MEASURED = "not measured"
+LEAST = 0.05  # nats per example that are worth a line
+SURE = 2.0  # standard errors
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing to do.
+
+    Attributes
+    ----------
+    sentence : str
+        What was measured, and what follows.
+    run : str
+        A command line or a call that does it; empty where none can be written down.
+    worth : str
+        What it could win, in words.
+    nats : float, optional
+        The same as a number, by which advice is ordered; None where it was not measured.
+    """
+
+    sentence: str
+    run: str
+    worth: str = NOT_MEASURED
+    nats: float | None = None
+
+
+def command(study: StudyRecord, name: str, axes: Mapping[str, Sequence[Any]] | None = None, **words: Any) -> str:
+    """The study again with other words, in a folder of this name beside it.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+    name : str
+        What the new folder's name ends in.
+    axes : mapping of str to sequence, optional
+        What it sweeps over in place of the old axes.
+    **words : Any
+        Epochs, and words of its recipe.
+
+    Returns
+    -------
+    str
+        As `again`.
+    """
+    return again(study.last.command, f"{study.folder}-{name}", axes, **words)
+
+
+def wider(study: StudyRecord) -> list[int]:
+    """Twice the hidden layers of the encoder, where it is an MLP.
+
+    Parameters
+    ----------
+    study : StudyRecord
+        The study.
+
+    Returns
+    -------
+    list of int
+        Empty where it is none.
+    """
+    found = _widths((study.recipe or {}).get("posterior"))
+    return [2 * width for width in found[1:-1]]
+
+
+def _widths(part: Any) -> list[int]:
+    """Those of the first MLP in a part of a recipe.
+
+    >>> _widths({"kind": "diagonal-normal", "network": {"kind": "standardised", "network": {"widths": [4, 8, 2]}}})
+    [4, 8, 2]
+    """
+    if not isinstance(part, Mapping):
+        return []
+    if isinstance(part.get("widths"), list):
+        return list(part["widths"])
+    return next((found for one in part.values() if (found := _widths(one))), [])
