@@ -87,12 +87,12 @@ def test_a_fixed_run_is_a_run(spoken, monkeypatch):
     whole = functools.partial(er.fix, **less)
     audits = {"before": ill(), "after": healthy()}
     monkeypatch.setattr("elbowroom.ledger.fix", lambda *given, **told: replace(whole(*given, **told), **audits))
-    monkeypatch.setattr("elbowroom.studies._fix_run.report", lambda folder: folder / "audit.html")
+    monkeypatch.setattr("elbowroom.studies._fix_run.report", lambda folder: folder / "fix.html")
     code, out, err = spoken("fix", "run", "--run", "fixed", "--seconds", "60")
     assert code == 0, err
     lines = out.splitlines()
     assert lines[0].startswith("verdict                   Fixing won ")
-    assert (lines[3].split()[:3], lines[-1]) == (["kept", "noise", "scale"], "fixed/audit.html")
+    assert (lines[3].split()[:3], lines[-1]) == (["kept", "noise", "scale"], "fixed/fix.html")
     fixed = read_fix("fixed")
     (vae, history), data = read_run("fixed"), run_data("fixed")
     after = er.evidence.elbo(vae, data.test, draws=16)
