@@ -98,7 +98,7 @@ def test_a_fixed_run_is_a_run(spoken, monkeypatch):
     after = er.evidence.elbo(vae, data.test, draws=16)
     assert (after - fixed.record.elbo_after).values == pytest.approx(0.0, abs=1e-4)
     assert fixed.record.won.mean > 2 * fixed.record.won.se_total
-    (step,) = fixed.record.steps
+    step, *_ = fixed.record.steps
     assert history.notes[-1] == f"Fixed from run by {step.remedy}."
     assert yaml.safe_load(Path("fixed/recipe.yaml").read_text())["fixed"] == {"run": "run", "by": [step.remedy]}
     assert -step.rate.value - step.distortion.value == pytest.approx(
