@@ -161,6 +161,14 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     assert missing == ["The price of refine_inference: left out of a quick audit."]
 
 
+def test_the_other_end_of_log_p_is_there_where_it_is_asked_for(data: er.data.Dataset) -> None:
+    rows = chosen(data.test, 3, 0)
+    found = er.ledger.identity(LAZY, rows, temperatures=10, chains=4, leapfrog=2, steps=20, draws=16, both_ends=True)
+    assert found.upper.direction == "upper if mixed"
+    assert near(found.upper, er.exact.LinearVAE(LAZY).log_prob(rows).mean().item(), 0.02)
+    assert "if the chains have mixed" in found.sentences[1]
+
+
 class _Square(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         return z.square() * 1.5
