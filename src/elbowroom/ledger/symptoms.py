@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
 from elbowroom.evidence.memory import MEMORY, Memory
 from elbowroom.numerics import Batch, CapabilityError, Estimate, InputError
@@ -15,7 +16,7 @@ from elbowroom.vae import VAE
 
 from .aggregate import chosen
 from .symptoms_budget import SymptomBudget
-from .symptoms_of_fit import beyond_classics, generalisation, log_p_of, objective_above_elbo
+from .symptoms_of_fit import beyond_classics, generalisation, objective_above_elbo
 from .symptoms_of_noise import noise_gain, residuals
 from .symptoms_of_posterior import annealed_posterior, widening_gain
 from .symptoms_of_simulations import simulated_calibration
@@ -162,7 +163,12 @@ def symptoms(
     had(("simulated", "sbc", "tarp"), lambda: simulated_calibration(vae, test, seed=seed))
     had(("noise_gain", "noise_factor"), lambda: noise_gain(best, data, train, test, budget.draws, seed))
     had(("residual_gain", "noise_share"), lambda: residuals(best, train, test, seed))
-    had(("log_p", "log_p_test"), lambda: tuple(log_p_of(best, rows, budget.draws, seed) for rows in (train, test)))
+    had(
+        ("log_p", "log_p_test"),
+        lambda: tuple(
+            evidence.iwae(best, rows, draws=budget.draws, seed=seed, memory=memory) for rows in (train, test)
+        ),
+    )
     if "log_p" in found:
         log_p, log_p_test = found.pop("log_p"), found.pop("log_p_test")
         had(("generalisation",), lambda: (generalisation(log_p, log_p_test),))
@@ -202,9 +208,8 @@ def _of_records(
             missing["amortisation"] = "q cannot be fitted to one example, as where its layers read one another."
     if context is None:
         names = ("rate", "units", "idle", "prior_gap", "samples")
-        return (
-            found | {"used": None} if missing.update(dict.fromkeys(names, "The context was not measured.")) else found
-        )
+        missing |= dict.fromkeys(names, "The context was not measured.")
+        return found
     found["rate"] = Number(context.rate.mean, context.rate.se_total)
     if context.latents is not None and context.latents.kl is not None:
         idle = [kl < IDLE and not active for kl, active in zip(context.latents.kl, context.latents.active, strict=True)]

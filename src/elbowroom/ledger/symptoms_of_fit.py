@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator
 
-from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
 from elbowroom.exact import ProbabilisticPCA, fit_latent_classes
 from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows
@@ -21,35 +20,13 @@ from elbowroom.vae.evaluating import evaluating
 
 from .symptoms_of_posterior import mean_and_error
 
-__all__ = ["beyond_classics", "generalisation", "log_p_of", "objective_above_elbo"]
+__all__ = ["beyond_classics", "generalisation", "objective_above_elbo"]
 
 Array = NDArray[np.float64]
 _FULL = 64  # columns up to which mixtures have full covariances
 _COMPONENTS, _CLASSES = (1, 2, 4, 8), (1, 2, 4, 8, 16)
 _MOST_FITTED, _AT_ONCE = 2_000, 50
 _ROWS_A_COMPONENT = 5  # for each column, at least
-
-
-def log_p_of(vae: VAE, rows: Rows, draws: int, seed: int) -> Estimate:
-    """log p(x) of examples by importance sampling from q.
-
-    Parameters
-    ----------
-    vae : VAE
-        With the best q of these examples.
-    rows : Rows
-        The examples.
-    draws : int
-        Of z, for each.
-    seed : int
-        Keys the noise.
-
-    Returns
-    -------
-    Estimate
-        A lower bound, in nats.
-    """
-    return evidence.iwae(vae, rows, draws=draws, seed=seed)
 
 
 def generalisation(train: Estimate, test: Estimate) -> Number:
