@@ -38,7 +38,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audits")
     found = {name: report(audit, folder / f"{name}.html") for name, audit in AUDITS.items()}
     found["fixed"] = report(write_fix(folder / "fixed", fix_record()))
-    assert found["fixed"] == folder / "fixed" / "audit.html"
+    assert found["fixed"] == folder / "fixed" / "fix.html"
     return {name: (path.parent, path.read_text(encoding="utf-8")) for name, path in found.items()}
 
 

@@ -36,8 +36,8 @@ def report(subject: str | Path | AuditRecord, path: str | Path | None = None) ->
         The folder of a study that has got as far as `measure`; of stages after it that have not been run, the page says
         so. Or the run folder that `elbowroom fix` wrote, or what `er.audit` returned.
     path : str or Path, default None
-        Where the page goes; None: report.html in a study's folder, audit.html in a run's, and here. The name of an
-        audit's page may end in .md: then it is a model card in Markdown.
+        Where the page goes; None: report.html in a study's folder, fix.html in a fixed run's, audit.html here. The name
+        of an audit's page may end in .md: then it is a model card in Markdown.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def report(subject: str | Path | AuditRecord, path: str | Path | None = None) ->
         return target
     folder = Path(subject)
     fixed = (folder / "fix.json").is_file()
-    target = folder / ("audit.html" if fixed else "report.html") if path is None else Path(path)
+    target = folder / ("fix.html" if fixed else "report.html") if path is None else Path(path)
     if target.suffix == ".md":
         raise InputError(f"{target}: of a folder there is a page of HTML; a card in Markdown is made of an audit.")
     page = fix_page(read_fix(folder)) if fixed else rendered("report.html", _content(read_study(folder)))

@@ -38,7 +38,7 @@ class FixRun(NamedTuple):
     record : FixRecord
         What was tried, with the audits before and after; fix.json holds it too.
     page : Path
-        audit.html in the new run folder.
+        fix.html in the new run folder.
     """
 
     vae: VAE
@@ -64,7 +64,7 @@ def fix_run(
     run : str or Path
         A run folder, or a study's folder (then the run of its chosen model). It stays as it is.
     new : str or Path
-        The run folder to write, with fix.json, audit.json, pictures.safetensors and audit.html beside the model.
+        The run folder to write, with fix.json, audit.json, pictures.safetensors and fix.html beside the model.
     seconds : float, default 300.0
         How long remedies are tried.
     source : Any, optional
