@@ -115,6 +115,14 @@ def test_what_the_spread_is_is_read_off_the_modules_own_draws(spread: str, draws
     assert model.training  # left as it was
 
 
+def test_an_argument_that_keeps_its_default_is_said() -> None:
+    class Optional(Tutorial):
+        def forward(self, x: Tensor, y: Tensor | None = None):
+            return super().forward(x)
+
+    assert any("also takes y, left as by default" in one for one in from_forward(Optional(), normal()).assumed)
+
+
 def test_a_forward_that_never_draws_is_said_to_have_no_elbo() -> None:
     model, x = Tutorial(draws="never"), rows()
     vae = from_forward(model, normal())
@@ -328,6 +336,7 @@ class Doubled(Tutorial):
         (lambda: from_forward(Tutorial(), normal(7)), er.InputError, "does not take x of the likelihood's event \\(7,"),
         (lambda: from_forward(Tutorial().half(), normal()), er.InputError, "torch.float16, too coarse"),
         (lambda: from_forward(nn.Module(), normal()), er.InputError, "no forward, and no encode either"),
+        (lambda: from_forward(Tutorial().forward, normal()), er.InputError, "model is an nn.Module; got a method"),
         (lambda: from_forward(Tutorial(), "normal"), er.InputError, "made with network=None"),
     ],
 )

@@ -17,7 +17,7 @@ __all__ = ["from_forward"]
 
 @plain_arguments
 def from_forward(
-    model: nn.Module,
+    model: Any,
     likelihood: Any,
     *,
     decode: str | None = None,
@@ -85,30 +85,32 @@ def from_forward(
     The likelihood is the Normal that was given: no loss was asked.
     """
     check_likelihood(likelihood, means)
-    _refuse_labels(model)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model is an nn.Module; got a {type(model).__name__}: put it into one.")
+    said = [f"The likelihood is the {type(likelihood).__name__} that was given: no loss was asked.", *_arguments(model)]
     _check_names(model, decode)
     like = floating(model)
     found = probe(model, likelihood.event, like, decode)
-    said = f"The likelihood is the {type(likelihood).__name__} that was given: no loss was asked."
     encoder, decoder, of_weights = two_halves(
         CalledEncoder(model, found.encode, found.mean, found.spread, found.form),
         CalledDecoder(model, found.decode, found.squash),
         likelihood.event,
         found.event,
     )
-    assumed = [*found.said, said, *of_weights]
+    assumed = [*found.said, *said, *of_weights]
     return assemble(encoder, found.event, decoder, likelihood, means=means, preprocess=preprocess, assumed=assumed)
 
 
-def _refuse_labels(model: nn.Module) -> None:
-    """A forward that needs more than x is conditional."""
+def _arguments(model: nn.Module) -> list[str]:
+    """Refuses a forward that needs more than x, as it is conditional, and says which arguments keep their defaults."""
     if not has_forward(model):
-        return
-    needed = [
-        name
+        return []
+    asked = {
+        name: one.default is one.empty
         for name, one in inspect.signature(model.forward).parameters.items()
-        if one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-    ]
+        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    }
+    needed, kept = ([name for name, must in asked.items() if must == wanted] for wanted in (True, False))
     if len(needed) > 1:
         more = ", ".join(needed[1:])
         raise CapabilityError(
@@ -118,6 +120,7 @@ def _refuse_labels(model: nn.Module) -> None:
             f"{needed[1]!r})), a likelihood over decoder with given=('z', {needed[1]!r})), where it is a context of "
             f"the data."
         )
+    return [f"Its forward also takes {', '.join(kept)}, left as by default."] if kept else []
 
 
 def _check_names(model: nn.Module, decode: str | None) -> None:

@@ -248,9 +248,9 @@ def _undrawn(heard: Heard, z: Tensor, call: Call, recon: int | None) -> tuple[in
 
 def _no_normal(heard: Heard, call: Call) -> CapabilityError:
     return CapabilityError(
-        f"What {call.name} reads is no mu + σ · ε for any two of the outputs {', '.join(heard.out)} (a flow, a draw "
-        f"of several z, another distribution, no spread at all?), so that q(z | x) has no density that is known here: "
-        f"er.VAE takes a posterior of its own."
+        f"What {call.name} reads is no mu + σ · ε for any two of the outputs {', '.join(heard.out) or '(none)'} (a "
+        f"flow, a draw of several z, another distribution, no spread at all?), so that q(z | x) has no density that "
+        f"is known here: er.VAE takes a posterior of its own."
     )
 
 
