@@ -101,7 +101,8 @@ def check_claim(
     >>> bound = er.evidence.elbo(vae, x, draws=100).mean
     >>> er.check_claim(vae, x, f"ELBO {bound:.2f}").outcome
     'holds'
-    >>> found = er.check_claim(vae, x, f"ELBO {bound + 2 * 1.8379:.2f}")
+    >>> best = er.evidence.iwae(vae, x, draws=500).mean
+    >>> found = er.check_claim(vae, x, f"log p(x) {best + 2 * 1.8379:.2f}")
     >>> found.outcome, found.mistakes[0].name
     ('mistaken', 'without 2π')
     """
