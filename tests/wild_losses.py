@@ -121,5 +121,3 @@ WILD: dict[str, tuple[Loss, dict[str, Any], str, float, float]] = {
         0.0,
     ),
 }
-
-
