@@ -199,11 +199,11 @@ def standard_prior(repaired: bool) -> Claimed:
 
 
 def shrunken_samples(repaired: bool) -> Claimed:
-    """Samples come from N(0, 0.65²), so that the model which is shown is one of that prior."""
+    """Samples come from N(0, 0.5²), so that the model which is shown is one of that prior."""
     loose = models.loose()
     torch.manual_seed(5)
     value = elbo_of(loose, models.data().test.x.float(), draws=1).mean().item()
-    return Claimed(loose if repaired else models.with_prior(0.65), models.data(), f"ELBO {value:.3f}")
+    return Claimed(loose if repaired else models.with_prior(0.5), models.data(), f"ELBO {value:.3f}")
 
 
 # --- in which state -----------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def lagging(repaired: bool) -> Claimed:
 
 
 def two_priors(repaired: bool) -> tuple[er.VAE, Any]:
-    return (models.exact() if repaired else models.with_prior(0.65)), models.data()
+    return (models.exact() if repaired else models.with_prior(0.5)), models.data()
 
 
 MODELS = [

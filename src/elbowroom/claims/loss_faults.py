@@ -104,8 +104,22 @@ def _nats(found: Found) -> str:
     return f"{one * dim:.3g} nats per example ({one:.3g} a latent, where all are alike)"
 
 
+def _other_prior(terms: dict[str, float]) -> float:
+    """The variance of the prior from which the terms are a KL; 0 where they are none."""
+    if set(terms) != {"mu²", "exp(logvar)", "logvar"} or not math.isclose(
+        terms["mu²"], terms["exp(logvar)"], rel_tol=1e-4
+    ):
+        return 0.0
+    return max(0.0, -terms["logvar"] / terms["mu²"])
+
+
 def _wrong_terms(found: Found) -> str:
     terms = found.kl.terms or {}
+    if prior := _other_prior(terms):
+        return (
+            f"Its KL is that from N(0, {prior:.3g}) and not from N(0, 1): draw samples from that prior, or write "
+            f"−½ Σ (1 + logvar − mu² − exp(logvar))."
+        )
     name = found.probe.plan.named("spread") or "logvar"
     said = ", ".join(f"{c:+.3g}·{term.replace('logvar', name)}" for term, c in terms.items())
     why = ""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ _UNIT = ((0.15, 0.27, 0.36, 0.62, 0.74, 0.88), (0.1, 0.25, 0.45, 0.8))
 _BITS = ((0.15, 0.27, 0.36, 0.62, 0.74, 0.88), (0.0, 1.0))
 _WIDE_BITS = (_WIDE[0], (0.0, 1.0))
 _COUNTS = (_BITS[0], (0.0, 1.0, 2.0, 5.0))
+_FACTORIALS = "log x! of the counts is in it"
 _FINEST, _FARTHEST, _HALF_POINTS = 1e-3, 60.0, 60  # differences at which a shape is read
 _AT = (0.0, 1.0)  # mu and spread while the reconstruction moves
 
@@ -150,8 +151,18 @@ def _fitted(probe: Probe, grid: Any, values: Array) -> Reconstruction | None:
         scale = float((centred * target).sum() / (centred**2).sum())
         if probe.close(float(np.abs(target - scale * centred).max()), moved, float(np.abs(values).max())):
             count = probe.sizes.batch * probe.sizes.elements
-            return Reconstruction(shape.family, shape.of, scale / count, rho=shape.rho)
+            found = Reconstruction(shape.family, shape.of, scale / count, rho=shape.rho)
+            return _with_factorials(probe, found) if shape.family == "Poisson" else found
     return None
+
+
+def _with_factorials(probe: Probe, found: Reconstruction) -> Reconstruction:
+    """Whether a Poisson has log x! of its counts, which is log 120 for 5."""
+    shape = (probe.sizes.batch, *probe.sizes.event)
+    rates = np.full(shape, 0.62)
+    none, five = (probe.at(0.62, x, *_AT) - found.term(rates, np.full(shape, x)) for x in (0.0, 5.0))
+    whole = found.coefficient * rates.size * math.log(120)
+    return replace(found, words=_FACTORIALS if abs(five - none - whole) < 0.01 * abs(whole) else "")
 
 
 def _checked(probe: Probe, found: Reconstruction, grid: Any) -> Reconstruction:

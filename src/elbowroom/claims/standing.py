@@ -93,7 +93,8 @@ def standing_of(
     if found.shape is not None:
         return _of_location(found, b, constant, growth, sizes)
     standing = _STANDINGS[found.family](found, a, b, constant, sizes)
-    return standing if kl.kind == "closed" else replace(standing, missing=None, says=standing.says.split("\n")[0])
+    plain = kl.kind == "closed" and (not found.words or found.family == "Poisson")  # else no one constant is missing
+    return standing if plain else replace(standing, missing=None, says=standing.says.split("\n")[0])
 
 
 _NAMES = {"none": "unknown", "root of squares": "no density"}
@@ -184,7 +185,7 @@ def _of_masses(found: Reconstruction, a: float, b: float, constant: float, sizes
     says = f"{words} with a KL of weight {_short(w)} is {held}{x}{end}."
     if missing is not None and abs(missing) > 1e-6 * sizes.elements:
         says += f"\nIt lacks {rounded(missing)} nats per example."
-    says += "\nIt lacks log x! of every count." if found.family == "Poisson" else ""
+    says += "\nIt lacks log x! of every count." if found.family == "Poisson" and not found.words else ""
     return Standing(found.family, says, w, w, None, missing)
 
 
