@@ -56,9 +56,10 @@ def main() -> None:
     data = er.load_data("binarized-mnist")
     vae = model(data, arguments.model, arguments.epochs)
     timed(vae, data, True, 1)  # imports, once
-    rows = [timed(vae, data, quick, threads) for quick in (True, False) for threads in arguments.threads]
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    rows = []
+    for quick, threads in [(quick, threads) for quick in (True, False) for threads in arguments.threads]:
+        rows.append(timed(vae, data, quick, threads))
+        print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     write_record("audit_time", {"model": "784-200-200-50, static MNIST", "audits": rows})
 
 

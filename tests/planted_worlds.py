@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -22,9 +23,9 @@ class World:
     columns: int
     rows: int
     seed: int
-    decoder: str = "bent"  # "bent", "waves" or "linear"
+    decoder: str = "bent"  # "bent", "waves", "folded" or "linear"
     z: str = "normal"  # "normal", "clusters", "ring" or "none"
-    noise: str = "white"  # or "shared" by neighbours
+    noise: str = "white"  # "shared" by neighbours, or by "pairs"
     sigma: float = 0.5
 
     @property
@@ -62,7 +63,7 @@ def _planted(world: World, rows: int) -> Array:
         p = 1 / (1 + np.exp(-2.5 * signal - level))
         uniform = drawn.random(p.shape) if world.noise == "white" else ndtr(noise)
         return (uniform < p).astype(np.float64)
-    shared = 0.7 * noise if world.noise == "shared" else 0.0
+    shared = {"white": 0.0, "shared": 0.7, "pairs": 0.9}[world.noise] * noise
     return drawn.poisson(np.exp(0.7 * signal + 1.2 + shared)).astype(np.float64)
 
 
@@ -76,12 +77,55 @@ def _weights(world: World, drawn: np.random.Generator) -> tuple[Array, ...]:
     )
 
 
+def truth(world: World) -> er.VAE:
+    """The planted density itself, of white noise, with a q that knows nothing: `remedies.refine` finds a better one."""
+    drawn = np.random.default_rng(world.seed)
+    weights = _weights(world, drawn)
+    signal = _signal(world, _latents(world, world.rows + 2 * HELD_OUT, drawn), weights)
+    decoder = _Decoder(world, weights, signal.mean(0), signal.std(0))
+    likelihood = {
+        "normal": lambda: er.likelihoods.Normal(decoder, world.columns, scale=world.sigma),
+        "bernoulli": lambda: er.likelihoods.Bernoulli(decoder, world.columns),
+        "poisson": lambda: er.likelihoods.Poisson(decoder, world.columns),
+    }[world.kind]()
+    encoder = torch.nn.Linear(world.columns, 2 * world.latents)
+    torch.nn.init.zeros_(encoder.weight)
+    torch.nn.init.zeros_(encoder.bias)
+    return er.VAE(
+        er.priors.StandardNormal(world.latents), er.posteriors.DiagonalNormal(encoder, world.latents), likelihood
+    )
+
+
+class _Decoder(torch.nn.Module):
+    """The planted decoder, in the numbers that the likelihood reads."""
+
+    def __init__(self, world: World, weights: tuple[Array, ...], centre: Array, scale: Array) -> None:
+        super().__init__()
+        numbers = (*weights, centre, scale)
+        self.numbers = torch.nn.ParameterList(
+            torch.nn.Parameter(torch.as_tensor(one, dtype=torch.float32), requires_grad=False) for one in numbers
+        )
+        self.world = world
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        straight, inward, shift, outward, centre, scale = self.numbers
+        curves = {"bent": torch.tanh, "waves": torch.sin, "folded": lambda u: (0.5 + u * u).sqrt()}
+        signal = z @ straight + 0.8 * curves[self.world.decoder](z @ inward + shift) @ outward
+        signal = (signal - centre) / scale
+        return {"normal": signal, "bernoulli": 2.5 * signal, "poisson": 0.7 * signal + 1.2}[self.world.kind]
+
+
 def _decoded(world: World, z: Array, weights: tuple[Array, ...]) -> Array:
     """Noiseless columns, of unit variance."""
-    straight, inward, shift, outward = weights
-    bent = {"bent": np.tanh, "waves": np.sin, "linear": np.zeros_like}[world.decoder](z @ inward + shift)
-    signal = z @ straight + 0.8 * bent @ outward
+    signal = _signal(world, z, weights)
     return np.asarray((signal - signal.mean(0)) / signal.std(0))
+
+
+def _signal(world: World, z: Array, weights: tuple[Array, ...]) -> Array:
+    straight, inward, shift, outward = weights
+    curves = {"bent": np.tanh, "waves": np.sin, "folded": lambda u: np.sqrt(0.5 + u * u), "linear": np.zeros_like}
+    bent = curves[world.decoder](z @ inward + shift)
+    return np.asarray(z @ straight + 0.8 * bent @ outward)
 
 
 def _latents(world: World, rows: int, drawn: np.random.Generator) -> Array:
@@ -97,9 +141,11 @@ def _latents(world: World, rows: int, drawn: np.random.Generator) -> Array:
 
 
 def _noise(world: World, rows: int, drawn: np.random.Generator) -> Array:
-    """Unit noise [n, columns], white, or passed on from column to column."""
+    """Unit noise [n, columns], white, passed on from column to column, or common to pairs of columns."""
     noise = drawn.normal(size=(rows, world.columns))
     if world.noise == "shared":
         for column in range(1, world.columns):
             noise[:, column] = 0.7 * noise[:, column - 1] + np.sqrt(1 - 0.49) * noise[:, column]
+    elif world.noise == "pairs":
+        noise[:, 1::2] = 0.9 * noise[:, :-1:2] + np.sqrt(1 - 0.81) * noise[:, 1::2]
     return noise

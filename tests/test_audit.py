@@ -147,7 +147,7 @@ def test_a_saturated_estimate_gives_no_upper_end() -> None:
 def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     vae = linear_vae(WEIGHTS, mean=MEAN, spread=SPREAD, scale=1.5)
     (price, *others), missing = prices(
-        vae, data, PriceBudget(1_000, 100, 500, 8, components=1, epochs=0), seed=0, memory="64 MiB"
+        vae, data, PriceBudget(1_000, 100, 500, 8, components=1, steps=0), seed=0, memory="64 MiB"
     )
     after = er.remedies.calibrate(vae, data, draws=1).vae.likelihood.scale
     rows = chosen(data.test, price.n, 0)
@@ -156,9 +156,17 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     assert exact - before > 0.5
     assert near(price.gain, exact - before, 0.05)
     assert price.remedy == "calibrate"
-    assert "Noise scale" in price.sentence
+    assert price.sentence.startswith("calibrate (noise scale 0.5")
     assert [one.remedy for one in others] == ["structured_residual", "refit_prior"]
     assert missing == ["The price of refine_inference: left out of a quick audit."]
+
+
+def test_the_other_end_of_log_p_is_there_where_it_is_asked_for(data: er.data.Dataset) -> None:
+    rows = chosen(data.test, 3, 0)
+    found = er.ledger.identity(LAZY, rows, temperatures=10, chains=4, leapfrog=2, steps=20, draws=16, both_ends=True)
+    assert found.upper.direction == "upper if mixed"
+    assert near(found.upper, er.exact.LinearVAE(LAZY).log_prob(rows).mean().item(), 0.02)
+    assert "if the chains have mixed" in found.sentences[1]
 
 
 class _Square(nn.Module):
@@ -227,6 +235,43 @@ def test_classes_have_what_needs_no_density_on_the_line() -> None:
     assert found.prior_gap is None
     assert found.elbo.mean < 0
     assert missing[0].startswith("The prior gap and I(x; z): block 'z' is over classes, and the densities")
+
+
+def test_a_decoder_that_needs_no_z_has_no_gap_and_every_unit_is_collapsed() -> None:
+    """With q = p(z) and pixels that are told by their neighbours alone, every bound is log p(x)."""
+    torch.manual_seed(0)
+    bits = (torch.rand(400, 16) < 0.3).float()
+    data = er.load_data(bits.numpy(), name="bits", validation=100, test=200)
+    deaf, prior = nn.Linear(2, 16), nn.Linear(16, 4)
+    likelihood = er.likelihoods.Autoregressive(deaf, er.likelihoods.Bernoulli(None, 16), image_shape=(4, 4), radius=1)
+    for parameter in likelihood.parameters():
+        nn.init.normal_(parameter)
+    nn.init.zeros_(deaf.weight)
+    nn.init.zeros_(prior.weight)
+    prior.bias.data[:2], prior.bias.data[2:] = 0.0, math.log(math.e - 1)  # variance 1
+    vae = er.VAE(er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(prior, 2), likelihood)
+    rows = chosen(data.test, 4, 0)
+    with torch.no_grad():
+        exact = likelihood({"z": torch.zeros(1, 4, 2)}).log_prob(rows.x[None])[0].double().numpy()
+    one = er.ledger.identity(vae, rows, temperatures=4, chains=3, leapfrog=1, steps=4, draws=4)
+    np.testing.assert_allclose(one.elbo.values, exact, atol=1e-3)
+    np.testing.assert_allclose(one.log_p.values, exact, atol=0.01)
+    found, missing = context(vae, data, SMALL, seed=0, memory="64 MiB", progress=False)
+    assert found.rate.mean == pytest.approx(0.0, abs=1e-4)
+    assert found.collapse.share[-1] == found.collapse.share[0] == 1.0
+    assert found.latents.active == (False, False)
+    assert found.information.value.value == pytest.approx(0.0, abs=1e-4)
+    assert found.prior_gap.low.value < 0.1
+    assert missing == ["Samples against data: left out of a quick audit."]
+
+
+def test_samples_from_holes_in_the_prior_are_told_from_data() -> None:
+    """q(z) is narrower than p(z) by half: what is decoded from p(z) is wider than the data, from q(z) it is not."""
+    data, narrow = simulated(WEIGHTS / 2), linear_vae(WEIGHTS, mean=best_encoder(WEIGHTS / 2)[0] / 2, spread=SPREAD)
+    found, _ = context(narrow, data, SMALL._replace(samples=500), seed=0, memory="64 MiB", progress=False)
+    assert found.samples.prior.value > 3 * found.samples.prior.se
+    assert found.samples.difference.value > 2 * found.samples.difference.se
+    assert found.samples.difference.value == found.samples.prior.value - found.samples.posterior.value
 
 
 def test_a_decoder_that_sees_x_is_no_model(data: er.data.Dataset) -> None:

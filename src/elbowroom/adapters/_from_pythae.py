@@ -211,7 +211,10 @@ def _weights(model: Any, event: tuple[int, ...], latents: int) -> tuple[float, f
     copied, like = copy.deepcopy(model), floating(model)
     x, z = like.new_zeros(2, *event), like.new_zeros(2, latents)
     size = math.prod(event)
-    wrong = (1.0, 0.5), (1.0 * size, size / 4)  # by how much a reconstruction is off, and what a weight of 1 makes of it
+    wrong = (
+        (1.0, 0.5),
+        (1.0 * size, size / 4),
+    )  # by how much a reconstruction is off, and what a weight of 1 makes of it
     if model.model_config.reconstruction_loss == "bce":
         wrong = (0.5, 0.25), (size * math.log(2), -size * math.log(0.75))
     try:

@@ -223,7 +223,7 @@ def _mixtures(rows: NDArray[Any], others: NDArray[Any], most: int, seed: int) ->
 
 def _interval(low: Number, high: Number, information: InformationRecord, density: str, n: int) -> PriorGapRecord:
     """The two ends, and what they rest on in words."""
-    low = Number(max(low.value, 0.0), low.se)
+    low, high = (Number(max(one.value, 0.0), one.se) for one in (low, high))
     by = f": {density}" if density == _NONE else f", by a {density} fitted to training draws"
     said = f"At least {with_error(low.value, low.se)} nats{by}"
     if information.saturated:

@@ -47,7 +47,7 @@ FULL = AuditBudget(
         ),
     ),
     symptoms=SymptomBudget(),
-    prices=PriceBudget(train=5_000, validation=500, test=1_000, draws=16, components=None, epochs=10),
+    prices=PriceBudget(train=5_000, validation=500, test=1_000, draws=16, components=None, steps=1_000),
 )
 """Under five minutes of two cores for a model 784-200-200-50."""
 
@@ -59,9 +59,9 @@ QUICK = AuditBudget(
         draws=8,
         units=500,
         samples=0,
-        aggregate=AggregateBudget(fitted=2_000, choosing=500, told=500, among=1_000, pairs=25_000_000, components=4),
+        aggregate=AggregateBudget(fitted=8_000, choosing=1_000, told=500, among=1_000, pairs=25_000_000, components=2),
     ),
     symptoms=SymptomBudget(annealed=16, temperatures=20, chains=8, leapfrog=4, bounds=100, steps=50, draws=16),
-    prices=PriceBudget(train=500, validation=100, test=500, draws=8, components=1, epochs=0),
+    prices=PriceBudget(train=500, validation=100, test=500, draws=8, components=1, steps=0),
 )
 """Under fifteen seconds."""

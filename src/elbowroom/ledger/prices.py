@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elbowroom import evidence
 from elbowroom.data import Dataset
@@ -18,7 +18,7 @@ from .aggregate import chosen
 
 __all__ = ["PriceBudget", "prices"]
 
-_RANK = 10
+_RANK, _BATCH = 10, 100
 
 
 class PriceBudget(NamedTuple):
@@ -36,8 +36,8 @@ class PriceBudget(NamedTuple):
         Of z, for each.
     components : int, optional
         Gaussians of the prior that is refitted; None where validation chooses.
-    epochs : int
-        That q is trained on with p as it is; 0 leaves it out.
+    steps : int
+        Of a hundred examples, that q is trained for with p as it is; 0 leaves it out.
     """
 
     train: int
@@ -45,7 +45,7 @@ class PriceBudget(NamedTuple):
     test: int
     draws: int
     components: int | None
-    epochs: int
+    steps: int
 
 
 def prices(
@@ -78,6 +78,8 @@ def prices(
         test=chosen(data.test, budget.test, seed),
     )
 
+    many = replace(small, train=chosen(data.train, _BATCH * budget.steps, seed))
+
     def bound(model: VAE) -> Estimate:
         return evidence.elbo(model, small.test, draws=budget.draws, seed=seed, memory=memory)
 
@@ -85,14 +87,16 @@ def prices(
     for name, remedy in _REMEDIES.items():
         start = time.monotonic()
         try:
-            remedied = remedy(vae, small, budget, seed)
+            remedied = remedy(vae, many if name in _TRAINED else small, budget, seed)
             gain = bound(remedied.vae) - before
         except (CapabilityError, InputError) as error:
             missing.append(f"The price of {name}: {str(error).rstrip('.')}.")
             continue
         number = Number(gain.mean, gain.se_total)
         wins = "would win" if number.value > gain.se_total else "would win nothing:"
-        said = f"{remedied.name.capitalize()} {wins} {with_error(number.value, number.se)} nats of the ELBO on test."
+        what = remedied.name if remedied.name.startswith(name) else f"{name} ({remedied.name})"
+        after = f" after {budget.steps:,} steps" if name in _TRAINED else ""
+        said = f"{what}{after} {wins} {with_error(number.value, number.se)} nats of the ELBO on test."
         found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said))
     return tuple(found), missing
 
@@ -111,14 +115,16 @@ def _refit_prior(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Rem
 
 
 def _refine_inference(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
-    if not budget.epochs:
+    if not budget.steps:
         raise CapabilityError("left out of a quick audit")
+    how: dict[str, Any] = {"epochs": max(1, round(_BATCH * budget.steps / len(data.train))), "batch_size": _BATCH}
     try:
-        return refine_inference(vae, data, epochs=budget.epochs, draws=budget.draws, seed=seed)
+        return refine_inference(vae, data, **how, draws=budget.draws, seed=seed)
     except CapabilityError:  # no flow can take the place of this q
-        return refine_inference(vae, data, kind="encoder", epochs=budget.epochs, draws=budget.draws, seed=seed)
+        return refine_inference(vae, data, kind="encoder", **how, draws=budget.draws, seed=seed)
 
 
+_TRAINED = ("refine_inference",)
 _REMEDIES: dict[str, Callable[[VAE, Dataset, PriceBudget, int], Remedied]] = {
     "calibrate": _calibrate,
     "structured_residual": _structured_residual,

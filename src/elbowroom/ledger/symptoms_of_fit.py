@@ -14,6 +14,7 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.exact import ProbabilisticPCA, fit_latent_classes
 from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows
 from elbowroom.objectives import Iwae, Objective, PriorSampling
+from elbowroom.procedures import Procedure
 from elbowroom.records import Number
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -181,8 +182,7 @@ def objective_above_elbo(vae: VAE, rows: Rows, objective: Any, seed: int) -> tup
     """
     if objective is None:
         raise InputError("It is not known what the model was trained by: give objective=.")
-    phases = getattr(objective, "phases", None)
-    goal = phases[0].objective if phases else objective
+    goal = objective[objective.main].objective if isinstance(objective, Procedure) else objective
     if not isinstance(goal, Objective):
         raise CapabilityError(f"A {type(goal).__name__} is no objective that could be evaluated on examples.")
     by_design = isinstance(goal, Iwae | PriorSampling) and not goal.remarks()

@@ -207,20 +207,17 @@ def _underfitted(found: Symptoms, others: Sequence[FindingRecord]) -> FindingRec
     value = found.classic
     if value is None:
         return None
-    ill = {one.name: max(one.value.value, 0.0) for one in others if one.found}
-    explained = sum(won for name, won in ill.items() if name in _EXPLAIN)
-    beyond = _above(value, limit.BEYOND_CLASSICS)
-    said = (
-        f"{found.classic_name or 'a classic'} fits the training data {_said(value)} better "
-        f"(found above {limit.BEYOND_CLASSICS:g})"
-    )
+    explained = sum(max(one.value.value, 0.0) for one in others if one.found and one.name in _EXPLAIN)
     drowned = any(one.found and one.name == "collapsed" and one.cause for one in others)
+    left = Number(value.value - explained, value.se)
+    said = f"{found.classic_name or 'a classic'} fits the training data {_said(value)} better"
+    if explained:
+        said += f", of which other findings explain {explained:.2f}"
+    said += f" (found above {limit.BEYOND_CLASSICS:g})"
+    beyond = _above(left, limit.BEYOND_CLASSICS)
     if beyond and drowned:
         said += ", to be judged when the model is no longer collapsed"
-    elif beyond and explained:
-        said += f", of which other findings explain {explained:.2f}"
-    left = explained < limit.EXPLAINED * value.value and not drowned
-    return _finding("underfitted", value, limit.BEYOND_CLASSICS, f"{said}.", found=beyond and left)
+    return _finding("underfitted", left, limit.BEYOND_CLASSICS, f"{said}.", found=beyond and not drowned)
 
 
 _EXPLAIN = ("holes in the prior", "noise mis-scaled", "residuals correlated")
