@@ -1,8 +1,10 @@
 """Every annotation of elbowroom, shapes included, is checked at run time while the tests run, one thread each."""
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -32,3 +34,21 @@ def _no_clock_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     from elbowroom import progress
 
     monkeypatch.setattr(progress, "_PATIENCE", 3_600.0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _audits_of_studies_are_short() -> Iterator[None]:
+    """A study's last stage looks at hardly any examples; audits have tests of their own."""
+    from staged import short_audit
+
+    study = importlib.import_module("elbowroom.studies.study")
+    whole = study.audit
+
+    def short(*arguments: Any, **options: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            short_audit(patch)
+            return whole(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "audit", short)
+        yield

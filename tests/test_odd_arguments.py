@@ -249,7 +249,7 @@ def options() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_options_are_found() -> None:
-    commands = {"study", "fit", "evidence", "sample", "encode", "impute", "data show"}
+    commands = {"study", "fit", "evidence", "sample", "encode", "impute", "audit", "fix", "data show"}
     assert {command for command, _, _ in options()} == commands
 
 
@@ -259,7 +259,11 @@ def test_a_wrong_option_is_refused_by_its_name(
 ) -> None:
     np.savetxt(tmp_path / "t.csv", ROWS, delimiter=",", header="a,b,c", comments="")
     subject = tmp_path / "t.csv" if command in ("study", "fit", "data show") else run()
-    writes = dict.fromkeys(("sample", "encode", "impute"), "--out") | {"study": "--folder", "fit": "--run"}
+    writes = dict.fromkeys(("sample", "encode", "impute"), "--out") | {
+        "study": "--folder",
+        "fit": "--run",
+        "fix": "--run",
+    }
     new = tmp_path / ("new.csv" if command == "impute" else "new.npy")
     more = [writes[command], str(new)] if command in writes else []
     words = [*command.split(), str(subject), *more, option, value]

@@ -227,7 +227,7 @@ def test_a_model_says_what_it_is() -> None:
     vae = model(prior=priors.Mixture(2, components=3), likelihood=likelihoods.Normal(MLP([2, D]), D, floor=0.25))
     text = str(vae)
     for words in (
-        "p(z)       mixture-prior (components 3, floor 0.01) over (2,)",
+        "p(z)       mixture-prior (components 3, floor 0.01, covariance diagonal) over (2,)",
         "q(z | x)   diagonal-normal (network mlp 6-8-4, spread softplus, floor 1e-05) over (2,)",
         "p(x | z)   normal (network mlp 2-6, scale shared, floor 0.25) over (6,); σ 1, floored at 0.25",
         "preprocess  identity",

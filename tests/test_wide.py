@@ -150,7 +150,7 @@ def test_what_passes_leave_between_freed_blocks_does_not_make_the_process_grow()
         kept += [small for _, small in passes]
         del passes
         freed.look()
-        assert resident_bytes() - before < 17 * mib
+        assert resident_bytes() - before < 64 * mib  # 128 without, and some in a process that has done much
 
 
 def test_every_group_of_passes_is_followed_by_a_look_at_what_is_held(monkeypatch) -> None:

@@ -21,6 +21,7 @@ from . import remedies as remedies
 from . import runs as runs
 from . import sampling as sampling
 from . import studies as studies
+from . import sweeps as sweeps
 from . import training as training
 from .claims import check_claim as check_claim
 from .claims import read_loss as read_loss

@@ -95,8 +95,8 @@ def in_order(found: Sequence[str], only: Sequence[str] | None = None) -> list[At
 
     Examples
     --------
-    >>> [one.name for one in in_order(["overfitted"], only=["anneal", "stop_earlier", "calibrate"])]
-    ['calibrate', 'stop_earlier', 'anneal']
+    >>> [one.name for one in in_order(["overfitted"], only=["anneal", "stop_earlier", "refit_prior"])]
+    ['refit_prior', 'stop_earlier', 'anneal']
     """
     for name in only or ():
         one_of("remedies", name, tuple(dict.fromkeys(one.name for one in _ATTEMPTS)))

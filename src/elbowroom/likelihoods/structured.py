@@ -377,7 +377,15 @@ class MaternNormal(Correlated):
 
     @torch.no_grad()
     def begin_at(self, length: float, nugget: float) -> None:
-        """Take a length in pixels and a white share, both within their limits."""
+        """Take a field that was fitted elsewhere.
+
+        Parameters
+        ----------
+        length : float
+            In pixels, between the limits of the field's length.
+        nugget : float
+            White share of the variance, between its floor and one less that floor.
+        """
         low, high = (math.log(end) for end in self._lengths)
         share = (nugget - self.nugget_floor) / (1 - 2 * self.nugget_floor)
         for raw, place in ((self.raw_length, (math.log(length) - low) / (high - low)), (self.raw_nugget, share)):
