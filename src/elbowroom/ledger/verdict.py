@@ -10,6 +10,8 @@ from .symptoms import Symptoms
 
 __all__ = ["verdict"]
 
+_NEXT_TO_NOTHING = 0.01
+
 
 def verdict(found: Symptoms) -> tuple[tuple[FindingRecord, ...], str]:
     """What is wrong with a model, from what was measured of it.
@@ -66,6 +68,13 @@ def _above(value: Number, threshold: float) -> bool:
 
 
 def _said(value: Number, unit: str = "nats") -> str:
+    """A number as people want it: none has a use for the sixth decimal of a nat.
+
+    >>> _said(Number(1.234, 0.05)), _said(Number(3.8e-6, 3.8e-6)), _said(Number(-2e-5, 1e-5))
+    ('1.234 ± 0.050 nats', 'less than 0.01 nats', 'less than 0.01 nats')
+    """
+    if abs(value.value) + limit.ERRORS * (value.se or 0.0) < _NEXT_TO_NOTHING:
+        return f"less than {_NEXT_TO_NOTHING:g} {unit}"
     return f"{with_error(value.value, value.se)} {unit}"
 
 
@@ -188,7 +197,8 @@ def _residuals(found: Symptoms, first: Sequence[FindingRecord | None]) -> Findin
         return None
     ill = [one.name for one in first if one is not None and one.found]
     beyond = _above(value, limit.RESIDUAL_GAIN)
-    said = f"correlated noise wins {_said(value)} over independent noise (found above {limit.RESIDUAL_GAIN:g})"
+    won = _said(value) if value.value > 0 else "nothing that these examples show"
+    said = f"correlated noise wins {won} over independent noise (found above {limit.RESIDUAL_GAIN:g})"
     if ill and beyond:
         said += f", to be judged when the model is no longer {ill[0]}"
     return _finding("residuals correlated", value, limit.RESIDUAL_GAIN, f"{said}.", found=beyond and not ill)
