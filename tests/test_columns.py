@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 import elbowroom as er
-from elbowroom.data.columns import column_support, judge_columns
+from elbowroom.data.columns import column_support, judge_columns, recorded_step
 from elbowroom.data.determined import determined
 from elbowroom.likelihoods import NormalWithAtoms
 from elbowroom.numerics import InputError, Support
@@ -231,3 +231,9 @@ def test_dry_days_that_repeat_are_reckoned_by_chance_and_are_no_leak():
     repeats = er.load_data(x).repeats
     assert len(repeats.index) > 10
     assert repeats.expected == pytest.approx(len(repeats.index), abs=3 * len(repeats.index) ** 0.5)
+
+
+def test_a_value_next_to_none_makes_no_step_that_cannot_be_counted():
+    tiny = np.array([0.0, np.finfo(float).tiny, 4.2265625])
+    assert recorded_step(tiny, even=True) is None
+    assert recorded_step(np.array([0.0, 1 / 3, 2 / 3, 1.0]), even=True) == pytest.approx(1 / 3)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from staged import short_study
 
 import elbowroom as er
 from elbowroom.models import Recipe, build, goal, known_words
@@ -111,7 +112,8 @@ def test_it_is_measured_and_drawn_from(part: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_study_sweeps_over_them_to_a_page(part: str, tmp_path: Path) -> None:
+def test_a_study_sweeps_over_them_to_a_page(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short_study(monkeypatch)
     recipes = [words(part, kind) for kind in sorted(classes_of(part))]
     plain = [r for r in recipes if r.posterior == Recipe().posterior or part == "posterior"]
     plain = [r for r in plain if (r.prior == Recipe().prior or part == "prior") and r.latents == 3]
@@ -141,7 +143,7 @@ def adapted(seed: int = 0) -> er.VAE:
     return er.adapters.from_modules(Encoder(), torch.nn.Linear(2, 4), er.likelihoods.Normal(None, 4, scale=1.0))
 
 
-def test_a_plain_pair_of_modules_is_held_to_the_same(tmp_path: Path) -> None:
+def test_a_plain_pair_of_modules_is_held_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"batch_size": 16, "select": "last", "progress": False}
     whole, begun, again = adapted(), adapted(), adapted()
     er.fit(whole, DATA, epochs=3, **settings)
@@ -160,5 +162,6 @@ def test_a_plain_pair_of_modules_is_held_to_the_same(tmp_path: Path) -> None:
     few = DATA.test[:4]
     gap = er.evidence.ais(whole, few, temperatures=40, leapfrog=5) - er.evidence.iwae(whole, few, draws=4096)
     assert abs(gap.mean) < 0.2 + 5 * gap.se_mc
+    short_study(monkeypatch)
     done = er.study(DATA, tmp_path / "s", recipe=whole, axes={"beta": [0.5, 1]}, epochs=2, draws=20, annealed=2)
     assert "β = 0.5" in done.page.read_text(encoding="utf-8")

@@ -274,8 +274,10 @@ def recorded_step(distinct: Floats, even: bool = False) -> float | None:
             return float(np.gcd.reduce(np.diff(nearest).astype(np.int64))) / 10.0**places or None
     if not even:
         return None
-    least = float(np.diff(distinct).min())
-    least = (distinct[-1] - distinct[0]) / np.round((distinct[-1] - distinct[0]) / least)
+    least, spread = float(np.diff(distinct).min()), float(distinct[-1] - distinct[0])
+    if not least * _EXACT > spread:  # so many steps that floats do not count them
+        return None
+    least = spread / np.round(spread / least)
     places_from_low = (distinct - distinct[0]) / least
     return float(least) if (np.abs(places_from_low - np.round(places_from_low)) < 0.02).all() else None
 
