@@ -124,7 +124,7 @@ def _best_q(
 
     The search is doubled as long as that wins; there is none where q cannot be fitted to an example.
     """
-    with Progress("best q of each example", steps, show=progress) as bar:
+    with Progress("best q of each example", _LONGEST * (steps // 2), show=progress) as bar:
         try:
             best = refine(vae, rows, steps=steps // 2, draws=1, seed=seed).vae
         except CapabilityError:

@@ -1,5 +1,6 @@
 """The verdict: a pure function from symptoms to findings, each with the number that decided and its threshold."""
 
+import math
 from collections.abc import Sequence
 
 from elbowroom.numerics import count, with_error
@@ -115,7 +116,7 @@ def _cause(found: Symptoms, wholly: bool) -> str:
     drowned = found.noise_share is not None and found.noise_share.value < limit.NOISE_SHARE
     if not wholly:
         lost = _behind(found)
-        if lost is not None and _above(lost, limit.AMORTISATION):
+        if lost is not None and _above(lost, limit.AMORTISATION) and _says_more(found):
             return "inference lagging"
         return "noise above the greatest eigenvalue" if drowned else ""
     if found.true_rate is not None and _above(found.true_rate, limit.TRUE_RATE):
@@ -124,6 +125,14 @@ def _cause(found: Symptoms, wholly: bool) -> str:
         return "noise above the greatest eigenvalue"
     needed = found.classic is not None and _above(found.classic, limit.BEYOND_CLASSICS)
     return "" if needed else "decoder needs no z"
+
+
+def _says_more(found: Symptoms) -> bool:
+    """Whether the true posterior carries more than the encoder says: else lagging is not what keeps units idle."""
+    if found.true_rate is None or found.rate is None:
+        return False
+    error = math.hypot(found.true_rate.se or 0.0, found.rate.se or 0.0)
+    return _above(Number(found.true_rate.value - found.rate.value, error), limit.TRUE_RATE)
 
 
 def _because(found: Symptoms, cause: str) -> str:
@@ -220,10 +229,11 @@ def _underfitted(found: Symptoms, others: Sequence[FindingRecord]) -> FindingRec
     explained = sum(max(one.value.value, 0.0) for one in others if one.found and one.name in _EXPLAIN)
     drowned = any(one.found and one.name == "collapsed" and one.cause for one in others)
     left = Number(value.value - explained, value.se)
-    said = f"{found.classic_name or 'a classic'} fits the training data {_said(value)} better"
+    by, how = (value, "better") if value.value > 0 else (Number(-value.value, value.se), "worse")
+    said = f"{found.classic_name or 'a classic'} fits the training data {_said(by)} {how}"
     if explained:
         said += f", of which other findings explain {explained:.2f}"
-    said += f" (found above {limit.BEYOND_CLASSICS:g})"
+    said += f" (found where it is better by {limit.BEYOND_CLASSICS:g})"
     beyond = _above(left, limit.BEYOND_CLASSICS)
     if beyond and drowned:
         said += ", to be judged when the model is no longer collapsed"
