@@ -24,6 +24,8 @@ from .latents import kl_figure
 
 __all__ = ["AuditView", "audit_figures", "audit_view", "bare", "number"]
 
+_LEAST_SHOWN = 0.001  # nats
+
 _SURE = 2.0  # standard errors
 _HOW_IDENTITY = (
     "From the ELBO upwards, on the same examples. Amortisation: what the best q of the encoder's own family, fitted to "
@@ -167,8 +169,8 @@ def _figure(label: str, value: float, error: float | None, unit: str, direction:
 
 
 def number(one: Number) -> str:
-    """A Number as text: value ± standard error."""
-    return with_error(one.value, one.se)
+    """A Number as text: value ± standard error, which is shown as 0.001 where it is smaller: nobody asks for more."""
+    return with_error(one.value, one.se and max(one.se, _LEAST_SHOWN))
 
 
 def bare(one: FindingRecord) -> str:
