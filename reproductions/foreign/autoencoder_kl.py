@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import elbowroom as er
@@ -48,15 +49,32 @@ def loss_of(model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
     return ((model.decode(z).sample - x).square().sum() + KL_WEIGHT * q.kl().sum()) / len(x)
 
 
+def _held(model: Any, adam: torch.optim.Adam, losses: list[float]) -> dict[str, Tensor]:
+    """Weights, moments and losses, as tensors by name."""
+    found = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
+    for place, state in adam.state_dict()["state"].items():
+        found |= {f"adam.{place}.{key}": value.contiguous() for key, value in state.items()}
+    return {**found, "losses": torch.tensor(losses, dtype=torch.float64)}
+
+
+def _restore(held: dict[str, Tensor], model: Any, adam: torch.optim.Adam) -> list[float]:
+    """Take up what `_held` gave; the losses so far."""
+    model.load_state_dict({name[len("model.") :]: value for name, value in held.items() if name.startswith("model.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name in (name for name in held if name.startswith("adam.")):
+        _, place, key = name.split(".")
+        state.setdefault(int(place), {})[key] = held[name]
+    adam.load_state_dict({**adam.state_dict(), "state": state})
+    return held["losses"].tolist()
+
+
 def train(model: Any, data: er.data.Dataset, steps: int, folder: Path | None = None, every: int = 50) -> list[float]:
     """The losses of all steps; what is in the folder is not trained again. Rows and noise depend on the step alone."""
     adam, losses, first = torch.optim.Adam(model.parameters(), lr=LR), [], 0
-    path = None if folder is None else folder / "autoencoder_kl.pt"
+    path = None if folder is None else folder / "autoencoder_kl.safetensors"
     if path is not None and path.exists():
-        held = torch.load(path, weights_only=True)
-        model.load_state_dict(held["model"])
-        adam.load_state_dict(held["adam"])
-        losses, first = held["losses"], len(held["losses"])
+        losses = _restore(load_file(path), model, adam)
+        first = len(losses)
     model.train()
     for step in range(first, steps):
         generator = torch.Generator().manual_seed(step)
@@ -67,8 +85,8 @@ def train(model: Any, data: er.data.Dataset, steps: int, folder: Path | None = N
         adam.step()
         losses.append(loss.item())
         if path is not None and ((step + 1) % every == 0 or step + 1 == steps):
-            state = {"model": model.state_dict(), "adam": adam.state_dict(), "losses": losses}
-            write_atomic(path, lambda temporary, state=state: torch.save(state, temporary))
+            held = _held(model, adam, losses)
+            write_atomic(path, lambda temporary, held=held: save_file(held, temporary))
             print(step + 1, round(sum(losses[-every:]) / len(losses[-every:]), 2), flush=True)
     model.eval()
     return losses

@@ -1,10 +1,7 @@
 """The stage `choose`: the smallest model that is not behind the best bound on validation by more than an error."""
 
-import math
-
-from elbowroom.numerics import InputError
 from elbowroom.records import ChoiceRecord, ModelRecord, SweepRecord
-from elbowroom.sweeps._choose import reason_of
+from elbowroom.sweeps._choose import comparable, reason_of
 from elbowroom.sweeps.goals import GOALS
 from elbowroom.sweeps.standings import Standing, smallest
 
@@ -29,12 +26,7 @@ def choose(sweep: SweepRecord) -> ChoiceRecord:
     InputError
         Where no model has a finite bound, or where they are bounds on different things.
     """
-    finite = [one for one in sweep.models if math.isfinite(one.iwae.mean)]
-    if not finite:
-        raise InputError("No model of the sweep has a finite bound on validation: lower the learning rate.")
-    if len({one.iwae.quantity for one in finite}) > 1:
-        what = " and ".join(sorted({one.iwae.quantity for one in finite}))
-        raise InputError(f"The models of the sweep bound different things, {what}, so none of them is the best.")
+    finite = comparable(sweep.models)
     best = max(one.iwae.mean for one in finite)
     found = [_standing(one, place, best) for place, one in enumerate(finite)]
     chosen = smallest(found)

@@ -3,20 +3,23 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from elbowroom import models
 from elbowroom.data import Dataset
 from elbowroom.numerics import InputError, count, one_of, plain_arguments, with_error
+from elbowroom.records import ModelRecord
 from elbowroom.vae import VAE
 
 from .goals import GOALS, Scored, target_scores
 from .standings import Entry, Standing, smallest, standings
 from .swept import Swept
 
-__all__ = ["Choice", "choose", "entry_of", "reason_of"]
+__all__ = ["Choice", "choose", "comparable", "entry_of", "reason_of"]
 
 _TARGETS = ("rate", "distortion")
 _SEED = "seed"
+_Model = TypeVar("_Model", Swept, ModelRecord)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def choose(
     ('lr = 0.01', 'density')
     """
     one_of("goal", goal, (*GOALS, *_TARGETS))
-    finite = _comparable(swept)
+    finite = comparable(swept)
     _check_asked(goal, data, target)
     if target is not None:
         scored = target_scores(finite, goal, target)
@@ -123,7 +126,8 @@ def choose(
     return Choice(scored[chosen.best_entry].model, goal, reason_of(found, chosen, words, left_out), tuple(found))
 
 
-def _comparable(swept: Sequence[Swept]) -> list[Swept]:
+def comparable(swept: Sequence[_Model]) -> list[_Model]:
+    """Those whose bound is finite; InputError where there is none, or where they bound different things."""
     finite = [one for one in swept if math.isfinite(one.iwae.mean)]
     if not finite:
         raise InputError("No model of the sweep has a finite bound on validation: lower the learning rate.")
