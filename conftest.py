@@ -52,3 +52,13 @@ def _audits_of_studies_are_short() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "audit", short)
         yield
+
+
+@pytest.fixture(scope="module")
+def pages_are_drawn_once() -> Iterator[None]:
+    """Pages that share figures share their drawings; what draws them has tests of its own, which draw afresh."""
+    from drawings import drawn_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("elbowroom.pages.embedding._drawing", drawn_once)
+        yield

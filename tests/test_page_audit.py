@@ -27,6 +27,7 @@ from elbowroom.pages.audit import audit_view, bare
 from elbowroom.pages.audit_advice import contradicted
 from elbowroom.records import AuditRecord, Number, read_fix, read_study
 
+pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
 CHECKS = [name for name in vars(EveryPage) if name.startswith("test") and "terminal" not in name]
 AUDITS = {"healthy": healthy(), "ill": ill()}
 EVIL = '"><img src=x onerror=alert(1)>'

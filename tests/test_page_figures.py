@@ -10,6 +10,8 @@ from staged import keep_study, kept_study
 
 from elbowroom.pages import report
 
+pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
+
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):

@@ -13,6 +13,8 @@ from elbowroom.pages import ladder, report, verdict_table
 from elbowroom.pages.words import contest, estimate_words, seconds, significant
 from elbowroom.records import DifferenceRecord, read_study
 
+pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
+
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from drawings import AFRESH
 from invented import (
     HOSTILE,
     KINDS,
@@ -27,6 +28,8 @@ from page_reader import Reader, words_of
 from elbowroom.numerics import InputError
 from elbowroom.pages import report, verdict_table
 from elbowroom.records import read_study, stage_file
+
+pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +177,8 @@ def test_large_colour_pictures_stay_under_two_megabytes(tmp_path):
     assert "Pictures are shown at 1/2 of their size." in page
 
 
-def test_the_page_is_a_function_of_the_record(studies, tmp_path):
+def test_the_page_is_a_function_of_the_record(studies, tmp_path, monkeypatch):
+    monkeypatch.setattr("elbowroom.pages.embedding._drawing", AFRESH)
     folder, page = studies["digits"]
     assert report(str(folder), tmp_path / "again.html").read_text(encoding="utf-8") == page
 

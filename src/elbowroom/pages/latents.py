@@ -76,8 +76,10 @@ def latent_map(study: StudyRecord) -> Figure:
     if not np.isfinite(points[: plots.MAP_LIMIT]).all(axis=1).any():
         return Figure("map", title, how, missing="No map: the encoder's mean is not finite for any point.")
 
+    names = study.data.label_names
+
     def draw(sheet: Sheet) -> None:
-        ax = plots.latent_map(points, labels, names=study.data.label_names, axes=axes, ax=sheet.subplots())
+        ax = plots.latent_map(points, labels, names=names, axes=axes, ax=sheet.subplots())
         describe(ax, str(ax.get_label()), *_directions(axes))
 
     return Figure("map", title, how, foot, svg=both_widths(draw, "map", title))

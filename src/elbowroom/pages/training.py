@@ -53,9 +53,10 @@ def diagram(study: StudyRecord) -> Figure:
     blocks = count(len(model.blocks), "latent block")
     context = f" given {', '.join(model.context)}" if model.context else ""
     title = f"The model as a graph: {blocks}, {count(study.chosen.parameters, 'parameter')}{context}"
+    examples = study.data.sizes.get("train")
 
     def draw(sheet: Sheet) -> None:
-        plots.plate_diagram(recipe, n=study.data.sizes.get("train"), ax=sheet.subplots())
+        plots.plate_diagram(recipe, n=examples, ax=sheet.subplots())
 
     return Figure("diagram", title, how, svg=both_widths(draw, "diagram", title))
 
