@@ -17,6 +17,7 @@ from elbowroom.procedures import Phase
 from .adam import Adam
 from .lanes import Batches, Noises, tensors_of
 from .padding import Padding, largest, sizes
+from .traced import Traced
 from .training_step import TrainingStep
 
 __all__ = ["Adam", "Alone", "Engine", "Tensors", "Stacked"]
@@ -226,6 +227,7 @@ class Stacked(Engine):
             for name, _ in [*part.named_parameters("", False, False), *part.named_buffers("", False, False)]
         ]
         self._shapes = self.step.noise_shapes()
+        self._functions: dict[tuple[str, str, tuple[bool, bool]], Traced] = {}
 
     def _stack(self, steps: Sequence[TrainingStep]) -> tuple[Tensors, Tensors]:
         """Parameters and buffers of all members, [members, ...]."""
@@ -258,26 +260,36 @@ class Stacked(Engine):
         return Noises.of(noises, self._shapes)
 
     def _loss(
-        self, phase: str, learned: Tensors, fixed: Tensors, buffers: Tensors, batch: Any, noise: Noise, clock: Tensor
+        self,
+        phase: str,
+        learned: Tensors,
+        fixed: Tensors,
+        buffers: Tensors,
+        batch: dict[str, Any],
+        noise: Noise,
+        clock: Tensor,
     ) -> tuple[Tensor, tuple[Tensors, Tensors]]:
         values = {**learned, **fixed, **buffers}
         placed = {name: values[self.names[name]] for name in self.places}
-        batch = Batch(**batch) if isinstance(batch, dict) else batch
-        loss: Loss = functional_call(self.step, placed, (batch, noise, clock, phase), tie_weights=False)
+        loss: Loss = functional_call(self.step, placed, (Batch(**batch), noise, clock, phase), tie_weights=False)
         return loss.total, (dict(loss.logged), dict(loss.moved))
 
-    def _mapped(self, function: Callable[..., Any], learned: Tensors, batch: Batch, noise: Noise, clock: Tensor) -> Any:
-        """A function of a member, over all members: of one batch and noise, or each of its own."""
-        own = isinstance(batch, Batches), isinstance(noise, Noises)
+    def _mapped(self, kind: str, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Any:
+        """The loss of a phase ("loss"), or its gradients too ("slopes"), over all members: of one batch, or each its own."""
+        learned = self.moves[phase].parameters
         fixed = {name: p for name, p in self.parameters.items() if name not in learned}
-        lanes = (0, 0, 0, *(0 if one else None for one in own), None)
-        mapped = vmap(function, in_dims=lanes)
-        return mapped(learned, fixed, self.buffers, tensors_of(batch) if own[0] else batch, dict(noise), clock)
+        own = isinstance(batch, Batches), isinstance(noise, Noises)
+        if (kind, phase, own) not in self._functions:
+            loss = partial(self._loss, phase)
+            function = loss if kind == "loss" else grad_and_value(loss, has_aux=True)
+            lanes = (0, 0, 0, *(0 if one else None for one in own), None)
+            self._functions[kind, phase, own] = Traced(vmap(function, in_dims=lanes))
+        mapped = self._functions[kind, phase, own]
+        return mapped(learned, fixed, self.buffers, tensors_of(batch), dict(noise), clock)
 
     def slopes(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> tuple[Tensors, Tensors, Tensors]:
         """Gradients, what is logged, and what buffers become, [members, ...]."""
-        function = grad_and_value(partial(self._loss, phase), has_aux=True)
-        found = self._mapped(function, self.moves[phase].parameters, batch, noise, clock)
+        found = self._mapped("slopes", phase, batch, noise, clock)
         gradients, (_, (logged, moved)) = found
         return gradients, logged, moved
 
@@ -317,7 +329,7 @@ class Stacked(Engine):
         return {name: self._one(name, everything[self.names[name]], member) for name in self.step.state_dict()}
 
     def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
-        logged: Tensors = self._mapped(partial(self._loss, phase), self.parameters, batch, noise, clock)[1][0]
+        logged: Tensors = self._mapped("loss", phase, batch, noise, clock)[1][0]
         return logged
 
     def _load(self, states: Sequence[Tensors]) -> None:

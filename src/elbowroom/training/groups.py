@@ -23,7 +23,7 @@ from .lanes import Batches
 from .padding import sizes
 from .training_step import TrainingStep
 
-__all__ = ["groups", "joined", "reason_alone", "why_alone"]
+__all__ = ["groups", "joined", "reason_alone", "reason_by_seed", "why_alone"]
 
 
 def groups(steps: Sequence[nn.Module], reason: Callable[[Any], str | None] = lambda step: None) -> list[list[int]]:
@@ -155,6 +155,33 @@ def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
     return None
 
 
+def reason_by_seed(step: TrainingStep, data: Dataset) -> str | None:
+    """Say why such steps are not trained as one where each is served batches of its own.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        The step.
+    data : Dataset
+        What it is to be trained on.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where they are.
+    """
+    if type(step.procedure).update is not Procedure.update:
+        return f"A {type(step.procedure).__name__} orders its steps by one batch, and each member draws its own."
+    batch, noise = two_examples(step, data, step.procedure.draws, seed=0)
+    stack = Stacked([step], Adam())
+    try:
+        with torch.random.fork_rng([]):
+            stack.evaluate(Batches.of([batch]), stack.noises([noise]))
+    except (RuntimeError, ValueError, TypeError) as error:
+        return f"A part of the model cannot read a batch for each member ({reason(error).removeprefix('vmap: ')})."
+    return None
+
+
 def reason_apart(step: TrainingStep, whole: TrainingStep, data: Dataset) -> str | None:
     """Say why a step is not trained in one stack with one that has more latents, by trying it at two examples.
 
@@ -174,12 +201,9 @@ def reason_apart(step: TrainingStep, whole: TrainingStep, data: Dataset) -> str 
     """
     if not _alike(step, whole):
         return "The two differ in more than numbers that belong to one latent each."
-    if type(step.procedure).update is not Procedure.update:
-        return f"A {type(step.procedure).__name__} orders its steps by one batch, and each size draws its own."
-    for one in (whole, step):
-        said = reason_alone(one, data)
-        if said is not None:
-            return said
+    said = reason_alone(whole, data) or reason_by_seed(whole, data)
+    if said is not None:
+        return said
     try:
         with torch.random.fork_rng([]):
             small, large = (copy.deepcopy(one).double().train() for one in (step, whole))
