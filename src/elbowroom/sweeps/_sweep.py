@@ -60,7 +60,7 @@ class _Member:
     @property
     def training(self) -> dict[str, Any]:
         """What `fit_stacked` is told once for all that it trains together."""
-        return {**self.recipe.training, "seed": self.recipe.seed}
+        return {name: value for name, value in self.recipe.training.items() if name != "seed"}
 
 
 @plain_arguments
@@ -79,7 +79,8 @@ def sweep(
 ) -> list[Swept]:
     """Train a model for every combination of values on the axes, and measure each on data.validation.
 
-    Small models that differ in numbers only are trained as one (see `fit_stacked`), the others side by side. A model
+    Small models that differ in numbers, seeds and latent sizes only are trained as one (see `fit_stacked`), the others
+    side by side. A model
     that diverges is marked (its `history` says so, its bounds are NaN, and `choose` leaves it out), the others are
     what they would be without it.
 
@@ -218,7 +219,7 @@ def _trained(
         return dict(zip(names, map(read_run, folders), strict=True))
     vaes, goals = [one.vae for one in members], [models.goal(one.recipe) for one in members]
     settings = {**members[0].training, "runs": folders or None, "resume": state == "begun", "progress": progress}
-    settings["processes"] = processes
+    settings |= {"processes": processes, "seed": [one.recipe.seed for one in members]}
     return dict(zip(names, zip(vaes, fit_stacked(vaes, data, goals, **settings), strict=True), strict=True))
 
 

@@ -15,10 +15,11 @@ from elbowroom.runs.history import History
 from elbowroom.vae import VAE
 
 from .engines import Adam
-from .groups import groups, reason_alone
-from .loop import Settings, steps_per_epoch
+from .groups import groups, joined, reason_alone, reason_by_seed
 from .placement import processes_for, worth_stacking
 from .selection import Select
+from .settings import Settings
+from .stream import steps_per_epoch
 from .training_plan import Kept, TrainingPlan
 from .training_step import TrainingStep
 
@@ -160,7 +161,7 @@ def fit_stacked(
     clip: float | None = None,
     patience: int | None = None,
     select: Select = "objective",
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     runs: Sequence[str | Path] | None = None,
     resume: bool = False,
     processes: int | None = None,
@@ -168,9 +169,10 @@ def fit_stacked(
 ) -> list[History]:
     """Train several models at once; each ends as `fit` with the same settings would leave it.
 
-    Small models that differ in numbers only (parameters, β) are stacked and trained as one, which is faster; the others
-    are trained one by one, side by side in several processes where there are cores for it, and `training.why_alone`
-    says of models that are not large why. A model that diverges leaves the others unharmed: its history keeps no epoch
+    Small models that differ in numbers only (parameters, β, latent sizes, seeds) are stacked and trained as one, which
+    is faster; the others are trained one by one, side by side in several processes where there are cores for it, and
+    `training.why_alone` says of models that are not large why. In a stack a model is what it would be alone up to the
+    rounding of sums in another order. A model that diverges leaves the others unharmed: its history keeps no epoch
     (`diverged`) and says so, and all its parameters become NaN.
 
     Parameters
@@ -197,8 +199,8 @@ def fit_stacked(
         Epochs without a better validation value after which a model stops; by default it does not.
     select : {"objective", "calibrated", "last"}, default "objective"
         What the kept epoch of each model is chosen by, as for `fit`.
-    seed : int, default 0
-        Of shuffling and noise, which the models share.
+    seed : int or sequence of int, default 0
+        Of shuffling and noise: for all models, or one for each.
     runs : sequence of str or Path, optional
         A run folder for each model; by default nothing is written.
     resume : bool, default False
@@ -238,14 +240,17 @@ def fit_stacked(
     given = [folder for folder in folders if folder is not None]
     if len(set(map(id, vaes))) < len(vaes) or len(set(map(Path, given))) < len(given):
         raise InputError("A model, and a run folder, can stand in a stack once: give copies, and other folders.")
+    seeds = [seed] * len(vaes) if isinstance(seed, int) else list(seed)
+    if len(seeds) != len(vaes):
+        raise InputError(f"Say one seed for all models, or one for each; got {len(seeds)} for {len(vaes)} models.")
     adam = Adam(lr, lr_final, betas, clip)
     own = [copy.deepcopy(goal) if goal in objectives[:i] else goal for i, goal in enumerate(objectives)]
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
-    for group in _cut(groups(steps, partial(reason_alone, data=data)), steps, data, batch_size):
-        first = steps[group[0]].procedure
-        settings = Settings(epochs, batch_size, seed, patience, select, first.draws, first.schedule_steps, progress)
-        plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings)))
+    for group in _together(steps, seeds, data, batch_size):
+        first, own = steps[group[0]].procedure, [seeds[i] for i in group]
+        settings = Settings(epochs, batch_size, own[0], patience, select, first.draws, first.schedule_steps, progress)
+        plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings, own)))
     updates = epochs * steps_per_epoch(len(data.train), batch_size)
     processes = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
     for group, plan in plans:
@@ -272,14 +277,26 @@ def _run(plans: Sequence[TrainingPlan], processes: int, progress: bool) -> Itera
             yield number - 1, plan.run()
 
 
-def _cut(
-    groups: Sequence[list[int]], steps: Sequence[TrainingStep], data: Dataset, batch_size: int
+def _together(
+    steps: Sequence[TrainingStep], seeds: Sequence[int], data: Dataset, batch_size: int
 ) -> Iterator[list[int]]:
     """The groups as they are trained: large models one by one, and no more in a stack than memory likes."""
-    for group in groups:
+    small, large = list[list[int]](), list[list[int]]()
+    for group in groups(steps, partial(reason_alone, data=data)):
+        first = steps[group[0]]
+        worth = len(steps) > 1 and worth_stacking(first.vae, data, batch_size * first.procedure.draws)
+        (small if worth else large).append(group)
+    for group in joined(small, steps, data):
         each = sum(parameter.numel() for parameter in steps[group[0]].parameters())
         most = max(_MOST_TOGETHER // max(each, 1), 1)
-        first = steps[group[0]]
-        if len(group) > 1 and not worth_stacking(first.vae, data, batch_size * first.procedure.draws):
-            most = 1
-        yield from (group[start : start + most] for start in range(0, len(group), most))
+        for part in _by_seed(group, seeds, steps[group[0]], data):
+            yield from (part[start : start + most] for start in range(0, len(part), most))
+    yield from ([position] for group in large for position in group)
+
+
+def _by_seed(group: list[int], seeds: Sequence[int], first: TrainingStep, data: Dataset) -> list[list[int]]:
+    """The group, in parts of one seed each where its members cannot be served batches of their own."""
+    own = sorted({seeds[i] for i in group})
+    if len(own) == 1 or reason_by_seed(first, data) is None:
+        return [group]
+    return [[i for i in group if seeds[i] == seed] for seed in own]

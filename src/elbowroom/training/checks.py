@@ -16,12 +16,13 @@ from elbowroom.vae import VAE, check_readings
 from elbowroom.vae.evaluating import evaluating
 from elbowroom.vae.outside import refuse_outside
 
-from .loop import Settings, steps_per_epoch
 from .selection import SELECT, fixed_normal
+from .settings import Settings
 from .split import Split
+from .stream import steps_per_epoch
 from .training_step import TrainingStep
 
-__all__ = ["check", "reason", "two_examples"]
+__all__ = ["check", "check_settings", "reason", "two_examples"]
 
 _ROWS_AT_ONCE = 1_000
 _LOGGED = ("objective", "rate", "distortion", "elbo")
@@ -51,7 +52,7 @@ def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> N
     for part in ("train", "validation"):
         if not len(data.parts[part]):
             raise InputError(f"The {part} part of {data.name!r} is empty: load the data with a larger share for it.")
-    _check_settings(settings)
+    check_settings(settings)
     _check_schedule(settings, len(data.train))
     for step in steps:
         _check_data(step.vae, data)
@@ -64,7 +65,19 @@ def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> N
         _try_two_examples(step, data, settings)
 
 
-def _check_settings(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
+    """Refuse numbers outside their ranges.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the loop does.
+
+    Raises
+    ------
+    InputError
+        In one sentence.
+    """
     if settings.epochs < 1 or settings.batch_size < 1:
         raise InputError(f"epochs and batch_size must be 1 or more; got {settings.epochs} and {settings.batch_size}.")
     if settings.patience is not None and settings.patience < 1:

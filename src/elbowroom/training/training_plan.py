@@ -3,16 +3,15 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from elbowroom.data import Dataset, Examples
+from elbowroom.data import Dataset
 from elbowroom.likelihoods import Normal, leak
-from elbowroom.numerics import InputError, Noise
+from elbowroom.numerics import InputError
 from elbowroom.procedures import Phase, Procedure
 from elbowroom.progress import say
 from elbowroom.recipes import recipe_of
@@ -22,12 +21,14 @@ from elbowroom.vae import VAE, check_readings
 from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.evaluating import evaluating
 
-from .checks import check, reason, two_examples
+from .checks import check, check_settings, reason, two_examples
 from .engines import Adam, Alone, Engine, Stacked, Tensors
-from .loop import Loop, Member, Settings
+from .loop import Loop, Member
 from .placement import threads_for
 from .selection import values_by
+from .settings import Settings
 from .split import Split
+from .stream import Stream
 from .training_step import TrainingStep
 
 __all__ = ["WAY_OUT", "Kept", "TrainingPlan"]
@@ -35,7 +36,6 @@ __all__ = ["WAY_OUT", "Kept", "TrainingPlan"]
 _ROWS_AT_ONCE = 1_000
 WAY_OUT = "lower the learning rate, or raise the floors of the scales"
 _CELLS_SETTLED, _CELLS_LOOKED_AT = 2**24, 2**22  # of training data in memory, and of validation data
-_NOISE_KEPT = 2**25
 _WORTH_SAYING = 0.001
 
 
@@ -67,12 +67,24 @@ class TrainingPlan:
         Settings of the optimizer.
     settings : Settings
         What the loop does.
+    seeds : sequence of int, optional
+        Of shuffling and noise, one for each step; by default that of the settings for all.
     """
 
     folders: list[RunFolder | None]
     checkpoints: list[Checkpoint]
 
-    def __init__(self, steps: Sequence[TrainingStep], data: Dataset, adam: Adam, settings: Settings) -> None:
+    def __init__(
+        self,
+        steps: Sequence[TrainingStep],
+        data: Dataset,
+        adam: Adam,
+        settings: Settings,
+        seeds: Sequence[int] | None = None,
+    ) -> None:
+        self.each = [replace(settings, seed=seed) for seed in seeds or [settings.seed] * len(steps)]
+        for own in self.each:
+            check_settings(own)
         check(steps, data, settings)
         self.steps, self.data, self.adam, self.settings = list(steps), data, adam, settings
 
@@ -141,10 +153,8 @@ class TrainingPlan:
         settle = settings.settle and not self.checkpoints
         notes: list[list[str]] = [self._settle(step.vae) if settle else [] for step in self.steps]
         members = [
-            Member(
-                values_by(settings.select, step.vae, step.procedure, self.data, settings.seed), folder, noted, settings
-            )
-            for step, folder, noted in zip(self.steps, self.folders, notes, strict=True)
+            Member(values_by(settings.select, step.vae, step.procedure, self.data, own.seed), folder, noted, settings)
+            for step, folder, noted, own in zip(self.steps, self.folders, notes, self.each, strict=True)
         ]
         with threads_for(self.steps[0].vae, self.data, settings.batch_size * settings.draws):
             self._loop(members, settings, fabric).run(tick)
@@ -163,14 +173,8 @@ class TrainingPlan:
         list of bool
             One for each step.
         """
-        return [
-            self._finish(step, folder, *one) for step, folder, one in zip(self.steps, self.folders, found, strict=True)
-        ]
-
-    @cached_property
-    def noise(self) -> "_KeptNoise":
-        """Of the validation examples by position, keyed by (seed, example)."""
-        return _KeptNoise(self.steps[0], self.settings, self.data.validation)
+        every = zip(self.steps, self.folders, self.each, found, strict=True)
+        return [self._finish(step, folder, own.seed, *one) for step, folder, own, one in every]
 
     def is_plain(self) -> bool:
         """Whether there is one phase, whose objective moves no buffer."""
@@ -185,7 +189,7 @@ class TrainingPlan:
         vae, engine = steps[0].vae, self._engine(steps, fabric)
         where = (vae.context_names, vae.device, vae.dtype)
         training, validation = Split(self.data.train, *where), Split(self.data.validation, *where)
-        loop = Loop(engine, steps[0].draw_noise, training, validation, self.noise, members, settings)
+        loop = Loop(engine, self._streams(steps, training), validation, members, settings)
         if self.checkpoints:
             try:
                 loop.restore(self.checkpoints)
@@ -194,6 +198,15 @@ class TrainingPlan:
                     f"The run's checkpoint does not fit this model ({reason(error)}): build the model that was trained."
                 ) from error
         return loop
+
+    def _streams(self, steps: list[TrainingStep], training: Split) -> list[Stream]:
+        """One for each step; those that draw as many numbers by the same seed are served the same."""
+        found: dict[Any, Stream] = {}
+        keys = [(own.seed, *step.noise_shapes().items()) for step, own in zip(steps, self.each, strict=True)]
+        for key, step, own in zip(keys, steps, self.each, strict=True):
+            if key not in found:
+                found[key] = Stream(step, own, training, self.data.validation)
+        return [found[key] for key in keys]
 
     def _engine(self, steps: list[TrainingStep], fabric: Any) -> Engine:
         if len(steps) > 1:
@@ -204,7 +217,7 @@ class TrainingPlan:
 
         return Wrapped(steps[0], self.adam, fabric)
 
-    def _finish(self, step: TrainingStep, folder: RunFolder | None, history: History, best: Tensors) -> bool:
+    def _finish(self, step: TrainingStep, folder: RunFolder | None, seed: int, history: History, best: Tensors) -> bool:
         vae = step.vae
         if not best:
             _spoil(vae)
@@ -224,17 +237,17 @@ class TrainingPlan:
         step.load_state_dict(best)
         step.zero_grad(set_to_none=True)
         step.eval()
-        self._pool(vae)
+        self._pool(vae, seed)
         history.notes += [said for _, phase in step.procedure.items() for said in phase.objective.remarks()]
-        history.notes += self._remarks(vae) + self._readings(vae)
+        history.notes += self._remarks(vae, seed) + self._readings(vae, seed)
         if folder is not None:
             folder.finish(vae, history)
         return True
 
-    def _readings(self, vae: VAE) -> list[str]:
+    def _readings(self, vae: VAE, seed: int) -> list[str]:
         """Whether anything but q has learned to read x: a gate that was shut at the start may have opened."""
         try:
-            check_readings(vae, self.data.validation, seed=self.settings.seed)
+            check_readings(vae, self.data.validation, seed=seed)
         except InputError as error:
             return [str(error)]
         return []
@@ -244,15 +257,14 @@ class TrainingPlan:
         chosen = ["batch_size", "seed", "patience", "select"]
         if self.adam.lr_final is not None:  # then the number of epochs shapes every step
             chosen.append("epochs")
-        settings = {name: getattr(self.settings, name) for name in chosen} | asdict(self.adam)
         return [
             {
                 "model": model_recipe(step.vae),
                 "objective": _recipe(step.procedure),
-                "training": settings,
+                "training": {name: getattr(own, name) for name in chosen} | asdict(self.adam),
                 "data": self.data.summary(),
             }
-            for step in self.steps
+            for step, own in zip(self.steps, self.each, strict=True)
         ]
 
     @torch.no_grad()
@@ -274,13 +286,12 @@ class TrainingPlan:
         return notes
 
     @torch.no_grad()
-    def _remarks(self, vae: VAE) -> list[str]:
+    def _remarks(self, vae: VAE, seed: int) -> list[str]:
         """What the likelihood says of itself on the first validation examples."""
         most = min(1_000, max(_CELLS_LOOKED_AT // math.prod(self.data.event), 4))
         split = Split(self.data.validation[:most], vae.context_names, vae.device, vae.dtype)
-        rows = torch.arange(len(split), device=vae.device)
-        noise = {name: v if name == "x" else v[:1] for name, v in self.noise(rows).items()}
-        p_x = vae(split.batch(rows), noise, lay_out=False).p_x
+        batch = split.batch(torch.arange(len(split), device=vae.device))
+        p_x = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False).p_x
         remarks = vae.likelihood.remarks(p_x)
         share = leak(p_x, vae.preprocess.support(self.data.support))
         if share is not None and share > _WORTH_SAYING:
@@ -289,7 +300,7 @@ class TrainingPlan:
         return remarks
 
     @torch.no_grad()
-    def _pool(self, vae: VAE) -> None:
+    def _pool(self, vae: VAE, seed: int) -> None:
         """A scale that is optimal in closed form is taken over all training data at the parameters that are kept."""
         if not isinstance(vae.likelihood, Normal) or vae.likelihood.scale != "optimal":
             return
@@ -297,7 +308,7 @@ class TrainingPlan:
         with vae.likelihood.pooling():
             for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
                 batch = split.batch(rows)
-                vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed))
+                vae(batch, vae.keyed_noise(1, batch.index, seed))
 
 
 @torch.no_grad()
@@ -306,31 +317,6 @@ def _spoil(vae: VAE) -> None:
     vae.zero_grad(set_to_none=True)
     for parameter in vae.eval().parameters():
         parameter.fill_(torch.nan)
-
-
-class _KeptNoise:
-    """The noise of the validation examples: kept, or drawn again by its keys where it is of many cells.
-
-    Parameters
-    ----------
-    step : TrainingStep
-        Draws it.
-    settings : Settings
-        How many draws, and the seed.
-    examples : Examples
-        For validation.
-    """
-
-    def __init__(self, step: TrainingStep, settings: Settings, examples: Examples) -> None:
-        self._draw = partial(step.keyed_noise, settings.draws, seed=settings.seed)
-        self._index, of_x = examples.index, step.vae.preprocess.noise_shape or (0,)
-        self._kept = self._draw(self._index) if len(examples) * math.prod(of_x) <= _NOISE_KEPT else None
-
-    def __call__(self, rows: Tensor) -> Noise:
-        """Of the examples at these positions."""
-        if self._kept is None:
-            return self._draw(self._index[rows.cpu()])
-        return {name: v[rows] if name == "x" else v[:, rows] for name, v in self._kept.items()}
 
 
 def _with_neighbours(y: Tensor, seen: Tensor) -> Tensor:
