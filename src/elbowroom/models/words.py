@@ -1,5 +1,6 @@
 """Words for the parts of a model and for its objective: read from what the rooms hold, never from a list."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 from types import ModuleType
@@ -101,6 +102,7 @@ def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
     return str(kind), options
 
 
+@functools.cache
 def takes(cls: type) -> Mapping[str, inspect.Parameter]:
     """The parameters of a class's constructor."""
     return inspect.signature(cls).parameters
