@@ -181,9 +181,10 @@ def search(
     what = {"recipe": common.to_dict(), "space": searched.to_dict(), "data": data.sha256, **how}
     folder = None if runs is None else Path(runs)
     place = storage if storage is not None or folder is None else folder / _DATABASE
-    if folder is not None:
-        _claim(folder, {**what, "database": "elsewhere" if storage else _DATABASE})
+    about = {**what, "database": "elsewhere" if storage else _DATABASE}
+    _check_same(folder, about)
     study = open_study(place, f"{data.name} {_digest(what)}", sampler, seed)
+    _keep(folder, about)
     deadline = math.inf if seconds is None else time.monotonic() + seconds
     asked = Asked(searched, data, goal, target, trials, deadline, folder, draws, seed, prune)
     searching = Searching(asked, study)
@@ -200,20 +201,32 @@ def _trained_for(recipe: models.Recipe, settings: Mapping[str, Any], rows: int) 
     return dataclasses.replace(recipe, training=training)
 
 
-def _claim(folder: Path, what: Mapping[str, Any]) -> None:
-    """Keep what makes a search this one, so that another is not mixed with it; processes that share it say the same."""
-    path, said = folder / _ABOUT, json.loads(json.dumps(plain(what)))
+def _check_same(folder: Path | None, about: Mapping[str, Any]) -> None:
+    """Refuse a folder of another search; processes that share one say the same."""
+    if folder is None or not (folder / _ABOUT).exists():
+        return
+    before = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    different = [name for name, value in json.loads(_json(about)).items() if before.get(name) != value]
+    if different:
+        raise InputError(f"The folder {folder} holds another search (its {different[0]} differs): name another.")
+
+
+def _keep(folder: Path | None, about: Mapping[str, Any]) -> None:
+    """Write down what makes a search this one."""
+    if folder is None:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(folder):
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else said
-        different = [name for name in said if before.get(name) != said[name]]
-        if different:
-            raise InputError(f"{folder} holds another search (its {different[0]} differs): name another folder.")
-        write_atomic(path, json.dumps(said, indent=1))
+        _check_same(folder, about)
+        write_atomic(folder / _ABOUT, _json(about, indent=1))
+
+
+def _json(about: Mapping[str, Any], **how: Any) -> str:
+    return json.dumps(plain(about), **how)
 
 
 def _digest(what: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(plain(what), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(_json(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _found(searching: "Searching", goal: str, target: float | None, seed: int) -> Searched:
@@ -232,8 +245,8 @@ def _notes(searching: "Searching", trials: list[Trial], swept: list[Swept]) -> l
     if away:
         best = max(away, key=lambda one: one.value or -math.inf)
         found.append(
-            f"{count(len(away), 'finished trial')} lie in other folders and are not among those that were chosen from; "
-            f"the best of them, at {rounded(best.value)}, is {best.where}."
+            f"{count(len(away), 'finished trial')} of other folders could not be chosen; the best of them, at "
+            f"{rounded(best.value)}, is in {best.where}."
         )
     if searching.exhausted:
         found.append("Every point of the space has been tried.")

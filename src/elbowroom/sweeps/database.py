@@ -124,6 +124,8 @@ def open_study(storage: str | Path | None, name: str, how: str, seed: int) -> op
     InputError
         Where there is no such database.
     """
+    if isinstance(storage, Path):
+        storage.parent.mkdir(parents=True, exist_ok=True)
     with quiet():
         return optuna.create_study(
             storage=None if storage is None else _opened(storage),

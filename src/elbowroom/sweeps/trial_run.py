@@ -203,6 +203,8 @@ class _Watch:
         self.run, self.trial, self.vae = run, trial, member.vae
         self.last = member.recipe.training["epochs"]
         self.rungs = {max(round(share * self.last), 1) for share in _RUNGS} - {self.last}
+        known = run.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        self.known = set(known)  # of a trial that is tried again
         self.epochs = 0
 
     def __call__(self, epoch: int) -> None:
@@ -210,10 +212,11 @@ class _Watch:
         self.epochs = epoch
         if self.run.late:
             raise OutOfTime
-        if self.run.asked.prunes and epoch in self.rungs:
+        per_cent = round(100 * epoch / self.last)
+        if self.run.asked.prunes and epoch in self.rungs and per_cent not in self.known:
             bound = calibrated_bound(self.vae, self.run.asked.data, self.run.asked.seed)
             if math.isfinite(bound):
-                self._compare(round(100 * epoch / self.last), bound)
+                self._compare(per_cent, bound)
 
     def _compare(self, per_cent: int, bound: float) -> None:
         self.trial.report(bound, per_cent)
