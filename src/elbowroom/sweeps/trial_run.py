@@ -1,6 +1,7 @@
 """One trial of a search: a recipe built, trained, pruned where others were better at the same point, and scored."""
 
 import math
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -132,7 +133,8 @@ class TrialRun:
         settings = self.asked.space.suggest(trial)
         name = trial.user_attrs.get("run", f"trial-{trial.number:04d}")
         folder = None if self.asked.runs is None else self.asked.runs / name
-        for what, value in {"run": name, "settings": plain(settings), "where": _place(folder)}.items():
+        by = f"{platform.node()} {os.getpid()}"
+        for what, value in {"run": name, "settings": plain(settings), "where": _place(folder), "by": by}.items():
             trial.set_user_attr(what, value)
         self._skip_what_needs_no_training(trial, settings)
         member = self._member(trial, name, settings, folder)
