@@ -191,6 +191,8 @@ def test_words_that_do_not_go_together_cost_no_training_and_every_point_is_tried
         ({"prior": ["standard-normal", "mine"]}, "There is no prior 'mine'"),
         ({"likelihood": ["normal", "bernoulli"]}, "density of binary data"),
         ({"beta": [1.0, -1.0]}, "cannot be negative"),
+        ({"lr": [1e-3, -1.0]}, "lr must be a positive number; got -1.0"),
+        ({"batch_size": [16, "many"]}, "batch_size must be a whole number; got 'many'"),
         ({"beta": 1.0}, "must be a Range or a list"),
         ({"latents": [2, 2]}, "all distinct"),
         ({"width": [4, 0]}, "width must be a whole number from 1; got 0"),

@@ -28,6 +28,7 @@ def steps(name: str, seed: int) -> Numbers:
 def points(seed: int) -> list[float]:
     """The first that are tried."""
     import optuna
+
     from elbowroom.models import Recipe
     from elbowroom.sweeps.database import SeededSampler
     from elbowroom.sweeps.space import Space

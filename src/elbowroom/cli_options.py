@@ -173,7 +173,7 @@ def load_source(source: str, seed: int, loading: Mapping[str, Any]) -> Any:
     import elbowroom as er
 
     words = [word.strip() for word in loading.get("support", "").split(",")]
-    return er.load_data(source, seed=seed, **(loading | {"support": words} if len(words) > 1 else loading))
+    return er.load_data(source, seed=seed, **({**loading, "support": words} if len(words) > 1 else loading))
 
 
 @contextmanager

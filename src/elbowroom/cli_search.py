@@ -83,7 +83,7 @@ def search(
     import elbowroom as er
 
     words, varied = _words_and_axes({**axes, **dict(_pair(one) for one in space or ())})
-    words |= recipe_words(model=model, objective=objective)
+    words |= recipe_words(model=model, objective=objective, epochs=epochs)
     found = er.search(
         {"seed": seed, **words},
         load_source(source, seed, loading),
@@ -98,7 +98,6 @@ def search(
         storage=storage,
         draws=draws,
         seed=seed,
-        **({} if epochs is None else {"epochs": epochs}),
     )
     print(*found.trials, found, runs / found.choice.model.name, sep="\n")
 

@@ -102,9 +102,13 @@ def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
     return str(kind), options
 
 
-@functools.cache
 def takes(cls: type) -> Mapping[str, inspect.Parameter]:
     """The parameters of a class's constructor."""
+    return _parameters(cls)
+
+
+@functools.cache  # asked for every word of every recipe
+def _parameters(cls: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(cls).parameters
 
 

@@ -15,6 +15,7 @@ from elbowroom import models
 from elbowroom.atomic import one_at_a_time, write_atomic
 from elbowroom.data import Dataset
 from elbowroom.models.recipe import as_recipe
+from elbowroom.models.zoo import words_of
 from elbowroom.numerics import InputError, count, one_of, plain, plain_arguments, rounded
 
 from ._choose import _TARGETS, Choice, _check_asked, choose
@@ -166,8 +167,7 @@ def search(
     if trials < 1 or draws < 1:
         raise InputError(f"trials and draws must be 1 or more; got {trials} and {draws}.")
     common = _trained_for(as_recipe(recipe), settings, len(data.train))
-    said = () if isinstance(recipe, models.Recipe) else recipe
-    searched = default_space(common, data, said) if space is None else Space(common, space)
+    searched = default_space(common, data, _said(recipe)) if space is None else Space(common, space)
     searched.check(data)
     if storage is not None and runs is None:
         raise InputError("A shared search needs a folder for its run folders: name it by runs=.")
@@ -190,6 +190,13 @@ def search(
     searching = Searching(asked, study)
     searching.run(progress)
     return _found(searching, goal, target, seed)
+
+
+def _said(recipe: models.Recipe | Mapping[str, Any]) -> set[str]:
+    """The words that were asked for, those of a model of the literature among them."""
+    if isinstance(recipe, models.Recipe):
+        return set()
+    return {*recipe, *(words_of(recipe["model"]) if "model" in recipe else ())}
 
 
 def _trained_for(recipe: models.Recipe, settings: Mapping[str, Any], rows: int) -> models.Recipe:

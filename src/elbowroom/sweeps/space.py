@@ -1,15 +1,17 @@
 """What a search varies: lists of values and ranges, and the recipe that a point among them means."""
 
+import copy
 import inspect
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from elbowroom import models, training
 from elbowroom.data import Dataset
-from elbowroom.models.words import classes_of, split, takes, text
+from elbowroom.models.words import SETTINGS, classes_of, split, takes, text
 from elbowroom.numerics import CapabilityError, InputError, plain, plain_arguments
 
 __all__ = ["Range", "Settings", "Space"]
@@ -169,9 +171,12 @@ class Space:
             With what the recipe says of the value.
         """
         first = {name: self._ends(name)[0] for name in self.axes}
+        self._check_training(first, data)
         for name in self.axes:
             for value in self._ends(name):
                 self._check_one({**first, name: value}, name, data)
+                if name in SETTINGS:
+                    self._check_training({**first, name: value}, data)
 
     def _check_one(self, point: Settings, name: str, data: Dataset) -> None:
         wrong = self.misfit(point, data)
@@ -180,6 +185,16 @@ class Space:
         others = ({**point, other: v} for other in self.axes if other != name for v in self._ends(other)[1:])
         if all(self.misfit(other, data) for other in others):
             raise InputError(wrong)
+
+    def _check_training(self, point: Settings, data: Dataset) -> None:
+        """Have `fit` look at its settings: it is stopped after an epoch of two examples."""
+        if self.misfit(point, data) is not None:
+            return
+        recipe, few = self.recipe_at(point), copy.copy(data)
+        few.train, few.validation = data.train[:2], data.validation[:2]
+        with suppress(_Enough):
+            vae = models.build(recipe, data)
+            training.fit(vae, few, after_epoch=_enough, progress=False, seed=recipe.seed, **recipe.training)
 
     def misfit(self, point: Mapping[str, Any], data: Dataset) -> str | None:
         """What is wrong with a point, in a sentence; None where a model can be made there."""
@@ -194,6 +209,14 @@ class Space:
     def _ends(self, name: str) -> list[Any]:
         axis = self.axes[name]
         return [axis.low, axis.high] if isinstance(axis, Range) else list(axis)
+
+
+class _Enough(Exception):
+    """All that was to be seen has been seen."""
+
+
+def _enough(epoch: int) -> None:
+    raise _Enough
 
 
 def _values(name: str, values: Any) -> tuple[Any, ...]:
