@@ -154,6 +154,14 @@ def test_what_prunes_does_not_depend_on_the_noise_that_a_model_is_trained_with(d
     assert calibrated_bound(counted, data, 0) == er.evidence.elbo(counted, data.validation, draws=8).mean
 
 
+def test_what_is_chosen_calibrated_is_said_to_be(data) -> None:
+    fixed = {"kind": "normal", "scale": 5.0}  # which calibration betters by nats
+    found = er.search({**WORDS, "likelihood": fixed}, data, {"latents": [1]}, trials=1, **QUIET)
+    assert found.choice.model.label.startswith("d = 1, noise scale ")
+    assert found.notes[0].startswith(f"Chosen calibrated, as {found.choice.model.label}:")
+    assert found.trials[0].value == found.choice.model.iwae.mean > found.swept[0].iwae.mean
+
+
 def test_a_trial_that_diverges_or_fails_ends_nothing_and_says_why(data, monkeypatch) -> None:
     found = er.search({**WORDS, "lr": 1e-2}, data, {"lr": [1e-2, 1e18]}, trials=2, prune=False, **QUIET)
     assert [one.state for one in found.trials] == ["finished", "diverged"]
@@ -235,6 +243,16 @@ def test_without_optuna_it_says_what_to_install(data, monkeypatch) -> None:
         er.search(WORDS, data, SPACE, **QUIET)
 
 
+def test_a_folder_with_a_run_that_the_database_does_not_know_is_left_alone(data, tmp_path) -> None:
+    (tmp_path / "trial-0000").mkdir()
+    (tmp_path / "trial-0000" / "recipe.yaml").write_text("version: 2")
+    for _ in range(2):
+        with pytest.raises(er.InputError, match="holds a run that is not in the search's database"):
+            er.search(WORDS, data, SPACE, trials=1, runs=tmp_path, **QUIET)
+        (tmp_path / "search.db").unlink()
+    assert (tmp_path / "trial-0000" / "recipe.yaml").read_text() == "version: 2"
+
+
 def test_two_that_share_a_database_share_the_trials_and_no_folder(data, tmp_path, monkeypatch) -> None:
     shared, inner = {"runs": tmp_path, "storage": f"sqlite:///{tmp_path}/shared.db", **QUIET}, []
 
@@ -257,6 +275,21 @@ def test_two_that_share_a_database_share_the_trials_and_no_folder(data, tmp_path
     assert [one.name for one in away.swept] == ["trial-0000", "trial-0002"]
     assert away.notes[0].startswith("1 finished trial of other folders could not be chosen")
     assert away.notes[0].endswith(f"{tmp_path / 'trial-0001'}.")
+
+
+def test_a_trial_that_another_process_took_over_is_left_to_it(data, monkeypatch) -> None:
+    taken = []
+
+    def fit_until_taken(*args, after_epoch, **settings):
+        if not taken:
+            study = after_epoch.run.study
+            taken.append(study.tell(0, state=optuna.trial.TrialState.FAIL))  # as where it is silent for a minute
+            database.requeue(study, study.trials[0])
+        return fit(*args, after_epoch=after_epoch, **settings)
+
+    monkeypatch.setattr(trial_run, "fit", fit_until_taken)
+    found = er.search(WORDS, data, SPACE, trials=1, **QUIET)
+    assert [(one.number, one.name, one.state) for one in found.trials] == [(1, "trial-0000", "finished")]
 
 
 def test_when_the_time_is_over_a_trial_waits_for_the_next_call(data, tmp_path, monkeypatch) -> None:

@@ -242,10 +242,10 @@ def _found(searching: "Searching", goal: str, target: float | None, seed: int) -
         why = next((one.why for one in reversed(trials) if one.why), "none was begun.")
         raise InputError(f"No trial of the search finished here; of the last one is known: {why}")
     choice = choose(swept, goal=goal, data=searching.asked.data, target=target, seed=seed)
-    return Searched(tuple(swept), choice, tuple(trials), tuple(_notes(searching, trials, swept)))
+    return Searched(tuple(swept), choice, tuple(trials), tuple(_notes(searching, trials, swept, choice)))
 
 
-def _notes(searching: "Searching", trials: list[Trial], swept: list[Swept]) -> list[str]:
+def _notes(searching: "Searching", trials: list[Trial], swept: list[Swept], choice: Choice) -> list[str]:
     finished, here = [one for one in trials if one.state == "finished"], {one.name for one in swept}
     away = [one for one in finished if one.name not in here]
     found = []
@@ -254,6 +254,11 @@ def _notes(searching: "Searching", trials: list[Trial], swept: list[Swept]) -> l
         found.append(
             f"{count(len(away), 'finished trial')} of other folders could not be chosen; the best of them, at "
             f"{rounded(best.value)}, is in {best.where}."
+        )
+    if all(one is not choice.model for one in swept):
+        found.append(
+            f"Chosen calibrated, as {choice.model.label}: the run folder holds the model as it was trained, and "
+            f"`elbowroom fix` calibrates it."
         )
     if searching.exhausted:
         found.append("Every point of the space has been tried.")

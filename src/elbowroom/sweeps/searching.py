@@ -83,12 +83,14 @@ class Searching:
             fail_stale(self.study)
 
     def _try_one(self, bar: Progress) -> None:
-        number = len(self.study.get_trials(deepcopy=False))
-        bar.doing(f"trial {number}")
-        self.study.optimize(self.trial, n_trials=1, catch=(Skipped, OutOfTime))
-        last = self.trial.last
-        self.skipped = self.skipped + 1 if last == "skipped" else 0
-        if last == "skipped":
+        self.trial.doing = bar.doing
+        try:
+            self.study.optimize(self.trial, n_trials=1, catch=(Skipped, OutOfTime))
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            if self.trial.last != "lost":
+                raise
+        self.skipped = self.skipped + 1 if self.trial.last == "skipped" else 0
+        if self.skipped:
             self._fill()
         done = min(len(self._counted()), self.asked.trials)
         bar.advance(done - bar.done, **self._best())

@@ -4,12 +4,13 @@ import math
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from elbowroom import evidence, models, remedies
@@ -107,6 +108,7 @@ class TrialRun:
     def __init__(self, asked: Asked, study: optuna.Study) -> None:
         self.asked, self.study = asked, study
         self.swept: dict[str, Swept] = {}
+        self.doing: Callable[[str], None] = lambda what: None
         self.last = ""
 
     def __call__(self, trial: optuna.Trial) -> float:
@@ -114,10 +116,13 @@ class TrialRun:
         self.last = "trained"
         try:
             return self._score(trial)
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, InputError):  # over, or nothing that another try would change
             raise
         except Skipped:
             self.last = "skipped"
+            raise
+        except UpdateFinishedTrialError:  # it was silent for so long that another process took it over
+            self.last = "lost"
             raise
         except BaseException:
             requeue(self.study, self.study.get_trials(deepcopy=False)[trial.number])
@@ -136,6 +141,7 @@ class TrialRun:
         by = f"{platform.node()} {os.getpid()}"
         for what, value in {"run": name, "settings": plain(settings), "where": _place(folder), "by": by}.items():
             trial.set_user_attr(what, value)
+        self.doing(f"{name} ({models.label(settings)})")
         self._skip_what_needs_no_training(trial, settings)
         member = self._member(trial, name, settings, folder)
         return self._measured(trial, member, self._train(trial, member))
