@@ -2,12 +2,13 @@
 #   make demo    installs, runs the main job on real handwritten digits, and names the page to open
 #   make test    installs, and runs every check
 #   make records says which records of reproductions/ and benchmarks/ today's code would not make (minutes)
+#   make search-postgres starts a PostgreSQL of its own, shares a search through it, and stops it (a minute)
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test records install clean
+.PHONY: demo test records search-postgres install clean
 
 install: $(STAMP)
 
@@ -36,6 +37,10 @@ test: $(STAMP)
 records: $(STAMP)
 	@echo "== the first steps of every record, computed again; data are looked for in ELBOWROOM_DATA and the cache"
 	@$(BIN)/python reproductions/canary.py
+
+search-postgres: $(STAMP)
+	@echo "== a search that two processes share through a PostgreSQL, which is started for it and stopped after it"
+	@$(BIN)/python tests/shared_search.py
 
 clean:
 	rm -rf $(VENV) demo build

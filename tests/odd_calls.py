@@ -444,6 +444,15 @@ CALLS: dict[str, Call] = {
     "studies.report_run": lambda: {"run": run(), "draws": 2, "annealed": 0, "progress": False},
     "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
     "sweeps.choose": lambda: {"swept": swept(), "goal": "rate", "data": DATA, "target": 100.0},
+    "sweeps.Range": lambda: {"low": 0.25, "high": 4.0},
+    "sweeps.search": lambda: {
+        "recipe": {"latents": 1, "widths": [4], "epochs": 1},
+        "data": DATA,
+        "space": {"beta": [0.5]},
+        "trials": 1,
+        "draws": 2,
+        "progress": False,
+    },
     "sweeps.sweep": lambda: {
         "recipe": {"latents": 1, "widths": [4], "epochs": 1},
         "data": DATA,
@@ -507,6 +516,7 @@ SLOW = {
     "studies.fix_run",
     "studies.report_run",
     "studies.study",
+    "sweeps.search",
     "sweeps.sweep",
     "training.fit_stacked",
 }

@@ -37,6 +37,7 @@ SUBJECTS = {
     "preprocess",
     "beta",
     "points",
+    "space",
     "noun",
     "name",
     "estimator",

@@ -249,7 +249,7 @@ def options() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_options_are_found() -> None:
-    commands = {"study", "fit", "evidence", "sample", "encode", "impute", "audit", "fix", "data show"}
+    commands = {"study", "fit", "evidence", "sample", "encode", "impute", "audit", "fix", "search", "data show"}
     assert {command for command, _, _ in options()} == commands
 
 
@@ -258,11 +258,12 @@ def test_a_wrong_option_is_refused_by_its_name(
     command: str, option: str, value: str, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     np.savetxt(tmp_path / "t.csv", ROWS, delimiter=",", header="a,b,c", comments="")
-    subject = tmp_path / "t.csv" if command in ("study", "fit", "data show") else run()
+    subject = tmp_path / "t.csv" if command in ("study", "fit", "search", "data show") else run()
     writes = dict.fromkeys(("sample", "encode", "impute"), "--out") | {
         "study": "--folder",
         "fit": "--run",
         "fix": "--run",
+        "search": "--runs",
     }
     new = tmp_path / ("new.csv" if command == "impute" else "new.npy")
     more = [writes[command], str(new)] if command in writes else []

@@ -39,6 +39,7 @@ from .numerics import Support as Support
 from .pages import report as report
 from .studies import study as study
 from .sweeps import choose as choose
+from .sweeps import search as search
 from .sweeps import sweep as sweep
 from .training import fit as fit
 from .training import fit_stacked as fit_stacked

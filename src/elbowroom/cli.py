@@ -28,12 +28,14 @@ from elbowroom.cli_options import (
     Widths,
     _Command,
     in_options,
+    load_source,
     recipe_words,
     resumable,
     sweep_axes,
     with_loading,
     with_options,
 )
+from elbowroom.cli_search import search
 from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 
 __all__ = ["main"]
@@ -79,16 +81,6 @@ def _every_command(
 
 data_app = typer.Typer(help="Data sets: list them, look at one, download one.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-
-def _load(source: str, seed: int, loading: dict[str, Any]) -> Any:
-    """The data; a support is a word for all of them, or several with commas, one per column."""
-    import elbowroom as er
-
-    words = [word.strip() for word in loading.get("support", "").split(",")]
-    if len(words) > 1:
-        loading = {**loading, "support": words}
-    return er.load_data(source, seed=seed, **loading)
 
 
 @app.command(cls=_WithWords)
@@ -138,7 +130,7 @@ def study(
         objective=objective,
     )
     axes = sweep_axes(sweep)
-    data = _load(source, seed, loading)
+    data = load_source(source, seed, loading)
     print(data, file=sys.stderr)
     done = er.study(
         data,
@@ -197,7 +189,7 @@ def fit(
         objective=objective,
     )
     recipe = er.models.Recipe(seed=seed).where(**words)
-    data = _load(source, seed, loading)
+    data = load_source(source, seed, loading)
     history = er.fit(
         er.models.build(recipe, data),
         data,
@@ -328,7 +320,7 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, search):
     app.command(cls=_Command)(command)
 
 
@@ -359,7 +351,7 @@ def list_sets() -> None:
 @with_loading
 def show_set(source: Source, seed: Seed = 0, loading: Any = None) -> None:
     """What a data set holds: sizes, support, splits, hash, and what to know about it."""
-    print(_load(source, seed, loading))
+    print(load_source(source, seed, loading))
 
 
 @data_app.command("fetch", cls=_Command)

@@ -30,9 +30,11 @@ __all__ = [
     "Widths",
     "as_typed",
     "in_options",
+    "load_source",
     "recipe_words",
     "resumable",
     "sweep_axes",
+    "typed_values",
     "with_loading",
     "with_options",
 ]
@@ -149,6 +151,29 @@ with_loading = with_options(
     },
 )
 """Give a command the options of `load_data`, in its argument `loading`."""
+
+
+def load_source(source: str, seed: int, loading: Mapping[str, Any]) -> Any:
+    """The data of a command.
+
+    Parameters
+    ----------
+    source : str
+        A name or a file.
+    seed : int
+        Of the split.
+    loading : mapping
+        What `with_loading` hands over; a support is a word for all columns, or several with commas, one for each.
+
+    Returns
+    -------
+    Dataset
+        As `load_data` returns it.
+    """
+    import elbowroom as er
+
+    words = [word.strip() for word in loading.get("support", "").split(",")]
+    return er.load_data(source, seed=seed, **({**loading, "support": words} if len(words) > 1 else loading))
 
 
 @contextmanager
@@ -276,7 +301,30 @@ def sweep_axes(given: list[str] | None) -> dict[str, Any] | None:
     {'latents': [2, 8]}
     """
     pairs = [one.partition("=") for one in given or ()]
-    return {name.strip(): _yaml(name, f"[{values}]") for name, _, values in pairs} or None
+    return {name.strip(): typed_values(name, values) for name, _, values in pairs} or None
+
+
+def typed_values(name: str, values: str) -> list[Any]:
+    """Values with commas between them, read as YAML.
+
+    Parameters
+    ----------
+    name : str
+        Of what has them.
+    values : str
+        What was typed.
+
+    Returns
+    -------
+    list
+        Of words, numbers, or mappings.
+
+    Examples
+    --------
+    >>> typed_values("prior", "standard-normal, {kind: mixture-prior, components: 5}, 1e-3")
+    ['standard-normal', {'kind': 'mixture-prior', 'components': 5}, 0.001]
+    """
+    return list(_yaml(name, f"[{values}]"))
 
 
 def _yaml(name: str, text: Any) -> Any:

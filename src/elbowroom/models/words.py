@@ -1,5 +1,6 @@
 """Words for the parts of a model and for its objective: read from what the rooms hold, never from a list."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 from types import ModuleType
@@ -103,6 +104,11 @@ def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
 
 def takes(cls: type) -> Mapping[str, inspect.Parameter]:
     """The parameters of a class's constructor."""
+    return _parameters(cls)
+
+
+@functools.cache  # asked for every word of every recipe
+def _parameters(cls: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(cls).parameters
 
 

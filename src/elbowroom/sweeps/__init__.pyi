@@ -1,6 +1,10 @@
 from ._choose import Choice as Choice
 from ._choose import choose as choose
+from ._search import Searched as Searched
+from ._search import search as search
 from ._sweep import sweep as sweep
 from .goals import GOALS as GOALS
+from .space import Range as Range
 from .standings import Standing as Standing
 from .swept import Swept as Swept
+from .tried import Trial as Trial

@@ -1,7 +1,7 @@
 """`fit` and `fit_stacked`: check, settle, train, keep the best."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ def fit(
     processes: int = 1,
     precision: str = "32-true",
     settle: bool = True,
+    after_epoch: Callable[[int], None] | None = None,
     progress: bool = True,
 ) -> History:
     """Train a VAE on data.train, and keep the parameters of the epoch that is best on data.validation.
@@ -102,6 +103,9 @@ def fit(
     settle : bool, default True
         Whether components first take from the training data what was left open, such as where a noise scale starts;
         False goes on with a model that was trained or calibrated before, as it stands.
+    after_epoch : callable, optional
+        Called with the number of every epoch when it is over, to measure `vae` as it is then; training goes on
+        unchanged, or stops there with the exception that it raises. On the CPU in one process.
     progress : bool, default True
         Whether standard error shows how far it is.
 
@@ -141,7 +145,9 @@ def fit(
         plan = TrainingPlan([step], data, Adam(lr, lr_final, betas, clip), settings)
         if device == "cpu" and processes == 1 and precision == "32-true":
             plan.begin([run], resume)
-            return plan.train()[0]
+            return plan.train(tick=after_epoch or (lambda epoch: None))[0]
+    if after_epoch is not None:
+        raise InputError("after_epoch= works on the CPU, in one process: leave device, processes and precision out.")
     from .fabric import train_with_fabric
 
     return train_with_fabric(plan, run, resume, device, processes, precision)

@@ -119,9 +119,9 @@ class TrainingPlan:
             for folder, rows in zip(opened, histories, strict=True):
                 folder.rewind(rows)
 
-    def train(self, fabric: Any = None) -> list[History]:
+    def train(self, fabric: Any = None, tick: Callable[[int], None] = lambda epoch: None) -> list[History]:
         """Run it; the models end with their best parameters."""
-        found = self.run(fabric)
+        found = self.run(fabric, tick)
         if not all(self.finish(found)):
             raise InputError(f"Training gave no finite validation value after the schedule: {WAY_OUT}.")
         return [one.history for one in found]
