@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from run import BETAS, FAMILIES, HERE, recipe
+from run import BETAS, HERE, LR, recipe
 
 import elbowroom as er
 
@@ -24,15 +24,15 @@ def row(family: str, seed: int) -> str:
 def canaries() -> list[Canary]:
     """One for each family and seed of the record."""
     rows = json.loads(RECORD.read_text(encoding="utf-8"))["canary"] if RECORD.exists() else {}
-    pairs = [(family, seed) for family in FAMILIES for seed in range(10) if row(family, seed) in rows]
+    pairs = [(family, seed) for family in BETAS for seed in range(10) if row(family, seed) in rows]
     return [Canary(RECORD, row(*pair), partial(steps, *pair), ("binarized-mnist",)) for pair in pairs]
 
 
 def steps(family: str, seed: int) -> Numbers:
     """Twenty steps and ten images."""
     data = er.load_data("binarized-mnist", progress=False)
-    vaes = [er.models.build(recipe(family, seed), data) for _ in BETAS]
-    return first_steps_stacked(vaes, data, BETAS, seed=seed, lr=1e-3)
+    vaes = [er.models.build(recipe(family, seed), data) for _ in BETAS[family]]
+    return first_steps_stacked(vaes, data, BETAS[family], seed=seed, lr=LR)
 
 
 if __name__ == "__main__":
