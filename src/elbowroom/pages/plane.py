@@ -7,7 +7,7 @@ from typing import Any
 
 from elbowroom import plots
 from elbowroom.numerics import Estimate, count, rounded, with_error
-from elbowroom.plots.plane import best_entropy
+from elbowroom.plots.plane import best_entropy, families_of, short_label
 from elbowroom.plots.style import Sheet
 from elbowroom.records import ModelRecord, StudyRecord
 from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
@@ -18,7 +18,7 @@ from .figure import Figure
 from .strips import model_strip
 from .tables import model_quantiles
 
-__all__ = ["model_figures", "plane", "sweep_rows"]
+__all__ = ["chooser", "model_figures", "plane", "sweep_rows"]
 
 _HOW = (
     "Rate: nats that the latents carry about x (the KL). Distortion: −log p(x | z), lower is better. Along a dashed "
@@ -61,20 +61,20 @@ def _how_to_read(models: Sequence[ModelRecord], gains: Sequence[Any] | None) -> 
     said = [_HOW]
     if len(models) > 1:
         said.append(
-            "The line through models is the frontier of their family, those that differ in β and seed alone: what lies "
-            f"above it can be had for less. The model was chosen on validation among {len(models)}."
+            "The line through models is the frontier of their family, those that differ in β and seed alone. The model "
+            f"was chosen on validation among {len(models)}."
         )
     if gains is not None:
-        most = max(one.mean for one in gains if one is not None)
+        most = rounded(max(one.mean for one in gains if one is not None), 1)
         said.append(
-            f"A small mark below a model: the same networks with their best noise or temperature, which wins up to "
-            f"{rounded(most, 1)} nats and leaves the rate as it is."
+            "The small mark below a model is the same networks with their best noise or temperature: up to "
+            f"{most} nats less distortion at the same rate."
         )
     if (best := best_entropy(models, gains)) is not None:
         said.append(
-            f"No model with an honest bound lies in the shaded corner, where rate + distortion would be below the "
-            f"entropy H of the data. H is not known: drawn is its best estimate here, {best[1]}, which can only be too "
-            f"high, so that a point may lie below it by its error, and models of another scan by more."
+            "In the shaded corner rate + distortion would be less than the entropy H of the data, which no bound can "
+            f"be. H is not known; it is drawn at its best estimate here, {best[1]}, which can only be too high: a "
+            "point may lie below it by its error, and models of another scan by more."
         )
     return " ".join(said)
 
@@ -106,6 +106,19 @@ def _decoder_curve(kept: Sequence[KeptEstimate]) -> tuple[Any, str]:
 
 def _of_curve(estimates: Sequence[Estimate], name: str) -> dict[str, Estimate]:
     return {one.quantity.removeprefix(name): one for one in estimates if one.quantity.startswith(name)}
+
+
+def chooser(study: StudyRecord) -> list[dict[str, Any]]:
+    """What chooses the model whose pictures are shown: one for each, those of a family behind its name."""
+    models = dict(enumerate(study.sweep.models))
+    families, rows, last = families_of(models), [], ""
+    for i, one in models.items():
+        family = families[i]
+        short = short_label(one, family)
+        named = {"label": one.label, "short": short, "family": family.name if family.name != last else ""}
+        rows.append({"index": i, "chosen": one is study.chosen, **named})
+        last = family.name
+    return rows
 
 
 def model_figures(study: StudyRecord) -> list[Figure]:

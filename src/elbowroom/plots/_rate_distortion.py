@@ -192,8 +192,8 @@ def rate_distortion_curve(curve: Any, *, ax: Axes | None = None) -> Axes:
         raise InputError("No point of the rate–distortion curve is finite, so there is nothing to draw.")
     lost = len(rates) - len(finite)
     without = f" ({lost} of {len(rates)} points not drawn, because not finite)" * bool(lost)
-    with canvas(ax, 400, 340) as ax:
-        plane = any(one.get_gid() == _EQUAL for one in ax.get_lines())
+    plane = ax is not None and any(one.get_gid() == _EQUAL for one in ax.get_lines())
+    with canvas(ax, *((0, 0) if plane else (400, 340))) as ax:
         ax.errorbar(rates, distortions, up, across, fmt="o-", color=ACCENT, markersize=4 if plane else 6, linewidth=1.5)
         about = "; ".join(map("rate {:.4g} at distortion {:.4g}".format, rates, distortions)) + "."
         _grow(ax, [curve.rates[i] for i in finite], [curve.distortions[i] for i in finite])
@@ -208,6 +208,8 @@ def _name_the_curve(ax: Axes, points: Sequence[tuple[float, float]]) -> None:
     """What the curve is, beside the first of its points where the words fit."""
     ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
     taken = [text.get_window_extent() for text in ax.texts]
+    dots = [line.get_xydata() for line in ax.get_lines() if str(line.get_gid()).endswith(".dot")]
+    taken += _around(ax, np.concatenate([*dots, points]))
     for point in points:
         text = note(ax, "the decoder’s own curve", point, color=ACCENT, fontsize=12)
         if fits(text, _PLACES + _FURTHER, taken, ax.get_window_extent()):
@@ -353,8 +355,7 @@ def _label(ax: Axes, models: Sequence[Any], shown: Mapping[int, Place], chosen: 
     """
     ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # the layout decides where dots stand
     taken = [text.get_window_extent() for text in ax.texts]
-    dots = ax.transData.transform([(one.rate, one.distortion) for one in shown.values()])
-    taken += [Bbox([dot, dot]).padded(7 / 72 * ax.figure.dpi) for dot in dots]
+    taken += _around(ax, [(one.rate, one.distortion) for one in shown.values()])
     corners = {corner for family in corners_of(shown).values() for corner in family}
     order = sorted(shown, key=lambda i: (i != chosen, shown[i].best not in corners, -shown[i].rate))
     for i in order:
@@ -365,6 +366,11 @@ def _label(ax: Axes, models: Sequence[Any], shown: Mapping[int, Place], chosen: 
         text.set_gid(f"point-{i}.name")
         if not fits(text, _PLACES + _FURTHER * (i == chosen), taken, ax.get_window_extent()):
             text.remove()
+
+
+def _around(ax: Axes, points: Any) -> list[Bbox]:
+    """The squares of dots, which no name may cover."""
+    return [Bbox([dot, dot]).padded(7 / 72 * ax.figure.dpi) for dot in ax.transData.transform(points)]
 
 
 def _said(model: Any, place: Place | None = None) -> str:
