@@ -15,6 +15,7 @@ from elbowroom.numerics import InputError
 from elbowroom.plots import Model, Value
 from elbowroom.plots.plane import FAULTS, frontier
 from elbowroom.plots.style import ACCENT, INK, PAPER, Sheet
+from elbowroom.studies.calibrated import calibration_of
 
 
 def sheet(width=760):
@@ -247,3 +248,20 @@ def test_a_sweep_says_its_families_by_its_words() -> None:
         "d = 8, likelihood = normal (scale shared)"
     )
     assert family(beta=1.0, seed=0) == ""
+
+
+def test_what_calibration_wins_is_the_closed_form_and_a_noise_that_is_predicted_has_none() -> None:
+    """At scale s a normal's distortion is D/2 (log s² + m/s²) and a constant, m the mean square of residuals."""
+    digits = er.load_data("digits")
+    words = {"latents": 2, "widths": [8], "likelihood": {"kind": "normal", "scale": 1.0}}
+    vae, wide = er.models.build(words, digits), er.models.build(words, digits)
+    wide.likelihood = wide.likelihood.at_scale(2.0)
+    one, two = (er.evidence.rate_distortion(m, digits.validation, draws=8).distortion.mean for m in (vae, wide))
+    square = (one - two + 32 * math.log(4)) / 24
+    found = calibration_of(vae, digits, 0)
+    variance = found.value**2
+    assert found.gain.value == pytest.approx(32 * (square - math.log(variance) - square / variance), rel=1e-3)
+    assert found.what == "noise scale"
+    assert found.pays
+    assert found.n == len(digits.validation)
+    assert calibration_of(er.models.build(words | {"likelihood": "auto"}, digits), digits, 0) is None

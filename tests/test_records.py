@@ -196,7 +196,7 @@ def test_calibration_pays_where_it_wins_more_than_its_error() -> None:
 
 
 def test_models_are_healthy_or_not_where_an_audit_lies_beside_them(tmp_path) -> None:
-    folder = make(tmp_path / "study", "digits")  # whose own audit, of the chosen model, is healthy
+    folder = make(tmp_path / "study", "digits", healthy())  # the audit of the chosen model
     other = read_study(folder).sweep.models[0].name
     assert read_study(folder).healthy == {"beta-0.5": True}
     path = folder / "runs" / other / "audit.json"

@@ -10,14 +10,19 @@ A family is a decoder and a prior; its models differ in β alone. All go on wher
 import argparse
 import copy
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 
 import elbowroom as er
 from elbowroom.atomic import write_atomic
+from elbowroom.numerics import with_error
+from elbowroom.plots import Model, Value
+from elbowroom.plots.style import Sheet
 
 HERE = Path(__file__).parent
 BETAS = {
@@ -42,7 +47,7 @@ PRIORS: dict[str, Any] = {"normal": "standard-normal", "VampPrior": {"kind": "va
 EPOCHS, LR, VALIDATION = 3, 2e-3, 1_000  # 500 steps an epoch; images by which the best epoch is told
 TEST, DRAWS = 1_000, 16
 BOUNDED, IWAE_DRAWS = 200, 100
-SANDWICHED, ANNEALING = 20, {"temperatures": 100, "leapfrog": 5, "chains": 8}
+SANDWICHED, ANNEALING = 10, {"temperatures": 60, "leapfrog": 3, "chains": 6, "warm_up": 40}
 
 
 def recipe(family: str, seed: int) -> er.models.Recipe:
@@ -63,7 +68,7 @@ def tested(data: Any, n: int) -> Any:
     return data.test[torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))[:n]]
 
 
-def train(family: str, seed: int, runs: Path) -> None:
+def train(family: str, seed: int, runs: Path, betas: Sequence[float]) -> None:
     """Train the models of a family, or go on; then measure each on test images, or go on."""
     from canaries import row, steps
     from canary import begin
@@ -72,7 +77,7 @@ def train(family: str, seed: int, runs: Path) -> None:
     began = begin(folder, recipe(family, seed).to_dict(), lambda: steps(family, seed))
     settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": 100, "lr": LR, "draws": 2, "processes": 1}
     going_on = (folder / "sweep.json").exists()
-    swept = er.sweep(recipe(family, seed), data, {"beta": BETAS[family]}, runs=folder, resume=going_on, **settings)
+    swept = er.sweep(recipe(family, seed), data, {"beta": betas}, runs=folder, resume=going_on, **settings)
     path = folder.with_suffix(".json")
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"canary": {row(family, seed): began}}
     for one in swept:
@@ -99,20 +104,18 @@ def mean(by_image: Any) -> list[float]:
 
 
 def sandwich(runs: Path) -> None:
-    """−log p(x) of the model with the best bound, from above and, if its chains mix, from below."""
+    """log p(x) of the model with the best bound, from below and, if its chains mix, from above."""
     from elbowroom.runs import read_run
 
     (family, seed, label), row = max(rows_of(runs).items(), key=lambda item: mean(item[1]["iwae"])[0])
-    name = f"beta-{row['beta']:g}"
-    vae, _ = read_run(runs / f"{family.replace(', ', '-')}-{seed}" / name)
+    vae, _ = read_run(runs / f"{family.replace(', ', '-')}-{seed}" / f"beta-{row['beta']:g}")
     images = tested(data_at_hand(), SANDWICHED)
-    lower = er.evidence.ais(vae, images, progress=True, **ANNEALING)
-    upper = er.evidence.reverse_ais(vae, images, progress=True, **ANNEALING)
+    ends = er.evidence.reverse_ais(vae, images, progress=True, **ANNEALING)
     iwae = er.evidence.iwae(vae, images, draws=IWAE_DRAWS)
-    bounds = {"IWAE": iwae, "AIS": lower, "reverse AIS": upper}
-    found: dict[str, Any] = {"model": f"{family}, {label}", "images": SANDWICHED}
+    bounds = {"IWAE": iwae, "AIS": ends.lower, "reverse AIS": ends.upper, "reverse AIS − AIS": ends.gap}
+    found: dict[str, Any] = {"model": f"{family}, {label}", "images": SANDWICHED, "settings": ANNEALING}
     found |= {what: [e.mean, e.se_total, e.se_mc] for what, e in bounds.items()}
-    found["reverse AIS − IWAE"] = [(upper - iwae).mean, (upper - iwae).se_total]
+    found["warnings"] = [*ends.lower.warnings, *ends.upper.warnings]
     write_atomic(runs / "sandwich.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(found)
 
@@ -128,16 +131,88 @@ def rows_of(runs: Path) -> dict[tuple[str, int, str], dict[str, Any]]:
     return found
 
 
-if __name__ == "__main__":
+def gathered(runs: Path) -> dict[str, Any]:
+    """The record: rate, distortion and bounds of every model, and its ELBO less the plainest's at the same β."""
+    found, record = rows_of(runs), {"canary": {}}
+    for path in sorted(runs.glob("*-?.json")):
+        record["canary"] |= json.loads(path.read_text(encoding="utf-8"))["canary"]
+    for (family, seed, label), row in sorted(found.items(), key=lambda item: (*item[0][:2], item[1]["beta"])):
+        one: dict[str, Any] = {"family": family, "seed": seed} | {n: row[n] for n in ("beta", "active", "epoch")}
+        one |= {what: mean(row[what]) for what in ("rate", "distortion", "elbo", "iwae")}
+        plain = found.get(("simple, normal", seed, label))
+        if plain is not None and family != "simple, normal":
+            (values, variance), (others, theirs) = np.array(row["elbo"]), np.array(plain["elbo"])
+            one["over the simple one"] = mean([values - others, variance + theirs])
+        record[f"{family}, seed {seed}, {label}"] = one
+    path = runs / "sandwich.json"
+    return record | ({"sandwich": json.loads(path.read_text(encoding="utf-8"))} if path.exists() else {})
+
+
+def models_of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of models."""
+    return {name: row for name, row in record.items() if name not in ("canary", "sandwich")}
+
+
+def lines_of(record: dict[str, Any]) -> Iterator[str]:
+    """The README's table."""
+    heads = ("decoder", "prior", "β", "rate R", "distortion D", "R + D = −ELBO", "−IWAE-100", "ELBO won", "active")
+    yield f"| {' | '.join(heads)} |"
+    yield "|" + "---|" * len(heads)
+    for row in models_of(record).values():
+        minus = {what: [-row[what][0], *row[what][1:]] for what in ("elbo", "iwae")}
+        won = said(row["over the simple one"]) if "over the simple one" in row else "–"
+        seed = f" (seed {row['seed']})" if row["seed"] else ""
+        cells = [*f"{row['family']}{seed}".split(", "), f"{row['beta']:g}", said(row["rate"]), said(row["distortion"])]
+        yield f"| {' | '.join([*cells, said(minus['elbo']), said(minus['iwae']), won, str(row['active'])])} |"
+
+
+def said(value: list[float]) -> str:
+    """A mean with its error over images and draws, and the share of the draws in it."""
+    return f"{with_error(*value[:2])} (draws {value[2]:.1g})"
+
+
+def tables(runs: Path) -> None:
+    """record.json from what is measured, then the README's table and the figure."""
+    path = HERE / "record.json"
+    if runs.exists():
+        write_atomic(path, json.dumps(gathered(runs), indent=1, ensure_ascii=False) + "\n")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    head, _, rest = (HERE / "README.md").read_text(encoding="utf-8").partition("<!-- table -->\n")
+    table = "\n".join(lines_of(record))
+    text = f"{head}<!-- table -->\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    write_atomic(HERE / "README.md", text)
+    draw(record)
+
+
+def draw(record: dict[str, Any]) -> None:
+    """figure.svg: the plane, by `er.plots.rate_distortion`; H from the best bound among all models."""
+    rows = models_of(record).values()
+    of = {what: [Value(*row[what][:2]) for row in rows] for what in ("rate", "distortion")}
+    names = [(f"{row['family']}, β = {row['beta']:g}", row["family"]) for row in rows]
+    points = [Model(label, r, d, family) for (label, family), r, d in zip(names, *of.values(), strict=True)]
+    best = max((row["iwae"] for row in rows), key=lambda bound: bound[0])
+    with matplotlib.rc_context({"svg.hashsalt": "broken-elbo"}):
+        sheet = Sheet(figsize=(10, 6), layout="constrained")
+        er.plots.rate_distortion(points, entropy=Value(-best[0], best[1]), ax=sheet.subplots())
+        sheet.savefig(HERE / "figure.svg", metadata={"Date": None})
+
+
+def main() -> None:
+    """Train and measure, or gather and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train", "sandwich"))
+    parser.add_argument("what", choices=("train", "sandwich", "tables"))
     parser.add_argument("--only", choices=BETAS, help="one family; else all, one after another")
+    parser.add_argument("--betas", type=float, nargs="+", help="some of the family's; else all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs/broken_elbo"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what == "train":
         for family in [asked.only] if asked.only else list(BETAS):
-            train(family, asked.seed, asked.runs)
+            train(family, asked.seed, asked.runs, asked.betas or BETAS[family])
     else:
-        sandwich(asked.runs)
+        (sandwich if asked.what == "sandwich" else tables)(asked.runs)
+
+
+if __name__ == "__main__":
+    main()

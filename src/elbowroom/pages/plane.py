@@ -60,10 +60,8 @@ def _how_to_read(models: Sequence[ModelRecord], gains: Sequence[Any] | None) -> 
     """What every line of the plane is, in sentences."""
     said = [_HOW]
     if len(models) > 1:
-        said.append(
-            "The line through models is the frontier of their family, those that differ in β and seed alone. The model "
-            f"was chosen on validation among {len(models)}."
-        )
+        of = "their family, those that differ in β and seed alone" if _by_family(models) else "the sweep"
+        said.append(f"The line is the frontier of {of}. The model was chosen on validation among {len(models)}.")
     if gains is not None:
         most = rounded(max(one.mean for one in gains if one is not None), 1)
         said.append(
@@ -77,6 +75,10 @@ def _how_to_read(models: Sequence[ModelRecord], gains: Sequence[Any] | None) -> 
             "point may lie below it by its error, and models of another scan by more."
         )
     return " ".join(said)
+
+
+def _by_family(models: Sequence[ModelRecord]) -> bool:
+    return any(family.name for family in families_of(dict(enumerate(models))).values())
 
 
 def _gains(models: Sequence[ModelRecord]) -> list[Any] | None:
