@@ -73,7 +73,6 @@ def test_seeds_are_no_axis_to_go_along(plain):
     assert study.chosen.settings == axes["settings"]
     assert not list(rules._further(study))
     assert not list(rules._seeds(study))
-    assert not study.sweep.graded
     assert "--sweep beta=0.5 --sweep seed=0,1,2" in only(plain, "_seeds").run
 
 

@@ -45,7 +45,7 @@ def test_the_python_of_readme_and_guide_runs_in_order(tmp_path: Path, monkeypatc
         for pattern, smaller in SMALLER.items():
             code = re.sub(pattern, smaller, code)
         exec(compile(code, name, "exec"), namespace)
-    assert {path.name for path in tmp_path.iterdir()} == {"digits.vae", "ladder.pdf"}
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.vae", "ladder.pdf", "plane.pdf"}
 
 
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.parent.glob("reproductions/*/README.md"))]

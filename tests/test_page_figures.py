@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from invented import COLUMNS, changed, make, model_recipe, study, table_pictures, with_pages, write
 from page_reader import words_of
-from staged import keep_study, kept_study
+from staged import MADE, keep_study, kept_study, records_of
 
+from elbowroom.numerics import Estimate
 from elbowroom.pages import report
+from elbowroom.records import CalibrationRecord, Number, keep_stage, read_study
+from elbowroom.runs.saved_estimates import keep_estimates
 
 pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
 
@@ -74,14 +77,6 @@ def test_a_variance_that_is_no_number_is_named(tmp_path, lost):
     assert "The variance of the chosen model, β = 0.5, is not a finite number" in words_of(page) or "mixture" in lost
 
 
-def joining(page):
-    """Lines of the two planes that run through six points."""
-    planes = [one for one in re.findall(r"<svg xmlns.*?</svg>", page, re.S) if 'class="point' in one]
-    assert len(planes) == 2
-    paths = [path for plane in planes for path in re.findall(r'<path d="([^"]*)"', plane)]
-    return [path for path in paths if re.fullmatch(r"M [^MLz]*(L [^MLz]*){5}", path)]
-
-
 def rewritten(folder, models, **others):
     """The page of the study with what `models` makes of every model of its record."""
     record = kept_study(folder)
@@ -105,9 +100,51 @@ def test_a_sweep_over_words_is_named_by_its_labels(tmp_path, studies):
     assert "model rate distortion ELBO" in text
     assert "β rate distortion ELBO" in words_of(studies["digits"][1])
     assert "β" not in text.replace("β = 0.5 of 6; epoch 181 of 400", "")  # of the evidence, made by hand above
-    joined, alone = (joining(text) for text in (studies["digits"][1], page))
-    assert len(joined) == 2
-    assert not alone
+    assert "Pictures of the model at" in text
+
+
+def test_a_sweep_over_two_axes_is_chosen_and_drawn_by_family(tmp_path):
+    def two(i, model):
+        d, beta = (2, 8)[i // 3], (0.1, 1.0, 5.0)[i % 3]
+        axes = {"d": f"{d}", "β": f"{beta:g}"}
+        return model | {"label": f"d = {d}, β = {beta:g}", "settings": {"latents": d, "beta": beta}, "axes": axes}
+
+    page = rewritten(make(tmp_path / "study", "digits"), two)
+    assert re.findall(r'<span class="family">(.*?)</span>', page) == ["d = 2", "d = 8"]
+    assert re.findall(r'<label for="model-\d">(.*?)</label>', page)[:3] == ["β = 0.1", "β = 1", "β = 5 (chosen)"]
+    assert 'aria-label="d = 8, β = 0.1"' in page
+    text = words_of(page)
+    assert "The line is the frontier of their family, those that differ in β and seed alone." in text
+    # each bound is 3.1 nats above its model's ELBO: the least −log p̂ is H at most
+    models = read_study(tmp_path / "study").sweep.models
+    least = min(-one.iwae.mean for one in models)
+    assert f"its best estimate here, {least:.1f}".replace("-", "−") in text
+    assert f"H is at most {least:.1f}".replace("-", "−") in page
+
+
+def test_calibration_and_the_decoders_own_curve_are_drawn_where_they_were_measured(tmp_path):
+    folder = make(tmp_path / "study", "digits")
+    record = kept_study(folder)
+    for model in record["models"]:
+        model["calibrated"] = CalibrationRecord(Number(0.5 + model["settings"]["beta"], 0.1), "noise scale", 0.3, 200)
+    for stage, one in records_of(record).items():
+        keep_stage(folder, stage, stage, MADE, one)
+    estimates = [
+        Estimate.of(np.full(5, value), quantity=f"{name} at β = {beta:g}", estimator="annealing", direction=direction)
+        for beta, rate, distortion in ((0.3, 5.0, -60.0), (1.0, 15.0, -95.0))
+        for name, value, direction in (
+            ("the rate function", rate, "upper"),
+            ("negative log-likelihood", distortion, "unbiased"),
+        )
+    ]
+    keep_estimates(folder / "runs" / "beta-0.5" / "evidence.json", "test", estimates, {})
+    page = report(folder).read_text(encoding="utf-8")
+    text = words_of(page)
+    assert "up to 4.5 nats less distortion at the same rate" in text
+    assert "the decoder’s own curve" in page
+    assert "The decoder’s own curve, the least rate at which any encoder reaches a distortion" in text
+    assert "n = 5 test examples" in text
+    assert page.count("rate 5 at distortion -60; rate 15 at distortion -95.") == 2
 
 
 def test_a_single_model_and_a_kl_that_is_not_divided(tmp_path):

@@ -186,12 +186,6 @@ class TestPlane:
         with pytest.raises(InputError, match="no plane"):
             plots.rate_distortion([lost])
 
-    @pytest.mark.parametrize("joined", [True, False])
-    def test_models_are_joined_by_their_rates_where_they_follow_from_each_other(self, joined):
-        lines = plots.rate_distortion(MODELS[::-1], joined=joined, ax=sheet().subplots()).get_lines()
-        through = [line.get_xdata().tolist() for line in lines if len(line.get_xdata()) == 3]
-        assert through == [[8.0, 18.0, 30.0]] * joined
-
     def test_a_sweep_is_drawn_as_it_comes(self):
         swept = [SimpleNamespace(label=e.estimator, rate=e, distortion=e) for e in LADDER]
         ax = plots.rate_distortion(swept, chosen=swept[0], ax=sheet().subplots())

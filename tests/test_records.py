@@ -10,13 +10,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from invented import digit_pictures, make, study
-from invented_audits import healthy
+from invented_audits import healthy, ill
 from safetensors.numpy import load_file, save_file
 from staged import MADE, keep_study, records_of
 
 from elbowroom.numerics import Budget, Estimate, InputError
 from elbowroom.records import (
     STAGES,
+    CalibrationRecord,
     Number,
     Summary,
     chosen_run,
@@ -180,15 +181,31 @@ def test_columns_are_named_by_the_data_or_by_number() -> None:
     assert data.numeric_columns == [0, 2]
 
 
-def test_a_sweep_is_graded_along_one_number_and_says_who_diverged() -> None:
-    sweep = records_of(study(4, images=True, vae=70.0))["train"]
-    one = sweep.models[0]
-    assert sweep.graded
-    for settings in ({}, {"likelihood": "normal"}, {"beta": 1.0, "latents": 2}):
-        assert not replace(sweep, models=(one, replace(one, settings=settings))).graded
+def test_a_sweep_says_its_families_and_who_diverged() -> None:
+    one = records_of(study(4, images=True, vae=70.0))["train"].models[0]
+    assert one.family == ""
+    assert replace(one, axes={"d": "8", "β": "1", "noise": "shared", "seed": "3"}).family == "d = 8, noise = shared"
     assert not one.diverged
     assert all(replace(one, **{part: ODD}).diverged for part in ("rate", "distortion"))
     assert not replace(one, iwae=ODD).diverged
+
+
+def test_calibration_pays_where_it_wins_more_than_its_error() -> None:
+    gains = (Number(2.0, 0.5), Number(0.4, 0.5), Number(-1.0, 0.1), Number(0.1, None))
+    assert [CalibrationRecord(gain, "temperature", 0.9, 100).pays for gain in gains] == [True, False, False, True]
+
+
+def test_models_are_healthy_or_not_where_an_audit_lies_beside_them(tmp_path) -> None:
+    folder = make(tmp_path / "study", "digits", healthy())  # the audit of the chosen model
+    other = read_study(folder).sweep.models[0].name
+    assert read_study(folder).healthy == {"beta-0.5": True}
+    path = folder / "runs" / other / "audit.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(ill().to_dict()))
+    assert read_study(folder).healthy == {other: False, "beta-0.5": True}
+    path.write_text("{}")
+    with pytest.raises(InputError, match=r"audit.json is damaged .*audit the run again"):
+        read_study(folder).healthy  # noqa: B018
 
 
 def test_a_variance_is_known_where_its_parts_are_finite() -> None:

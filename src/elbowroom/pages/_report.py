@@ -17,7 +17,7 @@ from .estimators import evidence_panel
 from .images import image_figures
 from .ladder import about_bits, evidence_rows, ladder
 from .latents import kl, latent_map
-from .plane import model_figures, plane, sweep_rows
+from .plane import chooser, model_figures, plane, sweep_rows
 from .rendering import rendered
 from .strips import decoded_grid
 from .tables import table_figures
@@ -72,7 +72,7 @@ def report(subject: str | Path | AuditRecord, path: str | Path | None = None) ->
 
 
 def _content(study: StudyRecord) -> dict[str, Any]:
-    verdict, models = study.account.verdict if study.account else None, study.sweep.models
+    verdict = study.account.verdict if study.account else None
     return {
         "study": study,
         "title": study.title,
@@ -91,7 +91,7 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "estimands": sorted({row.estimate.quantity for row in study.rows}),
         "looks": image_figures(study) if study.data.image_shape is not None else table_figures(study),
         "plane": plane(study),
-        "models": [{"index": i, "label": one.label, "chosen": one is study.chosen} for i, one in enumerate(models)],
+        "models": chooser(study),
         "model_figures": model_figures(study),
         "sweep": sweep_rows(study),
         "sweep_head": study.axis or "model",

@@ -203,7 +203,7 @@ def _plane(record: FixRecord) -> Figure | None:
     foot += "; each step that was kept, on validation, which may lie elsewhere." if steps[1:] else "."
 
     def draw(sheet: Sheet) -> None:
-        plots.rate_distortion([start, *steps[:-1], end], joined=False, ax=sheet.subplots())
+        plots.rate_distortion([start, *steps[:-1], end], frontiers=False, ax=sheet.subplots())
 
     return Figure("fix-plane", title, how, foot, svg=both_widths(draw, "fix-plane", title))
 

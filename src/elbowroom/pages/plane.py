@@ -1,12 +1,16 @@
 """Rate and distortion of the sweep: the plane, the pictures of every model on it, and rows of a table."""
 
 import math
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from elbowroom import plots
-from elbowroom.numerics import count, with_error
+from elbowroom.numerics import Estimate, count, rounded, with_error
+from elbowroom.plots.plane import best_entropy, families_of, short_label
 from elbowroom.plots.style import Sheet
 from elbowroom.records import ModelRecord, StudyRecord
+from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
 from . import words
 from .embedding import both_widths
@@ -14,7 +18,14 @@ from .figure import Figure
 from .strips import model_strip
 from .tables import model_quantiles
 
-__all__ = ["model_figures", "plane", "sweep_rows"]
+__all__ = ["chooser", "model_figures", "plane", "sweep_rows"]
+
+_HOW = (
+    "Rate: nats that the latents carry about x (the KL). Distortion: −log p(x | z), lower is better. Along a dashed "
+    "line the ELBO = −(rate + distortion) is the same; a line further down and to the left is better. Crosses are "
+    "95\u00a0% intervals."
+)
+_CURVE = ("the rate function at β = ", "negative log-likelihood at β = ")
 
 
 def plane(study: StudyRecord) -> Figure:
@@ -22,25 +33,94 @@ def plane(study: StudyRecord) -> Figure:
     models, chosen = study.sweep.models, study.chosen
     rate, distortion = (with_error(one.mean, one.se_total) for one in (chosen.rate, chosen.distortion))
     title = f"The chosen model, {chosen.label}, pays a rate of {rate} nats for a distortion of {distortion}"
-    how = (
-        "Rate: nats that the latents carry about x (the KL). Distortion: −log p(x | z), lower is better. Along a "
-        "dashed line the ELBO = −(rate + distortion) is the same; a line further down and to the left is better. "
-        "Crosses are 95 % intervals. "
-    )
-    if len(models) > 1:
-        how += f"The model was chosen on validation among {len(models)}."
-    bound = chosen.iwae
-    foot = f"{words.examples(len(bound), 'validation')}; {count(bound.budget.draws, 'draw')} per example."
     lost = [one.label for one in models if one.diverged]
-    if lost:
-        foot += f" Not drawn, because training diverged: {', '.join(lost)}."
     if len(lost) == len(models):
-        return Figure("plane", title, how, missing="No plane: every model of the sweep diverged.")
+        return Figure("plane", title, _HOW, missing="No plane: every model of the sweep diverged.")
+    gains = _gains(models)
+    curve, about_curve = _decoder_curve(read_estimates(study.run / "evidence.json"))
+    healthy = [study.healthy.get(one.name) for one in models]
 
     def draw(sheet: Sheet) -> None:
-        plots.rate_distortion(models, chosen=chosen, joined=study.sweep.graded, ax=sheet.subplots())
+        marks: dict[str, Any] = {
+            "calibrated": gains,
+            "healthy": healthy if any(h is not None for h in healthy) else None,
+        }
+        ax = plots.rate_distortion(models, chosen=chosen, **marks, ax=sheet.subplots())
+        if curve is not None:
+            plots.rate_distortion_curve(curve, ax=ax)
 
-    return Figure("plane", title, how, foot, svg=both_widths(draw, "plane", title))
+    bound = chosen.iwae
+    foot = f"{words.examples(len(bound), 'validation')}; {count(bound.budget.draws, 'draw')} per example.{about_curve}"
+    if lost:
+        foot += f" Not drawn, because training diverged: {', '.join(lost)}."
+    return Figure("plane", title, _how_to_read(models, gains), foot, svg=both_widths(draw, "plane", title))
+
+
+def _how_to_read(models: Sequence[ModelRecord], gains: Sequence[Any] | None) -> str:
+    """What every line of the plane is, in sentences."""
+    said = [_HOW]
+    if len(models) > 1:
+        of = "their family, those that differ in β and seed alone" if _by_family(models) else "the sweep"
+        said.append(f"The line is the frontier of {of}. The model was chosen on validation among {len(models)}.")
+    if gains is not None:
+        most = rounded(max(one.mean for one in gains if one is not None), 1)
+        said.append(
+            "The small mark below a model is the same networks with their best noise or temperature: up to "
+            f"{most} nats less distortion at the same rate."
+        )
+    if (best := best_entropy(models, gains)) is not None:
+        said.append(
+            "In the shaded corner rate + distortion would be less than the entropy H of the data, which no bound can "
+            f"be. H is not known; it is drawn at its best estimate here, {best[1]}, which can only be too high: a "
+            "point may lie below it by its error, and models of another scan by more."
+        )
+    return " ".join(said)
+
+
+def _by_family(models: Sequence[ModelRecord]) -> bool:
+    return any(family.name for family in families_of(dict(enumerate(models))).values())
+
+
+def _gains(models: Sequence[ModelRecord]) -> list[Any] | None:
+    """What calibration wins, by model, where it pays; None where it pays nowhere."""
+    found = [one.calibrated for one in models]
+    paid = [None if one is None or not one.pays else plots.Value(one.gain.value, one.gain.se or 0.0) for one in found]
+    return paid if any(one is not None for one in paid) else None
+
+
+def _decoder_curve(kept: Sequence[KeptEstimate]) -> tuple[Any, str]:
+    """What `elbowroom evidence --estimator rate-distortion-curve` found of the chosen run, and a sentence about it."""
+    parts = {one.part for one in kept if one.estimate.quantity.startswith(_CURVE[0])}
+    if not parts:
+        return None, ""
+    part = "validation" if "validation" in parts else sorted(parts)[0]
+    rates, distortions = (_of_curve([one.estimate for one in kept if one.part == part], name) for name in _CURVE)
+    betas = sorted(rates.keys() & distortions.keys(), key=float)
+    if not betas:
+        return None, ""
+    curve = SimpleNamespace(rates=[rates[b] for b in betas], distortions=[distortions[b] for b in betas])
+    said = (
+        f" The decoder’s own curve, the least rate at which any encoder reaches a distortion (an upper bound, by "
+        f"annealing): {words.examples(len(curve.rates[0]), part)}."
+    )
+    return curve, said
+
+
+def _of_curve(estimates: Sequence[Estimate], name: str) -> dict[str, Estimate]:
+    return {one.quantity.removeprefix(name): one for one in estimates if one.quantity.startswith(name)}
+
+
+def chooser(study: StudyRecord) -> list[dict[str, Any]]:
+    """What chooses the model whose pictures are shown: one for each, those of a family behind its name."""
+    models = dict(enumerate(study.sweep.models))
+    families, rows, last = families_of(models), [], ""
+    for i, one in models.items():
+        family = families[i]
+        short = short_label(one, family)
+        named = {"label": one.label, "short": short, "family": family.name if family.name != last else ""}
+        rows.append({"index": i, "chosen": one is study.chosen, **named})
+        last = family.name
+    return rows
 
 
 def model_figures(study: StudyRecord) -> list[Figure]:

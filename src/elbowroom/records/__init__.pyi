@@ -43,6 +43,7 @@ from .stages import study_files as study_files
 from .study import EvidenceRow as EvidenceRow
 from .study import StudyRecord as StudyRecord
 from .study import read_study as read_study
+from .sweep import CalibrationRecord as CalibrationRecord
 from .sweep import ChoiceRecord as ChoiceRecord
 from .sweep import ModelRecord as ModelRecord
 from .sweep import SeedSpread as SeedSpread

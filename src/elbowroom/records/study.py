@@ -144,6 +144,13 @@ class StudyRecord:
         return self.folder / "runs" / self.choice.name
 
     @cached_property
+    def healthy(self) -> dict[str, bool]:
+        """Whether an audit found no fault, by model: the study's own, or one that lies in a run folder of the sweep."""
+        found = {one.name: _read_audit(self.folder / "runs" / one.name / "audit.json") for one in self.sweep.models}
+        audits = found if self.audit is None else found | {self.choice.name: self.audit}
+        return {name: not audit.ill for name, audit in audits.items() if audit is not None and audit.findings}
+
+    @cached_property
     def pictures(self) -> Pictures:
         """The arrays of pictures.safetensors; InputError where it is missing or damaged."""
         return read_pictures(self.folder / "pictures.safetensors")
@@ -219,6 +226,15 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
         return [json.loads(row) for row in path.read_text(encoding="utf-8").splitlines() if row.strip()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}): restore it, or delete it for a page without curves.") from error
+
+
+def _read_audit(path: Path) -> AuditRecord | None:
+    if not path.is_file():
+        return None
+    try:
+        return AuditRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}): audit the run again, or delete it.") from error
 
 
 def _read_recipe(path: Path) -> Mapping[str, Any] | None:

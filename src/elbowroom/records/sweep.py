@@ -9,10 +9,39 @@ from elbowroom.numerics import InputError
 
 from .values import Number, Summary
 
-__all__ = ["ChoiceRecord", "ModelRecord", "SeedSpread", "SweepRecord"]
+__all__ = ["CalibrationRecord", "ChoiceRecord", "ModelRecord", "SeedSpread", "SweepRecord"]
 
 SEED = "seed"
 """The axis along which models differ by chance alone."""
+
+_BETA = "β"
+
+
+@dataclass(frozen=True)
+class CalibrationRecord:
+    """What the best noise scale, or temperature, of p(x | z) wins, the networks as they are: the rate stays.
+
+    Parameters
+    ----------
+    gain : Number
+        Nats per validation example, of the ELBO, and so of the distortion; paired by example.
+    what : {"noise scale", "temperature"}
+        What was chosen, on training examples.
+    value : float
+        The scale, on the scale of preprocessed x; or the factor on the logits.
+    n : int
+        Validation examples that the gain was measured on.
+    """
+
+    gain: Number
+    what: str
+    value: float
+    n: int
+
+    @property
+    def pays(self) -> bool:
+        """Whether it wins more than its standard error."""
+        return self.gain.value > (self.gain.se or 0.0)
 
 
 @dataclass(frozen=True)
@@ -50,6 +79,8 @@ class ModelRecord:
     behind : Number, optional
         What its setting, its seed left out, lacks of the best bound of the sweep, and the standard error of that
         difference over examples and seeds; None where its bound is no finite number.
+    calibrated : CalibrationRecord, optional
+        What calibration wins; None where there is no one scale or temperature to choose.
     """
 
     name: str
@@ -71,6 +102,12 @@ class ModelRecord:
     why_no_squares: str | None = None
     notes: tuple[str, ...] = ()
     behind: Number | None = None
+    calibrated: CalibrationRecord | None = None
+
+    @property
+    def family(self) -> str:
+        """What it has in common with the models that differ from it in β and seed alone; empty where that is all."""
+        return _words_but(self, _BETA, SEED)
 
     @property
     def diverged(self) -> bool:
@@ -118,18 +155,12 @@ class SweepRecord:
     models: tuple[ModelRecord, ...]
 
     @property
-    def graded(self) -> bool:
-        """Whether the models differ in one number, so that a line from one to the next means something."""
-        settings = [list(one.settings.items()) for one in self.models]
-        return all(len(one) == 1 and one[0][0] != SEED and isinstance(one[0][1], int | float) for one in settings)
-
-    @property
     def spreads(self) -> list[SeedSpread]:
         """The spread of every setting of which several seeds have a finite bound, in the order of the models."""
         groups: dict[str, list[ModelRecord]] = {}
         for one in self.models:
             if math.isfinite(one.iwae.mean):
-                groups.setdefault(_but_for_seed(one), []).append(one)
+                groups.setdefault(_words_but(one, SEED), []).append(one)
         return [_spread(label, group) for label, group in groups.items() if len(group) > 1]
 
     def spread_of(self, model: ModelRecord) -> SeedSpread | None:
@@ -145,7 +176,7 @@ class SweepRecord:
         SeedSpread or None
             With the model itself; None where it was trained with one seed.
         """
-        return next((one for one in self.spreads if one.label == _but_for_seed(model)), None)
+        return next((one for one in self.spreads if one.label == _words_but(model, SEED)), None)
 
     def model(self, name: str) -> ModelRecord:
         """The model of this name.
@@ -171,8 +202,8 @@ class SweepRecord:
         return found[0]
 
 
-def _but_for_seed(model: ModelRecord) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in model.axes.items() if name != SEED)
+def _words_but(model: ModelRecord, *left_out: str) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in model.axes.items() if name not in left_out)
 
 
 def _spread(label: str, models: list[ModelRecord]) -> SeedSpread:

@@ -27,6 +27,8 @@ from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.vae import evaluating
 
+from .calibrated import calibration_of
+
 __all__ = [
     "AXES",
     "CHOICE_DRAWS",
@@ -225,10 +227,10 @@ def train(
         patience=training.patience,
     )
     models.keep(swept)
-    return record_of(swept, about, data)
+    return record_of(swept, about, data, seed=training.seed)
 
 
-def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset) -> SweepRecord:
+def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset, *, seed: int = 0) -> SweepRecord:
     """The record of trained and measured models.
 
     Parameters
@@ -239,6 +241,8 @@ def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset) -> Sweep
         The record of `load`.
     data : Dataset
         Of the study.
+    seed : int, default 0
+        Of the noise by which calibration is measured.
 
     Returns
     -------
@@ -247,7 +251,10 @@ def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset) -> Sweep
     """
     some, behind = data.validation[:2], _behind(swept)
     records = (_model_record(one, about, why_no_squares(one.vae, data.support, some)) for one in swept)
-    return SweepRecord(tuple(replace(one, behind=behind.get(one.name)) for one in records))
+    found = {one.name: calibration_of(one.vae, data, seed) for one in swept if not one.history.diverged}
+    return SweepRecord(
+        tuple(replace(one, behind=behind.get(one.name), calibrated=found.get(one.name)) for one in records)
+    )
 
 
 def _behind(swept: Sequence[Swept]) -> dict[str, Number]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from elbowroom.models import label
 from elbowroom.numerics import Estimate, count, rounded
 from elbowroom.runs import History
 from elbowroom.vae import VAE
@@ -57,6 +58,11 @@ class Swept:
     iwae: Estimate
     active: int
     squared_error: float | None
+
+    @property
+    def family(self) -> str:
+        """What it has in common with the models that differ from it in β and seed alone; empty where that is all."""
+        return label({name: value for name, value in self.settings.items() if name not in ("beta", "seed")})
 
     def __str__(self) -> str:
         bounds = [f"{rounded(bound.mean)} ± {rounded(bound.se_total)}" for bound in (self.elbo, self.iwae)]
