@@ -12,10 +12,12 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import elbowroom as er
 from elbowroom.ledger._context import ContextBudget, context
-from elbowroom.ledger._identity import _best_q
+from elbowroom.ledger._identity import _best_q, _Search
 from elbowroom.ledger.aggregate import AggregateBudget, aggregate, chosen
+from elbowroom.ledger.budgets import QUICK
 from elbowroom.ledger.prices import PriceBudget, prices
 from elbowroom.records import AuditRecord, IdentityRecord
+from elbowroom.training.placement import multiplications
 
 D, LATENTS, NOISE = 4, 2, 0.6
 WEIGHTS = torch.tensor([[1.2, 0.5], [0.8, -0.4], [0.3, 0.9], [0.6, 0.7]], dtype=torch.float64)  # no orthogonal columns
@@ -158,7 +160,7 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     assert price.remedy == "calibrate"
     assert price.sentence.startswith("calibrate (noise scale 0.5")
     assert [one.remedy for one in others] == ["structured_residual", "refit_prior"]
-    assert missing == ["The price of refine_inference: left out of a quick audit."]
+    assert missing == ["The price of refine_inference: left out of this audit, for want of time."]
 
 
 def test_the_other_end_of_log_p_is_there_where_it_is_asked_for(data: er.data.Dataset) -> None:
@@ -167,6 +169,37 @@ def test_the_other_end_of_log_p_is_there_where_it_is_asked_for(data: er.data.Dat
     assert found.upper.direction == "upper if mixed"
     assert near(found.upper, er.exact.LinearVAE(LAZY).log_prob(rows).mean().item(), 0.02)
     assert "if the chains have mixed" in found.sentences[1]
+
+
+def test_a_dear_model_is_audited_with_less(data: er.data.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cut follows from the size of a pass; what is left is still of the exact values."""
+    size = multiplications(LAZY, data, 1)
+    assert size == 2 * LATENTS * D + LATENTS * D
+    monkeypatch.setattr("elbowroom.ledger._audit.QUICK", QUICK._replace(pass_size=size / 30))
+    found = er.audit(LAZY, data, quick=True, progress=False)
+    oracle, rows = er.exact.LinearVAE(LAZY), chosen(data.test, 8, 0)
+    assert found.n == 8
+    assert found.identity.log_p.estimator.startswith("IWAE-")
+    assert near(found.identity.elbo, oracle.elbo(rows).mean().item())
+    assert near(found.identity.log_p, oracle.log_prob(rows).mean().item(), 0.05)
+    assert found.context.elbo.n < 300
+    assert near(found.context.elbo, oracle.elbo(chosen(data.test, found.context.elbo.n, 0)).mean().item())
+    assert "inference lagging" in [one.name for one in found.findings]
+    for said in ("Precision: A pass", "Annealing: A pass", "Not looked for, overconfident encoder: Annealing"):
+        assert any(one.startswith(said) for one in found.missing), said
+
+
+def test_of_a_model_beyond_all_budgets_bounds_and_prices_are_left(
+    data: er.data.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elbowroom.ledger._audit.QUICK", QUICK._replace(pass_size=0.01))
+    found = er.audit(LAZY, data, quick=True, progress=False)
+    assert (found.identity, found.findings, found.n) == (None, (), 8)
+    assert found.verdict.startswith("No verdict")
+    assert found.context.elbo.n == 8
+    assert "calibrate" in [one.remedy for one in found.prices]
+    assert any(one.startswith("Identity and verdict: A pass of one example") for one in found.missing)
+    assert f"{found.context.elbo.n} examples" in found.certified
 
 
 class _Square(nn.Module):
@@ -207,7 +240,7 @@ def test_two_modes_and_q_on_one_and_too_narrow() -> None:
 def test_layers_that_read_one_another_have_the_sum_alone() -> None:
     data = simulated(n=2_500)
     vae, rows = er.models.build({"latents": [2, 1], "widths": [4]}, data), data.test[:5]
-    start, refined, half = _best_q(vae, rows, 10, 0, lambda one: er.evidence.elbo(one, rows), False)
+    start, refined, half = _best_q(vae, rows, _Search(10, 8, 8, 0), lambda one: er.evidence.elbo(one, rows), False)
     assert (start, refined, half) == (vae, None, None)
     one = IdentityRecord(*(kind(vae, rows, draws=64) for kind in (er.evidence.iwae, er.evidence.elbo)))
     assert (one.approximation, one.amortisation, one.still_won) == (None, None, None)

@@ -38,6 +38,8 @@ class PriceBudget(NamedTuple):
         Gaussians of the prior that is refitted; None where validation chooses.
     steps : int
         Of a hundred examples, that q is trained for with p as it is; 0 leaves it out.
+    widest : int
+        Elements of x up to which the covariance of residuals is fitted, whose cost grows with their cube.
     """
 
     train: int
@@ -46,6 +48,7 @@ class PriceBudget(NamedTuple):
     draws: int
     components: int | None
     steps: int
+    widest: int = 4_096
 
 
 def prices(
@@ -106,7 +109,10 @@ def _calibrate(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remed
 
 
 def _structured_residual(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
-    rank = min(_RANK, math.prod(vae.likelihood.event) - 1)
+    size = math.prod(vae.likelihood.event)
+    if size > budget.widest:
+        raise CapabilityError(f"left out of this audit, as a covariance of {size:,} elements takes too long to fit")
+    rank = min(_RANK, size - 1)
     return structured_residual(vae, data, rank=rank, draws=budget.draws, seed=seed)
 
 
@@ -116,7 +122,7 @@ def _refit_prior(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Rem
 
 def _refine_inference(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
     if not budget.steps:
-        raise CapabilityError("left out of a quick audit")
+        raise CapabilityError("left out of this audit, for want of time")
     how: dict[str, Any] = {"epochs": max(1, round(_BATCH * budget.steps / len(data.train))), "batch_size": _BATCH}
     try:
         return refine_inference(vae, data, **how, draws=budget.draws, seed=seed)
