@@ -126,8 +126,24 @@ def context(rate=18.2, distortion=80.0, n=397, pictures=True):
 
 
 PRICES = (
-    PriceRecord("calibrate", Number(2.5, 0.25), 397, 1.0, "Another scale of the noise wins 2.50 ± 0.25 nats."),
-    PriceRecord("refit_prior", Number(0.8, 0.1), 397, 2.0, "A mixture as the prior wins 0.80 ± 0.10 nats."),
+    PriceRecord(
+        "calibrate",
+        Number(2.5, 0.25),
+        397,
+        1.0,
+        "Another scale of the noise wins 2.50 ± 0.25 nats.",
+        Number(0.0, 0.0),
+        Number(-2.5, 0.25),
+    ),
+    PriceRecord(
+        "refit_prior",
+        Number(0.8, 0.1),
+        397,
+        2.0,
+        "A mixture as the prior wins 0.80 ± 0.10 nats.",
+        Number(-0.8, 0.1),
+        Number(0.0, 0.0),
+    ),
     PriceRecord("structured_residual", Number(-0.02, 0.1), 397, 2.0, "Correlated noise wins nothing that is sure."),
 )
 CERTIFIED = (

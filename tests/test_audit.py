@@ -16,7 +16,7 @@ from elbowroom.ledger._identity import _best_q, _Search
 from elbowroom.ledger.aggregate import AggregateBudget, aggregate, chosen
 from elbowroom.ledger.budgets import QUICK
 from elbowroom.ledger.prices import PriceBudget, prices
-from elbowroom.records import AuditRecord, IdentityRecord
+from elbowroom.records import AuditRecord, IdentityRecord, Number
 from elbowroom.training.placement import multiplications
 
 D, LATENTS, NOISE = 4, 2, 0.6
@@ -157,6 +157,8 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     before, exact = (oracle.elbo(rows).mean().item() for oracle in oracles)
     assert exact - before > 0.5
     assert near(price.gain, exact - before, 0.05)
+    assert price.rate == Number(0.0, 0.0)  # q is the same, and the prior
+    assert price.distortion.value == pytest.approx(-price.gain.value, abs=1e-9)
     assert price.remedy == "calibrate"
     assert price.sentence.startswith("calibrate (noise scale 0.5")
     assert [one.remedy for one in others] == ["structured_residual", "refit_prior"]

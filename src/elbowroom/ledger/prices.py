@@ -83,24 +83,24 @@ def prices(
 
     many = replace(small, train=chosen(data.train, _BATCH * budget.steps, seed))
 
-    def bound(model: VAE) -> Estimate:
-        return evidence.elbo(model, small.test, draws=budget.draws, seed=seed, memory=memory)
+    def bounds(model: VAE) -> tuple[Estimate, Estimate, Estimate]:
+        return evidence.rate_distortion(model, small.test, draws=budget.draws, seed=seed, memory=memory)
 
-    found, missing, before = [], [], bound(vae)
+    found, missing, before = [], [], bounds(vae)
     for name, remedy in _REMEDIES.items():
         start = time.monotonic()
         try:
             remedied = remedy(vae, many if name in _TRAINED else small, budget, seed)
-            gain = bound(remedied.vae) - before
+            rate, distortion, gain = (new - old for new, old in zip(bounds(remedied.vae), before, strict=True))
         except (CapabilityError, InputError) as error:
             missing.append(f"The price of {name}: {str(error).rstrip('.')}.")
             continue
-        number = Number(gain.mean, gain.se_total)
+        number, *moved = (Number(one.mean, one.se_total) for one in (gain, rate, distortion))
         wins = "would win" if number.value > gain.se_total else "would win nothing:"
         what = remedied.name if remedied.name.startswith(name) else f"{name} ({remedied.name})"
         after = f" after {budget.steps:,} steps" if name in _TRAINED else ""
         said = f"{what}{after} {wins} {with_error(number.value, number.se)} nats of the ELBO on test."
-        found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said))
+        found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said, *moved))
     return tuple(found), missing
 
 

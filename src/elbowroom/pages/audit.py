@@ -22,6 +22,7 @@ from .changes import changes_figure
 from .embedding import both_widths
 from .figure import Figure
 from .latents import kl_figure
+from .moves import moves_figure
 
 __all__ = ["AuditView", "audit_figures", "audit_view", "bare", "number"]
 
@@ -61,6 +62,8 @@ class AuditView:
         What the division of the identity rests on.
     prices : Figure, optional
         What remedies win; None where none was priced.
+    plane : Figure, optional
+        How each of them moves rate and distortion; None where that is not known.
     price_sentences : sequence of str
         What stands behind each.
     about_context : str
@@ -82,6 +85,7 @@ class AuditView:
     findings: Sequence[dict[str, object]]
     findings_caption: str
     prices: Figure | None
+    plane: Figure | None
     price_sentences: Sequence[str]
     about_context: str
     context: Sequence[tuple[str, str]]
@@ -116,6 +120,7 @@ def audit_view(audit: AuditRecord, *, latents: bool = True) -> AuditView:
         findings_caption="Every fault that was looked for, with the number that decided, ± one standard error, and its "
         "threshold.",
         prices=_prices(audit.prices),
+        plane=moves_figure(audit),
         price_sentences=[one.sentence for one in audit.prices],
         about_context=_ABOUT_CONTEXT,
         context=_context(audit.context),
