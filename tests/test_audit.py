@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import elbowroom as er
-from elbowroom.ledger._context import ContextBudget, context
+from elbowroom.ledger._context import ContextBudget, _collapse, context
 from elbowroom.ledger._identity import _best_q, _Search
 from elbowroom.ledger.aggregate import AggregateBudget, aggregate, chosen
 from elbowroom.ledger.budgets import QUICK
@@ -388,3 +388,20 @@ def test_pictures_of_a_unit_are_what_the_decoder_makes_of_it() -> None:
     grey = ((mean - low) / (high - low) * 255).round().clamp(0, 255)
     assert found.pictures.shape == (2, 5, 2, 2)
     np.testing.assert_allclose(found.pictures.values[0].reshape(5, 4), grey.detach(), atol=1)
+
+
+def test_the_collapse_curve_of_dependent_units_is_that_of_their_moments(data: er.data.Dataset) -> None:
+    """A full covariance has normal margins, whose KL is then exact; a flow's is bounded by what its draws say."""
+    posterior = er.posteriors.FullNormal(nn.Linear(D, 5), LATENTS)
+    vae = er.VAE(er.priors.StandardNormal(LATENTS), posterior, er.likelihoods.Normal(nn.Linear(LATENTS, D), D))
+    rows = chosen(data.test, 100, 0)
+    curve = _collapse(vae, rows, 0)
+    q = posterior({"x": rows.x[None].float()})
+    units = kl_divergence(Normal(q.mean[0], q.variance[0].sqrt()), Normal(0.0, 1.0)).detach()
+    below = [((units < epsilon).double().mean(0) >= 0.99).double().mean().item() for epsilon in curve.epsilon]
+    assert curve.by_moments
+    assert 0 < sum(below) < len(below)
+    assert curve.share == tuple(below)
+    other = er.VAE(er.priors.Mixture(LATENTS, components=2), posterior, vae.likelihood)
+    with pytest.raises(er.CapabilityError, match="p\\(z\\) is no normal"):
+        _collapse(other, rows, 0)

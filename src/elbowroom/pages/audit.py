@@ -387,6 +387,11 @@ def _collapse(own: ContextRecord) -> Figure:
         f"A unit is (ε, δ)-collapsed where its KL is below ε on all but a share δ = {curve.delta:g} of the examples. A "
         "curve that stays flat over many ε says that units either work or do not, whatever the threshold."
     )
+    if curve.by_moments:
+        how += (
+            " The KL of a unit is that of a normal with the mean and variance of its q, which has no closed form: at "
+            "most so many are collapsed."
+        )
 
     def draw(sheet: Sheet) -> None:
         plots.collapse_curve(curve, ax=sheet.subplots())

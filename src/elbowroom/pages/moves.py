@@ -49,12 +49,13 @@ def moves_figure(audit: AuditRecord) -> Figure | None:
     how = (
         "Rate: nats that the latents carry about x (the KL). Distortion: −log p(x | z). Along a dashed line the ELBO = "
         "−(rate + distortion) is the same; further down and to the left is better. A remedy stands where the model is, "
-        "moved by what it adds to either on the same test examples. Crosses are 95\u00a0% intervals."
+        "moved by what it adds to either on the same test examples. Crosses are 95\u00a0% intervals; of "
+        "remedies, those of the change."
     )
     foot = f"{words.examples(own.rate.n, 'test')} for the model as it is."
 
     def draw(sheet: Sheet) -> None:
-        plots.rate_distortion([start, *moved], chosen=start, ax=sheet.subplots())
+        plots.rate_distortion([start, *moved], ax=sheet.subplots())
 
     return Figure("moves", title, how, foot, svg=both_widths(draw, "moves", title))
 
@@ -64,8 +65,8 @@ def _value(one: Summary) -> Value:
 
 
 def _shifted(one: Summary, by: Number) -> Value:
-    """The change is paired, and its error stands beside that of where it starts."""
-    return Value(one.mean + by.value, math.hypot(one.se_total, by.se or 0.0))
+    """With the error of the change alone, which is paired: where it starts is uncertain for all alike."""
+    return Value(one.mean + by.value, by.se or 0.0)
 
 
 def _goes(rate: Number, distortion: Number) -> bool:

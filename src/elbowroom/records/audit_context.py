@@ -86,6 +86,10 @@ class CollapseCurve:
         Of the units, for each of them.
     delta : float
         The share of examples for which a collapsed unit's KL may be greater.
+    by_moments : bool, default False
+        Whether the KL of a unit is that of a normal with the mean and variance of its q, as where q is a flow or a
+        mixture, or its units depend on one another: no density of these moments is nearer to a normal prior, so that
+        at most this share is collapsed.
 
     References
     ----------
@@ -95,6 +99,7 @@ class CollapseCurve:
     epsilon: tuple[float, ...]
     share: tuple[float, ...]
     delta: float
+    by_moments: bool = False
 
 
 @dataclass(frozen=True)
