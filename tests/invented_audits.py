@@ -1,5 +1,6 @@
 """Audits that nobody made: plausible numbers of a model that is ill, of a healthy one, and of one that tells little."""
 
+import base64
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from safetensors.numpy import save_file
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.records import (
     AuditRecord,
+    ChangesRecord,
     CollapseCurve,
     ContextRecord,
     DataRecord,
@@ -18,11 +20,13 @@ from elbowroom.records import (
     InformationRecord,
     LatentRecord,
     Number,
+    PicturesRecord,
     PriceRecord,
     PriorGapRecord,
     SampleGapRecord,
     StepRecord,
     Summary,
+    UnitChangeRecord,
 )
 
 N = 50
@@ -80,7 +84,19 @@ def _finding(name, cause):
     return FindingRecord(name, cause is not None, Number(value, 0.1 * value), threshold, unit, cause or "", sentence)
 
 
-def context(rate=18.2, distortion=80.0, n=397):
+def changes(pictures=True):
+    """What six units do: rows of bars that grow, or the columns of a table that change."""
+    named = (("glucose", "pressure", "age"), (1.2, -0.5, 0.1))
+    units = tuple(UnitChangeRecord(unit, 1.0, 4.1 - 0.4 * unit, 0.9 - 0.1 * unit, *named) for unit in range(6))
+    grey = np.tile(np.linspace(0, 255, 8).astype(np.uint8), (6, 5, 8, 1)) // np.arange(1, 6)[:, None, None].astype(
+        np.uint8
+    )
+    pixels = base64.b64encode(grey.tobytes()).decode("ascii")
+    shown = PicturesRecord((6, 5, 8, 8), (-2.0, -1.0, 0.0, 1.0, 2.0), 0.0, 16.0, pixels)
+    return ChangesRecord(units, 32, shown if pictures else None)
+
+
+def context(rate=18.2, distortion=80.0, n=397, pictures=True):
     """Of a model of eight latents, of which six carry something."""
     about = {"quantity": "log p(x)", "estimator": "ELBO with 64 draws", "direction": "lower"}
     budget = Budget(64, 0)
@@ -105,12 +121,29 @@ def context(rate=18.2, distortion=80.0, n=397):
         latents=LatentRecord(kl, tuple(one > 0.01 for one in kl), 0.01, n, "z1, z2", None),
         collapse=CollapseCurve((0.001, 0.01, 0.1, 1.0, 10.0), (0.0, 0.25, 0.25, 0.25, 1.0), 0.01),
         samples=SampleGapRecord(Number(0.4, 0.03), Number(0.1, 0.03), Number(0.3, 0.04), "logistic regression", 400),
+        changes=changes(pictures),
     )
 
 
 PRICES = (
-    PriceRecord("calibrate", Number(2.5, 0.25), 397, 1.0, "Another scale of the noise wins 2.50 ± 0.25 nats."),
-    PriceRecord("refit_prior", Number(0.8, 0.1), 397, 2.0, "A mixture as the prior wins 0.80 ± 0.10 nats."),
+    PriceRecord(
+        "calibrate",
+        Number(2.5, 0.25),
+        397,
+        1.0,
+        "Another scale of the noise wins 2.50 ± 0.25 nats.",
+        Number(0.0, 0.0),
+        Number(-2.5, 0.25),
+    ),
+    PriceRecord(
+        "refit_prior",
+        Number(0.8, 0.1),
+        397,
+        2.0,
+        "A mixture as the prior wins 0.80 ± 0.10 nats.",
+        Number(-0.8, 0.1),
+        Number(0.0, 0.0),
+    ),
     PriceRecord("structured_residual", Number(-0.02, 0.1), 397, 2.0, "Correlated noise wins nothing that is sure."),
 )
 CERTIFIED = (
@@ -134,7 +167,8 @@ def ill(**changes):
     """A model that is collapsed, whose noise is wrong and whose prior has holes."""
     found = findings(collapsed="decoder needs no z", noise_mis_scaled="", holes_in_the_prior="")
     assumed = ("log_var is taken for the logarithm of the variance.",)
-    return healthy(**{"findings": found, "assumed": assumed, "quick": True} | changes)
+    about = {"findings": found, "assumed": assumed, "quick": True, "context": context(pictures=False)}
+    return healthy(**about | changes)
 
 
 def without_anything(**changes):

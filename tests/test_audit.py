@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import elbowroom as er
-from elbowroom.ledger._context import ContextBudget, context
-from elbowroom.ledger._identity import _best_q
+from elbowroom.ledger._context import ContextBudget, _collapse, context
+from elbowroom.ledger._identity import _best_q, _Search
 from elbowroom.ledger.aggregate import AggregateBudget, aggregate, chosen
+from elbowroom.ledger.budgets import QUICK
 from elbowroom.ledger.prices import PriceBudget, prices
-from elbowroom.records import AuditRecord, IdentityRecord
+from elbowroom.records import AuditRecord, IdentityRecord, Number
+from elbowroom.training.placement import multiplications
 
 D, LATENTS, NOISE = 4, 2, 0.6
 WEIGHTS = torch.tensor([[1.2, 0.5], [0.8, -0.4], [0.3, 0.9], [0.6, 0.7]], dtype=torch.float64)  # no orthogonal columns
@@ -155,10 +157,12 @@ def test_calibrate_is_priced_by_its_exact_gain(data: er.data.Dataset) -> None:
     before, exact = (oracle.elbo(rows).mean().item() for oracle in oracles)
     assert exact - before > 0.5
     assert near(price.gain, exact - before, 0.05)
+    assert price.rate == Number(0.0, 0.0)  # q is the same, and the prior
+    assert price.distortion.value == pytest.approx(-price.gain.value, abs=1e-9)
     assert price.remedy == "calibrate"
     assert price.sentence.startswith("calibrate (noise scale 0.5")
     assert [one.remedy for one in others] == ["structured_residual", "refit_prior"]
-    assert missing == ["The price of refine_inference: left out of a quick audit."]
+    assert missing == ["The price of refine_inference: left out of this audit, for want of time."]
 
 
 def test_the_other_end_of_log_p_is_there_where_it_is_asked_for(data: er.data.Dataset) -> None:
@@ -167,6 +171,37 @@ def test_the_other_end_of_log_p_is_there_where_it_is_asked_for(data: er.data.Dat
     assert found.upper.direction == "upper if mixed"
     assert near(found.upper, er.exact.LinearVAE(LAZY).log_prob(rows).mean().item(), 0.02)
     assert "if the chains have mixed" in found.sentences[1]
+
+
+def test_a_dear_model_is_audited_with_less(data: er.data.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cut follows from the size of a pass; what is left is still of the exact values."""
+    size = multiplications(LAZY, data, 1)
+    assert size == 2 * LATENTS * D + LATENTS * D
+    monkeypatch.setattr("elbowroom.ledger._audit.QUICK", QUICK._replace(pass_size=size / 30))
+    found = er.audit(LAZY, data, quick=True, progress=False)
+    oracle, rows = er.exact.LinearVAE(LAZY), chosen(data.test, 8, 0)
+    assert found.n == 8
+    assert found.identity.log_p.estimator.startswith("IWAE-")
+    assert near(found.identity.elbo, oracle.elbo(rows).mean().item())
+    assert near(found.identity.log_p, oracle.log_prob(rows).mean().item(), 0.05)
+    assert found.context.elbo.n < 300
+    assert near(found.context.elbo, oracle.elbo(chosen(data.test, found.context.elbo.n, 0)).mean().item())
+    assert "inference lagging" in [one.name for one in found.findings]
+    for said in ("Precision: A pass", "Annealing: A pass", "Not looked for, overconfident encoder: Annealing"):
+        assert any(one.startswith(said) for one in found.missing), said
+
+
+def test_of_a_model_beyond_all_budgets_bounds_and_prices_are_left(
+    data: er.data.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elbowroom.ledger._audit.QUICK", QUICK._replace(pass_size=0.01))
+    found = er.audit(LAZY, data, quick=True, progress=False)
+    assert (found.identity, found.findings, found.n) == (None, (), 8)
+    assert found.verdict.startswith("No verdict")
+    assert found.context.elbo.n < 30
+    assert "calibrate" in [one.remedy for one in found.prices]
+    assert any(one.startswith("Identity and verdict: A pass of one example") for one in found.missing)
+    assert f"{found.context.elbo.n} examples" in found.certified
 
 
 class _Square(nn.Module):
@@ -207,7 +242,7 @@ def test_two_modes_and_q_on_one_and_too_narrow() -> None:
 def test_layers_that_read_one_another_have_the_sum_alone() -> None:
     data = simulated(n=2_500)
     vae, rows = er.models.build({"latents": [2, 1], "widths": [4]}, data), data.test[:5]
-    start, refined, half = _best_q(vae, rows, 10, 0, lambda one: er.evidence.elbo(one, rows), False)
+    start, refined, half = _best_q(vae, rows, _Search(10, 8, 8, 0), lambda one: er.evidence.elbo(one, rows), False)
     assert (start, refined, half) == (vae, None, None)
     one = IdentityRecord(*(kind(vae, rows, draws=64) for kind in (er.evidence.iwae, er.evidence.elbo)))
     assert (one.approximation, one.amortisation, one.still_won) == (None, None, None)
@@ -321,3 +356,52 @@ def test_the_line_to_paste_says_what_was_measured(audit: AuditRecord, data: er.d
     frame = audit.to_frame().set_index("item")
     assert frame.loc["gap", "value"] == audit.identity.total.mean
     assert frame.loc["prior gap, at least", "value"] == audit.context.prior_gap.low.value
+
+
+def test_what_units_change_is_what_a_linear_decoder_does(audit: AuditRecord, data: er.data.Dataset) -> None:
+    """From one deviation below to one above is twice the deviation times the weights, whatever the example."""
+    found, rows = audit.context.changes, chosen(data.test, 500, 0)
+    q = er.exact.LinearVAE(LAZY).encoder(rows).base_dist
+    exact = (q.loc.var(0) + q.variance.mean(0)).sqrt()
+    deviation = rows.x.double().std(0, unbiased=False)
+    assert found.n == 32
+    assert found.pictures is None
+    assert [one.unit for one in found.units] == np.argsort(audit.context.latents.kl)[::-1].tolist()
+    for one in found.units:
+        assert one.spread == pytest.approx(exact[one.unit].item(), rel=4 / math.sqrt(2 * 500))
+        by = 2 * one.spread * WEIGHTS[:, one.unit] / deviation
+        places = by.abs().argsort(descending=True)[:3]
+        assert one.columns == tuple(str(place + 1) for place in places.tolist())
+        np.testing.assert_allclose(one.changes, by[places], rtol=1e-5)
+        assert one.size == pytest.approx(by.square().mean().sqrt().item(), rel=1e-5)
+
+
+def test_pictures_of_a_unit_are_what_the_decoder_makes_of_it() -> None:
+    x = torch.rand(200, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    images = er.load_data(x.reshape(-1, 2, 2), name="squares", validation=50, test=100)
+    vae = linear_vae(WEIGHTS / 10, mean=MEAN, spread=SPREAD)
+    found = context(vae, images, SMALL, seed=0, memory="64 MiB", progress=False)[0].changes
+    rows, place = chosen(images.test, 100, 0), found.units[0].unit
+    z = vae.encode(rows[:1])["z"].repeat(5, 1)
+    z[:, place] += torch.tensor(found.pictures.steps) * found.units[0].spread
+    mean, low, high = vae.likelihood({"z": z[None]}).mean[0], rows.x.min(), rows.x.max()
+    grey = ((mean - low) / (high - low) * 255).round().clamp(0, 255)
+    assert found.pictures.shape == (2, 5, 2, 2)
+    np.testing.assert_allclose(found.pictures.values[0].reshape(5, 4), grey.detach(), atol=1)
+
+
+def test_the_collapse_curve_of_dependent_units_is_that_of_their_moments(data: er.data.Dataset) -> None:
+    """A full covariance has normal margins, whose KL is then exact; a flow's is bounded by what its draws say."""
+    posterior = er.posteriors.FullNormal(nn.Linear(D, 5), LATENTS)
+    vae = er.VAE(er.priors.StandardNormal(LATENTS), posterior, er.likelihoods.Normal(nn.Linear(LATENTS, D), D))
+    rows = chosen(data.test, 100, 0)
+    curve = _collapse(vae, rows, 0)
+    q = posterior({"x": rows.x[None].float()})
+    units = kl_divergence(Normal(q.mean[0], q.variance[0].sqrt()), Normal(0.0, 1.0)).detach()
+    below = [((units < epsilon).double().mean(0) >= 0.99).double().mean().item() for epsilon in curve.epsilon]
+    assert curve.by_moments
+    assert 0 < sum(below) < len(below)
+    assert curve.share == tuple(below)
+    other = er.VAE(er.priors.Mixture(LATENTS, components=2), posterior, vae.likelihood)
+    with pytest.raises(er.CapabilityError, match="p\\(z\\) is no normal"):
+        _collapse(other, rows, 0)

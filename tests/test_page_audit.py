@@ -1,6 +1,7 @@
 """Pages of audits and of fixed runs, read back, and the same in the terminal and on a model card."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -53,10 +54,12 @@ def test_the_order_of_the_page(pages):
     text = words_of(pages["ill"][1])
     order = ["Verdict", AUDITS["ill"].verdict, "What was found.", "Where the nats go", "nats above the ELBO:"]
     order += ["What the bar is made of", "Every fault that was looked for", "calibrate would win 2.50 ± 0.25"]
+    order += ["calibrate would take the rate from 18.20 ± 0.20 to 18.2 and the distortion from 80.0 ± 1.1 to"]
     order += ["Context, never added to the identity", "Of the rate of 18.20 ± 0.20 nats, between 0.80 and 3.20"]
     order += [
         "of the KL,",
         "25 % of the units are collapsed at ε = 0.1 nats",
+        "z1 changes x most: by 0.90 of a column’s deviation",
         "What was assumed",
         "One line for a paper",
     ]
@@ -65,6 +68,13 @@ def test_the_order_of_the_page(pages):
         place = text.index(words, place + 1)
         places.append(place)
     assert places == sorted(places)
+
+
+def test_what_units_change_stands_as_pictures_or_by_columns(pages):
+    text, other = pages["healthy"][1], pages["ill"][1]
+    assert re.search(r'alt="z1: 0.90, z2: 0.80, .*, each moved by -2, -1, 0, \+1, \+2 standard deviations"', text)
+    assert "z6: glucose: +1.20" in other
+    assert "each moved by" not in other
 
 
 def test_every_number_of_the_identity_stands_with_its_error(pages):

@@ -90,6 +90,21 @@ def test_an_objective_lies_where_its_weight_puts_it(data):
     assert symptoms_of_fit.objective_above_elbo(vae, rows, er.objectives.Discrepancy(rate=0.0), 0)[2]
 
 
+def test_what_procedures_descend_is_called_what_it_is(data):
+    """Wake–sleep leaves the entropy of q out; a refined q has a bound of its own; a critic's estimate has none."""
+    vae, rows, procedures = linear(0.3), data.test[:100], er.procedures
+    away, bounds, (said,) = symptoms_of_fit.objective_above_elbo(vae, rows, procedures.WakeSleep(), 0)
+    entropy = 2 * (0.5 * math.log(2 * math.pi * math.e) + math.log(0.3 * math.sqrt(VARIANCE)))
+    assert abs(away.value + entropy) < 4 * math.sqrt(1 / len(rows))
+    assert not bounds
+    assert said.endswith("epochs are compared by the ELBO, which does.")
+    away, bounds, said = symptoms_of_fit.objective_above_elbo(vae, rows, procedures.SemiAmortised(rate=0.01), 0)
+    assert away.value > 4 * away.se
+    assert (bounds, said) == (True, ())
+    critic = procedures.TotalCorrelation(torch.nn.Linear(2, 1), weight=2.0)
+    assert "critic" in symptoms_of_fit.objective_above_elbo(vae, rows, critic, 0)[2][0]
+
+
 def test_simulated_calibration_accepts_the_exact_posterior_and_rejects_a_narrow_one(data):
     right, narrow = (
         symptoms_of_simulations.simulated_calibration(vae, data.test, seed=0) for vae in (linear(), linear(0.5))

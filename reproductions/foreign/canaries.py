@@ -17,14 +17,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from canary import Canary, Numbers, main
 
-NEEDS = {"pythae": ("pythae",), "AutoencoderKL": ("diffusers", "cifar10")}
+NEEDS = {"pythae": ("pythae",), **dict.fromkeys(("AutoencoderKL", "AutoencoderKL, fixed"), ("diffusers", "cifar10"))}
 
 
 def canaries() -> list[Canary]:
     """One for each row."""
     weights = Path(os.environ[WEIGHTS]) if WEIGHTS in os.environ else None
     needs = ("mnist",) if weights else ("mnist", f"the weights that {WEIGHTS} names")
-    making = {"pythae": small_pythae.first_steps, "AutoencoderKL": steps}
+    making = {"pythae": small_pythae.first_steps, "AutoencoderKL": steps, "AutoencoderKL, fixed": steps}
     of_bits = partial(bits_back.first_steps, weights or Path())
     return [
         Canary(RECORD, name, making.get(name, of_bits), NEEDS.get(name, needs), rounding=3.0)

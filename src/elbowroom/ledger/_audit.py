@@ -16,13 +16,13 @@ from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress
 from elbowroom.records import AuditRecord, FindingRecord, Number
-from elbowroom.training.placement import threads_for
+from elbowroom.training.placement import multiplications, threads_for
 from elbowroom.vae import VAE, check_readings
 
 from ._context import context
 from ._identity import identity
 from .aggregate import chosen
-from .budgets import FULL, QUICK, AuditBudget
+from .budgets import FULL, QUICK, Spending, within
 from .certificate import certificate
 from .prices import prices
 from .symptoms import symptoms
@@ -79,7 +79,9 @@ def audit(
         Test examples that log p(x) is measured on, 2 or more; by default 100, and 20 of a quick audit. Its errors fall
         with the root of n, and most of the time goes with n.
     quick : bool, default False
-        Whether to give up precision for speed, about a twentieth of the time; the record says what is left of it.
+        Whether to give up precision for speed, about a twentieth of the time; the record says what is left of it. Of a
+        model whose passes are dear, as image models' are, examples, draws and steps are fewer in either case, so that
+        a quick audit takes a few minutes of one core at most; what cannot be afforded is in `missing`.
     both_ends : bool, default False
         Whether to measure the other end of log p(x) too, an upper bound if the chains have mixed.
     log_p : Estimate, optional
@@ -119,8 +121,9 @@ def audit(
     """
     if n is not None and n < 2:
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
-    began, budget = time.monotonic(), QUICK if quick else FULL
-    rows = vae.examples(_rows(data, n or budget.n, log_p, seed))
+    began = time.monotonic()
+    spending = within(QUICK if quick else FULL, multiplications(vae, data, 1))
+    rows = vae.examples(_rows(data, n or spending.budget.n, log_p, seed))
     record = AuditRecord(
         quantity=vae.quantity,
         n=len(rows),
@@ -136,10 +139,10 @@ def audit(
     except InputError as error:
         record = replace(record, findings=(_reads_x(str(error)),), missing=(f"Nothing can be measured: {error}",))
         return replace(record, seconds=time.monotonic() - began)
-    with threads_for(vae, data, len(rows) * budget.identity["chains"]):
+    with threads_for(vae, data, len(rows) * spending.budget.identity["chains"]):
         common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
-        of_gap = {"both_ends": both_ends, "log_p": log_p, **budget.identity}
-        record = _measured(record, vae, data, rows, budget, objective, of_gap, common)
+        of_gap = {"both_ends": both_ends, "log_p": log_p, **spending.budget.identity}
+        record = _measured(record, vae, data, rows, spending, objective, of_gap, common)
     return replace(record, certified=certificate(record), seconds=time.monotonic() - began)
 
 
@@ -158,13 +161,13 @@ def _measured(
     vae: VAE,
     data: Dataset,
     rows: Rows,
-    budget: AuditBudget,
+    spending: Spending,
     objective: Objective | Procedure | None,
     of_gap: dict[str, Any],
     common: dict[str, Any],
 ) -> AuditRecord:
     """The record with all that the model can have, and the reasons for what it cannot."""
-    missing: list[str] = []
+    missing, budget, gap, found = list(spending.said), spending.budget, None, None
     quiet = {"seed": common["seed"], "memory": common["memory"]}
 
     def measure(what: str, part: Callable[[], tuple[_Part, list[str]]]) -> _Part | None:
@@ -178,10 +181,12 @@ def _measured(
         return found
 
     with Progress("audit", _PARTS, show=common["progress"]) as bar:
-        gap = measure("identity", lambda: (identity(vae, rows, **of_gap, **common), []))
+        if spending.searched:
+            gap = measure("identity", lambda: (identity(vae, rows, **of_gap, **common), []))
         beside = measure("context", lambda: context(vae, data, budget.context, **common))
         own: dict[str, Any] = {"identity": gap, "context": beside, "objective": objective, "budget": budget.symptoms}
-        found = measure("verdict", lambda: _findings(vae, data, **own, **quiet))
+        if spending.searched:
+            found = measure("verdict", lambda: _findings(vae, data, **own, **quiet))
         won = measure("prices", lambda: prices(vae, data, budget.prices, **quiet))
     quantity = record.quantity if gap is None else gap.log_p.quantity
     return replace(

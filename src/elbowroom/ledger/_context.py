@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.distributions import Normal, kl_divergence
 
 from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
@@ -15,10 +16,11 @@ from elbowroom.evidence.memory import Memory
 from elbowroom.metrics import ACTIVE, classifier_two_sample, latent_use
 from elbowroom.numerics import Batch, CapabilityError, InputError, derived_seed, in_parts
 from elbowroom.records import CollapseCurve, ContextRecord, LatentRecord, Number, SampleGapRecord, Summary
-from elbowroom.vae import VAE
+from elbowroom.vae import VAE, Terms
 from elbowroom.vae.evaluating import evaluating
 
 from .aggregate import AggregateBudget, aggregate, chosen
+from .changes import changes
 
 __all__ = ["ContextBudget", "context"]
 
@@ -94,6 +96,8 @@ def context(
     train = evidence.elbo(vae, chosen(data.train, n, seed), **common)
     both = had("The prior gap and I(x; z)", lambda: aggregate(vae, data, budget.aggregate, seed=seed))
     some = chosen(data.test, budget.units, seed)
+    latents = had("The use of the latents", lambda: _latents(vae, some, seed))
+    kl = None if latents is None else latents.kl
     record = ContextRecord(
         elbo=Summary.of(elbo),
         rate=Summary.of(rate),
@@ -101,9 +105,10 @@ def context(
         generalisation=Number(train.mean - elbo.mean, math.hypot(train.se_total, elbo.se_total)),
         prior_gap=both and both.gap,
         information=both and both.information,
-        latents=had("The use of the latents", lambda: _latents(vae, some, seed)),
+        latents=latents,
         collapse=had("The collapse curve", lambda: _collapse(vae, some, seed)),
         samples=had("Samples against data", lambda: _samples(vae, data, budget.samples, seed)),
+        changes=had("What each unit changes", lambda: changes(vae, data, some, kl, seed)),
     )
     return record, missing
 
@@ -124,19 +129,29 @@ def _latents(vae: VAE, examples: Examples, seed: int) -> LatentRecord:
 @torch.no_grad()
 def _collapse(vae: VAE, examples: Examples, seed: int) -> CollapseCurve:
     """Units whose KL is below ε for all but a hundredth of the examples, by ε."""
-    rows: list[Tensor] = []
+    rows, exact = list[Tensor](), True
     with evaluating(vae):
         for part in in_parts(examples):
             terms = vae(part, vae.keyed_noise(1, part.index, seed))
             units = [terms.elementwise_kl(name) for name in terms.z]
-            if any(unit is None for unit in units):
-                raise CapabilityError("the KL of a unit has no closed form here")
-            rows.append(
-                torch.cat([unit.double().mean(0).reshape(len(part), -1) for unit in units if unit is not None], 1).cpu()
-            )
+            exact = exact and all(unit is not None for unit in units)
+            known = [
+                _of_moments(vae, terms, name, part.index, seed) if unit is None else unit
+                for name, unit in zip(terms.z, units, strict=True)
+            ]
+            rows.append(torch.cat([unit.double().mean(0).reshape(len(part), -1) for unit in known], 1).cpu())
     greatest = np.quantile(torch.cat(rows).numpy(), 1 - _DELTA, axis=0, method="inverted_cdf")  # but for a share δ
     share = tuple(float((greatest < epsilon).mean()) for epsilon in _EPSILONS)
-    return CollapseCurve(_EPSILONS, share, _DELTA)
+    return CollapseCurve(_EPSILONS, share, _DELTA, by_moments=not exact)
+
+
+def _of_moments(vae: VAE, terms: Terms, name: str, index: Tensor, seed: int) -> Tensor:
+    """KL of each unit from its prior if q of the unit were a normal of its mean and variance: at most what it is."""
+    if vae.prior[name].form != "independent normal":
+        raise CapabilityError("the KL of a unit has no closed form here, nor a bound by moments: p(z) is no normal")
+    p: Any = terms.p[name]
+    mean, variance = vae.moments(name, terms.q[name], index, seed=seed)
+    return kl_divergence(Normal(mean, variance.clamp_min(1e-30).sqrt()), Normal(p.mean, p.stddev))
 
 
 def _samples(vae: VAE, data: Dataset, most: int, seed: int) -> SampleGapRecord:

@@ -1,7 +1,7 @@
 """log p(x) − ELBO as the sum of what the family of q loses and what the encoder loses."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from elbowroom import evidence
 from elbowroom.evidence.memory import MEMORY, Memory
@@ -14,7 +14,6 @@ from elbowroom.vae import VAE
 __all__ = ["identity"]
 
 _WON = 0.02  # nats, below which a search that was doubled is not doubled again
-_LONGEST = 16  # times the half of the steps
 
 
 @plain_arguments
@@ -25,7 +24,10 @@ def identity(
     temperatures: int = 100,
     chains: int = 12,
     leapfrog: int = 5,
+    anneal: bool = True,
     steps: int = 400,
+    longest: int = 8,
+    refine_draws: int = 8,
     draws: int = 256,
     both_ends: bool = False,
     log_p: Estimate | None = None,
@@ -50,9 +52,16 @@ def identity(
         Annealing chains per example.
     leapfrog : int, default 5
         Leapfrog steps in a Hamiltonian transition.
+    anneal : bool, default True
+        Whether log p(x) is annealed; else the importance-weighted bound from the best q stands for it, which is cheap
+        and may lie far below.
     steps : int, default 400
         Of the search for the best q of each example, 2 or more; where the second half of them still wins, as where the
-        encoder is far off, the search goes on, to eight times as many.
+        encoder is far off, the search goes on.
+    longest : int, default 8
+        To how many times as many steps at most, 1 or more.
+    refine_draws : int, default 8
+        Of z, per example and step of the search.
     draws : int, default 256
         Of z, per example, for both ELBOs, whose noise the search has not seen; and, where z cannot be annealed, of the
         importance-weighted bound that stands for log p(x), four times as many.
@@ -100,8 +109,11 @@ def identity(
     >>> abs(found.approximation.mean) < 0.01, found.amortisation.mean > 0.02
     (True, True)
     """
-    if steps < 2:
-        raise InputError(f"The search for the best q needs 2 steps or more, as its second half is judged; got {steps}.")
+    if steps < 2 or longest < 1:
+        raise InputError(
+            f"The search for the best q needs 2 steps or more, as its second half is judged, and longest of 1 or more; "
+            f"got {steps} and {longest}."
+        )
     rows = vae.examples(examples)
     common: dict[str, Any] = {"seed": seed, "memory": memory, "progress": progress}
 
@@ -109,45 +121,62 @@ def identity(
         # where q is nearly the posterior, log p(x, z) − log q(z | x) hardly varies: no closed form of the KL is as sure
         return evidence.elbo(model, rows, draws=draws, kl="sampled", **common)
 
-    start, refined, half = _best_q(vae, rows, steps, seed, bound, progress)
+    search = _Search(steps, longest, refine_draws, seed)
+    start, refined, half = _best_q(vae, rows, search, bound, progress)
     if log_p is not None:
         return IdentityRecord(log_p, bound(vae), refined, half)
-    annealing = {"temperatures": temperatures, "chains": chains, "leapfrog": leapfrog}
+    annealing = {"temperatures": temperatures, "chains": chains, "leapfrog": leapfrog} if anneal else None
     lower, upper = _ends(start, rows, both_ends, 4 * draws, annealing, common)  # p is the same, the start better
     return IdentityRecord(lower, bound(vae), refined, half, upper)
 
 
+class _Search(NamedTuple):
+    """For the best q of each example."""
+
+    steps: int
+    longest: int
+    draws: int
+    seed: int
+
+    def refined(self, vae: VAE, rows: Rows, steps: int) -> VAE:
+        """The model with q after so many more steps."""
+        return refine(vae, rows, steps=steps, refine_draws=self.draws, draws=1, seed=self.seed).vae
+
+
 def _best_q(
-    vae: VAE, rows: Rows, steps: int, seed: int, bound: Callable[[VAE], Estimate], progress: bool
+    vae: VAE, rows: Rows, search: _Search, bound: Callable[[VAE], Estimate], progress: bool
 ) -> tuple[VAE, Estimate | None, Estimate | None]:
     """The model with the best q of each example, its ELBO, and the ELBO when half of the steps were done.
 
     The search is doubled as long as that wins; there is none where q cannot be fitted to an example.
     """
-    with Progress("best q of each example", _LONGEST * (steps // 2), show=progress) as bar:
+    done, most = search.steps // 2, 2 * search.longest * (search.steps // 2)
+    with Progress("best q of each example", most, show=progress) as bar:
         try:
-            best = refine(vae, rows, steps=steps // 2, draws=1, seed=seed).vae
+            best = search.refined(vae, rows, done)
         except CapabilityError:
             return vae, None, None
-        after, done = bound(best), steps // 2
+        after = bound(best)
         bar.advance(done)
         while True:
-            best, half = refine(best, rows, steps=done, draws=1, seed=seed).vae, after
+            best, half = search.refined(best, rows, done), after
             after, done = bound(best), 2 * done
             won = after - half
             bar.advance(done // 2)
-            if done >= _LONGEST * (steps // 2) or won.mean < max(_WON, 2 * won.se_total):
+            if done >= most or won.mean < max(_WON, 2 * won.se_total):
                 return best, after, half
 
 
 def _ends(
-    vae: VAE, rows: Rows, both_ends: bool, draws: int, annealing: Mapping[str, Any], common: Mapping[str, Any]
+    vae: VAE, rows: Rows, both_ends: bool, draws: int, annealing: Mapping[str, Any] | None, common: Mapping[str, Any]
 ) -> tuple[Estimate, Estimate | None]:
-    """log p(x) from below, and from above where that is asked for."""
+    """log p(x) from below, and from above where that is asked for; by importance sampling where nothing is annealed."""
     try:
-        if both_ends:
+        if annealing is not None and both_ends:
             ends = evidence.reverse_ais(vae, rows, **annealing, **common)
             return ends.lower, ends.upper
-        return evidence.ais(vae, rows, **annealing, **common), None
+        if annealing is not None:
+            return evidence.ais(vae, rows, **annealing, **common), None
     except CapabilityError:  # z is of classes, on a sphere, or known for some
-        return evidence.iwae(vae, rows, draws=draws, **common), None
+        pass
+    return evidence.iwae(vae, rows, draws=draws, **common), None

@@ -38,6 +38,8 @@ class PriceBudget(NamedTuple):
         Gaussians of the prior that is refitted; None where validation chooses.
     steps : int
         Of a hundred examples, that q is trained for with p as it is; 0 leaves it out.
+    widest : int
+        Elements of x up to which the covariance of residuals is fitted, whose cost grows with their cube.
     """
 
     train: int
@@ -46,6 +48,7 @@ class PriceBudget(NamedTuple):
     draws: int
     components: int | None
     steps: int
+    widest: int = 4_096
 
 
 def prices(
@@ -80,24 +83,24 @@ def prices(
 
     many = replace(small, train=chosen(data.train, _BATCH * budget.steps, seed))
 
-    def bound(model: VAE) -> Estimate:
-        return evidence.elbo(model, small.test, draws=budget.draws, seed=seed, memory=memory)
+    def bounds(model: VAE) -> tuple[Estimate, Estimate, Estimate]:
+        return evidence.rate_distortion(model, small.test, draws=budget.draws, seed=seed, memory=memory)
 
-    found, missing, before = [], [], bound(vae)
+    found, missing, before = [], [], bounds(vae)
     for name, remedy in _REMEDIES.items():
         start = time.monotonic()
         try:
             remedied = remedy(vae, many if name in _TRAINED else small, budget, seed)
-            gain = bound(remedied.vae) - before
+            rate, distortion, gain = (new - old for new, old in zip(bounds(remedied.vae), before, strict=True))
         except (CapabilityError, InputError) as error:
             missing.append(f"The price of {name}: {str(error).rstrip('.')}.")
             continue
-        number = Number(gain.mean, gain.se_total)
+        number, *moved = (Number(one.mean, one.se_total) for one in (gain, rate, distortion))
         wins = "would win" if number.value > gain.se_total else "would win nothing:"
         what = remedied.name if remedied.name.startswith(name) else f"{name} ({remedied.name})"
         after = f" after {budget.steps:,} steps" if name in _TRAINED else ""
         said = f"{what}{after} {wins} {with_error(number.value, number.se)} nats of the ELBO on test."
-        found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said))
+        found.append(PriceRecord(name, number, len(gain), time.monotonic() - start, said, *moved))
     return tuple(found), missing
 
 
@@ -106,7 +109,10 @@ def _calibrate(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remed
 
 
 def _structured_residual(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
-    rank = min(_RANK, math.prod(vae.likelihood.event) - 1)
+    size = math.prod(vae.likelihood.event)
+    if size > budget.widest:
+        raise CapabilityError(f"left out of this audit, as a covariance of {size:,} elements takes too long to fit")
+    rank = min(_RANK, size - 1)
     return structured_residual(vae, data, rank=rank, draws=budget.draws, seed=seed)
 
 
@@ -116,7 +122,7 @@ def _refit_prior(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Rem
 
 def _refine_inference(vae: VAE, data: Dataset, budget: PriceBudget, seed: int) -> Remedied:
     if not budget.steps:
-        raise CapabilityError("left out of a quick audit")
+        raise CapabilityError("left out of this audit, for want of time")
     how: dict[str, Any] = {"epochs": max(1, round(_BATCH * budget.steps / len(data.train))), "batch_size": _BATCH}
     try:
         return refine_inference(vae, data, **how, draws=budget.draws, seed=seed)

@@ -181,7 +181,8 @@ def symptoms(
 def _best(vae: VAE, parts: Sequence[Examples], budget: SymptomBudget, seed: int) -> VAE:
     """The model with the best q of each of these examples, or as it is where q cannot be fitted to one."""
     try:
-        return refine(vae, joined([part.batch() for part in parts]), steps=budget.steps, draws=1, seed=seed).vae
+        rows, how = joined([part.batch() for part in parts]), {"steps": budget.steps, "draws": 1, "seed": seed}
+        return refine(vae, rows, refine_draws=budget.refine_draws, **how).vae
     except CapabilityError:
         return vae
 

@@ -11,13 +11,15 @@ class SymptomBudget(NamedTuple):
     Attributes
     ----------
     annealed : int
-        Test examples whose true posterior is annealed to.
+        Test examples whose true posterior is annealed to; 0 leaves it out.
     temperatures, chains, leapfrog : int
         Of the annealing.
     bounds : int
         Training examples, and test examples, whose q is fitted, and whose log p(x) and residuals are compared.
     steps : int
         Of the search for the best q of each of these.
+    refine_draws : int
+        Of z, per example and step of it.
     draws : int
         Of z, for each bound.
     """
@@ -28,4 +30,5 @@ class SymptomBudget(NamedTuple):
     leapfrog: int = 5
     bounds: int = 400
     steps: int = 100
+    refine_draws: int = 8
     draws: int = 64

@@ -84,12 +84,17 @@ def residuals(vae: VAE, train: Rows, test: Rows, seed: int) -> tuple[Number, Num
     CapabilityError
         Where p(x | z) has no mean or variance.
     InputError
-        Where cells are missing.
+        Where cells are missing, or columns are more than the examples that a covariance would be fitted to.
     """
     one, other = _whitened(vae, train, seed), _whitened(vae, test, seed)
     varies = one.std(0) > math.sqrt(_SMALL)
     if min(len(one), len(other)) < _FEWEST or varies.sum() < 2:
         raise InputError("Residuals say something of one another from 20 examples and two columns that vary.")
+    if varies.sum() > len(one):
+        raise InputError(
+            f"{len(one):,} examples say nothing that is sure of what the residuals of {varies.sum():,} columns share: "
+            f"remedies.structured_residual, fitted to all training examples, says what correlated noise wins."
+        )
     one, other = one[:, varies], other[:, varies]
     greatest = float(np.linalg.eigvalsh(np.cov(other.T))[-1])
     share = Number(greatest, greatest * math.sqrt(2 / len(other)))

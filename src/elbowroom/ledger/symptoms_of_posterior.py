@@ -56,7 +56,14 @@ def annealed_posterior(
     -------
     tuple of Number
         KL(p(z | x) ‖ p(z)), and 90 minus the coverage in points.
+
+    Raises
+    ------
+    CapabilityError
+        Where z cannot be annealed, or the budget has no example for it.
     """
+    if not len(rows):
+        raise CapabilityError("Annealing to the true posterior is left out of this audit, for want of time.")
     start: Start = "both" if best is vae else "posterior"  # the best q has looked around already
     judged, rates, missed = vae.target(rows, seed=seed), [], []
     counted = torch.tensor(used) if used is not None and any(used) else slice(None)

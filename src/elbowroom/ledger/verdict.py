@@ -254,5 +254,7 @@ def _no_bound(found: Symptoms) -> FindingRecord | None:
         said += ", and is a bound by how it is made"
     elif found.remarks:
         said += f"; {found.remarks[0].rstrip('.')}"
+    elif value.value < 0 and _above(away, limit.OBJECTIVE):
+        said += ": a bound here, and of what it makes great, which is not the ELBO"
     found_so = bool(found.remarks) or (_above(away, limit.OBJECTIVE) and not found.bounds_by_design)
     return _finding("no bound", away, limit.OBJECTIVE, f"{said}.", found=found_so)

@@ -1,7 +1,7 @@
 """Likelihoods of raw integer grids 0 … levels − 1: log-probabilities, so bits per dimension without dequantising."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,11 @@ class _Discretised(Scaled):
         self.levels = _at_least_two(self, levels)
         self.top = levels - 1
         super().__init__(network, event, scale, _LEAST_STEPS / self.top if floor is None else floor, start, given)
+
+    @property
+    def calibrates(self) -> Literal["noise scale", "temperature"] | None:
+        """ "noise scale" where there is one scale for all; the best has no closed form, as the ends take the tails."""
+        return None if self.scale in ("predicted", "feature") else "noise scale"
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
         """Settle the start from the training data y [n, *event], which are levels."""

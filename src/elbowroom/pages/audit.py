@@ -18,9 +18,11 @@ from elbowroom.records import (
 )
 
 from . import words
+from .changes import changes_figure
 from .embedding import both_widths
 from .figure import Figure
 from .latents import kl_figure
+from .moves import moves_figure
 
 __all__ = ["AuditView", "audit_figures", "audit_view", "bare", "number"]
 
@@ -60,6 +62,8 @@ class AuditView:
         What the division of the identity rests on.
     prices : Figure, optional
         What remedies win; None where none was priced.
+    plane : Figure, optional
+        How each of them moves rate and distortion; None where that is not known.
     price_sentences : sequence of str
         What stands behind each.
     about_context : str
@@ -67,7 +71,7 @@ class AuditView:
     context : sequence of (str, str)
         Names and texts.
     context_figures : sequence of Figure
-        The rate in its parts, collapsed units, the KL of each unit.
+        The rate in its parts, collapsed units, the KL of each unit, what units change.
     missing, assumed : sequence of str
         Sentences.
     certified : str
@@ -81,6 +85,7 @@ class AuditView:
     findings: Sequence[dict[str, object]]
     findings_caption: str
     prices: Figure | None
+    plane: Figure | None
     price_sentences: Sequence[str]
     about_context: str
     context: Sequence[tuple[str, str]]
@@ -115,6 +120,7 @@ def audit_view(audit: AuditRecord, *, latents: bool = True) -> AuditView:
         findings_caption="Every fault that was looked for, with the number that decided, ± one standard error, and its "
         "threshold.",
         prices=_prices(audit.prices),
+        plane=moves_figure(audit),
         price_sentences=[one.sentence for one in audit.prices],
         about_context=_ABOUT_CONTEXT,
         context=_context(audit.context),
@@ -344,6 +350,8 @@ def _context_figures(own: ContextRecord | None, latents: bool) -> list[Figure]:
         figures.append(kl_figure(own.latents))
     if own.collapse is not None:
         figures.append(_collapse(own))
+    if own.changes is not None:
+        figures.append(changes_figure(own.changes))
     return figures
 
 
@@ -379,6 +387,11 @@ def _collapse(own: ContextRecord) -> Figure:
         f"A unit is (ε, δ)-collapsed where its KL is below ε on all but a share δ = {curve.delta:g} of the examples. A "
         "curve that stays flat over many ε says that units either work or do not, whatever the threshold."
     )
+    if curve.by_moments:
+        how += (
+            " The KL of a unit is that of a normal with the mean and variance of its q, which has no closed form: at "
+            "most so many are collapsed."
+        )
 
     def draw(sheet: Sheet) -> None:
         plots.collapse_curve(curve, ax=sheet.subplots())

@@ -6,11 +6,14 @@ from .audit import AuditRecord as AuditRecord
 from .audit import FindingRecord as FindingRecord
 from .audit import IdentityRecord as IdentityRecord
 from .audit import PriceRecord as PriceRecord
+from .audit_context import ChangesRecord as ChangesRecord
 from .audit_context import CollapseCurve as CollapseCurve
 from .audit_context import ContextRecord as ContextRecord
 from .audit_context import InformationRecord as InformationRecord
+from .audit_context import PicturesRecord as PicturesRecord
 from .audit_context import PriorGapRecord as PriorGapRecord
 from .audit_context import SampleGapRecord as SampleGapRecord
+from .audit_context import UnitChangeRecord as UnitChangeRecord
 from .contest import ClassicRecord as ClassicRecord
 from .contest import ContestRecord as ContestRecord
 from .contest import SearchRecord as SearchRecord

@@ -136,6 +136,8 @@ class PriceRecord:
         What finding it took.
     sentence : str
         In words.
+    rate, distortion : Number, optional
+        What it adds to each, on the same examples: together they are minus the gain.
     """
 
     remedy: str
@@ -143,6 +145,8 @@ class PriceRecord:
     n: int
     seconds: float
     sentence: str
+    rate: Number | None = None
+    distortion: Number | None = None
 
 
 @dataclass(frozen=True)

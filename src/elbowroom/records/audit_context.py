@@ -1,12 +1,25 @@
 """What stands beside the identity of an audit, and is never added to it."""
 
+import base64
 import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .evidence import LatentRecord
 from .values import Number, Summary
 
-__all__ = ["CollapseCurve", "ContextRecord", "InformationRecord", "PriorGapRecord", "SampleGapRecord"]
+__all__ = [
+    "ChangesRecord",
+    "CollapseCurve",
+    "ContextRecord",
+    "InformationRecord",
+    "PicturesRecord",
+    "PriorGapRecord",
+    "SampleGapRecord",
+    "UnitChangeRecord",
+]
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,10 @@ class CollapseCurve:
         Of the units, for each of them.
     delta : float
         The share of examples for which a collapsed unit's KL may be greater.
+    by_moments : bool, default False
+        Whether the KL of a unit is that of a normal with the mean and variance of its q, as where q is a flow or a
+        mixture, or its units depend on one another: no density of these moments is nearer to a normal prior, so that
+        at most this share is collapsed.
 
     References
     ----------
@@ -82,6 +99,7 @@ class CollapseCurve:
     epsilon: tuple[float, ...]
     share: tuple[float, ...]
     delta: float
+    by_moments: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +127,86 @@ class SampleGapRecord:
 
 
 @dataclass(frozen=True)
+class UnitChangeRecord:
+    """What one latent unit changes in the mean of p(x | z), moved from a deviation below its place to one above.
+
+    Parameters
+    ----------
+    unit : int
+        Its place among all units, from 0.
+    spread : float
+        The standard deviation of its draws over examples.
+    kl : float, optional
+        Its mean KL in nats; None where it has no closed form.
+    size : float
+        Root mean square of the change over examples and columns, each in standard deviations of its column, as
+        preprocessed.
+    columns : tuple of str
+        Those that change most; of data without names their places, from 1.
+    changes : tuple of float
+        Of each of these the mean change, in its standard deviations.
+    """
+
+    unit: int
+    spread: float
+    kl: float | None
+    size: float
+    columns: tuple[str, ...]
+    changes: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PicturesRecord:
+    """One example, decoded with each of some units moved by several steps.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (units, steps, H, W) or (units, steps, C, H, W).
+    steps : tuple of float
+        From the example's own place, in standard deviations of the unit.
+    low, high : float
+        Values that are black and white.
+    pixels : str
+        Base64 of a byte for each pixel in the order of `shape`, 0 for `low` and 255 for `high`.
+    """
+
+    shape: tuple[int, ...]
+    steps: tuple[float, ...]
+    low: float
+    high: float
+    pixels: str
+
+    @property
+    def values(self) -> NDArray[np.uint8]:
+        """The pictures as an array of bytes, of that shape.
+
+        >>> PicturesRecord((1, 2, 1, 2), (-1.0, 1.0), 0.0, 1.0, "AAH+/w==").values.tolist()
+        [[[[0, 1]], [[254, 255]]]]
+        """
+        return np.frombuffer(base64.b64decode(self.pixels), np.uint8).reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class ChangesRecord:
+    """What latent units change in x, those that carry most first.
+
+    Parameters
+    ----------
+    units : tuple of UnitChangeRecord
+        At most six.
+    n : int
+        Examples whose z was moved.
+    pictures : PicturesRecord, optional
+        Of images that are not too large.
+    """
+
+    units: tuple[UnitChangeRecord, ...]
+    n: int
+    pictures: PicturesRecord | None = None
+
+
+@dataclass(frozen=True)
 class ContextRecord:
     """What stands beside the identity, and is never added to it; an item that cannot be had is None.
 
@@ -128,6 +226,8 @@ class ContextRecord:
         Share of collapsed units by threshold.
     samples : SampleGapRecord, optional
         Samples against data.
+    changes : ChangesRecord, optional
+        What latent units change in x.
     """
 
     elbo: Summary
@@ -139,3 +239,4 @@ class ContextRecord:
     latents: LatentRecord | None = None
     collapse: CollapseCurve | None = None
     samples: SampleGapRecord | None = None
+    changes: ChangesRecord | None = None

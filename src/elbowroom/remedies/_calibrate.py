@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
+from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import CapabilityError, one_of, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import log_likelihood
@@ -18,6 +20,8 @@ from .draws_of_q import MOST, passes, residuals_of
 from .remedied import Remedied, remedied
 
 __all__ = ["Calibration", "calibrate"]
+
+_SEARCHED, _FEWEST = 2_000_000, 100  # elements of x, and examples
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ def calibrate(
     Notes
     -----
     A Normal, Laplace or Student's t likelihood with one scale gets the best one over training data and q, or its floor
-    where that is higher; whether it is fixed or learned stays as it was. For the Normal σ² = E ‖y − μ(z)‖² / D, so that
+    where that is higher; whether it is fixed or learned stays as it was. A rounded Normal or logistic has no closed
+    form, and gets it by a search over at most two million elements of x. For the Normal σ² = E ‖y − μ(z)‖² / D, so that
     a model trained at σ = 1 with weight β gets the noise that it was trained for: for a Gaussian, β-weighting is σ² =
     β. The logits of a Bernoulli, continuous Bernoulli or Categorical get a temperature, found by search in one
     dimension; their normaliser depends on it, so it is no equivalent of β.
@@ -117,7 +122,7 @@ def calibrate(
     after = copy.deepcopy(vae).eval()
     likelihood: Any = after.likelihood
     if what == "noise scale":
-        likelihood = after.likelihood = likelihood.at_scale(likelihood.best_scale(_residuals(vae, rows, seed)))
+        likelihood = after.likelihood = likelihood.at_scale(_best_scale(vae, rows, seed))
         value = likelihood.common_scale().item() if isinstance(likelihood.scale, str) else likelihood.scale
     elif what == "temperature":
         value = _best_temperature(vae, rows, seed)
@@ -125,8 +130,8 @@ def calibrate(
     else:
         raise CapabilityError(
             f"This {type(likelihood).__name__} likelihood has no one scale or temperature to choose, and a scale per "
-            f"element or of z is calibrated by its training; calibrate is for a Normal, Laplace or StudentT with one "
-            f"scale, and for the logits of a Bernoulli, ContinuousBernoulli or Categorical."
+            f"element or of z is calibrated by its training; calibrate is for a Normal, Laplace or StudentT, rounded "
+            f"or not, with one scale, and for the logits of a Bernoulli, ContinuousBernoulli or Categorical."
         )
     found: Calibration = remedied(
         Calibration,
@@ -148,9 +153,26 @@ def _residuals(vae: VAE, examples: Examples, seed: int) -> Tensor:
     return torch.cat([off.flatten() if seen is None else off[seen] for off, _, seen in parts])
 
 
-@torch.no_grad()
+def _best_scale(vae: VAE, examples: Examples, seed: int) -> float:
+    """The scale at which the bound is greatest, in closed form where the family has one."""
+    likelihood: Any = vae.likelihood
+    if likelihood.best_scale is not None:
+        return float(likelihood.best_scale(_residuals(vae, examples, seed)))
+    few = examples[: max(_FEWEST, _SEARCHED // math.prod(likelihood.event))]
+    return _greatest(vae, few, seed, lambda scale, raw: (likelihood.at_scale(scale), raw))
+
+
 def _best_temperature(vae: VAE, examples: Examples, seed: int) -> float:
-    """The factor on the logits at which the bound is greatest, by a search in one dimension."""
+    """The factor on the logits at which the bound is greatest."""
+    return _greatest(vae, examples, seed, lambda factor, raw: (vae.likelihood, tuple(factor * part for part in raw)))
+
+
+_Raw = tuple[Tensor, ...]
+
+
+@torch.no_grad()
+def _greatest(vae: VAE, examples: Examples, seed: int, at: Callable[[float, _Raw], tuple[Likelihood, _Raw]]) -> float:
+    """The number at which these examples are likeliest at a draw of q, by a search in one dimension."""
     from scipy.optimize import minimize_scalar
 
     likelihood, at_draws = vae.likelihood, []
@@ -159,12 +181,11 @@ def _best_temperature(vae: VAE, examples: Examples, seed: int) -> float:
         raw = tuple(part.double() for part in likelihood.parameters_from(given, likelihood.parts))
         at_draws.append((raw, given, terms.y.double(), terms.seen))
 
-    def distortion(log_factor: float) -> float:
-        factor = math.exp(log_factor)
-        total = 0.0
+    def distortion(log_number: float) -> float:
+        number, total = math.exp(log_number), 0.0
         for raw, given, y, seen in at_draws:
-            p_x = likelihood.distribution(tuple(factor * part for part in raw), given)
-            total -= log_likelihood(p_x, y, seen).sum().item()
+            family, numbers = at(number, raw)
+            total -= log_likelihood(family.distribution(numbers, given), y, seen).sum().item()
         return total
 
     found = minimize_scalar(distortion, bounds=(math.log(1e-3), math.log(1e3)), method="bounded")

@@ -1,6 +1,7 @@
 """A q of its own for each example, from the encoder's on: what the encoder loses by amortisation."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,15 +9,17 @@ import torch
 from torch import Generator, Tensor
 
 from elbowroom import evidence
+from elbowroom.evidence.memory import Bytes
 from elbowroom.networks import PerExample
-from elbowroom.numerics import Batch, Estimate, InputError, derived_seed, plain_arguments
+from elbowroom.numerics import Batch, Estimate, InputError, Rows, derived_seed, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.numbers import numbers_of, with_numbers
 
 __all__ = ["Refinement", "refine"]
 
-_ROWS_AT_ONCE = 1_000
+_ROWS_AT_ONCE, _BYTES = 1_000, 2**30
 _REFINED = 0x2EF  # a stream of its own: the noise by which q is refined is not that by which it is measured
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8
 _LAST = 0.01  # the share of the learning rate that is left at the end
 
 
@@ -115,8 +118,9 @@ def refine(
         )
     rows, after = vae.examples(examples), copy.deepcopy(vae).eval().requires_grad_(False)
     found: dict[str, list[Tensor]] = {name: [] for name in vae.posterior}
-    for part, start in enumerate(range(0, len(rows), _ROWS_AT_ONCE)):
-        batch = rows.rows(slice(start, start + _ROWS_AT_ONCE))
+    at_once = _rows_at_once(after, rows, refine_draws, seed)
+    for part, start in enumerate(range(0, len(rows), at_once)):
+        batch = rows.rows(slice(start, start + at_once))
         generator = Generator(vae.device).manual_seed(derived_seed(derived_seed(seed, _REFINED), part))
         for name, numbers in _refined(after, batch, steps, lr, refine_draws, seed, generator).items():
             found[name].append(numbers)
@@ -128,6 +132,15 @@ def refine(
     return Refinement(after, *(evidence.elbo(model, rows, draws=draws, seed=seed) for model in (vae, after)))
 
 
+@torch.no_grad()
+def _rows_at_once(vae: VAE, rows: Rows, draws: int, seed: int) -> int:
+    """How many examples with all their draws a pass holds for its gradient."""
+    one = rows.rows(slice(0, 1))
+    with Bytes() as made:
+        vae(one, vae.keyed_noise(1, one.index, seed))
+    return max(1, min(_ROWS_AT_ONCE, _BYTES // (draws * made.total)))
+
+
 def _refined(
     vae: VAE, batch: Batch, steps: int, lr: float, draws: int, seed: int, generator: Generator
 ) -> dict[str, Tensor]:
@@ -136,14 +149,29 @@ def _refined(
     with torch.no_grad():
         numbers = {name: value.clone() for name, value in numbers_of(vae, batch, fixed).items()}
     leaves = [value.requires_grad_() for value in numbers.values()]
-    adam = torch.optim.Adam(leaves, lr=lr)
-    decay = torch.optim.lr_scheduler.ExponentialLR(adam, _LAST ** (1 / steps))
+    adam = _Adam(leaves, lr, _LAST ** (1 / steps))
     for _ in range(steps):
         noise = vae.draw_noise(draws, len(batch), generator) | {n: v for n, v in fixed.items() if n == "x"}
         terms = vae(batch, noise, posterior=with_numbers(vae, numbers))
         loss = (terms.rate() - terms.log_likelihood).mean(0).sum()
-        for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
-            leaf.grad = gradient
-        adam.step()
-        decay.step()
+        adam.step(torch.autograd.grad(loss, leaves))
     return {name: value.detach() for name, value in numbers.items()}
+
+
+class _Adam:
+    """The steps of torch.optim.Adam, whose first use loads torch's compiler, a second of every audit."""
+
+    def __init__(self, leaves: Sequence[Tensor], lr: float, decay: float) -> None:
+        self.leaves, self.lr, self.decay, self.taken = leaves, lr, decay, 0
+        self.moments = [(torch.zeros_like(leaf), torch.zeros_like(leaf)) for leaf in leaves]
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Move the leaves against their gradients; the rate falls by its factor."""
+        self.taken += 1
+        first, second = (1 - beta**self.taken for beta in _BETAS)
+        for leaf, gradient, (mean, square) in zip(self.leaves, gradients, self.moments, strict=True):
+            mean.lerp_(gradient, 1 - _BETAS[0])
+            square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+            leaf.addcdiv_(mean, (square.sqrt() / second**0.5).add_(_EPSILON), value=-self.lr / first)
+        self.lr *= self.decay

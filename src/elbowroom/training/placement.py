@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from elbowroom.data import Dataset
 from elbowroom.data.values import Dense
@@ -50,16 +52,29 @@ def multiplications(vae: VAE, data: Dataset, examples: int) -> int:
     int
         Their number; 0 for a model that cannot take these data, which is refused elsewhere.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    few, counter = data.train[:2], FlopCounterMode(display=False)
-    vae = copy.deepcopy(vae).requires_grad_(False)  # the counter hooks onto what has a gradient, and fails on views
+    few, counter = data.train[:2], _Operations()
     try:
         with torch.random.fork_rng([]), torch.no_grad(), evaluating(vae), counter:
             _ = vae(few.batch(), vae.keyed_noise(1, few.index, 0)).log_likelihood
     except (InputError, CapabilityError, RuntimeError, ValueError, TypeError, IndexError, KeyError):
         return 0
-    return int(counter.get_total_flops()) * examples // (2 * len(few))  # an operation is half a multiplication
+    return counter.total * examples // (2 * len(few))  # an operation is half a multiplication
+
+
+class _Operations(TorchDispatchMode):
+    """Counts what torch's FlopCounterMode does, which loads torch's compiler and so takes a second."""
+
+    total = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        self.total += 0 if count is None else int(count(*args, **(kwargs or {}), out_val=out))
+        return out
 
 
 def worth_stacking(vae: VAE, data: Dataset, examples: int) -> bool:
