@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from run import FIGURES, HERE, recipe
+from run import HERE, recipe
 
 import elbowroom as er
 
@@ -15,10 +15,10 @@ from canary import Canary, Numbers, first_steps, main
 
 
 def canaries() -> list[Canary]:
-    """One for each model of both records."""
-    records = [HERE / name for name in FIGURES if (HERE / name).exists()]
-    rows = [(record, row) for record in records for row in json.loads(record.read_text()) if row != "canary"]
-    return [Canary(record, row, partial(steps, row), ("binarized-mnist",)) for record, row in rows]
+    """One for each model of the record."""
+    record = HERE / "record.json"
+    rows = [row for row in json.loads(record.read_text(encoding="utf-8")) if row != "canary"] if record.exists() else []
+    return [Canary(record, row, partial(steps, row), ("binarized-mnist",)) for row in rows]
 
 
 def steps(name: str) -> Numbers:
