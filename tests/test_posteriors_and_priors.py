@@ -1,5 +1,6 @@
 """Posteriors and priors beside the usual ones: maps that are invertible, closed KLs, what each of them can reach."""
 
+import copy
 import math
 
 import numpy as np
@@ -224,3 +225,22 @@ def test_a_flow_of_q_begins_as_the_diagonal_normal_of_the_same_spread(spread: st
     p = er.posteriors.DiagonalNormal(network, 1, spread=spread, floor=0.1)({"x": x})
     z = torch.randn(1, 4, 1)
     torch.testing.assert_close(q.log_prob(z), p.log_prob(z), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("event", [(3,), (2, 2)])
+def test_a_mixture_in_single_precision_is_that_in_double(event: tuple[int, ...]) -> None:
+    """Multiplied out, with gradients to all parameters, far means and narrow components too."""
+    torch.manual_seed(0)
+    prior = er.priors.Mixture(event, components=4, floor=1e-3)
+    with torch.no_grad():
+        prior.means.mul_(30).add_(1000)
+        prior.raw[..., 0, :] = -9
+    wide = copy.deepcopy(prior).double()
+    z = (1000 + 30 * torch.randn(5, 6, *event)).requires_grad_()
+    found, truth = prior({}).log_prob(z), wide({}).log_prob(z.double())
+    assert found.shape == (5, 6)
+    torch.testing.assert_close(found.double(), truth, rtol=1e-6, atol=0)
+    single = torch.autograd.grad(found.sum(), [z, *prior.parameters()])
+    for one, other in zip(single, torch.autograd.grad(truth.sum(), [z, *wide.parameters()]), strict=True):
+        torch.testing.assert_close(one.double(), other.double(), rtol=1e-4, atol=1e-5)
+    assert prior({}).log_prob(z[0, 0]).shape == (1, 1)

@@ -1,7 +1,7 @@
 """Static MNIST at equal steps: which prior, which posterior and which objective win how many nats.
 
     python reproductions/static_mnist/run.py train [--only NAME] [--epochs 50] [--device cuda] --runs FOLDER
-    python reproductions/static_mnist/run.py measure [--only NAME] [--device cuda] --runs FOLDER      # FOLDER/NAME.json
+    python reproductions/static_mnist/run.py measure [--only NAME] [--bounds ais bdmc] --runs FOLDER  # FOLDER/NAME.json
     python reproductions/static_mnist/run.py tables --runs FOLDER        # record.json, the README's tables, figure.svg
 
 Each model is trained and measured by itself, so that names can be run side by side; both go on where they were stopped.
@@ -10,7 +10,7 @@ Burda's table (k = 50, 3,280 epochs) is `--only iwae-50 --epochs 3280 --device c
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,10 @@ WORDS: dict[str, dict[str, Any]] = {
 """What differs from a standard normal prior, a diagonal normal posterior and the ELBO."""
 
 ASKED = tuple(name for name in WORDS if name != "iwae-50")
-TEST, ANNEALED, DRAWS = 500, 50, 5_000
-ANNEALING = {"temperatures": 200, "leapfrog": 5, "progress": True}
-BOUNDS = ("elbo", "iwae", "ais")
+TEST, ANNEALED, SIMULATED, DRAWS = 500, 25, 25, 5_000
+ANNEALING = {"temperatures": 100, "chains": 8, "leapfrog": 5, "progress": True}
+BOUNDS = ("elbo", "iwae", "ais", "bdmc")
+SHORT = 6  # epochs that every model has had
 
 
 def recipe(name: str) -> er.models.Recipe:
@@ -69,8 +70,8 @@ def train(name: str, runs: Path, epochs: int, device: str) -> None:
     er.fit(vae, data, goal, **settings, run=run, resume=(run / "recipe.yaml").exists())
 
 
-def measure(name: str, runs: Path, device: str, annealing: bool) -> None:
-    """Bounds on test images; annealing from both starts; how far its two bounds are apart where x is simulated."""
+def measure(name: str, runs: Path, device: str, bounds: Sequence[str]) -> None:
+    """Bounds on test images; how far the two by annealing are apart where x is simulated."""
     import canaries  # noqa: F401 - puts the folder of `canary` on the path
     from canary import begun
 
@@ -89,13 +90,12 @@ def measure(name: str, runs: Path, device: str, annealing: bool) -> None:
     makers = {
         "elbo": lambda: by_image(er.evidence.elbo(vae, test, draws=64, progress=True)),
         "iwae": lambda: by_image(er.evidence.iwae(vae, test, draws=DRAWS, progress=True)),
+        "ais": lambda: by_image(er.evidence.ais(vae, test[:ANNEALED], **ANNEALING)),
+        "bdmc": lambda: gap(vae),
     }
-    if annealing:
-        makers["ais"] = lambda: by_image(er.evidence.ais(vae, test[:ANNEALED], **ANNEALING))
-        makers["bdmc"] = lambda: gap(vae)
-    for what, make in makers.items():
+    for what in bounds:
         if what not in row:
-            row[what] = make()
+            row[what] = makers[what]()
             write_atomic(path, json.dumps(row, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -106,7 +106,7 @@ def by_image(estimate: er.Estimate) -> list[list[float]]:
 
 def gap(vae: er.VAE) -> list[float]:
     """Upper minus lower bound on simulated images, and its error, nats."""
-    bounds = er.evidence.bdmc(vae, ANNEALED, **ANNEALING)
+    bounds = er.evidence.bdmc(vae, SIMULATED, **ANNEALING)
     return [bounds.gap.mean, bounds.gap.se_total]
 
 
@@ -125,7 +125,8 @@ def gathered(runs: Path) -> dict[str, Any]:
         rows[name] = {
             what: row[what] for what in ("epochs", "best_epoch", "train", "validation", "bdmc") if what in row
         }
-        for bound in (bound for bound in BOUNDS if bound in row):
+        same = row["epochs"] == found["standard"]["epochs"]
+        for bound in (bound for bound in BOUNDS[:3] if bound in row and same):
             (values, variance), (standard, other) = np.array(row[bound]), np.array(found["standard"][bound])
             rows[name][bound] = mean(values, variance)
             rows[name][f"{bound} over standard"] = mean(values - standard, variance + other)
@@ -133,34 +134,46 @@ def gathered(runs: Path) -> dict[str, Any]:
 
 
 def lines_of(record: dict[str, Any]) -> Iterator[str]:
-    """The README's table."""
+    """The README's table of bounds on test, of models that were trained as long as the standard one."""
     above = "above the standard"
-    yield f"| model | epochs (kept) | ELBO | IWAE-5000 | {above} | AIS, 50 images | {above} | BDMC gap |"
+    yield f"| model | epochs (kept) | ELBO | IWAE-5000 | {above} | AIS, {ANNEALED} images | {above} | BDMC gap |"
     yield "|---|---|---|---|---|---|---|---|"
     for name, row in record.items():
-        if name != "canary":
+        if name != "canary" and row["epochs"] == record["standard"]["epochs"]:
             bounds = ("elbo", "iwae", "iwae over standard", "ais", "ais over standard", "bdmc")
             said = [f"{row[what][0]:.2f} ± {row[what][1]:.2f}" if what in row else "–" for what in bounds]
             cells = [cell.replace("-", "−") for cell in said]
             yield f"| {name} | {row['epochs']} ({row['best_epoch']}) | " + " | ".join(cells) + " |"
 
 
+def short_lines(record: dict[str, Any]) -> Iterator[str]:
+    """The README's table of all models at equal steps: what each maximises, on validation."""
+    yield f"| model | bound after {SHORT} epochs | above the standard | at the last epoch | above the standard |"
+    yield "|---|---|---|---|---|"
+    for name in [one for one in WORDS if one in record]:
+        cells = []
+        for at in (SHORT, record["standard"]["epochs"]):
+            values = [record[one]["validation"][at - 1 : at] for one in (name, "standard")]
+            cells += [f"{-values[0][0]:.1f}", f"{values[1][0] - values[0][0]:.1f}"] if values[0] else ["–", "–"]
+        yield f"| {name} | {' | '.join(cells)} |".replace("-", "−").replace("iwae−", "iwae-")
+
+
 def tables(runs: Path) -> None:
-    """record.json from the runs that are measured, then the README's table and the figure."""
+    """record.json from the runs that are measured, then the README's tables and the figure."""
     path = HERE / "record.json"
     if runs.exists():
         write_atomic(path, json.dumps(gathered(runs), indent=1, ensure_ascii=False) + "\n")
     record = json.loads(path.read_text(encoding="utf-8"))
     text = (HERE / "README.md").read_text(encoding="utf-8")
-    head, _, rest = text.partition("<!-- table -->\n")
-    write_atomic(
-        HERE / "README.md",
-        f"{head}<!-- table -->\n" + "\n".join(lines_of(record)) + "\n<!-- end -->" + rest.partition("<!-- end -->")[2],
-    )
-    curves = {name: row["validation"] for name, row in record.items() if name != "canary"}
+    for name, made in (("bounds", lines_of(record)), ("short", short_lines(record))):
+        head, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, rest = rest.partition("<!-- end -->")
+        text = head + begin + "\n".join(made) + f"\n{end}{rest}"
+    write_atomic(HERE / "README.md", text)
+    curves = {row: record[row]["validation"] for row in record if row != "canary"}
     with matplotlib.rc_context({"svg.hashsalt": "static-mnist"}):
         figure = plt.figure(figsize=(7, 4), layout="constrained")
-        series = [Series(name, range(1, len(values) + 1), [-v for v in values]) for name, values in curves.items()]
+        series = [Series(row, range(1, len(values) + 1), [-v for v in values]) for row, values in curves.items()]
         axes = lines(series, across="epoch", up="−objective on validation, nats", ax=figure.subplots())
         axes.set_ylim(-130, None)
         figure.savefig(HERE / "figure.svg", metadata={"Date": None})
@@ -170,19 +183,19 @@ def main() -> None:
     """Train, measure or print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("train", "measure", "tables"))
-    parser.add_argument("--only", choices=list(WORDS), help="one model; else all but iwae-50")
+    parser.add_argument("--only", nargs="+", choices=list(WORDS), default=ASKED, help="else all but iwae-50")
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--annealing", action="store_true", help="also AIS, and both its ends on simulated images")
+    parser.add_argument("--bounds", nargs="+", choices=BOUNDS, default=BOUNDS, help="which, of measure")
     parser.add_argument("--runs", type=Path, default=Path("runs/static_mnist"))
     asked = parser.parse_args()
     if asked.what == "tables":
         return tables(asked.runs)
-    for name in [asked.only] if asked.only else ASKED:
+    for name in asked.only:
         if asked.what == "train":
             train(name, asked.runs, asked.epochs, asked.device)
         else:
-            measure(name, asked.runs, asked.device, asked.annealing)
+            measure(name, asked.runs, asked.device, asked.bounds)
     return None
 
 

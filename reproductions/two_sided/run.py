@@ -220,7 +220,8 @@ def fooled(target: Any, start: str) -> dict[str, Any]:
 def show() -> None:
     """Tables, and the figure."""
     record = read()
-    for line in (*digit_lines(record), "", *start_lines(record), "", *mode_lines(record)):
+    tables = (digit_lines(record), noise_lines(record), start_lines(record), mode_lines(record))
+    for line in (line for table in tables for line in (*table, "")):
         print(line)
     draw(record)
 
@@ -234,6 +235,23 @@ def digit_lines(record: dict[str, Any]) -> Iterator[str]:
         unmixed = int((column(groups, "rhat") > 1.1).sum())
         cells = [with_error(values) for values in (lower, upper, gap)]
         yield f"| {temperatures} | {len(gap)} | {cost:,.0f} | {' | '.join(cells)} | {unmixed} |".replace("-", "−")
+
+
+def noise_lines(record: dict[str, Any]) -> Iterator[str]:
+    """Gaps by R-hat beside the spread that the draws of both ends explain; digits that more chains would bring near."""
+    groups = record["digits"][str(BUDGETS[0])]
+    gap, mixed = ends_of(groups)[2], column(groups, "rhat") <= 1.1
+    spread = np.sqrt(column(groups, "lower_variance") + column(groups, "upper_variance"))
+    yield "| digits | gap, nats | gaps spread by | the draws explain | within 0.1 |"
+    yield "|---|---|---|---|---|"
+    for name, some in (("R-hat up to 1.1", mixed), ("R-hat above 1.1", ~mixed)):
+        explained, near = np.sqrt((spread[some] ** 2).mean()), int((np.abs(gap[some]) < AIM).sum())
+        cells = f"{with_error(gap[some])} | {gap[some].std():.3f} | {explained:.3f} | {near}"
+        yield f"| {name} ({some.sum()}) | {cells} |"
+    yield ""
+    for times in (1, 4, 16, 64):
+        within = sum(math.erf(AIM / one / math.sqrt(2 / times)) for one in spread)
+        yield f"{CHAINS * times} chains: {within:.0f} of {len(gap)} digits within {AIM} if draws alone keep ends apart"
 
 
 def column(groups: list[dict[str, Any]], name: str) -> Array:

@@ -6,11 +6,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Distribution, MixtureSameFamily
 from torch.nn.functional import softplus
 
 from elbowroom.components import Component
 from elbowroom.distributions import TriangularNormal
+from elbowroom.distributions.diagonal_mixture import DiagonalMixture
 from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
@@ -75,11 +76,9 @@ class Mixture(Component):
     def forward(self, given: Given) -> Distribution:
         """p with batch shape [1, 1]."""
         scale = self.floor + softplus(self.raw)
-        each: Distribution
-        if self.covariance == "full":
-            each = TriangularNormal(self.means, self.below.tril(-1) + torch.diag_embed(scale), validate_args=False)
-        else:
-            each = Independent(Normal(self.means, scale, validate_args=False), len(self.event), False)
+        if self.covariance == "diagonal":
+            return DiagonalMixture(self.logits, self.means, scale)
+        each = TriangularNormal(self.means, self.below.tril(-1) + torch.diag_embed(scale), validate_args=False)
         return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), each, validate_args=False)
 
     @torch.no_grad()

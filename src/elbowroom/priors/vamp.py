@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, MixtureSameFamily
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from elbowroom.components import Component, as_event
+from elbowroom.distributions.diagonal_mixture import DiagonalMixture
 from elbowroom.numerics import Given, InputError
 from elbowroom.recipes import described
 
@@ -61,6 +62,8 @@ class Vamp(Component):
         """p with batch shape [1]."""
         weights = self.pseudo_inputs.new_zeros(1, self.pseudo_inputs.shape[1])
         each = self.posterior({"x": self.pseudo_inputs, "seen": torch.ones_like(self.pseudo_inputs)})
+        if isinstance(each, Independent) and isinstance(each.base_dist, Normal):
+            return DiagonalMixture(weights, each.base_dist.loc, each.base_dist.scale)
         return MixtureSameFamily(Categorical(logits=weights, validate_args=False), each, validate_args=False)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
