@@ -7,8 +7,8 @@ from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.runs import History
 from elbowroom.vae import VAE
 
-from .swept_of import swept_of
 from .swept import Swept
+from .swept_of import swept_of
 
 __all__ = ["along_beta"]
 

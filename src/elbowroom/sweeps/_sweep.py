@@ -27,8 +27,8 @@ from elbowroom.training.training_plan import WAY_OUT
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
-from .swept_of import swept_of
 from .swept import Swept
+from .swept_of import swept_of
 
 __all__ = ["sweep"]
 
