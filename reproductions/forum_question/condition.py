@@ -15,7 +15,7 @@ from shelf import SEEDS, Record, Row, digits, pair, seen
 import elbowroom as er
 from elbowroom.metrics import latent_use
 
-HALF, LATENTS, SHOWN, DRAWS = 32, 10, 200, 200
+HALF, LATENTS, SHOWN, DRAWS = 32, 10, 100, 200
 WAYS = ("joint", "prior", "direct")
 NOISE: dict[str, Any] = {"σ = 1": 1.0, "σ learned": "shared"}
 TRAINING: dict[str, Any] = {"epochs": 100, "lr_final": 1e-4, "progress": False}

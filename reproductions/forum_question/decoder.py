@@ -12,7 +12,7 @@ from elbowroom.exact import Table, train_tables
 from elbowroom.metrics import latent_use
 
 WEIGHTS = (0.5, 0.99, 1.0, 1.01, 2.0)
-BETAS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+BETAS = (0.5, 0.75, 1.0, 1.5, 2.0)
 TRAINING: dict[str, Any] = {"epochs": 60, "lr_final": 1e-4, "progress": False}
 
 

@@ -20,7 +20,7 @@ def overfitting() -> None:
     """records/overfitting.json: β at the noise that fits, from few and from many images, trained to the end."""
     record = Record("overfitting", latents=10, hidden=[128], scale=SIGMA, steps=STEPS)
     for images in IMAGES:
-        for seed in SEEDS:
+        for seed in SEEDS[:2]:
             _stack(record, images, seed)
 
 

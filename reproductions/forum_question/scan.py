@@ -63,11 +63,11 @@ def at_learned(model: er.VAE, seed: int) -> Row:
 
 
 def at_fixed(model: er.VAE, seed: int) -> Row:
-    """Everything of one model: raw at σ = 1 and calibrated."""
+    """Everything of one model: raw at σ = 1 and calibrated; annealed for the first seed alone."""
     data, found = digits(), calibrate(model, digits(), draws=16)
     some = data.test[:ANNEALED]
     row = bounds(model, data.test) | {"calibrated": bounds(found.vae, data.test), "sigma2": found.value**2}
-    for name, one in (("ais", model), ("calibrated_ais", found.vae)):
+    for name, one in (("ais", model), ("calibrated_ais", found.vae)) if seed == 0 else ():
         row[name] = pair(er.evidence.ais(one, some, **AIS))
         row[f"{name}_elbo"] = pair(er.evidence.elbo(one, some, draws=100))
     return row | {
