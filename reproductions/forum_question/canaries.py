@@ -12,7 +12,6 @@ import curve
 import decoder
 import fitting
 import linear
-import scan
 import sizes
 from shelf import HERE, digits, normal, vae
 

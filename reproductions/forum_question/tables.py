@@ -161,8 +161,9 @@ def stopping(rows: list[Row]) -> None:
     for (kind,), group in by(rows, "noise").items():
         for name, rule in RULES.items():
             kept = flat([chosen(own, rule) for own in by(group, "seed").values()], "test")
-            lines.append([kind, name, ", ".join(str(row["epochs"]) for row in kept), said(kept, "test.rate"),
-                          said(kept, "active", 0), said(kept, "test.elbo"), said(kept, "test_calibrated_iwae")])  # fmt: skip
+            epochs = ", ".join(str(row["epochs"]) for row in kept)
+            lines.append([kind, name, epochs, said(kept, "test.rate"), said(kept, "active", 0),
+                          said(kept, "test.elbo"), said(kept, "test_calibrated_iwae")])  # fmt: skip
     table(["noise", "rule", "epochs kept", "rate", "units", "test ELBO", "IWAE-100 at the noise that fits"], lines)
 
 
