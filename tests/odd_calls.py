@@ -63,6 +63,12 @@ def run() -> Path:
 
 
 @functools.cache
+def reading_beta() -> er.VAE:
+    """A model whose networks read the weight of the rate."""
+    return er.models.build({"objective": "multi-rate", "latents": 1, "widths": [4]}, DATA)
+
+
+@functools.cache
 def swept() -> list[er.sweeps.Swept]:
     return er.sweep({"latents": 1, "widths": [4], "epochs": 1}, DATA, {"beta": [0.5]}, draws=2, progress=False)
 
@@ -350,6 +356,7 @@ CALLS: dict[str, Call] = {
     "objectives.Iwae": lambda: {"draws": 4, "groups": 2, "elbo": 0.5},
     "objectives.LinearSchedule": lambda: {"steps": 8, "floor": 0.25},
     "objectives.LogisticSchedule": lambda: {"steps": 8, "sharpness": 4.0, "floor": 0.25},
+    "objectives.MultiRate": lambda: {"lowest": 0.5, "highest": 2.0, "draws": 2},
     "objectives.PriorSampling": lambda: {"draws": 4},
     "objectives.RateDistortion": lambda: {"weight": 0.5, "draws": 2},
     "objectives.Schedule": lambda: {"steps": 8, "floor": 0.25},
@@ -443,6 +450,7 @@ CALLS: dict[str, Call] = {
     },
     "studies.report_run": lambda: {"run": run(), "draws": 2, "annealed": 0, "progress": False},
     "studies.study": lambda: {"data": DATA, "folder": Path(tempfile.mkdtemp()) / "s", "epochs": 1, "progress": False},
+    "sweeps.along_beta": lambda: {"vae": reading_beta(), "data": DATA, "betas": [0.5], "draws": 2},
     "sweeps.choose": lambda: {"swept": swept(), "goal": "rate", "data": DATA, "target": 100.0},
     "sweeps.Range": lambda: {"low": 0.25, "high": 4.0},
     "sweeps.search": lambda: {
@@ -486,6 +494,7 @@ CALLS: dict[str, Call] = {
 }
 
 METHODS: dict[str, tuple[Any, Call]] = {
+    "VAE.at_beta": (er.VAE.at_beta, lambda: {"self": reading_beta(), "beta": 0.5}),
     "VAE.at_means": (er.VAE.at_means, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "VAE.encode": (er.VAE.encode, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "VAE.reconstruct": (er.VAE.reconstruct, lambda: {"self": vae(), "examples": ROWS[:4]}),

@@ -74,14 +74,14 @@ def table(what: str) -> er.data.Dataset:
 
 def model(what: str = "real", dtype: torch.dtype = torch.float32, seed: int = 0) -> er.VAE:
     torch.manual_seed(seed)
-    decoder = er.networks.MLP([LATENTS, 8, D])
+    decoder, reads = er.networks.MLP([LATENTS + 1, 8, D]), ("z", "log_beta")
     likelihood = {
-        "real": lambda: er.likelihoods.Normal(decoder, D, scale="shared"),
-        "binary": lambda: er.likelihoods.Bernoulli(decoder, D),
-        "counts": lambda: er.likelihoods.Poisson(decoder, D),
+        "real": lambda: er.likelihoods.Normal(decoder, D, scale="shared", given=reads),
+        "binary": lambda: er.likelihoods.Bernoulli(decoder, D, given=reads),
+        "counts": lambda: er.likelihoods.Poisson(decoder, D, given=reads),
     }[what]()
-    encoder = er.networks.MLP([D, 8, 2 * LATENTS])
-    posterior = er.posteriors.DiagonalNormal(encoder, LATENTS)
+    encoder = er.networks.MLP([D + 1, 8, 2 * LATENTS])
+    posterior = er.posteriors.DiagonalNormal(encoder, LATENTS, given=("x", "log_beta"))
     return er.VAE(er.priors.StandardNormal(LATENTS), posterior, likelihood).to(dtype)
 
 

@@ -99,6 +99,7 @@ class _Builder:
         self.classes = class_counts(self.support, math.prod(data.event))
         self.gaps = any(part.fill is not None for part in data.parts.values())
         self.network, self.options = split("network", recipe.network)
+        self.drawn = tuple(getattr(classes_of("objective")[split("objective", recipe.objective)[0]], "contexts", ()))
         if self._dense and "widths" in self.options:
             raise InputError("The widths of an mlp are a word of their own: widths=[256, 256].")
         if not self._dense:
@@ -121,15 +122,17 @@ class _Builder:
 
     def _lower_prior(self, block: str, above: str) -> Component:
         """p(z | z above) of a layer below the top, a normal."""
-        network = self._dense_network([above], 2 * self.sizes[block], tuple(reversed(self.recipe.widths)))
-        return priors.Normal(self.sizes[block], network=network, given=(above,))
+        reads = (above, *self.drawn)
+        network = self._dense_network(reads, 2 * self.sizes[block], tuple(reversed(self.recipe.widths)))
+        return priors.Normal(self.sizes[block], network=network, given=reads)
 
     def _posterior(self, below: Mapping[str, Component]) -> dict[str, Component]:
         """Posteriors by block, in the order in which they are drawn."""
         kind, options = split("posterior", self.recipe.posterior)
         reads = options.get("given", takes(classes_of("posterior")[kind])["given"].default)
-        if self.gaps and "x" in reads and "seen" not in reads:  # or a filler would be taken for a value
-            options["given"] = [*reads, "seen"]
+        more = [*["seen"] * (self.gaps and "x" in reads), *self.drawn]  # or a filler would be taken for a value
+        if more:
+            reads = options["given"] = [*dict.fromkeys([*reads, *more])]
         bottom, *others = self.sizes
         if kind == "ladder":
             rungs = {name: self._rung(name, level, below.get(name), options) for level, name in enumerate(self.sizes)}
@@ -188,6 +191,8 @@ class _Builder:
             return self._auto(network_of)
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
+        if self.drawn:
+            options["given"] = [*options.get("given", ("z",)), *self.drawn]
         with torch.random.fork_rng([]) if network_of else contextlib.nullcontext():
             counted: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(None))
         counted.check(self.support)
@@ -199,10 +204,12 @@ class _Builder:
         return full
 
     def _auto(self, network_of: NetworkOf | None) -> Likelihood:
-        def network(numbers: int) -> Any:
-            return None if network_of is None else network_of(["z"], numbers)
+        reads = ["z", *self.drawn]
 
-        return likelihoods.auto(self.support, self.data.event, network)[0]
+        def network(numbers: int) -> Any:
+            return None if network_of is None else network_of(reads, numbers)
+
+        return likelihoods.auto(self.support, self.data.event, network, given=reads)[0]
 
     def _likelihood_arguments(self, network: nn.Module | None) -> dict[str, Any]:
         """What a likelihood may ask for by name."""
@@ -224,7 +231,7 @@ class _Builder:
         """One blank example, to ask components by."""
         context = {name: value[:1].unsqueeze(0) for name, value in self.data.train.context.items()}
         x = torch.zeros(1, 1, *self.data.event)
-        return {"x": x, "seen": torch.ones_like(x), **context}
+        return {"x": x, "seen": torch.ones_like(x), **context, **{name: x.new_zeros(1, 1, 1) for name in self.drawn}}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
         return self._standardised(self._make_network(reads, numbers, self.recipe.widths))
@@ -285,6 +292,8 @@ class _Builder:
             return self.sizes[name]
         if name == "seen":
             return math.prod(self.data.event)
+        if name in self.drawn:
+            return 1
         if name not in self.data.train.context:
             there = ", ".join(self.data.train.context) or "none"
             raise InputError(f"The recipe reads the context {name!r}, which the data lack (they have: {there}).")

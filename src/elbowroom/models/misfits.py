@@ -152,6 +152,11 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
             f"over {pair.q_over}, or laid out: take 'elbo' or 'iwae'.",
         ),
         (
+            kind == "multi-rate" and pair.calls,
+            f"The prior {pair.p!r} calls q at pseudo-inputs, and the objective 'multi-rate' lets q read the weight of "
+            f"the rate too: take prior='mixture-prior', or 'elbo'.",
+        ),
+        (
             kind == "semi-amortised" and (pair.layers > 1 or pair.ladder),
             "The objective 'semi-amortised' refines q by example, and a layer of several reads the draws of another: "
             "take 'elbo', or one layer.",

@@ -82,6 +82,12 @@ _ZOO = (
         "Say the tolerance: objective={kind: geco, tolerance: …}.",
     ),
     Named(
+        "multi-rate-vae",
+        "Bae et al., Multi-rate VAE: Train once, get the full rate-distortion curve (2023)",
+        _objective("multi-rate"),
+        "Its networks read log β as an input; the paper's scale and shift their units by it.",
+    ),
+    Named(
         "sigma-vae",
         "Rybkin, Daniilidis & Levine, Simple and effective VAE training with calibrated decoders (2021)",
         {"likelihood": {"kind": "normal", "scale": "optimal"}},

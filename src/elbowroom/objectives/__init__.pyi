@@ -7,6 +7,7 @@ from .free_bits import FreeBits as FreeBits
 from .geco import Geco as Geco
 from .iwae import Iwae as Iwae
 from .loss import Loss as Loss
+from .multi_rate import MultiRate as MultiRate
 from .objective import Objective as Objective
 from .prior_sampling import PriorSampling as PriorSampling
 from .rate_distortion import RateDistortion as RateDistortion

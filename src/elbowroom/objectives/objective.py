@@ -25,6 +25,8 @@ class Objective(nn.Module):
         Draws of z per example in a training step.
     schedule : Schedule or None
         What rises during training, where there is such a thing.
+    contexts : tuple of str
+        Contexts that it draws itself, which the networks of a recipe then read.
 
     Examples
     --------
@@ -37,6 +39,7 @@ class Objective(nn.Module):
     """
 
     draws: int = 1
+    contexts: tuple[str, ...] = ()
     schedule: Schedule | None
 
     def __init__(self) -> None:

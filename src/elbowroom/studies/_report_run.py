@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from elbowroom.models import Recipe
 from elbowroom.numerics import plain_arguments
 from elbowroom.records import SweepRecord, holds_study
 from elbowroom.runs import read_run, run_data
-from elbowroom.sweeps._sweep import _measure, _Member
+from elbowroom.sweeps.swept_of import swept_of
 
 from .asked import Asked
 from .load import data_of, load
@@ -88,7 +87,7 @@ def report_run(
         kept.mkdir(parents=True, exist_ok=True)
         for file in _FILES:
             shutil.copyfile(run / file, kept / file)
-        one = _measure(_Member(name, {}, Recipe(), vae, None), vae, history, data=data, draws=CHOICE_DRAWS, seed=seed)
+        one = swept_of(name, {}, vae, history, data=data, draws=CHOICE_DRAWS, seed=seed)
         return record_of([one], about, data)
 
     stages.record("load", lambda: about, about.identity)

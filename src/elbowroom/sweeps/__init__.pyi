@@ -1,3 +1,4 @@
+from ._along_beta import along_beta as along_beta
 from ._choose import Choice as Choice
 from ._choose import choose as choose
 from ._search import Searched as Searched

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from elbowroom import evidence, models
+from elbowroom import models
 from elbowroom.atomic import write_atomic
-from elbowroom.data import Dataset, Examples
-from elbowroom.metrics import latent_use, reconstruction_error
+from elbowroom.data import Dataset
 from elbowroom.models.recipe import as_recipe
 from elbowroom.models.words import text
-from elbowroom.numerics import Budget, CapabilityError, Estimate, InputError, count, plain, plain_arguments
+from elbowroom.numerics import InputError, count, plain, plain_arguments
 from elbowroom.progress import Progress, say, within
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
@@ -30,12 +27,12 @@ from elbowroom.training.training_plan import WAY_OUT
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
-from .swept import PASS, Swept
+from .swept import Swept
+from .swept_of import swept_of
 
 __all__ = ["sweep"]
 
 _BATCH = 100  # a usual step, by which a model is small, and measured on one thread, or not
-_MEASURED = ("rate", "distortion", "ELBO")
 _LONGEST = 80  # characters of a folder's name
 
 
@@ -153,7 +150,7 @@ def sweep(
         for one in members:
             bar.doing(models.label(one.settings) or "the only model")
             with threads_for(one.vae, data, _BATCH):
-                found.append(_measure(one, *trained[one.name], data=data, draws=draws, seed=seed))
+                found.append(swept_of(one.name, one.settings, *trained[one.name], data=data, draws=draws, seed=seed))
             bar.advance(IWAE=found[-1].iwae.mean)
     return found
 
@@ -252,29 +249,3 @@ def _swept_in(folder: str | Path | None, what: Mapping[str, Any]) -> Iterator[No
             if not any(runs.iterdir()):
                 runs.rmdir()
         raise
-
-
-def _measure(one: _Member, vae: VAE, history: History, *, data: Dataset, draws: int, seed: int) -> Swept:
-    held_out, label = data.validation, models.label(one.settings) or "the only one"
-    if history.diverged:
-        budget = Budget(draws=draws, seed=seed)
-        rate, distortion, elbo, iwae = (_nothing(vae, held_out, name, budget) for name in (*_MEASURED, f"IWAE-{draws}"))
-        return Swept(one.name, label, one.settings, vae, history, rate, distortion, elbo, iwae, 0, None)
-    rate, distortion, elbo = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed, memory=PASS)
-    iwae = evidence.iwae(vae, held_out, draws=draws, seed=seed, memory=PASS)
-    active, squares = int(latent_use(vae, held_out).active.sum()), _squared_error(vae, held_out)
-    return Swept(one.name, label, one.settings, vae, history, rate, distortion, elbo, iwae, active, squares)
-
-
-def _nothing(vae: VAE, held_out: Examples, estimator: str, budget: Budget) -> Estimate:
-    """What is measured of a model that is none."""
-    values, index = np.full(len(held_out), np.nan), held_out.index.numpy()
-    about: dict[str, Any] = {"quantity": vae.quantity, "estimator": estimator, "direction": "none"}
-    return Estimate.of(values, values, index, budget=budget, data=held_out.data, **about)
-
-
-def _squared_error(vae: VAE, held_out: Examples) -> float | None:
-    try:
-        return reconstruction_error(vae, held_out)
-    except CapabilityError:
-        return None

@@ -61,7 +61,8 @@ def build_model(recipe: Any, modules: Mapping[str, nn.Module] | None = None) -> 
     parts: dict[str, Any] = build({name: recipe[name] for name in _PARTS}, modules=modules)
     vae = VAE(**parts)
     vae.assumed = tuple(map(str, recipe.get("assumed", ())))
-    return vae
+    beta = recipe.get("beta", 1.0)
+    return vae if beta == 1 else vae.at_beta(beta)
 
 
 def _tie(vae: VAE, tied: list[list[str]]) -> None:

@@ -41,7 +41,8 @@ def model_recipe(vae: VAE) -> dict[str, Any]:
     parts = {"prior": prior, "posterior": posterior, "likelihood": vae.likelihood, "preprocess": vae.preprocess}
     names = {"prior": priors, "posterior": posteriors, "likelihood": "decoder", "preprocess": "preprocess"}
     assumed = {"assumed": list(vae.assumed)} if vae.assumed else {}
-    return {"version": FORMAT, **recipe_of(parts, names), **assumed}
+    beta = {"beta": vae.beta} if vae.beta != 1 else {}
+    return {"version": FORMAT, **recipe_of(parts, names), **assumed, **beta}
 
 
 def save_model(vae: VAE, path: str | Path) -> Path:

@@ -20,7 +20,10 @@ from .layout import Layout
 from .simulation import drawn_from_prior, keyed_from_prior, where_known
 from .terms import Terms
 
-__all__ = ["VAECore"]
+__all__ = ["LOG_BETA", "VAECore"]
+
+LOG_BETA = "log_beta"
+"""What networks read that are trained for many weights β of the rate: log β, a number per example."""
 
 
 class VAECore(nn.Module):
@@ -42,6 +45,9 @@ class VAECore(nn.Module):
 
     assumed: tuple[str, ...] = ()
     """Of a model that was made elsewhere: what its adapter had to take as given, in sentences."""
+
+    beta: float = 1.0
+    """The weight of the rate that networks read where it is not drawn: `VAE.at_beta` sets it."""
 
     def __init__(
         self,
@@ -66,10 +72,19 @@ class VAECore(nn.Module):
 
     @property
     def context_names(self) -> tuple[str, ...]:
-        """Names that components read beside x, which of its cells are seen, its place ("index"), and latent blocks."""
+        """Names that components read beside x, what the model serves itself, and latent blocks."""
+        return tuple(name for name in self._read if name not in ("x", "seen", "index", LOG_BETA, *self.prior))
+
+    @property
+    def reads_beta(self) -> bool:
+        """Whether networks read the weight of the rate that they are trained with (`objectives.MultiRate`)."""
+        return LOG_BETA in self._read
+
+    @property
+    def _read(self) -> dict[str, None]:
+        """All names that components read, in order."""
         parts = [*self.prior.values(), *self.posterior.values(), self.likelihood]
-        names = dict.fromkeys(name for part in parts for name in part.given)
-        return tuple(name for name in names if name not in ("x", "seen", "index", *self.prior))
+        return dict.fromkeys(name for part in parts for name in part.given)
 
     @property
     def over_classes(self) -> bool:
@@ -82,7 +97,7 @@ class VAECore(nn.Module):
         if getattr(self.likelihood, "unnormalised", False):
             return "an unnormalised score of x"
         read = dict.fromkeys(name for part in (*self.prior.values(), self.likelihood) for name in part.given)
-        context = ", ".join(name for name in read if name not in self.prior)
+        context = ", ".join(name for name in read if name not in (LOG_BETA, *self.prior))
         estimand = self.preprocess.estimand
         return f"{estimand.removesuffix(')')} | {context})" if context else estimand
 
@@ -161,7 +176,13 @@ class VAECore(nn.Module):
             context["seen"] = (seen[0].to(dtype) if seen else torch.ones_like(y, dtype=dtype)).unsqueeze(0)
         if any("index" in block.given for block in self.posterior.values()):
             context["index"] = batch.index.to(self.device).unsqueeze(0)
-        return {"x": y.to(dtype).unsqueeze(0), **context}, log_jacobian.to(dtype)
+        return self._with_beta({"x": y.to(dtype).unsqueeze(0), **context}, len(y)), log_jacobian.to(dtype)
+
+    def _with_beta(self, given: Given, batch: int) -> Given:
+        """The namespace with log β, where networks read it and nobody has drawn it."""
+        if LOG_BETA in given or not self.reads_beta:
+            return given
+        return {**given, LOG_BETA: self._place.new_full((1, batch, 1), math.log(self.beta))}
 
     def mask_of(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
         """Which cells are seen [batch, *event], and of which examples nothing is known [batch]; None if complete.
@@ -242,7 +263,7 @@ class VAECore(nn.Module):
     def draw_prior(self, n: int, seed: int, context: Given) -> Given:
         """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
         generator = Generator(self.device).manual_seed(seed)
-        given = {name: self._context(name, value, n) for name, value in context.items()}
+        given = self._with_beta({name: self._context(name, value, n) for name, value in context.items()}, n)
         return drawn_from_prior(self.prior, self.prior_order, given, n, generator, self._place)
 
     def _context(self, name: str, value: Any, n: int) -> Tensor:
@@ -308,7 +329,7 @@ class VAECore(nn.Module):
                     f"p({name}) names 'index' in given, the place of x in its data set: a density that knows it knows "
                     f"which x it is of, so only q(z | x) may read it."
                 )
-        seen = {"x", "seen", "index", *self.context_names}
+        seen = {"x", "seen", "index", LOG_BETA, *self.context_names}
         for name, block in self.posterior.items():
             if not set(block.given) <= seen:
                 unseen = ", ".join(sorted(set(block.given) - seen))

@@ -1,5 +1,7 @@
 """The VAE: what people ask of three densities and their preprocessing."""
 
+import copy
+import math
 from typing import Any, Literal
 
 import torch
@@ -12,7 +14,7 @@ from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, i
 
 from ._check_readings import check_cell_by_cell, check_readings
 from ._describe import describe
-from .core import VAECore
+from .core import LOG_BETA, VAECore
 from .evaluating import evaluating
 from .outside import refuse_other_columns, refuse_outside
 from .vae_target import VAETarget
@@ -25,6 +27,7 @@ _TAKEN = {
     "x": "the observation",
     "seen": "which of its cells are not missing",
     "index": "its place in the data set",
+    LOG_BETA: "the weight of the rate, which the model serves itself",
 }
 _SAMPLED, _AVERAGED = 0x5A, 0x3EA  # what is drawn with a seed of its own
 _MEAN_DRAWS, _AT_ONCE = 256, 16
@@ -170,6 +173,46 @@ class VAE(VAECore):
         rows = self.examples(examples)
         check_readings(self, rows, seed=seed)
         return VAETarget(self, rows, seed=seed)
+
+    @plain_arguments
+    def at_beta(self, beta: float) -> "VAE":
+        """The model as its networks are at another weight β of the rate; these are shared.
+
+        Parameters
+        ----------
+        beta : float
+            The weight, above 0: within the range that `objectives.MultiRate` trained for. The model as it comes from
+            training is the one at 1.
+
+        Returns
+        -------
+        VAE
+            Whose ELBO is a bound on its log p(x) whatever β is, and which can be measured, sampled and saved.
+
+        Raises
+        ------
+        InputError
+            For a model whose networks do not read β.
+
+        Examples
+        --------
+        >>> import elbowroom as er
+        >>> digits = er.load_data("digits")
+        >>> vae = er.models.build({"objective": "multi-rate", "latents": 2, "widths": [8]}, digits)
+        >>> vae.beta, vae.at_beta(0.1).beta, vae.at_beta(0.1).quantity
+        (1.0, 0.1, 'log p(x)')
+        """
+        if not 0 < beta < math.inf:
+            raise InputError(f"A model is read at a weight β above 0; got {beta}.")
+        if not self.reads_beta:
+            raise InputError(
+                "The networks of this model do not read β, so that it is the same at every one: train one with "
+                "objective='multi-rate'."
+            )
+        other = copy.copy(self)
+        other.__dict__["_modules"] = dict(self._modules)  # parts are shared, and which parts they are is not
+        other.beta = beta
+        return other
 
     @plain_arguments
     @torch.no_grad()
