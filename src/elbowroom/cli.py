@@ -110,7 +110,7 @@ def study(
         typer.Option(
             help="NAME=VALUE,VALUE: an axis of the sweep, any word above, number of the objective or setting of the "
             "training (latents=2,8 beta=0.1,1 lr=1e-3,3e-4); give it several times.",
-            show_default="beta=0.1,0.3,0.5,1,2,5",
+            show_default="latents and noise, where no word says them",
         ),
     ] = None,
     epochs: Annotated[
@@ -196,8 +196,8 @@ def fit(
         widths=widths,
         objective=objective,
     )
-    recipe = er.models.Recipe(seed=seed).where(**words)
     data = _load(source, seed, loading)
+    recipe = er.models.Recipe(seed=seed).where(**words).sized(data)
     history = er.fit(
         er.models.build(recipe, data),
         data,
