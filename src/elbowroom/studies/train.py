@@ -41,9 +41,9 @@ __all__ = [
     "why_no_squares",
 ]
 
-_STEPS = 3_000
-_BATCH, _FEW_ROWS, _SMALL_BATCH = 100, 1_000, 32
-_RATES = 3e-3, 1e-4
+_FEW_ROWS = 1_000
+_MOST_EPOCHS = 400  # of few rows, which a model has long learned by heart
+_RATES = 3e-3, 3e-4
 _USUAL_RATE = 1e-3
 _LEAST_PATIENCE = 10
 CHOICE_DRAWS = 100
@@ -154,7 +154,7 @@ def training_of(
     axes : mapping of str to sequence, optional
         Default what the recipe leaves open, as `axes_of` says.
     epochs : int, optional
-        Default as many as make 3,000 steps, of 100 rows, or of 32 where there are fewer than 1,000.
+        Default as many as make 5,000 steps of 100 rows, or 3,000 of 32 where there are fewer than 1,000; at most 400.
     data : Dataset
         Of the study.
     seed : int
@@ -170,9 +170,10 @@ def training_of(
     if axes is None:
         axes = {} if isinstance(recipe, VAE) else axes_of(recipe, data)
     said, rows = {} if isinstance(recipe, VAE) else recipe.training, len(data.train)
-    batch_size = said.get("batch_size", _BATCH if rows >= _FEW_ROWS else _SMALL_BATCH)
+    steps, batch_size = (5_000, 100) if rows >= _FEW_ROWS else (3_000, 32)
+    batch_size = said.get("batch_size", batch_size)
     if epochs is None:
-        epochs = math.ceil(_STEPS / math.ceil(rows / batch_size))
+        epochs = min(math.ceil(steps / math.ceil(rows / batch_size)), _MOST_EPOCHS)
     open_rate = not {"lr", "lr_final"} & {*said, *axes}
     lr, lr_final = _RATES if open_rate else (said.get("lr", _USUAL_RATE), said.get("lr_final"))
     patience = None if open_rate else _patience(said, axes, epochs)
