@@ -114,7 +114,7 @@ def test_what_auto_means_without_data_is_refused_in_words() -> None:
     for ask in (lambda: Recipe().layers, lambda: Recipe().hidden, lambda: goal({"objective": "adversarial"})):
         with pytest.raises(er.InputError, match=r"'auto' .* is for the data to say: ask recipe.sized\(data\)"):
             ask()
-    with pytest.raises(er.InputError, match="latents are numbers, or 'auto'; got 'many'"):
+    with pytest.raises(er.InputError, match="latents must be whole numbers or 'auto'; got 'many'"):
         Recipe(latents="many")
 
 

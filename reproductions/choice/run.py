@@ -32,6 +32,9 @@ FIXED = {"likelihood": "auto", "latents": 16, "objective": "elbo"}
 """The one model for all data: β = 1 and 16 latents, trained as the study's models are."""
 PLANTED = (2, 5, 10, 20)
 COLUMNS, ROWS, NOISE = 30, 1_500, 0.5
+OF_PLANTED = {"widths": [64], "likelihood": {"kind": "auto", "scale": "feature"}}
+SIZES = (1, 2, 3, 5, 7, 10, 14, 20, 25)
+EPOCHS = 150
 MOST = 5_000  # training images, and 1,000 of validation and of test each
 DRAWS = 500
 LABELLED = ("digits", "mnist", "fashion-mnist")
@@ -69,19 +72,22 @@ def fewer(data: Dataset) -> Dataset:
     return shorter
 
 
-def trained(data: Dataset, training: Training) -> list[Any]:
-    """The models of a sweep, with the settings of a study."""
-    names = ("epochs", "batch_size", "patience", "lr", "lr_final")
-    settings = {name: getattr(training, name) for name in names}
-    return er.sweep(training.recipe, data, training.axes, seed=0, progress=False, **settings)
+def training_on(data: Dataset, seed: int, words: dict[str, Any] | None = None) -> Training:
+    """What the study trains: its default, or these words alone; of planted sizes a finer row of them, and one noise."""
+    recipe = er.models.Recipe(seed=seed)
+    is_planted = data.name.startswith("planted")
+    recipe, epochs = (recipe.where(**OF_PLANTED), EPOCHS) if is_planted else (recipe, None)
+    if words is not None:
+        return training_of(recipe.where(**(words | (OF_PLANTED if is_planted else {}))), {}, epochs, data, seed)
+    return training_of(recipe, {"latents": SIZES} if is_planted else None, epochs, data, seed)
 
 
 def one_row(name: str, seed: int) -> dict[str, Any]:
     """The fixed model and the choice, on test."""
     data, began = load(name), time.process_time()
-    fixed = trained(data, training_of(er.models.Recipe(seed=seed).where(**FIXED), {}, None, data, seed))
+    fixed = defaults.trained(data, training_on(data, seed, FIXED))
     cost_fixed = time.process_time() - began
-    swept = trained(data, training_of(er.models.Recipe(seed=seed), None, None, data, seed))
+    swept = defaults.trained(data, training_on(data, seed))
     choice = er.choose(swept)
     cost = time.process_time() - began - cost_fixed
     bounds = [er.evidence.iwae(one, data.test, draws=DRAWS) for one in (fixed[0].vae, choice.vae)]
@@ -119,9 +125,8 @@ def canary_row(name: str) -> Callable[[], Any]:
 
     def make() -> Any:
         data = load(name)
-        training = training_of(er.models.Recipe(seed=0), None, None, data, 0)
-        words = {axis: values[0] for axis, values in training.axes.items()}
-        recipe = er.models.Recipe(seed=0).where(**words)
+        training = training_on(data, 0)
+        recipe = training.recipe.where(**{axis: values[0] for axis, values in training.axes.items()})
         return first_steps(er.models.build(recipe, data), data, batch_size=16, seed=0, lr=training.lr)
 
     return make

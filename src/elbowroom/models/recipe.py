@@ -79,7 +79,7 @@ class Recipe:
             split(part, getattr(self, part))
         for name in ("latents", "widths"):
             if isinstance(value := getattr(self, name), str) and value != AUTO:
-                raise InputError(f"{name} are numbers, or 'auto'; got {value!r}.")
+                raise InputError(f"{name} must be whole numbers or 'auto'; got {value!r}.")
         if self.latents != AUTO and min(self.layers, default=0) < 1:
             raise InputError(f"latents must be 1 or more; got {self.latents}.")
         if self.latents != AUTO and len(self.layers) == 1:
