@@ -16,7 +16,7 @@ from elbowroom.vae import VAE
 
 from .engines import Adam
 from .groups import groups, joined, reason_alone, reason_by_seed
-from .placement import processes_for, worth_stacking
+from .placement import processes_for, shared, worth_stacking
 from .selection import Select
 from .settings import Settings
 from .stream import steps_per_epoch
@@ -24,8 +24,6 @@ from .training_plan import Kept, TrainingPlan
 from .training_step import TrainingStep
 
 __all__ = ["fit", "fit_stacked"]
-
-_MOST_TOGETHER = 2**24  # parameters of a stack; with their gradients and moments four times as many numbers
 
 
 @plain_arguments
@@ -287,10 +285,8 @@ def _together(
         worth = len(steps) > 1 and worth_stacking(first.vae, data, batch_size * first.procedure.draws)
         (small if worth else large).append(group)
     for group in joined(small, steps, data):
-        each = sum(parameter.numel() for parameter in steps[group[0]].parameters())
-        most = max(_MOST_TOGETHER // max(each, 1), 1)
         for part in _by_seed(group, seeds, steps[group[0]], data):
-            yield from (part[start : start + most] for start in range(0, len(part), most))
+            yield from shared(part, steps[group[0]], data, batch_size)
     yield from ([position] for group in large for position in group)
 
 
