@@ -238,7 +238,7 @@ def fit_stacked(
     given = [folder for folder in folders if folder is not None]
     if len(set(map(id, vaes))) < len(vaes) or len(set(map(Path, given))) < len(given):
         raise InputError("A model, and a run folder, can stand in a stack once: give copies, and other folders.")
-    seeds = [seed] * len(vaes) if isinstance(seed, int) else list(seed)
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed] * len(vaes)
     if len(seeds) != len(vaes):
         raise InputError(f"Say one seed for all models, or one for each; got {len(seeds)} for {len(vaes)} models.")
     adam = Adam(lr, lr_final, betas, clip)
@@ -246,9 +246,10 @@ def fit_stacked(
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
     for group in _together(steps, seeds, data, batch_size):
-        first, own = steps[group[0]].procedure, [seeds[i] for i in group]
-        settings = Settings(epochs, batch_size, own[0], patience, select, first.draws, first.schedule_steps, progress)
-        plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings, own)))
+        first, of_each = steps[group[0]].procedure, [seeds[i] for i in group]
+        begun, last = of_each[0], first.schedule_steps
+        settings = Settings(epochs, batch_size, begun, patience, select, first.draws, last, progress)
+        plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings, of_each)))
     updates = epochs * steps_per_epoch(len(data.train), batch_size)
     processes = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
     for group, plan in plans:
