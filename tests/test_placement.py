@@ -14,7 +14,7 @@ import elbowroom as er
 from elbowroom.objectives import Elbo
 from elbowroom.runs import read_run
 from elbowroom.training import TrainingStep, fit_stacked, placement
-from elbowroom.training.placement import multiplications, processes_for, threads_for, worth_stacking
+from elbowroom.training.placement import multiplications, processes_for, shared, threads_for, worth_stacking
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,18 @@ def test_multiplications_are_those_of_the_weights(digits):
     assert weights == 64 * 16 + 16 * 8 + 8 * 4 + 2 * 8 + 8 * 16 + 16 * 64
     assert multiplications(one.vae, digits, 100) == 100 * weights
     assert worth_stacking(one.vae, digits, 100)
-    assert not worth_stacking(er.models.build({}, digits), digits, 100)  # the demo's
+    assert not worth_stacking(er.models.build({}, digits), digits, 1_000)
+
+
+def test_a_group_is_cut_for_every_core_and_for_memory(digits, monkeypatch):
+    small, usual = step(digits, 8), TrainingStep(er.models.build({}, digits), Elbo())
+    monkeypatch.setattr(placement, "_cores", lambda: 2)
+    sizes = [
+        [len(part) for part in shared(range(n), one, digits, 100)] for one in (small, usual) for n in (7, 16, 3, 1)
+    ]
+    assert sizes == [[7], [8, 8], [3], [1], [3, 4], [8, 8], [1, 2], [1]]
+    monkeypatch.setattr(placement, "_MOST_TOGETHER", 3 * sum(p.numel() for p in small.parameters()))
+    assert shared(range(5, 12), small, digits, 100) == [[5, 6], [7, 8], [9, 10, 11]]
 
 
 def test_small_models_are_trained_on_one_thread_and_large_ones_as_they_were(digits):

@@ -120,8 +120,8 @@ def test_a_stack_is_cut_where_its_models_are_large_and_keeps_its_numbers(monkeyp
     data = er.load_data(np.random.default_rng(0).integers(0, 9, (60, 4)))
     words, axes = {"latents": 2, "widths": [8], "epochs": 1}, {"beta": [0.5, 1.0, 2.0]}
     together = er.sweep(words, data, axes, draws=2, progress=False)
-    monkeypatch.setattr("elbowroom.training._fit._MOST_TOGETHER", 300)
-    monkeypatch.setattr("elbowroom.training.training_plan._NOISE_KEPT", 10)
+    monkeypatch.setattr("elbowroom.training.placement._MOST_TOGETHER", 300)
+    monkeypatch.setattr("elbowroom.training.stream._NOISE_KEPT", 10)
     apart = er.sweep(words, data, axes, draws=2, progress=False)
     for one, other in zip(together, apart, strict=True):
         assert math.isclose(one.elbo.mean, other.elbo.mean, rel_tol=1e-4)

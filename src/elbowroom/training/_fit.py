@@ -16,7 +16,7 @@ from elbowroom.vae import VAE
 
 from .engines import Adam
 from .groups import groups, joined, reason_alone, reason_by_seed
-from .placement import processes_for, worth_stacking
+from .placement import processes_for, shared, worth_stacking
 from .selection import Select
 from .settings import Settings
 from .stream import steps_per_epoch
@@ -24,8 +24,6 @@ from .training_plan import Kept, TrainingPlan
 from .training_step import TrainingStep
 
 __all__ = ["fit", "fit_stacked"]
-
-_MOST_TOGETHER = 2**24  # parameters of a stack; with their gradients and moments four times as many numbers
 
 
 @plain_arguments
@@ -246,7 +244,7 @@ def fit_stacked(
     given = [folder for folder in folders if folder is not None]
     if len(set(map(id, vaes))) < len(vaes) or len(set(map(Path, given))) < len(given):
         raise InputError("A model, and a run folder, can stand in a stack once: give copies, and other folders.")
-    seeds = [seed] * len(vaes) if isinstance(seed, int) else list(seed)
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed] * len(vaes)
     if len(seeds) != len(vaes):
         raise InputError(f"Say one seed for all models, or one for each; got {len(seeds)} for {len(vaes)} models.")
     adam = Adam(lr, lr_final, betas, clip)
@@ -254,9 +252,10 @@ def fit_stacked(
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
     for group in _together(steps, seeds, data, batch_size):
-        first, own = steps[group[0]].procedure, [seeds[i] for i in group]
-        settings = Settings(epochs, batch_size, own[0], patience, select, first.draws, first.schedule_steps, progress)
-        plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings, own)))
+        first, of_each = steps[group[0]].procedure, [seeds[i] for i in group]
+        begun, last = of_each[0], first.schedule_steps
+        settings = Settings(epochs, batch_size, begun, patience, select, first.draws, last, progress)
+        plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings, of_each)))
     updates = epochs * steps_per_epoch(len(data.train), batch_size)
     processes = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
     for group, plan in plans:
@@ -293,10 +292,8 @@ def _together(
         worth = len(steps) > 1 and worth_stacking(first.vae, data, batch_size * first.procedure.draws)
         (small if worth else large).append(group)
     for group in joined(small, steps, data):
-        each = sum(parameter.numel() for parameter in steps[group[0]].parameters())
-        most = max(_MOST_TOGETHER // max(each, 1), 1)
         for part in _by_seed(group, seeds, steps[group[0]], data):
-            yield from (part[start : start + most] for start in range(0, len(part), most))
+            yield from shared(part, steps[group[0]], data, batch_size)
     yield from ([position] for group in large for position in group)
 
 

@@ -275,7 +275,7 @@ class Stacked(Engine):
         return loss.total, (dict(loss.logged), dict(loss.moved))
 
     def _mapped(self, kind: str, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Any:
-        """The loss of a phase ("loss"), or its gradients too ("slopes"), over all members: of one batch, or each its own."""
+        """A phase's loss of every member ("loss"), or gradients too ("slopes"): of one batch, or each of its own."""
         learned = self.moves[phase].parameters
         fixed = {name: p for name, p in self.parameters.items() if name not in learned}
         own = isinstance(batch, Batches), isinstance(noise, Noises)

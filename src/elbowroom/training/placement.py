@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -26,10 +27,12 @@ from .engines import Alone
 from .split import Split
 from .training_step import TrainingStep
 
-__all__ = ["multiplications", "processes_for", "threads_for", "worth_stacking"]
+__all__ = ["multiplications", "processes_for", "shared", "threads_for", "worth_stacking"]
 
 _ONE_THREAD = 2**26  # multiplications of a pass below which a second thread waits longer than it works
-_STACKED = 2**24  # above them a model's numbers leave the caches in a stack, and what a step costs by itself is little
+_STACKED = 2**26  # above them what a step costs by itself is little, and nothing is won in a stack
+_MOST_TOGETHER = 2**22  # parameters of a stack: with gradients and moments four times as many numbers, 64 MiB
+_TINY, _FEWEST_TOGETHER = 2**22, 4  # below, a stack of fewer is no faster on a core of its own than beside others
 _WORTH_PROCESSES = 20.0  # seconds of training, against the few that it takes until new processes have begun
 _BYTES_COPIED = 2**28  # of data, which every process holds for itself
 _UPDATES = 3
@@ -95,6 +98,33 @@ def worth_stacking(vae: VAE, data: Dataset, examples: int) -> bool:
         The same on every machine.
     """
     return multiplications(vae, data, examples) < _STACKED
+
+
+def shared(group: Sequence[int], first: TrainingStep, data: Dataset, batch_size: int) -> list[list[int]]:
+    """A group in parts, each of which is a stack: one for every core, and none that is too large.
+
+    Parameters
+    ----------
+    group : sequence of int
+        Positions of models that can be trained as one; those beside one another are most alike.
+    first : TrainingStep
+        The largest of them.
+    data : Dataset
+        What they are trained on.
+    batch_size : int
+        Examples per step.
+
+    Returns
+    -------
+    list of list of int
+        Of nearly equal sizes. They follow from the number of cores, whether or not the parts are trained side by side.
+    """
+    for_memory = -(-len(group) * sum(p.numel() for p in first.parameters()) // _MOST_TOGETHER)
+    tiny = multiplications(first.vae, data, batch_size * first.procedure.draws) < _TINY
+    for_cores = min(_cores(), len(group) // (_FEWEST_TOGETHER if tiny else 1))
+    parts = min(max(for_memory, for_cores, 1), len(group))
+    ends = [len(group) * part // parts for part in range(parts + 1)]
+    return [list(group[start:end]) for start, end in pairwise(ends)]
 
 
 @contextmanager

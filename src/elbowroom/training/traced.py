@@ -10,7 +10,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 __all__ = ["Traced"]
 
-_PLAIN = 3  # calls before it is worth tracing
+_PLAIN = 100  # calls that cost as much more as it takes to write the operations down
 
 
 class Traced:
