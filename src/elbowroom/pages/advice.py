@@ -189,7 +189,7 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
         return
     size = with_error(-apart.value, apart.se)
     widths = wider(study)
-    prior = {"prior": "mixture-prior"} if _plain_prior(study) else {}
+    prior: dict[str, Any] = {"prior": "mixture-prior"} if _plain_prior(study) else {}
     how = f"use it, or give the VAE {'a mixture for its prior and ' if prior else ''}wider networks"
     how += "" if _spare(study) else ", and more latents" if prior else " and more latents"
     more: dict[str, Any] = {} if _spare(study) else _resized(study, 2.0)
