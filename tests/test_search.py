@@ -22,6 +22,7 @@ from elbowroom.sweeps.trial_run import calibrated_bound
 TABLE = np.random.default_rng(0).normal(size=(80, 3)) @ np.random.default_rng(1).normal(size=(3, 3))
 WORDS = {"widths": [8], "latents": 2, "epochs": 4, "batch_size": 32, "patience": 4}
 SPACE = {"latents": [1, 2, 3], "depth": [1, 2], "width": [4, 8], "beta": Range(0.2, 2.0)}
+ONE = {"beta": [1.0]}
 QUIET = {"draws": 4, "progress": False}
 fit = trial_run.fit
 
@@ -231,7 +232,7 @@ def test_a_space_that_means_nothing_is_refused_before_anything_is_trained(data, 
 )
 def test_what_cannot_be_searched_is_one_sentence(data, how, said, tmp_path) -> None:
     with pytest.raises(er.InputError, match=said) as raised:
-        er.search(WORDS, data, SPACE, **{"runs": tmp_path / "new", **how}, **QUIET)
+        er.search(WORDS, data, ONE, **{"runs": tmp_path / "new", **how}, **QUIET)
     assert str(raised.value).endswith(".")
     assert "\n" not in str(raised.value)
     assert "secret" not in str(raised.value)
@@ -241,7 +242,7 @@ def test_what_cannot_be_searched_is_one_sentence(data, how, said, tmp_path) -> N
 def test_without_optuna_it_says_what_to_install(data, monkeypatch) -> None:
     monkeypatch.setattr(_search.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(er.InputError, match=r'pip install "elbowroom\[search\]"'):
-        er.search(WORDS, data, SPACE, **QUIET)
+        er.search(WORDS, data, ONE, **QUIET)
 
 
 def test_a_folder_with_a_run_that_the_database_does_not_know_is_left_alone(data, tmp_path) -> None:
@@ -249,7 +250,7 @@ def test_a_folder_with_a_run_that_the_database_does_not_know_is_left_alone(data,
     (tmp_path / "trial-0000" / "recipe.yaml").write_text("version: 2")
     for _ in range(2):
         with pytest.raises(er.InputError, match="holds a run that is not in the search's database"):
-            er.search(WORDS, data, SPACE, trials=1, runs=tmp_path, **QUIET)
+            er.search(WORDS, data, ONE, trials=1, runs=tmp_path, **QUIET)
         (tmp_path / "search.db").unlink()
     assert (tmp_path / "trial-0000" / "recipe.yaml").read_text() == "version: 2"
 
@@ -298,11 +299,11 @@ def test_when_the_time_is_over_a_trial_waits_for_the_next_call(data, tmp_path, m
     monkeypatch.setattr(trial_run.time, "monotonic", lambda: 1e9 if len(late) > 5 else 0.0)  # over in the second
     watch = trial_run._Watch.__call__
     monkeypatch.setattr(trial_run._Watch, "__call__", lambda self, epoch: (late.append(epoch), watch(self, epoch))[1])
-    first = er.search(WORDS, data, SPACE, trials=2, seconds=1e6, runs=tmp_path, **QUIET)
+    first = er.search(WORDS, data, {"latents": [1, 2]}, trials=2, seconds=1e6, runs=tmp_path, **QUIET)
     assert [one.state for one in first.trials] == ["finished", "running"]  # which stands in line
     monkeypatch.undo()
-    then = er.search(WORDS, data, SPACE, trials=2, runs=tmp_path, **QUIET)
-    assert [(one.name, one.state) for one in then.trials] == [("trial-0000", "finished"), ("trial-0001", "finished")]
+    then = er.search(WORDS, data, {"latents": [1, 2]}, trials=2, runs=tmp_path, **QUIET)
+    assert [(one.name, one.state) for one in then.trials] == [(one.name, "finished") for one in first.trials]
 
 
 def test_a_target_is_searched_for_from_both_sides(data) -> None:
