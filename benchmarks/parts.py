@@ -28,7 +28,10 @@ import elbowroom as er
 from elbowroom.numerics import Batch
 from elbowroom.objectives import BetaTC, Elbo, FreeBits, Iwae
 from elbowroom.training.engines import Adam, Alone
-from elbowroom.training.loop import Loop, Settings, Split
+from elbowroom.training.loop import Loop
+from elbowroom.training.settings import Settings
+from elbowroom.training.split import Split
+from elbowroom.training.stream import Stream
 from elbowroom.training.training_step import TrainingStep
 
 LIMIT, STEPS, DRAWS = 1.2, 10, 5
@@ -227,7 +230,8 @@ class Ours:
         settings = Settings(
             epochs=1, batch_size=BATCH, seed=0, patience=None, select="last", draws=self.draws, schedule_steps=0
         )
-        self.loop = Loop(Alone(self.step, Adam(RATE)), self.step.draw_noise, split, split, {}, [], settings)
+        stream = Stream(self.step, settings, split, data.validation)
+        self.loop = Loop(Alone(self.step, Adam(RATE)), [stream], split, [], settings)
 
     def loss(self, x: Tensor, noise: Tensor) -> Tensor:
         total: Tensor = self.step(Batch(x, torch.arange(len(x))), {"z": noise}, torch.tensor(0.0)).total

@@ -31,7 +31,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 import elbowroom as er
 from elbowroom.numerics import Batch
 from elbowroom.training.engines import Adam, Alone
-from elbowroom.training.loop import Loop, Settings, Split
+from elbowroom.training.loop import Loop
+from elbowroom.training.settings import Settings
+from elbowroom.training.split import Split
+from elbowroom.training.stream import Stream
 from elbowroom.training.training_step import TrainingStep
 
 LIMIT = 1.15  # median ratio of step, and of whole fit, to bare
@@ -100,7 +103,8 @@ class Step:
         self.step = TrainingStep(vae, er.objectives.Elbo()).train()
         split = Split(data.train, (), vae.device, vae.dtype)
         settings = Settings(epochs=1, batch_size=BATCH, seed=0, patience=None, select="last", draws=1, schedule_steps=0)
-        self.loop = Loop(Alone(self.step, Adam(RATE)), self.step.draw_noise, split, split, {}, [], settings)
+        stream = Stream(self.step, settings, split, data.validation)
+        self.loop = Loop(Alone(self.step, Adam(RATE)), [stream], split, [], settings)
 
     def loss(self, x: Tensor, noise: Tensor) -> Tensor:
         return self.step(Batch(x, torch.arange(len(x))), {"z": noise.unsqueeze(0)}, torch.tensor(0.0)).total

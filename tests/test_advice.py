@@ -129,7 +129,9 @@ def test_a_baseline_ahead_is_worth_the_deficit(plain):
     found = only(replace(plain, account=behind), "_behind")
     assert (found.nats, found.worth) == (5.12, "at most 5.12 ± 0.81 nats to draw level")
     assert "By these bounds the Gaussian mixture is the better density of these data: use it, or give" in found.sentence
+    assert "a mixture for its prior and wider networks" in found.sentence
     assert "--widths 512,512" in found.run
+    assert "--prior mixture-prior" in found.run
     tied = replace(plain.account, difference=DifferenceRecord("Gaussian mixture", -1.0, 0.81, 397))
     assert not list(rules._behind(replace(plain, account=tied)))
 
@@ -210,6 +212,7 @@ def test_layers_of_latents_grow_and_shrink_each_by_itself(plain):
     ahead = replace(study, account=behind)
     ahead.__dict__["recipe"] = study.recipe
     assert "--latents 24,8 " in only(ahead, "_behind").run
+    assert "mixture" not in only(ahead, "_behind").run
     few = with_latents(plain, [1.0] * 4 + [1e-5] * 12)
     few.__dict__["recipe"] = study.recipe
     assert "--latents 3,1 " in only(few, "_latents").run

@@ -11,6 +11,7 @@ import yaml
 
 import elbowroom as er
 from elbowroom.models import Recipe, build, goal, known_words
+from elbowroom.models.sizes import sizes_for
 from elbowroom.models.words import classes_of
 from elbowroom.objectives import Objective
 from elbowroom.vae._save_model import model_recipe
@@ -33,8 +34,8 @@ DATA = {name: er.load_data(x, name=name, **options) for name, (x, options) in SO
 IMAGES = er.load_data(SHADES, support="unit", flat=False, name="images")
 
 
-def by_hand(data, encoder, likelihood_of, latents=16, widths=(256, 256), wrap=lambda network: network) -> er.VAE:
-    """The default model, its networks drawn encoder first."""
+def by_hand(data, encoder, likelihood_of, latents=2, widths=(128, 128), wrap=lambda network: network) -> er.VAE:
+    """The default model of four columns, its networks drawn encoder first."""
     torch.manual_seed(3)
     q = er.posteriors.DiagonalNormal(wrap(er.networks.MLP([encoder, *widths, 2 * latents])), latents)
     likelihood = likelihood_of(lambda numbers: er.networks.MLP([latents, *widths[::-1], numbers]))
@@ -81,12 +82,59 @@ def test_the_default_is_the_model_by_hand_bit_for_bit(name) -> None:
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_digits_get_what_a_study_always_trained() -> None:
-    digits = er.load_data("digits")
+def test_digits_get_wider_networks_than_four_columns() -> None:
+    digits, wide = er.load_data("digits"), {"latents": 16, "widths": (256, 256)}
     expected = by_hand(
-        digits, 64, lambda net: er.likelihoods.TruncatedNormal(net(128), (64,), scale="predicted")
+        digits, 64, lambda net: er.likelihoods.TruncatedNormal(net(128), (64,), scale="predicted"), **wide
     ).state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in build({"seed": 3}, digits).state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "latents", "sizes"),
+    [
+        (1, 40, 1, [1]),
+        (2, 40, 1, [1]),
+        (4, 40, 2, [2]),
+        (9, 40, 4, [2, 5]),
+        (30, 40, 15, [2, 5, 10, 20]),
+        (3_000, 8, 5, [2, 5]),
+    ],
+)
+def test_auto_is_a_size_that_columns_and_rows_bear(columns, rows, latents, sizes) -> None:
+    data = er.load_data(np.random.default_rng(1).normal(size=(rows, columns)), validation=1, test=1)
+    recipe = Recipe().sized(data)
+    assert (recipe.latents, sizes_for(data)) == (latents, sizes)
+    assert recipe.hidden == ((128, 128) if columns < 64 else (256, 256))
+    assert model_recipe(build(recipe, data)) == model_recipe(build({}, data))
+    assert Recipe(latents=3, widths=[8]).sized(data) == Recipe(latents=3, widths=[8])
+
+
+def test_what_auto_means_without_data_is_refused_in_words() -> None:
+    for ask in (lambda: Recipe().layers, lambda: Recipe().hidden, lambda: goal({"objective": "adversarial"})):
+        with pytest.raises(er.InputError, match=r"'auto' .* is for the data to say: ask recipe.sized\(data\)"):
+            ask()
+    with pytest.raises(er.InputError, match="latents must be whole numbers or 'auto'; got 'many'"):
+        Recipe(latents="many")
+
+
+@pytest.mark.parametrize("name", ["real", "counts", "mixed", "image"])
+def test_auto_with_a_scale_has_noise_that_depends_on_z_or_does_not(name) -> None:
+    """Feature: as many numbers of noise as columns, one each, and none from the network."""
+    per_column, predicted = (
+        build({"likelihood": {"kind": "auto", "scale": scale}}, DATA[name]).likelihood
+        for scale in ("feature", "predicted")
+    )
+    columns = np.prod(DATA[name].event)
+    free = sum(p.numel() for key, p in per_column.named_parameters() if key.rpartition(".")[2].startswith("raw"))
+    noisy = sum(one.kind != "binary" for one in DATA[name].support.columns) if name == "mixed" else columns
+    assert free == noisy
+    assert predicted.numbers == per_column.numbers + noisy
+
+
+def test_auto_takes_no_scale_where_the_family_has_none() -> None:
+    with pytest.raises(er.InputError, match="has no scale that could be chosen: leave scale out"):
+        build({"likelihood": {"kind": "auto", "scale": "feature"}}, DATA["binary"])
 
 
 def built(part: str, kind: str) -> tuple[er.VAE, er.data.Dataset]:
@@ -197,7 +245,8 @@ def test_every_objective_has_a_word() -> None:
         ({"likelihood": "gauss"}, "no likelihood 'gauss'; there are: .*normal.*auto"),
         ({"likelihood": {"scale": "shared"}}, "no likelihood None; there are"),
         ({"likelihood": {"kind": "normal", "skale": 1}}, "'normal' has no option 'skale'; it has: scale, floor"),
-        ({"likelihood": {"kind": "auto", "scale": 1}}, "'auto' takes no options"),
+        ({"likelihood": {"kind": "auto", "skale": 1}}, "'auto' has no option 'skale'; it has: scale"),
+        ({"likelihood": {"kind": "auto", "scale": "wide"}}, "scale must be .*'predicted'.*'feature'"),
         ({"likelihood": "low-rank-normal"}, "needs rank, which the data do not tell"),
         ({"likelihood": "bernoulli"}, "Bernoulli likelihood is a density of binary data"),
         ({"likelihood": {"kind": "normal", "scale": "wide"}}, "scale must be a number"),

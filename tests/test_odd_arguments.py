@@ -281,8 +281,11 @@ def test_a_wrong_option_is_refused_by_its_name(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--sweep latents=abc", "--sweep latents must be a whole number or a list of whole numbers; got 'abc'."),
-        ("--sweep latents=1.5,2", "--sweep latents must be a whole number or a list of whole numbers; got 1.5."),
+        ("--sweep latents=abc", "--sweep latents must be whole numbers or 'auto'; got 'abc'."),
+        (
+            "--sweep latents=1.5,2",
+            "--sweep latents must be a whole number or a word or a list of whole numbers; got 1.5.",
+        ),
         ("--sweep latents", "The values of --sweep latents must be a list, at least one and all distinct; got []."),
         ("--widths abc", "an entry of --widths must be a whole number; got 'abc'."),
         ("--seed -1", "--seed is a whole number from 0; got -1."),

@@ -317,7 +317,7 @@ def test_a_target_is_searched_for_from_both_sides(data) -> None:
 
 
 def test_what_is_searched_where_nobody_says(data) -> None:
-    recipe = Recipe()
+    recipe = Recipe().sized(data)
     axes = default_space(recipe, data).axes
     assert {name: len(values) for name, values in axes.items() if name != "beta"} == {
         "depth": 3,  # and not latents, of which 2 is the only number up to 3
@@ -328,9 +328,9 @@ def test_what_is_searched_where_nobody_says(data) -> None:
     assert axes["likelihood"] == ("auto", "laplace", "student-t")
     assert axes["beta"] == Range(0.2, 2.0)
     assert list(default_space(recipe, data, ("widths", "prior", "objective")).axes) == ["likelihood"]
-    assert "beta" not in default_space(Recipe(objective="iwae"), data, ("widths", "prior")).axes
+    assert "beta" not in default_space(Recipe(objective="iwae").sized(data), data, ("widths", "prior")).axes
     shapes = er.load_data((np.random.default_rng(0).random((40, 9)) < 0.5).astype(float))
-    assert default_space(recipe, shapes, ("widths", "prior", "beta")).axes == {"latents": (2, 4, 8)}
+    assert default_space(Recipe().sized(shapes), shapes, ("widths", "prior", "beta")).axes == {"latents": (2, 4, 8)}
 
 
 def test_fit_hands_over_the_model_after_every_epoch(data) -> None:

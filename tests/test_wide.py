@@ -43,7 +43,7 @@ def test_a_study_of_sparse_rows_makes_a_batch_of_them_dense_and_no_more(tmp_path
     data = er.load_data(x, validation=1_010, test=1_010)
     assert isinstance(data.train.values, Sparse)
     about, models = load(data), Models(tmp_path / "runs")
-    training = training_of({"latents": 2, "widths": [8]}, {}, 1, 400, 0)
+    training = training_of({"latents": 2, "widths": [8]}, {}, 1, data, 0)
     swept = train(data, about, training, models, resume=False, progress=False)
     found = measure(data, about, models, swept, choose(swept), MeasureBudget(2, 0, 0), progress=False)
     rivals = contest(data, seed=0, progress=False)

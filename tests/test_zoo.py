@@ -24,7 +24,7 @@ WITH_WORDS = [one.name for one in er.zoo() if one.words is not None]
 
 @pytest.mark.parametrize("name", WITH_WORDS)
 def test_every_name_with_a_recipe_is_built_and_has_a_loss(name: str) -> None:
-    layers = len(Recipe().where(model=name).layers)
+    layers = Recipe().where(model=name).depth
     recipe = Recipe().where(model=name, latents=[3, 2, 2][:layers])
     recipe = recipe if recipe.widths == () else recipe.where(widths=[8])
     vae, objective = build(recipe, DATA), goal(recipe)

@@ -101,11 +101,12 @@ def study(
         typer.Option(
             help="NAME=VALUE,VALUE: an axis of the sweep, any word above, number of the objective or setting of the "
             "training (latents=2,8 beta=0.1,1 lr=1e-3,3e-4); give it several times.",
-            show_default="beta=0.1,0.3,0.5,1,2,5",
+            show_default="latents and noise, where no word says them",
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training data per model; by default 5,000 steps.")
+        int | None,
+        typer.Option(help="Passes over the training data per model; by default as many as make 3,000 or 5,000 steps."),
     ] = None,
     draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
     annealed: Annotated[int, typer.Option(help="Test examples that AIS measures as well; 0 for none.")] = 50,
@@ -187,8 +188,8 @@ def fit(
         widths=widths,
         objective=objective,
     )
-    recipe = er.models.Recipe(seed=seed).where(**words)
     data = load_source(source, seed, loading)
+    recipe = er.models.Recipe(seed=seed).where(**words).sized(data)
     history = er.fit(
         er.models.build(recipe, data),
         data,

@@ -65,12 +65,16 @@ ModelName = Annotated[
 ]
 Network = Annotated[str | None, typer.Option(help="Network of encoder and decoder: {network}.", show_default="mlp")]
 Latents = Annotated[
-    str | None, typer.Option(help="Dimensions of z; 20,10 for two stochastic layers.", show_default="16")
+    str | None,
+    typer.Option(
+        help="Dimensions of z; 20,10 for two stochastic layers.", show_default="auto, by the number of columns"
+    ),
 ]
 Widths = Annotated[
     str | None,
     typer.Option(
-        help="Hidden layers of an mlp encoder; the decoder has them in reverse order.", show_default="256,256"
+        help="Hidden layers of an mlp encoder; the decoder has them in reverse order.",
+        show_default="auto, two of 128 or 256",
     ),
 ]
 Objective = Annotated[
@@ -284,7 +288,8 @@ def recipe_words(**given: Any) -> dict[str, Any]:
 
 
 def _is_list(name: str, value: Any) -> bool:
-    return name == "widths" or (name == "latents" and "," in str(value) and "[" not in str(value))
+    several = name == "widths" and value != "auto"
+    return several or (name == "latents" and "," in str(value) and "[" not in str(value))
 
 
 def sweep_axes(given: list[str] | None) -> dict[str, Any] | None:

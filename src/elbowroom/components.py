@@ -109,6 +109,9 @@ class Component(nn.Module):
         What the class returns: KLs between normals, between classes, and from uniforms are in closed form.
     over : {"real numbers", "classes", "the unit box", "the sphere", "the simplex"}
         Where draws lie: prior and posterior of a block are over the same, or their densities cannot be compared.
+    units : Tensor or None
+        Which elements of a latent block are the model's own, [*event] bool, while it is trained in one stack with
+        larger ones; None: all are.
 
     Raises
     ------
@@ -128,6 +131,7 @@ class Component(nn.Module):
     classes: int = 1
     form: Form = "other"
     over: Over = "real numbers"
+    units: Tensor | None
     arguments: dict[str, Any]
 
     def __init__(
@@ -138,6 +142,7 @@ class Component(nn.Module):
         self.noise_shape = self.event
         self.given = self.reads = tuple(given)
         self.network = network
+        self.register_buffer("units", None, persistent=False)
 
     def forward(self, given: Given) -> Distribution:
         """The distribution given the named tensors.

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from elbowroom.numerics import Support, plain_arguments
+from elbowroom.numerics import InputError, Support, one_of, plain_arguments
 
 from .bernoulli import Bernoulli
 from .counts import NegativeBinomial
@@ -16,7 +16,10 @@ from .normal import Normal
 from .unit import TruncatedNormal
 from .with_atoms import NormalWithAtoms
 
-__all__ = ["auto", "family_of", "why_auto"]
+__all__ = ["SCALES", "auto", "family_of", "has_scale", "why_auto"]
+
+SCALES = ("predicted", "feature")
+"""Noise that is a function of z, and noise that is one number per element."""
 
 _WHY = {
     "binary": "Bernoulli: the data are binary, and it is every distribution of one bit.",
@@ -41,6 +44,7 @@ def auto(
     network_of: Callable[[int], nn.Module],
     *,
     given: Sequence[str] = ("z",),
+    scale: str | None = None,
 ) -> tuple[Likelihood, str]:
     """The default likelihood for data of a given support, and a sentence that says which it is and why.
 
@@ -55,6 +59,9 @@ def auto(
         From the number of numbers per example that the network is to return, to the network.
     given : sequence of str, default ("z",)
         Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+    scale : {"predicted", "feature"} or None, default None
+        Of families whose noise has a scale, or counts a dispersion: a function of z, or one learned per element. None
+        takes what the sentence says: predicted, but one dispersion for each count.
 
     Returns
     -------
@@ -63,6 +70,11 @@ def auto(
     why : str
         Which family it is and why, in a sentence.
 
+    Raises
+    ------
+    InputError
+        For another scale, and for one of families that have none.
+
     Examples
     --------
     >>> likelihood, why = auto(Support("counts"), 5, lambda numbers: nn.Linear(2, numbers))
@@ -70,27 +82,47 @@ def auto(
     ('NegativeBinomial', 5)
     """
 
-    numbers = family_of(support, None, event, given).numbers
-    return family_of(support, network_of(numbers), event, given), why_auto(support)
+    if scale is not None:
+        one_of("scale", scale, SCALES)
+        if not has_scale(support):
+            raise InputError(f"On the {support} the likelihood has no scale that could be chosen: leave scale out.")
+    numbers = family_of(support, None, event, given, scale).numbers
+    return family_of(support, network_of(numbers), event, given, scale), why_auto(support)
+
+
+def has_scale(support: Support) -> bool:
+    """Whether the default likelihood for data of a support, or for a column of them, has noise that `scale` is of."""
+    return any(has_scale(one) for one in support.columns) or support.kind in ("grid", "unit", "real", "counts")
 
 
 def family_of(
-    support: Support, network: nn.Module | None, event: int | Sequence[int], given: Sequence[str]
+    support: Support,
+    network: nn.Module | None,
+    event: int | Sequence[int],
+    given: Sequence[str],
+    scale: str | None = None,
 ) -> Likelihood:
     """The default likelihood for data of a given support, with this network."""
     levels: Any = support.levels
+    own: Any = scale or "predicted"
+    dispersion: Any = scale or "feature"
+
+    def one_by_one() -> Likelihood:
+        families = [family_of(one, None, n, given, scale) for one, n in support.groups]
+        return Mixed(network, families, given=given)
+
     made: dict[str, Callable[[], Likelihood]] = {
         "binary": lambda: Bernoulli(network, event, given=given),
-        "grid": lambda: DiscretisedLogistic(network, event, levels, given=given),
-        "unit": lambda: TruncatedNormal(network, event, scale="predicted", given=given),
+        "grid": lambda: DiscretisedLogistic(network, event, levels, scale=own, given=given),
+        "unit": lambda: TruncatedNormal(network, event, scale=own, given=given),
         "real": lambda: (
-            NormalWithAtoms(network, event, support.atoms, given=given)
+            NormalWithAtoms(network, event, support.atoms, scale=own, given=given)
             if support.atoms
-            else Normal(network, event, scale="predicted", given=given)
+            else Normal(network, event, scale=own, given=given)
         ),
-        "counts": lambda: NegativeBinomial(network, event, given=given),
+        "counts": lambda: NegativeBinomial(network, event, dispersion=dispersion, given=given),
         "categorical": lambda: Categorical(network, event, levels, ordered=False, given=given),
-        "mixed": lambda: Mixed(network, [family_of(one, None, n, given) for one, n in support.groups], given=given),
+        "mixed": one_by_one,
     }
     return made[support.kind]()
 

@@ -19,6 +19,7 @@ from elbowroom.numerics import Given, InputError, Support
 from elbowroom.vae import VAE
 
 from .recipe import Recipe, as_recipe
+from .sizes import widths_for
 from .words import Word, classes_of, instance_of, split, takes
 
 __all__ = ["build", "class_counts"]
@@ -37,8 +38,8 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
     recipe : Recipe or mapping
         A `Recipe`, or the words in which it differs from the default one, such as {"latents": 2}.
     data : Dataset
-        Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x. The
-        values of its examples are not read.
+        Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x, and
+        what "auto" means. The values of its examples are not read.
 
     Returns
     -------
@@ -92,7 +93,8 @@ class _Builder:
     """One recipe on one data set."""
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
-        self.recipe, self.data = recipe, data
+        self.data = data
+        self.recipe = recipe = recipe.sized(data)
         self.sizes = {"z" if level == 1 else f"z{level}": size for level, size in enumerate(recipe.layers, 1)}
         self.trunks: dict[int, nn.Module] = {}
         self.support = data.preprocess.support(data.support)
@@ -121,7 +123,7 @@ class _Builder:
 
     def _lower_prior(self, block: str, above: str) -> Component:
         """p(z | z above) of a layer below the top, a normal."""
-        network = self._dense_network([above], 2 * self.sizes[block], tuple(reversed(self.recipe.widths)))
+        network = self._dense_network([above], 2 * self.sizes[block], tuple(reversed(self.recipe.hidden)))
         return priors.Normal(self.sizes[block], network=network, given=(above,))
 
     def _posterior(self, below: Mapping[str, Component]) -> dict[str, Component]:
@@ -159,9 +161,9 @@ class _Builder:
         """A ladder's posterior of one layer, which goes on from the features of the layer below."""
 
         def network_of(reads: Sequence[str], numbers: int) -> nn.Module:
-            if self._dense and not self.recipe.widths:
+            if self._dense and not self.recipe.hidden:
                 return self._encoder(reads, numbers)
-            head = self._dense_network([], numbers, self.recipe.widths[-1:])
+            head = self._dense_network([], numbers, self.recipe.hidden[-1:])
             return self._standardised(networks.Chained(self._features(reads, level), head))
 
         if prior is None:
@@ -171,7 +173,7 @@ class _Builder:
     def _features(self, reads: Sequence[str], level: int) -> nn.Module:
         """The deterministic way up to a layer, shared with those above."""
         if level not in self.trunks:
-            *hidden, last = self.recipe.widths
+            *hidden, last = self.recipe.hidden
             ends = {"output": self.options.get("activation", "silu")}
             if level == 0:
                 made = self._make_network(reads, last, hidden, ends if self._dense else {})
@@ -185,7 +187,7 @@ class _Builder:
         """The likelihood of a word; without a network where there is none to make."""
         kind, options = split("likelihood", word)
         if kind == "auto":
-            return self._auto(network_of)
+            return self._auto(network_of, **options)
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
         with torch.random.fork_rng([]) if network_of else contextlib.nullcontext():
@@ -198,11 +200,11 @@ class _Builder:
         full: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(network))
         return full
 
-    def _auto(self, network_of: NetworkOf | None) -> Likelihood:
+    def _auto(self, network_of: NetworkOf | None, scale: str | None = None) -> Likelihood:
         def network(numbers: int) -> Any:
             return None if network_of is None else network_of(["z"], numbers)
 
-        return likelihoods.auto(self.support, self.data.event, network)[0]
+        return likelihoods.auto(self.support, self.data.event, network, scale=scale)[0]
 
     def _likelihood_arguments(self, network: nn.Module | None) -> dict[str, Any]:
         """What a likelihood may ask for by name."""
@@ -227,7 +229,7 @@ class _Builder:
         return {"x": x, "seen": torch.ones_like(x), **context}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        return self._standardised(self._make_network(reads, numbers, self.recipe.widths))
+        return self._standardised(self._make_network(reads, numbers, self.recipe.hidden))
 
     def _standardised(self, network: nn.Module) -> nn.Module:
         if self.support.kind not in _RAW:
@@ -237,10 +239,10 @@ class _Builder:
 
     def _up(self, reads: Sequence[str], numbers: int) -> nn.Module:
         """The network of a posterior that reads the layer below."""
-        return self._dense_network(reads, numbers, self.recipe.widths)
+        return self._dense_network(reads, numbers, self.recipe.hidden)
 
     def _decoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        return self._make_network(reads, numbers, tuple(reversed(self.recipe.widths)))
+        return self._make_network(reads, numbers, tuple(reversed(self.recipe.hidden)))
 
     def _dense_network(
         self, reads: Sequence[str], numbers: int, widths: Sequence[int], more: Mapping[str, Any] = MappingProxyType({})
@@ -301,7 +303,7 @@ class _Builder:
                 f"The network {self.network!r} reads images of numbers (C, H, W), and the examples of "
                 f"{self.data.name!r} have event {self.data.event} on the {self.support}: {flat}."
             )
-        if tuple(self.recipe.widths) != Recipe.widths:
+        if self.recipe.hidden != widths_for(self.data):
             raise InputError(
                 f"widths are of an mlp: say the channels of {self.network!r} as options of the word, "
                 f"network={{'kind': 'conv', 'channels': [32, 64]}}."

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
+from elbowroom.data import Dataset
 from elbowroom.networks import MLP
 from elbowroom.numerics import InputError, derived_seed, plain, plain_arguments
 
 from .misfits import refuse_misfits
+from .sizes import AUTO, latents_for, widths_for
 from .words import SETTINGS, Word, classes_of, instance_of, split, takes
 from .zoo import words_of
 
@@ -35,13 +37,15 @@ class Recipe:
         A word for p(x | z); "auto" takes what the support of the data asks for.
     network : str or mapping, default "mlp"
         A word for encoder and decoder; those other than "mlp" are for images (C, H, W).
-    latents : int or sequence of int, default 16
-        Dimensions of z, or classes where prior and posterior are categorical. Several sizes, [20, 10], make as many
+    latents : int or sequence of int or "auto", default "auto"
+        Dimensions of z, or classes where prior and posterior are categorical; "auto" is a size that the columns of the
+        data bear, as `sized` says. Several sizes, [20, 10], make as many
         stochastic layers, from the one that the decoder reads, "z", to the top, "z2": the prior is the top's, each
         other layer has a normal given the one above. With the posterior "ladder" each is drawn given x and the layers
         above; with another each is drawn given the one below.
-    widths : sequence of int, default (256, 256)
-        Hidden layers of an "mlp" encoder; the decoder has them in reverse order.
+    widths : sequence of int or "auto", default "auto"
+        Hidden layers of an "mlp" encoder; the decoder has them in reverse order. "auto" is two, as wide as the data
+        ask for (`sized`).
     seed : int, default 0
         Of the weights, and of the shuffling and noise of training.
     objective : str or mapping, default "elbo"
@@ -64,8 +68,8 @@ class Recipe:
     posterior: Word = "diagonal-normal"
     likelihood: Word = "auto"
     network: Word = "mlp"
-    latents: int | Sequence[int] = 16
-    widths: Sequence[int] = (256, 256)
+    latents: int | Sequence[int] | str = AUTO
+    widths: Sequence[int] | str = AUTO
     seed: int = 0
     objective: Word = "elbo"
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -73,11 +77,14 @@ class Recipe:
     def __post_init__(self) -> None:
         for part in ("prior", "posterior", "likelihood", "network", "objective"):
             split(part, getattr(self, part))
-        if min(self.layers, default=0) < 1:
+        for name in ("latents", "widths"):
+            if isinstance(value := getattr(self, name), str) and value != AUTO:
+                raise InputError(f"{name} must be whole numbers or 'auto'; got {value!r}.")
+        if self.latents != AUTO and min(self.layers, default=0) < 1:
             raise InputError(f"latents must be 1 or more; got {self.latents}.")
-        if len(self.layers) == 1:
+        if self.latents != AUTO and len(self.layers) == 1:
             object.__setattr__(self, "latents", self.layers[0])
-        refuse_misfits(self.prior, self.posterior, self.objective, layers=len(self.layers))
+        refuse_misfits(self.prior, self.posterior, self.objective, layers=self.depth)
         strange = [name for name in self.training if name not in SETTINGS]
         if strange:
             raise InputError(f"Training has no setting {strange[0]!r}; it has: {', '.join(SETTINGS)}.")
@@ -123,6 +130,35 @@ class Recipe:
         objective = {"kind": kind, **options} if options else kind
         return dataclasses.replace(recipe, objective=objective, training={**recipe.training, **words})
 
+    def sized(self, data: Dataset) -> "Recipe":
+        """The same recipe with numbers for "auto": the latents and widths that data of this shape are given.
+
+        Parameters
+        ----------
+        data : Dataset
+            Its columns and training rows are counted, its values are not read.
+
+        Returns
+        -------
+        Recipe
+            Without "auto" latents and widths.
+
+        Examples
+        --------
+        >>> import elbowroom as er
+        >>> sized = Recipe().sized(er.load_data("digits"))
+        >>> sized.latents, sized.widths
+        (16, (256, 256))
+        """
+        latents = latents_for(data) if self.latents == AUTO else self.latents
+        widths = widths_for(data) if self.widths == AUTO else self.widths
+        return dataclasses.replace(self, latents=latents, widths=widths)
+
+    @property
+    def depth(self) -> int:
+        """How many stochastic layers there are."""
+        return 1 if isinstance(self.latents, int | str) else len(self.latents)
+
     @property
     def layers(self) -> tuple[int, ...]:
         """Sizes of the stochastic layers, from the one that the decoder reads to the top.
@@ -132,7 +168,22 @@ class Recipe:
         >>> Recipe(latents=2).layers, Recipe(latents=[20, 10]).layers
         ((2,), (20, 10))
         """
+        if isinstance(self.latents, str):
+            raise InputError("How many latents 'auto' are is for the data to say: ask recipe.sized(data).")
         return (self.latents,) if isinstance(self.latents, int) else tuple(self.latents)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the encoder's hidden layers.
+
+        Examples
+        --------
+        >>> Recipe(widths=[64, 32]).hidden
+        (64, 32)
+        """
+        if isinstance(self.widths, str):
+            raise InputError("How wide 'auto' is is for the data to say: ask recipe.sized(data).")
+        return tuple(self.widths)
 
     @property
     def model(self) -> tuple[Any, ...]:
@@ -173,13 +224,21 @@ def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
         What `fit` takes. Where it has parameters of its own they are drawn by the recipe's seed; a critic of z is an
         mlp of the recipe's widths.
 
+    Raises
+    ------
+    InputError
+        For an objective with a critic, whose sizes "auto" does not say: `Recipe.sized` fills them in.
+
     Examples
     --------
     >>> goal({"beta": 0.5}).beta
     tensor(0.5000)
     """
     recipe = as_recipe(recipe)
+    kind, options = split("objective", recipe.objective)
+    if not recipe.trains_by("critic"):
+        return instance_of("objective", kind, options, {})
     with torch.random.fork_rng([]):
         torch.manual_seed(derived_seed(recipe.seed, 1))
-        critic = MLP([sum(recipe.layers), *recipe.widths, 1])
-        return instance_of("objective", *split("objective", recipe.objective), {"critic": critic})
+        critic = MLP([sum(recipe.layers), *recipe.hidden, 1])
+        return instance_of("objective", kind, options, {"critic": critic})

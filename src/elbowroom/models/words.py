@@ -97,8 +97,10 @@ def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
     kind, known = options.pop("kind", None), known_words()[part]
     if kind not in known:
         raise InputError(f"There is no {part} {kind!r}; there are: {', '.join(known)}.")
-    if options and kind in ("auto", *PRESETS):
+    if options and kind in PRESETS:
         raise InputError(f"The {part} {kind!r} takes no options; got {', '.join(map(str, options))}.")
+    if kind == "auto" and (strange := [name for name in options if name != "scale"]):
+        raise InputError(f"The likelihood 'auto' has no option {strange[0]!r}; it has: scale.")
     return str(kind), options
 
 

@@ -64,8 +64,17 @@ class FreeBits(Objective):
         """The loss on one batch; the step does not matter."""
         terms = vae(batch, noise)
         rates = torch.cat([self._rates(terms, name) for name in terms.z])
-        total = rates.clamp(min=self.allowance).sum() - terms.log_likelihood.mean()
-        return Loss(total, terms, {"free": (rates < self.allowance).to(total).mean()})
+        counted = torch.cat([self._counted(terms, name) for name in terms.z]).to(rates)
+        total = (counted * rates.clamp(min=self.allowance)).sum() - terms.log_likelihood.mean()
+        free = (counted * (rates < self.allowance)).sum() / counted.sum()
+        return Loss(total, terms, {"free": free.detach()})
+
+    def _counted(self, terms: Terms, block: str) -> Tensor:
+        """Which of the rates have an allowance: of a block, or of each dimension that is the model's own."""
+        if self.per == "block":
+            return terms.y.new_ones(1)
+        units = terms.units.get(block)
+        return terms.z[block].new_ones(terms.z[block].shape[2:].numel()) if units is None else units.flatten()
 
     def _rates(self, terms: Terms, block: str) -> Tensor:
         """Batch means of the KL: of a block, or of each of its dimensions."""

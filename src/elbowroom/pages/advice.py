@@ -189,9 +189,11 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
         return
     size = with_error(-apart.value, apart.se)
     widths = wider(study)
-    how = f"use it, or give the VAE wider networks{'' if _spare(study) else ' and more latents'}"
+    prior = {"prior": "mixture-prior"} if _plain_prior(study) else {}
+    how = f"use it, or give the VAE {'a mixture for its prior and ' if prior else ''}wider networks"
+    how += "" if _spare(study) else ", and more latents" if prior else " and more latents"
     more: dict[str, Any] = {} if _spare(study) else _resized(study, 2.0)
-    run = command(study, "wider", widths=widths, **more) if widths and (more or _spare(study)) else ""
+    run = command(study, "wider", widths=widths, **more, **prior) if widths and (more or _spare(study)) else ""
     by, bound = ("By these bounds", "at most ") if study.direction == "lower" else ("By these numbers", "")
     if why := _why_loose(study):
         how += f"; but the VAE's bound is loose ({why}), so first measure it by AIS"
@@ -201,6 +203,12 @@ def _behind(study: StudyRecord) -> Iterator[Advice]:
         f"{bound}{size} nats to draw level",
         -apart.value,
     )
+
+
+def _plain_prior(study: StudyRecord) -> bool:
+    """Whether p(z) is one standard normal, in which clusters of x have to be folded."""
+    blocks = list((study.recipe or {}).get("prior", {}).values())
+    return len(blocks) == 1 and blocks[0].get("kind") == "standard-normal"
 
 
 def _edges(study: StudyRecord) -> Iterator[Advice]:

@@ -91,8 +91,9 @@ class Relevance(StandardNormal):
     def weight_penalty(self) -> Tensor:
         """−Σ_i log p(w_i) / N up to a constant, in nats per example; 0 before `weigh_against`."""
         weights = self._weights()
-        squares = weights.square().sum(0) + self.floor**2
-        return len(weights) / (2 * self.examples) * squares.log().sum()
+        logs = (weights.square().sum(0) + self.floor**2).log()
+        own = logs if self.units is None else logs.where(self.units, 0.0)
+        return len(weights) / (2 * self.examples) * own.sum()
 
     @torch.no_grad()
     def relevant(self) -> Tensor:

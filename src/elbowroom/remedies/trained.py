@@ -14,7 +14,7 @@ from elbowroom.numerics import CapabilityError, InputError
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.training import fit
-from elbowroom.training.loop import steps_per_epoch
+from elbowroom.training.stream import steps_per_epoch
 from elbowroom.vae import VAE
 from elbowroom.vae._load_model import build_model
 from elbowroom.vae._save_model import model_recipe

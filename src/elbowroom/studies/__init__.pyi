@@ -5,4 +5,3 @@ from ._fix_run import fix_run as fix_run
 from ._report_run import report_run as report_run
 from .study import Study as Study
 from .study import study as study
-from .train import AXES as AXES

@@ -87,13 +87,15 @@ def study(
         What all models have in common, as `er.sweep` takes it: a `models.Recipe`, the words in which it differs from
         the default one, such as {"latents": 8}, or a ready VAE. By default the default recipe.
     axes : mapping of str to sequence, optional
-        Word → the values that are tried, as `er.sweep` takes it; a model is trained for every combination. Default
-        {"beta": (0.1, 0.3, 0.5, 1, 2, 5)}, or the recipe alone where its objective has no beta.
+        Word → the values that are tried, as `er.sweep` takes it; a model is trained for every combination. By default
+        what the recipe leaves open: several "latents", and noise that depends on z or does not ("likelihood", its
+        scale). What the recipe says is not varied, nor is anything of a ready VAE.
     epochs : int, optional
         Passes over the training data for every model whose recipe does not say them; by default as many as make 5,000
-        steps of the optimizer. A model stops sooner where its validation value has not improved for a tenth of them, at
-        least 10, counted after the objective's schedule; a recipe's own patience, which may be None, stands before
-        that, and nothing stops sooner where its learning rate falls (`lr_final`).
+        steps of 100 rows, or 3,000 of 32 where there are fewer than 1,000, and at most 400. The learning rate falls
+        from 0.003 to 0.0003, unless the recipe or an axis says one. Where it does not fall, a model stops sooner if its
+        validation value has not improved for a tenth of the epochs, at least 10, counted after the objective's
+        schedule; a recipe's own patience, which may be None, stands before that.
     draws : int, default 1000
         Draws of z per test example for the importance-weighted bound (IWAE).
     annealed : int, default 50
@@ -141,7 +143,7 @@ def study(
     asked = typed(command) if command else called(data, folder, options)
     data = data_of(data, seed, progress)
     about = load(data)
-    training = training_of(recipe, axes, epochs, about.sizes["train"], seed)
+    training = training_of(recipe, axes, epochs, data, seed)
     folder = Path(folder) if folder is not None else Path("runs") / f"study-{data.name}"
     stages = Stages(folder, overwrite=overwrite, resume=resume, asked=asked, progress=progress)
     models = Models(folder / "runs", recipe if isinstance(recipe, VAE) else None)

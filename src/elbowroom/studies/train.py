@@ -13,8 +13,10 @@ from safetensors.torch import load_file
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import capabilities
+from elbowroom.likelihoods._auto import SCALES, has_scale
 from elbowroom.metrics import psnr
 from elbowroom.models import Recipe
+from elbowroom.models.sizes import AUTO, sizes_for
 from elbowroom.models.words import shown
 from elbowroom.numerics import Support, plain
 from elbowroom.records import DataRecord, ModelRecord, Number, Summary, SweepRecord
@@ -28,10 +30,10 @@ from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.vae import evaluating
 
 __all__ = [
-    "AXES",
     "CHOICE_DRAWS",
     "Models",
     "Training",
+    "axes_of",
     "decibels",
     "record_of",
     "train",
@@ -39,11 +41,10 @@ __all__ = [
     "why_no_squares",
 ]
 
-AXES: Mapping[str, Sequence[Any]] = {"beta": (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)}
-"""What a study sweeps over, where its objective has it."""
-
-_STEPS = 5_000
-_BATCH = 100
+_FEW_ROWS = 1_000
+_MOST_EPOCHS = 400  # of few rows, which a model has long learned by heart
+_RATES = 3e-3, 3e-4
+_USUAL_RATE = 1e-3
 _LEAST_PATIENCE = 10
 CHOICE_DRAWS = 100
 """Of z per validation example, by which a model is chosen."""
@@ -64,6 +65,8 @@ class Training(NamedTuple):
         Of the evidence on validation.
     patience : int or None
         Epochs without a better validation value after which a model stops, if its recipe does not say otherwise.
+    lr, lr_final : float
+        Learning rates of the first and of the last epoch, likewise; the second may be None.
     """
 
     recipe: Recipe | VAE
@@ -72,6 +75,8 @@ class Training(NamedTuple):
     batch_size: int
     seed: int
     patience: int | None
+    lr: float
+    lr_final: float | None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -137,7 +142,7 @@ def training_of(
     recipe: Recipe | Mapping[str, Any] | VAE | None,
     axes: Mapping[str, Any] | None,
     epochs: int | None,
-    rows: int,
+    data: Dataset,
     seed: int,
 ) -> Training:
     """What a study trains, its defaults filled in.
@@ -147,11 +152,11 @@ def training_of(
     recipe : Recipe, mapping or VAE, optional
         As `sweep` takes it; default the default recipe.
     axes : mapping of str to sequence, optional
-        Default `AXES`, where the objective has them.
+        Default what the recipe leaves open, as `axes_of` says.
     epochs : int, optional
-        Default as many as make 5,000 steps.
-    rows : int
-        Training examples.
+        Default as many as make 5,000 steps of 100 rows, or 3,000 of 32 where there are fewer than 1,000; at most 400.
+    data : Dataset
+        Of the study.
     seed : int
         Of the weights, where `recipe` is no `Recipe`.
 
@@ -162,13 +167,47 @@ def training_of(
     """
     if not isinstance(recipe, Recipe | VAE):
         recipe = Recipe(seed=seed).where(**(recipe or {}))
-    words = Recipe() if isinstance(recipe, VAE) else recipe
     if axes is None:
-        axes = {name: values for name, values in AXES.items() if words.trains_by(name)}
-    batch_size = words.training.get("batch_size", _BATCH)
+        axes = {} if isinstance(recipe, VAE) else axes_of(recipe, data)
+    said, rows = {} if isinstance(recipe, VAE) else recipe.training, len(data.train)
+    steps, batch_size = (5_000, 100) if rows >= _FEW_ROWS else (3_000, 32)
+    batch_size = said.get("batch_size", batch_size)
     if epochs is None:
-        epochs = math.ceil(_STEPS / math.ceil(rows / batch_size))
-    return Training(recipe, axes, epochs, batch_size, seed, _patience(words.training, axes, epochs))
+        epochs = min(math.ceil(steps / math.ceil(rows / batch_size)), _MOST_EPOCHS)
+    open_rate = not {"lr", "lr_final"} & {*said, *axes}
+    lr, lr_final = _RATES if open_rate else (said.get("lr", _USUAL_RATE), said.get("lr_final"))
+    patience = None if open_rate else _patience(said, axes, epochs)
+    return Training(recipe, axes, epochs, batch_size, seed, patience, lr, lr_final)
+
+
+def axes_of(recipe: Recipe, data: Dataset) -> dict[str, list[Any]]:
+    """What a study sweeps over with no word said: the latent sizes and the noise that the recipe leaves open.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What the models have in common.
+    data : Dataset
+        Of the study.
+
+    Returns
+    -------
+    dict of str to list
+        Empty where the recipe says both, or the data have no noise to be chosen.
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> axes_of(Recipe(), digits)["latents"], axes_of(Recipe(latents=8, likelihood="normal"), digits)
+    ([2, 5, 10, 20], {})
+    """
+    axes: dict[str, list[Any]] = {}
+    if recipe.latents == AUTO:
+        axes["latents"] = sizes_for(data)
+    if recipe.likelihood == AUTO and has_scale(data.preprocess.support(data.support)):
+        axes["likelihood"] = [{"kind": AUTO, "scale": scale} for scale in SCALES]
+    return axes
 
 
 def _patience(said: Mapping[str, Any], axes: Mapping[str, Any], epochs: int) -> int | None:
@@ -223,6 +262,8 @@ def train(
         epochs=training.epochs,
         batch_size=training.batch_size,
         patience=training.patience,
+        lr=training.lr,
+        lr_final=training.lr_final,
     )
     models.keep(swept)
     return record_of(swept, about, data)

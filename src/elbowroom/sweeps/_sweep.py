@@ -165,9 +165,10 @@ def _members(
     found = []
     for name, settings in zip(_names(combinations), combinations, strict=True):
         mine = common.where(**settings)
-        models.goal(mine)  # refused before anything is trained
         if ready is not None and mine.model != common.model:
             raise InputError(f"A ready model can vary in its training alone, not in {models.label(settings)}.")
+        mine = mine.sized(data)
+        models.goal(mine)  # refused before anything is trained
         vae = models.build(mine, data) if ready is None else copy.deepcopy(ready)
         found.append(_Member(name, settings, mine, vae, None if runs is None else Path(runs) / name))
     return found

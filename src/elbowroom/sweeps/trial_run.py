@@ -180,7 +180,8 @@ class TrialRun:
                 resume=begun,
                 after_epoch=watch,
                 progress=False,
-                **member.training,
+                seed=member.recipe.seed,
+                **member.recipe.training,
             )
         except (InputError, CapabilityError) as error:
             if not watch.epochs:

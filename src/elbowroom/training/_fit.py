@@ -15,10 +15,11 @@ from elbowroom.runs.history import History
 from elbowroom.vae import VAE
 
 from .engines import Adam
-from .groups import groups, reason_alone
-from .loop import Settings, steps_per_epoch
+from .groups import groups, joined, reason_alone
 from .placement import processes_for, worth_stacking
 from .selection import Select
+from .settings import Settings
+from .stream import steps_per_epoch
 from .training_plan import Kept, TrainingPlan
 from .training_step import TrainingStep
 
@@ -248,7 +249,7 @@ def fit_stacked(
     own = [copy.deepcopy(goal) if goal in objectives[:i] else goal for i, goal in enumerate(objectives)]
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
-    for group in _cut(groups(steps, partial(reason_alone, data=data)), steps, data, batch_size):
+    for group in _together(steps, data, batch_size):
         first = steps[group[0]].procedure
         settings = Settings(epochs, batch_size, seed, patience, select, first.draws, first.schedule_steps, progress)
         plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings)))
@@ -278,14 +279,15 @@ def _run(plans: Sequence[TrainingPlan], processes: int, progress: bool) -> Itera
             yield number - 1, plan.run()
 
 
-def _cut(
-    groups: Sequence[list[int]], steps: Sequence[TrainingStep], data: Dataset, batch_size: int
-) -> Iterator[list[int]]:
+def _together(steps: Sequence[TrainingStep], data: Dataset, batch_size: int) -> Iterator[list[int]]:
     """The groups as they are trained: large models one by one, and no more in a stack than memory likes."""
-    for group in groups:
+    small, large = list[list[int]](), list[list[int]]()
+    for group in groups(steps, partial(reason_alone, data=data)):
+        first = steps[group[0]]
+        worth = len(steps) > 1 and worth_stacking(first.vae, data, batch_size * first.procedure.draws)
+        (small if worth else large).append(group)
+    for group in joined(small, steps, data):
         each = sum(parameter.numel() for parameter in steps[group[0]].parameters())
         most = max(_MOST_TOGETHER // max(each, 1), 1)
-        first = steps[group[0]]
-        if len(group) > 1 and not worth_stacking(first.vae, data, batch_size * first.procedure.draws):
-            most = 1
         yield from (group[start : start + most] for start in range(0, len(group), most))
+    yield from ([position] for group in large for position in group)

@@ -16,9 +16,10 @@ from elbowroom.vae import VAE, check_readings
 from elbowroom.vae.evaluating import evaluating
 from elbowroom.vae.outside import refuse_outside
 
-from .loop import Settings, steps_per_epoch
 from .selection import SELECT, fixed_normal
+from .settings import Settings
 from .split import Split
+from .stream import steps_per_epoch
 from .training_step import TrainingStep
 
 __all__ = ["check", "reason", "two_examples"]

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from elbowroom.objectives import Loss
 from elbowroom.procedures import Phase
 
 from .adam import Adam
+from .lanes import Batches, Noises, tensors_of
+from .padding import Padding, largest, sizes
 from .training_step import TrainingStep
 
 __all__ = ["Adam", "Alone", "Engine", "Tensors", "Stacked"]
@@ -96,6 +99,10 @@ class Engine:
         """Go on with these members alone: one of several that has stopped is to cost nothing."""
         raise NotImplementedError
 
+    def noises(self, noises: Sequence[Noise]) -> Noise:
+        """The noise of all members, where each has its own."""
+        raise NotImplementedError
+
     def summed(self, totals: Tensors) -> Tensors:
         """Sums over all processes: these, where there is one."""
         return totals
@@ -116,7 +123,7 @@ class Engine:
             for name, parameter in moves.parameters.items():
                 state = moves.optimizer.state.get(parameter)
                 if state:
-                    found |= {f"{phase}.{key}.{name}": self._one(state[key], member) for key in _MOMENTS}
+                    found |= {f"{phase}.{key}.{name}": self._one(name, state[key], member) for key in _MOMENTS}
                     found[f"{phase}.step.{name}"] = state["step"].detach().cpu().clone()
         return found
 
@@ -126,7 +133,9 @@ class Engine:
         for phase, moves in self.moves.items():
             for name, parameter in moves.parameters.items():
                 if f"{phase}.step.{name}" in optimizers[0]:
-                    state = {key: self._all([one[f"{phase}.{key}.{name}"] for one in optimizers]) for key in _MOMENTS}
+                    state = {
+                        key: self._all(name, [one[f"{phase}.{key}.{name}"] for one in optimizers]) for key in _MOMENTS
+                    }
                     state["step"] = optimizers[0][f"{phase}.step.{name}"]
                     moves.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in state.items()}
 
@@ -136,11 +145,11 @@ class Engine:
     def _load(self, states: Sequence[Tensors]) -> None:
         raise NotImplementedError
 
-    def _one(self, tensor: Tensor, member: int) -> Tensor:
-        """A copy of a member's part of a tensor."""
+    def _one(self, name: str, tensor: Tensor, member: int) -> Tensor:
+        """A copy of a member's part of the tensor of that name."""
         return tensor.detach().cpu().clone()
 
-    def _all(self, tensors: Sequence[Tensor]) -> Tensor:
+    def _all(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
         """One tensor of the members' parts."""
         return tensors[0]
 
@@ -189,47 +198,93 @@ class Alone(Engine):
 class Stacked(Engine):
     """Many models of one structure, trained as one by `vmap`: each gets the noise, and the bits, it would get alone.
 
+    They may differ in their latent sizes: then each has the shape of the largest, with units that it never sees, and is
+    what it would be alone up to rounding.
+
     Parameters
     ----------
     steps : sequence of TrainingStep
-        Alike but for their numbers.
+        Alike but for their numbers, and latent sizes.
     adam : Adam
         Settings of the optimizer.
     """
 
     def __init__(self, steps: Sequence[TrainingStep], adam: Adam) -> None:
-        self.members = len(steps)
-        parameters, self.buffers = stack_module_state(list(steps))
-        self.parameters = {name: p.detach() for name, p in parameters.items()}
-        learned = {phase: steps[0].moved_by(phase) for phase in steps[0].procedure.phases}
+        self.members, whole = len(steps), largest(steps)
+        ragged = any(sizes(step) != sizes(whole) for step in steps)
+        self.paddings = [Padding(step, whole) for step in steps] if ragged else []
+        self.parameters, self.buffers = self._stack(steps)
+        learned = {phase: whole.moved_by(phase) for phase in whole.procedure.phases}
         super().__init__(
-            copy.deepcopy(steps[0]), adam, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
+            copy.deepcopy(whole), adam, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
         )
+        if ragged:
+            self._mask_units()
         self.places = [  # a module in two places is filled once: torch's own tying leaves its tensors behind there
             f"{prefix}.{name}" if prefix else name
             for prefix, part in self.step.named_modules()
             for name, _ in [*part.named_parameters("", False, False), *part.named_buffers("", False, False)]
         ]
-        lanes = (0, 0, 0, None, None, None)
-        self._losses = {phase: vmap(partial(self._loss, phase), in_dims=lanes) for phase in learned}
-        self._gradients = {
-            phase: vmap(grad_and_value(partial(self._loss, phase), has_aux=True), in_dims=lanes) for phase in learned
-        }
+        self._shapes = self.step.noise_shapes()
+
+    def _stack(self, steps: Sequence[TrainingStep]) -> tuple[Tensors, Tensors]:
+        """Parameters and buffers of all members, [members, ...]."""
+        if not self.paddings:
+            parameters, buffers = stack_module_state(list(steps))
+            return {name: p.detach() for name, p in parameters.items()}, buffers
+        learned, fixed = (
+            [dict(step.named_parameters()) for step in steps],
+            [dict(step.named_buffers()) for step in steps],
+        )
+        return (
+            {name: self._padded(name, [one[name] for one in learned]) for name in learned[0]},
+            {name: self._padded(name, [one[name] for one in fixed]) for name in fixed[0]},
+        )
+
+    def _padded(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
+        pairs = zip(self.paddings, tensors, strict=True)
+        return torch.stack([padding.pad(name, tensor.detach()) for padding, tensor in pairs])
+
+    def _mask_units(self) -> None:
+        """Give the blocks of the one model a place for each member's own units."""
+        masks = {name: torch.stack([one.units[name] for one in self.paddings]) for name in self.paddings[0].units}
+        for name, mask in masks.items():
+            self.step.get_submodule(name.rpartition(".")[0]).units = mask[0]
+        self.names = _first_names(self.step)
+        self.buffers |= {self.names[name]: mask for name, mask in masks.items()}
+
+    def noises(self, noises: Sequence[Noise]) -> Noise:
+        """The noise of all members, [members, ...], with zeros for units that are not theirs."""
+        return Noises.of(noises, self._shapes)
 
     def _loss(
-        self, phase: str, learned: Tensors, fixed: Tensors, buffers: Tensors, batch: Batch, noise: Noise, clock: Tensor
+        self, phase: str, learned: Tensors, fixed: Tensors, buffers: Tensors, batch: Any, noise: Noise, clock: Tensor
     ) -> tuple[Tensor, tuple[Tensors, Tensors]]:
         values = {**learned, **fixed, **buffers}
         placed = {name: values[self.names[name]] for name in self.places}
+        batch = Batch(**batch) if isinstance(batch, dict) else batch
         loss: Loss = functional_call(self.step, placed, (batch, noise, clock, phase), tie_weights=False)
         return loss.total, (dict(loss.logged), dict(loss.moved))
+
+    def _mapped(self, function: Callable[..., Any], learned: Tensors, batch: Batch, noise: Noise, clock: Tensor) -> Any:
+        """A function of a member, over all members: of one batch and noise, or each of its own."""
+        own = isinstance(batch, Batches), isinstance(noise, Noises)
+        fixed = {name: p for name, p in self.parameters.items() if name not in learned}
+        lanes = (0, 0, 0, *(0 if one else None for one in own), None)
+        mapped = vmap(function, in_dims=lanes)
+        return mapped(learned, fixed, self.buffers, tensors_of(batch) if own[0] else batch, dict(noise), clock)
+
+    def slopes(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> tuple[Tensors, Tensors, Tensors]:
+        """Gradients, what is logged, and what buffers become, [members, ...]."""
+        function = grad_and_value(partial(self._loss, phase), has_aux=True)
+        found = self._mapped(function, self.moves[phase].parameters, batch, noise, clock)
+        gradients, (_, (logged, moved)) = found
+        return gradients, logged, moved
 
     def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One optimizer step of every member."""
         moves = self.moves[phase]
-        fixed = {name: p for name, p in self.parameters.items() if name not in moves.parameters}
-        results = self._gradients[phase](moves.parameters, fixed, self.buffers, batch, noise, clock)
-        gradients, (_, (logged, moved)) = results
+        gradients, logged, moved = self.slopes(phase, batch, noise, clock)
         if moves.adam.clip is not None:
             gradients = _clip(gradients, moves.adam.clip)
         for name, parameter in moves.parameters.items():
@@ -243,6 +298,7 @@ class Stacked(Engine):
         rows = torch.tensor(members)
         of_them = partial(torch.index_select, dim=0, index=rows)
         self.members = len(members)
+        self.paddings = [self.paddings[i] for i in members if self.paddings]
         self.parameters, self.buffers = (
             {name: of_them(value) for name, value in tensors.items()} for tensors in (self.parameters, self.buffers)
         )
@@ -258,23 +314,24 @@ class Stacked(Engine):
     def state(self, member: int) -> Tensors:
         """Copies of one member's parameters and buffers, under the names they have alone."""
         everything = {**self.parameters, **self.buffers}
-        return {name: self._one(everything[self.names[name]], member) for name in self.step.state_dict()}
+        return {name: self._one(name, everything[self.names[name]], member) for name in self.step.state_dict()}
 
     def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
-        logged: Tensors = self._losses[phase](self.parameters, {}, self.buffers, batch, noise, clock)[1][0]
+        logged: Tensors = self._mapped(partial(self._loss, phase), self.parameters, batch, noise, clock)[1][0]
         return logged
 
     def _load(self, states: Sequence[Tensors]) -> None:
         everything = {**self.parameters, **self.buffers}
         with torch.no_grad():
             for name in states[0]:
-                everything[self.names[name]].copy_(torch.stack([state[name] for state in states]))
+                everything[self.names[name]].copy_(self._all(name, [state[name] for state in states]))
 
-    def _one(self, tensor: Tensor, member: int) -> Tensor:
-        return tensor[member].detach().cpu().clone()
+    def _one(self, name: str, tensor: Tensor, member: int) -> Tensor:
+        own = tensor[member].detach()
+        return (self.paddings[member].crop(name, own) if self.paddings else own).cpu().clone()
 
-    def _all(self, tensors: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(tensors))
+    def _all(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
+        return self._padded(name, tensors) if self.paddings else torch.stack(list(tensors))
 
 
 def _settings(phase: Phase, adam: Adam) -> Adam:

@@ -1,5 +1,7 @@
 """Which members of a stack can be trained as one, and why not the others."""
 
+import copy
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -9,6 +11,7 @@ from torch import nn
 
 from elbowroom.data import Dataset
 from elbowroom.networks import stackable
+from elbowroom.numerics import CapabilityError
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.vae import VAE
@@ -16,9 +19,11 @@ from elbowroom.vae import VAE
 from .adam import Adam
 from .checks import reason, two_examples
 from .engines import Stacked
+from .lanes import Batches
+from .padding import sizes
 from .training_step import TrainingStep
 
-__all__ = ["groups", "reason_alone", "why_alone"]
+__all__ = ["groups", "joined", "reason_alone", "why_alone"]
 
 
 def groups(steps: Sequence[nn.Module], reason: Callable[[Any], str | None] = lambda step: None) -> list[list[int]]:
@@ -56,7 +61,36 @@ def groups(steps: Sequence[nn.Module], reason: Callable[[Any], str | None] = lam
     return sorted(g for group, each in zip(together, alone, strict=True) for g in ([group] if group else each))
 
 
-def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str | None:
+def joined(groups: Sequence[list[int]], steps: Sequence[TrainingStep], data: Dataset) -> list[list[int]]:
+    """The groups, those in one that differ in latent sizes alone.
+
+    Parameters
+    ----------
+    groups : sequence of list of int
+        Positions, as `groups` gives them.
+    steps : sequence of TrainingStep
+        The steps.
+    data : Dataset
+        What they are trained on.
+
+    Returns
+    -------
+    list of list of int
+        Positions, group by group; the first step of each has the most latents.
+    """
+    found: list[list[int]] = []
+    for group in sorted(groups, key=lambda group: -steps[group[0]].vae.latents):
+        first = steps[group[0]]
+        for other in found:
+            if reason_apart(first, steps[other[0]], data) is None:
+                other += group
+                break
+        else:
+            found.append(list(group))
+    return sorted(found, key=min)
+
+
+def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset, *, beside: VAE | None = None) -> str | None:
     """Say why models like this one are trained one by one in `fit_stacked`.
 
     Parameters
@@ -67,6 +101,8 @@ def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str 
         What it is to be trained by.
     data : Dataset
         What it is to be trained on.
+    beside : VAE, optional
+        A model with more latents and alike otherwise: then why the two are not trained as one.
 
     Returns
     -------
@@ -83,7 +119,10 @@ def why_alone(vae: VAE, objective: Objective | Procedure, data: Dataset) -> str 
     >>> print(why_alone(vae, er.objectives.Elbo(), digits))
     vae.posterior.z.network.1, a Dropout, draws noise of its own or keeps running statistics.
     """
-    return reason_alone(TrainingStep(vae, objective), data)
+    step = TrainingStep(vae, objective)
+    if beside is None:
+        return reason_alone(step, data)
+    return reason_alone(step, data) or reason_apart(step, TrainingStep(beside, copy.deepcopy(objective)), data)
 
 
 def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
@@ -116,6 +155,60 @@ def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
     return None
 
 
+def reason_apart(step: TrainingStep, whole: TrainingStep, data: Dataset) -> str | None:
+    """Say why a step is not trained in one stack with one that has more latents, by trying it at two examples.
+
+    Parameters
+    ----------
+    step : TrainingStep
+        The step.
+    whole : TrainingStep
+        The one with more latents.
+    data : Dataset
+        What they are trained on.
+
+    Returns
+    -------
+    str or None
+        A sentence; None where they can be.
+    """
+    if not _alike(step, whole):
+        return "The two differ in more than numbers that belong to one latent each."
+    if type(step.procedure).update is not Procedure.update:
+        return f"A {type(step.procedure).__name__} orders its steps by one batch, and each size draws its own."
+    for one in (whole, step):
+        said = reason_alone(one, data)
+        if said is not None:
+            return said
+    try:
+        with torch.random.fork_rng([]):
+            small, large = (copy.deepcopy(one).double().train() for one in (step, whole))
+            same = _same(small, large, data)
+    except (RuntimeError, ValueError, TypeError, CapabilityError) as error:
+        return f"Latent sizes stack by units that are not seen, which these models cannot have ({reason(error)})."
+    return (
+        None
+        if same
+        else "With units that are not seen the objective would be another, as it asks for more than densities of z."
+    )
+
+
+def _same(step: TrainingStep, whole: TrainingStep, data: Dataset) -> bool:
+    """Whether losses and gradients at two examples are those of the step alone, and 0 for what is not its own."""
+    (batch, noise), (_, more) = (two_examples(one, data, one.procedure.draws, seed=0) for one in (step, whole))
+    stack, clock = Stacked([step, whole], Adam()), torch.tensor(torch.inf)
+    both, noises = Batches.of([batch, batch]), stack.noises([noise, more])
+    for phase in step.procedure.phases:
+        gradients, logged, _ = stack.slopes(phase, both, noises, clock)
+        loss, own = step(batch, noise, clock, phase), step.moved_by(phase)
+        alone = torch.autograd.grad(loss.total, list(own.values()), allow_unused=True, materialize_grads=True)
+        pairs = [(logged[name][0], value) for name, value in loss.logged.items()]
+        pairs += [(gradients[name][0], stack.paddings[0].pad(name, g)) for name, g in zip(own, alone, strict=True)]
+        if not all(torch.allclose(one, other, rtol=1e-6, atol=1e-8, equal_nan=True) for one, other in pairs):
+            return False
+    return True
+
+
 def _structure(module: nn.Module) -> list[Any]:
     """All that makes two modules compute the same function of their parameters and buffers."""
     tensors = [*module.named_parameters(), *module.named_buffers()]
@@ -127,6 +220,30 @@ def _structure(module: nn.Module) -> list[Any]:
         steps,
         *((name, type(part), _attributes(part)) for name, part in module.named_modules()),
     ]
+
+
+def _alike(step: TrainingStep, whole: TrainingStep) -> bool:
+    """Whether the structures differ in nothing but numbers that come of fewer latents."""
+    ours, theirs = sizes(step), sizes(whole)
+    if ours.keys() != theirs.keys() or _structure(step.procedure) != _structure(whole.procedure):
+        return False
+    pairs = [(math.prod(event), math.prod(theirs[name])) for name, event in ours.items()]
+    if any(few > many for few, many in pairs):
+        return False
+    pairs.append((step.vae.latents, whole.vae.latents))
+    return _agree(_structure(step.vae), _structure(whole.vae), pairs)
+
+
+def _agree(one: Any, other: Any, pairs: Sequence[tuple[int, int]]) -> bool:
+    """Whether two values are the same but for numbers that are some times the latents of either, and a rest."""
+    if type(one) is int and type(other) is int and one < other:
+        times = [(divmod(other - one, many - few), few) for few, many in pairs if many > few]
+        return any(not rest and one >= k * few for (k, rest), few in times)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(_agree(a, b, pairs) for a, b in zip(one, other, strict=True))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_agree(value, other[name], pairs) for name, value in one.items())
+    return bool(one == other)
 
 
 def _places(module: nn.Module) -> list[int]:

@@ -4,12 +4,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from elbowroom.numerics import Batch, Noise
 from elbowroom.progress import Progress
@@ -17,56 +17,16 @@ from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
 
 from .engines import Engine, Tensors
-from .selection import Select, Values
+from .lanes import Batches
+from .selection import Values
+from .settings import Settings
 from .split import Split
+from .stream import Stream, steps_per_epoch
 
-__all__ = ["Loop", "Member", "Settings", "steps_per_epoch"]
+__all__ = ["Loop", "Member"]
 
 _ROWS_AT_ONCE, _CELLS_AT_ONCE = 1_000, 2**22
 _CHECKPOINT_EVERY = 30.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the loop does.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the training data.
-    batch_size : int
-        Examples per step.
-    seed : int
-        Of shuffling and noise.
-    patience : int or None
-        Epochs without a better validation value before a model stops.
-    select : {"objective", "calibrated", "last"}
-        What the kept epoch is chosen by.
-    draws : int
-        Of z, per example.
-    schedule_steps : int
-        Epochs that end before this step are never chosen and do not spend patience.
-    progress : bool, default True
-        Whether standard error shows how far it is.
-    rank : int, default 0
-        Of this process among those that share every batch.
-    ranks : int, default 1
-        How many these are.
-    settle : bool, default True
-        Whether components take from the data what was left open.
-    """
-
-    epochs: int
-    batch_size: int
-    seed: int
-    patience: int | None
-    select: Select
-    draws: int
-    schedule_steps: int
-    progress: bool = True
-    rank: int = 0
-    ranks: int = 1
-    settle: bool = True
 
 
 class Member:
@@ -129,14 +89,10 @@ class Loop:
     ----------
     engine : Engine
         Makes the steps.
-    draw_noise : callable
-        (draws, batch, generator) → noise of a step.
-    training : Split
-        What is trained on.
+    streams : sequence of Stream
+        What each model is served; those that are served the same have one stream.
     validation : Split
         What the epoch is chosen by.
-    validation_noise : callable
-        Positions of validation examples → their noise, the same every epoch.
     members : sequence of Member
         One for each model.
     settings : Settings
@@ -146,19 +102,16 @@ class Loop:
     def __init__(
         self,
         engine: Engine,
-        draw_noise: Callable[[int, int, Generator], Noise],
-        training: Split,
+        streams: Sequence[Stream],
         validation: Split,
-        validation_noise: Callable[[Tensor], Noise],
         members: Sequence[Member],
         settings: Settings,
     ) -> None:
-        self.engine, self.draw_noise, self.members, self.settings = engine, draw_noise, members, settings
-        self.training, self.validation, self.validation_noise = training, validation, validation_noise
-        self.generator = Generator(training.x.device).manual_seed(settings.seed)
-        engine.batches = self._another
+        self.engine, self.streams, self.members, self.settings = engine, streams, members, settings
+        self.training, self.validation = streams[0].training, validation
+        engine.batches = lambda: self._served([stream.another() for stream in self._live()])
         self.epoch, self.step, self.seconds = 0, 0, 0.0
-        self._going = list(range(len(members)))  # the members that the engine still moves, in its order
+        self._going = list(range(len(streams)))  # the members that the engine still moves, in its order
         self._left: dict[int, tuple[Tensors, Tensors]] = {}  # what it had of the others when they stopped
 
     def restore(self, checkpoints: Sequence[Checkpoint]) -> None:
@@ -166,8 +119,8 @@ class Loop:
         first = checkpoints[0]
         self.epoch, self.step, self.seconds = first.epoch, first.step, first.seconds
         self.engine.restore([c.state for c in checkpoints], [c.optimizer for c in checkpoints])
-        self.generator.set_state(first.generator)
-        for member, checkpoint in zip(self.members, checkpoints, strict=True):
+        for member, stream, checkpoint in zip(self.members, self.streams, checkpoints, strict=True):
+            stream.generator.set_state(checkpoint.generator)
             member.restore(checkpoint)
 
     def run(self, tick: Callable[[int], None] = lambda epoch: None) -> None:
@@ -202,17 +155,29 @@ class Loop:
         settings, engine, totals = self.settings, self.engine, Tensors()
         engine.begin(self.epoch, settings.epochs)
         with _randomness(settings, self.epoch, self.training.x.device):
-            for rows, clock in zip(_batches(len(self.training), settings, self.generator), self._clock(), strict=False):
-                noise = self.draw_noise(settings.draws, len(rows), self.generator)
-                _add(totals, engine.update(self.training.batch(rows), noise, clock), len(rows))
+            for found, clock in zip(
+                zip(*(one.epoch() for one in self._live()), strict=True), self._clock(), strict=False
+            ):
+                examples = len(found[0][0])
+                _add(totals, engine.update(*self._served(found), clock), examples)
                 self.step += 1
         return {name: (value / len(self.training)).reshape(-1) for name, value in engine.summed(totals).items()}
 
-    def _another(self) -> tuple[Batch, Noise]:
-        """A further batch for procedures that make several steps in one update, and its noise."""
-        n, generator = len(self.training), self.generator
-        rows = torch.randint(n, (min(self.settings.batch_size, n),), generator=generator, device=generator.device)
-        return self.training.batch(rows), self.draw_noise(self.settings.draws, len(rows), generator)
+    def _live(self) -> list[Stream]:
+        """The streams of the members that the engine still moves, each once."""
+        return list(dict.fromkeys(self.streams[i] for i in self._going))
+
+    def _served(self, found: Sequence[tuple[Batch, Noise]]) -> tuple[Batch, Noise]:
+        """What the engine is handed: what one stream gives, or what the stream of each member does."""
+        if len(found) == 1:
+            return found[0]
+        lanes = self._lanes()
+        return Batches.of([found[i][0] for i in lanes]), self.engine.noises([found[i][1] for i in lanes])
+
+    def _lanes(self) -> list[int]:
+        """Which of the live streams each member of the engine is served by."""
+        places = {stream: place for place, stream in enumerate(self._live())}
+        return [places[self.streams[i]] for i in self._going]
 
     def _clock(self) -> Tensor:
         """The numbers of the epoch's steps, as objectives want them."""
@@ -225,9 +190,13 @@ class Loop:
         at_once = min(max(_CELLS_AT_ONCE // math.prod(data.x.event), 4), _ROWS_AT_ONCE)
         pieces = -(-len(data) // at_once)  # of equal sizes: some numbers mean nothing over one example
         for rows in torch.arange(len(data), device=data.x.device).tensor_split(pieces):
-            logged = self.engine.evaluate(data.batch(rows), self.validation_noise(rows))
+            logged = self.engine.evaluate(data.batch(rows), self._validation_noise(rows))
             _add(totals, {name: value.double() for name, value in logged.items()}, len(rows))
         return {name: value / len(data) for name, value in totals.items()}
+
+    def _validation_noise(self, rows: Tensor) -> Noise:
+        found = [stream.validation_noise(rows) for stream in self._live()]
+        return found[0] if len(found) == 1 else self.engine.noises([found[i] for i in self._lanes()])
 
     def _add_rows(self, trained: Tensors, checked: Tensors) -> None:
         """A row for every member that has not stopped."""
@@ -264,42 +233,9 @@ class Loop:
                     state=state,
                     best_state=member.best_state,
                     optimizer=optimizer,
-                    generator=self.generator.get_state(),
+                    generator=self.streams[i].generator.get_state(),
                 )
             )
-
-
-def steps_per_epoch(n: int, batch_size: int, ranks: int = 1) -> int:
-    """How many optimizer steps one pass over the examples takes.
-
-    Parameters
-    ----------
-    n : int
-        Examples.
-    batch_size : int
-        Examples per step; a last batch of less than two per process joins the one before it.
-    ranks : int, default 1
-        Processes.
-
-    Returns
-    -------
-    int
-        Steps.
-
-    Examples
-    --------
-    >>> steps_per_epoch(300, 100), steps_per_epoch(301, 100), steps_per_epoch(302, 100)
-    (3, 3, 4)
-    """
-    whole, rest = divmod(n, batch_size)
-    return max(whole + (rest >= 2 * ranks), 1)
-
-
-def _batches(n: int, settings: Settings, generator: Generator) -> Iterator[Tensor]:
-    """Shuffled rows; a last batch of less than two per process joins the one before: batch norm cannot train on one."""
-    order = torch.randperm(n, generator=generator, device=generator.device)
-    cuts = [settings.batch_size * i for i in range(1, steps_per_epoch(n, settings.batch_size, settings.ranks))]
-    yield from order.tensor_split(cuts)
 
 
 @contextmanager

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from elbowroom.data import Dataset, Examples
+from elbowroom.data import Dataset
 from elbowroom.likelihoods import Normal, leak
-from elbowroom.numerics import InputError, Noise
+from elbowroom.numerics import InputError
 from elbowroom.procedures import Phase, Procedure
 from elbowroom.progress import say
 from elbowroom.recipes import recipe_of
@@ -24,10 +23,12 @@ from elbowroom.vae.evaluating import evaluating
 
 from .checks import check, reason, two_examples
 from .engines import Adam, Alone, Engine, Stacked, Tensors
-from .loop import Loop, Member, Settings
+from .loop import Loop, Member
 from .placement import threads_for
 from .selection import values_by
+from .settings import Settings
 from .split import Split
+from .stream import Stream
 from .training_step import TrainingStep
 
 __all__ = ["WAY_OUT", "Kept", "TrainingPlan"]
@@ -35,7 +36,6 @@ __all__ = ["WAY_OUT", "Kept", "TrainingPlan"]
 _ROWS_AT_ONCE = 1_000
 WAY_OUT = "lower the learning rate, or raise the floors of the scales"
 _CELLS_SETTLED, _CELLS_LOOKED_AT = 2**24, 2**22  # of training data in memory, and of validation data
-_NOISE_KEPT = 2**25
 _WORTH_SAYING = 0.001
 
 
@@ -167,11 +167,6 @@ class TrainingPlan:
             self._finish(step, folder, *one) for step, folder, one in zip(self.steps, self.folders, found, strict=True)
         ]
 
-    @cached_property
-    def noise(self) -> "_KeptNoise":
-        """Of the validation examples by position, keyed by (seed, example)."""
-        return _KeptNoise(self.steps[0], self.settings, self.data.validation)
-
     def is_plain(self) -> bool:
         """Whether there is one phase, whose objective moves no buffer."""
         step = self.steps[0]
@@ -185,7 +180,7 @@ class TrainingPlan:
         vae, engine = steps[0].vae, self._engine(steps, fabric)
         where = (vae.context_names, vae.device, vae.dtype)
         training, validation = Split(self.data.train, *where), Split(self.data.validation, *where)
-        loop = Loop(engine, steps[0].draw_noise, training, validation, self.noise, members, settings)
+        loop = Loop(engine, self._streams(steps, training), validation, members, settings)
         if self.checkpoints:
             try:
                 loop.restore(self.checkpoints)
@@ -194,6 +189,15 @@ class TrainingPlan:
                     f"The run's checkpoint does not fit this model ({reason(error)}): build the model that was trained."
                 ) from error
         return loop
+
+    def _streams(self, steps: list[TrainingStep], training: Split) -> list[Stream]:
+        """One for each step; those that draw as many numbers are served the same."""
+        found: dict[Any, Stream] = {}
+        for step in steps:
+            key = tuple(step.noise_shapes().items())
+            if key not in found:
+                found[key] = Stream(step, self.settings, training, self.data.validation)
+        return [found[tuple(step.noise_shapes().items())] for step in steps]
 
     def _engine(self, steps: list[TrainingStep], fabric: Any) -> Engine:
         if len(steps) > 1:
@@ -278,9 +282,8 @@ class TrainingPlan:
         """What the likelihood says of itself on the first validation examples."""
         most = min(1_000, max(_CELLS_LOOKED_AT // math.prod(self.data.event), 4))
         split = Split(self.data.validation[:most], vae.context_names, vae.device, vae.dtype)
-        rows = torch.arange(len(split), device=vae.device)
-        noise = {name: v if name == "x" else v[:1] for name, v in self.noise(rows).items()}
-        p_x = vae(split.batch(rows), noise, lay_out=False).p_x
+        batch = split.batch(torch.arange(len(split), device=vae.device))
+        p_x = vae(batch, vae.keyed_noise(1, batch.index, self.settings.seed), lay_out=False).p_x
         remarks = vae.likelihood.remarks(p_x)
         share = leak(p_x, vae.preprocess.support(self.data.support))
         if share is not None and share > _WORTH_SAYING:
@@ -306,31 +309,6 @@ def _spoil(vae: VAE) -> None:
     vae.zero_grad(set_to_none=True)
     for parameter in vae.eval().parameters():
         parameter.fill_(torch.nan)
-
-
-class _KeptNoise:
-    """The noise of the validation examples: kept, or drawn again by its keys where it is of many cells.
-
-    Parameters
-    ----------
-    step : TrainingStep
-        Draws it.
-    settings : Settings
-        How many draws, and the seed.
-    examples : Examples
-        For validation.
-    """
-
-    def __init__(self, step: TrainingStep, settings: Settings, examples: Examples) -> None:
-        self._draw = partial(step.keyed_noise, settings.draws, seed=settings.seed)
-        self._index, of_x = examples.index, step.vae.preprocess.noise_shape or (0,)
-        self._kept = self._draw(self._index) if len(examples) * math.prod(of_x) <= _NOISE_KEPT else None
-
-    def __call__(self, rows: Tensor) -> Noise:
-        """Of the examples at these positions."""
-        if self._kept is None:
-            return self._draw(self._index[rows.cpu()])
-        return {name: v[rows] if name == "x" else v[:, rows] for name, v in self._kept.items()}
 
 
 def _with_neighbours(y: Tensor, seen: Tensor) -> Tensor:

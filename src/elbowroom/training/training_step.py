@@ -100,6 +100,11 @@ class TrainingStep(nn.Module):
             return f"procedure.phases.{phase}.objective."
         return "vae." if part == "vae" else f"vae.{part}."
 
+    def noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the normals of a draw for an example: the model's by block, then the objectives' by their names."""
+        blocks = {name: block.noise_shape for name, block in self.vae.posterior.items()}
+        return blocks | self.procedure.noise_shapes(self.vae)
+
     def draw_noise(self, draws: int, batch: int, generator: Generator) -> Noise:
         """Draw the noise of an update: the model's, then what the objectives need beside it.
 

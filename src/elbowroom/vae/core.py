@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom.components import Blocks, Component
+from elbowroom.distributions._of_units import of_units
 from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import Batch, Given, InputError, Noise, as_tensor, keyed_normal, keyed_uniform
 from elbowroom.preprocess import Identity, Preprocess
@@ -119,7 +120,7 @@ class VAECore(nn.Module):
         q: dict[str, Distribution] = {}
         log_q = {}
         for name, block in blocks.items():
-            q[name] = block(given)
+            q[name] = of_units(block(given), block.units)
             with torch.set_grad_enabled(through and torch.is_grad_enabled()):
                 given[name], log_q[name] = layout.value(name, q[name], noise[name])
             if not through:
@@ -131,12 +132,15 @@ class VAECore(nn.Module):
                 log_q[name] = _fill_masked(log_q[name], mask)
                 log_weight = _fill_masked(log_weight, mask, -math.log(block.classes))
             layout.weigh(name, log_weight)
-        p = {name: block(given) for name, block in self.prior.items()}
+        p = {name: of_units(block(given), block.units) for name, block in self.prior.items()}
+        units = {name: block.units for name, block in self.prior.items() if block.units is not None}
         closed = self._closed_blocks - set(batch.observed)
         seen, unknown = self.mask_of(batch)
         p_x = self.likelihood(given)
         masks = {name: mask for name, (_, mask) in batch.observed.items() if name in q}
-        return Terms(given, q, p, p_x, log_jacobian, log_q, closed, layout, masks=masks, seen=seen, unknown=unknown)
+        return Terms(
+            given, q, p, p_x, log_jacobian, log_q, closed, layout, masks=masks, seen=seen, unknown=unknown, units=units
+        )
 
     def given(self, batch: Batch, noise: Noise) -> tuple[Given, Tensor]:
         """The namespace before any latent is drawn ("x" preprocessed, and the context), and log |dy/dx| [batch].

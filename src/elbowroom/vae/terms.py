@@ -80,6 +80,9 @@ class Terms:
         [batch, *event] bool, False where a cell of x is missing; None: all are seen.
     unknown : Tensor or None, default None
         [batch] bool, True where nothing at all is known of an example; None: nowhere.
+    units : mapping of str to Tensor, default {}
+        [*event] bool of every block that has units which are not the model's own, False where they are not: what is
+        told of them is 0.
 
     Attributes
     ----------
@@ -89,7 +92,7 @@ class Terms:
         What else components read, [1, batch, ...].
     y : Tensor
         Preprocessed x, [1, batch, *event].
-    seen, unknown : Tensor or None
+    seen, unknown, units
         As they were given.
 
     Notes
@@ -115,13 +118,14 @@ class Terms:
         masks: Mapping[str, Tensor] = MappingProxyType({}),
         seen: Tensor | None = None,
         unknown: Tensor | None = None,
+        units: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
         self.z = {name: given[name] for name in q}
         self.context = {name: value for name, value in given.items() if name != "x" and name not in q}
         self.y, self.log_jacobian = given["x"], log_jacobian
         self.q, self.p, self.p_x = q, p, p_x
         self._log_q, self._closed_blocks, self._layout = log_q, closed_blocks, layout
-        self.seen, self.unknown, self._masks = seen, unknown, masks
+        self.seen, self.unknown, self.units, self._masks = seen, unknown, units, masks
         self._kls: dict[tuple[str, KL], PerDraw] = {}  # training asks twice: for the loss and for the log
 
     @cached_property
