@@ -532,6 +532,7 @@ SLOW = {
 """Asked only for what is refused: the same decorator reads the rest, and the tests of the room are long enough."""
 
 NO_DOOR = {
+    "cli_options.load_source": "what was typed, which load_data reads",
     "distributions.BinaryBernoulli": "torch's own constructor",
     "distributions.Columns": "made of distributions by a likelihood",
     "distributions.CorrelatedNormal": "made by its subclasses",

@@ -33,7 +33,7 @@ few = settings(
     suppress_health_check=list(HealthCheck),
 )
 ONCE = {"training.fit", *(name for name in CALLS if name.startswith("remedies."))}  # what trains
-DOORS = {"models.Recipe", "numerics.Support"}  # dataclasses that people make
+DOORS = {"models.Recipe", "numerics.Support", "sweeps.Range"}  # dataclasses that people make
 
 
 def flat(hint: Any) -> list[Any]:

@@ -18,7 +18,7 @@ def canaries() -> list[Canary]:
 
 
 def steps(name: str, seed: int) -> Numbers:
-    """Twenty steps and ten examples of one model, and β and learning rate of five points."""
+    """Twenty steps and ten examples of one model, and β and latents of five points."""
     data = SETS[name](seed)
     vae = er.models.build({"latents": 4, "widths": [16], "seed": seed}, data)
     found = first_steps(vae, data, er.objectives.Elbo(0.5), batch_size=BATCH, seed=seed)
@@ -30,16 +30,17 @@ def points(seed: int) -> list[float]:
     import optuna
 
     from elbowroom.models import Recipe
-    from elbowroom.sweeps.database import SeededSampler
+    from elbowroom.sweeps.database import SeededSampler, quiet
     from elbowroom.sweeps.space import Space
 
-    study = optuna.create_study(sampler=SeededSampler("tpe", seed))
+    with quiet():
+        study = optuna.create_study(sampler=SeededSampler("tpe", seed))
     space = Space(Recipe(), SPACE)
     return [value for _ in range(5) for value in _numbers(space.suggest(study.ask()))]
 
 
 def _numbers(point: dict[str, float]) -> list[float]:
-    return [point["beta"], point["lr"], float(point["latents"])]
+    return [point["beta"], float(point["latents"])]
 
 
 if __name__ == "__main__":

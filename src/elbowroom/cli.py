@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom.cli_audit import COMMANDS
+from elbowroom import cli_audit, cli_search
 from elbowroom.cli_options import (
     Data,
     Latents,
@@ -35,7 +35,6 @@ from elbowroom.cli_options import (
     with_loading,
     with_options,
 )
-from elbowroom.cli_search import search
 from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 
 __all__ = ["main"]
@@ -321,7 +320,7 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-for command in (*COMMANDS, search):
+for command in (*cli_audit.COMMANDS, *cli_search.COMMANDS):
     app.command(cls=_Command)(command)
 
 

@@ -173,6 +173,11 @@ def load_source(source: str, seed: int, loading: Mapping[str, Any]) -> Any:
     -------
     Dataset
         As `load_data` returns it.
+
+    Examples
+    --------
+    >>> load_source("digits", 0, {"test": 100.0}).summary()["sizes"]["test"]
+    100
     """
     import elbowroom as er
 

@@ -19,7 +19,7 @@ from elbowroom.cli_options import (
     with_options,
 )
 
-__all__ = ["search"]
+__all__ = ["COMMANDS"]
 
 _AXES = {
     "latents": "Dimensions of z",
@@ -131,3 +131,7 @@ def _range(name: str, text: str) -> Any:
     if len(ends) != 2 or not all(isinstance(one, int | float) for one in ends):
         raise InputError(f"{name}: a range is two numbers, LOW..HIGH; got {text!r}.")
     return Range(*ends)
+
+
+COMMANDS = (search,)
+"""Functions that are a command each."""

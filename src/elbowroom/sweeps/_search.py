@@ -166,7 +166,7 @@ def search(
     _check_asked(goal, data, target)
     if trials < 1 or draws < 1:
         raise InputError(f"trials and draws must be 1 or more; got {trials} and {draws}.")
-    common = _trained_for(as_recipe(recipe), settings, len(data.train))
+    common = _trained_for(as_recipe(recipe).sized(data), settings, len(data.train))
     searched = default_space(common, data, _said(recipe)) if space is None else Space(common, space)
     searched.check(data)
     if storage is not None and runs is None:

@@ -32,7 +32,7 @@ def default_space(recipe: models.Recipe, data: Dataset, said: Collection[str] = 
     Parameters
     ----------
     recipe : Recipe
-        What all trials have in common.
+        What all trials have in common, with its sizes in numbers.
     data : Dataset
         What is trained on: no more latents are tried than x has dimensions, and no likelihood that cannot be of it.
     said : collection of str, default ()

@@ -67,7 +67,7 @@ class Space:
     Parameters
     ----------
     recipe : Recipe
-        What all points have in common.
+        What all points have in common, with its sizes in numbers.
     axes : mapping of str to list or Range
         Word → its values, as for `sweep`; beside them "depth" and "width", how many hidden layers of how many units.
 
@@ -104,7 +104,7 @@ class Space:
         Recipe
             In the words of `models`, which knows widths and not their depth.
         """
-        words, own = dict(settings), self.recipe.widths
+        words, own = dict(settings), self.recipe.hidden
         depth, width = words.pop("depth", len(own)), words.pop("width", own[0] if own else 1)
         if {"depth", "width"} & set(settings):
             words["widths"] = [width] * depth
@@ -244,7 +244,7 @@ def _holds(axis: Any, value: Any) -> bool:
 def _own(recipe: models.Recipe, name: str) -> Any:
     """What a recipe says, or leaves as it is, on an axis."""
     kind, options = split("objective", recipe.objective)
-    of_widths = {"depth": len(recipe.widths), "width": recipe.widths[0] if len(set(recipe.widths)) == 1 else None}
+    of_widths = {"depth": len(recipe.hidden), "width": recipe.hidden[0] if len(set(recipe.hidden)) == 1 else None}
     said: Iterator[Mapping[str, Any]] = iter((of_widths, vars(recipe), options, recipe.training))
     for words in said:
         if name in words:

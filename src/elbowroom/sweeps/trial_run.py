@@ -180,7 +180,8 @@ class TrialRun:
                 resume=begun,
                 after_epoch=watch,
                 progress=False,
-                **member.training,
+                seed=member.recipe.seed,
+                **member.recipe.training,
             )
         except (InputError, CapabilityError) as error:
             if not watch.epochs:
@@ -194,7 +195,9 @@ class TrialRun:
         try:
             swept = measured(member, member.vae, history, self.asked)
             score = _score_of(swept, self.asked)
-        except (ArithmeticError, RuntimeError, MemoryError) as error:
+        except InputError:  # of what was asked for, as where a goal needs more examples
+            raise
+        except (ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
             end(trial, "failed", f"{type(error).__name__}: {_line(error)}", epochs)
         if not math.isfinite(score):
             end(trial, "diverged", "its score is no finite number.", epochs)
