@@ -100,7 +100,10 @@ def test_a_sweep_over_words_is_named_by_its_labels(tmp_path, studies):
     assert "model rate distortion ELBO" in text
     assert "β rate distortion ELBO" in words_of(studies["digits"][1])
     assert "β" not in text.replace("β = 0.5 of 6; epoch 181 of 400", "")  # of the evidence, made by hand above
-    assert "Pictures of the model at" in text
+    assert "The line is the frontier of the sweep." in text
+    assert "audit: healthy" in studies["digits"][1]
+    assert "audit: faults found" in studies["two"][1]
+    assert "audit: " not in studies["table"][1]
 
 
 def test_a_sweep_over_two_axes_is_chosen_and_drawn_by_family(tmp_path):

@@ -213,6 +213,9 @@ def test_a_rate_that_would_squeeze_all_others_is_named_and_not_drawn_unless_it_i
     assert "far outside: β = 0 (rate 320)" in [text.get_text() for text in ax.texts]
     ax = plots.rate_distortion(models, chosen=models[0], ax=sheet().subplots())
     assert by_gid(ax, "point-0.dot")
+    only = [*(model(f"β = {beta}", 0.01 * beta, 80.0) for beta in (2, 4, 6, 8, 10)), model("β = 1", 20.0, 40.0)]
+    ax = plots.rate_distortion(only, ax=sheet().subplots())  # the one model that has not collapsed stays
+    assert by_gid(ax, "point-5.dot")
 
 
 def test_no_encoder_lies_below_its_decoder_s_own_curve_and_both_stand_on_one_plane(tmp_path) -> None:

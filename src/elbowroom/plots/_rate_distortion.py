@@ -72,11 +72,11 @@ def rate_distortion(
 ) -> Axes:
     """Rate across, distortion up; ELBO = −(rate + distortion), so lines of equal ELBO fall from left to right.
 
-    Crosses are 95 % intervals. Models whose rate or distortion is not finite are named and not drawn, nor are those
-    that would squeeze all others into a corner (a rate, or a distortion, three interquartile ranges above the upper
-    quartile). The marks of model i have the ids "point-i.…", by which a page finds them. `rate_distortion_curve` draws
-    what the decoder of one model could reach with a better encoder onto the Axes that are returned, and their
-    `figure.savefig("plane.pdf")` keeps them for a paper.
+    Crosses are 95 % intervals. Models whose rate or distortion is not finite are named and not drawn, nor is one that
+    would squeeze all others into a corner: whose rate is three interquartile ranges above the upper quartile, at an
+    ELBO below the median. The marks of model i have the ids "point-i.…", by which a page finds them.
+    `rate_distortion_curve` draws what the decoder of one model could reach with a better encoder onto the Axes that
+    are returned, and their `figure.savefig("plane.pdf")` keeps them for a paper.
 
     Parameters
     ----------

@@ -33,6 +33,7 @@ FAULTS = LABELS[2]
 
 _COLOURS = tuple(LABELS[i] for i in (0, 1, 4, 5, 6, 8, 9, 7, 3))
 _MARKERS = "os^DvPXh<>"
+_FEWEST = 4  # models of which one can stand out
 _FENCE = 3.0  # interquartile ranges beyond the upper quartile: Tukey's "far out"
 
 
@@ -210,7 +211,7 @@ def places_of(
 
 
 def within(places: Mapping[int, Place], chosen: int | None) -> dict[int, Place]:
-    """Those that can be drawn without squeezing the others: a rate, or distortion, far beyond all of them is left out.
+    """Those that can be drawn without squeezing the others: left out is a rate far beyond all, at a poor ELBO.
 
     Parameters
     ----------
@@ -224,13 +225,11 @@ def within(places: Mapping[int, Place], chosen: int | None) -> dict[int, Place]:
     dict of int to Place
         Of those that stay.
     """
-    most = [_fence([getattr(one, part) for one in places.values()]) for part in ("rate", "distortion")]
-    return {i: one for i, one in places.items() if i == chosen or (one.rate <= most[0] and one.distortion <= most[1])}
-
-
-def _fence(values: Sequence[float]) -> float:
-    low, high = np.percentile(values, [25, 75])
-    return float(high + _FENCE * (high - low)) if len(values) > 3 else math.inf
+    totals = [sum(one.best) for one in places.values()]
+    low, high = np.percentile([one.rate for one in places.values()], [25, 75])
+    fence, usual = high + _FENCE * (high - low), np.median(totals)
+    few = len(places) < _FEWEST
+    return {i: one for i, one in places.items() if few or i == chosen or one.rate <= fence or sum(one.best) <= usual}
 
 
 def limits(values: Iterable[tuple[float, float]], at_zero: bool = False) -> tuple[float, float]:
