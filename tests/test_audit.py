@@ -405,3 +405,15 @@ def test_the_collapse_curve_of_dependent_units_is_that_of_their_moments(data: er
     other = er.VAE(er.priors.Mixture(LATENTS, components=2), posterior, vae.likelihood)
     with pytest.raises(er.CapabilityError, match="p\\(z\\) is no normal"):
         _collapse(other, rows, 0)
+
+
+def test_a_model_that_reads_a_label_gets_an_account_of_what_can_be_had_without(data: er.data.Dataset) -> None:
+    posterior = er.posteriors.DiagonalNormal(nn.Linear(D, 2 * LATENTS), LATENTS)
+    likelihood = er.likelihoods.Normal(nn.Bilinear(LATENTS, 3, D), D, given=("z", "kind"))
+    vae = er.VAE(er.priors.StandardNormal(LATENTS), posterior, likelihood)
+    found = er.audit(vae, data, quick=True, progress=False)
+    assert (found.identity, found.context, found.findings, found.prices, found.n) == (None, None, (), (), 0)
+    assert found.missing[0].startswith("Identity, verdict, context and prices: p(x | z) read 'kind', without which")
+    assert found.missing[1].startswith("Still to be had: samples for a 'kind' that is named")
+    assert vae.sample(3, context={"kind": torch.eye(3)}).shape == (3, D)
+    assert AuditRecord.from_dict(found.to_dict()) == found

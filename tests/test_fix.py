@@ -103,6 +103,28 @@ def test_test_is_looked_at_when_all_is_decided(monkeypatch) -> None:
     assert done.steps[0].name.startswith("structured_residual")
 
 
+def test_of_two_kinds_of_correlated_noise_the_one_that_wins_more_is_kept(monkeypatch) -> None:
+    """Both are tried on the model before them; the one that is beaten pays no more."""
+    rows, given = data(), []
+    kept = {"low-rank": er.remedies.structured_residual(linear(), rows, rank=1, draws=4)}
+    kept["matern"] = er.remedies.calibrate(linear(), rows, draws=4)
+    assert kept["matern"].pays
+    assert kept["low-rank"].pays
+    best = max(kept, key=lambda kind: kept[kind].gain.mean)
+
+    def either(vae, data, kind, **told):
+        given.append(vae)
+        return kept[kind]
+
+    monkeypatch.setattr("elbowroom.remedies.structured_residual", either)
+    vae = linear()
+    done = er.fix(vae, rows, remedies=["structured_residual"], **QUICK)
+    assert given == [vae, vae]
+    assert [step.beaten for step in done.steps] == [kind != best for kind in kept]
+    assert done.vae is kept[best].vae
+    assert [step.name for step in done.kept] == [kept[best].name]
+
+
 def test_what_findings_point_to_comes_first_among_what_costs_as_much() -> None:
     plain, told = ([one.words for one in in_order(found)] for found in ((), ("holes in the prior",)))
     assert plain[0] == "calibrate"

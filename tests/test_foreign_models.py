@@ -222,6 +222,36 @@ def test_a_weight_on_the_kl_beside_bits_is_said() -> None:
     assert any("was not asked" in one for one in grey.assumed)
 
 
+class Mixed(Model):
+    """Of the shape of pythae's VAMP, whose densities leave out the 2π."""
+
+    def __init__(self, weighs: float = 1.0) -> None:
+        super().__init__("mse", name="VAMP")
+        self.pseudo_inputs, self.idle_input = nn.Sequential(nn.Linear(5, 6), nn.Hardtanh(0.0, 1.0)), torch.eye(5)
+        self.weighs = weighs
+
+    def loss_function(self, recon_x, x, mu, log_var, z, epoch):
+        squares = 0.5 * (recon_x - x).flatten(1).square().sum(-1)
+        at, spread = self.encoder(self.pseudo_inputs(self.idle_input).reshape(5, 1, 2, 3)).values()
+        each = -0.5 * (spread + (z.unsqueeze(1) - at).square() / spread.exp()).sum(2)
+        log_p = self.weighs * (each.logsumexp(1) - math.log(5))
+        kl = -0.5 * (log_var + (z - mu).square() / log_var.exp()).sum(1) - log_p
+        return (squares + kl).mean(), squares.mean(), kl.mean()
+
+
+def test_the_prior_of_a_vamp_is_the_mixture_of_q_at_its_pseudo_inputs() -> None:
+    model, x = Mixed(), torch.rand(9, 1, 2, 3)
+    vae, noise = from_pythae(model), torch.randn(1, 9, 2)
+    terms = vae(er.Batch(x, torch.arange(9)), {"z": noise})
+    mu, log_var = model.encoder(x).values()
+    z = mu + (0.5 * log_var).exp() * noise[0]
+    loss = model.loss_function(model.decoder(z)["reconstruction"], x, mu, log_var, z, 1)[0]
+    minus_elbo = (terms.rate("sampled") - terms.log_likelihood).mean() - 3 * math.log(2 * math.pi)
+    assert minus_elbo.item() == pytest.approx(loss.item(), abs=1e-4)
+    assert "mixture of q at its pseudo-inputs" in vae.assumed[0]
+    assert not any("which no module says" in one for one in vae.assumed)
+
+
 class Several(Model):
     def draw(self, mu: Tensor, std: Tensor) -> Tensor:
         return (mu.unsqueeze(1) + std.unsqueeze(1) * torch.randn(len(mu), 5, 2)).reshape(-1, 2)
@@ -248,7 +278,8 @@ def test_models_of_pythae_with_several_draws_are_taken_and_others_refused() -> N
     assert from_pythae(Several(name="IWAE")).likelihood.scale == 1.0
     for make, error, says in (
         (Flowing, er.CapabilityError, "no embedding \\+ exp"),
-        (lambda: Model(name="VAMP"), er.CapabilityError, "pseudo-inputs"),
+        (lambda: Model(name="VAMP"), er.CapabilityError, "mixture of q at its pseudo_inputs"),
+        (lambda: Mixed(weighs=2.0), er.CapabilityError, "mixture of q at its pseudo_inputs"),
         (spherical, er.CapabilityError, "returns embedding, log_concentration and no"),
         (Capacity, er.InputError, "no weighted sum of its reconstruction_loss"),
         (lambda: Model("l1"), er.InputError, "'l1' stands for no density"),

@@ -54,7 +54,7 @@ def test_the_order_of_the_page(pages):
     text = words_of(pages["ill"][1])
     order = ["Verdict", AUDITS["ill"].verdict, "What was found.", "Where the nats go", "nats above the ELBO:"]
     order += ["What the bar is made of", "Every fault that was looked for", "calibrate would win 2.50 ± 0.25"]
-    order += ["calibrate would take the rate from 18.20 ± 0.20 to 18.2 and the distortion from 80.0 ± 1.1 to"]
+    order += ["calibrate would take the rate from 18.20 ± 0.20 to 18.20 and the distortion from 80.0 ± 1.1 to"]
     order += ["Context, never added to the identity", "Of the rate of 18.20 ± 0.20 nats, between 0.80 and 3.20"]
     order += [
         "of the KL,",

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elbowroom.components import as_event
+from elbowroom import priors
+from elbowroom.components import Component, as_event
 from elbowroom.likelihoods import Bernoulli, Likelihood, Normal
 from elbowroom.numerics import CapabilityError, InputError, plain_arguments
 from elbowroom.vae import VAE
@@ -35,7 +36,8 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
     Parameters
     ----------
     model : nn.Module
-        A model of pythae whose posterior is a normal and whose prior is N(0, I), as VAE, BetaVAE, IWAE.
+        A model of pythae whose posterior is a normal and whose prior is N(0, I), as VAE, BetaVAE, IWAE; or VAMP, whose
+        prior becomes the mixture of the normals that its encoder returns for its pseudo-inputs as they are.
     likelihood : Likelihood, optional
         Made with network=None, in the place of what the loss stands for: `ContinuousBernoulli(None, (1, 28, 28))` for
         grey levels in [0, 1] under binary cross-entropy.
@@ -52,7 +54,7 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
     ------
     CapabilityError
         For a model without a density of q that is known here (a flow, Hamiltonian moves, other spaces, an encoder
-        without a covariance), or with another prior (VAMP).
+        without a covariance), or a VAMP whose loss does not say that its prior is such a mixture.
     InputError
         For a module that is no such model, or a loss that is no weighted sum of squares or cross-entropy and the KL, as
         those of FactorVAE, INFOVAE_MMD and VAEGAN, where no likelihood is given.
@@ -94,15 +96,21 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
         check_likelihood(likelihood, None)
         event = likelihood.event
     places, latent = _check_q(model, event)
-    _check_prior(model)
+    prior = _mixture(model, event, latent) if "vamp" in _name(model).lower() else None
     implied, noise = _implied(model, event, math.prod(latent)) if likelihood is None else (likelihood, _GIVEN)
     said = [
-        "q(z | x) is N(embedding, exp(log_covariance)), as the model's own draws say; its prior is taken for N(0, I).",
+        "q(z | x) is N(embedding, exp(log_covariance)), as the model's own draws say; "
+        + (
+            "its prior is taken for N(0, I)."
+            if prior is None
+            else "its prior is the mixture of q at its pseudo-inputs."
+        ),
         noise,
     ]
     parts = CalledEncoder(model, "encoder", *places, _LOG_SIGMA_SQUARED), CalledDecoder(model, "decoder")
     encoder, decoder, of_weights = two_halves(*parts, event, latent)
-    return assemble(encoder, latent, decoder, implied, preprocess=preprocess, assumed=[*said, *of_weights])
+    about: dict[str, Any] = {"preprocess": preprocess, "prior": prior, "assumed": [*said, *of_weights]}
+    return assemble(encoder, latent, decoder, implied, **about)
 
 
 _GIVEN = "The likelihood is the one that was given: the model's own loss was not asked."
@@ -119,12 +127,31 @@ def _event_of(model: Any) -> tuple[int, ...]:
     return as_event(tuple(config.input_dim), "x")
 
 
-def _check_prior(model: Any) -> None:
-    if "vamp" in _name(model).lower():
-        raise CapabilityError(
-            "The prior of VAMP is a mixture of posteriors of pseudo-inputs, which are no public attribute; with N(0, "
-            "I) in its place, adapters.from_modules(model.encoder, model.decoder, …) gives a bound, not the model's."
-        )
+@torch.no_grad()
+def _mixture(model: Any, event: tuple[int, ...], latent: tuple[int, ...]) -> Component:
+    """The prior of VAMP: q at each pseudo-input, all of the same weight; its loss is asked whether this is so."""
+    try:
+        with evaluating(model):
+            found = outputs(model.encoder(model.pseudo_inputs(model.idle_input).reshape(-1, *event)))
+            mean, raw = (found[name].reshape(-1, *latent) for name in _NAMES)
+            z = torch.randn(4, math.prod(latent), generator=torch.Generator().manual_seed(0)).to(mean)
+            x, none = mean.new_zeros(1, *event), mean.new_zeros(1, z.shape[1])
+            losses = [float(model.loss_function(x, x, one[None], none, one[None], 1)[0]) for one in z]
+    except (*FAILURES, KeyError) as error:
+        raise CapabilityError(_UNLIKE) from error
+    prior = priors.Mixture(latent, components=len(mean), floor=_NARROWEST).to(mean)
+    prior.begin_at(mean.new_ones(len(mean)) / len(mean), mean, (raw / 2).exp())
+    log_p = prior({}).log_prob(z.view(1, -1, *latent))[0] + z.shape[1] * 0.5 * math.log(2 * math.pi)
+    if not torch.allclose(-log_p, log_p.new_tensor(losses), rtol=1e-3, atol=1e-2):
+        raise CapabilityError(_UNLIKE)
+    return prior
+
+
+_NARROWEST = 1e-6  # deviation of a component
+_UNLIKE = (
+    "The loss of this VAMP does not say that its prior is the mixture of q at its pseudo_inputs; with N(0, I) in its "
+    "place, adapters.from_modules(model.encoder, model.decoder, …) gives a bound, not the model's."
+)
 
 
 def _name(model: Any) -> str:
@@ -186,10 +213,8 @@ def _implied(model: Any, event: tuple[int, ...], latents: int) -> tuple[Likeliho
     loss = getattr(model.model_config, "reconstruction_loss", None)
     if loss not in ("mse", "bce"):
         raise InputError(f"reconstruction_loss={loss!r} stands for no density that is known here: give likelihood=.")
-    weight, beta = (
-        (0.5 if loss == "mse" else 1.0, 1.0) if _name(model) in _OF_DRAWS else _weights(model, event, latents)
-    )
-    how = "as pythae has it for bounds of several draws" if _name(model) in _OF_DRAWS else "its loss function was asked"
+    weight, beta = (0.5 if loss == "mse" else 1.0, 1.0) if _name(model) in _KNOWN else _weights(model, event, latents)
+    how = "as pythae has it" if _name(model) in _KNOWN else "its loss function was asked"
     if not (weight > 0 and beta > 0):
         raise InputError(f"The loss weighs reconstruction by {weight:g} and KL by {beta:g}: give likelihood=.")
     if loss == "mse":
@@ -202,7 +227,8 @@ def _implied(model: Any, event: tuple[int, ...], latents: int) -> tuple[Likeliho
     return Bernoulli(None, event), said
 
 
-_OF_DRAWS = ("IWAE", "CIWAE", "MIWAE", "PIWAE")
+_KNOWN = ("IWAE", "CIWAE", "MIWAE", "PIWAE", "VAMP")
+"""Models whose loss is no weighted sum of two terms in closed form."""
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from elbowroom import posteriors, priors
+from elbowroom.components import Component
 from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import InputError
 from elbowroom.recipes import described
@@ -244,10 +245,11 @@ def assemble(
     *,
     means: bool | None = None,
     preprocess: Any = None,
+    prior: Component | None = None,
     assumed: Sequence[str] = (),
     floor: float = _FLOOR,
 ) -> VAE:
-    """A VAE of an encoder of mu and log σ and any decoder, with p(z) = N(0, I), that says what it assumed.
+    """A VAE of an encoder of mu and log σ and any decoder, with p(z) = N(0, I) or another, that says what it assumed.
 
     Parameters
     ----------
@@ -263,6 +265,8 @@ def assemble(
         As for `from_modules`.
     preprocess : Preprocess or None, default None
         As for `from_modules`.
+    prior : Component, optional
+        Over z, where it is known; by default N(0, I), which is said to be assumed.
     assumed : sequence of str, default ()
         What the adapter assumed already.
     floor : float, default 1e-8
@@ -283,8 +287,9 @@ def assemble(
         made.network = FlatDecoder(decoder, bool(means))
         made({"z": far})  # refuses a decoder of another size
     q = posteriors.DiagonalNormal(encoder, event, spread="exp", floor=floor)
-    vae = VAE(priors.StandardNormal(event), q, made, preprocess)
-    vae.assumed = (f"p(z) is N(0, I) over {event}, which no module says.", *assumed, *_of_range(made, raw, means))
+    vae = VAE(priors.StandardNormal(event) if prior is None else prior, q, made, preprocess)
+    unsaid = (f"p(z) is N(0, I) over {event}, which no module says.",) if prior is None else ()
+    vae.assumed = (*unsaid, *assumed, *_of_range(made, raw, means))
     return vae
 
 

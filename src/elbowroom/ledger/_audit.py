@@ -98,7 +98,7 @@ def audit(
     -------
     AuditRecord
         Printed by `elbowroom audit`, drawn by `er.report`; `to_dict()` is JSON, `to_frame()` a table. What the model
-        cannot have is None, with the reason in `missing`.
+        cannot have is None, with the reason in `missing`, as all of it is where it reads a label that the data lack.
 
     Raises
     ------
@@ -123,10 +123,12 @@ def audit(
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
     began = time.monotonic()
     spending = within(QUICK if quick else FULL, multiplications(vae, data, 1))
-    rows = vae.examples(_rows(data, n or spending.budget.n, log_p, seed))
+    lacking = [name for name in vae.context_names if name not in data.test.rows(slice(0, 1)).context]
+    given = _rows(data, n or spending.budget.n, log_p, seed)
+    rows = given if lacking else vae.examples(given)
     record = AuditRecord(
         quantity=vae.quantity,
-        n=len(rows),
+        n=0 if lacking else len(rows),
         name=data.name,
         data=data.sha256,
         seed=seed,
@@ -134,6 +136,8 @@ def audit(
         versions=_versions(),
         quick=quick,
     )
+    if lacking:
+        return replace(record, missing=_account(vae, lacking[0]), seconds=time.monotonic() - began)
     try:
         check_readings(vae, rows, seed=seed)
     except InputError as error:
@@ -207,6 +211,17 @@ def _findings(vae: VAE, data: Dataset, **known: Any) -> tuple[tuple[FindingRecor
     looked = {one.name for one in findings}
     unseen = {name: found.missing.get(symptom, "") for name, symptom in _RESTS_ON.items() if name not in looked}
     return findings, [f"Not looked for, {name}: {reason}" for name, reason in unseen.items()]
+
+
+def _account(vae: VAE, name: str) -> tuple[str, ...]:
+    """What can be had, and what cannot, of a model that reads what the data do not have."""
+    parts = {"p(z)": vae.prior.values(), "q(z | x)": vae.posterior.values(), "p(x | z)": [vae.likelihood]}
+    readers = [part for part, blocks in parts.items() if any(name in block.given for block in blocks)]
+    return (
+        f"Identity, verdict, context and prices: {' and '.join(readers)} read {name!r}, without which there is no "
+        f"bound on {vae.quantity}, and these data do not have it: load_data(…, context={name!r}) gives it to them.",
+        f"Still to be had: samples for a {name!r} that is named, vae.sample(n, context=…).",
+    )
 
 
 def _reads_x(reason: str) -> FindingRecord:

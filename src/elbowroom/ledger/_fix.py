@@ -18,7 +18,7 @@ from elbowroom.vae import VAE
 from ._audit import audit
 from .aggregate import chosen
 from .fixed import Fixed
-from .order import AGAIN, Attempt, in_order
+from .order import AGAIN, RIVALS, Attempt, in_order
 
 __all__ = ["fix"]
 
@@ -44,7 +44,8 @@ def fix(
     """Try remedies one by one, keep those that pay on validation, and say once what they win on test.
 
     What needs no training comes first, then what trains the whole model, and q last; within these, what an audit on
-    validation points to. Each remedy is tried on what was kept before it. It pays where the ELBO rises by more than the
+    validation points to. Each remedy is tried on what was kept before it, kinds of correlated noise in each other's
+    place. It pays where the ELBO rises by more than the
     standard error of the paired difference and the importance-weighted bound does not fall by more than its.
 
     Parameters
@@ -141,24 +142,33 @@ class _Search:
         """Try one after another; what p had before a training that was kept is tried again after it."""
         before: list[Attempt] = []
         while waiting:
-            one = waiting.pop(0)
-            bar.doing(one.words)
-            step = self._tried(one, 1 + sum(other.trains for other in waiting))
-            if step is not None:
-                self.steps.append(step)
-                gain = step.gain
-                say(
-                    f"fix: {step.name} {gain.mean:+.2f} ± {gain.se_total:.2f} nats, "
-                    f"{'kept' if step.pays else 'not kept'}",
-                    show=show,
-                )
-            if step is not None and step.pays:
-                self.vae = step.vae
-                if one.cost >= 2:
+            rivals = [waiting.pop(0)]
+            while waiting and rivals[0].name in RIVALS and waiting[0].name == rivals[0].name:
+                rivals.append(waiting.pop(0))
+            made, kept = self._best(rivals, waiting, bar, show)
+            if kept is not None:
+                self.vae = kept.vae
+                if rivals[0].cost >= 2:
                     waiting, before = [*(old for old in before if old.name in AGAIN), *waiting], []
+            before += made
+
+    def _best(
+        self, rivals: Sequence[Attempt], waiting: Sequence[Attempt], bar: Progress, show: bool
+    ) -> tuple[list[Attempt], Remedied | None]:
+        """Rivals that could be tried, on the same model, and that which wins most; None where none pays."""
+        made, tried = list[Attempt](), list[Remedied]()
+        for place, one in enumerate(rivals):
+            bar.doing(one.words)
+            step = self._tried(one, sum(other.trains for other in [*rivals[place:], *waiting]))
             if step is not None:
-                before.append(one)
+                made, tried = [*made, one], [*tried, step]
             bar.advance()
+        kept = max((step for step in tried if step.pays), key=lambda step: step.gain.mean, default=None)
+        for step in tried:
+            self.steps.append(step if step is kept or not step.pays else replace(step, beaten=True))
+            gain, verdict = step.gain, "kept" if step is kept else "not kept"
+            say(f"fix: {step.name} {gain.mean:+.2f} ± {gain.se_total:.2f} nats, {verdict}", show=show)
+        return made, kept
 
     def _tried(self, one: Attempt, trainings: int) -> Remedied | None:
         """The step; None, with a sentence, where it cannot be made. So many trainings share the time that is left."""

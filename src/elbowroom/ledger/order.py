@@ -7,7 +7,7 @@ from elbowroom import remedies
 from elbowroom.numerics import one_of
 from elbowroom.remedies import Remedied
 
-__all__ = ["AGAIN", "Attempt", "in_order"]
+__all__ = ["AGAIN", "RIVALS", "Attempt", "in_order"]
 
 
 class Attempt(NamedTuple):
@@ -71,6 +71,9 @@ _ATTEMPTS = (
 
 AGAIN = ("calibrate", "refit_prior", "refine_inference")
 """What is tried again after a training that was kept, where it had been tried before."""
+
+RIVALS = ("structured_residual",)
+"""Of which one kind takes the place of another: all are tried on the same model, and that which wins most is kept."""
 
 
 def in_order(found: Sequence[str], only: Sequence[str] | None = None) -> list[Attempt]:

@@ -168,11 +168,12 @@ def objective_above_elbo(vae: VAE, rows: Rows, objective: Any, seed: int) -> tup
     return mean_and_error(np.array(differences)), by_design and not remarks, remarks
 
 
+_ELBO = "epochs are compared by the ELBO, which does"
 _NO_BOUND: dict[type[Procedure], str] = {
-    MonteCarloEM: "Its steps descend −log p(x, z) − log q(z | x) at draws of chains, which bounds no log p(x); epochs are "
-    "compared by the ELBO, which does.",
-    WakeSleep: "Its steps descend −log p(x, z) and, at draws of the model, −log q(z | x), which bound no log p(x); epochs "
-    "are compared by the ELBO, which does.",
+    MonteCarloEM: "Its steps descend −log p(x, z) − log q(z | x) at the ends of chains, which bounds no log p(x); "
+    f"{_ELBO}.",
+    WakeSleep: "Its steps descend −log p(x, z) and, at draws of the model, −log q(z | x), which bound no log p(x); "
+    f"{_ELBO}.",
     TotalCorrelation: "The total correlation is a critic's estimate, with which the objective bounds no log p(x); with "
     "the true one it would, further below the ELBO.",
 }

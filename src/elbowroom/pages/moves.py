@@ -74,4 +74,4 @@ def _goes(rate: Number, distortion: Number) -> bool:
 
 
 def _size(one: Value) -> str:
-    return with_error(one.mean, one.se_total)
+    return with_error(one.mean, one.se_total or None)

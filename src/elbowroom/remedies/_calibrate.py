@@ -44,6 +44,8 @@ class Calibration(Remedied):
         Importance-weighted bound of the new model.
     seconds : float
         What it took.
+    beaten : bool, default False
+        Whether another remedy, tried in its place, won more.
     what : {"noise scale", "temperature"}
         What was chosen.
     value : float

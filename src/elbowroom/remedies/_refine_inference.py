@@ -90,6 +90,11 @@ def refine_inference(
     --------
     refine : A q of its own for each of some examples, without a network.
 
+    Notes
+    -----
+    Training by `procedures.SemiAmortised` is no kind of this: it makes an encoder from which a few steps lead far, and
+    the model that is left would have that encoder's q, without the steps. `refine` makes them for rows at hand.
+
     References
     ----------
     Cremer, Li & Duvenaud, "Inference suboptimality in variational autoencoders" (2018).

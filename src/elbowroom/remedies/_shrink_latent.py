@@ -25,7 +25,7 @@ def shrink_latent(vae: VAE, data: Dataset, *, threshold: float = 0.01, draws: in
     """Take out the latents whose KL from the prior is next to nothing; the decoder reads 0 in their place.
 
     Where q of a latent is the prior and the decoder does not listen to it, no bound changes; what the decoder made of
-    its noise is won.
+    its noise is won. Nothing is trained: `lower_beta` with beta=1 trains on with those that are left, as `fix` does.
 
     Parameters
     ----------

@@ -34,6 +34,8 @@ class Remedied:
         Importance-weighted bound of the new model.
     seconds : float
         What it took, the bounds included.
+    beaten : bool, default False
+        Whether another remedy, tried in its place, won more, so that it does not pay to keep this one.
     """
 
     vae: VAE
@@ -43,6 +45,7 @@ class Remedied:
     iwae_before: Estimate
     iwae_after: Estimate
     seconds: float = field(compare=False)
+    beaten: bool = field(default=False, kw_only=True)
 
     @cached_property
     def gain(self) -> Estimate:
@@ -63,8 +66,10 @@ class Remedied:
     def pays(self) -> bool:
         """Whether the ELBO rose by more than its standard error, and the tighter bound did not fall by more than its.
 
-        Both errors are those of the paired differences, examples and draws together.
+        Both errors are those of the paired differences, examples and draws together. What was beaten does not.
         """
+        if self.beaten:
+            return False
         return bool(self.gain.mean > self.gain.se_total and self.gain_iwae.mean > -self.gain_iwae.se_total)
 
     def __str__(self) -> str:
