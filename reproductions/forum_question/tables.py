@@ -196,8 +196,9 @@ def threshold(rows: list[Row]) -> None:
     lines = []
     for (sigma2,), group in by(rows, "sigma2").items():
         own = {row["networks"]: row for row in group}
-        trained = [f"{own[kind]['active']}, {own[kind]['rate'][0]:.2f}" for kind in own]
-        lines.append([f"{sigma2:g}", f"{group[0]['exact_active']}, {group[0]['exact_rate']:.2f}", *trained])
+        kinds = ("linear", "one layer of 128")
+        trained = [f"{own[k]['active']}, {own[k]['rate'][0]:.3f}" if k in own else "–" for k in kinds]
+        lines.append([f"{sigma2:g}", f"{group[0]['exact_active']}, {group[0]['exact_rate']:.3f}", *trained])
     table(["σ²", "closed form: units, rate", "linear, trained", "one layer of 128, trained"], lines)
 
 
