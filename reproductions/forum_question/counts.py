@@ -13,13 +13,14 @@ from elbowroom.metrics import latent_use, neighbour_accuracy
 
 GENES, BETAS = 500, (0.5, 1.0, 2.0, 4.0, 8.0, 32.0)
 FILES = {"worm neurons": "worm_neuron_cell.h5", "mouse bladder": "mouse_bladder_cell_select_2100.h5"}
-TRAINING: dict[str, Any] = {"epochs": 40, "lr_final": 1e-4, "progress": False}
+SEEDS = (0,)
+TRAINING: dict[str, Any] = {"epochs": 30, "lr_final": 1e-4, "progress": False}
 
 
 def run() -> None:
     """records/counts.json: β on two sets of cells."""
     record = Record("counts", genes=GENES, latents=10, hidden=[128], epochs=TRAINING["epochs"])
-    for seed in (0, 1):
+    for seed in SEEDS:
         for name in FILES:
             _stack(record, name, seed)
 

@@ -18,6 +18,7 @@ from elbowroom.remedies import calibrate
 BETAS = (0.001, 0.003, 0.01, 0.02, 0.04, 0.1, 0.3, 0.6, 1.0, 3.0)
 LEARNED = (0.5, 0.7, 1.0, 1.4, 2.0)
 TRAINING: dict[str, Any] = {"epochs": 100, "lr_final": 1e-4, "progress": False}
+COLLAPSED = 0.1  # nats; where z says no more than that, the ELBO is log p(x) within as much
 ANNEALED, AIS = 50, {"temperatures": 80, "chains": 6}
 
 
@@ -63,11 +64,12 @@ def at_learned(model: er.VAE, seed: int) -> Row:
 
 
 def at_fixed(model: er.VAE, seed: int) -> Row:
-    """Everything of one model: raw at σ = 1 and calibrated; annealed for the first seed alone."""
+    """Everything of one model: raw at σ = 1 and calibrated; annealed for the first seed, and where there is a gap."""
     data, found = digits(), calibrate(model, digits(), draws=16)
     some = data.test[:ANNEALED]
     row = bounds(model, data.test) | {"calibrated": bounds(found.vae, data.test), "sigma2": found.value**2}
-    for name, one in (("ais", model), ("calibrated_ais", found.vae)) if seed == 0 else ():
+    annealed = seed == 0 and row["rate"][0] > COLLAPSED
+    for name, one in (("ais", model), ("calibrated_ais", found.vae)) if annealed else ():
         row[name] = pair(er.evidence.ais(one, some, **AIS))
         row[f"{name}_elbo"] = pair(er.evidence.elbo(one, some, draws=100))
     return row | {

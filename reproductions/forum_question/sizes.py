@@ -12,13 +12,14 @@ from elbowroom.exact import ProbabilisticPCA
 from elbowroom.metrics import latent_use, reconstruction_error
 
 SIZES, IMAGES, TEST = (1, 2, 5, 10, 20, 50, 100, 250), 1_000, 1_000
+SEEDS = (0,)
 TRAINING: dict[str, Any] = {"epochs": 100, "lr_final": 1e-4, "progress": False}
 
 
 def run() -> None:
     """records/sizes.json: a VAE with one learned σ; records/pca.json: probabilistic PCA in closed form."""
     Record("pca", images=IMAGES).rows([{"d": d} for d in SIZES], _pca)
-    keys = [{"d": d, "seed": seed} for seed in (0, 1) for d in SIZES]
+    keys = [{"d": d, "seed": seed} for seed in SEEDS for d in SIZES]
     Record("sizes", images=IMAGES, hidden=[256], epochs=TRAINING["epochs"]).rows(keys, _trained)
 
 
