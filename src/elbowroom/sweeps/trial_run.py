@@ -22,11 +22,12 @@ from elbowroom.training import fit
 from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
 
-from ._sweep import _BATCH, _measure, _Member
+from ._sweep import _BATCH, _Member
 from .database import RETRIED, requeue, retried
 from .goals import GOALS
 from .space import Settings, Space
 from .swept import PASS, Swept
+from .swept_of import swept_of
 from .tried import Trial
 
 __all__ = ["COUNTED", "Asked", "OutOfTime", "Skipped", "TrialRun", "calibrated_bound", "same", "taken", "tried"]
@@ -263,7 +264,7 @@ def calibrated_bound(vae: VAE, data: Dataset, seed: int) -> float:
 def measured(member: _Member, vae: VAE, history: History, asked: Asked) -> Swept:
     """A trained model with its bounds on validation, as a sweep measures its own."""
     with threads_for(vae, asked.data, _BATCH):
-        return _measure(member, vae, history, data=asked.data, draws=asked.draws, seed=asked.seed)
+        return swept_of(member.name, member.settings, vae, history, data=asked.data, draws=asked.draws, seed=asked.seed)
 
 
 def _score_of(swept: Swept, asked: Asked) -> float:
