@@ -161,9 +161,12 @@ def vamp(self: Hand, x: Tensor, noise: Tensor) -> Tensor:
 
 
 def flow(self: Hand, x: Tensor, noise: Tensor) -> Tensor:
-    q = self.model.posterior["z"].flow(self.encoder(x))
-    z, ladj = q.transform.inv.call_and_ladj(noise[0])
-    return (normal(noise[0]) - ladj - normal(z) - self.log_likelihood(z, x)).mean()
+    block, d = self.model.posterior["z"], noise.shape[-1]
+    mean, raw, context = self.encoder(x).split([d, d, block.context], -1)
+    scale = (softplus(raw) + block.floor).sqrt()
+    u, ladj = block.flow(context).transform.inv.call_and_ladj(noise[0])
+    z = mean + scale * u
+    return (normal(noise[0]) - ladj - scale.log().sum(-1) - normal(z) - self.log_likelihood(z, x)).mean()
 
 
 _BELOW = torch.tril_indices(LATENTS, LATENTS, -1)

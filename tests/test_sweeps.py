@@ -35,7 +35,7 @@ AXES = [
     {"beta": [0.1, 2.0]},
     {"latents": [1, 3], "beta": [0.5, 1.0]},
     {"likelihood": ["normal", {"kind": "student-t", "df": 3.0}]},
-    {"seed": [0, 5]},
+    {"latents": [3, 1], "seed": [0, 5]},
     {"lr": np.array([1e-2, 1e-4])},
     {"widths": [[4], [8, 8]]},
     {},
