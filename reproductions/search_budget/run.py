@@ -1,7 +1,7 @@
 """Grid, random search, the search, and the study's scan of β, on one budget: evidence reached against trainings spent.
 
-    python reproductions/search_budget/run.py           # record.json, table, figure; rows that are there stay
-    python reproductions/search_budget/run.py --draw    # the table and the figure alone
+    python reproductions/search_budget/run.py           # record.json, table; rows that are there stay
+    python reproductions/search_budget/run.py --draw    # the table alone
 
 Every way trains the same number of models of the same length, out of the same space; after each training the best so
 far on validation is scored on test. The search is pruned, so that it spends fewer epochs on them: these are counted.
@@ -20,7 +20,7 @@ from sklearn import datasets
 
 import elbowroom as er
 from elbowroom.atomic import write_atomic
-from elbowroom.plots import Series, lines
+from elbowroom.studies.train import axes_of
 from elbowroom.sweeps import Range, Searched, Swept
 
 HERE = Path(__file__).parent
@@ -33,7 +33,7 @@ SPACE = {"latents": [2, 4, 8, 16], "depth": [1, 2], "width": [16, 64], "beta": R
 GRID = {"latents": [2, 4, 16], "beta": [0.5, 1.0], "widths": [[16], [64, 64]]}
 """Twelve points that a person might take of it."""
 SCAN = {"latents": [16, 4], "beta": [0.1, 0.3, 0.5, 1.0, 2.0, 5.0]}
-"""What a study scans of itself, six β at one latent size, and then at another one: two layers of 64."""
+"""Six β at one latent size, and then at another one, as is done by hand: two layers of 64."""
 
 
 def digits(seed: int) -> er.data.Dataset:
@@ -64,6 +64,7 @@ def words(data: er.data.Dataset, seed: int) -> dict[str, Any]:
 def curve(swept: Sequence[Swept | None], data: er.data.Dataset) -> Curve:
     """After each training the best bound so far on validation, and what that model scores on test, nats per example."""
     best: Swept | None = None
+    swept = list(swept)[:TRAININGS]
     found: Curve = {"validation": [], "test": [], "se": []}
     score = er.Estimate.of([math.nan], quantity="", estimator="", direction="none")
     for one in swept:
@@ -106,6 +107,7 @@ WAYS: dict[str, Callable[[er.data.Dataset, int], dict[str, Any]]] = {
     "random": lambda data, seed: of_search("random", data, seed),
     "search": lambda data, seed: of_search("tpe", data, seed),
     "scan of β": lambda data, seed: of_sweep(SCAN, data, seed),
+    "study": lambda data, seed: of_sweep(axes_of(er.models.Recipe(), data), data, seed),
 }
 
 
@@ -122,7 +124,7 @@ def measured(name: str, seed: int) -> dict[str, Any]:
 def of(record: Mapping[str, Any], name: str, way: str, what: str, at: int) -> tuple[float, float]:
     """Mean over seeds of a curve at a number of trainings, less the grid's end at the same seed, and its error."""
     seeds = [record[row] for row, (one, _) in rows().items() if one == name and row in record]
-    apart = [seed[way][what][at - 1] - seed["grid"][what][-1] for seed in seeds]
+    apart = [seed[way][what][:at][-1] - seed["grid"][what][-1] for seed in seeds]
     return float(np.mean(apart)), float(np.std(apart, ddof=1) / math.sqrt(len(apart))) if len(apart) > 1 else math.nan
 
 
@@ -145,25 +147,10 @@ def tables(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def draw(record: Mapping[str, Any]) -> None:
-    """Best so far, scored on test, against trainings."""
-    from matplotlib import pyplot
-
-    with er.plots.style.house():
-        figure, axes = pyplot.subplots(1, len(SETS), figsize=(11, 3.4))
-        for axis, name in zip(axes, SETS, strict=True):
-            across = list(range(1, TRAININGS + 1))
-            found = {way: [of(record, name, way, "test", k)[0] for k in across] for way in WAYS}
-            series = [Series(way, across, values) for way, values in found.items()]
-            lines(series, across="trainings", up="test evidence beyond the grid's (nats)", ax=axis)
-            axis.set_title(name)
-        figure.savefig(HERE / "figure.svg", metadata={"Date": None})
-
-
 def main() -> None:
-    """Train what is not there, then draw."""
+    """Train what is not there, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draw", action="store_true", help="only the table and the figure")
+    parser.add_argument("--draw", action="store_true", help="only the table")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     from canaries import canaries
@@ -176,7 +163,6 @@ def main() -> None:
     head, _, rest = path.read_text(encoding="utf-8").partition("<!-- table -->\n")
     said = "\n".join(tables(record))
     write_atomic(path, f"{head}<!-- table -->\n{said}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
-    draw(record)
 
 
 if __name__ == "__main__":
