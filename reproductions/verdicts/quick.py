@@ -30,9 +30,9 @@ def groups() -> dict[str, Any]:
 
 
 def found() -> dict[str, Any]:
-    """The record, empty where there is none."""
+    """What was audited, empty where there is no record; its canaries are those of C, of the same trainings."""
     held: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    return held
+    return dict(held.get("groups", {}))
 
 
 def fill() -> None:
@@ -41,7 +41,9 @@ def fill() -> None:
     for name, make in groups().items():
         if name not in record:
             record[name] = {case.name: audited(case) for case in make() if case.fault != "healthy"}
-            write_atomic(RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            kept = {name: one for name, one in read("C")["canary"].items() if name in record}
+            whole = {"groups": record, "canary": kept}
+            write_atomic(RECORD, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
             print(name, [(one["fault"], one["found"]) for one in record[name].values()], flush=True)
 
 

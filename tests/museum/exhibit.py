@@ -71,8 +71,9 @@ def by_claim(make: Callable[[bool], Claimed], **options: Any) -> dict[str, Calla
 
 SMALL = QUICK._replace(
     n=8,
-    identity={"temperatures": 4, "chains": 2, "leapfrog": 2, "steps": 40, "draws": 32},
-    symptoms=QUICK.symptoms._replace(annealed=40, temperatures=8, chains=4, leapfrog=2, steps=30),
+    identity={**QUICK.identity, "anneal": False, "steps": 40, "refine_draws": 2, "draws": 32},
+    context=QUICK.context._replace(bounds=200, draws=4, units=200),
+    symptoms=QUICK.symptoms._replace(annealed=40, temperatures=8, chains=4, leapfrog=2, steps=30, refine_draws=2),
     prices=QUICK.prices._replace(train=50, validation=20, test=20, draws=2),
 )
 """What an audit spends on models of three latents."""

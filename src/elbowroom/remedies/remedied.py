@@ -119,7 +119,7 @@ def remedied(
     Remedied
         Of that kind.
     """
-    bounds = {
+    bounds: dict[str, Any] = {
         f"{word}_{when}": bound(model, data.validation, draws=draws, seed=seed)
         for word, bound in (("elbo", evidence.elbo), ("iwae", evidence.iwae))
         for when, model in (("before", before), ("after", after))
