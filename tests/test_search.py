@@ -18,6 +18,7 @@ from elbowroom.sweeps import Range, _search, database, trial_run
 from elbowroom.sweeps.default_space import default_space
 from elbowroom.sweeps.space import Space
 from elbowroom.sweeps.trial_run import calibrated_bound
+from elbowroom.sweeps.usual import usual_training
 
 TABLE = np.random.default_rng(0).normal(size=(80, 3)) @ np.random.default_rng(1).normal(size=(3, 3))
 WORDS = {"widths": [8], "latents": 2, "epochs": 4, "batch_size": 32, "patience": 4}
@@ -64,7 +65,7 @@ def test_every_trial_is_the_recipe_trained_alone(data, found) -> None:
         widths = [settings.pop("width")] * settings.pop("depth")
         recipe = Recipe().where(**WORDS).where(**settings, widths=widths)
         vae = build(recipe, data)
-        er.fit(vae, data, goal(recipe), progress=False, **recipe.training)
+        er.fit(vae, data, goal(recipe), progress=False, **usual_training(recipe.training, len(data.train)))
         for name, value in vae.state_dict().items():
             assert torch.equal(value, one.vae.state_dict()[name])
 
@@ -323,9 +324,9 @@ def test_what_is_searched_where_nobody_says(data) -> None:
         "depth": 3,  # and not latents, of which 2 is the only number up to 3
         "width": 4,
         "prior": 3,
-        "likelihood": 3,
+        "likelihood": 4,
     }
-    assert axes["likelihood"] == ("auto", "laplace", "student-t")
+    assert axes["likelihood"] == ("auto", "laplace", "student-t", {"kind": "auto", "scale": "feature"})
     assert axes["beta"] == Range(0.2, 2.0)
     assert list(default_space(recipe, data, ("widths", "prior", "objective")).axes) == ["likelihood"]
     assert "beta" not in default_space(Recipe(objective="iwae").sized(data), data, ("widths", "prior")).axes
@@ -369,7 +370,8 @@ def test_the_command_searches_prints_and_goes_on(tmp_path, monkeypatch, capsys) 
     assert lines[-1] == "runs/trial-0000"
     about = json.loads(Path("runs/search.json").read_text())
     assert about["space"]["beta"] == {"low": 0.5, "high": 2}
-    assert about["recipe"]["training"] == {"epochs": 2, "batch_size": 16, "patience": 10}
+    usual = {"lr": 0.003, "lr_final": 0.0003, "patience": None}
+    assert about["recipe"]["training"] == {"epochs": 2, "batch_size": 16, **usual}
     code, _, err = say("--latents", "1,2", "--trials", "1")
     assert (code, err.splitlines()[-1]) == (
         2,

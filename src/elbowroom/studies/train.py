@@ -25,6 +25,7 @@ from elbowroom.sweeps import Swept, sweep
 from elbowroom.sweeps._choose import entry_of
 from elbowroom.sweeps.goals import Scored
 from elbowroom.sweeps.standings import standings
+from elbowroom.sweeps.usual import usual_training
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.vae import evaluating
@@ -43,11 +44,6 @@ __all__ = [
     "why_no_squares",
 ]
 
-_FEW_ROWS = 1_000
-_MOST_EPOCHS = 400  # of few rows, which a model has long learned by heart
-_RATES = 3e-3, 3e-4
-_USUAL_RATE = 1e-3
-_LEAST_PATIENCE = 10
 CHOICE_DRAWS = 100
 """Of z per validation example, by which a model is chosen."""
 
@@ -171,15 +167,10 @@ def training_of(
         recipe = Recipe(seed=seed).where(**(recipe or {}))
     if axes is None:
         axes = {} if isinstance(recipe, VAE) else axes_of(recipe, data)
-    said, rows = {} if isinstance(recipe, VAE) else recipe.training, len(data.train)
-    steps, batch_size = (5_000, 100) if rows >= _FEW_ROWS else (3_000, 32)
-    batch_size = said.get("batch_size", batch_size)
-    if epochs is None:
-        epochs = min(math.ceil(steps / math.ceil(rows / batch_size)), _MOST_EPOCHS)
-    open_rate = not {"lr", "lr_final"} & {*said, *axes}
-    lr, lr_final = _RATES if open_rate else (said.get("lr", _USUAL_RATE), said.get("lr_final"))
-    patience = None if open_rate else _patience(said, axes, epochs)
-    return Training(recipe, axes, epochs, batch_size, seed, patience, lr, lr_final)
+    said = {} if isinstance(recipe, VAE) else recipe.training
+    usual = usual_training(said, len(data.train), axes=axes, epochs=epochs)
+    settings = {name: usual[name] for name in ("epochs", "batch_size", "patience", "lr", "lr_final")}
+    return Training(recipe, axes, seed=seed, **settings)
 
 
 def axes_of(recipe: Recipe, data: Dataset) -> dict[str, list[Any]]:
@@ -210,16 +201,6 @@ def axes_of(recipe: Recipe, data: Dataset) -> dict[str, list[Any]]:
     if recipe.likelihood == AUTO and has_scale(data.preprocess.support(data.support)):
         axes["likelihood"] = [{"kind": AUTO, "scale": scale} for scale in SCALES]
     return axes
-
-
-def _patience(said: Mapping[str, Any], axes: Mapping[str, Any], epochs: int) -> int | None:
-    """A tenth of the epochs, at least 10; None where the learning rate falls, whose last epochs are to come.
-
-    >>> _patience({}, {}, 417), _patience({"epochs": 30}, {}, 417), _patience({"lr_final": 1e-5}, {}, 417)
-    (41, 10, None)
-    """
-    falls = said.get("lr_final") is not None or "lr_final" in axes
-    return None if falls else max(said.get("epochs", epochs) // 10, _LEAST_PATIENCE)
 
 
 def train(

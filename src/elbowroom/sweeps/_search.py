@@ -24,15 +24,13 @@ from .goals import GOALS
 from .space import Space
 from .swept import Swept
 from .tried import Trial
+from .usual import usual_training
 
 if TYPE_CHECKING:
     from .searching import Searching
 
 __all__ = ["Searched", "search"]
 
-_STEPS = 5_000  # of a trial whose recipe does not say how long it is trained
-_BATCH = 100
-_LEAST_PATIENCE = 10
 _SAMPLERS = ("tpe", "random")
 _DATABASE, _ABOUT = "search.db", "search.json"
 _INSTALL = 'A search needs Optuna: pip install "elbowroom[search]".'
@@ -133,8 +131,9 @@ def search(
     progress : bool, default True
         Whether standard error shows how far it is.
     **settings : Any
-        Settings of `fit`, such as epochs, batch_size and lr, where the recipe does not say otherwise; by default as
-        many epochs as make 5,000 steps, and a patience of a tenth of them, at least 10.
+        Settings of `fit`, such as epochs, batch_size and lr, where the recipe does not say otherwise. By default
+        models are trained as those of a study: as many epochs as make 5,000 steps of 100 rows, or 3,000 of 32 where
+        there are fewer than 1,000, at most 400, with a learning rate that falls from 0.003 to 0.0003.
 
     Returns
     -------
@@ -166,7 +165,9 @@ def search(
     _check_asked(goal, data, target)
     if trials < 1 or draws < 1:
         raise InputError(f"trials and draws must be 1 or more; got {trials} and {draws}.")
-    common = _trained_for(as_recipe(recipe).sized(data), settings, len(data.train))
+    common = as_recipe(recipe).sized(data)
+    said = {**settings, **common.training}
+    common = dataclasses.replace(common, training=usual_training(said, len(data.train), axes=space or ()))
     searched = default_space(common, data, _said(recipe)) if space is None else Space(common, space)
     searched.check(data)
     if storage is not None and runs is None:
@@ -197,15 +198,6 @@ def _said(recipe: models.Recipe | Mapping[str, Any]) -> set[str]:
     if isinstance(recipe, models.Recipe):
         return set()
     return {*recipe, *(words_of(recipe["model"]) if "model" in recipe else ())}
-
-
-def _trained_for(recipe: models.Recipe, settings: Mapping[str, Any], rows: int) -> models.Recipe:
-    """The recipe with what it leaves open of its training."""
-    training = {**settings, **recipe.training}
-    epochs = training.setdefault("epochs", math.ceil(_STEPS / math.ceil(rows / training.get("batch_size", _BATCH))))
-    if training.get("lr_final") is None and isinstance(epochs, int):  # the last epochs of a falling rate are to come
-        training.setdefault("patience", max(epochs // 10, _LEAST_PATIENCE))
-    return dataclasses.replace(recipe, training=training)
 
 
 def _check_same(folder: Path | None, about: Mapping[str, Any]) -> None:

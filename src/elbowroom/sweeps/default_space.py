@@ -6,6 +6,7 @@ from typing import Any
 
 from elbowroom import models
 from elbowroom.data import Dataset
+from elbowroom.likelihoods._auto import has_scale
 
 from .space import Range, Space
 
@@ -23,7 +24,8 @@ _DECODERS: Mapping[str, tuple[str, ...]] = {
     "unit": ("auto", "beta", "logit-normal"),
     "counts": ("auto", "poisson", "zero-inflated-negative-binomial"),
 }
-"""Support of what the network sees → the likelihoods that are tried for it; "auto" alone elsewhere."""
+"""Support of what the network sees → the likelihoods that are tried for it, beside "auto" with noise of one scale for
+each column where it has a scale; "auto" alone elsewhere."""
 
 
 def default_space(recipe: models.Recipe, data: Dataset, said: Collection[str] = ()) -> Space:
@@ -43,7 +45,10 @@ def default_space(recipe: models.Recipe, data: Dataset, said: Collection[str] = 
     Space
         Around the recipe.
     """
-    decoders = _DECODERS.get(data.preprocess.support(data.support).kind, ("auto",))
+    support = data.preprocess.support(data.support)
+    decoders: tuple[Any, ...] = _DECODERS.get(support.kind, ("auto",))
+    if has_scale(support):
+        decoders += ({"kind": "auto", "scale": "feature"},)
     sizes = [size for size in _LATENTS if size <= math.prod(data.event)] or [1]
     axes = {"latents": sizes, **_AXES, "likelihood": decoders}
     fixed = {*said, *(("depth", "width") if "widths" in said else ())}
