@@ -262,4 +262,6 @@ class TestStudy:
         kept = read_study(audited).audit
         assert kept.to_dict() == ill().to_dict()
         assert isinstance(kept, AuditRecord)
-        assert kept.context == context()
+        assert kept.context == context(pictures=False)
+        whole = AuditRecord.from_dict(ill(context=context()).to_dict())
+        assert whole.context == context()

@@ -44,12 +44,12 @@ class Calibration(Remedied):
         Importance-weighted bound of the new model.
     seconds : float
         What it took.
-    beaten : bool, default False
-        Whether another remedy, tried in its place, won more.
     what : {"noise scale", "temperature"}
         What was chosen.
     value : float
         The scale, on the scale of preprocessed x; or the factor on the logits.
+    beaten : bool, default False
+        Whether another remedy, tried in its place, won more.
     """
 
     what: str
