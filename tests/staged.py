@@ -57,10 +57,12 @@ def short_audit(monkeypatch) -> None:
 
 
 def short_study(monkeypatch) -> None:
-    """That contest, annealing of hardly any steps, and an audit of hardly any examples."""
+    """That contest, annealing of hardly any steps, an audit of hardly any examples and variances of few draws."""
     short_contest(monkeypatch)
     short_audit(monkeypatch)
     monkeypatch.setattr("elbowroom.studies.measure._ANNEALING", {"temperatures": 4, "chains": 6, "leapfrog": 1})
+    monkeypatch.setattr("elbowroom.studies.variance._DRAWS", 100)
+    monkeypatch.setattr("elbowroom.studies.variance._REPEATS", 2)
 
 
 def keep_study(folder: Path, study: Mapping[str, Any], made: Made = MADE) -> None:

@@ -122,7 +122,7 @@ def test_it_says_whether_it_bounds_log_p(kind: type) -> None:
 def test_it_learns_and_logs_what_evidence_says(kind: type, what: str) -> None:
     data, how = table(what), made(kind)
     start, vae = model(what), model(what)
-    step, history = trained(vae, data, how, epochs=80, lr=0.02, select="last", seed=3)
+    step, history = trained(vae, data, how, epochs=50, lr=0.02, select="last", seed=3)
     draws = step.procedure.draws
     rate, distortion, elbo = er.evidence.rate_distortion(vae, data.validation, draws=draws, seed=3)
     last = history.rows[-1]["validation"]

@@ -42,8 +42,6 @@ def data(made):
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """Few baselines and steps, and no page, which reads what is tested here."""
     short_study(patch)
-    patch.setattr("elbowroom.studies.variance._DRAWS", 100)
-    patch.setattr("elbowroom.studies.variance._REPEATS", 2)
     patch.setattr(MODULE, "report", lambda folder: folder / "report.html")
 
 
