@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	@echo "== studying scikit-learn's handwritten digits: eight VAEs, the classics beside them, one page (about two minutes on two idle cores)"
+	@echo "== studying scikit-learn's handwritten digits: four VAEs, the classics beside them, one page (about two minutes on two idle cores)"
 	@$(BIN)/elbowroom study digits --folder demo --overwrite
 	@echo "== open demo/report.html in a browser"
 

@@ -98,7 +98,8 @@ def test_digits_get_wider_networks_than_four_columns() -> None:
         (4, 40, 2, [2]),
         (9, 40, 4, [2, 5]),
         (30, 40, 15, [2, 5, 10, 20]),
-        (3_000, 8, 5, [2, 5]),
+        (3_000, 8, 5, [5]),
+        (64, 40, 16, [10, 20]),
     ],
 )
 def test_auto_is_a_size_that_columns_and_rows_bear(columns, rows, latents, sizes) -> None:

@@ -106,7 +106,7 @@ def study(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the training data per model; by default as many as make 3,000 or 5,000 steps."),
+        typer.Option(help="Passes over the training data per model; by default as many as make 3,000 or 4,000 steps."),
     ] = None,
     draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
     annealed: Annotated[int, typer.Option(help="Test examples that AIS measures as well; 0 for none.")] = 50,

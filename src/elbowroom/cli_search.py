@@ -62,7 +62,9 @@ def search(
     ] = None,
     model: ModelName = None,
     objective: Objective = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training data; by default 5,000 steps.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training data; by default as many as make 3,000 or 4,000 steps.")
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ __all__ = ["AUTO", "latents_for", "sizes_for", "widths_for"]
 
 AUTO = "auto"
 _SIZES = (2, 5, 10, 20)
+_LARGE = 10  # the fewest that are tried for wide data, each of whose trainings takes long
 _MOST = 16
 _NARROW, _WIDE = 128, 256
 _COLUMNS = 64
@@ -19,9 +20,11 @@ def latents_for(data: Dataset) -> int:
 
 
 def sizes_for(data: Dataset) -> list[int]:
-    """Numbers of latents among which a study chooses: those that are fewer than the columns and the rows."""
-    bound = min(math.prod(data.event), len(data.train))
-    return [size for size in _SIZES if size < bound] or [1]
+    """Numbers of latents among which a study chooses: fewer than columns and rows, the larger ones for wide data."""
+    columns = math.prod(data.event)
+    least, bound = _LARGE if columns >= _COLUMNS else 1, min(columns, len(data.train))
+    fitting = [size for size in _SIZES if size < bound]
+    return [size for size in fitting if size >= least] or fitting[-1:] or [1]
 
 
 def widths_for(data: Dataset) -> tuple[int, int]:

@@ -84,7 +84,7 @@ def _further(study: StudyRecord) -> Iterator[Advice]:
         inner, end = (line[1], "least") if chosen is line[0] else (line[-2], "greatest")
         won, by = chosen.iwae.mean - inner.iwae.mean, chosen.iwae.estimator
         beyond = _beyond(axis, chosen.settings[axis], inner.settings[axis])
-        if beyond is None:
+        if beyond is None or won <= 0:
             continue
         axes = {name: [value] for name, value in chosen.settings.items()} | {axis: [chosen.settings[axis], beyond]}
         yield Advice(

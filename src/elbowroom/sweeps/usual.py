@@ -27,7 +27,7 @@ def usual_training(
     axes : collection of str, default none
         Words that models differ in.
     epochs : int, optional
-        Where `said` has none; default as many as make 5,000 steps of 100 rows, or 3,000 of 32 where there are fewer
+        Where `said` has none; default as many as make 4,000 steps of 100 rows, or 3,000 of 32 where there are fewer
         than 1,000, at most 400.
 
     Returns
@@ -40,13 +40,13 @@ def usual_training(
     Examples
     --------
     >>> usual_training({}, 1_200)
-    {'epochs': 400, 'batch_size': 100, 'lr': 0.003, 'lr_final': 0.0003, 'patience': None}
+    {'epochs': 334, 'batch_size': 100, 'lr': 0.003, 'lr_final': 0.0003, 'patience': None}
     >>> usual_training({"lr": 1e-3, "epochs": 200}, 1_200)
     {'epochs': 200, 'batch_size': 100, 'lr': 0.001, 'lr_final': None, 'patience': 20}
     >>> usual_training({}, 150, axes=["lr"])
     {'epochs': 400, 'batch_size': 32, 'lr': 0.001, 'lr_final': None, 'patience': 40}
     """
-    steps, batch_size = (5_000, 100) if rows >= _FEW_ROWS else (3_000, 32)
+    steps, batch_size = (4_000, 100) if rows >= _FEW_ROWS else (3_000, 32)
     batch_size = said.get("batch_size", batch_size)
     if epochs is None:
         epochs = min(math.ceil(steps / math.ceil(rows / batch_size)), _MOST_EPOCHS)
