@@ -210,8 +210,8 @@ def test_the_classics_split_of_variance_is_that_of_their_samples(kind, fitted, m
 def test_the_record_says_where_the_variance_goes(done, digits) -> None:
     rows = {row.name: row for row in done.record.variances}
     assert list(rows)[:2] == ["beta-0.5", "beta-1"]
-    budget = er.metrics.variance_budget(done.vae, digits.validation, draws=2_000)
     own = rows[done.chosen.name]
+    budget = er.metrics.variance_budget(done.vae, digits.validation, draws=own.draws)
     assert (own.latent, own.noise, own.data) == pytest.approx((budget.latent, budget.noise, budget.data))
     assert (own.latent_share.value, own.latent_share.se) == pytest.approx((budget.latent_share, budget.latent_share_se))
     u = er.numerics.keyed_uniform((64,), digits.validation.index, 0)
