@@ -1,7 +1,7 @@
 """Where models are trained: on how many threads, in one stack or each for itself, in how many processes.
 
-Threads and stacks follow from the size of a step alone, never from a clock, so that the same seed gives the same bits;
-a short measurement decides on processes only, which change no number.
+Threads and stacks follow from the size of a step and the number of cores, never from a clock, so that on one machine
+the same seed gives the same bits; a short measurement decides on processes only, which change no number.
 """
 
 import copy
