@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from elbowroom.numerics import count, with_error
+from elbowroom.numerics import count, rounded, with_error
 from elbowroom.records import FindingRecord, Number
 
 from . import thresholds as limit
@@ -155,7 +155,7 @@ def _lagging(found: Symptoms) -> FindingRecord | None:
         return None
     said = f"the encoder loses {_said(lost)} against the best q of its family"
     if found.widening is not None and found.widening.value > 0:
-        said += f", of which wider spreads would win {found.widening.value:.2f}"
+        said += f", of which wider spreads would win {_said(found.widening)}"
     return _finding("inference lagging", value, limit.AMORTISATION, f"{said} (found above {limit.AMORTISATION:g}).")
 
 
@@ -232,7 +232,7 @@ def _underfitted(found: Symptoms, others: Sequence[FindingRecord]) -> FindingRec
     by, how = (value, "better") if value.value > 0 else (Number(-value.value, value.se), "worse")
     said = f"{found.classic_name or 'a classic'} fits the training data {_said(by)} {how}"
     if explained:
-        said += f", of which other findings explain {explained:.2f}"
+        said += f", of which other findings explain {rounded(explained, 0 if explained > 100 else 2)}"
     said += f" (found where it is better by {limit.BEYOND_CLASSICS:g})"
     beyond = _above(left, limit.BEYOND_CLASSICS)
     if beyond and drowned:
