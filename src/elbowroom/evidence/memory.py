@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from elbowroom.numerics import InputError
 
-__all__ = ["Bytes", "FreedMemory", "MEMORY", "Memory", "as_bytes", "hand_back", "resident_bytes"]
+__all__ = ["Bytes", "Counter", "FreedMemory", "MEMORY", "Memory", "as_bytes", "hand_back", "resident_bytes"]
 
 Memory = int | str
 """Bytes, or words such as "1 GiB" and "500 MB"."""
@@ -53,8 +53,8 @@ def as_bytes(memory: Memory) -> int:
         raise InputError(f"memory must be bytes or words such as '1 GiB'; got {memory!r}.") from error
 
 
-class Bytes(TorchDispatchMode):
-    """Counts the bytes of every new tensor, in `total`, while it is open as a context."""
+class Counter(TorchDispatchMode):
+    """Counts something of every operation, in `total`, while it is open as a context."""
 
     total = 0
 
@@ -62,6 +62,10 @@ class Bytes(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         """No: torch would load its compiler, which takes a second, only to keep it away from here."""
         return False
+
+
+class Bytes(Counter):
+    """Counts the bytes of every new tensor."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from elbowroom.training.training_plan import WAY_OUT
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
 
+from .axes import axis_values
 from .swept import Swept
 from .swept_of import swept_of
 
@@ -158,7 +159,7 @@ def sweep(
 def _members(
     common: models.Recipe, ready: VAE | None, data: Dataset, axes: Mapping[str, Any], runs: str | Path | None
 ) -> list[_Member]:
-    points = itertools.product(*(_values(name, values) for name, values in axes.items()))
+    points = itertools.product(*(axis_values(name, values) for name, values in axes.items()))
     combinations = [dict(zip(axes, point, strict=True)) for point in points]
     found = []
     for name, settings in zip(_names(combinations), combinations, strict=True):
@@ -169,15 +170,6 @@ def _members(
         models.goal(mine)  # refused before anything is trained
         vae = models.build(mine, data) if ready is None else copy.deepcopy(ready)
         found.append(_Member(name, settings, mine, vae, None if runs is None else Path(runs) / name))
-    return found
-
-
-def _values(name: str, values: Any) -> list[Any]:
-    """The plain values of an axis, in order."""
-    many = isinstance(values, Iterable) and not isinstance(values, str | Mapping)
-    found = [plain(value) for value in values] if many else []
-    if not found or len(set(map(text, found))) < len(found):
-        raise InputError(f"The values of {name} must be a list, at least one and all distinct; got {values!r}.")
     return found
 
 

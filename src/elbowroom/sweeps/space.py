@@ -4,7 +4,7 @@ import copy
 import inspect
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 from elbowroom import models, training
 from elbowroom.data import Dataset
 from elbowroom.models.words import SETTINGS, classes_of, split, takes, text
-from elbowroom.numerics import CapabilityError, InputError, plain, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+
+from .axes import axis_values
 
 __all__ = ["Range", "Settings", "Space"]
 
@@ -82,7 +84,8 @@ class Space:
             raise InputError("A search needs something to vary: name a word and its values, {'latents': [2, 4, 8]}.")
         self.recipe = recipe
         self.axes = {
-            name: values if isinstance(values, Range) else _values(name, values) for name, values in axes.items()
+            name: values if isinstance(values, Range) else tuple(axis_values(name, values, wanted="a Range or a list"))
+            for name, values in axes.items()
         }
         if "widths" in axes and {"depth", "width"} & set(axes):
             raise InputError("'widths' says depth and width together: search over it, or over 'depth' and 'width'.")
@@ -217,16 +220,6 @@ class _Enough(Exception):
 
 def _enough(epoch: int) -> None:
     raise _Enough
-
-
-def _values(name: str, values: Any) -> tuple[Any, ...]:
-    many = isinstance(values, Iterable) and not isinstance(values, str | Mapping)
-    found = tuple(plain(value) for value in values) if many else ()
-    if not found or len(set(map(text, found))) < len(found):
-        raise InputError(
-            f"The values of {name} must be a Range or a list, at least one and all distinct; got {values!r}."
-        )
-    return found
 
 
 def _ordered(axis: Any) -> bool:

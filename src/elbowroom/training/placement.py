@@ -13,11 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from elbowroom.data import Dataset
 from elbowroom.data.values import Dense
+from elbowroom.evidence.memory import Counter
 from elbowroom.numerics import CapabilityError, InputError
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -64,14 +64,8 @@ def multiplications(vae: VAE, data: Dataset, examples: int) -> int:
     return counter.total * examples // (2 * len(few))  # an operation is half a multiplication
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(Counter):
     """Counts what torch's FlopCounterMode does, which loads torch's compiler and so takes a second."""
-
-    total = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
