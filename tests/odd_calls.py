@@ -344,6 +344,7 @@ CALLS: dict[str, Call] = {
     "numerics.infer_support": lambda: {"values": np.array([[0.0, 3.0], [1.0, 2.0]])},
     "numerics.keyed_generators": lambda: {"index": INDEX, "seed": 0, "block": 0},
     "numerics.keyed_normal": lambda: {"shape": (2,), "draws": 3, "index": INDEX, "seed": 0},
+    "numerics.narrow_seed": lambda: {"seed": 0},
     "numerics.keyed_uniform": lambda: {"shape": (2,), "index": INDEX, "seed": 0},
     "objectives.BetaTC": lambda: {"beta": 2.0, "information": 0.5, "dimensions": 1.0, "examples": 40},
     "objectives.Capacity": lambda: {"capacity": 0.5, "weight": 2.0},

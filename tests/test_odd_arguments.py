@@ -216,6 +216,11 @@ def test_odd_is_equal_to_plain(name: str) -> None:
     equal()
 
 
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in SLOW and "seed" in arguments(EVERY[name])])
+def test_a_seed_that_32_bits_do_not_hold_is_one_as_any_other(name: str) -> None:
+    call(name, seed=2**40)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_nonsense_is_refused_in_the_packages_own_words(name: str) -> None:
     for argument, may in arguments(EVERY[name]).items():

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import Support
+from elbowroom.numerics import Support, narrow_seed
 
 from .cells import Cells
 
@@ -44,7 +44,7 @@ def first_shares(x: Cells, supports: Sequence[Support], classes: int, seed: int)
     numbers = _projected(x, seed) if wide else _standardised(x.chosen(others))
     if coded and not wide:
         numbers = np.concatenate([numbers, _one_hot(x.chosen(coded), [supports[i].levels or 2 for i in coded])], 1)
-    found = KMeans(classes, n_init=1, random_state=seed).fit_predict(numbers)
+    found = KMeans(classes, n_init=1, random_state=narrow_seed(seed)).fit_predict(numbers)
     return np.eye(classes)[found]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, narrow_seed, plain_arguments
 
 from .log_sums import log_sum_exp
 
@@ -204,7 +204,7 @@ def k_means(x: Array, components: int, seed: int) -> NDArray[np.integer]:
 
     if components == 1:
         return np.zeros(len(x), dtype=np.int64)
-    return np.asarray(KMeans(components, n_init=1, random_state=seed).fit_predict(x))
+    return np.asarray(KMeans(components, n_init=1, random_state=narrow_seed(seed)).fit_predict(x))
 
 
 def shares_of(model: Any, x: Array) -> tuple[Array, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
-from elbowroom.numerics import CapabilityError, count, derived_seed, with_error
+from elbowroom.numerics import CapabilityError, count, derived_seed, narrow_seed, with_error
 from elbowroom.records import InformationRecord, Number, PriorGapRecord
 from elbowroom.vae import VAE, VAETarget
 
@@ -212,7 +212,9 @@ def _mixtures(rows: NDArray[Any], others: NDArray[Any], most: int, seed: int) ->
     for components in _COMPONENTS:
         if components > min(most, len(rows) // 20 or 1):
             return
-        mixture = GaussianMixture(components, covariance_type=covariance, reg_covar=_RIDGE, random_state=seed)
+        mixture = GaussianMixture(
+            components, covariance_type=covariance, reg_covar=_RIDGE, random_state=narrow_seed(seed)
+        )
         score = float(mixture.fit(rows).score(others))
         words = f"mixture of {count(components, 'Gaussian')}" if components > 1 else "Gaussian"
         yield mixture, f"{words} with {'full' if covariance == 'full' else 'diagonal'} covariance"

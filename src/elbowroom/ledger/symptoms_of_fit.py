@@ -11,7 +11,7 @@ from torch import Generator
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.exact import ProbabilisticPCA, fit_latent_classes
-from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, narrow_seed
 from elbowroom.objectives import Iwae, Objective, PriorSampling
 from elbowroom.procedures import MonteCarloEM, Procedure, SemiAmortised, TotalCorrelation, WakeSleep
 from elbowroom.records import Number
@@ -128,7 +128,7 @@ def _normals(vae: VAE, rows: Array, seed: int) -> Iterator[tuple[str, Density]]:
     for components in _COMPONENTS:
         if width <= _FULL and len(rows) >= components * width * _ROWS_A_COMPONENT:
             ridge = 1e-4 * float(rows.var(0).mean())
-            mixture = GaussianMixture(components, reg_covar=ridge, random_state=seed).fit(rows)
+            mixture = GaussianMixture(components, reg_covar=ridge, random_state=narrow_seed(seed)).fit(rows)
             name = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
             yield name, mixture.score_samples
 

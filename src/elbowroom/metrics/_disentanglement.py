@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, narrow_seed, plain_arguments
 
 from .arrays import as_rows
 from .score import Score
@@ -218,7 +218,7 @@ def dci(codes: ArrayLike, factors: ArrayLike, *, trees: int = 50, seed: int = 0)
     first = np.random.default_rng(seed).permutation(len(z)) < (len(z) + 1) // 2
     columns, right = [], []
     for factor in levels.T:
-        forest = RandomForestClassifier(trees, max_features=None, min_samples_leaf=2, random_state=seed)
+        forest = RandomForestClassifier(trees, max_features=None, min_samples_leaf=2, random_state=narrow_seed(seed))
         forest.fit(z[first], factor[first])
         columns.append(forest.feature_importances_)
         chance = np.bincount(factor).max() / len(factor)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Dataset
 from elbowroom.distributions import on_real_line
-from elbowroom.numerics import CapabilityError, InputError, Rows, derived_seed, in_parts, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, Rows, derived_seed, in_parts, narrow_seed, plain_arguments
 from elbowroom.numerics.text import with_error
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -227,7 +227,7 @@ def _joint(components: int, seed: int) -> Callable[[Vectors], Density]:
         chosen = np.random.default_rng(seed).permutation(len(vectors))[:_VECTORS]
         scale = vectors.std(0)  # so that what is added to covariances is small beside every channel
         several = min(components, len(chosen))
-        mixture = GaussianMixture(several, reg_covar=1e-6, random_state=seed).fit(vectors[chosen] / scale)
+        mixture = GaussianMixture(several, reg_covar=1e-6, random_state=narrow_seed(seed)).fit(vectors[chosen] / scale)
 
         def log_density(one: Vectors) -> Vectors:
             found = mixture.score_samples(_vectors(one) / scale) - np.log(scale).sum()

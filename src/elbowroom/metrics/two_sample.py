@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from torch import Generator, Tensor
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, narrow_seed, plain_arguments
 from elbowroom.progress import Progress
 
 from ._small_classifier import train_small
@@ -201,7 +201,7 @@ def _trees(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
         return np.hstack([pca.transform(x.numpy()), scaled(x)[:, picked]])
 
     inputs = columns(fitted.x)
-    model = HistGradientBoostingClassifier(early_stopping=False, warm_start=True, random_state=seed)
+    model = HistGradientBoostingClassifier(early_stopping=False, warm_start=True, random_state=narrow_seed(seed))
     for stage in range(1, _ROUNDS + 1):
         model.set_params(max_iter=stage * _TREES_A_ROUND).fit(inputs, fitted.labels)
         yield _logits_of(deepcopy(model), columns)

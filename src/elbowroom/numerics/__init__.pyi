@@ -16,6 +16,7 @@ from .keyed import derived_seed as derived_seed
 from .keyed import keyed_generators as keyed_generators
 from .keyed import keyed_normal as keyed_normal
 from .keyed import keyed_uniform as keyed_uniform
+from .keyed import narrow_seed as narrow_seed
 from .rows import Rows as Rows
 from .rows import as_batch as as_batch
 from .rows import as_rows as as_rows

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ._plain_arguments import plain_arguments
 
-__all__ = ["DRAW_BLOCK", "derived_seed", "keyed_generators", "keyed_normal", "keyed_uniform"]
+__all__ = ["DRAW_BLOCK", "derived_seed", "keyed_generators", "keyed_normal", "keyed_uniform", "narrow_seed"]
 
 DRAW_BLOCK = 64
 """Draws come in blocks of this size, each with a generator of its own, so that draws can be had in chunks."""
@@ -57,6 +57,28 @@ def derived_seed(seed: int, use: int) -> int:
     (True, False)
     """
     return int(np.random.SeedSequence([seed, use]).generate_state(1)[0])
+
+
+@plain_arguments
+def narrow_seed(seed: int) -> int:
+    """The seed itself where 32 bits hold it, as scikit-learn asks, else another that depends on all of it.
+
+    Parameters
+    ----------
+    seed : int
+        From 0.
+
+    Returns
+    -------
+    int
+        Below 2³².
+
+    Examples
+    --------
+    >>> narrow_seed(7), narrow_seed(2**40) < 2**32, narrow_seed(2**40) == narrow_seed(2**41)
+    (7, True, False)
+    """
+    return seed if seed <= _WORD else derived_seed(seed, 0)
 
 
 @plain_arguments

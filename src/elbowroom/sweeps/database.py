@@ -46,7 +46,7 @@ class SeededSampler(BaseSampler):
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Begin a stream of its own for the trial; one that is tried again takes no place."""
-        seed = derived_seed(self._seed, place_of(study, trial.number)) % 2**32
+        seed = derived_seed(self._seed, place_of(study, trial.number))
         tpe = self._how == "tpe"
         self._now = TPESampler(n_startup_trials=_STARTS, seed=seed) if tpe else RandomSampler(seed=seed)
         self._now.before_trial(study, trial)
