@@ -184,7 +184,7 @@ def test_sampling_refuses_contexts_that_are_no_numbers() -> None:
         vae.sample(2, context={"c": torch.tensor([[0.0], [NAN]])})
 
 
-def test_another_order_of_columns_and_other_words_are_refused_by_name():
+def test_another_order_of_columns_and_other_words_are_refused_by_name(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"w": rng.choice(list("abc"), 200), "x": rng.normal(size=200), "y": rng.normal(size=200)})
     data = er.load_data(frame)
@@ -201,3 +201,6 @@ def test_another_order_of_columns_and_other_words_are_refused_by_name():
     assert len(same) == 200
     with pytest.raises(er.InputError, match="give these columns, in this order"):
         er.evidence.elbo(plain, frame[["y", "x"]])
+    read = er.load_model(er.save_model(vae, tmp_path / "vae.safetensors"))
+    with pytest.raises(er.InputError, match="the columns 'w', 'y', 'x', and the model was fitted to 'w', 'x', 'y'"):
+        er.evidence.elbo(read, swapped.test)

@@ -134,6 +134,7 @@ def load_model(path: str | Path, *, modules: Mapping[str, nn.Module] | None = No
     vae.to(next(of_parameters, vae.dtype))
     vae.load_state_dict(tensors)
     _tie(vae, json.loads(header.get("tied", "[]")))
+    vae.table = tuple((name, tuple(words)) for name, words in json.loads(header.get("table", "[]")))
     return vae.eval()
 
 

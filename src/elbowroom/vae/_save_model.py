@@ -48,7 +48,8 @@ def model_recipe(vae: VAE) -> dict[str, Any]:
 def save_model(vae: VAE, path: str | Path) -> Path:
     """Write a model to one file: its weights as safetensors, and in the file's header the recipe that builds it.
 
-    The file is whole or absent, whatever interrupts the writing.
+    The names of a table's columns, and the words that their codes mean, go with it, so that the model that is read
+    again refuses other columns. The file is whole or absent, whatever interrupts the writing.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def save_model(vae: VAE, path: str | Path) -> Path:
     recipe = yaml.safe_dump(model_recipe(vae), sort_keys=False)
     # Cloned, because a network that stands in two places is two entries of one memory, which safetensors refuses.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in vae.state_dict().items()}
-    metadata = {"recipe": recipe, "tied": json.dumps(_shared_names(vae))}
+    metadata = {"recipe": recipe, "tied": json.dumps(_shared_names(vae)), "table": json.dumps(vae.table)}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
     return path
 
