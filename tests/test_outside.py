@@ -204,3 +204,18 @@ def test_another_order_of_columns_and_other_words_are_refused_by_name(tmp_path):
     read = er.load_model(er.save_model(vae, tmp_path / "vae.safetensors"))
     with pytest.raises(er.InputError, match="the columns 'w', 'y', 'x', and the model was fitted to 'w', 'x', 'y'"):
         er.evidence.elbo(read, swapped.test)
+
+
+def test_words_of_a_frame_are_read_as_the_words_that_the_model_knows():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"w": rng.choice(list("abc"), 90), "x": rng.normal(size=90)})
+    vae = er.models.build({"latents": 1, "widths": [4]}, er.load_data(frame))
+    by_words = er.evidence.elbo(vae, frame, draws=3).values
+    by_codes = er.evidence.elbo(vae, frame.assign(w=frame["w"].map({"a": 0, "b": 1, "c": 2})), draws=3).values
+    np.testing.assert_array_equal(by_words, by_codes)
+    without = frame[frame["w"] != "a"].reset_index(drop=True)  # where "b" alone would be the first word
+    assert sorted(set(vae.examples(without).rows(slice(0, 60)).x[:, 0].tolist())) == [1, 2]
+    with pytest.raises(er.InputError, match=r"Column 'w' holds 'd', which the model does not know \('a', 'b', 'c'\)"):
+        vae.encode(frame.assign(w="d"))
+    gaps = er.evidence.elbo(vae, frame.assign(w=frame["w"].where(frame.index != 4)), draws=3).values
+    assert np.flatnonzero(gaps != by_words).tolist() == [4]

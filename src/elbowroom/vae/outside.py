@@ -12,7 +12,7 @@ from elbowroom.numerics import Batch, InputError, Rows
 
 from .core import VAECore
 
-__all__ = ["refuse_other_columns", "refuse_outside"]
+__all__ = ["coded", "refuse_other_columns", "refuse_outside"]
 
 _CELLS_AT_ONCE = 2**20
 _MOST_ROWS_AT_ONCE = 1_000
@@ -92,6 +92,44 @@ def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: A
                 f"The codes of column {name!r} mean {_few(list(table[name]))} in these examples and "
                 f"{_few(list(words))} in the model's: load both in one table, so that a code means one word."
             )
+
+
+def coded(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> Any:
+    """A DataFrame with the codes that the model has for words in place of the words; anything else as it is.
+
+    Parameters
+    ----------
+    known : sequence of (str, sequence of str)
+        Names of the model's columns, and the words that codes mean; the frame has these columns.
+    examples : Any
+        What was given.
+
+    Returns
+    -------
+    Any
+        The same, or a frame of numbers; a cell without a value is NaN.
+
+    Raises
+    ------
+    InputError
+        For a word that the model does not know.
+    """
+    if not hasattr(examples, "iloc"):
+        return examples
+    words = {name: of for name, of in known if of and examples[name].dtype.kind not in "biuf"}
+    return examples.assign(**{name: _codes(name, examples[name], list(of)) for name, of in words.items()})
+
+
+def _codes(name: str, column: Any, words: list[str]) -> Any:
+    """The codes of a column [n] of words, as floats."""
+    seen = column.notna()
+    strange = [value for value in column[seen].astype(str).unique() if value not in words]
+    if strange:
+        raise InputError(
+            f"Column {name!r} holds {strange[0]!r}, which the model does not know ({_few(words)}): leave these rows "
+            f"out, or make the cells missing."
+        )
+    return column.where(~seen, column.astype(str)).map({word: float(code) for code, word in enumerate(words)})
 
 
 def _few(names: Sequence[str], most: int = 8) -> str:

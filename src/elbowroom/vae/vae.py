@@ -16,7 +16,7 @@ from ._check_readings import check_cell_by_cell, check_readings
 from ._describe import describe
 from .core import LOG_BETA, VAECore
 from .evaluating import evaluating
-from .outside import refuse_other_columns, refuse_outside
+from .outside import coded, refuse_other_columns, refuse_outside
 from .vae_target import VAETarget
 
 __all__ = ["VAE"]
@@ -87,7 +87,8 @@ class VAE(VAECore):
         Parameters
         ----------
         examples : Rows, Batch, array, tensor, DataFrame or list
-            [n, *event] on the user's scale; a part of a data set, such as `data.test`, brings its contexts.
+            [n, *event] on the user's scale; a part of a data set, such as `data.test`, brings its contexts. A DataFrame
+            may hold the words that the model was fitted to.
 
         Returns
         -------
@@ -101,7 +102,7 @@ class VAE(VAECore):
             that the model reads, or with values that its data cannot be: fractions or −1 for a model of bits.
         """
         refuse_other_columns(self.table, examples)
-        rows = as_rows(examples)
+        rows = as_rows(coded(self.table, examples))
         self.check_rows(rows)
         refuse_outside(self, rows)
         return rows
