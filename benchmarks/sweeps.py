@@ -12,6 +12,8 @@ hundred calls) is left out. Blocks alternate; a ratio is taken against the two b
 time of a block is that of the slower process; "processor" takes the time that the processes were at work instead of
 the time that went by, which other programs on the machine stretch less. Before anything is timed, losses are compared.
 
+"written out", for images, is the rival without autograd: the same operations and their gradients by hand, with no
+graph and no memory taken anew for gradients, which says what a loop around torch's operations can reach.
 "peak" is the share of what matrix products of 1,024 reach in the same two processes, where the loss is the plain ELBO.
 """
 
@@ -29,6 +31,7 @@ import parts
 import torch
 from record import write_record
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, silu, softplus
 from training_step import BATCH, FLOOR, RATE, spread
 
 import elbowroom as er
@@ -115,6 +118,58 @@ class Rival(parts.Hand):
             self.optimizer.step()
 
 
+class WrittenOut(Rival):
+    """The same for the plain ELBO with its gradients written out too, into memory that is kept: nothing but the sum."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        for parameter in self.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+    @torch.no_grad()
+    def loss(self, x: Tensor, noise: Tensor) -> Any:
+        up, raw = _up(self.encoder, x)
+        mean, raw = raw.chunk(2, -1)
+        variance = softplus(raw) + FLOOR
+        z = torch.addcmul(mean, variance.sqrt(), noise[0])
+        down, logits = _up(self.decoder, z)
+        total = binary_cross_entropy_with_logits(logits, x, reduction="sum")
+        total += self.beta * parts.rates(mean, variance).sum()
+        slope = _down(self.decoder, down, torch.sigmoid(logits).sub_(x).div_(len(x)))
+        rate = self.beta / len(x)
+        of_variance = slope * noise[0] / (2 * variance.sqrt()) + 0.5 * rate * (1 - 1 / variance)
+        _down(self.encoder, up, torch.cat([slope + rate * mean, of_variance * torch.sigmoid(raw)], -1), first=False)
+        return total / len(x)
+
+    def __call__(self, steps: int) -> None:
+        for rows in torch.randperm(len(self.x)).split(BATCH)[:steps]:
+            x = self.x.index_select(0, rows)
+            self.loss(x, torch.randn(1, len(x), self.latents))
+            self.optimizer.step()
+
+
+def _up(network: torch.nn.Module, h: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    """Inputs of the layers, as they come and after the activation, and what the last returns."""
+    linear, kept = [layer for layer in network if isinstance(layer, torch.nn.Linear)], [(h, h)]
+    for layer in linear[:-1]:
+        a = torch.addmm(layer.bias, kept[-1][1], layer.weight.t())
+        kept.append((a, silu(a)))
+    return kept, torch.addmm(linear[-1].bias, kept[-1][1], linear[-1].weight.t())
+
+
+def _down(network: torch.nn.Module, kept: list[tuple[Tensor, Tensor]], slope: Tensor, first: bool = True) -> Tensor:
+    """Write the gradients of the layers; that of the input, where it is asked for."""
+    linear = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
+    for place, (layer, (a, h)) in reversed(list(enumerate(zip(linear, kept, strict=True)))):
+        torch.mm(slope.t(), h, out=layer.weight.grad)
+        torch.sum(slope, 0, out=layer.bias.grad)
+        if place or first:
+            slope = slope.mm(layer.weight)
+        if place:
+            slope = torch.ops.aten.silu_backward(slope, a)
+    return slope
+
+
 class Ours:
     """The loop under `fit_stacked`, without its validation, for what is trained as one."""
 
@@ -154,11 +209,14 @@ def _work(name: str, core: int, connection: Connection) -> None:
     mine = [Ours(sweep, [members[i] for i in group], data) for group in groups[core::CORES]]
     bare = [Rival(sweep, *one, x) for one in members[core::CORES]]
     _compare(sweep, members[core], data)
+    written = [WrittenOut(sweep, *one, x) for one in members[core::CORES]] if name == "images" else []
     cases: dict[str, Callable[[], Any]] = {
         "bare": lambda: [one(STEPS) for one in bare],
         "ours": lambda: [one() for one in mine],
         "product": _products,
     }
+    if written:
+        cases["written out"] = lambda: [one(STEPS) for one in written]
     if name == "images" and importlib.util.find_spec("pythae"):
         other = Pythae(members[core][0], x)
         cases["pythae"] = lambda: [other.one() for _ in range(len(bare) * STEPS // other.steps)]
@@ -186,7 +244,15 @@ def _compare(sweep: Sweep, member: tuple[er.VAE, float], data: er.data.Dataset) 
     noise = torch.randn(sweep.draws, BATCH, vae.latents, generator=torch.Generator().manual_seed(1))
     batch = er.numerics.Batch(x, torch.arange(BATCH))
     ours = TrainingStep(vae, sweep.objective(beta))(batch, {"z": noise}, torch.tensor(0.0)).total
-    torch.testing.assert_close(Rival(sweep, vae, beta, x).loss(x, noise), ours, rtol=2e-5, atol=0.0)
+    bare = Rival(sweep, vae, beta, x)
+    loss = bare.loss(x, noise)
+    torch.testing.assert_close(loss, ours, rtol=2e-5, atol=0.0)
+    if sweep.hand is parts.elbo:
+        loss.backward()
+        written = WrittenOut(sweep, vae, beta, x)
+        torch.testing.assert_close(written.loss(x, noise), loss.detach(), rtol=2e-5, atol=0.0)
+        for one, other in zip(written.model.parameters(), bare.model.parameters(), strict=True):
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-7)
 
 
 class Both:
