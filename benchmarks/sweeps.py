@@ -181,7 +181,8 @@ class Ours:
         keys = [tuple(step.noise_shapes().items()) for step in self.steps]
         for key, step in zip(keys, self.steps, strict=True):
             streams.setdefault(key, Stream(step, settings, split, data.validation))
-        engine = Stacked(self.steps, Adam(RATE)) if len(self.steps) > 1 else Alone(self.steps[0], Adam(RATE))
+        several, adam = len(self.steps) > 1, Adam(RATE)
+        engine = Stacked(self.steps, [adam] * len(self.steps)) if several else Alone(self.steps[0], adam)
         self.loop = Loop(engine, [streams[key] for key in keys], split, [], settings)
 
     def __call__(self) -> None:

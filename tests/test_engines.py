@@ -1,6 +1,7 @@
 """Engines: a step of a phase is torch's own, alone and stacked, and goes on from a saved state."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -77,7 +78,11 @@ def test_two_phases_are_two_optimizers_of_torch_with_clips_of_their_own() -> Non
 
 def test_a_stack_makes_the_steps_and_has_the_state_of_each_alone() -> None:
     members = [(0, 1.0), (1, 3.0)]
-    stack, alone = Stacked([step(*m) for m in members], SETTINGS), [Alone(step(*m), SETTINGS) for m in members]
+    adams = [SETTINGS, replace(SETTINGS, lr=1e-3, lr_final=1e-4)]
+    stack = Stacked([step(*m) for m in members], adams)
+    alone = [Alone(step(*m), adam) for m, adam in zip(members, adams, strict=True)]
+    for engine in (stack, *alone):
+        engine.begin(2, 3)
     for batch, noise, clock in batches(5):
         together = stack.update(batch, noise, clock)
         each = [engine.update(batch, noise, clock) for engine in alone]
@@ -91,7 +96,9 @@ def test_a_stack_makes_the_steps_and_has_the_state_of_each_alone() -> None:
 @pytest.mark.parametrize("stacked", [False, True])
 def test_an_engine_goes_on_from_a_saved_state_bit_for_bit(stacked: bool) -> None:
     def engine(seed: int) -> Alone | Stacked:
-        return Stacked([step(seed), step(seed + 1)], SETTINGS) if stacked else Alone(step(seed), SETTINGS)
+        if not stacked:
+            return Alone(step(seed), SETTINGS)
+        return Stacked([step(seed), step(seed + 1)], [SETTINGS, replace(SETTINGS, lr=1e-3)])
 
     straight, first, again = engine(0), engine(0), engine(7)
     members = range(straight.members)

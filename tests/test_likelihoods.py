@@ -186,7 +186,7 @@ def test_a_small_vae_learns_and_its_gradients_are_finite(case):
 @cases
 def test_three_stacked_steps_are_those_of_each_alone(case):
     batch = _batch(case)
-    stack = Stacked([TrainingStep(_vae(case, s), Elbo()).train() for s in (0, 1)], Adam())
+    stack = Stacked([TrainingStep(_vae(case, s), Elbo()).train() for s in (0, 1)], [Adam()] * 2)
     alone = [Alone(TrainingStep(_vae(case, s), Elbo()).train(), Adam()) for s in (0, 1)]
     generator = torch.Generator().manual_seed(0)
     for i in range(3):

@@ -89,7 +89,7 @@ def test_a_stack_of_sizes_trains_to_the_same_bits(
         monkeypatch.setattr(traced, "_PLAIN", plain)
         vaes = [er.models.build({"latents": d, "widths": [4]}, data) for d in (1, 3)]
         steps = [TrainingStep(vae, objective()).train() for vae in vaes]
-        stack, generator = Stacked(steps, Adam(clip=1.0)), torch.Generator().manual_seed(1)
+        stack, generator = Stacked(steps, [Adam(clip=1.0)] * len(steps)), torch.Generator().manual_seed(1)
         for i in range(6):
             batch = Batch(torch.randn(7, 3, generator=generator), torch.arange(7))
             noise = stack.noises([step.draw_noise(3, 7, generator) for step in steps])

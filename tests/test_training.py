@@ -19,8 +19,9 @@ from torch import nn
 import elbowroom as er
 from elbowroom.objectives import Elbo, LinearSchedule
 from elbowroom.runs import History, read_run
-from elbowroom.training import fit_stacked
+from elbowroom.training import TrainingStep, fit_stacked
 from elbowroom.training.engines import Adam
+from elbowroom.training.groups import groups
 from elbowroom.training.loop import Loop
 
 State = dict[str, torch.Tensor]
@@ -144,6 +145,21 @@ def test_members_that_differ_in_more_than_numbers_keep_what_they_are(digits: er.
         alone, expected = trained(model, digits, goal, epochs=2)
         assert distance(vae.state_dict(), alone) == 0
         assert plain_rows(history) == plain_rows(expected)
+
+
+def test_members_of_a_stack_have_rates_patience_and_schedules_of_their_own(digits: er.data.Dataset) -> None:
+    models = [small(digits, scale=0.3, seed=seed) for seed in range(3)]
+    goals = [Elbo(schedule=LinearSchedule(steps)) for steps in (6, 30, 12)]
+    own = {"lr": [3e-3, 1e-3, 1e-3], "lr_final": [None, 1e-4, 1e-5], "patience": [1, None, 2], "seed": [0, 1, 2]}
+    stack = copy.deepcopy(models)
+    assert len(groups([TrainingStep(*pair) for pair in zip(stack, goals, strict=True)])) == 1
+    histories = fit_stacked(stack, digits, goals, epochs=4, progress=False, **own)
+    for i, (vae, model, goal, history) in enumerate(zip(stack, models, goals, histories, strict=True)):
+        alone, expected = trained(model, digits, goal, epochs=4, **{name: value[i] for name, value in own.items()})
+        assert distance(vae.state_dict(), alone) < 1e-5
+        assert (history.best_epoch, len(history.rows)) == (expected.best_epoch, len(expected.rows))
+    with pytest.raises(er.InputError, match="Say one lr for all models, or one for each; got 2 for 3 models"):
+        fit_stacked(stack, digits, goals, lr=[1e-3, 1e-4], progress=False)
 
 
 # The same bits again --------------------------------------------------------------------------------------------------

@@ -110,7 +110,8 @@ def _not_finite(shape: tuple[int, ...], columns: list[str] | None, bad: int, row
     else:
         at = tuple(int(i) for i in np.unravel_index(place, shape[1:]))
         where = f"first in example {row}, at {at}"
+    which = "a value that is" if bad == 1 else f"{bad:,} values that are"
     return (
-        f"The data hold {bad:,} values that are infinite or beyond 32-bit floats, {where}: drop those rows, or give "
-        f"NaN where a cell is missing."
+        f"The data hold {which} infinite or beyond 32-bit floats, {where}: drop those rows, or give NaN where a cell "
+        f"is missing."
     )

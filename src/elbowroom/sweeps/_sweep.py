@@ -35,6 +35,7 @@ __all__ = ["sweep"]
 
 _BATCH = 100  # a usual step, by which a model is small, and measured on one thread, or not
 _LONGEST = 80  # characters of a folder's name
+_OF_EACH = ("seed", "lr", "lr_final", "patience")  # what `fit_stacked` takes for each model
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class _Member:
     @property
     def training(self) -> dict[str, Any]:
         """What `fit_stacked` is told once for all that it trains together."""
-        return {name: value for name, value in self.recipe.training.items() if name != "seed"}
+        return {name: value for name, value in self.recipe.training.items() if name not in _OF_EACH}
 
 
 @plain_arguments
@@ -210,6 +211,9 @@ def _trained(
     vaes, goals = [one.vae for one in members], [models.goal(one.recipe) for one in members]
     settings = {**members[0].training, "runs": folders or None, "resume": state == "begun", "progress": progress}
     settings |= {"processes": processes, "seed": [one.recipe.seed for one in members]}
+    for name in _OF_EACH[1:]:
+        if own := [one.recipe.training for one in members if name in one.recipe.training]:
+            settings[name] = [training[name] for training in own]
     return dict(zip(names, zip(vaes, fit_stacked(vaes, data, goals, **settings), strict=True), strict=True))
 
 

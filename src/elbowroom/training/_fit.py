@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from elbowroom.data import Dataset
 from elbowroom.numerics import InputError, plain_arguments
@@ -140,7 +141,7 @@ def fit(
         settle=settle,
     )
     with Progress("fit", None, show=progress):
-        plan = TrainingPlan([step], data, Adam(lr, lr_final, betas, clip), settings)
+        plan = TrainingPlan([step], data, [Adam(lr, lr_final, betas, clip)], [settings])
         if device == "cpu" and processes == 1 and precision == "32-true":
             plan.begin([run], resume)
             return plan.train(tick=after_epoch or (lambda epoch: None))[0]
@@ -159,11 +160,11 @@ def fit_stacked(
     *,
     epochs: int = 100,
     batch_size: int = 100,
-    lr: float = 1e-3,
-    lr_final: float | None = None,
+    lr: float | Sequence[float] = 1e-3,
+    lr_final: float | Sequence[float | None] | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
     clip: float | None = None,
-    patience: int | None = None,
+    patience: int | Sequence[int | None] | None = None,
     select: Select = "objective",
     seed: int | Sequence[int] = 0,
     runs: Sequence[str | Path] | None = None,
@@ -173,9 +174,10 @@ def fit_stacked(
 ) -> list[History]:
     """Train several models at once; each ends as `fit` with the same settings would leave it.
 
-    Small models that differ in numbers only (parameters, β, latent sizes, seeds) are stacked and trained as one, which
-    is faster; the others are trained one by one, side by side in several processes where there are cores for it, and
-    `training.why_alone` says of models that are not large why. In a stack a model is what it would be alone up to the
+    Small models that differ in numbers only (parameters, β, latent sizes, seeds, learning rates) are stacked and
+    trained as one, which is faster; the others are trained one by one, side by side in several processes where there
+    are cores for it, and `training.why_alone` says of models that are not large why. In a stack a model is what it
+    would be alone up to the
     rounding of sums in another order. A model that diverges leaves the others unharmed: its history keeps no epoch
     (`diverged`) and says so, and all its parameters become NaN.
 
@@ -191,20 +193,20 @@ def fit_stacked(
         Passes over the training data.
     batch_size : int, default 100
         Examples per step of the optimizer.
-    lr : float, default 1e-3
-        Learning rate of Adam.
-    lr_final : float, optional
+    lr : float or sequence of float, default 1e-3
+        Learning rate of Adam: for all models, or one for each; so for lr_final, patience and seed.
+    lr_final : float or sequence, optional
         Learning rate of the last epoch; by default that of the first.
     betas : tuple of float, default (0.9, 0.999)
         Decay rates of Adam's two moments.
     clip : float, optional
         Largest norm of a model's gradient; by default there is none.
-    patience : int, optional
+    patience : int or sequence, optional
         Epochs without a better validation value after which a model stops; by default it does not.
     select : {"objective", "calibrated", "last"}, default "objective"
         What the kept epoch of each model is chosen by, as for `fit`.
     seed : int or sequence of int, default 0
-        Of shuffling and noise: for all models, or one for each.
+        Of shuffling and noise.
     runs : sequence of str or Path, optional
         A run folder for each model; by default nothing is written.
     resume : bool, default False
@@ -244,18 +246,27 @@ def fit_stacked(
     given = [folder for folder in folders if folder is not None]
     if len(set(map(id, vaes))) < len(vaes) or len(set(map(Path, given))) < len(given):
         raise InputError("A model, and a run folder, can stand in a stack once: give copies, and other folders.")
-    seeds = list(seed) if isinstance(seed, Sequence) else [seed] * len(vaes)
-    if len(seeds) != len(vaes):
-        raise InputError(f"Say one seed for all models, or one for each; got {len(seeds)} for {len(vaes)} models.")
-    adam = Adam(lr, lr_final, betas, clip)
+    seeds, patiences = _each("seed", seed, len(vaes)), _each("patience", patience, len(vaes))
+    rates = zip(_each("lr", lr, len(vaes)), _each("lr_final", lr_final, len(vaes)), strict=True)
+    adams = [Adam(first, last, betas, clip) for first, last in rates]
     own = [copy.deepcopy(goal) if goal in objectives[:i] else goal for i, goal in enumerate(objectives)]
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
     plans = []
     for group in _together(steps, seeds, data, batch_size):
-        first, of_each = steps[group[0]].procedure, [seeds[i] for i in group]
-        begun, last = of_each[0], first.schedule_steps
-        settings = Settings(epochs, batch_size, begun, patience, select, first.draws, last, progress)
-        plans.append((group, TrainingPlan([steps[i] for i in group], data, adam, settings, of_each)))
+        each = [
+            Settings(
+                epochs,
+                batch_size,
+                seeds[i],
+                patiences[i],
+                select,
+                steps[i].procedure.draws,
+                steps[i].procedure.schedule_steps,
+                progress,
+            )
+            for i in group
+        ]
+        plans.append((group, TrainingPlan([steps[i] for i in group], data, [adams[i] for i in group], each)))
     updates = epochs * steps_per_epoch(len(data.train), batch_size)
     processes = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
     for group, plan in plans:
@@ -266,6 +277,14 @@ def fit_stacked(
         plan.finish(found)
         histories |= zip(group, (one.history for one in found), strict=True)
     return [histories[i] for i in range(len(vaes))]
+
+
+def _each(name: str, value: Any, n: int) -> list[Any]:
+    """One value for each of n models, of one for all or one for each."""
+    found = list(value) if isinstance(value, Sequence) else [value] * n
+    if len(found) != n:
+        raise InputError(f"Say one {name} for all models, or one for each; got {len(found)} for {n} models.")
+    return found
 
 
 def _run(plans: Sequence[TrainingPlan], processes: int, progress: bool) -> Iterator[tuple[int, list[Kept]]]:

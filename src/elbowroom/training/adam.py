@@ -1,7 +1,8 @@
-"""The optimizer's settings."""
+"""The optimizer: its settings, and what it moves."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -10,7 +11,10 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-__all__ = ["Adam"]
+__all__ = ["MOMENTS", "Adam", "Moves"]
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam keeps of a parameter, in its shape."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,64 @@ class Adam:
             return self.lr
         return float(self.lr * (self.lr_final / self.lr) ** ((epoch - 1) / (epochs - 1)))
 
-    def over(self, parameters: Sequence[Tensor]) -> torch.optim.Adam:
-        """The fused optimizer over these parameters."""
-        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, fused=True)
+
+class Moves:
+    """What one phase moves: parameters by name and their optimizer, with a learning rate for each member of a stack.
+
+    Members next to each other that have the same settings share a part of every parameter; decay rates and clip are
+    those of all.
+
+    Parameters
+    ----------
+    parameters : dict of Tensor
+        By name; of a stack [members, ...].
+    adams : sequence of Adam
+        One for each member, or one alone.
+    """
+
+    def __init__(self, parameters: dict[str, Tensor], adams: Sequence[Adam]) -> None:
+        self.parameters, self.adams = parameters, list(adams)
+        lengths = [len(list(same)) for _, same in itertools.groupby(self.adams)]
+        self._ends = list(itertools.accumulate(lengths))
+        self._views = {name: self._parts(p) for name, p in parameters.items()}
+        parts = [[views[i] for views in self._views.values()] for i in range(len(lengths))]
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
+            [{"params": part} for part in parts], lr=self.adam.lr, betas=self.adam.betas, fused=True
+        )
+
+    @property
+    def adam(self) -> Adam:
+        """The first member's settings."""
+        return self.adams[0]
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        """Set the learning rates of an epoch (from 1)."""
+        for end, group in zip(self._ends, self.optimizer.param_groups, strict=True):
+            group["lr"] = self.adams[end - 1].rate_at(epoch, epochs)
+
+    def along(self, gradients: Mapping[str, Tensor]) -> None:
+        """One step along the gradients, by name."""
+        for name, views in self._views.items():
+            for view, gradient in zip(views, self._parts(gradients[name]), strict=True):
+                view.grad = gradient.contiguous()  # fused Adam reads memory in the parameter's own order
+        self.optimizer.step()
+
+    def state(self, name: str) -> dict[str, Tensor]:
+        """What the optimizer remembers of a parameter: "step", and two moments of its shape; nothing before a step."""
+        found = [self.optimizer.state.get(view) for view in self._views[name]]
+        parts = [one for one in found if one]
+        if len(parts) < 2:
+            return parts[0] if parts else {}
+        return {"step": parts[0]["step"]} | {key: torch.cat([one[key] for one in parts]) for key in MOMENTS}
+
+    def restore(self, name: str, state: Mapping[str, Tensor]) -> None:
+        """Give the optimizer back what it remembered."""
+        moments = zip(*(self._parts(state[key]) for key in MOMENTS), strict=True)
+        for view, pair in zip(self._views[name], moments, strict=True):
+            both = zip(("step", *MOMENTS), (state["step"], *pair), strict=True)
+            self.optimizer.state[view] = {key: value.to(view.device, copy=True) for key, value in both}
+
+    def _parts(self, tensor: Tensor) -> list[Tensor]:
+        """The tensor [members, ...] in parts of members with the same settings; as it is where all have them."""
+        ends = self._ends
+        return [tensor] if len(ends) == 1 else [tensor[a:b] for a, b in zip([0, *ends], ends, strict=False)]

@@ -22,13 +22,13 @@ from .split import Split
 from .stream import steps_per_epoch
 from .training_step import TrainingStep
 
-__all__ = ["check", "check_settings", "reason", "two_examples"]
+__all__ = ["check", "reason", "two_examples"]
 
 _ROWS_AT_ONCE = 1_000
 _LOGGED = ("objective", "rate", "distortion", "elbo")
 
 
-def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> None:
+def check(steps: Sequence[TrainingStep], data: Dataset, each: Sequence[Settings]) -> None:
     """Refuse, before anything is written, what cannot be trained.
 
     Parameters
@@ -37,8 +37,8 @@ def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> N
         Models and procedures.
     data : Dataset
         What they are trained on.
-    settings : Settings
-        What the loop does.
+    each : sequence of Settings
+        What the loop does, one for each step.
 
     Raises
     ------
@@ -52,9 +52,9 @@ def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> N
     for part in ("train", "validation"):
         if not len(data.parts[part]):
             raise InputError(f"The {part} part of {data.name!r} is empty: load the data with a larger share for it.")
-    check_settings(settings)
-    _check_schedule(settings, len(data.train))
-    for step in steps:
+    for step, settings in zip(steps, each, strict=True):
+        _check_settings(settings)
+        _check_schedule(settings, len(data.train))
         _check_data(step.vae, data)
         _check_parts(step)
         if settings.select == "calibrated" and not fixed_normal(step.vae):
@@ -65,19 +65,7 @@ def check(steps: Sequence[TrainingStep], data: Dataset, settings: Settings) -> N
         _try_two_examples(step, data, settings)
 
 
-def check_settings(settings: Settings) -> None:
-    """Refuse numbers outside their ranges.
-
-    Parameters
-    ----------
-    settings : Settings
-        What the loop does.
-
-    Raises
-    ------
-    InputError
-        In one sentence.
-    """
+def _check_settings(settings: Settings) -> None:
     if settings.epochs < 1 or settings.batch_size < 1:
         raise InputError(f"epochs and batch_size must be 1 or more; got {settings.epochs} and {settings.batch_size}.")
     if settings.patience is not None and settings.patience < 1:

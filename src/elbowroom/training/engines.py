@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from elbowroom.numerics import Batch, Noise
 from elbowroom.objectives import Loss
 from elbowroom.procedures import Phase
 
-from .adam import Adam
+from .adam import MOMENTS, Adam, Moves
 from .lanes import Batches, Noises, tensors_of
 from .padding import Padding, largest, sizes
 from .traced import Traced
@@ -23,17 +23,6 @@ from .training_step import TrainingStep
 __all__ = ["Adam", "Alone", "Engine", "Tensors", "Stacked"]
 
 Tensors = dict[str, Tensor]
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-@dataclass
-class Moves:
-    """What one phase moves: parameters by name, and their optimizer."""
-
-    parameters: Tensors
-    adam: Adam
-    optimizer: torch.optim.Optimizer
 
 
 class Engine:
@@ -46,8 +35,8 @@ class Engine:
     ----------
     step : TrainingStep
         The step, or one like those that are stacked.
-    adam : Adam
-        Settings of the optimizer, for phases without their own.
+    adams : sequence of Adam
+        Settings of the optimizer, one for each member, for phases without their own.
     parameters : mapping of str to dict
         Phase → the parameters that it moves, by name.
     """
@@ -57,18 +46,17 @@ class Engine:
     batches: Callable[[], tuple[Batch, Noise]]
     """Draws a further batch and its noise; the loop, which has the data, sets it."""
 
-    def __init__(self, step: TrainingStep, adam: Adam, parameters: Mapping[str, Tensors]) -> None:
+    def __init__(self, step: TrainingStep, adams: Sequence[Adam], parameters: Mapping[str, Tensors]) -> None:
         self.step, self.names = step, _first_names(step)
-        self.moves: dict[str, Moves] = {}
-        for name, phase in step.procedure.items():
-            own = _settings(phase, adam)
-            self.moves[name] = Moves(parameters[name], own, own.over(list(parameters[name].values())))
+        self.moves = {
+            name: Moves(parameters[name], [_settings(phase, adam) for adam in adams])
+            for name, phase in step.procedure.items()
+        }
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Set the learning rates of an epoch (from 1)."""
         for moves in self.moves.values():
-            for group in moves.optimizer.param_groups:
-                group["lr"] = moves.adam.rate_at(epoch, epochs)
+            moves.begin(epoch, epochs)
 
     def update(self, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         """One update as the procedure orders it; batch means before each of its steps, [members] each."""
@@ -121,10 +109,9 @@ class Engine:
         """Copies of the member's moments: "PHASE.exp_avg.NAME", "PHASE.exp_avg_sq.NAME", "PHASE.step"."""
         found: Tensors = {}
         for phase, moves in self.moves.items():
-            for name, parameter in moves.parameters.items():
-                state = moves.optimizer.state.get(parameter)
-                if state:
-                    found |= {f"{phase}.{key}.{name}": self._one(name, state[key], member) for key in _MOMENTS}
+            for name in moves.parameters:
+                if state := moves.state(name):
+                    found |= {f"{phase}.{key}.{name}": self._one(name, state[key], member) for key in MOMENTS}
                     found[f"{phase}.step.{name}"] = state["step"].detach().cpu().clone()
         return found
 
@@ -132,13 +119,12 @@ class Engine:
         """Continue from states that `state` and `optimizer_state` gave, one of each per member."""
         self._load(states)
         for phase, moves in self.moves.items():
-            for name, parameter in moves.parameters.items():
+            for name in moves.parameters:
                 if f"{phase}.step.{name}" in optimizers[0]:
                     state = {
-                        key: self._all(name, [one[f"{phase}.{key}.{name}"] for one in optimizers]) for key in _MOMENTS
+                        key: self._all(name, [one[f"{phase}.{key}.{name}"] for one in optimizers]) for key in MOMENTS
                     }
-                    state["step"] = optimizers[0][f"{phase}.step.{name}"]
-                    moves.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in state.items()}
+                    moves.restore(name, state | {"step": optimizers[0][f"{phase}.step.{name}"]})
 
     def _evaluate(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
         raise NotImplementedError
@@ -169,7 +155,7 @@ class Alone(Engine):
     members = 1
 
     def __init__(self, step: TrainingStep, adam: Adam) -> None:
-        super().__init__(step, adam, {name: dict(step.moved_by(name)) for name in step.procedure.phases})
+        super().__init__(step, [adam], {name: dict(step.moved_by(name)) for name in step.procedure.phases})
         self.buffers = dict(step.named_buffers())
 
     def move(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Tensors:
@@ -206,18 +192,18 @@ class Stacked(Engine):
     ----------
     steps : sequence of TrainingStep
         Alike but for their numbers, and latent sizes.
-    adam : Adam
-        Settings of the optimizer.
+    adams : sequence of Adam
+        Settings of the optimizer, one for each step; they may differ in learning rates.
     """
 
-    def __init__(self, steps: Sequence[TrainingStep], adam: Adam) -> None:
+    def __init__(self, steps: Sequence[TrainingStep], adams: Sequence[Adam]) -> None:
         self.members, whole = len(steps), largest(steps)
         ragged = any(sizes(step) != sizes(whole) for step in steps)
         self.paddings = [Padding(step, whole) for step in steps] if ragged else []
         self.parameters, self.buffers = self._stack(steps)
         learned = {phase: whole.moved_by(phase) for phase in whole.procedure.phases}
         super().__init__(
-            copy.deepcopy(whole), adam, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
+            copy.deepcopy(whole), adams, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
         )
         if ragged:
             self._mask_units()
@@ -299,9 +285,7 @@ class Stacked(Engine):
         gradients, logged, moved = self.slopes(phase, batch, noise, clock)
         if moves.adam.clip is not None:
             gradients = _clip(gradients, moves.adam.clip)
-        for name, parameter in moves.parameters.items():
-            parameter.grad = gradients[name].contiguous()  # fused Adam reads memory in the parameter's own order
-        moves.optimizer.step()
+        moves.along(gradients)
         self.write(phase, moved)
         return logged
 
@@ -314,14 +298,13 @@ class Stacked(Engine):
         self.parameters, self.buffers = (
             {name: of_them(value) for name, value in tensors.items()} for tensors in (self.parameters, self.buffers)
         )
-        for moves in self.moves.values():
-            states = {name: moves.optimizer.state.get(p, {}) for name, p in moves.parameters.items()}
-            moves.parameters = {name: self.parameters[name] for name in moves.parameters}
-            moves.optimizer = moves.adam.over(list(moves.parameters.values()))
+        for phase, moves in self.moves.items():
+            states = {name: moves.state(name) for name in moves.parameters}
+            left = {name: self.parameters[name] for name in moves.parameters}
+            self.moves[phase] = moves = Moves(left, [moves.adams[i] for i in members])
             for name, state in states.items():
                 if state:
-                    moments = {key: of_them(state[key]) for key in _MOMENTS}
-                    moves.optimizer.state[moves.parameters[name]] = {**state, **moments}
+                    moves.restore(name, state | {key: of_them(state[key]) for key in MOMENTS})
 
     def state(self, member: int) -> Tensors:
         """Copies of one member's parameters and buffers, under the names they have alone."""

@@ -148,7 +148,7 @@ def reason_alone(step: TrainingStep, data: Dataset) -> str | None:
     batch, noise = two_examples(step, data, step.procedure.draws, seed=0)
     try:
         with torch.random.fork_rng([]):
-            Stacked([step], Adam()).evaluate(batch, noise)
+            Stacked([step], [Adam()]).evaluate(batch, noise)
     except (RuntimeError, ValueError, TypeError) as error:
         said = reason(error).removeprefix("vmap: ")
         return f"A stack runs under torch.func.vmap, which cannot branch on data or draw for itself ({said})."
@@ -173,7 +173,7 @@ def reason_by_seed(step: TrainingStep, data: Dataset) -> str | None:
     if type(step.procedure).update is not Procedure.update:
         return f"A {type(step.procedure).__name__} orders its steps by one batch, and each member draws its own."
     batch, noise = two_examples(step, data, step.procedure.draws, seed=0)
-    stack = Stacked([step], Adam())
+    stack = Stacked([step], [Adam()])
     try:
         with torch.random.fork_rng([]):
             stack.evaluate(Batches.of([batch]), stack.noises([noise]))
@@ -220,7 +220,7 @@ def reason_apart(step: TrainingStep, whole: TrainingStep, data: Dataset) -> str 
 def _same(step: TrainingStep, whole: TrainingStep, data: Dataset) -> bool:
     """Whether losses and gradients at two examples are those of the step alone, and 0 for what is not its own."""
     (batch, noise), (_, more) = (two_examples(one, data, one.procedure.draws, seed=0) for one in (step, whole))
-    stack, clock = Stacked([step, whole], Adam()), torch.tensor(torch.inf)
+    stack, clock = Stacked([step, whole], [Adam()] * 2), torch.tensor(torch.inf)
     both, noises = Batches.of([batch, batch]), stack.noises([noise, more])
     for phase in step.procedure.phases:
         gradients, logged, _ = stack.slopes(phase, both, noises, clock)
@@ -237,11 +237,9 @@ def _structure(module: nn.Module) -> list[Any]:
     """All that makes two modules compute the same function of their parameters and buffers."""
     tensors = [*module.named_parameters(), *module.named_buffers()]
     shapes = [(name, t.shape, t.dtype, t.requires_grad) for name, t in tensors]
-    steps = [part.schedule_steps for part in module.modules() if isinstance(part, Objective)]  # epochs count from there
     return [
         shapes,
         _places(module),
-        steps,
         *((name, type(part), _attributes(part)) for name, part in module.named_modules()),
     ]
 

@@ -21,7 +21,7 @@ from elbowroom.vae import VAE, check_readings
 from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.evaluating import evaluating
 
-from .checks import check, check_settings, reason, two_examples
+from .checks import check, reason, two_examples
 from .engines import Adam, Alone, Engine, Stacked, Tensors
 from .loop import Loop, Member
 from .placement import threads_for
@@ -63,12 +63,10 @@ class TrainingPlan:
         What is trained as one.
     data : Dataset
         What it is trained on.
-    adam : Adam
-        Settings of the optimizer.
-    settings : Settings
-        What the loop does.
-    seeds : sequence of int, optional
-        Of shuffling and noise, one for each step; by default that of the settings for all.
+    adams : sequence of Adam
+        Settings of the optimizer, one for each step.
+    each : sequence of Settings
+        What the loop does, one for each step; they may differ in seed, patience and the end of the schedule.
     """
 
     folders: list[RunFolder | None]
@@ -78,15 +76,12 @@ class TrainingPlan:
         self,
         steps: Sequence[TrainingStep],
         data: Dataset,
-        adam: Adam,
-        settings: Settings,
-        seeds: Sequence[int] | None = None,
+        adams: Sequence[Adam],
+        each: Sequence[Settings],
     ) -> None:
-        self.each = [replace(settings, seed=seed) for seed in seeds or [settings.seed] * len(steps)]
-        for own in self.each:
-            check_settings(own)
-        check(steps, data, settings)
-        self.steps, self.data, self.adam, self.settings = list(steps), data, adam, settings
+        check(steps, data, each)
+        self.steps, self.data, self.adams, self.each = list(steps), data, list(adams), list(each)
+        self.settings = self.each[0]
 
     def begin(self, folders: Sequence[str | Path | None], resume: bool, writes: bool = True) -> None:
         """Open the run folders, and read the checkpoints to continue from.
@@ -153,7 +148,7 @@ class TrainingPlan:
         settle = settings.settle and not self.checkpoints
         notes: list[list[str]] = [self._settle(step.vae) if settle else [] for step in self.steps]
         members = [
-            Member(values_by(settings.select, step.vae, step.procedure, self.data, own.seed), folder, noted, settings)
+            Member(values_by(settings.select, step.vae, step.procedure, self.data, own.seed), folder, noted, own)
             for step, folder, noted, own in zip(self.steps, self.folders, notes, self.each, strict=True)
         ]
         with threads_for(self.steps[0].vae, self.data, settings.batch_size * settings.draws):
@@ -174,7 +169,7 @@ class TrainingPlan:
             One for each step.
         """
         every = zip(self.steps, self.folders, self.each, found, strict=True)
-        return [self._finish(step, folder, own.seed, *one) for step, folder, own, one in every]
+        return [self._finish(step, folder, own, *one) for step, folder, own, one in every]
 
     def is_plain(self) -> bool:
         """Whether there is one phase, whose objective moves no buffer."""
@@ -210,15 +205,17 @@ class TrainingPlan:
 
     def _engine(self, steps: list[TrainingStep], fabric: Any) -> Engine:
         if len(steps) > 1:
-            return Stacked(steps, self.adam)
+            return Stacked(steps, self.adams)
         if fabric is None:
-            return Alone(steps[0], self.adam)
+            return Alone(steps[0], self.adams[0])
         from .wrapped import Wrapped  # which few need
 
-        return Wrapped(steps[0], self.adam, fabric)
+        return Wrapped(steps[0], self.adams[0], fabric)
 
-    def _finish(self, step: TrainingStep, folder: RunFolder | None, seed: int, history: History, best: Tensors) -> bool:
-        vae = step.vae
+    def _finish(
+        self, step: TrainingStep, folder: RunFolder | None, own: Settings, history: History, best: Tensors
+    ) -> bool:
+        vae, seed = step.vae, own.seed
         if not best:
             _spoil(vae)
             history.notes.append(f"Training diverged: {WAY_OUT}.")
@@ -229,9 +226,9 @@ class TrainingPlan:
             history.notes.append(
                 f"The objective was no longer finite at epoch {len(history.rows)}; epoch {history.best_epoch} was kept."
             )
-        elif len(history.rows) < self.settings.epochs:
+        elif len(history.rows) < own.epochs:
             history.notes.append(
-                f"Training stopped after epoch {len(history.rows)}: for {self.settings.patience} epochs the validation "
+                f"Training stopped after epoch {len(history.rows)}: for {own.patience} epochs the validation "
                 f"value had not improved on that of epoch {history.best_epoch}."
             )
         step.load_state_dict(best)
@@ -255,16 +252,15 @@ class TrainingPlan:
     def _recipes(self) -> list[dict[str, Any]]:
         """What makes each run what it is; epochs are left out, so that a run can be continued for longer."""
         chosen = ["batch_size", "seed", "patience", "select"]
-        if self.adam.lr_final is not None:  # then the number of epochs shapes every step
-            chosen.append("epochs")
+        falls = ["epochs"]  # where the rate falls, their number shapes every step
         return [
             {
                 "model": model_recipe(step.vae),
                 "objective": _recipe(step.procedure),
-                "training": {name: getattr(own, name) for name in chosen} | asdict(self.adam),
+                "training": {n: getattr(own, n) for n in chosen + falls * (adam.lr_final is not None)} | asdict(adam),
                 "data": self.data.summary(),
             }
-            for step, own in zip(self.steps, self.each, strict=True)
+            for step, own, adam in zip(self.steps, self.each, self.adams, strict=True)
         ]
 
     @torch.no_grad()
