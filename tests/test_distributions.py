@@ -130,6 +130,22 @@ def test_binary_bernoulli_is_exact_at_every_logit(dtype: torch.dtype) -> None:
         np.testing.assert_allclose(found.numpy(), exact, rtol=2 * digit, atol=8 * digit)
 
 
+@pytest.mark.parametrize(("n", "spread"), [(1, 2.0), (3, 2.0), (4, 2.0), (63, 4.0), (784, 4.0), (784, 40.0), (8, 1e3)])
+@torch.no_grad()
+def test_binary_bernoullis_are_summed_to_the_last_digit(n: int, spread: float) -> None:
+    """By products of probabilities where none is next to 0, else one by one; the same under vmap, which cannot look."""
+    generator = torch.Generator().manual_seed(n)
+    logits = spread * torch.randn(50, 2, n, generator=generator)
+    x = (torch.rand(2, n, generator=generator) < 0.3).float()
+    exact = Bernoulli(logits=logits.double()).log_prob(x.double()).sum((-2, -1))
+    p = BinaryBernoulli(logits=logits, validate_args=False)
+    torch.testing.assert_close(p.summed_log_prob(x, 2).double(), exact, rtol=1e-6, atol=2e-6)
+    mapped = torch.vmap(lambda row: BinaryBernoulli(logits=row, validate_args=False).summed_log_prob(x, 2))(logits)
+    torch.testing.assert_close(mapped.double(), exact, rtol=1e-6, atol=2e-6)
+    logits[3, 0, 0] = torch.nan
+    assert p.summed_log_prob(x, 2).isnan().nonzero().tolist() == [[3]]
+
+
 def test_binary_bernoulli_has_torchs_value_and_gradient() -> None:
     logits = (30 * torch.randn(4, 9, generator=torch.Generator().manual_seed(0))).requires_grad_()
     x = (torch.rand(1, 9, generator=torch.Generator().manual_seed(1)) < 0.5).float()

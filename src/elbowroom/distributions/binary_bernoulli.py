@@ -8,6 +8,7 @@ from torch.nn.functional import softplus
 __all__ = ["BinaryBernoulli"]
 
 _THRESHOLD = 40.0  # beyond it softplus(v) = v to the last digit of a float64
+_FACTORS, _LEAST = 4, -20.0  # so many probabilities, of which each is above e^−20, are multiplied without underflow
 
 
 class BinaryBernoulli(Bernoulli):
@@ -38,8 +39,25 @@ class BinaryBernoulli(Bernoulli):
         """Log-probability of values that are 0 or 1, in nats."""
         if torch.is_grad_enabled() or self._validate_args:
             return super().log_prob(value)
-        return self.losses(value).neg_()
+        return softplus((1 - 2 * value) * self.logits, threshold=_THRESHOLD).neg_()
 
-    def losses(self, value: Tensor) -> Tensor:
-        """−log p of values that are 0 or 1, in nats."""
-        return softplus((1 - 2 * value) * self.logits, threshold=_THRESHOLD)
+    def summed_log_prob(self, value: Tensor, dimensions: int) -> Tensor:
+        """The sum of the log-probabilities over the last dimensions, in nats; no gradient is kept.
+
+        The logarithm of a product of a few probabilities costs as much as that of one of them.
+        """
+        v = ((2 * value - 1) * self.logits).flatten(-dimensions)
+        cut = v.shape[-1] // _FACTORS * _FACTORS
+        if not cut or not _above(v, _LEAST):
+            return softplus(-v, threshold=_THRESHOLD).sum(-1).neg_()
+        p = v.sigmoid_()
+        products = p[..., :cut].unflatten(-1, (_FACTORS, -1)).prod(-2)
+        return products.log_().sum(-1) + p[..., cut:].log().sum(-1)
+
+
+def _above(v: Tensor, least: float) -> bool:
+    """Whether all values are above the least one; False too where values cannot be looked at, as under `vmap`."""
+    try:
+        return bool(v.amin() > least)
+    except RuntimeError:
+        return False

@@ -85,12 +85,11 @@ class Bernoulli(Likelihood):
 
 
 class _Bernoullis(Independent):
-    """Independent Bernoullis that sum before they negate, which saves a pass over the data, or two under gradients."""
+    """Independent Bernoullis that are summed with fewer passes over the data."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         if not torch.is_grad_enabled() and isinstance(self.base_dist, BinaryBernoulli):
-            losses = self.base_dist.losses(value)
-        else:
-            logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
-            losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
+            return self.base_dist.summed_log_prob(value, self.reinterpreted_batch_ndims)
+        logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
+        losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -losses.flatten(-self.reinterpreted_batch_ndims).sum(-1)
