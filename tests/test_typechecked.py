@@ -7,7 +7,8 @@ from typing import Literal
 import pytest
 import torch
 import typechecked
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from jaxtyping._storage import get_shape_memo, pop_shape_memo, push_shape_memo
 from torch import Tensor
 
 import elbowroom as er
@@ -65,6 +66,29 @@ A, B = torch.ones(3, 2), torch.ones(2)
 def test_what_an_annotation_does_not_allow_is_refused(call, refused) -> None:
     with pytest.raises(refused):
         call()
+
+
+HINTS = [kind[Tensor, sizes] for kind in (Float, Bool) for sizes in ("n k", "n n", "2 k", "_n k", "n *k", "", "#n k")]
+VALUES = [torch.ones(sizes) for sizes in ((2, 2), (3, 2), (2, 3), (1, 2), (2,), ())]
+OTHERS = [VALUES[0].double(), VALUES[0].long(), VALUES[0].bool(), torch.nn.Parameter(VALUES[0]), None, "word"]
+
+
+def judged(judge, hint, known, value) -> tuple[bool, dict[str, int]]:
+    """Whether a value fits, and the sizes that are known then."""
+    push_shape_memo({})
+    try:
+        get_shape_memo()[0].update(known)
+        return judge(hint, value), dict(get_shape_memo()[0])
+    finally:
+        pop_shape_memo()
+
+
+@pytest.mark.parametrize("known", [{}, {"n": 2}, {"n": 2, "k": 2}, {"k": 3}])
+def test_a_shape_is_judged_as_jaxtyping_does(known) -> None:
+    for value in [*VALUES, *OTHERS] * 2:  # as what the first look finds is remembered
+        for hint in HINTS:
+            ours, theirs = (judged(judge, hint, known, value) for judge in (typechecked.fits, typechecked._fits))
+            assert ours == theirs, (hint, value)
 
 
 def test_letters_are_forgotten_between_calls_and_words_are_not_judged() -> None:

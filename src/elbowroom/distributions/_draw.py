@@ -21,6 +21,7 @@ from torch.distributions import (
 from torch.nn.functional import softplus
 
 from elbowroom.numerics import CapabilityError
+from elbowroom.numerics.seeded import seeded
 
 from .capabilities import capabilities, require
 from .tails import log_ndtr
@@ -159,8 +160,7 @@ def _own_sample(distribution: Distribution, generator: Generator) -> Tensor:
     """A value from the distribution's own `sample`, seeded by the generator; the global random state is restored."""
     device = generator.device
     seed = int(torch.randint(2**62, (), generator=generator, device=device))
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device):
         try:
             return distribution.sample()
         except NotImplementedError as error:

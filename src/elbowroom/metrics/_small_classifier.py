@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from elbowroom.networks import ConvNet
 from elbowroom.numerics import InputError, as_tensor, plain_arguments
+from elbowroom.numerics.seeded import seeded
 from elbowroom.progress import Progress
 
 from .arrays import Array, as_images
@@ -142,8 +143,7 @@ def train_small(
     centre, deviation = float(images.mean()), float(images.std())
     classes = int(torch.cat([labels, kept_labels]).max()) + 1
     generator = Generator().manual_seed(seed)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = SmallClassifier(tuple(images.shape[1:]), classes, centre, deviation or 1.0)
     steps = epochs * -(-len(images) // _BATCH)
     optimiser = torch.optim.Adam(model.network.parameters(), lr=2e-3)

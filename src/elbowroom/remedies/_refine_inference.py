@@ -5,7 +5,6 @@ import math
 import time
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from elbowroom import posteriors
@@ -13,6 +12,7 @@ from elbowroom.components import Component
 from elbowroom.data import Dataset
 from elbowroom.networks import MLP, Beside, Standardised
 from elbowroom.numerics import CapabilityError, Given, derived_seed, one_of, plain_arguments
+from elbowroom.numerics.seeded import seeded
 from elbowroom.objectives import Elbo
 from elbowroom.procedures import Phase, Procedure
 from elbowroom.vae import VAE
@@ -114,8 +114,7 @@ def refine_inference(
     _refuse_shared(vae)
     after = copy.deepcopy(vae)
     if kind == "flow":
-        with torch.random.fork_rng([]):
-            torch.manual_seed(derived_seed(seed, _MADE))
+        with seeded(derived_seed(seed, _MADE)):
             after = with_parts(vae, posterior=_flows(vae, data, flow, transforms))
     trained(after, data, lambda steps: Procedure({"q": Phase(Elbo(), parts=("posterior",))}), how, settle=False)
     # Training may have moved what is no parameter, such as the running statistics of batch norm.

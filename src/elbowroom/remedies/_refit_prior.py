@@ -14,6 +14,7 @@ from elbowroom.components import Component
 from elbowroom.data import Dataset, Examples
 from elbowroom.networks import MLP
 from elbowroom.numerics import InputError, Support, derived_seed, one_of, plain_arguments
+from elbowroom.numerics.seeded import seeded
 from elbowroom.preprocess import Identity
 from elbowroom.training import fit
 from elbowroom.training.descent import descend
@@ -111,8 +112,7 @@ def refit_prior(
     fitted = {"mixture": _mixture, "flow": _flow, "two-stage": _second_stage}[kind]
     if kind != "mixture":
         one_row(vae, block, f"A prior of kind {kind!r}")
-    with torch.random.fork_rng([]):
-        torch.manual_seed(derived_seed(seed, _DRAWN))
+    with seeded(derived_seed(seed, _DRAWN)):
         prior, posterior, chosen = fitted(vae, block, _drawn(vae, data, block, seed), components)
     after = with_parts(vae, prior=prior, posterior=posterior)
     name = f"refit_prior ({chosen})"

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from elbowroom.data import Dataset
 from elbowroom.numerics import CapabilityError, InputError
+from elbowroom.numerics.seeded import seeded
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.training import fit
@@ -107,8 +107,7 @@ def fresh(vae: VAE, seed: int) -> VAE:
     CapabilityError
         For a network of the user's own that cannot draw its weights anew.
     """
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         other = build_model(model_recipe(vae), _Foreign(vae))
     for name in ("table", "assumed"):
         if name in vars(vae):

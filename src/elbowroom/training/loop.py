@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import Batch, Noise
+from elbowroom.numerics.seeded import seeded
 from elbowroom.progress import Progress
 from elbowroom.runs.history import History
 from elbowroom.runs.run_folder import Checkpoint, RunFolder
@@ -154,7 +154,8 @@ class Loop:
         """One pass over the training data; means over its examples of what is logged, [members]."""
         settings, engine, totals = self.settings, self.engine, Tensors()
         engine.begin(self.epoch, settings.epochs)
-        with _randomness(settings, self.epoch, self.training.x.device):
+        # Of networks that draw for themselves (dropout): by seed, epoch and process.
+        with seeded(hash((settings.seed, self.epoch, settings.rank)), self.training.x.device):
             for found, clock in zip(
                 zip(*(one.epoch() for one in self._live()), strict=True), self._clock(), strict=False
             ):
@@ -236,14 +237,6 @@ class Loop:
                     generator=self.streams[i].generator.get_state(),
                 )
             )
-
-
-@contextmanager
-def _randomness(settings: Settings, epoch: int, device: torch.device) -> Iterator[None]:
-    """The global random state of networks that draw for themselves (dropout): by seed, epoch and process."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(hash((settings.seed, epoch, settings.rank)))
-        yield
 
 
 def _add(totals: Tensors, means: Tensors, examples: int) -> None:

@@ -1,0 +1,20 @@
+"""The global random state within `seeded` is torch's for that seed, and what it was comes back, whatever happens."""
+
+import pytest
+import torch
+
+from elbowroom.numerics.seeded import seeded
+
+
+@pytest.mark.parametrize("seed", [0, -(2**63), -1, 2**63 - 1, 2**64 - 1])
+def test_the_draws_are_those_of_torch_and_nothing_is_left(seed: int) -> None:
+    torch.manual_seed(7)
+    before, waiting = torch.get_rng_state(), len(torch.cuda._queued_calls)
+    with pytest.raises(ZeroDivisionError), seeded(seed, torch.device("cpu")):
+        drawn = torch.rand(4)
+        raise ZeroDivisionError
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(torch.cuda._queued_calls) == waiting  # no device that is not used is told to seed itself later
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        assert torch.equal(torch.rand(4), drawn)
