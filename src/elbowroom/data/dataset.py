@@ -177,6 +177,8 @@ class Dataset:
         Of a table whose columns were looked at one by one: what each is and why, those that were left out too.
     repeats : Repeats, optional
         Which test examples also stand in train.
+    conditions : tuple of str, default ()
+        Contexts that `load_data` was told by name: what models read beside x unless their recipe says otherwise.
     loading : dict, default {}
         What `load_data` was told, in plain values, by which a run finds its data again.
     """
@@ -200,6 +202,7 @@ class Dataset:
     beside_classes: dict[str, list[str]] = field(default_factory=dict)
     judged: list[Column] = field(default_factory=list)
     repeats: Repeats | None = None
+    conditions: tuple[str, ...] = ()
     loading: dict[str, Any] = field(default_factory=dict)
 
     @property
