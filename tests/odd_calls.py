@@ -441,6 +441,7 @@ CALLS: dict[str, Call] = {
     "runs.measure_run": lambda: {"run": run(), "points": 3, "draws": 2, "progress": False},
     "runs.run_data": lambda: {"folder": run()},
     "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
+    "runs.transfer_run": lambda: {"run": run(), "out": run().parent / "moved.npy", "n": 2},
     "studies.audit_run": lambda: {"run": run(), "quick": True, "n": 2, "progress": False},
     "studies.fix_run": lambda: {
         "run": run(),
@@ -499,6 +500,7 @@ METHODS: dict[str, tuple[Any, Call]] = {
     "VAE.encode": (er.VAE.encode, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "VAE.reconstruct": (er.VAE.reconstruct, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "VAE.sample": (er.VAE.sample, lambda: {"self": vae(), "n": 3, "offset": 0.5, "mode": "offset"}),
+    "VAE.transfer": (er.VAE.transfer, lambda: {"self": vae(), "examples": ROWS[:4], "context": {}}),
     "VAE.target": (er.VAE.target, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "Estimate.bits_per_dimension": (Estimate.bits_per_dimension, lambda: {"self": ESTIMATE, "dimensions": 3}),
     "Likelihood.at_temperature": (

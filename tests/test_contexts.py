@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import elbowroom as er
+from elbowroom import cli
 from elbowroom.models import Recipe, build
 from elbowroom.networks import MLP, ScaledInputs
 
@@ -110,9 +111,79 @@ def test_members_of_a_stack_are_as_alone() -> None:
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+def linear(reads_c: bool = True) -> er.VAE:
+    """p(x | z, c) = N(A z + B c + a, 0.5²), where p(x | z) reads c at all, and q(z | x, c) = N(W (x, c), 1)."""
+    torch.manual_seed(1)
+    decoder, given = (MLP([2 + 3, 4]), ("z", "c")) if reads_c else (MLP([2, 4]), ("z",))
+    posterior = er.posteriors.DiagonalNormal(MLP([4 + 3, 4]), 2, given=("x", "c"))
+    return er.VAE(er.priors.StandardNormal(2), posterior, er.likelihoods.Normal(decoder, 4, scale=0.5, given=given))
+
+
+CLASSES = er.load_data(
+    np.random.default_rng(1).normal(size=(60, 4)), preprocess="none", context={"c": list("uvw") * 20}
+)
+
+
+def test_samples_are_those_of_the_class_that_was_given() -> None:
+    """Their mean is that of A z + B c + a over z, their covariance A Aᵀ + 0.5²."""
+    vae, n = linear(), 20_000
+    (layer,) = vae.likelihood.network.layers
+    a, b, bias = layer.weight[:, :2].detach(), layer.weight[:, 2:].detach(), layer.bias.detach()
+    x = vae.sample(n, context=CLASSES.given(c="w"), seed=3).double()
+    covariance = (a @ a.T + 0.25 * torch.eye(4)).double()
+    off = (x.mean(0) - (b[:, 2] + bias)) / (covariance.diagonal() / n).sqrt()
+    assert off.abs().max() < 4
+    torch.testing.assert_close(x.T.cov(), covariance, rtol=0, atol=0.05)
+
+
+def test_transfer_keeps_z_and_moves_the_context() -> None:
+    vae, some = linear(), CLASSES.test[:5]
+    b = vae.likelihood.network.layers[0].weight[:, 2:].detach()
+    moved = vae.transfer(some, context=CLASSES.given(c="v"))
+    own = some.context["c"]
+    torch.testing.assert_close(moved - vae.reconstruct(some), (torch.eye(3)[1] - own) @ b.T)
+    assert torch.equal(vae.transfer(some, context={"c": own}), vae.reconstruct(some))
+    assert torch.equal(vae.transfer(some, context={}), vae.reconstruct(some))
+
+
+def test_commands_draw_and_move(tmp_path, monkeypatch, capsys) -> None:
+    """A digit's pixels at label 3 from the command are those of the model in Python."""
+    vae = build({**SMALL, "widths": [4]}, DIGITS)
+    er.fit(vae, DIGITS, epochs=1, run=tmp_path / "run", progress=False)
+    monkeypatch.chdir(tmp_path)
+
+    def say(*arguments) -> str:
+        monkeypatch.setattr("sys.argv", ["elbowroom", *arguments])
+        with pytest.raises(SystemExit):
+            cli.main()
+        return capsys.readouterr().err
+
+    say("sample", "run", "--out", "x.npy", "-n", "4", "--given", "label=3")
+    np.testing.assert_array_equal(np.load("x.npy"), vae.sample(4, context=DIGITS.given(label=3)))
+    say("transfer", "run", "--out", "y.csv", "-n", "4", "--given", "label=3")
+    found = pd.read_csv("y.csv")
+    assert found["row"].tolist() == DIGITS.test.index[:4].tolist()
+    assert set(found["label"]) == {3}
+    expected = vae.transfer(DIGITS.test[:4], context=DIGITS.given(label=3))
+    np.testing.assert_allclose(found.iloc[:, 2:].to_numpy(), expected, rtol=1e-5)
+    assert "has no class '12'; it has: 0, 1, 2" in say("sample", "run", "--out", "x.npy", "--given", "label=12")
+    assert "reads no context 'labl'; it reads: label" in say("transfer", "run", "--out", "x.npy", "--given", "labl=1")
+    assert "--given is NAME=VALUE" in say("sample", "run", "--out", "x.npy", "--given", "label")
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
+        (lambda: linear().sample(3), "reads the context 'c': give its values"),
+        (lambda: linear().sample(3, context={"c": torch.eye(3)[:2]}), "needs a row for each of 3 draws"),
+        (lambda: linear().sample(3, context={"c": torch.full((3, 3), np.nan)}), "holds NaN or infinite values"),
+        (lambda: CLASSES.given(c="y"), "'c' has no class 'y'; it has: u, v, w"),
+        (lambda: CLASSES.given(d=1), "no context 'd' that could be given; there is: c"),
+        (lambda: DATA.given(income="much"), "'income' is a number; got 'much'"),
+        (lambda: DATA.given(income=[1, 2]), r"'income' is a number; got \[1, 2\]"),
+        (lambda: DATA.given(income=np.nan), "needs finite numbers"),
+        (lambda: linear(False).transfer(CLASSES.test, context=CLASSES.given(c="u")), "does not read 'c'.*no context"),
+        (lambda: linear().transfer(CLASSES.test, context={"d": torch.ones(1, 1)}), "does not read 'd'.*it reads: c"),
         (lambda: build({"context": ["batch"]}, DATA), r"the context 'batch', which the data lack \(they have: income"),
         (lambda: build({"context": ["z"]}, DATA), "the context 'z', which the data lack"),
         (lambda: er.load_data(table(), context=["label"]), "no column 'label' for the context"),

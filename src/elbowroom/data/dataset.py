@@ -13,6 +13,7 @@ from elbowroom.preprocess import Preprocess
 from elbowroom.recipes import recipe_of
 
 from .columns import Column, column_rows
+from .given import given_values, known_contexts
 from .repeats import Repeats
 from .values import Dense, Values
 
@@ -215,6 +216,32 @@ class Dataset:
         """The three parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
+    def given(self, **values: Any) -> dict[str, Tensor]:
+        """Contexts by their words and numbers, as `VAE.sample` and `VAE.transfer` take them.
+
+        Parameters
+        ----------
+        **values : Any
+            Context → a class by its name, or numbers; the labels are `label`.
+
+        Returns
+        -------
+        dict of Tensor
+            Context → [1, ...], classes one-hot; one row serves any number of draws.
+
+        Raises
+        ------
+        InputError
+            For a context or a class that these data do not have.
+
+        Examples
+        --------
+        >>> from elbowroom import load_data
+        >>> load_data("digits").given(label=3)["label"].argmax().item()
+        3
+        """
+        return given_values(known_contexts(self.summary()), values)
+
     def summary(self) -> dict[str, Any]:
         """Plain values that say which data these are and how to find them: what the recipe of a run holds of them.
 
@@ -228,6 +255,7 @@ class Dataset:
             "missing": None if train.fill is None else "mask",
             "columns": self.columns,
             "classes": self.classes,
+            "context_classes": {n: words for n, words in self.beside_classes.items() if n in train.context},
             "loading": self.loading,
         }
         return {
