@@ -45,7 +45,10 @@ def sample(
 def transfer(
     run: Run,
     out: Out,
-    given: Annotated[list[str], typer.Option(help=_VALUE)],
+    given: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{_VALUE} Without any these are reconstructions.", show_default=False),
+    ] = None,
     n: Annotated[int, typer.Option("-n", help="How many examples, the first of the part.")] = 64,
     part: Part = "test",
     source: Data = None,
