@@ -68,6 +68,14 @@ def reading_beta() -> er.VAE:
     return er.models.build({"objective": "multi-rate", "latents": 1, "widths": [4]}, DATA)
 
 
+KINDS = er.load_data(ROWS, name="kinds", context={"kind": ["u", "v"] * 20})
+
+
+def of_kinds() -> er.VAE:
+    """A model that reads a context of two classes."""
+    return er.models.build({"latents": 1, "widths": [4]}, KINDS)
+
+
 @functools.cache
 def swept() -> list[er.sweeps.Swept]:
     return er.sweep({"latents": 1, "widths": [4], "epochs": 1}, DATA, {"beta": [0.5]}, draws=2, progress=False)
@@ -192,6 +200,7 @@ CALLS: dict[str, Call] = {
     "distributions.TruncatedNormal": lambda: {"loc": ONE, "scale": ONE},
     "evidence.ais": annealed(),
     "evidence.bdmc": annealed(),
+    "evidence.classify": lambda: {"vae": of_kinds(), "data": KINDS, "examples": KINDS.test[:2], "seed": 1},
     "evidence.conditional_log_likelihood": measured(draws=4),
     "evidence.elbo": measured(draws=2),
     "evidence.defended_iwae": measured(draws=8),
