@@ -68,6 +68,14 @@ def reading_beta() -> er.VAE:
     return er.models.build({"objective": "multi-rate", "latents": 1, "widths": [4]}, DATA)
 
 
+KINDS = er.load_data(ROWS, name="kinds", context={"kind": ["u", "v"] * 20})
+
+
+def of_kinds() -> er.VAE:
+    """A model that reads a context of two classes."""
+    return er.models.build({"latents": 1, "widths": [4]}, KINDS)
+
+
 @functools.cache
 def swept() -> list[er.sweeps.Swept]:
     return er.sweep({"latents": 1, "widths": [4], "epochs": 1}, DATA, {"beta": [0.5]}, draws=2, progress=False)
@@ -192,6 +200,7 @@ CALLS: dict[str, Call] = {
     "distributions.TruncatedNormal": lambda: {"loc": ONE, "scale": ONE},
     "evidence.ais": annealed(),
     "evidence.bdmc": annealed(),
+    "evidence.classify": lambda: {"vae": of_kinds(), "data": KINDS, "examples": KINDS.test[:2], "seed": 1},
     "evidence.conditional_log_likelihood": measured(draws=4),
     "evidence.elbo": measured(draws=2),
     "evidence.defended_iwae": measured(draws=8),
@@ -442,6 +451,7 @@ CALLS: dict[str, Call] = {
     "runs.measure_run": lambda: {"run": run(), "points": 3, "draws": 2, "progress": False},
     "runs.run_data": lambda: {"folder": run()},
     "runs.sample_run": lambda: {"run": run(), "out": run().parent / "drawn.npy", "n": 2},
+    "runs.transfer_run": lambda: {"run": run(), "out": run().parent / "moved.npy", "n": 2},
     "studies.audit_run": lambda: {"run": run(), "quick": True, "n": 2, "progress": False},
     "studies.fix_run": lambda: {
         "run": run(),
@@ -500,6 +510,7 @@ METHODS: dict[str, tuple[Any, Call]] = {
     "VAE.encode": (er.VAE.encode, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "VAE.reconstruct": (er.VAE.reconstruct, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "VAE.sample": (er.VAE.sample, lambda: {"self": vae(), "n": 3, "offset": 0.5, "mode": "offset"}),
+    "VAE.transfer": (er.VAE.transfer, lambda: {"self": vae(), "examples": ROWS[:4], "context": {}}),
     "VAE.target": (er.VAE.target, lambda: {"self": vae(), "examples": ROWS[:4]}),
     "Estimate.bits_per_dimension": (Estimate.bits_per_dimension, lambda: {"self": ESTIMATE, "dimensions": 3}),
     "Likelihood.at_temperature": (

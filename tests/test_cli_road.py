@@ -88,16 +88,19 @@ def test_a_table_goes_from_fit_to_evidence_codes_and_samples(spoken, table, tmp_
     pd.testing.assert_frame_equal(pd.read_parquet("codes.parquet"), found, check_dtype=False)
     pd.testing.assert_frame_equal(pd.DataFrame(np.load("codes.npy")), found, check_dtype=False)
     for ending in ("csv", "parquet"):
-        assert spoken("sample", "run", "--out", f"x.{ending}", "-n", "7")[0] == 0
+        assert spoken("sample", "run", "--out", f"x.{ending}", "-n", "7", "--given", "arm=left")[0] == 0
     drawn = pd.read_csv("x.csv")
     pd.testing.assert_frame_equal(pd.read_parquet("x.parquet"), drawn, check_dtype=False)
-    assert list(drawn.columns) == ["wide", "long", "sort"]
+    assert list(drawn.columns) == ["arm", "wide", "long", "sort"]
+    assert set(drawn["arm"]) == {"left"}
     assert set(drawn["sort"]) <= {"red", "blue", "green"}
     assert drawn["wide"].dtype == float
-    spoken("sample", "run", "--out", "x.npy", "-n", "7")
+    spoken("sample", "run", "--out", "x.npy", "-n", "7", "--given", "arm=left")
     x = np.load("x.npy")
     np.testing.assert_allclose(drawn["long"], x[:, 1], rtol=1e-6)
     assert drawn["sort"].tolist() == [["blue", "green", "red"][int(code)] for code in x[:, 2]]
+    spoken("sample", "run", "--out", "any.csv", "-n", "300")
+    assert abs((pd.read_csv("any.csv")["arm"] == "right").mean() - 2 / 3) < 0.15  # as in the training rows
 
 
 def test_samples_of_whole_numbers_are_whole_and_columns_without_names_are_numbered(tmp_path):

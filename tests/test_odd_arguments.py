@@ -254,7 +254,8 @@ def options() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_options_are_found() -> None:
-    commands = {"study", "fit", "evidence", "sample", "encode", "impute", "audit", "fix", "search", "data show"}
+    own = {"sample", "transfer", "encode", "impute"}
+    commands = {"study", "fit", "evidence", *own, "audit", "fix", "search", "data show"}
     assert {command for command, _, _ in options()} == commands
 
 
@@ -264,7 +265,7 @@ def test_a_wrong_option_is_refused_by_its_name(
 ) -> None:
     np.savetxt(tmp_path / "t.csv", ROWS, delimiter=",", header="a,b,c", comments="")
     subject = tmp_path / "t.csv" if command in ("study", "fit", "search", "data show") else run()
-    writes = dict.fromkeys(("sample", "encode", "impute"), "--out") | {
+    writes = dict.fromkeys(("sample", "transfer", "encode", "impute"), "--out") | {
         "study": "--folder",
         "fit": "--run",
         "fix": "--run",

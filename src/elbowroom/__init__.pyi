@@ -26,6 +26,7 @@ from . import training as training
 from .claims import check_claim as check_claim
 from .claims import read_loss as read_loss
 from .data import load_data as load_data
+from .evidence import classify as classify
 from .imputation import impute as impute
 from .ledger import audit as audit
 from .ledger import fix as fix

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom import cli_audit, cli_search
+from elbowroom import cli_audit, cli_draws, cli_search
 from elbowroom.cli_options import (
     Data,
     Latents,
@@ -252,28 +252,6 @@ def evidence(
 
 
 @app.command(cls=_Command)
-def sample(
-    run: Run,
-    out: Annotated[
-        Path,
-        typer.Option(help="A .csv or .parquet with the names of columns and classes, a .npy, or a .png of images."),
-    ],
-    n: Annotated[int, typer.Option("-n", help="How many draws.")] = 64,
-    mode: Annotated[
-        str, typer.Option(help="ancestral draws as the model says; mean and offset show means of p(x | z).")
-    ] = "ancestral",
-    offset: Annotated[float, typer.Option(help="Standard deviations that mode offset adds to the mean.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Seed of z and of x.")] = 0,
-) -> None:
-    """Draw from a trained run."""
-    from elbowroom.progress import Progress
-    from elbowroom.runs import sample_run
-
-    with Progress("sampling", None):
-        print(sample_run(run, out, n=n, mode=mode, offset=offset, seed=seed))
-
-
-@app.command(cls=_Command)
 def encode(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")],
@@ -320,7 +298,7 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-for command in (*cli_audit.COMMANDS, *cli_search.COMMANDS):
+for command in (*cli_draws.COMMANDS, *cli_audit.COMMANDS, *cli_search.COMMANDS):
     app.command(cls=_Command)(command)
 
 

@@ -94,12 +94,12 @@ _LOADING: Mapping[str, tuple[Any, str]] = {
     "labels": (
         str,
         "Column (array of a .npz) with the class of each example, taken out of x: for the colours of the latent plane "
-        "and the neighbour accuracy. The model does not read it.",
+        "and the neighbour accuracy. The model reads it only with --context label.",
     ),
     "context": (
         list[str],
-        "Column that stands beside x and is taken out of it: a part of the model reads it where its words say given. "
-        "Give it several times.",
+        "Column that encoder and decoder read beside x and z, taken out of x: the model is of log p(x given it). label "
+        "is the labels. Give it several times.",
     ),
     "drop": (list[str], "Column that is left out. Give it several times."),
     "validation": (float, "Examples by which the epoch and the model are chosen: how many, or below 1 which fraction."),

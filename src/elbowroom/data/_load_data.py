@@ -16,7 +16,7 @@ from elbowroom.preprocess import Preprocess
 from elbowroom.progress import Progress
 
 from .arrays import from_array, named_columns
-from .beside import beside_of, names_in
+from .beside import beside_of, context_sources, names_in, without_labels
 from .choices import choose_preprocess, fill_for
 from .dataset import Dataset, Examples
 from .files import read_path
@@ -105,10 +105,12 @@ def load_data(
     labels : array [n], str or int, optional
         The class of each example, as whole numbers or words, or the name of the column that holds it, which is taken
         out of x. Figures of the latent plane are coloured by it and neighbour accuracy is measured by it; a model reads
-        it only where it names the context "label" (one-hot [n, classes]). By default the source's own, if any.
+        it only where context="label", or a word of its recipe, names it (one-hot [n, classes]). By default the source's
+        own, if any.
     context : str, sequence of str or mapping, optional
-        What a model may read beside x: names of columns, which are taken out of x, or name → array [n, ...] (or name of
-        a column). Numbers are served as [n, 1], words one-hot.
+        What models read beside x unless their recipe says otherwise, so that they are of log p(x | context): names of
+        columns, which are taken out of x, or name → array [n, ...] (or name of a column). Numbers are served as [n, 1],
+        words one-hot; "label" is the labels.
     observed : mapping, optional
         Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
         (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not).
@@ -153,6 +155,8 @@ def load_data(
     drop = [drop] if isinstance(drop, str) else [str(column) for column in drop]
     told = {"support": support, "preprocess": preprocess, "labels": labels, "context": context, "observed": observed}
     told |= {"drop": drop or None, "seed": seed, "name": name, "flat": flat}
+    conditions = tuple(context_sources(context))
+    context = without_labels(context, labels is not None or _has_classes(source))
     raw, labels, title, origin = _read(source, labels, names_in(context, observed), drop)
     known = NAMED.get(title) if isinstance(source, str) else None
     if support is None and isinstance(preprocess, str) and preprocess != "none":
@@ -165,7 +169,7 @@ def load_data(
     if any(one.support is None for one in judged):
         raw = without_left_out(raw, judged)
         scanned = scan(raw.x, raw.columns, raw.official[1])
-    beside = beside_of(raw, labels, context, observed, bool(scanned.gaps))
+    beside = beside_of(raw, labels, context, observed, bool(scanned.gaps), conditions)
     defaults = (known.validation, known.test) if known else (0.1, 0.2)
     parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
@@ -212,6 +216,7 @@ def load_data(
         beside_classes=beside.words,
         judged=judged,
         repeats=repeats,
+        conditions=conditions,
         loading=loading_of(source, isinstance(source, str) and _is_name(source), told),
     )
 
@@ -243,6 +248,11 @@ def _is_name(source: str) -> bool:
     """Whether a string is meant as a name: known, or without anything that makes it look like a path."""
     path = Path(source).expanduser()
     return source in NAMED or not (path.exists() or path.suffix or len(path.parts) > 1)
+
+
+def _has_classes(source: Any) -> bool:
+    """Whether labels come with the source itself: a named set, or a folder of images."""
+    return isinstance(source, str | Path) and (_is_name(str(source)) or Path(source).expanduser().is_dir())
 
 
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -15,7 +15,7 @@ from .cells import floats_or_words
 from .notation import absent
 from .raw import Raw
 
-__all__ = ["Beside", "beside_of", "names_in", "own_labels"]
+__all__ = ["Beside", "beside_of", "context_sources", "names_in", "own_labels", "without_labels"]
 
 _MOST_CLASSES = 2_000
 _MOST_CLASSES_OF_NUMBERS = 20  # that are taken without being asked for, unless each has twenty examples
@@ -62,7 +62,9 @@ class Beside:
         return contexts | {f"observed {name}": pair for name, pair in self.observed.items()}
 
 
-def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps: bool) -> Beside:
+def beside_of(
+    raw: Raw, labels: Any, context: Context, observed: Observed, gaps: bool, asked: Sequence[str] = ()
+) -> Beside:
     """Read labels, contexts and observed blocks, and check that they fit the data.
 
     Parameters
@@ -77,6 +79,8 @@ def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps:
         As for `load_data`.
     gaps : bool
         Whether cells of x are missing.
+    asked : sequence of str, default ()
+        Contexts that must be there, the labels among them where they were asked for.
 
     Returns
     -------
@@ -98,6 +102,9 @@ def beside_of(raw: Raw, labels: Any, context: Context, observed: Observed, gaps:
     if codes is not None and label_names is not None:
         one_hot = torch.nn.functional.one_hot(torch.from_numpy(codes), len(label_names))
         contexts = {"label": one_hot.to(torch.float32), **contexts}
+    for name in asked:
+        if name not in contexts:
+            raise InputError(f"The context {name!r} is the labels, and these data have none: say labels= as well.")
     blocks, classes = _observed_of(observed, raw.taken, n)
     return Beside(codes, label_names, contexts, blocks, words | classes)
 
@@ -155,7 +162,7 @@ def names_in(context: Context, observed: Observed) -> list[str]:
         Each once.
     """
     named = [
-        value for value in (*_context_sources(context).values(), *(observed or {}).values()) if isinstance(value, str)
+        value for value in (*context_sources(context).values(), *(observed or {}).values()) if isinstance(value, str)
     ]
     return list(dict.fromkeys(named))
 
@@ -205,7 +212,7 @@ def _in_their_order(labels: Any) -> tuple[NDArray[np.float64], list[str]]:
 def _contexts_of(context: Context, taken: Mapping[str, Any], n: int) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Contexts name → [n, ...] in 32-bit floats, and, of those that came in words (one-hot), the words."""
     found, words = {}, {}
-    for name, given in _context_sources(context).items():
+    for name, given in context_sources(context).items():
         value, classes = _numbers_or_classes(
             f"The context {name!r}", taken[given] if isinstance(given, str) else given, n
         )
@@ -240,10 +247,21 @@ def _observed_of(
     return found, words
 
 
-def _context_sources(context: Context) -> Mapping[str, Any]:
+def context_sources(context: Context) -> Mapping[str, Any]:
+    """Contexts by name: arrays, or names of columns."""
     if isinstance(context, str):
         return {context: context}
     return context if isinstance(context, Mapping) else {name: name for name in context or ()}
+
+
+def without_labels(context: Context, labelled: bool) -> Context:
+    """The contexts that are read from the source: not "label" where that names the labels, which come by themselves."""
+    found = context_sources(context)
+    return {
+        name: value
+        for name, value in found.items()
+        if not (labelled and isinstance(value, str) and name == value == "label")
+    }
 
 
 def _plain(values: Any) -> NDArray[Any]:

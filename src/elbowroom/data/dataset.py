@@ -13,6 +13,7 @@ from elbowroom.preprocess import Preprocess
 from elbowroom.recipes import recipe_of
 
 from .columns import Column, column_rows
+from .given import given_values, known_contexts
 from .repeats import Repeats
 from .values import Dense, Values
 
@@ -177,6 +178,8 @@ class Dataset:
         Of a table whose columns were looked at one by one: what each is and why, those that were left out too.
     repeats : Repeats, optional
         Which test examples also stand in train.
+    conditions : tuple of str, default ()
+        Contexts that `load_data` was told by name: what models read beside x unless their recipe says otherwise.
     loading : dict, default {}
         What `load_data` was told, in plain values, by which a run finds its data again.
     """
@@ -200,6 +203,7 @@ class Dataset:
     beside_classes: dict[str, list[str]] = field(default_factory=dict)
     judged: list[Column] = field(default_factory=list)
     repeats: Repeats | None = None
+    conditions: tuple[str, ...] = ()
     loading: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -211,6 +215,32 @@ class Dataset:
     def parts(self) -> dict[str, Examples]:
         """The three parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def given(self, **values: Any) -> dict[str, Tensor]:
+        """Contexts by their words and numbers, as `VAE.sample` and `VAE.transfer` take them.
+
+        Parameters
+        ----------
+        **values : Any
+            Context → a class by its name, or numbers; the labels are `label`.
+
+        Returns
+        -------
+        dict of Tensor
+            Context → [1, ...], classes one-hot; one row serves any number of draws.
+
+        Raises
+        ------
+        InputError
+            For a context or a class that these data do not have.
+
+        Examples
+        --------
+        >>> from elbowroom import load_data
+        >>> load_data("digits").given(label=3)["label"].argmax().item()
+        3
+        """
+        return given_values(known_contexts(self.summary()), values)
 
     def summary(self) -> dict[str, Any]:
         """Plain values that say which data these are and how to find them: what the recipe of a run holds of them.
@@ -225,6 +255,7 @@ class Dataset:
             "missing": None if train.fill is None else "mask",
             "columns": self.columns,
             "classes": self.classes,
+            "context_classes": {n: words for n, words in self.beside_classes.items() if n in train.context},
             "loading": self.loading,
         }
         return {

@@ -1,6 +1,7 @@
 from ._ais import ais as ais
 from ._bdmc import BdmcBounds as BdmcBounds
 from ._bdmc import bdmc as bdmc
+from ._classify import classify as classify
 from ._conditional_log_likelihood import ConditionalLogLikelihood as ConditionalLogLikelihood
 from ._conditional_log_likelihood import conditional_log_likelihood as conditional_log_likelihood
 from ._defended_iwae import defended_iwae as defended_iwae
@@ -18,5 +19,6 @@ from ._reverse_ais import reverse_ais as reverse_ais
 from ._simulated_against_real import SimulatedAgainstReal as SimulatedAgainstReal
 from ._simulated_against_real import simulated_against_real as simulated_against_real
 from .annealing_trace import AnnealingTrace as AnnealingTrace
+from .classification import Classification as Classification
 from .estimators import ESTIMATORS as ESTIMATORS
 from .target import Target as Target

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from elbowroom import likelihoods, networks, priors
 from elbowroom.components import Component
@@ -19,7 +19,7 @@ from elbowroom.numerics import Given, InputError, Support
 from elbowroom.vae import VAE
 
 from .recipe import Recipe, as_recipe
-from .sizes import widths_for
+from .sizes import AUTO, widths_for
 from .words import Word, classes_of, instance_of, split, takes
 
 __all__ = ["build", "class_counts"]
@@ -39,7 +39,7 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
         A `Recipe`, or the words in which it differs from the default one, such as {"latents": 2}.
     data : Dataset
         Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x, and
-        what "auto" means. The values of its examples are not read.
+        what "auto" means. Of its examples no x is read, and of contexts of numbers their mean and standard deviation.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
     Notes
     -----
     An encoder of grid levels, counts or mixed columns reads them standardised, and classes without an order one-hot.
-    Where cells of the data are missing it also reads which are seen.
+    Where cells of the data are missing it also reads which are seen. Networks read contexts of numbers standardised.
     What a component takes from the data, such as the scale of its noise, it takes when `fit` begins.
 
     Examples
@@ -106,6 +106,9 @@ class _Builder:
             raise InputError("The widths of an mlp are a word of their own: widths=[256, 256].")
         if not self._dense:
             self._check_images()
+        self.named: tuple[str, ...] = ()
+        with torch.random.fork_rng([]):
+            self.named = recipe.contexts_of(data, self._likelihood(recipe.likelihood, None).beside)
 
     def vae(self) -> VAE:
         below = {name: self._lower_prior(name, above) for name, above in pairwise(self.sizes)}
@@ -113,10 +116,28 @@ class _Builder:
         likelihood = self._likelihood(self.recipe.likelihood, self._decoder)
         top = list(self.sizes)[-1]
         at_hand = self._latent_arguments(top) | {"posterior": posterior[top], "decoder": likelihood.network}
-        prior: Component = instance_of("prior", *split("prior", self.recipe.prior), at_hand)
+        prior = self._prior(at_hand)
         vae = VAE({**below, top: prior}, posterior, likelihood, preprocess=self.data.preprocess)
         vae.table = self.data.train.table
         return vae
+
+    def _prior(self, at_hand: Mapping[str, Any]) -> Component:
+        """p of the top layer, with a network where its word says which contexts it is given."""
+        kind, options = split("prior", self.recipe.prior)
+        if not options.get("given") or "network" not in takes(classes_of("prior")[kind]):
+            made: Component = instance_of("prior", kind, options, at_hand)
+            return made
+        with torch.random.fork_rng([]):
+            counted = instance_of("prior", kind, options, {**at_hand, "network": nn.Identity()})
+        numbers = _numbers(counted, self._blank_example())
+        network = self._dense_network(counted.reads, numbers, tuple(reversed(self.recipe.hidden)))
+        with_network: Component = instance_of("prior", kind, options, {**at_hand, "network": network})
+        return with_network
+
+    def _reads(self, options: Mapping[str, Any], usual: Sequence[str]) -> list[str]:
+        """What a part reads: what its word says, or else the usual and the contexts; and what its objective draws."""
+        said = self.recipe.context != AUTO or "given" not in options
+        return [*dict.fromkeys([*options.get("given", usual), *(self.named if said else ()), *self.drawn])]
 
     def _latent_arguments(self, block: str) -> dict[str, Any]:
         """What prior and posterior of a block may ask for by name."""
@@ -124,17 +145,19 @@ class _Builder:
 
     def _lower_prior(self, block: str, above: str) -> Component:
         """p(z | z above) of a layer below the top, a normal."""
-        reads = (above, *self.drawn)
+        reads = (above, *self.named, *self.drawn)
         network = self._dense_network(reads, 2 * self.sizes[block], tuple(reversed(self.recipe.hidden)))
         return priors.Normal(self.sizes[block], network=network, given=reads)
 
     def _posterior(self, below: Mapping[str, Component]) -> dict[str, Component]:
         """Posteriors by block, in the order in which they are drawn."""
         kind, options = split("posterior", self.recipe.posterior)
-        reads = options.get("given", takes(classes_of("posterior")[kind])["given"].default)
-        more = [*["seen"] * (self.gaps and "x" in reads), *self.drawn]  # or a filler would be taken for a value
-        if more:
-            reads = options["given"] = [*dict.fromkeys([*reads, *more])]
+        usual = takes(classes_of("posterior")[kind])["given"].default
+        reads = self._reads(options, usual)
+        if self.gaps and "x" in reads:  # or a filler would be taken for a value
+            reads = [*dict.fromkeys([*reads, "seen"])]
+        if reads != [*usual]:
+            options["given"] = reads
         bottom, *others = self.sizes
         if kind == "ladder":
             rungs = {name: self._rung(name, level, below.get(name), options) for level, name in enumerate(self.sizes)}
@@ -193,8 +216,8 @@ class _Builder:
             return self._auto(network_of, **options)
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
-        if self.drawn:
-            options["given"] = [*options.get("given", ("z",)), *self.drawn]
+        if (reads := self._reads(options, ("z",))) != ["z"]:
+            options["given"] = reads
         with torch.random.fork_rng([]) if network_of else contextlib.nullcontext():
             counted: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(None))
         counted.check(self.support)
@@ -205,8 +228,8 @@ class _Builder:
         full: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(network))
         return full
 
-    def _auto(self, network_of: NetworkOf | None, scale: str | None = None) -> Likelihood:
-        reads = ["z", *self.drawn]
+    def _auto(self, network_of: NetworkOf | None, scale: str | None = None, **options: Any) -> Likelihood:
+        reads = self._reads(options, ("z",))
 
         def network(numbers: int) -> Any:
             return None if network_of is None else network_of(reads, numbers)
@@ -258,7 +281,7 @@ class _Builder:
         sizes = [sum(map(self._size, reads))] if reads else []
         options = {**(self.options if self._dense else {}), **more}
         network: nn.Module = instance_of("network", "mlp", options, {"widths": [*sizes, *widths, numbers]})
-        return network
+        return self._at_scale(network, reads)
 
     def _make_network(
         self, reads: Sequence[str], numbers: int, widths: Sequence[int], more: Mapping[str, Any] = MappingProxyType({})
@@ -270,11 +293,23 @@ class _Builder:
         encodes, image = reads[0] == "x", self.data.event
         parts = 1 if encodes else numbers // math.prod(image)
         if self.network in PRESETS:
-            return self._preset(encodes, numbers, parts, sum(others))
+            return self._at_scale(self._preset(encodes, numbers, parts, sum(others)), reads)
         ends = (image, numbers) if encodes else (first, image)
         at_hand = {"inputs": ends[0], "outputs": ends[1], "parts": parts, "context": sum(others)}
         network: nn.Module = instance_of("network", self.network, self.options, at_hand)
-        return network
+        return self._at_scale(network, reads)
+
+    def _at_scale(self, network: nn.Module, reads: Sequence[str]) -> nn.Module:
+        """The network, which reads contexts of numbers on their own scale, and classes as they are."""
+        values = {name: self.data.train.context.get(name) for name in reads}
+        numbers = {name: value for name, value in values.items() if value is not None and not _one_hot(value)}
+        if not numbers:
+            return network
+        scaled = networks.ScaledInputs(network, [numbers[n].shape[1:] if n in numbers else None for n in reads])
+        for position, name in enumerate(reads):
+            if name in numbers:
+                scaled.settle(position, numbers[name])
+        return scaled
 
     def _preset(self, encodes: bool, numbers: int, parts: int, context: int) -> nn.Module:
         latents = self.sizes["z"]
@@ -317,6 +352,10 @@ class _Builder:
                 f"widths are of an mlp: say the channels of {self.network!r} as options of the word, "
                 f"network={{'kind': 'conv', 'channels': [32, 64]}}."
             )
+
+
+def _one_hot(value: Tensor) -> bool:
+    return bool(((value == 0) | (value == 1)).all())
 
 
 class _Asked(Exception):

@@ -46,6 +46,11 @@ class Recipe:
     widths : sequence of int or "auto", default "auto"
         Hidden layers of an "mlp" encoder; the decoder has them in reverse order. "auto" is two, as wide as the data
         ask for (`sized`).
+    context : sequence of str or str, default "auto"
+        Names of contexts of the data, such as "label", which the networks of q(z | x), of p(x | z) and of lower layers
+        read beside x or z: the model is then of log p(x | context). "auto" are those that `load_data` was told by
+        name, for every part whose word does not say `given` itself; "none", or [], none. The prior of the top layer
+        reads them where its word says so: prior={"kind": "normal-prior", "given": ["label"]}.
     seed : int, default 0
         Of the weights, and of the shuffling and noise of training.
     objective : str or mapping, default "elbo"
@@ -70,6 +75,7 @@ class Recipe:
     network: Word = "mlp"
     latents: int | Sequence[int] | str = AUTO
     widths: Sequence[int] | str = AUTO
+    context: Sequence[str] | str = AUTO
     seed: int = 0
     objective: Word = "elbo"
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +90,8 @@ class Recipe:
             raise InputError(f"latents must be 1 or more; got {self.latents}.")
         if self.latents != AUTO and len(self.layers) == 1:
             object.__setattr__(self, "latents", self.layers[0])
+        if isinstance(self.context, str) and self.context != AUTO:
+            object.__setattr__(self, "context", () if self.context == "none" else (self.context,))
         refuse_misfits(self.prior, self.posterior, self.objective, layers=self.depth)
         strange = [name for name in self.training if name not in SETTINGS]
         if strange:
@@ -154,6 +162,41 @@ class Recipe:
         widths = widths_for(data) if self.widths == AUTO else self.widths
         return dataclasses.replace(self, latents=latents, widths=widths)
 
+    def contexts_of(self, data: Dataset, beside: Sequence[str] = ()) -> tuple[str, ...]:
+        """Names of the contexts that the networks of the recipe read on this data set.
+
+        Parameters
+        ----------
+        data : Dataset
+            Which knows the contexts that it was told by name.
+        beside : sequence of str, default ()
+            What the likelihood reads itself, as a size factor; "auto" leaves it to that.
+
+        Returns
+        -------
+        tuple of str
+            Each once.
+
+        Raises
+        ------
+        InputError
+            For a context that the data do not have.
+
+        Examples
+        --------
+        >>> import elbowroom as er
+        >>> digits = er.load_data("digits", context="label")
+        >>> Recipe().contexts_of(digits), Recipe(context="none").contexts_of(digits)
+        (('label',), ())
+        """
+        if self.context == AUTO:
+            return tuple(name for name in data.conditions if name not in beside)
+        for name in self.context:
+            if name not in data.train.context:
+                there = ", ".join(data.train.context) or "none"
+                raise InputError(f"The recipe reads the context {name!r}, which the data lack (they have: {there}).")
+        return tuple(dict.fromkeys(self.context))
+
     @property
     def depth(self) -> int:
         """How many stochastic layers there are."""
@@ -188,7 +231,7 @@ class Recipe:
     @property
     def model(self) -> tuple[Any, ...]:
         """The words that make the model, those of its training apart."""
-        return self.prior, self.posterior, self.likelihood, self.network, self.latents, self.widths
+        return self.prior, self.posterior, self.likelihood, self.network, self.latents, self.widths, self.context
 
     def trains_by(self, name: str) -> bool:
         """Whether the objective has an option of this name.

@@ -99,8 +99,8 @@ def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
         raise InputError(f"There is no {part} {kind!r}; there are: {', '.join(known)}.")
     if options and kind in PRESETS:
         raise InputError(f"The {part} {kind!r} takes no options; got {', '.join(map(str, options))}.")
-    if kind == "auto" and (strange := [name for name in options if name != "scale"]):
-        raise InputError(f"The likelihood 'auto' has no option {strange[0]!r}; it has: scale.")
+    if kind == "auto" and (strange := [name for name in options if name not in ("scale", "given")]):
+        raise InputError(f"The likelihood 'auto' has no option {strange[0]!r}; it has: scale, given.")
     return str(kind), options
 
 

@@ -6,6 +6,7 @@ from .conv_net import ConvNet as ConvNet
 from .mlp import MLP as MLP
 from .per_example import PerExample as PerExample
 from .res_net import ResNet as ResNet
+from .scaled_inputs import ScaledInputs as ScaledInputs
 from .standardised import Standardised as Standardised
 from .tempered import Tempered as Tempered
 from .wired import Wired as Wired

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from elbowroom import posteriors
 from elbowroom.components import Component
 from elbowroom.data import Dataset
-from elbowroom.networks import MLP, Beside, Standardised
+from elbowroom.networks import MLP, Beside, ScaledInputs, Standardised
 from elbowroom.numerics import CapabilityError, Given, derived_seed, one_of, plain_arguments
 from elbowroom.numerics.seeded import seeded
 from elbowroom.objectives import Elbo
@@ -179,5 +179,10 @@ def _with_context(network: nn.Module, inputs: list[Tensor]) -> nn.Module:
         wider = Standardised(inner, event=told["event"], classes=told["classes"])
         wider.load_state_dict({"mean": network.mean, "std": network.std}, strict=False)
         return wider
+    if isinstance(network, ScaledInputs):
+        inner = _with_context(network.network, network.read(*inputs))
+        scaled = ScaledInputs(inner, vars(network)["arguments"]["events"])
+        scaled.load_state_dict(dict(network.named_buffers(recurse=False)), strict=False)
+        return scaled
     size = sum(math.prod(one.shape[1:]) for one in inputs)
     return Beside(network, MLP([size, _WIDTH, _CONTEXT]))

@@ -5,4 +5,5 @@ from ._measure_run import measure_run as measure_run
 from ._read_run import read_run as read_run
 from ._run_data import run_data as run_data
 from ._sample_run import sample_run as sample_run
+from ._transfer_run import transfer_run as transfer_run
 from .history import History as History

@@ -25,6 +25,8 @@ from .training_step import TrainingStep
 __all__ = ["check", "reason", "two_examples"]
 
 _ROWS_AT_ONCE = 1_000
+_ENOUGH = 10
+_ROUNDING = 1e-9
 _LOGGED = ("objective", "rate", "distortion", "elbo")
 
 
@@ -107,12 +109,41 @@ def _check_data(vae: VAE, data: Dataset) -> None:
                 f"The model reads the context {name!r}, which the data lack (they have: {there}): give labels or "
                 f"context= to load_data."
             )
+    _check_contexts(vae, data)
     for part in (data.train, data.validation):
         vae.check_rows(part)
     # The support was compared with every value of the parts that came with it; `settle` sees the training rows alone.
     if not data.sha256 or data.train.data != data.sha256:
         refuse_outside(vae, data.train)
     refuse_outside(vae, data.validation)
+
+
+def _check_contexts(vae: VAE, data: Dataset) -> None:
+    """Refuse a context that says nothing, and one that says x."""
+    x = data.train[:_ROWS_AT_ONCE].x.double().flatten(1) if vae.context_names else torch.empty(0)
+    for name in vae.context_names:
+        values = data.train.context[name].flatten(1)
+        if bool((values == values[:1]).all()):
+            raise InputError(
+                f"The context {name!r} is the same in all {len(values):,} training examples, so that it conditions "
+                f"nothing: leave it out, or give rows that differ in it."
+            )
+        if (place := _copy_of(values[:_ROWS_AT_ONCE].double(), x)) is not None:
+            what = repr(data.columns[place]) if data.columns else f"element {place + 1} of x"
+            raise InputError(
+                f"The context {name!r} holds {what} over again, which x given it would be a point in: leave one of the "
+                f"two out (context= with the name of a column takes it out of x)."
+            )
+
+
+def _copy_of(context: Tensor, x: Tensor) -> int | None:
+    """Which element of x [n, D] is one of the context's numbers [n, d], but for shift and scale."""
+    if len(x) < _ENOUGH or len(context.unique()) <= _ENOUGH:  # few values agree by chance
+        return None
+    ours, theirs = (torch.nn.functional.normalize(one - one.mean(0), dim=0) for one in (context, x))
+    alike = (ours.T @ theirs).abs().amax(0)
+    found = (alike > 1 - _ROUNDING).nonzero()
+    return int(found[0]) if len(found) else None
 
 
 def _check_parts(step: TrainingStep) -> None:

@@ -262,9 +262,26 @@ class VAECore(nn.Module):
 
     def draw_prior(self, n: int, seed: int, context: Given) -> Given:
         """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
+        for name in self.context_names:
+            if name not in context:
+                raise InputError(
+                    f"The model reads the context {name!r}: give its values, context={{{name!r}: [n, …]}}, as "
+                    f"data.given makes them of words."
+                )
         generator = Generator(self.device).manual_seed(seed)
         given = self._with_beta({name: self._context(name, value, n) for name, value in context.items()}, n)
         return drawn_from_prior(self.prior, self.prior_order, given, n, generator, self._place)
+
+    def contexts_of_x(self, context: Given, n: int) -> Given:
+        """Contexts that p(x | z) reads, name → [1, n or 1, ...]; InputError for one that it does not read."""
+        read = [name for name in self.likelihood.given if name in self.context_names]
+        for name in context:
+            if name not in read:
+                raise InputError(
+                    f"p(x | z) does not read {name!r}, so that x of the same z stays what it is; it reads: "
+                    f"{', '.join(read) or 'no context'}."
+                )
+        return {name: self._context(name, value, n) for name, value in context.items()}
 
     def _context(self, name: str, value: Any, n: int) -> Tensor:
         """One context, [1, n, ...], where the model is and in its floating type."""

@@ -8,11 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elbowroom.networks import PerExample
 from elbowroom.numerics import Batch, InputError, Rows
 
-from .core import VAECore
+from ._check_readings import check_cell_by_cell
+from .core import LOG_BETA, VAECore
 
-__all__ = ["coded", "refuse_other_columns", "refuse_outside"]
+__all__ = ["coded", "refuse_misfits", "refuse_other_columns", "refuse_outside"]
+
+_TAKEN = {
+    "x": "the observation",
+    "seen": "which of its cells are not missing",
+    "index": "its place in the data set",
+    LOG_BETA: "the weight of the rate, which the model serves itself",
+}
 
 _CELLS_AT_ONCE = 2**20
 _MOST_ROWS_AT_ONCE = 1_000
@@ -60,6 +69,50 @@ def refuse_outside(vae: VAECore, rows: Rows, *, columns: Sequence[str] | None = 
     if first is not None:
         at = _cell(first.place, vae.likelihood.event) if columns is None else columns[first.place]
         raise InputError(_sentence(first, at, bad, len(rows)))
+
+
+def refuse_misfits(vae: VAECore, rows: Rows) -> None:
+    """Refuse examples of another shape, or without what the model reads; of their values nothing is asked.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    rows : Rows
+        The examples, of which the first is read.
+
+    Raises
+    ------
+    InputError
+        Where they do not fit the model.
+    """
+    if not len(rows):
+        raise InputError("There are no examples; give at least one.")
+    first = rows.rows(slice(0, 1))
+    if tuple(first.x.shape[1:]) != vae.likelihood.event:
+        raise InputError(
+            f"The examples have shape {tuple(first.x.shape[1:])} each and the model is over "
+            f"{vae.likelihood.event}: give examples like those it was made for."
+        )
+    if first.seen is not None:
+        check_cell_by_cell(vae, first)
+    missing = [name for name in vae.context_names if name not in first.context]
+    if missing:
+        raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
+    for block in vae.posterior.values():
+        if isinstance(block.network, PerExample):
+            block.network.places(rows.index)
+    for name, what in _TAKEN.items():
+        if name in first.context:
+            raise InputError(f"A context cannot be called {name!r}: that is {what}.")
+    for name, (value, _) in first.observed.items():
+        if name not in vae.posterior:
+            raise InputError(f"The block {name!r} is observed and the model has only {', '.join(vae.posterior)}.")
+        if tuple(value.shape[1:]) != vae.posterior[name].event:
+            raise InputError(
+                f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
+                f"{vae.posterior[name].event}: classes are given one-hot."
+            )
 
 
 def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> None:

@@ -8,29 +8,22 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution
 
-from elbowroom.distributions import capabilities, draw, require, simulate
-from elbowroom.networks import PerExample
+from elbowroom.distributions import capabilities, require, simulate
 from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, in_parts, one_of, plain_arguments
 
-from ._check_readings import check_cell_by_cell, check_readings
+from ._check_readings import check_readings
 from ._describe import describe
-from .core import LOG_BETA, VAECore
+from .core import VAECore
+from .drawn_moments import drawn_moments
 from .evaluating import evaluating
-from .outside import coded, refuse_other_columns, refuse_outside
+from .outside import coded, refuse_misfits, refuse_other_columns, refuse_outside
 from .vae_target import VAETarget
 
 __all__ = ["VAE"]
 
 Mode = Literal["ancestral", "mean", "offset"]
 
-_TAKEN = {
-    "x": "the observation",
-    "seen": "which of its cells are not missing",
-    "index": "its place in the data set",
-    LOG_BETA: "the weight of the rate, which the model serves itself",
-}
-_SAMPLED, _AVERAGED = 0x5A, 0x3EA  # what is drawn with a seed of its own
-_MEAN_DRAWS, _AT_ONCE = 256, 16
+_SAMPLED = 0x5A  # x is drawn with a seed of its own
 
 
 class VAE(VAECore):
@@ -120,33 +113,7 @@ class VAE(VAECore):
         InputError
             Where they do not fit the model.
         """
-        if not len(rows):
-            raise InputError("There are no examples; give at least one.")
-        first = rows.rows(slice(0, 1))
-        if tuple(first.x.shape[1:]) != self.likelihood.event:
-            raise InputError(
-                f"The examples have shape {tuple(first.x.shape[1:])} each and the model is over "
-                f"{self.likelihood.event}: give examples like those it was made for."
-            )
-        if first.seen is not None:
-            check_cell_by_cell(self, first)
-        missing = [name for name in self.context_names if name not in first.context]
-        if missing:
-            raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
-        for block in self.posterior.values():
-            if isinstance(block.network, PerExample):
-                block.network.places(rows.index)
-        for name, what in _TAKEN.items():
-            if name in first.context:
-                raise InputError(f"A context cannot be called {name!r}: that is {what}.")
-        for name, (value, _) in first.observed.items():
-            if name not in self.posterior:
-                raise InputError(f"The block {name!r} is observed and the model has only {', '.join(self.posterior)}.")
-            if tuple(value.shape[1:]) != self.posterior[name].event:
-                raise InputError(
-                    f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
-                    f"{self.posterior[name].event}: classes are given one-hot."
-                )
+        refuse_misfits(self, rows)
 
     @plain_arguments
     def target(self, examples: Any, *, seed: int = 0) -> VAETarget:
@@ -241,7 +208,7 @@ class VAE(VAECore):
         seed : int, default 0
             Two calls with the same seed return the same x. In another mode it draws the same z.
         context : dict of Tensor, optional
-            Name → [n, ...], for a model that reads contexts.
+            Name → [n, ...], or [1, ...] for all, of a model that reads contexts: `data.given(label=3)` makes it.
 
         Returns
         -------
@@ -253,7 +220,7 @@ class VAE(VAECore):
         Raises
         ------
         InputError
-            For no draws, or another mode.
+            For no draws, another mode, or without a context that the model reads.
         CapabilityError
             For "mean" and "offset" where p(x | z) has no mean, as over classes without an order.
 
@@ -328,13 +295,7 @@ class VAE(VAECore):
         """
         if {"mean", "variance"} <= capabilities(q):
             return q.mean, q.variance
-        other, total, squares = derived_seed(seed, _AVERAGED), torch.zeros(()), torch.zeros(())
-        for first in range(0, _MEAN_DRAWS, _AT_ONCE):
-            value = draw(q, self.keyed_noise(_AT_ONCE, index, other, first)[name])[0].double()
-            total, squares = total + value.sum(0, keepdim=True), squares + value.square().sum(0, keepdim=True)
-        mean = total / _MEAN_DRAWS
-        variance = (squares - _MEAN_DRAWS * mean.square()).clamp_min(0) / (_MEAN_DRAWS - 1)
-        return mean.to(self.dtype), variance.to(self.dtype)
+        return drawn_moments(self, name, q, index, seed)
 
     @plain_arguments
     def encode(self, examples: Any, *, seed: int = 0) -> dict[str, Tensor]:
@@ -394,7 +355,47 @@ class VAE(VAECore):
         >>> vae.reconstruct(digits.test[:10]).shape
         torch.Size([10, 64])
         """
+        return self._decoded_means(self.at_means(examples, seed=seed))
+
+    @plain_arguments
+    @torch.no_grad()
+    def transfer(self, examples: Any, *, context: Given, seed: int = 0) -> Tensor:
+        """What the model makes of z under another context: the mean of p(x | z, context) at the z of the examples' own.
+
+        Parameters
+        ----------
+        examples : Rows, Batch, array, tensor, DataFrame or list
+            [n, *event] on the user's scale, with the contexts that they have: these q(z | x) reads.
+        context : dict of Tensor
+            Name → [n, ...], or [1, ...] for all, as `sample` takes it; contexts that are not named stay.
+        seed : int, default 0
+            Keys the noise of the preprocessing, and the draws of a q without a closed-form mean.
+
+        Returns
+        -------
+        Tensor
+            [n, *event], as `reconstruct`, which it is where the context stays.
+
+        Raises
+        ------
+        InputError
+            For a context that p(x | z) does not read: it moves x only through z, which is kept.
+        CapabilityError
+            Where p(x | z) has no mean, as over classes without an order.
+
+        Examples
+        --------
+        >>> import elbowroom as er
+        >>> digits = er.load_data("digits", context="label")
+        >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+        >>> vae.transfer(digits.test[:10], context=digits.given(label=3)).shape
+        torch.Size([10, 64])
+        """
+        given = self.at_means(examples, seed=seed)
+        return self._decoded_means({**given, **self.contexts_of_x(context, given["x"].shape[1])})
+
+    def _decoded_means(self, given: Given) -> Tensor:
         with evaluating(self):
-            p_x = self.likelihood(self.at_means(examples, seed=seed))
+            p_x = self.likelihood(given)
             require(p_x, "mean")
-            return self.preprocess.inverse(p_x.mean[0])
+            return self.preprocess.inverse(p_x.mean.expand(1, given["x"].shape[1], *p_x.mean.shape[2:])[0])
