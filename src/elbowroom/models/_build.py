@@ -18,6 +18,8 @@ from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.vae import VAE
 
+from .absent_classes import refuse_absent
+from .counted import numbers_of
 from .recipe import Recipe, as_recipe
 from .sizes import widths_for
 from .words import Word, classes_of, instance_of, split, takes
@@ -96,6 +98,7 @@ class _Builder:
         self.data = data
         self.recipe = recipe = recipe.sized(data)
         self.sizes = {"z" if level == 1 else f"z{level}": size for level, size in enumerate(recipe.layers, 1)}
+        self.y = self._block_of_classes()
         self.trunks: dict[int, nn.Module] = {}
         self.support = data.preprocess.support(data.support)
         self.classes = class_counts(self.support, math.prod(data.event))
@@ -114,17 +117,54 @@ class _Builder:
         top = list(self.sizes)[-1]
         at_hand = self._latent_arguments(top) | {"posterior": posterior[top], "decoder": likelihood.network}
         prior: Component = instance_of("prior", *split("prior", self.recipe.prior), at_hand)
-        vae = VAE({**below, top: prior}, posterior, likelihood, preprocess=self.data.preprocess)
+        vae = VAE({**self._class_prior(), **below, top: prior}, posterior, likelihood, preprocess=self.data.preprocess)
         vae.table = self.data.train.table
         return vae
 
     def _latent_arguments(self, block: str) -> dict[str, Any]:
         """What prior and posterior of a block may ask for by name."""
-        return {"event": self.sizes[block], "classes": self.sizes[block], "inputs": self.data.event}
+        size = self._size(block)
+        return {"event": size, "classes": size, "inputs": self.data.event}
+
+    def _block_of_classes(self) -> dict[str, int]:
+        """Name and number of classes of the block that the recipe names; empty where it names none."""
+        asked = self.recipe.block_of_classes
+        if asked is None:
+            return {}
+        name, words = asked[0], self.data.beside_classes.get(asked[0])
+        if name not in self.data.train.observed or words is None:
+            there = ", ".join(one for one in self.data.train.observed if one in self.data.beside_classes) or "none"
+            raise InputError(
+                f"The recipe's classes={name!r} is no block of classes of these data (they have: {there}): load them "
+                f"with load_data(..., labels=COLUMN, observed='label') and say classes='label'."
+            )
+        if name in self.sizes or name == "x":
+            raise InputError(f"A block of classes cannot be called {name!r}, as a layer of z or x is: rename it.")
+        refuse_absent(name, words, self.data)
+        return {name: len(words)}
+
+    def _class_prior(self) -> dict[str, Component]:
+        """p(y), fixed at equal probabilities or learned from these."""
+        uniform = self.recipe.block_of_classes and self.recipe.block_of_classes[1] == "uniform"
+        return {
+            name: priors.Categorical(count, probabilities=[1 / count] * count if uniform else None)
+            for name, count in self.y.items()
+        }
+
+    def _classes_of(self, block: str) -> tuple[str, ...]:
+        """The block of classes, where it belongs to this layer: to the top one."""
+        return tuple(self.y) if block == list(self.sizes)[-1] else ()
+
+    def _with_classes(self, kind: str, options: dict[str, Any], reads: list[str], make: NetworkOf) -> dict[str, Any]:
+        """q of the block of classes, and of the top layer that reads it, given what both of them read."""
+        top = list(self.sizes)[-1]
+        found = {name: self._posterior_of(name, "categorical-posterior", {"given": reads}, make) for name in self.y}
+        options = options | {"given": [*reads, *self.y]} if self.y else options
+        return found | {top: self._posterior_of(top, kind, options, make)}
 
     def _lower_prior(self, block: str, above: str) -> Component:
         """p(z | z above) of a layer below the top, a normal."""
-        reads = (above, *self.drawn)
+        reads = (above, *self._classes_of(above), *self.drawn)
         network = self._dense_network(reads, 2 * self.sizes[block], tuple(reversed(self.recipe.hidden)))
         return priors.Normal(self.sizes[block], network=network, given=reads)
 
@@ -139,11 +179,17 @@ class _Builder:
         if kind == "ladder":
             rungs = {name: self._rung(name, level, below.get(name), options) for level, name in enumerate(self.sizes)}
             return dict(reversed(rungs.items()))
+        if not others:
+            return self._with_classes(kind, options, [*reads], self._encoder)
         found = {bottom: self._posterior_of(bottom, kind, options, self._encoder)}
         contexts = [name for name in reads if name not in ("x", "seen")]
+        *_, top = others
         for name, under in zip(others, self.sizes, strict=False):
             options["given"] = [under, *contexts]
-            found[name] = self._posterior_of(name, kind, options, self._up)
+            if name == top:
+                found |= self._with_classes(kind, options, options["given"], self._up)
+            else:
+                found[name] = self._posterior_of(name, kind, options, self._up)
         return found
 
     def _posterior_of(
@@ -158,7 +204,7 @@ class _Builder:
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
-        return over(network_of(counted.reads, _numbers(counted, self._blank_example())))
+        return over(network_of(counted.reads, numbers_of(counted, self._blank_example())))
 
     def _rung(self, block: str, level: int, prior: Component | None, options: Mapping[str, Any]) -> Component:
         """A ladder's posterior of one layer, which goes on from the features of the layer below."""
@@ -193,8 +239,8 @@ class _Builder:
             return self._auto(network_of, **options)
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
-        if self.drawn:
-            options["given"] = [*options.get("given", ("z",)), *self.drawn]
+        if more := (*self._classes_of("z"), *self.drawn):
+            options["given"] = [*dict.fromkeys([*options.get("given", ("z",)), *more])]
         with torch.random.fork_rng([]) if network_of else contextlib.nullcontext():
             counted: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(None))
         counted.check(self.support)
@@ -206,7 +252,7 @@ class _Builder:
         return full
 
     def _auto(self, network_of: NetworkOf | None, scale: str | None = None) -> Likelihood:
-        reads = ["z", *self.drawn]
+        reads = ["z", *self._classes_of("z"), *self.drawn]
 
         def network(numbers: int) -> Any:
             return None if network_of is None else network_of(reads, numbers)
@@ -233,7 +279,9 @@ class _Builder:
         """One blank example, to ask components by."""
         context = {name: value[:1].unsqueeze(0) for name, value in self.data.train.context.items()}
         x = torch.zeros(1, 1, *self.data.event)
-        return {"x": x, "seen": torch.ones_like(x), **context, **{name: x.new_zeros(1, 1, 1) for name in self.drawn}}
+        more = {name: x.new_zeros(1, 1, size) for name, size in self.y.items()}
+        more |= {name: x.new_zeros(1, 1, 1) for name in self.drawn}
+        return {"x": x, "seen": torch.ones_like(x), **context, **more}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
         return self._standardised(self._make_network(reads, numbers, self.recipe.hidden))
@@ -290,8 +338,8 @@ class _Builder:
         """How many numbers a network reads of what has this name."""
         if name == "x":
             return sum(k or 1 for k in self.classes)
-        if name in self.sizes:
-            return self.sizes[name]
+        if name in self.sizes or name in self.y:
+            return (self.sizes | self.y)[name]
         if name == "seen":
             return math.prod(self.data.event)
         if name in self.drawn:
@@ -317,25 +365,3 @@ class _Builder:
                 f"widths are of an mlp: say the channels of {self.network!r} as options of the word, "
                 f"network={{'kind': 'conv', 'channels': [32, 64]}}."
             )
-
-
-class _Asked(Exception):
-    """Carries how many numbers a component asked of its network."""
-
-    def __init__(self, numbers: int) -> None:
-        super().__init__(numbers)
-        self.numbers = numbers
-
-
-def _numbers(component: Component, given: Given) -> int:
-    """How many numbers per example a component asks of its network, found by letting it ask."""
-
-    def ask(_: Given, numbers: int) -> Any:
-        raise _Asked(numbers)
-
-    setattr(component, "numbers_from", ask)  # noqa: B010
-    try:
-        component(given)
-    except _Asked as asked:
-        return asked.numbers
-    raise InputError(f"A {type(component).__name__} asks nothing of its network, so words cannot size it.")

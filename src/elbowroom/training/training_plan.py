@@ -86,6 +86,9 @@ class TrainingPlan:
         for own in self.each:
             check_settings(own)
         check(steps, data, settings)
+        for step in steps:
+            for _, phase in step.procedure.items():
+                phase.objective.weigh_against(step.vae, data.train)
         self.steps, self.data, self.adam, self.settings = list(steps), data, adam, settings
 
     def begin(self, folders: Sequence[str | Path | None], resume: bool, writes: bool = True) -> None:
