@@ -20,6 +20,7 @@ from elbowroom.vae import VAE
 
 from .absent_classes import refuse_absent
 from .counted import numbers_of
+from .on_top_of import on_top_of
 from .recipe import Recipe, as_recipe
 from .sizes import widths_for
 from .words import Word, classes_of, instance_of, split, takes
@@ -32,7 +33,7 @@ NetworkOf = Callable[[Sequence[str], int], nn.Module]
 """Makes the network that reads these names and returns so many numbers per example."""
 
 
-def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
+def build(recipe: Recipe | Mapping[str, Any], data: Dataset, *, below: VAE | None = None) -> VAE:
     """Build the VAE that a recipe means for a data set.
 
     Parameters
@@ -41,12 +42,15 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
         A `Recipe`, or the words in which it differs from the default one, such as {"latents": 2}.
     data : Dataset
         Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x, and
-        what "auto" means. The values of its examples are not read.
+        what "auto" means. The values of its examples are not read, but for which classes are known.
+    below : VAE, optional
+        A trained model of one layer, whose q(z | x) and p(x | z) a copy of becomes the lowest of several layers, and is
+        kept as it is by `fit`: its parameters ask for no gradient. So M1+M2 is made of M1, and scored in x.
 
     Returns
     -------
     VAE
-        Untrained, with the data's preprocessing; its weights are drawn by the recipe's seed.
+        Untrained but for what was `below`, with the data's preprocessing; its weights are drawn by the recipe's seed.
 
     Raises
     ------
@@ -69,7 +73,8 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
     recipe = as_recipe(recipe)
     with torch.random.fork_rng([]):
         torch.manual_seed(recipe.seed)
-        return _Builder(recipe, data).vae()
+        vae = _Builder(recipe, data).vae()
+    return vae if below is None else on_top_of(vae, below)
 
 
 def class_counts(support: Support, dimensions: int) -> list[int]:

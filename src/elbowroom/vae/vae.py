@@ -140,7 +140,8 @@ class VAE(VAECore):
                 raise InputError(f"A context cannot be called {name!r}: that is {what}.")
         for name, (value, _) in first.observed.items():
             if name not in self.posterior:
-                raise InputError(f"The block {name!r} is observed and the model has only {', '.join(self.posterior)}.")
+                has = ", ".join(self.posterior)
+                raise InputError(f"The block {name!r} is observed and the model has only {has}: load without observed=.")
             if tuple(value.shape[1:]) != self.posterior[name].event:
                 raise InputError(
                     f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
