@@ -26,6 +26,7 @@ ROWS = np.random.default_rng(0).normal(size=(40, 3)) @ np.random.default_rng(1).
 GREY = np.random.default_rng(2).random((24, 4, 4)).astype(np.float32)
 GAPS = np.where(np.random.default_rng(3).random(ROWS.shape) < 0.2, np.nan, ROWS)
 CODES = np.arange(24) % 2
+GUESSES = np.random.default_rng(4).dirichlet([1.0, 1.0], 24)
 FACTORS = np.column_stack([np.arange(40) % 2, np.arange(40) % 3])
 DATA = er.load_data(ROWS, name="rows")
 
@@ -315,13 +316,16 @@ CALLS: dict[str, Call] = {
         "high": 1.0,
     },
     "metrics.auroc": lambda: {"inside": np.array([3.0, 2.0, 5.0]), "outside": np.array([1.0, 2.5])},
+    "metrics.brier_score": lambda: {"probabilities": GUESSES, "labels": CODES},
     "metrics.changed_class": lambda: {"classifier": classifier(), "x": GREY[:4], "reconstructions": GREY[4:8]},
     "metrics.classifier_two_sample": lambda: {"data": np.tile(ROWS, (3, 1)), "samples": np.tile(ROWS, (3, 1)) + 1},
     "metrics.dci": lambda: {"codes": FACTORS, "factors": FACTORS, "trees": 3},
+    "metrics.doubtful_labels": lambda: {"probabilities": GUESSES, "labels": CODES, "sure": 0.75},
     "metrics.factor_vae_score": lambda: {"codes": FACTORS, "factors": FACTORS, "votes": 20, "batch": 4},
     "metrics.frechet_distance": lambda: {"features_data": ROWS, "features_samples": 2 * ROWS},
     "metrics.latent_statistics": lambda: {"vae": vae(), "data": DATA, "most": 8, "components": 1},
     "metrics.latent_use": lambda: {"vae": vae(), "examples": DATA.test},
+    "metrics.log_score": lambda: {"probabilities": GUESSES, "labels": CODES},
     "metrics.mutual_information_gap": lambda: {"codes": FACTORS, "factors": FACTORS},
     "metrics.neighbour_accuracy": lambda: {
         "train": ROWS,
@@ -332,6 +336,7 @@ CALLS: dict[str, Call] = {
     "metrics.precision_recall": lambda: {"features_data": ROWS, "features_samples": ROWS + 1},
     "metrics.psnr": lambda: {"squared_error": 0.5, "dimensions": 64},
     "metrics.reconstruction_error": lambda: {"vae": vae(), "examples": DATA.test},
+    "metrics.reliability": lambda: {"probabilities": GUESSES, "labels": CODES, "bins": 4},
     "metrics.residual_correlation": lambda: {"residuals": GREY, "lags": 2},
     "metrics.sap": lambda: {"codes": FACTORS, "factors": FACTORS, "classes": [0]},
     "metrics.small_classifier": lambda: {"x": GREY, "labels": CODES, "epochs": 1},
@@ -369,6 +374,7 @@ CALLS: dict[str, Call] = {
     "objectives.MultiRate": lambda: {"lowest": 0.5, "highest": 2.0, "draws": 2},
     "objectives.PriorSampling": lambda: {"draws": 4},
     "objectives.RateDistortion": lambda: {"weight": 0.5, "draws": 2},
+    "objectives.SemiSupervised": lambda: {"weight": 0.5, "draws": 2},
     "objectives.Schedule": lambda: {"steps": 8, "floor": 0.25},
     "plots.grey_range": lambda: {"x": ROWS, "levels": 4},
     "plots.images": lambda: {"x": GREY, "image_shape": (4, 4)},

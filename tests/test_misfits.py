@@ -13,7 +13,13 @@ from elbowroom.models.words import instance_of, split
 from elbowroom.training import TrainingStep
 
 DATA = er.load_data(np.random.default_rng(0).normal(size=(40, 3)), validation=5, test=5)
-BATCH = DATA.train.batch().rows(slice(0, 12))
+LABELLED = er.load_data(
+    np.random.default_rng(0).normal(size=(40, 3)),
+    labels=np.where(np.arange(40) % 3 == 0, -1, np.arange(40) % 2),
+    observed="label",
+    validation=5,
+    test=5,
+)
 OBJECTIVES = [
     "elbo",
     {"kind": "elbo", "kl": "closed"},
@@ -29,6 +35,7 @@ OBJECTIVES = [
     "rate-distortion",
     {"kind": "prior-sampling", "draws": 3},
     "multi-rate",
+    "semi-supervised",
     "beta-tc",
     "dip",
     "discrepancy",
@@ -58,15 +65,24 @@ def test_so_it_is_of_several_layers(posterior: str) -> None:
     refused_or_failing_alike({"posterior": posterior, "latents": [2, 3], "widths": [4]})
 
 
-def refused_or_failing_alike(words: dict) -> None:
+@pytest.mark.parametrize("posterior", ["diagonal-normal", "flow-posterior", "mixture-posterior"])
+@pytest.mark.parametrize("latents", [[2], [2, 3]])
+def test_so_it_is_beside_a_block_of_classes(posterior: str, latents: list[int]) -> None:
+    words = {"posterior": posterior, "latents": latents, "widths": [4], "classes": "label"}
+    refused_or_failing_alike(words, LABELLED)
+
+
+def refused_or_failing_alike(words: dict, data: er.data.Dataset = DATA) -> None:
+    batch = data.train.batch().rows(slice(0, 12))
     try:
         recipe = Recipe().where(**words)
-        vae = build(recipe if words.get("prior") == "vamp-prior" else recipe.where(objective="multi-rate"), DATA)
+        vae = build(recipe if words.get("prior") == "vamp-prior" else recipe.where(objective="multi-rate"), data)
     except er.InputError:
         return  # over different things, which is refused whatever the objective
     for objective in OBJECTIVES:
         try:
-            refuse_misfits(recipe.prior, recipe.posterior, objective, layers=len(recipe.layers))
+            classes = recipe.classes is not None
+            refuse_misfits(recipe.prior, recipe.posterior, objective, layers=len(recipe.layers), classes=classes)
             refused = None
         except er.InputError as error:
             refused = str(error)
@@ -74,9 +90,9 @@ def refused_or_failing_alike(words: dict) -> None:
         step = TrainingStep(vae, instance_of("objective", *split("objective", objective), {"critic": critic}))
         failed = None
         try:
-            noise = step.keyed_noise(step.procedure.draws, BATCH.index, 0)
+            noise = step.keyed_noise(step.procedure.draws, batch.index, 0)
             for phase, _ in step.procedure.items():
-                step(BATCH, noise, torch.tensor(torch.inf), phase).total.backward()
+                step(batch, noise, torch.tensor(torch.inf), phase).total.backward()
         except (er.InputError, er.CapabilityError) as error:
             failed = str(error)
         assert (refused is None) == (failed is None), (objective, refused, failed)
@@ -88,6 +104,12 @@ def refused_or_failing_alike(words: dict) -> None:
         ({"objective": {"kind": "capacity", "capacity": -1.0}}, "A rate is 0 or more"),
         ({"posterior": "flow-posterior", "objective": {"kind": "elbo", "kl": "closed"}}, "leave out kl='closed'"),
         ({"objective": {"kind": "iwae", "gradient": "sticking-the-landing"}}, "biased"),
+        ({"classes": {"block": "label"}}, "classes is the name of a block of the data"),
+        ({"classes": {"name": "label", "prior": "flat"}}, "classes is the name of a block of the data"),
+        ({"classes": "label", "prior": "vamp-prior"}, "whose class nobody knows: take prior='mixture-prior'"),
+        ({"classes": "label", "posterior": "ladder", "latents": [3, 2]}, "A ladder draws its top layer first"),
+        ({"objective": "semi-supervised"}, "say classes='label' for data loaded with observed='label'"),
+        ({"classes": "label", "objective": "discrepancy"}, "the classes of the recipe are laid out"),
     ],
 )
 def test_a_recipe_is_refused_when_it_is_read(words: dict, said: str) -> None:

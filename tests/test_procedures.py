@@ -64,16 +64,30 @@ def data() -> er.data.Dataset:
     return table("real")
 
 
-def table(what: str) -> er.data.Dataset:
+@pytest.fixture
+def served(request: pytest.FixtureRequest, data: er.data.Dataset) -> er.data.Dataset:
+    """What the kind of the test is trained on."""
+    kind = request.getfixturevalue("kind")
+    return table("real", kind) if of_classes(kind) else data
+
+
+def table(what: str, kind: type = Elbo) -> er.data.Dataset:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(170, 2)) @ rng.normal(size=(2, D)) + 0.5 * rng.normal(size=(170, D))
     x = {"real": x, "binary": (x > 0).astype(float), "counts": np.floor(np.exp(0.5 * x))}[what]
     support = "counts" if what == "counts" else None
-    return er.load_data(x, validation=30, test=20, preprocess="none", support=support)
+    observed = {"y": np.where(np.arange(170) % 3, (x[:, 0] > x[:, 1]), -1)} if of_classes(kind) else None
+    return er.load_data(x, validation=30, test=20, preprocess="none", support=support, observed=observed)
 
 
-def model(what: str = "real", dtype: torch.dtype = torch.float32, seed: int = 0) -> er.VAE:
+def of_classes(kind: type) -> bool:
+    return getattr(kind, "of_classes", False)
+
+
+def model(what: str = "real", dtype: torch.dtype = torch.float32, seed: int = 0, kind: type = Elbo) -> er.VAE:
     torch.manual_seed(seed)
+    if of_classes(kind):
+        return with_classes(what).to(dtype)
     decoder, reads = er.networks.MLP([LATENTS + 1, 8, D]), ("z", "log_beta")
     likelihood = {
         "real": lambda: er.likelihoods.Normal(decoder, D, scale="shared", given=reads),
@@ -83,6 +97,20 @@ def model(what: str = "real", dtype: torch.dtype = torch.float32, seed: int = 0)
     encoder = er.networks.MLP([D + 1, 8, 2 * LATENTS])
     posterior = er.posteriors.DiagonalNormal(encoder, LATENTS, given=("x", "log_beta"))
     return er.VAE(er.priors.StandardNormal(LATENTS), posterior, likelihood).to(dtype)
+
+
+def with_classes(what: str) -> er.VAE:
+    """The same beside a block of two classes."""
+    decoder, reads = er.networks.MLP([LATENTS + 2, 8, D]), ("z", "y")
+    likelihood = {
+        "real": lambda: er.likelihoods.Normal(decoder, D, scale="shared", given=reads),
+        "counts": lambda: er.likelihoods.Poisson(decoder, D, given=reads),
+    }[what]()
+    posterior = {
+        "y": er.posteriors.Categorical(er.networks.MLP([D, 8, 2]), 2),
+        "z": er.posteriors.DiagonalNormal(er.networks.MLP([D + 2, 8, 2 * LATENTS]), LATENTS, given=("x", "y")),
+    }
+    return er.VAE({"y": er.priors.Categorical(2), "z": er.priors.StandardNormal(LATENTS)}, posterior, likelihood)
 
 
 def plain(history: History) -> list[dict[str, Any]]:
@@ -120,8 +148,8 @@ def test_it_says_whether_it_bounds_log_p(kind: type) -> None:
 @kinds
 @pytest.mark.parametrize("what", ["real", "counts"])
 def test_it_learns_and_logs_what_evidence_says(kind: type, what: str) -> None:
-    data, how = table(what), made(kind)
-    start, vae = model(what), model(what)
+    data, how = table(what, kind), made(kind)
+    start, vae = model(what, kind=kind), model(what, kind=kind)
     step, history = trained(vae, data, how, epochs=50, lr=0.02, select="last", seed=3)
     draws = step.procedure.draws
     rate, distortion, elbo = er.evidence.rate_distortion(vae, data.validation, draws=draws, seed=3)
@@ -140,8 +168,8 @@ def test_it_learns_and_logs_what_evidence_says(kind: type, what: str) -> None:
 
 
 @kinds
-def test_the_epoch_is_kept_by_the_stated_number(kind: type, data: er.data.Dataset) -> None:
-    step, history = trained(model(), data, made(kind), lr=0.05, epochs=9)
+def test_the_epoch_is_kept_by_the_stated_number(kind: type, served: er.data.Dataset) -> None:
+    step, history = trained(model(kind=kind), served, made(kind), lr=0.05, epochs=9)
     stated = [step.procedure.kept_by(row["validation"]) for row in history.rows]
     assert history.best_epoch == 1 + int(np.argmin(stated))
 
@@ -149,8 +177,8 @@ def test_the_epoch_is_kept_by_the_stated_number(kind: type, data: er.data.Datase
 @kinds
 @pytest.mark.parametrize("what", ["real", "counts"])
 def test_it_stacks_with_the_numbers_it_has_alone_or_says_why_not(kind: type, what: str) -> None:
-    data = table(what)
-    models = [model(what, torch.float64, seed) for seed in (0, 1)]
+    data = table(what, kind)
+    models = [model(what, torch.float64, seed, kind) for seed in (0, 1)]
     hows = [made(kind).double() for _ in models]
     for buffer in hows[1].buffers():  # a stack differs in numbers
         buffer.mul_(1.1)
@@ -176,16 +204,16 @@ class Killed(Exception):
 @kinds
 @pytest.mark.parametrize("stacked", [False, True])
 def test_a_killed_run_goes_on_bit_for_bit(
-    kind: type, data: er.data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked: bool
+    kind: type, served: er.data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked: bool
 ) -> None:
     def run(name: str, **settings: Any) -> list[tuple[TrainingStep, History]]:
         settings = {"epochs": 6, "batch_size": 40, "lr": 1e-2, "progress": False, **settings}
-        vaes, hows = [model(seed=s) for s in range(1 + stacked)], [made(kind) for _ in range(1 + stacked)]
+        vaes, hows = [model(seed=s, kind=kind) for s in range(1 + stacked)], [made(kind) for _ in range(1 + stacked)]
         folders = [tmp_path / f"{name}{i}" for i in range(len(vaes))]
         if stacked:
-            histories = fit_stacked(vaes, data, hows, runs=folders, **settings)
+            histories = fit_stacked(vaes, served, hows, runs=folders, **settings)
         else:
-            histories = [er.fit(vaes[0], data, hows[0], run=folders[0], **settings)]
+            histories = [er.fit(vaes[0], served, hows[0], run=folders[0], **settings)]
         return [(TrainingStep(v, h), history) for v, h, history in zip(vaes, hows, histories, strict=True)]
 
     straight = run("straight")
@@ -214,12 +242,12 @@ def _die(*_: Any) -> None:
 
 
 @kinds
-def test_its_run_is_read_again(kind: type, data: er.data.Dataset, tmp_path: Path) -> None:
-    how, vae = made(kind), model()
-    _, history = trained(vae, data, how, run=tmp_path)
+def test_its_run_is_read_again(kind: type, served: er.data.Dataset, tmp_path: Path) -> None:
+    how, vae = made(kind), model(kind=kind)
+    _, history = trained(vae, served, how, run=tmp_path)
     read, rows = read_run(tmp_path)
     assert plain(rows) == plain(history)
-    bounds = [er.evidence.elbo(v, data.validation, draws=2) for v in (vae, read)]
+    bounds = [er.evidence.elbo(v, served.validation, draws=2) for v in (vae, read)]
     assert bounds[0].mean == bounds[1].mean
     recipe = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     assert recipe["objective"]["kind"] == how.kind
@@ -229,9 +257,9 @@ def test_its_run_is_read_again(kind: type, data: er.data.Dataset, tmp_path: Path
 
 
 @kinds
-def test_fabric_gives_the_same_bits(kind: type, data: er.data.Dataset) -> None:
-    one, expected = trained(model(), data, made(kind), clip=1.0, epochs=2)
-    other, history = trained(model(), data, made(kind), clip=1.0, epochs=2, precision="32")
+def test_fabric_gives_the_same_bits(kind: type, served: er.data.Dataset) -> None:
+    one, expected = trained(model(kind=kind), served, made(kind), clip=1.0, epochs=2)
+    other, history = trained(model(kind=kind), served, made(kind), clip=1.0, epochs=2, precision="32")
     assert distance(one, other) == 0
     assert plain(history) == plain(expected)
 

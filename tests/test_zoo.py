@@ -19,6 +19,13 @@ PYTHAE = {
 }  # fmt: skip
 
 DATA = er.load_data(np.random.default_rng(0).normal(size=(60, 5)), validation=10, test=10)
+LABELLED = er.load_data(
+    np.random.default_rng(0).normal(size=(60, 5)),
+    labels=np.arange(60) % 3 - 1,
+    observed="label",
+    validation=10,
+    test=10,
+)
 WITH_WORDS = [one.name for one in er.zoo() if one.words is not None]
 
 
@@ -27,9 +34,10 @@ def test_every_name_with_a_recipe_is_built_and_has_a_loss(name: str) -> None:
     layers = Recipe().where(model=name).depth
     recipe = Recipe().where(model=name, latents=[3, 2, 2][:layers])
     recipe = recipe if recipe.widths == () else recipe.where(widths=[8])
-    vae, objective = build(recipe, DATA), goal(recipe)
+    data = DATA if recipe.classes is None else LABELLED
+    vae, objective = build(recipe, data), goal(recipe)
     step = TrainingStep(vae, objective)
-    batch = DATA.train.batch().rows(slice(0, 20))
+    batch = data.train.batch().rows(slice(0, 20))
     total = step(batch, step.keyed_noise(step.procedure.draws, batch.index, 0), torch.tensor(torch.inf)).total
     assert torch.isfinite(total)
     assert Recipe(**recipe.to_dict()) == recipe

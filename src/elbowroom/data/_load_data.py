@@ -70,7 +70,7 @@ def load_data(
     preprocess: str | Preprocess = "auto",
     labels: Any = None,
     context: str | Sequence[str] | Mapping[str, Any] | None = None,
-    observed: Mapping[str, Any] | None = None,
+    observed: Mapping[str, Any] | str | None = None,
     drop: str | Sequence[str] = (),
     validation: int | float | None = None,
     test: int | float | None = None,
@@ -111,9 +111,10 @@ def load_data(
         What models read beside x unless their recipe says otherwise, so that they are of log p(x | context): names of
         columns, which are taken out of x, or name → array [n, ...] (or name of a column). Numbers are served as [n, 1],
         words one-hot; "label" is the labels.
-    observed : mapping, optional
+    observed : mapping or "label", optional
         Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
-        (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not).
+        (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not). "label" makes such a block,
+        "label", of the labels, of which some may then be missing (empty, None, NaN or −1).
     drop : str or sequence of str, default ()
         Columns (or arrays of a .npz) that are left out.
     validation : int or float, default 0.1

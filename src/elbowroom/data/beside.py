@@ -21,7 +21,8 @@ _MOST_CLASSES = 2_000
 _MOST_CLASSES_OF_NUMBERS = 20  # that are taken without being asked for, unless each has twenty examples
 
 Context = str | Sequence[str] | Mapping[str, Any] | None
-Observed = Mapping[str, Any] | None
+Observed = Mapping[str, Any] | str | None
+LABEL = "label"  # the block that the labels are, where they are asked for as one
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def beside_of(
         One per example.
     context : str, sequence, mapping or None
         As for `load_data`.
-    observed : mapping or None
+    observed : mapping, "label" or None
         As for `load_data`.
     gaps : bool
         Whether cells of x are missing.
@@ -93,6 +94,10 @@ def beside_of(
         For what does not fit, in one sentence.
     """
     n = raw.x.shape[0]
+    own, names = None, raw.label_names
+    if isinstance(observed, str):
+        own, names = _label_block(observed, labels, n, names)
+        labels, observed = (labels if bool(own[1].all()) else None), None
     codes, label_names = (None, None) if labels is None else _encode_labels(labels, n, raw.label_names)
     contexts, words = _contexts_of(context, raw.taken, n)
     taken = ["x"] + ["label"] * (codes is not None) + ["seen"] * gaps
@@ -106,6 +111,8 @@ def beside_of(
         if name not in contexts:
             raise InputError(f"The context {name!r} is the labels, and these data have none: say labels= as well.")
     blocks, classes = _observed_of(observed, raw.taken, n)
+    if own is not None and names is not None:
+        blocks, classes = {LABEL: own}, {LABEL: names}
     return Beside(codes, label_names, contexts, blocks, words | classes)
 
 
@@ -162,7 +169,9 @@ def names_in(context: Context, observed: Observed) -> list[str]:
         Each once.
     """
     named = [
-        value for value in (*context_sources(context).values(), *(observed or {}).values()) if isinstance(value, str)
+        value
+        for value in (*context_sources(context).values(), *_observed_sources(observed).values())
+        if isinstance(value, str)
     ]
     return list(dict.fromkeys(named))
 
@@ -183,7 +192,7 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     if gaps.any():
         raise InputError(
             f"{int(gaps.sum()):,} of the {n:,} labels are missing: leave out those rows, or the labels; a class that "
-            "is known for some examples is a latent block, given by observed={block: array}."
+            "is known for some examples is a latent block, given by observed='label', or observed={block: array}."
         )
     if array.dtype.kind == "f":
         if not (np.isfinite(array).all() and (array == np.round(array)).all()):
@@ -197,6 +206,41 @@ def _encode_labels(labels: Any, n: int, names: list[str] | None = None) -> tuple
     if len(classes) > _MOST_CLASSES:
         raise InputError(f"The labels have {len(classes):,} distinct values; labels are classes, so leave these out.")
     return codes.astype(np.int64), [str(label) for label in classes]
+
+
+def _label_block(asked: str, labels: Any, n: int, names: list[str] | None) -> tuple[tuple[Tensor, Tensor], list[str]]:
+    """The labels as a block that is known for some examples, (one-hot [n, classes], known [n]), and the classes.
+
+    Missing are None, NaN, "" and the like, and −1.
+    """
+    if asked != LABEL or labels is None:
+        raise InputError(
+            f"observed={asked!r} must be 'label', for the labels of the data, which must have some: say labels=COLUMN, "
+            f"or observed={{block: array}} for what is no label."
+        )
+    ordered = getattr(getattr(labels, "cat", labels), "ordered", False)
+    if ordered:
+        labels, names = _in_their_order(labels)
+    array = _plain(labels)
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.ndim != 1 or len(array) != n:
+        raise InputError(f"The labels have shape {array.shape} for {n:,} examples: give one label per example.")
+    cells = array if array.dtype.kind in "buif" else floats_or_words(array)
+    gaps = _gaps(cells) | ((cells == -1) if cells.dtype.kind in "iuf" else np.isin(cells.astype(str), ["-1", "-1.0"]))
+    if gaps.all():
+        raise InputError(
+            f"All {n:,} labels are missing, so that nothing says what the classes are: label some examples, or leave "
+            f"observed= out."
+        )
+    codes, found = _encode_labels(cells[~gaps], int((~gaps).sum()), names)
+    if len(found) < 2:
+        raise InputError(
+            f"The labels hold one class alone, {found[0]!r}, so that there is nothing to tell apart: label examples of "
+            f"another, or leave observed= out."
+        )
+    value = torch.zeros(n, len(found))
+    value[torch.from_numpy(~gaps)] = torch.nn.functional.one_hot(torch.from_numpy(codes), len(found)).float()
+    return (value, torch.from_numpy(~gaps)), found
 
 
 def _in_their_order(labels: Any) -> tuple[NDArray[np.float64], list[str]]:
@@ -233,7 +277,7 @@ def _observed_of(
     NaN one that is not known.
     """
     found, words = {}, {}
-    for name, given in (observed or {}).items():
+    for name, given in _observed_sources(observed).items():
         what = f"observed[{name!r}]"
         array = _plain(taken[given] if isinstance(given, str) else given)
         if array.ndim == 1:
@@ -262,6 +306,10 @@ def without_labels(context: Context, labelled: bool) -> Context:
         for name, value in found.items()
         if not (labelled and isinstance(value, str) and name == value == "label")
     }
+
+
+def _observed_sources(observed: Observed) -> Mapping[str, Any]:
+    return observed if isinstance(observed, Mapping) else {}
 
 
 def _plain(values: Any) -> NDArray[Any]:

@@ -1,5 +1,10 @@
 from ._auroc import auroc as auroc
 from ._changed_class import changed_class as changed_class
+from ._class_probabilities import Reliability as Reliability
+from ._class_probabilities import brier_score as brier_score
+from ._class_probabilities import doubtful_labels as doubtful_labels
+from ._class_probabilities import log_score as log_score
+from ._class_probabilities import reliability as reliability
 from ._disentanglement import Dci as Dci
 from ._disentanglement import FactorScore as FactorScore
 from ._disentanglement import dci as dci

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from elbowroom import likelihoods, networks, priors
 from elbowroom.components import Component
@@ -18,6 +18,10 @@ from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import Given, InputError, Support
 from elbowroom.vae import VAE
 
+from .absent_classes import refuse_absent
+from .at_scale import at_scale
+from .counted import numbers_of
+from .on_top_of import on_top_of
 from .recipe import Recipe, as_recipe
 from .sizes import AUTO, widths_for
 from .words import Word, classes_of, instance_of, split, takes
@@ -30,7 +34,7 @@ NetworkOf = Callable[[Sequence[str], int], nn.Module]
 """Makes the network that reads these names and returns so many numbers per example."""
 
 
-def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
+def build(recipe: Recipe | Mapping[str, Any], data: Dataset, *, below: VAE | None = None) -> VAE:
     """Build the VAE that a recipe means for a data set.
 
     Parameters
@@ -39,12 +43,16 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
         A `Recipe`, or the words in which it differs from the default one, such as {"latents": 2}.
     data : Dataset
         Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x, and
-        what "auto" means. Of its examples no x is read, and of contexts of numbers their mean and standard deviation.
+        what "auto" means. Of its examples no x is read; of contexts of numbers their mean and standard deviation are,
+        and which classes are known.
+    below : VAE, optional
+        A trained model of one layer, whose q(z | x) and p(x | z) a copy of becomes the lowest of several layers, and is
+        kept as it is by `fit`: its parameters ask for no gradient. So M1+M2 is made of M1, and scored in x.
 
     Returns
     -------
     VAE
-        Untrained, with the data's preprocessing; its weights are drawn by the recipe's seed.
+        Untrained but for what was `below`, with the data's preprocessing; its weights are drawn by the recipe's seed.
 
     Raises
     ------
@@ -67,7 +75,8 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
     recipe = as_recipe(recipe)
     with torch.random.fork_rng([]):
         torch.manual_seed(recipe.seed)
-        return _Builder(recipe, data).vae()
+        vae = _Builder(recipe, data).vae()
+    return vae if below is None else on_top_of(vae, below)
 
 
 def class_counts(support: Support, dimensions: int) -> list[int]:
@@ -96,6 +105,7 @@ class _Builder:
         self.data = data
         self.recipe = recipe = recipe.sized(data)
         self.sizes = {"z" if level == 1 else f"z{level}": size for level, size in enumerate(recipe.layers, 1)}
+        self.y = self._block_of_classes()
         self.trunks: dict[int, nn.Module] = {}
         self.support = data.preprocess.support(data.support)
         self.classes = class_counts(self.support, math.prod(data.event))
@@ -117,7 +127,7 @@ class _Builder:
         top = list(self.sizes)[-1]
         at_hand = self._latent_arguments(top) | {"posterior": posterior[top], "decoder": likelihood.network}
         prior = self._prior(at_hand)
-        vae = VAE({**below, top: prior}, posterior, likelihood, preprocess=self.data.preprocess)
+        vae = VAE({**self._class_prior(), **below, top: prior}, posterior, likelihood, preprocess=self.data.preprocess)
         vae.table = self.data.train.table
         return vae
 
@@ -129,23 +139,60 @@ class _Builder:
             return made
         with torch.random.fork_rng([]):
             counted = instance_of("prior", kind, options, {**at_hand, "network": nn.Identity()})
-        numbers = _numbers(counted, self._blank_example())
+        numbers = numbers_of(counted, self._blank_example())
         network = self._dense_network(counted.reads, numbers, tuple(reversed(self.recipe.hidden)))
         with_network: Component = instance_of("prior", kind, options, {**at_hand, "network": network})
         return with_network
 
-    def _reads(self, options: Mapping[str, Any], usual: Sequence[str]) -> list[str]:
-        """What a part reads: what its word says, or else the usual and the contexts; and what its objective draws."""
-        said = self.recipe.context != AUTO or "given" not in options
-        return [*dict.fromkeys([*options.get("given", usual), *(self.named if said else ()), *self.drawn])]
+    def _reads(self, options: Mapping[str, Any], usual: Sequence[str], classes: Sequence[str] = ()) -> list[str]:
+        """What a part reads: what its word says, or else the usual and the contexts; its class, and what is drawn."""
+        named = self.named if self.recipe.context != AUTO or "given" not in options else ()
+        return [*dict.fromkeys([*options.get("given", usual), *classes, *named, *self.drawn])]
 
     def _latent_arguments(self, block: str) -> dict[str, Any]:
         """What prior and posterior of a block may ask for by name."""
-        return {"event": self.sizes[block], "classes": self.sizes[block], "inputs": self.data.event}
+        size = self._size(block)
+        return {"event": size, "classes": size, "inputs": self.data.event}
+
+    def _block_of_classes(self) -> dict[str, int]:
+        """Name and number of classes of the block that the recipe names; empty where it names none."""
+        asked = self.recipe.block_of_classes
+        if asked is None:
+            return {}
+        name, words = asked[0], self.data.beside_classes.get(asked[0])
+        if name not in self.data.train.observed or words is None:
+            there = ", ".join(one for one in self.data.train.observed if one in self.data.beside_classes) or "none"
+            raise InputError(
+                f"The recipe's classes={name!r} is no block of classes of these data (they have: {there}): load them "
+                f"with load_data(..., labels=COLUMN, observed='label') and say classes='label'."
+            )
+        if name in self.sizes or name == "x":
+            raise InputError(f"A block of classes cannot be called {name!r}, as a layer of z or x is: rename it.")
+        refuse_absent(name, words, self.data)
+        return {name: len(words)}
+
+    def _class_prior(self) -> dict[str, Component]:
+        """p(y), fixed at equal probabilities or learned from these."""
+        uniform = self.recipe.block_of_classes and self.recipe.block_of_classes[1] == "uniform"
+        return {
+            name: priors.Categorical(count, probabilities=[1 / count] * count if uniform else None)
+            for name, count in self.y.items()
+        }
+
+    def _classes_of(self, block: str) -> tuple[str, ...]:
+        """The block of classes, where it belongs to this layer: to the top one."""
+        return tuple(self.y) if block == list(self.sizes)[-1] else ()
+
+    def _with_classes(self, kind: str, options: dict[str, Any], reads: list[str], make: NetworkOf) -> dict[str, Any]:
+        """q of the block of classes, and of the top layer that reads it, given what both of them read."""
+        top = list(self.sizes)[-1]
+        found = {name: self._posterior_of(name, "categorical-posterior", {"given": reads}, make) for name in self.y}
+        options = options | {"given": [*reads, *self.y]} if self.y else options
+        return found | {top: self._posterior_of(top, kind, options, make)}
 
     def _lower_prior(self, block: str, above: str) -> Component:
         """p(z | z above) of a layer below the top, a normal."""
-        reads = (above, *self.named, *self.drawn)
+        reads = (above, *self._classes_of(above), *self.named, *self.drawn)
         network = self._dense_network(reads, 2 * self.sizes[block], tuple(reversed(self.recipe.hidden)))
         return priors.Normal(self.sizes[block], network=network, given=reads)
 
@@ -162,11 +209,17 @@ class _Builder:
         if kind == "ladder":
             rungs = {name: self._rung(name, level, below.get(name), options) for level, name in enumerate(self.sizes)}
             return dict(reversed(rungs.items()))
+        if not others:
+            return self._with_classes(kind, options, [*reads], self._encoder)
         found = {bottom: self._posterior_of(bottom, kind, options, self._encoder)}
         contexts = [name for name in reads if name not in ("x", "seen")]
+        *_, top = others
         for name, under in zip(others, self.sizes, strict=False):
             options["given"] = [under, *contexts]
-            found[name] = self._posterior_of(name, kind, options, self._up)
+            if name == top:
+                found |= self._with_classes(kind, options, options["given"], self._up)
+            else:
+                found[name] = self._posterior_of(name, kind, options, self._up)
         return found
 
     def _posterior_of(
@@ -181,7 +234,7 @@ class _Builder:
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
-        return over(network_of(counted.reads, _numbers(counted, self._blank_example())))
+        return over(network_of(counted.reads, numbers_of(counted, self._blank_example())))
 
     def _rung(self, block: str, level: int, prior: Component | None, options: Mapping[str, Any]) -> Component:
         """A ladder's posterior of one layer, which goes on from the features of the layer below."""
@@ -216,7 +269,7 @@ class _Builder:
             return self._auto(network_of, **options)
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
-        if (reads := self._reads(options, ("z",))) != ["z"]:
+        if (reads := self._reads(options, ("z",), self._classes_of("z"))) != ["z"]:
             options["given"] = reads
         with torch.random.fork_rng([]) if network_of else contextlib.nullcontext():
             counted: Likelihood = instance_of("likelihood", kind, options, self._likelihood_arguments(None))
@@ -229,7 +282,7 @@ class _Builder:
         return full
 
     def _auto(self, network_of: NetworkOf | None, scale: str | None = None, **options: Any) -> Likelihood:
-        reads = self._reads(options, ("z",))
+        reads = self._reads(options, ("z",), self._classes_of("z"))
 
         def network(numbers: int) -> Any:
             return None if network_of is None else network_of(reads, numbers)
@@ -256,7 +309,9 @@ class _Builder:
         """One blank example, to ask components by."""
         context = {name: value[:1].unsqueeze(0) for name, value in self.data.train.context.items()}
         x = torch.zeros(1, 1, *self.data.event)
-        return {"x": x, "seen": torch.ones_like(x), **context, **{name: x.new_zeros(1, 1, 1) for name in self.drawn}}
+        more = {name: x.new_zeros(1, 1, size) for name, size in self.y.items()}
+        more |= {name: x.new_zeros(1, 1, 1) for name in self.drawn}
+        return {"x": x, "seen": torch.ones_like(x), **context, **more}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
         return self._standardised(self._make_network(reads, numbers, self.recipe.hidden))
@@ -281,7 +336,7 @@ class _Builder:
         sizes = [sum(map(self._size, reads))] if reads else []
         options = {**(self.options if self._dense else {}), **more}
         network: nn.Module = instance_of("network", "mlp", options, {"widths": [*sizes, *widths, numbers]})
-        return self._at_scale(network, reads)
+        return at_scale(network, reads, self.data.train.context)
 
     def _make_network(
         self, reads: Sequence[str], numbers: int, widths: Sequence[int], more: Mapping[str, Any] = MappingProxyType({})
@@ -293,23 +348,11 @@ class _Builder:
         encodes, image = reads[0] == "x", self.data.event
         parts = 1 if encodes else numbers // math.prod(image)
         if self.network in PRESETS:
-            return self._at_scale(self._preset(encodes, numbers, parts, sum(others)), reads)
+            return at_scale(self._preset(encodes, numbers, parts, sum(others)), reads, self.data.train.context)
         ends = (image, numbers) if encodes else (first, image)
         at_hand = {"inputs": ends[0], "outputs": ends[1], "parts": parts, "context": sum(others)}
         network: nn.Module = instance_of("network", self.network, self.options, at_hand)
-        return self._at_scale(network, reads)
-
-    def _at_scale(self, network: nn.Module, reads: Sequence[str]) -> nn.Module:
-        """The network, which reads contexts of numbers on their own scale, and classes as they are."""
-        values = {name: self.data.train.context.get(name) for name in reads}
-        numbers = {name: value for name, value in values.items() if value is not None and not _one_hot(value)}
-        if not numbers:
-            return network
-        scaled = networks.ScaledInputs(network, [numbers[n].shape[1:] if n in numbers else None for n in reads])
-        for position, name in enumerate(reads):
-            if name in numbers:
-                scaled.settle(position, numbers[name])
-        return scaled
+        return at_scale(network, reads, self.data.train.context)
 
     def _preset(self, encodes: bool, numbers: int, parts: int, context: int) -> nn.Module:
         latents = self.sizes["z"]
@@ -325,8 +368,8 @@ class _Builder:
         """How many numbers a network reads of what has this name."""
         if name == "x":
             return sum(k or 1 for k in self.classes)
-        if name in self.sizes:
-            return self.sizes[name]
+        if name in self.sizes or name in self.y:
+            return (self.sizes | self.y)[name]
         if name == "seen":
             return math.prod(self.data.event)
         if name in self.drawn:
@@ -352,29 +395,3 @@ class _Builder:
                 f"widths are of an mlp: say the channels of {self.network!r} as options of the word, "
                 f"network={{'kind': 'conv', 'channels': [32, 64]}}."
             )
-
-
-def _one_hot(value: Tensor) -> bool:
-    return bool(((value == 0) | (value == 1)).all())
-
-
-class _Asked(Exception):
-    """Carries how many numbers a component asked of its network."""
-
-    def __init__(self, numbers: int) -> None:
-        super().__init__(numbers)
-        self.numbers = numbers
-
-
-def _numbers(component: Component, given: Given) -> int:
-    """How many numbers per example a component asks of its network, found by letting it ask."""
-
-    def ask(_: Given, numbers: int) -> Any:
-        raise _Asked(numbers)
-
-    setattr(component, "numbers_from", ask)  # noqa: B010
-    try:
-        component(given)
-    except _Asked as asked:
-        return asked.numbers
-    raise InputError(f"A {type(component).__name__} asks nothing of its network, so words cannot size it.")

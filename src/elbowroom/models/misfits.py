@@ -12,7 +12,7 @@ from .words import Word, classes_of, instance_of, split, takes
 __all__ = ["refuse_misfits"]
 
 
-def refuse_misfits(prior: Word, posterior: Word, objective: Word, *, layers: int = 1) -> None:
+def refuse_misfits(prior: Word, posterior: Word, objective: Word, *, layers: int = 1, classes: bool = False) -> None:
     """Refuse a prior and a posterior over different things, and an objective that asks of them what they do not have.
 
     Parameters
@@ -21,13 +21,15 @@ def refuse_misfits(prior: Word, posterior: Word, objective: Word, *, layers: int
         Words of a recipe.
     layers : int, default 1
         Stochastic layers of the model.
+    classes : bool, default False
+        Whether a block of classes stands beside them.
 
     Raises
     ------
     InputError
         With the reason and the way out; also for an objective whose numbers are out of range.
     """
-    pair = _Pair(prior, posterior, layers)
+    pair = _Pair(prior, posterior, layers, classes)
     kind, options = split("objective", objective)
     rules = pair.rules()
     if _complete(kind, options):
@@ -40,11 +42,11 @@ def refuse_misfits(prior: Word, posterior: Word, objective: Word, *, layers: int
 class _Pair:
     """A prior and a posterior by their words: p and q."""
 
-    def __init__(self, prior: Word, posterior: Word, layers: int) -> None:
+    def __init__(self, prior: Word, posterior: Word, layers: int, classes: bool) -> None:
         self.p, p_class = _class_of("prior", prior)
         self.q, q_class = _class_of("posterior", posterior)
         self.family = split("posterior", posterior)[1].get("family")
-        self.layers = layers
+        self.layers, self.beside_classes = layers, classes
         self.p_form, self.q_form = p_class.form, q_class.form
         self.p_over, self.q_over = p_class.over, q_class.over
         self.ladder, self.calls = self.q == "ladder", "posterior" in takes(p_class)
@@ -70,6 +72,16 @@ class _Pair:
                 f"posterior='ladder', whose top reads x.",
             ),
             (
+                self.beside_classes and self.ladder,
+                "A ladder draws its top layer first, given x, and a block of classes belongs to that layer: take "
+                "posterior='diagonal-normal', or leave classes= out.",
+            ),
+            (
+                self.beside_classes and self.calls,
+                f"{p} calls q at pseudo-inputs, whose class nobody knows: take prior='mixture-prior', or leave "
+                f"classes= out.",
+            ),
+            (
                 self.calls and self.laid_out,
                 f"{p} is a mixture of draws of q at pseudo-inputs, and {q} lays its classes or components out: take "
                 f"posterior='diagonal-normal'.",
@@ -91,7 +103,8 @@ class _Pair:
         from_normal = self.p_form == "independent normal" and "normal" in self.q_form
         from_uniform = self.p_form == "uniform" and self.family != "logit-normal"
         alike = self.q_form == self.p_form and self.q_form in ("classes", "sphere")
-        return (from_normal or from_uniform or alike) and (self.layers == 1 or self.ladder)
+        alone = (self.layers == 1 or self.ladder) and not self.beside_classes  # a class that is known has no q
+        return (from_normal or from_uniform or alike) and alone
 
     @property
     def by_element(self) -> bool:
@@ -101,19 +114,29 @@ class _Pair:
     @property
     def path(self) -> bool:
         """Whether the draw carries a gradient and q has parameters of its own."""
-        return self.q_form not in ("classes", "other")
+        return self.q_form not in ("classes", "other") and not self.beside_classes
+
+    @property
+    def no_path(self) -> str:
+        """What has no such posterior."""
+        return "a block of classes" if self.beside_classes else repr(self.q)
+
+    @property
+    def what(self) -> str:
+        """What it is that a pass lays out, where it lays anything out."""
+        return "the classes of the recipe" if self.beside_classes else f"the classes or components of {self.q!r}"
 
     @property
     def laid_out(self) -> bool:
         """Whether a pass sums over q's classes or components and does not draw one."""
-        return self.q_form in ("classes", "mixture")
+        return self.q_form in ("classes", "mixture") or self.beside_classes
 
 
 def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
     """What the objective asks and the two do not have, and the sentence about it."""
     q = pair.q
     path = "needs a posterior with parameters of its own, drawn with a gradient, and"
-    kl = f"The KL of the posterior {q!r} from the prior {pair.p!r}"
+    kl = f"The KL of the posterior {q!r} from the prior {pair.p!r}{' beside a block of classes' * pair.beside_classes}"
     drawn = ("reweighted-wake-sleep", "total-correlation", "adversarial", "dip", "discrepancy", "aggressive")
 
     def asks(name: str, value: str) -> bool:
@@ -123,11 +146,11 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
         (asks("kl", "closed") and not pair.closed, f"{kl} has no closed form: leave out kl='closed'."),
         (
             asks("kl", "sticking-the-landing") and not pair.path,
-            f"kl='sticking-the-landing' {path} {q!r} is none: leave it out.",
+            f"kl='sticking-the-landing' {path} {pair.no_path} is none: leave it out.",
         ),
         (
             asks("gradient", "doubly-reparameterised") and (pair.laid_out or not pair.path),
-            f"A doubly reparameterised gradient {path} {q!r} is none: take gradient='plain'.",
+            f"A doubly reparameterised gradient {path} {pair.no_path} is none: take gradient='plain'.",
         ),
         (
             asks("gradient", "doubly-reparameterised") and pair.layers > 1,
@@ -138,18 +161,31 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
             f"{kl} has no closed form by dimension: take per='block'.",
         ),
         (
-            kind == "beta-tc" and (pair.q_form not in ("independent normal", "bounded") or pair.layers > 1),
-            f"The parts of the rate need one layer of independent elements, which {q!r} has not: take 'elbo'.",
+            kind == "beta-tc"
+            and (pair.q_form not in ("independent normal", "bounded") or pair.layers > 1 or pair.beside_classes),
+            f"The parts of the rate need one layer of independent elements and nothing beside it, which {q!r} has not: "
+            f"take 'elbo'.",
         ),
         (
             kind in drawn and pair.laid_out,
-            f"The objective {kind!r} compares draws of z, and the classes or components of {q!r} are laid out and not "
-            f"drawn: take 'elbo' or 'iwae'.",
+            f"The objective {kind!r} compares draws of z, and {pair.what} are laid out and not drawn: take 'elbo' or "
+            f"'iwae'.",
         ),
         (
             kind == "monte-carlo-em" and (pair.laid_out or pair.q_over != "real numbers"),
-            f"The objective 'monte-carlo-em' moves z by Hamiltonian chains over real numbers, and {q!r} is "
-            f"over {pair.q_over}, or laid out: take 'elbo' or 'iwae'.",
+            f"The objective 'monte-carlo-em' moves z by Hamiltonian chains over real numbers, and "
+            f"{pair.what if pair.laid_out else repr(q) + ' is over ' + pair.q_over}"
+            f"{' are laid out' if pair.laid_out else ''}: take 'elbo' or 'iwae'.",
+        ),
+        (
+            getattr(asked, "of_classes", False) and not pair.beside_classes,
+            f"The objective {kind!r} needs a block of classes that is known for some examples: say classes='label' for "
+            f"data loaded with observed='label', or take 'elbo'.",
+        ),
+        (
+            kind == "prior-sampling" and pair.beside_classes,
+            "The objective 'prior-sampling' draws every block from the prior, the classes that are known too: take "
+            "'elbo' or 'iwae'.",
         ),
         (
             kind == "multi-rate" and pair.calls,
@@ -157,9 +193,9 @@ def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
             f"the rate too: take prior='mixture-prior', or 'elbo'.",
         ),
         (
-            kind == "semi-amortised" and (pair.layers > 1 or pair.ladder),
-            "The objective 'semi-amortised' refines q by example, and a layer of several reads the draws of another: "
-            "take 'elbo', or one layer.",
+            kind == "semi-amortised" and (pair.layers > 1 or pair.ladder or pair.beside_classes),
+            "The objective 'semi-amortised' refines q by example, and a block of several reads the draws of another: "
+            "take 'elbo', or one block.",
         ),
         (
             kind == "dip" and pair.q_form in ("other", "simplex"),

@@ -13,7 +13,7 @@ from elbowroom.numerics import InputError, derived_seed, plain, plain_arguments
 
 from .misfits import refuse_misfits
 from .sizes import AUTO, latents_for, widths_for
-from .words import SETTINGS, Word, classes_of, instance_of, split, takes
+from .words import SETTINGS, Word, classes_of, instance_of, read_classes, split, takes
 from .zoo import words_of
 
 __all__ = ["Recipe", "as_recipe", "goal"]
@@ -57,6 +57,11 @@ class Recipe:
         A word for what is minimised, with its numbers as options: {"kind": "elbo", "beta": 0.5}.
     training : mapping, default {}
         Settings of `fit`, such as epochs, batch_size and lr.
+    classes : str or mapping, optional
+        The name of a block of the data that is known for some examples, such as "label" (`load_data(observed=)`), which
+        is then a latent block of classes: q(y | x), q(z | x, y), p(x | z, y), summed over the classes where y is not
+        known. With several layers y belongs to the top one: q(y | z), q(z2 | z, y), p(z | z2, y), and p(x | z) reads z
+        alone. p(y) is learned; {"name": "label", "prior": "uniform"} fixes it.
 
     Raises
     ------
@@ -79,6 +84,7 @@ class Recipe:
     seed: int = 0
     objective: Word = "elbo"
     training: Mapping[str, Any] = field(default_factory=dict)
+    classes: Word | None = None
 
     def __post_init__(self) -> None:
         for part in ("prior", "posterior", "likelihood", "network", "objective"):
@@ -92,7 +98,8 @@ class Recipe:
             object.__setattr__(self, "latents", self.layers[0])
         if isinstance(self.context, str) and self.context != AUTO:
             object.__setattr__(self, "context", () if self.context == "none" else (self.context,))
-        refuse_misfits(self.prior, self.posterior, self.objective, layers=self.depth)
+        known = self.block_of_classes is not None
+        refuse_misfits(self.prior, self.posterior, self.objective, layers=self.depth, classes=known)
         strange = [name for name in self.training if name not in SETTINGS]
         if strange:
             raise InputError(f"Training has no setting {strange[0]!r}; it has: {', '.join(SETTINGS)}.")
@@ -231,7 +238,21 @@ class Recipe:
     @property
     def model(self) -> tuple[Any, ...]:
         """The words that make the model, those of its training apart."""
-        return self.prior, self.posterior, self.likelihood, self.network, self.latents, self.widths, self.context
+        words = self.prior, self.posterior, self.likelihood, self.network, self.latents, self.widths
+        return *words, self.context, self.classes
+
+    @property
+    def block_of_classes(self) -> tuple[str, str] | None:
+        """Name of the block of classes, and "learned" or "uniform" of its prior; None where there is no such block.
+
+        Examples
+        --------
+        >>> Recipe(classes="label").block_of_classes
+        ('label', 'learned')
+        """
+        if self.classes is None:
+            return None
+        return read_classes(self.classes)
 
     def trains_by(self, name: str) -> bool:
         """Whether the objective has an option of this name.

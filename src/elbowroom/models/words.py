@@ -10,7 +10,19 @@ from elbowroom import likelihoods, networks, objectives, posteriors, priors, pro
 from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import InputError
 
-__all__ = ["SETTINGS", "Word", "classes_of", "instance_of", "known_words", "label", "shown", "split", "takes", "text"]
+__all__ = [
+    "SETTINGS",
+    "Word",
+    "classes_of",
+    "instance_of",
+    "known_words",
+    "label",
+    "read_classes",
+    "shown",
+    "split",
+    "takes",
+    "text",
+]
 
 Word = str | Mapping[str, Any]
 """A kind, or a mapping with its "kind" and its options."""
@@ -102,6 +114,24 @@ def split(part: str, word: Word) -> tuple[str, dict[str, Any]]:
     if kind == "auto" and (strange := [name for name in options if name not in ("scale", "given")]):
         raise InputError(f"The likelihood 'auto' has no option {strange[0]!r}; it has: scale, given.")
     return str(kind), options
+
+
+def read_classes(word: Word) -> tuple[str, str]:
+    """The name of a block of classes and how its prior is, from a name or a mapping.
+
+    Examples
+    --------
+    >>> read_classes({"name": "label", "prior": "uniform"})
+    ('label', 'uniform')
+    """
+    options = dict(word) if isinstance(word, Mapping) else {"name": word}
+    name, prior = options.pop("name", None), options.pop("prior", "learned")
+    if options or not isinstance(name, str) or not name or prior not in ("learned", "uniform"):
+        raise InputError(
+            f"classes is the name of a block of the data, such as 'label', or {{'name': 'label', 'prior': 'uniform'}} "
+            f"(or 'learned'); got {word!r}."
+        )
+    return name, str(prior)
 
 
 def takes(cls: type) -> Mapping[str, inspect.Parameter]:

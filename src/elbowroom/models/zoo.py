@@ -49,6 +49,9 @@ _LINEAR = {"kind": "linear-schedule", "steps": 1_000}
 _CYCLES = {"kind": "cyclical-schedule", "steps": 4_000, "cycles": 4}
 _TO_25 = {"kind": "linear-schedule", "steps": 4_000}
 
+_LABELS = "Kingma, Rezende, Mohamed & Welling, Semi-supervised learning with deep generative models (2014)"
+_M2 = {"classes": "label", "objective": {"kind": "semi-supervised", "weight": 0.1}}
+
 _ZOO = (
     Named("vae", "Kingma & Welling, Auto-encoding variational Bayes (2014)", {}),
     Named("beta-vae", "Higgins et al., β-VAE (2017)", _objective("elbo", beta=4.0)),
@@ -210,6 +213,20 @@ _ZOO = (
         "Superfluous latents are switched off, slowly; for continuous and dequantised data.",
     ),
     Named("flow-prior-vae", "Chen et al., Variational lossy autoencoder (2017)", {"prior": "flow-prior"}),
+    Named(
+        "m1",
+        _LABELS,
+        {},
+        "A VAE that knows no labels; a classifier of scikit-learn reads its codes.",
+    ),
+    Named("m2", _LABELS, _M2, "For data loaded with observed='label'; the weight is the paper's."),
+    Named(
+        "m1-m2",
+        _LABELS,
+        {"latents": [16, 16], **_M2},
+        "For data loaded with observed='label'; z of m1 is trained jointly, where the paper trains it first, or is "
+        "kept (`models.build(below=)`).",
+    ),
     Named(
         "beta-tc-vae",
         "Chen, Li, Grosse & Duvenaud, Isolating sources of disentanglement in VAEs (2018)",

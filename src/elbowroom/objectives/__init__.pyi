@@ -15,3 +15,4 @@ from .schedules import CyclicalSchedule as CyclicalSchedule
 from .schedules import LinearSchedule as LinearSchedule
 from .schedules import LogisticSchedule as LogisticSchedule
 from .schedules import Schedule as Schedule
+from .semi_supervised import SemiSupervised as SemiSupervised

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from elbowroom.data import Examples
 from elbowroom.numerics import Batch, Noise
 from elbowroom.vae import VAE
 
@@ -27,6 +28,8 @@ class Objective(nn.Module):
         What rises during training, where there is such a thing.
     contexts : tuple of str
         Contexts that it draws itself, which the networks of a recipe then read.
+    of_classes : bool
+        Whether it needs a block of classes that is known for some examples.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class Objective(nn.Module):
 
     draws: int = 1
     contexts: tuple[str, ...] = ()
+    of_classes: bool = False
     schedule: Schedule | None
 
     def __init__(self) -> None:
@@ -104,6 +108,17 @@ class Objective(nn.Module):
             Smaller is better.
         """
         return means["objective"]
+
+    def weigh_against(self, vae: VAE, examples: Examples) -> None:
+        """Take from the training examples what the objective must know of them; most have no use for it.
+
+        Parameters
+        ----------
+        vae : VAE
+            The model.
+        examples : Examples
+            What it is trained on.
+        """
 
     def remarks(self) -> list[str]:
         """What a reader of the numbers must know of them, as that no density was trained; they stand in the history.

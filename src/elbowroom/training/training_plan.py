@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elbowroom.data import Dataset
 from elbowroom.likelihoods import Normal, leak
@@ -80,6 +80,9 @@ class TrainingPlan:
         each: Sequence[Settings],
     ) -> None:
         check(steps, data, each)
+        for step in steps:
+            for _, phase in step.procedure.items():
+                phase.objective.weigh_against(step.vae, data.train)
         self.steps, self.data, self.adams, self.each = list(steps), data, list(adams), list(each)
         self.settings = self.each[0]
 
@@ -275,9 +278,11 @@ class TrainingPlan:
         batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
         y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
         y = y if batch.seen is None else _with_neighbours(y, batch.seen)
-        notes = vae.likelihood.settle(y, vae.preprocess.step, vae.latents)
+        notes: list[str] = []
+        for part in (vae.likelihood, *vae.prior.values(), *vae.posterior.values()):
+            if not _is_kept(part):
+                notes += part.settle(y, vae.preprocess.step, vae.latents)
         for part in (*vae.prior.values(), *vae.posterior.values()):
-            notes += part.settle(y, vae.preprocess.step, vae.latents)
             part.weigh_against(len(self.data.train))
         return notes
 
@@ -305,6 +310,12 @@ class TrainingPlan:
             for rows in torch.arange(len(split), device=vae.device).split(_ROWS_AT_ONCE):
                 batch = split.batch(rows)
                 vae(batch, vae.keyed_noise(1, batch.index, seed))
+
+
+def _is_kept(part: nn.Module) -> bool:
+    """Whether a part was trained before and stays as it is."""
+    parameters = list(part.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
 @torch.no_grad()

@@ -131,7 +131,8 @@ class VAECore(nn.Module):
         blocks, batch = self.posterior if posterior is None else posterior, batch.to(self.device)
         given, log_jacobian = self.given(batch, noise)
         alike = lay_out and all(block.form == "classes" for block in blocks.values())
-        layout = Layout({name: block.classes if lay_out else 1 for name, block in blocks.items()}, noise, alike)
+        counts = {name: block.classes if lay_out else 1 for name, block in blocks.items()}
+        layout = Layout(counts, noise, alike, apart=_apart(blocks, counts))
         q: dict[str, Distribution] = {}
         log_q = {}
         for name, block in blocks.items():
@@ -357,6 +358,15 @@ class VAECore(nn.Module):
                 "scale='optimal' is the mean squared error over equally weighted draws, and classes weigh by q: use "
                 "scale='shared' with a posterior over classes."
             )
+
+
+def _apart(blocks: Blocks | Mapping[str, Component], classes: Mapping[str, int]) -> list[str]:
+    """Blocks that are drawn and read no block that is laid out, nor one that does."""
+    laid_out = {name for name in blocks if classes[name] > 1}
+    for name, block in blocks.items():
+        if laid_out & set(block.given):
+            laid_out.add(name)
+    return [name for name in blocks if name not in laid_out]
 
 
 def _constant(log_density: Callable[[], Tensor]) -> Callable[[], Tensor]:

@@ -1,7 +1,7 @@
 """How the classes of discrete blocks are laid out beside the draws, and summed out again."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
 
 import torch
@@ -31,13 +31,17 @@ class Layout:
         Of the pass; its first dimension is the number of draws.
     alike : bool
         Whether no block is drawn, nor any component of one.
+    apart : collection of str, default ()
+        Drawn blocks whose posterior reads no class: a single draw of these need not be repeated for every class, nor
+        what is computed from them alone.
     """
 
-    def __init__(self, classes: Mapping[str, int], noise: Noise, alike: bool) -> None:
+    def __init__(self, classes: Mapping[str, int], noise: Noise, alike: bool, *, apart: Collection[str] = ()) -> None:
         self._classes = {name: count for name, count in classes.items() if count > 1}
         self._combinations = math.prod(self._classes.values())
         self._draws = len(noise[next(iter(classes))])
         self._computed = 1 if alike else self._draws
+        self._apart = apart if self._draws == 1 else ()
         self._log_weights: list[Callable[[], Tensor]] = []
         self._log_of_components: dict[str, Tensor] = {}
 
@@ -56,12 +60,12 @@ class Layout:
         Returns
         -------
         value : Tensor
-            [draws × classes, batch, *event].
+            [draws × classes, batch, *event]; [1, batch, *event] of one draw for all classes.
         log_density : callable
             Computes log q of it, [draws × classes, batch].
         """
         if name not in self._classes:
-            every = self._combinations
+            every = 1 if name in self._apart else self._combinations
             return draw(q, noise.repeat_interleave(every, 0) if every > 1 else noise)
         if isinstance(q, NormalMixture):
             each = noise[..., :-1].repeat_interleave(self._combinations, 0)

@@ -107,7 +107,8 @@ def refuse_misfits(vae: VAECore, rows: Rows) -> None:
             raise InputError(f"A context cannot be called {name!r}: that is {what}.")
     for name, (value, _) in first.observed.items():
         if name not in vae.posterior:
-            raise InputError(f"The block {name!r} is observed and the model has only {', '.join(vae.posterior)}.")
+            has = ", ".join(vae.posterior)
+            raise InputError(f"The block {name!r} is observed and the model has only {has}: load without observed=.")
         if tuple(value.shape[1:]) != vae.posterior[name].event:
             raise InputError(
                 f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "

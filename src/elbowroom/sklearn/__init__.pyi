@@ -1,0 +1,1 @@
+from .variational_autoencoder import VariationalAutoencoder as VariationalAutoencoder
