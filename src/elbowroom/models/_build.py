@@ -96,6 +96,7 @@ class _Builder:
         self.data = data
         self.recipe = recipe = recipe.sized(data)
         self.sizes = {"z" if level == 1 else f"z{level}": size for level, size in enumerate(recipe.layers, 1)}
+        self.drawn_sizes: dict[str, int] = {}
         self.trunks: dict[int, nn.Module] = {}
         self.support = data.preprocess.support(data.support)
         self.classes = class_counts(self.support, math.prod(data.event))
@@ -120,7 +121,8 @@ class _Builder:
 
     def _latent_arguments(self, block: str) -> dict[str, Any]:
         """What prior and posterior of a block may ask for by name."""
-        return {"event": self.sizes[block], "classes": self.sizes[block], "inputs": self.data.event}
+        size = self.sizes[block]
+        return {"event": size, "classes": size, "cells": size, "inputs": self.data.event}
 
     def _lower_prior(self, block: str, above: str) -> Component:
         """p(z | z above) of a layer below the top, a normal."""
@@ -158,6 +160,7 @@ class _Builder:
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
+        self.drawn_sizes[block] = math.prod(counted.event)
         return over(network_of(counted.reads, _numbers(counted, self._blank_example())))
 
     def _rung(self, block: str, level: int, prior: Component | None, options: Mapping[str, Any]) -> Component:
@@ -291,7 +294,7 @@ class _Builder:
         if name == "x":
             return sum(k or 1 for k in self.classes)
         if name in self.sizes:
-            return self.sizes[name]
+            return self.drawn_sizes.get(name, self.sizes[name])
         if name == "seen":
             return math.prod(self.data.event)
         if name in self.drawn:
