@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from colours import cifar
-from run import CLASSES, FREE, GRID, HERE, built, key, named, objective
+from run import CLASSES, FREE, GRID, built, objective
 from segments import PATCHES, of_clusters
+from shelf import HERE, key, named
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -1,6 +1,7 @@
 """Images as grey and chroma: what is told and what is to be coloured."""
 
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ _CB, _CR = 0.564, 0.713  # of BT.601, to a range of 255
 
 @cache
 def cifar(train: int = TRAIN, validation: int = VALIDATION) -> Any:
-    """CIFAR-10: `x` chroma levels [n, 2, 16, 16], context "grey" [n, 1, 16, 16]; the official test images are tested."""
+    """CIFAR-10: x chroma levels [n, 2, 16, 16], context "grey" [n, 1, 16, 16]; the official test images."""
     source = er.load_data("cifar10", progress=False)
     images = np.concatenate([source.train.x[:train], source.validation.x[:validation], source.test.x])
     labels = np.concatenate([source.train.labels[:train], source.validation.labels[:validation], source.test.labels])
@@ -40,7 +41,7 @@ def dataset(images: NDArray[Any], labels: NDArray[Any] | None, sizes: tuple[int,
     rows = np.arange(len(chroma))
     ends = (0, sizes[0], sizes[0] + sizes[1], len(chroma))
     data.train, data.validation, data.test = (
-        _examples(data, rows[start:stop], chroma, grey, labels) for start, stop in zip(ends, ends[1:], strict=False)
+        _examples(data, rows[start:stop], chroma, grey, labels) for start, stop in pairwise(ends)
     )
     return data
 

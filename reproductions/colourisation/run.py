@@ -9,27 +9,22 @@ which the pictures are of. CIFAR-10 is read from ELBOWROOM_DATA, or fetched.
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from colours import TRAIN, VALIDATION, cifar
+from colours import TRAIN, cifar
 from models import CHANNELS, GRID, HIDDEN, RADIUS, Plan, vae
 from safetensors.torch import load_file, save_file
 from segments import PATCHES, of_clusters, of_model
+from shelf import HERE, Record, key, named
 from sums import BySums, cells_of, joint
 from torch import Tensor
 
 import elbowroom as er
 from elbowroom.objectives import Elbo, Objective
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-
-import growing
 
 CLASSES, EPOCHS, BATCH, LR = 6, 12, 50, 3e-3
 SIMULATED, DRAWS = 500, (1, 4, 16, 64, 256)
@@ -40,17 +35,6 @@ SETTINGS: dict[str, Any] = {
 FREE, SCORES = 0.35, 4
 
 
-class Record(growing.Record):
-    """Records of this folder."""
-
-    folder = HERE / "records"
-
-
-def key(decoder: str, beta: float = 1.0, seed: int = 0, *, free: float = 0.0, by: str = "sums") -> dict[str, Any]:
-    """What says which model a row is of."""
-    return {"decoder": decoder, "beta": beta, "free": free, "by": by, "seed": seed}
-
-
 MODELS = [
     key("blind weak"), key("blind strong"),
     key("weak"), key("strong"), key("strong", 0.1), key("weak", 0.1),
@@ -59,12 +43,6 @@ MODELS = [
     key("strong", seed=1), key("strong", 0.1, seed=1), key("weak", seed=1),
     key("strong", 0.1, by="scores"), key("weak", free=FREE), key("blind strong", seed=1),
 ]  # fmt: skip
-
-
-def named(row: dict[str, Any]) -> str:
-    """A model's name in words."""
-    how = [f"β = {row['beta']:g}"] + [f"{row['free']:g} nats free"] * bool(row["free"])
-    return ", ".join([row["decoder"], *how, *["by scores"] * (row["by"] == "scores"), f"seed {row['seed']}"])
 
 
 def objective(beta: float, free: float, by: str) -> Objective:
@@ -104,8 +82,8 @@ def tested(model: er.VAE, examples: Any) -> dict[str, Tensor]:
     for start in range(0, len(examples), 100):
         cells = cells_of(model, examples.rows(slice(start, start + 100)))
         found["log_p"].append(cells.log_evidence)
-        found["rate"].append(cells.rate()[0])
-        found["elbo"].append(-cells.distortion(cells.log_q) - cells.rate()[0])
+        found["rate"].append(cells.rate)
+        found["elbo"].append(-cells.distortion - cells.rate)
         found["rate_exact"].append(cells.kl(cells.log_posterior).sum((1, 2)))
         found["entropy"].append(cells.entropy)
     return {name: torch.cat(parts) for name, parts in found.items()}

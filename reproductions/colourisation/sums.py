@@ -26,8 +26,8 @@ _COLOURS, _NESTED = 1, 2  # draws with seeds of their own
 class Cells:
     """What is known of a batch of images, by class and cell; log-probabilities in nats.
 
-    log_p, log_q: [batch, h, w, classes], of p(z | grey) and of the encoder's q. log_x: the same shape, log p of a cell's
-    colours, those of its neighbours given, where the cell is of a class.
+    log_p, log_q: [batch, h, w, classes], of p(z | grey) and of the encoder's q. log_x: the same shape, log p of a
+    cell's colours, those of its neighbours given, where the cell is of a class.
     """
 
     log_p: Tensor
@@ -48,23 +48,20 @@ class Cells:
         """KL(q ‖ p(z | grey)) by cell, [batch, h, w]."""
         return (log_q.exp() * (log_q - self.log_p)).sum(-1)
 
-    def distortion(self, log_q: Tensor) -> Tensor:
-        """−E_q log p(colour | z, grey), [batch]."""
-        return -(log_q.exp() * self.log_x).sum((1, 2, 3))
-
     @property
     def entropy(self) -> Tensor:
         """H(z | grey), [batch]: no information is more."""
         return -(self.log_p.exp() * self.log_p).sum((1, 2, 3))
 
-    def rate(self, how: str = "auto") -> Tensor:
-        """Of the encoder's q, [1, batch], as training logs it."""
-        return self.kl(self.log_q).sum((1, 2)).unsqueeze(0)
+    @property
+    def rate(self) -> Tensor:
+        """KL(q ‖ p(z | grey)) of the encoder's q, [batch]."""
+        return self.kl(self.log_q).sum((1, 2))
 
     @property
-    def log_likelihood(self) -> Tensor:
-        """E_q log p(colour | z, grey), [1, batch], as training logs it."""
-        return -self.distortion(self.log_q).unsqueeze(0)
+    def distortion(self) -> Tensor:
+        """−E_q log p(colour | z, grey) under the encoder's q, [batch]."""
+        return -(self.log_q.exp() * self.log_x).sum((1, 2, 3))
 
 
 def cells_of(vae: er.VAE, batch: Batch, y: Tensor | None = None) -> Cells:
@@ -105,8 +102,8 @@ class BySums(Objective):
         """The loss on one batch."""
         cells = cells_of(vae, batch)
         rates = cells.kl(cells.log_q).mean(0)
-        total = cells.distortion(cells.log_q).mean() + self.beta * rates.clamp(min=self.allowance).sum()
-        return Loss(total, cast(Any, cells))
+        total = cells.distortion.mean() + self.beta * rates.clamp(min=self.allowance).sum()
+        return Loss(total)
 
 
 @dataclass
@@ -133,7 +130,7 @@ class Joint:
             "by posterior": cells.kl(cells.log_posterior).sum((1, 2)),
             "by likelihood": self.log_likelihood - cells.log_evidence,
             "entropy": cells.entropy,
-            "rate": cells.rate()[0],
+            "rate": cells.rate,
         }
 
     def nested(self, draws: int, seed: int) -> tuple[Tensor, Tensor]:
