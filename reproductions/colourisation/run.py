@@ -95,11 +95,12 @@ def simulations(model: er.VAE, data: Any) -> dict[str, Any]:
     parts = [joint(model, data.test.rows(slice(start, start + 100)), start) for start in seeds]
     each = [part.information() for part in parts]
     found = {name: mean(torch.cat([one[name] for one in each])) for name in each[0]}
+    where = torch.cat([part.cells.kl(part.cells.log_posterior) for part in parts]).mean(0)
     nested = {}
     for draws in DRAWS:
         pairs = [part.nested(draws, start) for part, start in zip(parts, seeds, strict=True)]
         nested[str(draws)] = [mean(torch.cat(side)) for side in zip(*pairs, strict=True)]
-    return {"information": found, "nested": nested}
+    return {"information": found, "by_cell": where.tolist(), "nested": nested}
 
 
 def measured(runs: Path, decoder: str, beta: float, free: float, by: str, seed: int) -> dict[str, Any]:
