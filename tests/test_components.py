@@ -26,6 +26,7 @@ EVENT, READS = 4, 3
 ARGUMENTS: dict[str, dict[str, object]] = {
     "Autoregressive": {"family": likelihoods.Bernoulli(None, 4), "image_shape": (2, 2)},
     "Categorical": {"levels": 5, "classes": EVENT, "given": ("z",)},
+    "CategoricalGrid": {"cells": 2, "given": ("z",)},
     "DiscretisedLogistic": {"levels": 5},
     "DiscretisedNormal": {"levels": 5},
     "Ladder": {"prior": lambda: priors.Normal(EVENT)},
@@ -84,7 +85,7 @@ def value_of(component: Component) -> Tensor:
     if isinstance(component, likelihoods.Mixed):
         typical[..., 3:] = 1.0
     if over_classes(type(component)):
-        typical[..., 2] = 1.0
+        typical[..., -1] = 1.0
     return typical
 
 
@@ -92,8 +93,8 @@ WITHIN = {"the unit box": 0.3, "the simplex": 1 / EVENT, "the sphere": EVENT**-0
 
 
 def over_classes(cls: type[Component]) -> bool:
-    """Whether its draws are one-hot: tests/test_categorical.py has their contract."""
-    return cls in (priors.Categorical, posteriors.Categorical)
+    """Whether its draws are one-hot: test_categorical.py and test_categorical_grid.py have their contract."""
+    return cls in (priors.Categorical, posteriors.Categorical) or cls.over == "a grid of classes"
 
 
 EVERY = [*classes(priors), *classes(posteriors), *classes(likelihoods)]

@@ -14,8 +14,19 @@ from elbowroom.numerics import Given, InputError, plain_arguments
 
 __all__ = ["Blocks", "Component", "Form", "Over", "as_event", "at_least_two"]
 
-Form = Literal["independent normal", "normal", "mixture", "classes", "uniform", "bounded", "sphere", "simplex", "other"]
-Over = Literal["real numbers", "classes", "the unit box", "the sphere", "the simplex"]
+Form = Literal[
+    "independent normal",
+    "normal",
+    "mixture",
+    "classes",
+    "grid of classes",
+    "uniform",
+    "bounded",
+    "sphere",
+    "simplex",
+    "other",
+]
+Over = Literal["real numbers", "classes", "a grid of classes", "the unit box", "the sphere", "the simplex"]
 
 
 @plain_arguments
@@ -105,9 +116,10 @@ class Component(nn.Module):
     classes : int
         Number of classes, or of components of a mixture, that a pass lays out and sums over in a posterior block; 1 for
         a block that is drawn.
-    form : {"independent normal", "normal", "mixture", "classes", "uniform", "bounded", "sphere", "simplex", "other"}
-        What the class returns: KLs between normals, between classes, and from uniforms are in closed form.
-    over : {"real numbers", "classes", "the unit box", "the sphere", "the simplex"}
+    form : str
+        What the class returns, a word of `Form`: KLs between normals, between classes, and from uniforms are in closed
+        form.
+    over : {"real numbers", "classes", "a grid of classes", "the unit box", "the sphere", "the simplex"}
         Where draws lie: prior and posterior of a block are over the same, or their densities cannot be compared.
     units : Tensor or None
         Which elements of a latent block are the model's own, [*event] bool, while it is trained in one stack with

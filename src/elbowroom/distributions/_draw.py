@@ -114,7 +114,8 @@ def _(distribution: OneHotCategorical, noise: Tensor) -> Draw:
     if distribution.logits.requires_grad and torch.is_grad_enabled():
         raise CapabilityError(
             "The draw of a class carries no gradient: a posterior block over classes is trained by laying them all "
-            "out (posteriors.Categorical); or draw under torch.no_grad()."
+            "out (posteriors.Categorical), a grid of them by scores (objectives.Elbo(gradient='score')); or draw under "
+            "torch.no_grad()."
         )
     gumbel = -torch.log(-log_ndtr(noise))
     which = (distribution.logits + gumbel).argmax(-1, keepdim=True)

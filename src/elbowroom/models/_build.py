@@ -106,6 +106,7 @@ class _Builder:
         self.recipe = recipe = recipe.sized(data)
         self.sizes = {"z" if level == 1 else f"z{level}": size for level, size in enumerate(recipe.layers, 1)}
         self.y = self._block_of_classes()
+        self.drawn_sizes: dict[str, int] = {}
         self.trunks: dict[int, nn.Module] = {}
         self.support = data.preprocess.support(data.support)
         self.classes = class_counts(self.support, math.prod(data.event))
@@ -151,8 +152,8 @@ class _Builder:
 
     def _latent_arguments(self, block: str) -> dict[str, Any]:
         """What prior and posterior of a block may ask for by name."""
-        size = self._size(block)
-        return {"event": size, "classes": size, "inputs": self.data.event}
+        size = (self.sizes | self.y)[block]
+        return {"event": size, "classes": size, "cells": size, "inputs": self.data.event}
 
     def _block_of_classes(self) -> dict[str, int]:
         """Name and number of classes of the block that the recipe names; empty where it names none."""
@@ -234,6 +235,7 @@ class _Builder:
 
         with torch.random.fork_rng([]):
             counted = over(nn.Identity())
+        self.drawn_sizes[block] = math.prod(counted.event)
         return over(network_of(counted.reads, numbers_of(counted, self._blank_example())))
 
     def _rung(self, block: str, level: int, prior: Component | None, options: Mapping[str, Any]) -> Component:
@@ -368,8 +370,10 @@ class _Builder:
         """How many numbers a network reads of what has this name."""
         if name == "x":
             return sum(k or 1 for k in self.classes)
-        if name in self.sizes or name in self.y:
-            return (self.sizes | self.y)[name]
+        if name in self.y:
+            return self.y[name]
+        if name in self.sizes:
+            return self.drawn_sizes.get(name, self.sizes[name])
         if name == "seen":
             return math.prod(self.data.event)
         if name in self.drawn:

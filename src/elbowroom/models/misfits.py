@@ -102,19 +102,19 @@ class _Pair:
         """Whether the KL of every layer is closed."""
         from_normal = self.p_form == "independent normal" and "normal" in self.q_form
         from_uniform = self.p_form == "uniform" and self.family != "logit-normal"
-        alike = self.q_form == self.p_form and self.q_form in ("classes", "sphere")
+        alike = self.q_form == self.p_form and self.q_form in ("classes", "grid of classes", "sphere")
         alone = (self.layers == 1 or self.ladder) and not self.beside_classes  # a class that is known has no q
         return (from_normal or from_uniform or alike) and alone
 
     @property
     def by_element(self) -> bool:
         """Whether it is a sum over elements."""
-        return self.closed and self.q_form in ("independent normal", "classes", "bounded")
+        return self.closed and self.q_form in ("independent normal", "classes", "grid of classes", "bounded")
 
     @property
     def path(self) -> bool:
         """Whether the draw carries a gradient and q has parameters of its own."""
-        return self.q_form not in ("classes", "other") and not self.beside_classes
+        return self.q_form not in ("classes", "grid of classes", "other") and not self.beside_classes
 
     @property
     def no_path(self) -> str:
@@ -134,15 +134,21 @@ class _Pair:
 
 def _of_objective(kind: str, asked: Any, pair: _Pair) -> list[tuple[bool, str]]:
     """What the objective asks and the two do not have, and the sentence about it."""
-    q = pair.q
+    q, by_score = pair.q, getattr(asked, "gradient", None) in ("score", "vimco")
     path = "needs a posterior with parameters of its own, drawn with a gradient, and"
     kl = f"The KL of the posterior {q!r} from the prior {pair.p!r}{' beside a block of classes' * pair.beside_classes}"
     drawn = ("reweighted-wake-sleep", "total-correlation", "adversarial", "dip", "discrepancy", "aggressive")
+    without_draws_of_q = ("prior-sampling",)
 
     def asks(name: str, value: str) -> bool:
         return getattr(asked, name, None) == value
 
     return [
+        (
+            pair.q_form == "grid of classes" and not by_score and kind not in without_draws_of_q,
+            f"The posterior {q!r} draws a class in every cell, and such a draw carries no gradient: take "
+            f"{{'kind': 'elbo', 'gradient': 'score', 'draws': 4}}.",
+        ),
         (asks("kl", "closed") and not pair.closed, f"{kl} has no closed form: leave out kl='closed'."),
         (
             asks("kl", "sticking-the-landing") and not pair.path,

@@ -63,18 +63,17 @@ class FreeBits(Objective):
     def forward(self, vae: VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch; the step does not matter."""
         terms = vae(batch, noise)
-        rates = torch.cat([self._rates(terms, name) for name in terms.z])
-        counted = torch.cat([self._counted(terms, name) for name in terms.z]).to(rates)
+        by_block = {name: self._rates(terms, name) for name in terms.z}
+        rates = torch.cat(list(by_block.values()))
+        counted = torch.cat([self._counted(terms, name, len(each)) for name, each in by_block.items()]).to(rates)
         total = (counted * rates.clamp(min=self.allowance)).sum() - terms.log_likelihood.mean()
         free = (counted * (rates < self.allowance)).sum() / counted.sum()
         return Loss(total, terms, {"free": free.detach()})
 
-    def _counted(self, terms: Terms, block: str) -> Tensor:
-        """Which of the rates have an allowance: of a block, or of each dimension that is the model's own."""
-        if self.per == "block":
-            return terms.y.new_ones(1)
-        units = terms.units.get(block)
-        return terms.z[block].new_ones(terms.z[block].shape[2:].numel()) if units is None else units.flatten()
+    def _counted(self, terms: Terms, block: str, rates: int) -> Tensor:
+        """Which of a block's rates have an allowance: its own, or that of each dimension that is the model's own."""
+        units = None if self.per == "block" else terms.units.get(block)
+        return terms.y.new_ones(rates) if units is None else units.flatten()
 
     def _rates(self, terms: Terms, block: str) -> Tensor:
         """Batch means of the KL: of a block, or of each of its dimensions."""

@@ -1,5 +1,6 @@
 from .bounded import Bounded as Bounded
 from .categorical import Categorical as Categorical
+from .categorical_grid import CategoricalGrid as CategoricalGrid
 from .diagonal_normal import DiagonalNormal as DiagonalNormal
 from .flow import Flow as Flow
 from .full_normal import FullNormal as FullNormal

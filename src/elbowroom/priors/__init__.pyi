@@ -1,4 +1,5 @@
 from .categorical import Categorical as Categorical
+from .categorical_grid import CategoricalGrid as CategoricalGrid
 from .flow import Flow as Flow
 from .mixture import Mixture as Mixture
 from .normal import Normal as Normal

@@ -11,7 +11,7 @@ from elbowroom.components import Component, at_least_two
 from elbowroom.numerics import Given, InputError
 from elbowroom.recipes import described
 
-__all__ = ["Categorical"]
+__all__ = ["Categorical", "check_probabilities"]
 
 
 @described("categorical-prior")
@@ -61,7 +61,7 @@ class Categorical(Component):
         if (network is None) != (not given) or (network is not None and probabilities is not None):
             raise InputError("A Categorical prior has a network that reads what is in `given`, or neither of the two.")
         if probabilities is not None:
-            _check_probabilities(probabilities, classes)
+            check_probabilities(probabilities, classes, "Categorical")
             self.register_buffer("logits", torch.tensor(probabilities).log().view(1, 1, classes), persistent=False)
         elif network is None:
             self.logits = nn.Parameter(torch.zeros(1, 1, classes))
@@ -72,9 +72,10 @@ class Categorical(Component):
         return OneHotCategorical(logits=logits, validate_args=False)
 
 
-def _check_probabilities(probabilities: Sequence[float], classes: int) -> None:
+def check_probabilities(probabilities: Sequence[float], classes: int, prior: str) -> None:
+    """Refuse probabilities of which there is not one for each class, or that do not add to 1; `prior` is named."""
     inside = len(probabilities) == classes and all(p > 0 for p in probabilities)
     if not inside or not math.isclose(sum(probabilities), 1.0, abs_tol=1e-6):
         raise InputError(
-            f"A Categorical prior needs {classes} positive probabilities that add to 1; got {list(probabilities)}."
+            f"A {prior} prior needs {classes} positive probabilities that add to 1; got {list(probabilities)}."
         )

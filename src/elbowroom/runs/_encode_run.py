@@ -1,11 +1,13 @@
 """Codes of a trained run: where q(z | x) puts each example, and how surely."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.distributions import OneHotCategorical
+from torch.distributions import Independent, OneHotCategorical
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.numerics import InputError, plain_arguments
@@ -130,9 +132,9 @@ def codes(vae: VAE, examples: Examples, classes: dict[str, list[str]], seed: int
         for block, posterior in vae.posterior.items():
             q = posterior(given)
             given[block], variance = vae.moments(block, q, batch.index, seed=seed)
-            of_classes = isinstance(q, OneHotCategorical)
+            of_classes = isinstance(q.base_dist if isinstance(q, Independent) else q, OneHotCategorical)
             mean = given[block][0].flatten(1).numpy()
-            names = _names(block, mean.shape[1], classes.get(block) if of_classes else None, of_classes)
+            names = _names(block, posterior.event, classes.get(block) if of_classes else None, of_classes)
             means |= dict(zip(names, mean.T, strict=True))
             if not of_classes:
                 sd = variance[0].sqrt().flatten(1).numpy()
@@ -140,16 +142,18 @@ def codes(vae: VAE, examples: Examples, classes: dict[str, list[str]], seed: int
     return means | deviations
 
 
-def _names(block: str, numbers: int, words: list[str] | None, of_classes: bool) -> list[str]:
-    """Columns of a block: z1, z2, …; of a block "z2" z2_1, z2_2, …; of classes y=left, y=right or y=0, y=1.
+def _names(block: str, event: Sequence[int], words: list[str] | None, of_classes: bool) -> list[str]:
+    """Columns of a block: z1, z2, …; of a block "z2" z2_1, z2_2, …; of classes y=left, y=right; of cells z1=0, z1=1, ….
 
-    >>> _names("z", 2, None, False), _names("z2", 2, None, False), _names("y", 2, ["u", "v"], True)
+    >>> _names("z", [2], None, False), _names("z2", [2], None, False), _names("y", [2], ["u", "v"], True)
     (['z1', 'z2'], ['z2_1', 'z2_2'], ['y=u', 'y=v'])
+    >>> _names("z", [2, 2], None, True)
+    ['z1=0', 'z1=1', 'z2=0', 'z2=1']
     """
-    if of_classes:
-        return [f"{block}={word}" for word in words or range(numbers)]
     between = "_" if block[-1].isdigit() else ""
-    return [f"{block}{between}{i + 1}" for i in range(numbers)]
+    *cells, last = event if of_classes else [*event, 1]
+    places = [f"{block}{between}{i + 1}" for i in range(math.prod(cells))] if cells else [block]
+    return [f"{place}={word}" for place in places for word in words or range(last)] if of_classes else places
 
 
 def _beside(data: Dataset, examples: Examples, part: str | None) -> dict[str, Any]:

@@ -1,0 +1,157 @@
+"""Can colourisation learn a latent segmentation? Colour of CIFAR-10 given grey, with a grid of classes between.
+
+    python reproductions/colourisation/run.py models --runs FOLDER [--seconds 800]   # records/models.json, row by row
+    python reproductions/colourisation/run.py figures --runs FOLDER                  # curves.svg, segments.png
+    python reproductions/colourisation/run.py tables                                 # the README's tables
+
+A row that is there is not made again; `--seconds` begins no further row after so long. FOLDER keeps the trained models,
+which the pictures are of. CIFAR-10 is read from ELBOWROOM_DATA, or fetched.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from colours import TRAIN, cifar
+from models import CHANNELS, GRID, HIDDEN, RADIUS, Plan, vae
+from safetensors.torch import load_file, save_file
+from segments import PATCHES, of_clusters, of_model
+from shelf import HERE, Record, key, named
+from sums import BySums, cells_of, joint
+from torch import Tensor
+
+import elbowroom as er
+from elbowroom.objectives import Elbo, Objective
+
+CLASSES, EPOCHS, BATCH, LR = 6, 12, 50, 3e-3
+SIMULATED, DRAWS = 500, (1, 4, 16, 64, 256)
+SETTINGS: dict[str, Any] = {
+    "classes": CLASSES, "grid": GRID, "train": TRAIN, "epochs": EPOCHS, "batch": BATCH, "lr": LR, "channels": CHANNELS,
+    "radius": RADIUS, "hidden": HIDDEN,
+}  # fmt: skip
+FREE, SCORES = 0.35, 4
+
+
+MODELS = [
+    key("blind weak"), key("blind strong"),
+    key("weak"), key("strong"), key("strong", 0.1), key("weak", 0.1),
+    key("strong", free=FREE), key("weak", by="scores"),
+    key("strong", 0.3), key("weak", 3.0), key("strong", 0.03), key("weak", 10.0),
+    key("strong", seed=1), key("strong", 0.1, seed=1), key("weak", seed=1),
+    key("strong", 0.1, by="scores"), key("weak", free=FREE), key("blind strong", seed=1),
+]  # fmt: skip
+
+
+def objective(beta: float, free: float, by: str) -> Objective:
+    """By sums over all segmentations, or by scores of draws."""
+    return Elbo(beta, gradient="score", draws=SCORES) if by == "scores" else BySums(beta, free)
+
+
+def built(decoder: str, seed: int) -> er.VAE:
+    """Untrained; without a segmentation two classes stand for none."""
+    return vae(Plan(decoder, classes=2 if "blind" in decoder else CLASSES), seed)
+
+
+def trained(runs: Path, decoder: str, beta: float, free: float, by: str, seed: int) -> er.VAE:
+    """A model from its folder, or trained now and kept there."""
+    path = runs / f"{named(key(decoder, beta, seed, free=free, by=by))}.safetensors"
+    model, data = built(decoder, seed), cifar()
+    if path.exists():
+        model.load_state_dict(load_file(path))
+        return model.eval()
+    settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "lr_final": LR / 10, "seed": seed}
+    er.fit(model, data, objective(beta, free, by), progress=False, **settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
+    return model.eval()
+
+
+def mean(values: Tensor) -> list[float]:
+    """Mean over images and its standard error."""
+    x = values.double().numpy()
+    return [float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x)))]
+
+
+@torch.no_grad()
+def tested(model: er.VAE, examples: Any) -> dict[str, Tensor]:
+    """Exact sums at every image, [n] each: log p, the encoder's ELBO, rates of the encoder's q and the exact one."""
+    found: dict[str, list[Tensor]] = {"log_p": [], "elbo": [], "rate": [], "rate_exact": [], "entropy": []}
+    for start in range(0, len(examples), 100):
+        cells = cells_of(model, examples.rows(slice(start, start + 100)))
+        found["log_p"].append(cells.log_evidence)
+        found["rate"].append(cells.rate)
+        found["elbo"].append(-cells.distortion - cells.rate)
+        found["rate_exact"].append(cells.kl(cells.log_posterior).sum((1, 2)))
+        found["entropy"].append(cells.entropy)
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def simulations(model: er.VAE, data: Any) -> dict[str, Any]:
+    """I(colour; z | grey) of the model's joint, exactly summed, and by draws alone."""
+    seeds = range(0, SIMULATED, 100)
+    parts = [joint(model, data.test.rows(slice(start, start + 100)), start) for start in seeds]
+    each = [part.information() for part in parts]
+    found = {name: mean(torch.cat([one[name] for one in each])) for name in each[0]}
+    where = torch.cat([part.cells.kl(part.cells.log_posterior) for part in parts]).mean(0)
+    nested = {}
+    for draws in DRAWS:
+        pairs = [part.nested(draws, start) for part, start in zip(parts, seeds, strict=True)]
+        nested[str(draws)] = [mean(torch.cat(side)) for side in zip(*pairs, strict=True)]
+    return {"information": found, "by_cell": where.tolist(), "nested": nested}
+
+
+def measured(runs: Path, decoder: str, beta: float, free: float, by: str, seed: int) -> dict[str, Any]:
+    """One row of models.json: a model, trained and measured."""
+    model, data = trained(runs, decoder, beta, free, by, seed), cifar()
+    exact = tested(model, data.test)
+    np.save(runs / f"{named(key(decoder, beta, seed, free=free, by=by))}.npy", exact["log_p"].numpy())
+    row: dict[str, Any] = {name: mean(values) for name, values in exact.items()} | simulations(model, data)
+    if "blind" in decoder:
+        return row
+    without = runs / f"{named(key(f'blind {decoder}'))}.npy"
+    row["gain"] = mean(exact["log_p"] - torch.from_numpy(np.load(without)))
+    return row | {"segments": of_model(model, data, CLASSES, GRID)}
+
+
+def models(runs: Path, seconds: float) -> None:
+    """records/models.json and records/clusters.json."""
+    from canaries import canaries
+    from canary import carried, keep
+
+    runs.mkdir(parents=True, exist_ok=True)
+    record, start = Record("models", **SETTINGS), time.monotonic()
+    for one in record.missing(MODELS):
+        if time.monotonic() - start > seconds:
+            break
+        record.rows([one], lambda **about: measured(runs, **about))
+    of_patches = Record("clusters", classes=CLASSES, grid=GRID)
+    of_patches.rows([{"of": of} for of in PATCHES], lambda of: of_clusters(cifar(), of, CLASSES, GRID))
+    for path in (record.path, of_patches.path):
+        if not carried(path):
+            keep(path, canaries())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["models", "figures", "tables"])
+    parser.add_argument("--runs", type=Path, default=HERE / "runs", help="folder of trained models")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further row after so long")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.what == "models":
+        models(asked.runs, asked.seconds)
+    elif asked.what == "figures":
+        import drawing
+
+        drawing.run(asked.runs)
+    else:
+        import tables
+
+        tables.run()
+
+
+if __name__ == "__main__":
+    main()
