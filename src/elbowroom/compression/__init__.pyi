@@ -1,0 +1,1 @@
+from ._rounded import rounded as rounded
