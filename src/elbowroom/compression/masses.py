@@ -11,7 +11,8 @@ from .stack import TOTAL, Damaged, Stack
 __all__ = ["Nested", "from_weights", "spare_masses"]
 
 _WIDEST = 16
-Below = Callable[[NDArray[np.int64]], Array]
+Whole = NDArray[np.int64]
+Below = Callable[[Whole], Array]
 """From places [cells, k] on an alphabet to what is in proportion to the probability below each, up to a constant."""
 
 
@@ -74,8 +75,8 @@ class Nested:
 
     Parameters
     ----------
-    levels : int
-        Size of the alphabet.
+    levels : int or array
+        Size of the alphabet, one for all cells or [cells].
     below : callable
         From places [cells, k] (0 … levels) to the probability below each.
 
@@ -88,27 +89,28 @@ class Nested:
     [0, 999, 123]
     """
 
-    def __init__(self, levels: int, below: Below) -> None:
-        self.levels, self.below = levels, below
-        self.digits = next(d for d in range(1, 20) if _WIDEST**d >= levels)
-        self.base = next(b for b in range(2, _WIDEST + 1) if b**self.digits >= levels)
+    def __init__(self, levels: int | Whole, below: Below) -> None:
+        self.levels, self.below = np.asarray(levels, np.int64), below
+        most = int(self.levels.max(initial=2))
+        self.digits = next(d for d in range(1, 20) if _WIDEST**d >= most)
+        self.base = next(b for b in range(2, _WIDEST + 1) if b**self.digits >= most)
 
-    def push(self, stack: Stack, symbols: NDArray[np.int64]) -> None:
+    def push(self, stack: Stack, symbols: Whole) -> None:
         """Put symbols [cells] on the stack, the last digits first."""
         for digit in reversed(range(self.digits)):
             rest = symbols // self.base ** (self.digits - 1 - digit)
             stack.push(rest % self.base, self._masses(rest // self.base, digit))
 
-    def pop(self, stack: Stack, cells: int) -> NDArray[np.int64]:
+    def pop(self, stack: Stack, cells: int) -> Whole:
         """Take symbols [cells] from the stack."""
         found = np.zeros(cells, np.int64)
         for digit in range(self.digits):
             found = found * self.base + stack.pop(self._masses(found, digit))
-        if cells and found.max() >= self.levels:
+        if (found >= self.levels).any():
             raise Damaged
         return found
 
-    def _masses(self, before: NDArray[np.int64], digit: int) -> NDArray[np.float32]:
+    def _masses(self, before: Whole, digit: int) -> NDArray[np.float32]:
         width = self.base ** (self.digits - 1 - digit)
         places = (before[:, None] * self.base + np.arange(self.base + 1)) * width
-        return spare_masses(self.below(np.minimum(places, self.levels)))
+        return spare_masses(self.below(np.minimum(places, self.levels[..., None])))
