@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from elbowroom.atomic import write_atomic
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.evidence import elbo
+from elbowroom.numerics import Estimate, InputError, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.runs import read_run
 from elbowroom.runs._run_data import run_folder
@@ -31,6 +32,7 @@ __all__ = ["Compressed", "compress", "model_of"]
 
 _CELLS_IN_A_CHUNK, _MOST_IN_A_CHUNK = 2**22, 2**24
 _ROWS_IN_A_CHUNK = 1_000
+_ROWS_FOR_BOUNDS, _DRAWS_FOR_BOUNDS = 1_000, 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Compressed:
         What no model codes: other columns, and cells that the grid does not give back.
     chunks : int
         How many there are.
+    bound : Estimate or None
+        ELBO of the rounded model on the first rows, 1,000 at most.
+    float_bound : Estimate or None
+        That of the model as it was trained, on the same rows and the same noise.
     """
 
     path: Path
@@ -71,6 +77,8 @@ class Compressed:
     index_bytes: int
     beside_bytes: int
     chunks: int
+    bound: Estimate | None = None
+    float_bound: Estimate | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -87,10 +95,18 @@ class Compressed:
         initial, mask = self.initial_bits / 8, self.mask_bits / 8
         return (
             f"{self.path}: {self.total_bytes:,} bytes for {self.rows:,} rows of {self.cells:,} cells, "
-            f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows {self.coded_bits / 8:,.0f} "
-            f"bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunk{'s' * (self.chunks > 1)} "
+            f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
+            f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
             f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
-            f"beside {self.beside_bytes:,}."
+            f"beside {self.beside_bytes:,}.{self._bounds()}"
+        )
+
+    def _bounds(self) -> str:
+        if self.bound is None or self.float_bound is None:
+            return ""
+        return (
+            f" −ELBO of the rounded model {-self.bound.mean:.2f} ± {self.bound.se_total:.2f} nats on the first "
+            f"{len(self.bound.values):,} rows, of the model as trained {-self.float_bound.mean:.2f}."
         )
 
 
@@ -102,6 +118,7 @@ def compress(
     *,
     bits: int = 16,
     chunk_rows: int | None = None,
+    bounds: bool = True,
     progress: bool = True,
 ) -> Compressed:
     """Write data to a file from which `decompress` gives back values, types and names, without any loss.
@@ -123,6 +140,8 @@ def compress(
     chunk_rows : int or None, default None
         Rows that are decoded together; None takes 1,000, or fewer where a row has many cells. Each chunk needs initial
         bits.
+    bounds : bool, default True
+        Whether the bounds of the rounded model and of the one it was made from are measured on the first 1,000 rows.
     progress : bool, default True
         Whether standard error shows how far it is.
 
@@ -180,7 +199,8 @@ def compress(
     with Progress("compressing", len(source), show=progress) as bar:
         chunks = _chunks(codec, source, parts, bar)
         write_atomic(out, lambda path: written.append(write(path, head, source.beside(), chunks)))
-    return _account(out, *written[0], len(cells.levels))
+    measured = _bounds(vae, codec, source) if bounds else (None, None)
+    return _account(out, *written[0], len(cells.levels), *measured)
 
 
 def model_of(model: VAE | str | Path) -> VAE:
@@ -228,9 +248,21 @@ def _chunks(codec: Codec, source: Source, parts: list[slice], bar: Progress) -> 
         bar.advance(part.stop - part.start)
 
 
-def _account(out: Path, entries: list[Chunk], sizes: Sizes, cells: int) -> Compressed:
+def _bounds(vae: VAE, codec: Codec, source: Source) -> tuple[Estimate, Estimate]:
+    """ELBOs of the rounded model and of the other, with the same noise."""
+    x = torch.from_numpy(np.ascontiguousarray(source.rows(slice(0, min(len(source), _ROWS_FOR_BOUNDS)))))
+    rounded_bound, float_bound = (elbo(one, x, draws=_DRAWS_FOR_BOUNDS) for one in (codec.vae, vae))
+    return rounded_bound, float_bound
+
+
+def _account(
+    out: Path, entries: list[Chunk], sizes: Sizes, cells: int, bound: Estimate | None, float_bound: Estimate | None
+) -> Compressed:
     initial = sum(32 * chunk.initial for chunk in entries)
     mask = round(sum(chunk.mask_bits for chunk in entries))
     rows = sum(chunk.rows for chunk in entries)
     coded = 8 * sizes.chunks - initial - mask
-    return Compressed(out, rows, cells, coded, initial, mask, sizes.head, sizes.index, sizes.beside, len(entries))
+    return Compressed(
+        out, rows, cells, coded, initial, mask, sizes.head, sizes.index, sizes.beside, len(entries),
+        bound, float_bound,
+    )  # fmt: skip

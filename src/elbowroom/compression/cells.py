@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,8 @@ class _Column:
     values: tuple[float, ...] = ()
     levels: int | None = None
     """None: as many as the data of the file have."""
+    from_zero: bool = False
+    """Whether these begin at 0 whatever the data of the file are, as counts do."""
 
 
 class Cells:
@@ -82,7 +85,8 @@ class Cells:
         )
         self.open = np.array([one.levels is None for one in columns])
         fixed = np.array([one.levels or 1 for one in columns], np.int64)
-        low = np.zeros(len(columns), np.int64) if spans is None else np.where(self.open, spans.low, 0)
+        moved = self.open & ~np.array([one.from_zero for one in columns])
+        low = np.zeros(len(columns), np.int64) if spans is None else np.where(moved, spans.low, 0)
         high = fixed - 1 if spans is None else np.where(self.open, spans.high, fixed - 1)
         self.low, self.levels = low, high - low + 1
         if (self.levels < 1).any() or (self.levels > _MOST_LEVELS).any():
@@ -128,7 +132,7 @@ def _grouped(vae: VAE) -> Iterator[tuple[Likelihood, list[tuple[pre.Preprocess, 
     """Each family with the maps of its cells, and how many cells each map has."""
     likelihood = vae.likelihood
     families = list(likelihood.families) if isinstance(likelihood, lik.Mixed) else [likelihood]
-    whole = vae.preprocess
+    whole: Any = vae.preprocess
     columns = isinstance(whole, pre.Columns)
     steps = list(zip(whole.steps, whole.sizes, strict=True)) if columns else [(whole, int(np.prod(likelihood.event)))]
     for family in families:
@@ -141,7 +145,7 @@ def _grouped(vae: VAE) -> Iterator[tuple[Likelihood, list[tuple[pre.Preprocess, 
                 raise CapabilityError("Two families of this model share a map of its columns, which files do not hold.")
             if size > now:
                 steps.insert(0, (step, size - now))
-            taken.append((step, now))  # type: ignore[arg-type]
+            taken.append((step, now))
             wanted -= now
         yield family, taken
 
@@ -160,10 +164,11 @@ def _of_map(likelihood: Likelihood, step: pre.Preprocess, size: int) -> list[_Co
         if isinstance(first, pre.Codes):
             return [_Column(0.0, 1.0, 1.0, tuple(first.values), levels)] * size
         if isinstance(first, pre.Identity):
-            return [_Column(0.0, 1.0, 1.0, (), levels)] * size
+            return [_Column(0.0, 1.0, 1.0, (), levels, levels is None)] * size
     if isinstance(likelihood, _DENSITIES) and all(isinstance(one, _AFTER) for one in rest):
         if isinstance(first, pre.Dequantise):
-            return [_Column(0.0, 1.0, 1.0, (), None if first.higher else first.levels)] * size
+            levels = None if first.higher else first.levels
+            return [_Column(0.0, 1.0, 1.0, (), levels, first.higher)] * size
         if isinstance(first, pre.Rounded) and all(first.steps):
             return [_in_decimals(*pair) for pair in zip(first.steps, first.offsets, strict=True)]
     if isinstance(likelihood, _DENSITIES):

@@ -44,7 +44,7 @@ class Settings:
     bits : int
         Binary digits of a latent's bucket.
     cap : int
-        Of counts: from which one on a count is written out behind an escape symbol.
+        Of counts: from which one on they are one symbol, an escape, behind which another stands for the rest.
     spans : Spans
         Where the whole numbers of each cell lie.
     seen : array or None
@@ -164,7 +164,7 @@ class Codec:
                 primed *= 4
 
     def _encode(self, whole: Whole, seen: Bool | None, primed: int) -> Chunk:
-        stack, outputs, mask_bits = Stack.primed(primed), _Outputs(), 0.0
+        stack, outputs, mask_bits = Stack.primed(primed), _Outputs(self.vae), 0.0
         for number, group in enumerate(self.groups(len(whole))):
             part = None if seen is None else seen[group]
             self._push(stack, whole[group], part, outputs.of_group(number))
@@ -210,7 +210,7 @@ class Codec:
         Damaged
             Where the words are not what `encode` made.
         """
-        stack, outputs = Stack(chunk.words), _Outputs()
+        stack, outputs = Stack(chunk.words), _Outputs(self.vae)
         whole = np.zeros((chunk.rows, len(self.cells.levels)), np.int64)
         seen = None if self.settings.seen is None else np.ones(whole.shape, bool)
         failed = False
@@ -253,12 +253,12 @@ class Codec:
         return given
 
     def _push_x(self, stack: Stack, whole: Whole, seen: Bool | None, given: Given, outputs: "_OfGroup") -> None:
-        for family, raw in reversed(list(self._numbers(outputs("p", self.vae.likelihood, given)))):
+        for family, raw in reversed(list(self._numbers(outputs(self.vae.likelihood, given)))):
             family.push(stack, whole[:, family.places], raw, _seen_of(seen, whole.shape)[:, family.places])
 
     def _pop_x(self, stack: Stack, rows: int, seen: Bool | None, given: Given, outputs: "_OfGroup") -> Whole:
         shape = (rows, len(self.cells.levels))
-        pairs = self._numbers(outputs("p", self.vae.likelihood, given))
+        pairs = self._numbers(outputs(self.vae.likelihood, given))
         parts = [family.pop(stack, raw, _seen_of(seen, shape)[:, family.places]) for family, raw in pairs]
         return np.concatenate(parts, 1)
 
@@ -298,9 +298,11 @@ class Codec:
 
 
 class _Outputs:
-    """Check words over what networks returned, by group and step, so that an encoder and a decoder have the same."""
+    """Check words over what networks returned, by group and part, so that an encoder and a decoder have the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, vae: VAE) -> None:
+        named = [("p", vae.prior.items()), ("q", vae.posterior.items()), ("p", [("x", vae.likelihood)])]
+        self.names = {id(part): f"{kind} {name}" for kind, parts in named for name, part in parts}
         self.found: dict[tuple[int, str], bytes] = {}
 
     def of_group(self, number: int) -> "_OfGroup":
@@ -319,12 +321,10 @@ class _OfGroup:
     number: int
 
     @torch.no_grad()
-    def __call__(self, kind: str, component: Component, given: Given) -> Array:
-        out = component.network_output(given)[0]
+    def __call__(self, part: Component, given: Given) -> Array:
+        out = part.network_output(given)[0]
         numbers = np.ascontiguousarray(out.reshape(out.shape[0], -1).cpu().numpy(), "<f8")
-        word = _digest(numbers.tobytes())
-        place = f"{kind} {type(component).__name__} {component.event} {component.given}"
-        self.outputs.found[self.number, place] = word
+        self.outputs.found[self.number, self.outputs.names[id(part)]] = _digest(numbers.tobytes())
         return numbers
 
 
@@ -390,4 +390,3 @@ def refuse_what_reads_more(vae: VAE) -> None:
             "An autoregressive p(x | z) is decoded cell by cell, which this codec does not do: train one whose cells "
             "are independent given z."
         )
-

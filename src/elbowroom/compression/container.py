@@ -204,4 +204,3 @@ class Reader:
 
 def _refused(word: str) -> Any:
     raise ValueError(word)
-

@@ -96,8 +96,8 @@ class _Weighted(nn.Module):
 
     def __init__(self, layer: nn.Module, outputs: int) -> None:
         super().__init__()
-        weight, bias = layer.get_parameter("weight").detach(), layer.bias
-        bias = bias.detach() if isinstance(bias, Tensor) else None
+        weight, learned = layer.get_parameter("weight").detach(), layer.bias
+        bias = learned.detach() if isinstance(learned, Tensor) else None
         bits = weight_bits(weight, outputs, bias, type(layer).__name__)
         self.register_buffer("weight", on_grid(weight, bits))
         self.register_buffer("bias", None if bias is None else on_grid(bias, bits + INPUT_BITS))

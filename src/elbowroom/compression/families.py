@@ -13,14 +13,13 @@ from elbowroom.numerics import CapabilityError
 from .cells import Cells
 from .masses import Below, Nested, Whole, from_weights
 from .portable import Array, exp, log, log_rising, normal_below, sigmoid, softplus, tanh
-from .stack import Damaged, Stack
+from .stack import Stack
 
 __all__ = ["Family", "families_of", "location_scale"]
 
 Bool = NDArray[np.bool_]
 _NOWHERE = 1e30
 _MOST_LOG_RATIO = 20.0
-_LONGEST_EXCESS = 53
 
 
 class Family:
@@ -35,7 +34,7 @@ class Family:
     places : slice
         Which of them are the family's.
     cap : int
-        Of counts: from which one on a count is written out behind an escape symbol.
+        Of counts: from which one on they are one symbol, an escape, behind which another stands for the rest.
 
     Raises
     ------
@@ -48,7 +47,7 @@ class Family:
         self.numbers = likelihood.numbers
         self.counts = isinstance(likelihood, _COUNTS)
         self.levels = np.full_like(cells.levels[places], cap + 1) if self.counts else cells.levels[places]
-        self.cap = cap
+        self.cap, self.above = cap, np.maximum(cells.low[places] + cells.levels[places] - cap, 1)
         self._below = _below_of(likelihood, cells, places, cap)
 
     @property
@@ -61,7 +60,8 @@ class Family:
         rows, columns = np.nonzero(seen)
         symbols = whole[rows, columns]
         if self.counts:
-            _push_excess(stack, symbols[symbols >= self.cap] - self.cap)
+            above = symbols >= self.cap
+            self._tail(raw, rows[above], columns[above]).push(stack, symbols[above] - self.cap)
             symbols = np.minimum(symbols, self.cap)
         self._coder(raw, rows, columns).push(stack, symbols)
 
@@ -71,7 +71,7 @@ class Family:
         symbols = self._coder(raw, rows, columns).pop(stack, len(rows))
         if self.counts:
             above = symbols == self.cap
-            symbols[above] += _pop_excess(stack, int(above.sum()))
+            symbols[above] += self._tail(raw, rows[above], columns[above]).pop(stack, int(above.sum()))
         whole = np.zeros(seen.shape, np.int64)
         whole[rows, columns] = symbols
         return whole
@@ -79,6 +79,10 @@ class Family:
     def _coder(self, raw: Array, rows: Whole, columns: Whole) -> Nested:
         numbers = raw[rows, :, columns]  # [cells, parts]
         return Nested(self.levels[columns], self._below(numbers, columns))
+
+    def _tail(self, raw: Array, rows: Whole, columns: Whole) -> Nested:
+        assert isinstance(self._below, _Counted)
+        return Nested(self.above[columns], self._below.tail(raw[rows, :, columns], columns))
 
 
 BelowOf = Callable[[Array, Whole], Below]
@@ -191,8 +195,9 @@ class _Scaled:
         else:
             self.first, self.width = (one[places] for one in cells.edges())
         if not self.predicted:
-            fixed = np.full(self.levels.shape, likelihood.scale) if not isinstance(likelihood.scale, str) else None
-            self.common = fixed if fixed is not None else self._positive(_flat(likelihood.raw, self.levels), self.offset)
+            learned = isinstance(likelihood.scale, str)
+            own = self._positive(_flat(likelihood.raw, self.levels), self.offset) if learned else likelihood.scale
+            self.common = np.broadcast_to(np.asarray(own, np.float64), self.levels.shape)
 
     def __call__(self, raw: Array, columns: Whole) -> Below:
         edges = _edges(self.first[columns], self.width[columns], self.levels[columns], self.tails)
@@ -307,13 +312,30 @@ class _Counted:
         ends = np.maximum(1.0, total[:, -1:] * (1.0 + 1e-9))
         return _gathered(np.concatenate([np.zeros((len(total), 1)), total, ends], 1))
 
+    def tail(self, raw: Array, columns: Whole) -> Below:
+        """What lies below counts from the cap on, by a normal of cube roots: near enough, as any masses decode."""
+        log_mean = self.base[columns] + _bounded(raw[:, 0])
+        a = 1.0 / (9.0 * exp(self._log_r(raw, columns))) if self.dispersed else np.zeros_like(log_mean)
+
+        def below(places: Whole) -> Array:
+            count = self.cap + places.astype(np.float64)
+            root, b = exp((log(count) - log_mean[:, None]) / 3.0), 1.0 / (9.0 * count)
+            z = (root * (1.0 - b) - (1.0 - a[:, None])) / np.sqrt(a[:, None] + root * root * b)
+            sign = np.where(z[:, :1] + z[:, -1:] > 0, -1.0, 1.0)
+            return sign * normal_below(sign * z)
+
+        return below
+
+    def _log_r(self, raw: Array, columns: Whole) -> Array:
+        return _bounded(self.start[columns] + raw[:, 1]) if self.predicted else self.log_r[columns]
+
     def _poisson(self, log_mean: Array) -> Array:
         k = np.arange(self.cap, dtype=np.float64)
         return exp(k * log_mean[:, None] - exp(log_mean)[:, None] - self.log_factorials)
 
     def _negative_binomial(self, raw: Array, columns: Whole, log_mean: Array) -> Array:
         k = np.arange(self.cap, dtype=np.float64)
-        log_r = _bounded(self.start[columns] + raw[:, 1]) if self.predicted else self.log_r[columns]
+        log_r = self._log_r(raw, columns)
         r = exp(log_r)
         rising = log_rising(r, self.cap)[:, : self.cap] if self.predicted else self.rising[columns]
         log_ratio = log_mean - log_r
@@ -323,26 +345,3 @@ class _Counted:
 
 def _bounded(raw: Array) -> Array:
     return _MOST_LOG_RATIO * tanh(raw / _MOST_LOG_RATIO)
-
-
-def _push_excess(stack: Stack, excess: Whole) -> None:
-    """Whole numbers from 0 without a limit: how many binary digits excess + 1 has, then these after the first."""
-    for one in reversed(excess.tolist()):
-        digits = (one + 1).bit_length()
-        rest = one + 1 - (1 << (digits - 1))
-        for start in range(0, digits - 1, 16):
-            stack.push_even(np.array([(rest >> start) & 0xFFFF]), min(16, digits - 1 - start))
-        stack.push_even(np.array([digits]), 6)
-
-
-def _pop_excess(stack: Stack, cells: int) -> Whole:
-    found = np.zeros(cells, np.int64)
-    for cell in range(cells):
-        digits = int(stack.pop_even(1, 6)[0])
-        if not 0 < digits <= _LONGEST_EXCESS:
-            raise Damaged
-        rest = 0
-        for start in reversed(range(0, digits - 1, 16)):
-            rest |= int(stack.pop_even(1, min(16, digits - 1 - start))[0]) << start
-        found[cell] = rest + (1 << (digits - 1)) - 1
-    return found

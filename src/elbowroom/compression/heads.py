@@ -11,7 +11,7 @@ from .container import Reader
 __all__ = ["said", "settings_of"]
 
 _BITS = (4, 16)
-_CAPS = tuple(2**k for k in range(4, 13))
+_CAPS = tuple(2**k for k in range(4, 9))
 
 
 def said(codec: Codec) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def settings_of(reader: Reader, cells: Cells, references: dict[str, int]) -> Set
     high[cells.open] = reader.numbers(held.get("high"), count, int, "the ranges")
     if (high < low).any() or (high - low >= 2**53).any() or (abs(low) >= 2**53).any():
         raise reader.damaged("the ranges in its head")
-    cap = reader.number("cap", 16, 4096, held)
+    cap = reader.number("cap", 16, 256, held)
     if cap not in _CAPS:
         raise reader.damaged("cap in its head")
     return Settings(

@@ -111,7 +111,7 @@ class Normals:
     def posterior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
         """Mean and standard deviation of q, [n, D]."""
         block: Any = self.posterior
-        location, raw = halves(watch("q", block, given))
+        location, raw = halves(watch(block, given))
         variance = (softplus(raw) if block.spread == "softplus" else exp(2.0 * raw)) + block.floor
         if not isinstance(block, posteriors.Ladder):
             return location, np.sqrt(variance)
@@ -123,16 +123,16 @@ class Normals:
     def _prior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
         if (fixed := _fixed(self.prior)) is not None:
             return fixed
-        location, raw = halves(watch("p", self.prior, given))
+        location, raw = halves(watch(self.prior, given))
         return location, self.prior.floor + softplus(raw)  # type: ignore[operator]
 
     def _nested(self, location: Array, scale: Array) -> Nested:
         rows, size = location.shape
-        own = (np.broadcast_to(one, (rows, size)).reshape(-1) for one in (self.location, self.scale))
-        return Nested(2**self.bits, _buckets(self.edges, *own, location.reshape(-1), scale.reshape(-1)))
+        start, unit = (np.broadcast_to(one, (rows, size)).reshape(-1) for one in (self.location, self.scale))
+        return Nested(2**self.bits, _buckets(self.edges, start, unit, location.reshape(-1), scale.reshape(-1)))
 
 
-Watch = Callable[[str, Component, Given], Array]
+Watch = Callable[[Component, Given], Array]
 """Runs a component's network and remembers what came out: [n, numbers]."""
 
 
@@ -183,12 +183,12 @@ class Classes:
 
     def pop_posterior(self, stack: Stack, given: Given, watch: Watch) -> Whole:
         """Take a class for each row from the stack, as q(y | x) has them."""
-        logits = watch("q", self.posterior, given)
+        logits = watch(self.posterior, given)
         return _of_logits(logits).pop(stack, len(logits))[:, None]
 
     def push_posterior(self, stack: Stack, whole: Whole, given: Given, watch: Watch) -> None:
         """The reverse."""
-        _of_logits(watch("q", self.posterior, given)).push(stack, whole[:, 0])
+        _of_logits(watch(self.posterior, given)).push(stack, whole[:, 0])
 
     def push_prior(self, stack: Stack, whole: Whole, given: Given, watch: Watch) -> None:
         """Put classes on the stack as p(y) has them."""
@@ -200,7 +200,7 @@ class Classes:
 
     def _prior_logits(self, rows: int, given: Given, watch: Watch) -> Array:
         if self.prior.network is not None:
-            return watch("p", self.prior, given)
+            return watch(self.prior, given)
         logits: Any = self.prior.logits
         return np.broadcast_to(logits.detach().double().numpy().reshape(1, -1), (rows, self.classes))
 
@@ -247,4 +247,3 @@ def block_of(
         f"Block {name!r} has a {type(prior).__name__} prior and a {type(posterior).__name__} posterior, whose masses "
         f"over buckets are not known exactly: files are made with normals of independent elements, and with classes."
     )
-

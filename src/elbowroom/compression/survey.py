@@ -16,7 +16,7 @@ from .masses import Whole
 
 __all__ = ["Survey"]
 
-_LEAST_CAP, _MOST_CAP, _ABOVE_CAP = 16, 4096, 1e-4
+_LEAST_CAP, _MOST_CAP, _ABOVE_CAP = 16, 256, 1e-3
 _ONES = 65_536
 _WIDER = 1.5
 _ROWS_FOR_REFERENCES = 2_000
@@ -99,4 +99,3 @@ class Survey:
             scale = _WIDER * np.sqrt(means.var(0) + variances.mean(0)) + 1e-3
             found[name] = np.round(means.mean(0), 4), np.round(scale, 4)
         return found
-

@@ -226,7 +226,7 @@ def _numbers(name: str, column: pd.Series, words: Sequence[str]) -> NDArray[np.f
     codes = {word: float(code) for code, word in enumerate(words)}
     found = np.full(len(column), np.nan)
     for i, value in enumerate(column):
-        if isinstance(value, str) or value == value and value is not None:
+        if isinstance(value, str) or (value == value and value is not None):
             text = " ".join(str(value).split())
             if text not in codes:
                 raise InputError(f"Column {name!r} holds {text!r}, a word that the model does not know.")
@@ -241,11 +241,16 @@ def _texts(
     if words:
         table = np.array([*words, None], object)
         values = table[np.where(np.isfinite(x), np.clip(x, 0, len(words) - 1), 0).astype(np.int64)]
-        values = values if seen is None else np.where(seen, values, None)
-        return values if str(like.dtype) in _TEXTS else np.array(["" if v is None else str(v) for v in values], object)
+        if seen is not None:
+            values[~seen] = None
+        return (
+            values
+            if str(like.dtype) in _TEXTS
+            else np.array([*("" if v is None else v for v in values), None], object)[:-1]
+        )
     x = x if seen is None else np.where(seen, x, np.nan)
     if str(like.dtype) in _TEXTS:
-        return np.array([None if value != value else repr(value) for value in x.tolist()], object)
+        return np.array([*(None if value != value else repr(value) for value in x.tolist()), None], object)[:-1]
     with np.errstate(invalid="ignore", over="ignore"):
         return _text(pd.Series(x.astype(str(like.dtype))))
 
