@@ -1,5 +1,6 @@
 from . import adapters as adapters
 from . import claims as claims
+from . import compression as compression
 from . import data as data
 from . import evidence as evidence
 from . import exact as exact

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom import cli_audit, cli_draws, cli_search
+from elbowroom import cli_audit, cli_compression, cli_draws, cli_search
 from elbowroom.cli_options import (
     Data,
     Latents,
@@ -298,7 +298,7 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-for command in (*cli_draws.COMMANDS, *cli_audit.COMMANDS, *cli_search.COMMANDS):
+for command in (*cli_draws.COMMANDS, *cli_audit.COMMANDS, *cli_search.COMMANDS, *cli_compression.COMMANDS):
     app.command(cls=_Command)(command)
 
 

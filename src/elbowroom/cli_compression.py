@@ -1,0 +1,41 @@
+"""Commands of lossless files: data into bytes by a model, and back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elbowroom.cli_options import Run
+
+__all__ = ["COMMANDS"]
+
+
+def compress(
+    run: Run,
+    data: Annotated[Path, typer.Argument(help="A .npy file, a table (.csv, .tsv, .parquet) or a folder of images.")],
+    out: Annotated[Path, typer.Option(help="The file to write, FILE.elb.")],
+    bits: Annotated[int, typer.Option(help="A latent is told to one of 2^bits buckets of its prior.")] = 16,
+    chunk_rows: Annotated[
+        int | None, typer.Option(help="Rows that are decoded together.", show_default="1,000, or fewer")
+    ] = None,
+) -> None:
+    """Write data to a file of about −log p(x) nats a row, from which they come back equal; the model stays apart."""
+    import elbowroom as er
+
+    print(er.compression.compress(run, data, out, bits=bits, chunk_rows=chunk_rows))
+
+
+def decompress(
+    run: Run,
+    file: Annotated[Path, typer.Argument(help="What elbowroom compress has written.")],
+    out: Annotated[Path, typer.Option(help="Where the data go: .npy, .csv, .tsv, .parquet, or a new folder.")],
+    chunk: Annotated[int | None, typer.Option(help="Only the rows of this chunk, from 0.")] = None,
+) -> None:
+    """Give back the data of a file, the same values, types and names, or nothing at all."""
+    import elbowroom as er
+
+    print(er.compression.decompress(run, file, out, chunk=chunk))
+
+
+COMMANDS = (compress, decompress)
+"""Functions that are a command each."""

@@ -1,0 +1,268 @@
+"""From data to a file."""
+
+import importlib.metadata
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from elbowroom.atomic import write_atomic
+from elbowroom.evidence import elbo
+from elbowroom.numerics import Estimate, InputError, plain_arguments
+from elbowroom.progress import Progress
+from elbowroom.runs import read_run
+from elbowroom.runs._run_data import run_folder
+from elbowroom.vae import VAE
+
+from ._rounded import rounded
+from .cells import Cells
+from .codec import Chunk, Codec, refuse_what_reads_more
+from .container import Sizes, write
+from .heads import said
+from .masses import Whole
+from .sources import Source, source_of
+from .survey import Survey
+
+__all__ = ["Compressed", "compress", "model_of"]
+
+_CELLS_IN_A_CHUNK, _MOST_IN_A_CHUNK = 2**22, 2**24
+_ROWS_IN_A_CHUNK = 1_000
+_ROWS_FOR_BOUNDS, _DRAWS_FOR_BOUNDS = 1_000, 4
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A file that was written, and what its bytes are.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rows : int
+        Rows in it.
+    cells : int
+        Cells of a row.
+    coded_bits : int
+        What the rows took: the stacks without their initial bits and without what says which cells are missing.
+    initial_bits : int
+        What the stacks of all chunks had to begin with.
+    mask_bits : int
+        What says which cells are missing.
+    head_bytes : int
+        Head with its checksums.
+    index_bytes : int
+        Index of the chunks with theirs.
+    beside_bytes : int
+        What no model codes: other columns, and cells that the grid does not give back.
+    chunks : int
+        How many there are.
+    bound : Estimate or None
+        ELBO of the rounded model on the first rows, 1,000 at most.
+    float_bound : Estimate or None
+        That of the model as it was trained, on the same rows and the same noise.
+    """
+
+    path: Path
+    rows: int
+    cells: int
+    coded_bits: int
+    initial_bits: int
+    mask_bits: int
+    head_bytes: int
+    index_bytes: int
+    beside_bytes: int
+    chunks: int
+    bound: Estimate | None = None
+    float_bound: Estimate | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of the file."""
+        stacks = (self.coded_bits + self.initial_bits + self.mask_bits) // 8
+        return stacks + self.head_bytes + self.index_bytes + self.beside_bytes
+
+    @property
+    def nats(self) -> float:
+        """What a row took, in nats: to be held against −ELBO of the rounded model."""
+        return self.coded_bits * math.log(2) / self.rows
+
+    def __str__(self) -> str:
+        initial, mask = self.initial_bits / 8, self.mask_bits / 8
+        return (
+            f"{self.path}: {self.total_bytes:,} bytes for {self.rows:,} rows of {self.cells:,} cells, "
+            f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
+            f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
+            f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
+            f"beside {self.beside_bytes:,}.{self._bounds()}"
+        )
+
+    def _bounds(self) -> str:
+        if self.bound is None or self.float_bound is None:
+            return ""
+        return (
+            f" −ELBO of the rounded model {-self.bound.mean:.2f} ± {self.bound.se_total:.2f} nats on the first "
+            f"{len(self.bound.values):,} rows, of the model as trained {-self.float_bound.mean:.2f}."
+        )
+
+
+@plain_arguments
+def compress(
+    model: VAE | str | Path,
+    data: Any,
+    out: str | Path,
+    *,
+    bits: int = 16,
+    chunk_rows: int | None = None,
+    bounds: bool = True,
+    progress: bool = True,
+) -> Compressed:
+    """Write data to a file from which `decompress` gives back values, types and names, without any loss.
+
+    Rows take about −log p(x) of the model's ELBO: bits back over asymmetric numeral systems. The file holds no model;
+    who decompresses needs the same one.
+
+    Parameters
+    ----------
+    model : VAE, str or Path
+        The trained model, a run folder, or a study's folder (then the run of its chosen model).
+    data : array, tensor, DataFrame, part of a data set, str or Path
+        Rows like those it was trained on. Paths lead to a .npy file, a table (.csv, .tsv, .parquet) or a folder of
+        images.
+    out : str or Path
+        The file, FILE.elb.
+    bits : int, default 16
+        A latent is told to one of 2^bits buckets of its prior, 4 to 16; more cost initial bits and nothing else.
+    chunk_rows : int or None, default None
+        Rows that are decoded together; None takes 1,000, or fewer where a row has many cells. Each chunk needs initial
+        bits.
+    bounds : bool, default True
+        Whether the bounds of the rounded model and of the one it was made from are measured on the first 1,000 rows.
+    progress : bool, default True
+        Whether standard error shows how far it is.
+
+    Returns
+    -------
+    Compressed
+        What its bytes are.
+
+    Raises
+    ------
+    InputError
+        For data that the model cannot be of.
+    CapabilityError
+        For a model without exact masses, with the reason.
+
+    References
+    ----------
+    Townsend, Bird & Barber, "Practical lossless compression with latent variables using bits back coding" (2019).
+    Kingma, Abbeel & Ho, "Bit-Swap" (2019).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = compress(vae, digits.test, folder + "/test.elb", progress=False)
+    ...     again = er.compression.decompress(vae, folder + "/test.elb", progress=False)
+    >>> file.rows, bool((again == digits.test.rows(slice(None)).x.numpy()).all())
+    (397, True)
+    """
+    out = Path(out)
+    if not 4 <= bits <= 16:
+        raise InputError(f"bits are 4 to 16; got {bits}.")
+    vae = model_of(model)
+    refuse_what_reads_more(vae)
+    exact = rounded(vae)
+    cells = Cells(exact)
+    source = source_of(data, vae, cells)
+    parts = _parts(len(source), _chunk_rows(chunk_rows, len(cells.levels)))
+    codec = Codec(exact, _survey(exact, cells, source, parts, bits, progress).settings(), exact=True)
+    head = {
+        "model": codec.fingerprint().hex(),
+        "probe": codec.probe().hex(),
+        "rows": len(source),
+        "cells": len(cells.levels),
+        "chunks": len(parts),
+        "settings": said(codec),
+        "source": source.head(),
+        "beside": 0,
+        "written by": f"elbowroom {importlib.metadata.version('elbowroom')}",
+    }
+    written: list[tuple[list[Chunk], Sizes]] = []
+    with Progress("compressing", len(source), show=progress) as bar:
+        chunks = _chunks(codec, source, parts, bar)
+        write_atomic(out, lambda path: written.append(write(path, head, source.beside(), chunks)))
+    measured = _bounds(vae, codec, source) if bounds else (None, None)
+    return _account(out, *written[0], len(cells.levels), *measured)
+
+
+def model_of(model: VAE | str | Path) -> VAE:
+    """The model of a run, or the model itself."""
+    return model if isinstance(model, VAE) else read_run(run_folder(Path(model)))[0]
+
+
+def _chunk_rows(asked: int | None, cells: int) -> int:
+    most = max(_MOST_IN_A_CHUNK // cells, 1)
+    if asked is None:
+        return max(min(_ROWS_IN_A_CHUNK, _CELLS_IN_A_CHUNK // cells), 1)
+    if not 1 <= asked <= most:
+        raise InputError(f"A chunk has 1 to {most:,} rows of these data; got {asked:,}.")
+    return asked
+
+
+def _parts(rows: int, each: int) -> list[slice]:
+    return [slice(start, min(start + each, rows)) for start in range(0, rows, each)]
+
+
+def _read(vae: VAE, cells: Cells, source: Source, part: slice) -> tuple[Whole, NDArray[np.bool_] | None]:
+    """Rows as whole numbers, and which cells are seen."""
+    batch = vae.examples(torch.from_numpy(np.ascontiguousarray(source.rows(part)))).rows(slice(None))
+    seen = None if batch.seen is None else batch.seen.reshape(len(batch), -1).numpy()
+    return cells.whole(batch.x), seen
+
+
+def _survey(exact: VAE, cells: Cells, source: Source, parts: list[slice], bits: int, progress: bool) -> Survey:
+    found = Survey(exact, cells, bits)
+    with Progress("reading", len(source), show=progress) as bar:
+        for part in parts:
+            whole, seen = _read(exact, cells, source, part)
+            source.settle(part, cells, whole, seen)
+            found.add(whole, seen)
+            bar.advance(part.stop - part.start)
+    return found
+
+
+def _chunks(codec: Codec, source: Source, parts: list[slice], bar: Progress) -> Iterator[Chunk]:
+    for part in parts:
+        whole, seen = _read(codec.vae, codec.cells, source, part)
+        if codec.settings.seen is not None and seen is None:
+            seen = np.ones(whole.shape, bool)
+        yield codec.encode(whole if seen is None else np.where(seen, whole, 0), seen)
+        bar.advance(part.stop - part.start)
+
+
+def _bounds(vae: VAE, codec: Codec, source: Source) -> tuple[Estimate, Estimate]:
+    """ELBOs of the rounded model and of the other, with the same noise."""
+    x = torch.from_numpy(np.ascontiguousarray(source.rows(slice(0, min(len(source), _ROWS_FOR_BOUNDS)))))
+    rounded_bound, float_bound = (elbo(one, x, draws=_DRAWS_FOR_BOUNDS) for one in (codec.vae, vae))
+    return rounded_bound, float_bound
+
+
+def _account(
+    out: Path, entries: list[Chunk], sizes: Sizes, cells: int, bound: Estimate | None, float_bound: Estimate | None
+) -> Compressed:
+    initial = sum(32 * chunk.initial for chunk in entries)
+    mask = round(sum(chunk.mask_bits for chunk in entries))
+    rows = sum(chunk.rows for chunk in entries)
+    coded = 8 * sizes.chunks - initial - mask
+    return Compressed(
+        out, rows, cells, coded, initial, mask, sizes.head, sizes.index, sizes.beside, len(entries),
+        bound, float_bound,
+    )  # fmt: skip

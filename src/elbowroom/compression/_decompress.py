@@ -1,0 +1,242 @@
+"""From a file to the data."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbowroom.atomic import write_atomic
+from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.progress import Progress
+from elbowroom.vae import VAE
+
+from ._compress import model_of
+from ._rounded import rounded
+from .arrays import ArrayTarget
+from .cells import Cells
+from .codec import Codec, OtherOutputs, refuse_what_reads_more
+from .container import Reader
+from .heads import settings_of
+from .images import image_names, write_pictures
+from .masses import Whole
+from .stack import Damaged
+from .tables import TableTarget, write_frame
+
+__all__ = ["decompress"]
+
+_ENDINGS = {"array": (".npy",), "table": (".csv", ".tsv", ".parquet"), "images": ("",)}
+
+
+@plain_arguments
+def decompress(
+    model: VAE | str | Path,
+    file: str | Path,
+    out: str | Path | None = None,
+    *,
+    chunk: int | None = None,
+    progress: bool = True,
+) -> Any:
+    """Give back the data of a file that `compress` has written: the same values, types and names.
+
+    Nothing comes out, and no file is written, unless all check words are those of the writing: of the model, of what
+    its networks return on this machine, and of every chunk.
+
+    Parameters
+    ----------
+    model : VAE, str or Path
+        The model that the file was written with, or its run.
+    file : str or Path
+        FILE.elb.
+    out : str, Path or None, default None
+        Where the data go: a .npy file for an array, .csv, .tsv or .parquet for a table, a new folder for images. None
+        returns them.
+    chunk : int or None, default None
+        Only the rows of this chunk, from 0; the others are not decoded. For arrays and images.
+    progress : bool, default True
+        Whether standard error shows how far it is.
+
+    Returns
+    -------
+    array, DataFrame or Path
+        The data, or where they were written.
+
+    Raises
+    ------
+    InputError
+        For a damaged file, one of another model, and where the networks return other numbers than they did.
+    CapabilityError
+        For a model that cannot have written it.
+
+    Examples
+    --------
+    >>> decompress("runs/x", __file__)
+    Traceback (most recent call last):
+    elbowroom.numerics.errors.InputError: '_decompress.py' is no file of elbowroom compress: its first bytes are others.
+    """
+    reader = Reader(file)
+    kind = _kind(reader, out)
+    codec = opened(model_of(model), reader)
+    numbers = _numbers(reader, chunk)
+    with Progress("decompressing", sum(reader.rows[i] for i in numbers), show=progress) as bar:
+        parts = decoded(codec, reader, numbers, bar)
+        if kind == "table":
+            return _table(codec, reader, parts, out)
+        return _array(codec, reader, parts, out, kind, chunk)
+
+
+def opened(vae: VAE, reader: Reader) -> Codec:
+    """The codec of a file, once the model and this machine have been found to be right.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    reader : Reader
+        The file.
+
+    Returns
+    -------
+    Codec
+        With the file's settings.
+
+    Raises
+    ------
+    InputError
+        For another model, and for other numbers from the same.
+    """
+    refuse_what_reads_more(vae)
+    exact = rounded(vae)
+    cells = Cells(exact)
+    if reader.head.get("cells") != len(cells.levels):
+        raise InputError(f"{reader.path.name!r} holds rows of another size than this model is over.")
+    asked = exact.prior.items()
+    wanted = {
+        name: int(np.prod(block.event))
+        for name, block in asked
+        if block.network is not None and block.form == "independent normal"
+    }
+    codec = Codec(exact, settings_of(reader, cells, wanted), exact=True)
+    if reader.head.get("model") != codec.fingerprint().hex():
+        raise InputError(
+            f"{reader.path.name!r} was written with another model, or with another elbowroom that rounds it "
+            f"otherwise: give the run that it was written with."
+        )
+    if reader.head.get("probe") != codec.probe().hex():
+        raise InputError(
+            f"On this machine the model returns other numbers than where {reader.path.name!r} was written, so nothing "
+            f"of it would come out right, and nothing was read: decompress it with the versions it was written with "
+            f"({str(reader.head.get('written by'))[:60]})."
+        )
+    return codec
+
+
+def decoded(
+    codec: Codec, reader: Reader, numbers: list[int], bar: Progress
+) -> Iterator[tuple[slice, Whole, NDArray[np.bool_] | None]]:
+    """Chunks by number: which rows they are, their whole numbers, and which cells are seen.
+
+    Parameters
+    ----------
+    codec : Codec
+        Of the file.
+    reader : Reader
+        The file.
+    numbers : list of int
+        Of the chunks.
+    bar : Progress
+        Which advances.
+
+    Yields
+    ------
+    tuple
+        As said, chunk by chunk, each checked.
+    """
+    starts = np.cumsum([0, *reader.rows])
+    for number in numbers:
+        try:
+            whole, seen = codec.decode(reader.chunk(number))
+        except OtherOutputs as error:
+            raise InputError(
+                f"The networks return other numbers than where {reader.path.name!r} was written (chunk {number}), so "
+                f"nothing of it is given out: decompress it with the versions and the hardware it was written with."
+            ) from error
+        except Damaged as error:
+            raise reader.damaged(f"chunk {number}") from error
+        bar.advance(len(whole))
+        yield slice(int(starts[number]), int(starts[number + 1])), whole, seen
+
+
+def _numbers(reader: Reader, chunk: int | None) -> list[int]:
+    if chunk is None:
+        return list(range(len(reader.rows)))
+    if not 0 <= chunk < len(reader.rows):
+        raise InputError(f"{reader.path.name!r} has {len(reader.rows):,} chunks, from 0 on; got {chunk}.")
+    return [chunk]
+
+
+def _kind(reader: Reader, out: str | Path | None) -> str:
+    source = reader.head.get("source")
+    kind = source.get("kind") if isinstance(source, dict) else None
+    if kind not in _ENDINGS:
+        raise reader.damaged("what it holds")
+    if out is not None and Path(out).suffix.lower() not in _ENDINGS[kind]:
+        endings = " or ".join(_ENDINGS[kind])
+        wanted = f"a file that ends in {endings}" if endings else "a new folder"
+        raise InputError(f"{reader.path.name!r} holds {'an array' if kind == 'array' else kind}: name {wanted}.")
+    return str(kind)
+
+
+def _array(codec: Codec, reader: Reader, parts: Any, out: str | Path | None, kind: str, chunk: int | None) -> Any:
+    target = ArrayTarget(reader)
+    names = image_names(reader) if kind == "images" else []
+    blocks = ((part, target.rows(part, codec.cells.x(whole).numpy(), seen)) for part, whole, seen in parts)
+    if chunk is not None:
+        part, rows = next(blocks)
+        names = names[part]
+    if out is None:
+        return rows if chunk is not None else target.whole(blocks)
+    if kind == "images":
+        return _to_folder(Path(out), names, rows if chunk is not None else target.whole(blocks))
+    if chunk is not None:
+        write_atomic(Path(out), lambda path: _save(path, rows))
+    else:
+        write_atomic(Path(out), lambda path: target.to_file(path, blocks))
+    return Path(out)
+
+
+def _save(path: Path, rows: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, rows, allow_pickle=False)
+
+
+def _to_folder(out: Path, names: list[str], images: NDArray[Any]) -> Path:
+    """All images or none: they are written beside and moved."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{str(out)!r} exists and is not empty: name a new folder for the images.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        write_pictures(folder, names, images)
+        folder.chmod(0o755)
+        folder.replace(out)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return out
+
+
+def _table(codec: Codec, reader: Reader, parts: Any, out: str | Path | None) -> Any:
+    target = TableTarget(reader, codec.vae)
+    values, masks = [], []
+    for _, whole, seen in parts:
+        values.append(codec.cells.x(whole).numpy())
+        masks.append(np.ones(whole.shape, bool) if seen is None else seen)
+    frame = target.frame(np.concatenate(values), np.concatenate(masks))
+    if out is None:
+        return frame
+    write_atomic(Path(out), lambda path: write_frame(frame, path, Path(out).suffix.lower()))
+    return Path(out)

@@ -1,0 +1,105 @@
+"""The model whose networks are exact: the same numbers on every machine."""
+
+import copy
+
+import torch
+from torch import nn
+
+from elbowroom.networks import MLP, Beside, Chained, ConvNet, ResNet, Standardised, Tempered, Wired
+from elbowroom.networks.image_network import Block, Decoder, Encoder, OnFirst
+from elbowroom.numerics import CapabilityError, plain_arguments
+from elbowroom.vae import VAE
+
+from .exact_layers import EXACT
+
+__all__ = ["exact_network", "rounded"]
+
+_CONTAINERS = (
+    MLP, ConvNet, ResNet, Encoder, Decoder, OnFirst, Block, Standardised, Tempered, Chained, Beside, Wired,
+    nn.Sequential, nn.Identity, nn.Flatten,
+)  # fmt: skip
+"""What only hands on, joins, or does one operation per number."""
+
+
+@plain_arguments
+@torch.no_grad()
+def rounded(vae: VAE) -> VAE:
+    """The model that files are made with: its networks rounded, so that their sums are exact in any order.
+
+    Weights and what layers read lie on grids whose sums stay below 2⁵² in 64-bit floats: threads, batches, instruction
+    sets and libraries cannot change them. Nonlinearities are looked up in tables. It is a model like any other, a
+    little another one, and its bound can be measured like any other's.
+
+    Parameters
+    ----------
+    vae : VAE
+        The trained model, which stays as it is.
+
+    Returns
+    -------
+    VAE
+        In 64-bit floats, with the same parts but for the networks.
+
+    Raises
+    ------
+    CapabilityError
+        For a network with a layer that cannot be made exact.
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> digits = er.load_data("digits")
+    >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
+    >>> exact = rounded(vae)
+    >>> bound, other = (er.evidence.elbo(one, digits.test, draws=1).mean for one in (vae, exact))
+    >>> bool(abs(bound - other) < 0.1)
+    True
+    """
+    other = copy.deepcopy(vae).double().eval()
+    made: dict[int, nn.Module] = {}
+    for part in [*other.prior.values(), *other.posterior.values(), other.likelihood]:
+        if part.network is not None:
+            part.network = made.setdefault(id(part.network), exact_network(part.network))
+    for one in other.parameters():
+        one.requires_grad_(False)
+    return other
+
+
+def exact_network(network: nn.Module) -> nn.Module:
+    """A network with exact layers in the place of its own; shared layers stay shared.
+
+    Parameters
+    ----------
+    network : nn.Module
+        It is changed in place, but for itself.
+
+    Returns
+    -------
+    nn.Module
+        The exact one.
+
+    Raises
+    ------
+    CapabilityError
+        For a layer of another kind.
+
+    Examples
+    --------
+    >>> exact_network(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))[1]
+    Rectifier()
+    """
+    made = EXACT.get(type(network))
+    if made is not None:
+        return made(network)
+    if type(network) in EXACT.values():
+        return network
+    if type(network) not in _CONTAINERS:
+        raise CapabilityError(
+            f"A {type(network).__name__} cannot be made exact, so that a file might not decode on another machine: "
+            f"networks of linear layers, convolutions, batch norm and the activations of networks.MLP can."
+        )
+    if getattr(network, "approximate", "none") != "none":
+        raise CapabilityError("A GELU by tanh cannot be made exact: take the GELU itself.")
+    for name, child in list(network.named_children()):
+        setattr(network, name, exact_network(child))
+    return network

@@ -1,0 +1,347 @@
+"""Masses of p(x | z), family by family, from the numbers of an exact network."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbowroom import likelihoods as lik
+from elbowroom.likelihoods import Likelihood
+from elbowroom.numerics import CapabilityError
+
+from .cells import Cells
+from .masses import Below, Nested, Whole, from_weights
+from .portable import Array, exp, log, log_rising, normal_below, sigmoid, softplus, tanh
+from .stack import Stack
+
+__all__ = ["Family", "families_of", "location_scale"]
+
+Bool = NDArray[np.bool_]
+_NOWHERE = 1e30
+_MOST_LOG_RATIO = 20.0
+
+
+class Family:
+    """How the cells of one family are coded.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        The family, in 64 bits.
+    cells : Cells
+        Levels and edges of all cells of x.
+    places : slice
+        Which of them are the family's.
+    cap : int
+        Of counts: from which one on they are one symbol, an escape, behind which another stands for the rest.
+
+    Raises
+    ------
+    CapabilityError
+        For a family without masses.
+    """
+
+    def __init__(self, likelihood: Likelihood, cells: Cells, places: slice, cap: int) -> None:
+        self.places, self.parts = places, likelihood.parts
+        self.numbers = likelihood.numbers
+        self.counts = isinstance(likelihood, _COUNTS)
+        self.levels = np.full_like(cells.levels[places], cap + 1) if self.counts else cells.levels[places]
+        self.cap, self.above = cap, np.maximum(cells.low[places] + cells.levels[places] - cap, 1)
+        self._below = _below_of(likelihood, cells, places, cap)
+
+    @property
+    def width(self) -> int:
+        """How many numbers are held for a cell while it is coded, in round figures."""
+        return self.cap if self.counts else 17 * max(self.parts // 3, 1)
+
+    def push(self, stack: Stack, whole: Whole, raw: Array, seen: Bool) -> None:
+        """Put cells [n, size] on the stack, from the network's numbers [n, parts, size]; only what is seen."""
+        rows, columns = np.nonzero(seen)
+        symbols = whole[rows, columns]
+        if self.counts:
+            above = symbols >= self.cap
+            self._tail(raw, rows[above], columns[above]).push(stack, symbols[above] - self.cap)
+            symbols = np.minimum(symbols, self.cap)
+        self._coder(raw, rows, columns).push(stack, symbols)
+
+    def pop(self, stack: Stack, raw: Array, seen: Bool) -> Whole:
+        """Take cells [n, size] from the stack; 0 where they are missing."""
+        rows, columns = np.nonzero(seen)
+        symbols = self._coder(raw, rows, columns).pop(stack, len(rows))
+        if self.counts:
+            above = symbols == self.cap
+            symbols[above] += self._tail(raw, rows[above], columns[above]).pop(stack, int(above.sum()))
+        whole = np.zeros(seen.shape, np.int64)
+        whole[rows, columns] = symbols
+        return whole
+
+    def _coder(self, raw: Array, rows: Whole, columns: Whole) -> Nested:
+        numbers = raw[rows, :, columns]  # [cells, parts]
+        return Nested(self.levels[columns], self._below(numbers, columns))
+
+    def _tail(self, raw: Array, rows: Whole, columns: Whole) -> Nested:
+        assert isinstance(self._below, _Counted)
+        return Nested(self.above[columns], self._below.tail(raw[rows, :, columns], columns))
+
+
+BelowOf = Callable[[Array, Whole], Below]
+"""From the network's numbers [cells, parts] and the columns [cells] to what lies below places."""
+
+
+def families_of(likelihood: Likelihood, cells: Cells, cap: int) -> list[Family]:
+    """The families of a likelihood, in the order of the columns.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        In 64 bits.
+    cells : Cells
+        Levels and edges of all cells of x.
+    cap : int
+        As for `Family`.
+
+    Returns
+    -------
+    list of Family
+        One, or those of a mixed table.
+    """
+    if not isinstance(likelihood, lik.Mixed):
+        return [Family(likelihood, cells, slice(0, len(cells.levels)), cap)]
+    found, start = [], 0
+    for family, size in zip(likelihood.families, likelihood.sizes, strict=True):
+        found.append(Family(family, cells, slice(start, start + size), cap))  # type: ignore[arg-type]
+        start += size
+    return found
+
+
+def location_scale(edges: Callable[[Whole], Array], location: Array, scale: Array, standard: Any) -> Below:
+    """What lies below places, of a family with a location and a scale whose standard form is symmetric.
+
+    Differences are taken in the tail where they are not lost: above the location those of the probability above.
+
+    Parameters
+    ----------
+    edges : callable
+        From places [cells, k] to where they are.
+    location : array
+        [cells], or [cells, components].
+    scale : array
+        The same.
+    standard : callable
+        The standard form's distribution function, or what sums it over components.
+
+    Returns
+    -------
+    callable
+        From places to what lies below, up to a constant.
+    """
+
+    def below(places: Whole) -> Array:
+        at = edges(places)
+        ends = np.clip(at[:, [0, -1]], -_NOWHERE, _NOWHERE)
+        near = np.clip((ends - location[:, None]) / scale[:, None], -40.0, 40.0)
+        sign = np.where(near[:, :1] + near[:, 1:] > 0, -1.0, 1.0)
+        return sign * standard(sign * ((at - location[:, None]) / scale[:, None]))
+
+    return below
+
+
+def _edges(first: Array, width: Array, levels: Whole, tails: bool) -> Callable[[Whole], Array]:
+    """Where places of cells begin; with tails the first and last cell take what lies beyond."""
+
+    def edges(places: Whole) -> Array:
+        at = first[:, None] + width[:, None] * places
+        if tails:
+            at = np.where(places <= 0, -_NOWHERE, np.where(places >= levels[:, None], _NOWHERE, at))
+        return at
+
+    return edges
+
+
+def _below_of(likelihood: Likelihood, cells: Cells, places: slice, cap: int) -> BelowOf:
+    if isinstance(likelihood, lik.Bernoulli):
+        return lambda raw, _: _gathered(np.concatenate([np.zeros_like(raw), sigmoid(-raw), np.ones_like(raw)], 1))
+    if isinstance(likelihood, lik.Categorical):
+        return lambda raw, _: _gathered(from_weights(raw))
+    if isinstance(likelihood, _COUNTS):
+        return _Counted(likelihood, cap)
+    if isinstance(likelihood, lik.ContinuousBernoulli):
+        return _continuous_bernoulli(cells, places)
+    standard = _STANDARD.get(type(likelihood))
+    if standard is None or getattr(likelihood, "scale", None) == "optimal":
+        raise CapabilityError(f"A {type(likelihood).__name__} likelihood has no masses that are the same everywhere.")
+    return _Scaled(likelihood, cells, places, standard)
+
+
+def _gathered(below: Array) -> Below:
+    last = below.shape[1] - 1
+    return lambda places: np.take_along_axis(below, np.minimum(places, last), 1)
+
+
+class _Scaled:
+    """Families with a location and a scale, in cells of y."""
+
+    def __init__(self, likelihood: Any, cells: Cells, places: slice, standard: Callable[[Array], Array]) -> None:
+        self.standard, self.levels = standard, cells.levels[places]
+        self.components = getattr(likelihood, "components", 1)
+        self.predicted, self.top = likelihood.scale == "predicted", float(getattr(likelihood, "top", 1.0))
+        self.floor = float(likelihood.floor_value)
+        self.offset = np.broadcast_to(_flat(likelihood.offset, self.levels), self.levels.shape)
+        self.tails = not isinstance(likelihood, lik.TruncatedNormal)
+        self.logit = isinstance(likelihood, lik.LogitNormal)
+        if isinstance(likelihood, lik.DiscretisedLogistic | lik.DiscretisedNormal):
+            self.first, self.width = np.full(self.levels.shape, -0.5), np.ones(self.levels.shape)
+        else:
+            self.first, self.width = (one[places] for one in cells.edges())
+        if not self.predicted:
+            learned = isinstance(likelihood.scale, str)
+            own = self._positive(_flat(likelihood.raw, self.levels), self.offset) if learned else likelihood.scale
+            self.common = np.broadcast_to(np.asarray(own, np.float64), self.levels.shape)
+
+    def __call__(self, raw: Array, columns: Whole) -> Below:
+        edges = _edges(self.first[columns], self.width[columns], self.levels[columns], self.tails)
+        if self.logit:
+            edges = _in_logits(edges)
+        k = self.components
+        if k > 1:
+            return self._mixture(raw, columns, edges, k)
+        scale = self._positive(raw[:, 1], self.offset[columns]) if self.predicted else self.common[columns]
+        return location_scale(edges, self.top * raw[:, 0], self.top * scale, self.standard)
+
+    def _mixture(self, raw: Array, columns: Whole, edges: Callable[[Whole], Array], k: int) -> Below:
+        weights = exp(raw[:, :k] - raw[:, :k].max(1, keepdims=True))
+        location = self.top * (raw[:, k : 2 * k] + (np.arange(k) + 0.5) / k)
+        scale = self.top * self._positive(raw[:, 2 * k :], self.offset[columns][:, None])
+
+        def below(places: Whole) -> Array:
+            at = edges(places)
+            middle = np.clip(0.5 * (at[:, :1] + at[:, -1:]), -1e6, 1e6)
+            above, total = np.zeros_like(middle), np.zeros((len(at), 1))
+            for i in range(k):  # in this order, so that the sums are the same everywhere
+                above, total = above + weights[:, i : i + 1] * location[:, i : i + 1], total + weights[:, i : i + 1]
+            sign, sums = np.where(middle * total > above, -1.0, 1.0), np.zeros_like(at)
+            for i in range(k):
+                t = (at - location[:, i : i + 1]) / scale[:, i : i + 1]
+                sums = sums + weights[:, i : i + 1] * self.standard(sign * t)
+            return sign * sums
+
+        return below
+
+    def _positive(self, raw: Array, offset: Array) -> Array:
+        return self.floor + softplus(raw + offset)
+
+
+def _flat(tensor: Any, like: Whole) -> Array:
+    flat = tensor.detach().double().numpy().reshape(-1)
+    return np.broadcast_to(flat, like.shape) if flat.size == 1 else flat
+
+
+def _in_logits(edges: Callable[[Whole], Array]) -> Callable[[Whole], Array]:
+    def mapped(places: Whole) -> Array:
+        at = edges(places)
+        inside = np.clip(at, 1e-12, 1 - 1e-12)
+        logits = log(inside) - log(1.0 - inside)
+        return np.where(at <= -_NOWHERE, -_NOWHERE, np.where(at >= _NOWHERE, _NOWHERE, logits))
+
+    return mapped
+
+
+def _laplace(t: Array) -> Array:
+    tail = 0.5 * exp(-np.abs(t))
+    return np.where(t < 0, tail, 1.0 - tail)
+
+
+_STANDARD: dict[type[Likelihood], Callable[[Array], Array]] = {
+    lik.DiscretisedLogistic: sigmoid,
+    lik.DiscretisedNormal: normal_below,
+    lik.Normal: normal_below,
+    lik.TruncatedNormal: normal_below,
+    lik.LogitNormal: normal_below,
+    lik.Laplace: _laplace,
+}
+
+
+def _continuous_bernoulli(cells: Cells, places: slice) -> BelowOf:
+    """∫ exp(λ y) in cells of y: exp(λ y) / λ, held below 1 at the larger end."""
+    first, width = (one[places] for one in cells.edges())
+    levels = cells.levels[places]
+
+    def of(raw: Array, columns: Whole) -> Below:
+        slope, edges = raw[:, :1], _edges(first[columns], width[columns], levels[columns], False)
+        flat = np.abs(slope) < 1e-4
+        sign = np.where(slope < 0, -1.0, 1.0)
+
+        def below(at: Whole) -> Array:
+            y = edges(at)
+            return np.where(flat, y, sign * exp(slope * (y - np.where(slope > 0, y[:, -1:], y[:, :1]))))
+
+        return below
+
+    return of
+
+
+_COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
+
+
+class _Counted:
+    """Counts below a cap, and one symbol for all from there on."""
+
+    def __init__(self, likelihood: Any, cap: int) -> None:
+        self.likelihood, self.cap = likelihood, cap
+        self.base = likelihood.base.double().numpy().reshape(-1)
+        self.log_factorials = log_rising(np.ones(1), cap)[:, :cap]
+        self.dispersed = not isinstance(likelihood, lik.Poisson)
+        self.inflated = isinstance(likelihood, lik.ZeroInflatedNegativeBinomial)
+        if self.dispersed:
+            self.start = likelihood.dispersion_base.double().numpy().reshape(-1)
+            self.predicted = likelihood.dispersion == "predicted"
+            if not self.predicted:
+                own = likelihood.raw_dispersion.detach().double().numpy().reshape(-1)
+                self.log_r = _bounded(self.start + own)
+                self.rising = log_rising(exp(self.log_r), cap)[:, :cap]
+
+    def __call__(self, raw: Array, columns: Whole) -> Below:
+        log_mean = self.base[columns] + _bounded(raw[:, 0])
+        masses = self._negative_binomial(raw, columns, log_mean) if self.dispersed else self._poisson(log_mean)
+        if self.inflated:
+            zero = sigmoid(raw[:, -1:])
+            masses = (1.0 - zero) * masses
+            masses[:, :1] = masses[:, :1] + zero
+        total = np.add.accumulate(masses, axis=1)
+        ends = np.maximum(1.0, total[:, -1:] * (1.0 + 1e-9))
+        return _gathered(np.concatenate([np.zeros((len(total), 1)), total, ends], 1))
+
+    def tail(self, raw: Array, columns: Whole) -> Below:
+        """What lies below counts from the cap on, by a normal of cube roots: near enough, as any masses decode."""
+        log_mean = self.base[columns] + _bounded(raw[:, 0])
+        a = 1.0 / (9.0 * exp(self._log_r(raw, columns))) if self.dispersed else np.zeros_like(log_mean)
+
+        def below(places: Whole) -> Array:
+            count = self.cap + places.astype(np.float64)
+            root, b = exp((log(count) - log_mean[:, None]) / 3.0), 1.0 / (9.0 * count)
+            z = (root * (1.0 - b) - (1.0 - a[:, None])) / np.sqrt(a[:, None] + root * root * b)
+            sign = np.where(z[:, :1] + z[:, -1:] > 0, -1.0, 1.0)
+            return sign * normal_below(sign * z)
+
+        return below
+
+    def _log_r(self, raw: Array, columns: Whole) -> Array:
+        return _bounded(self.start[columns] + raw[:, 1]) if self.predicted else self.log_r[columns]
+
+    def _poisson(self, log_mean: Array) -> Array:
+        k = np.arange(self.cap, dtype=np.float64)
+        return exp(k * log_mean[:, None] - exp(log_mean)[:, None] - self.log_factorials)
+
+    def _negative_binomial(self, raw: Array, columns: Whole, log_mean: Array) -> Array:
+        k = np.arange(self.cap, dtype=np.float64)
+        log_r = self._log_r(raw, columns)
+        r = exp(log_r)
+        rising = log_rising(r, self.cap)[:, : self.cap] if self.predicted else self.rising[columns]
+        log_ratio = log_mean - log_r
+        at_zero = -r * softplus(log_ratio)
+        return exp(at_zero[:, None] - k * softplus(-log_ratio)[:, None] + rising - self.log_factorials)
+
+
+def _bounded(raw: Array) -> Array:
+    return _MOST_LOG_RATIO * tanh(raw / _MOST_LOG_RATIO)

@@ -1,0 +1,249 @@
+"""Blocks of latents as buckets, and the masses of q(z | x) and p(z) over them."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elbowroom import posteriors, priors
+from elbowroom.components import Component
+from elbowroom.numerics import CapabilityError, Given
+
+from .families import location_scale
+from .masses import Below, Nested, Whole, from_weights
+from .portable import Array, exp, normal_below, normal_quantile, softplus
+from .stack import Stack
+
+__all__ = ["Classes", "Normals", "Reference", "block_of"]
+
+_NOWHERE = 1e30
+_STANDARD = (priors.StandardNormal, priors.Relevance)
+
+Reference = tuple[Array, Array]
+"""Mean and standard deviation [D] of the normal whose quantiles are the buckets of a block."""
+
+
+@cache
+def quantiles(bits: int) -> tuple[Array, Array]:
+    """Edges [2^bits + 1] and middles [2^bits] of buckets that hold the same share of a standard normal.
+
+    Parameters
+    ----------
+    bits : int
+        Binary digits of a bucket's number.
+
+    Returns
+    -------
+    edges : array
+        From −10³⁰ to 10³⁰.
+    middles : array
+        What stands for each bucket.
+
+    Examples
+    --------
+    >>> quantiles(1)[0].tolist(), quantiles(1)[1].round(4).tolist()
+    ([-1e+30, 0.0, 1e+30], [-0.6745, 0.6745])
+    """
+    n = 2**bits
+    edges = normal_quantile(np.arange(1, n) / n)
+    return np.concatenate([[-_NOWHERE], edges, [_NOWHERE]]), normal_quantile((np.arange(n) + 0.5) / n)
+
+
+class Normals:
+    """A block of real numbers: q and p are normals with independent elements.
+
+    Parameters
+    ----------
+    prior : Component
+        p(z), in 64 bits, its networks exact.
+    posterior : Component
+        q(z | x), the same.
+    bits : int
+        Binary digits of a bucket's number.
+    reference : Reference or None
+        Of a block whose prior is not the same for every row; else its prior is taken.
+    """
+
+    def __init__(self, prior: Component, posterior: Component, bits: int, reference: Reference | None) -> None:
+        self.prior, self.posterior, self.bits = prior, posterior, bits
+        own = _fixed(prior)
+        self.even = own is not None
+        size = int(np.prod(prior.event))
+        self.location, self.scale = own or reference or (np.zeros(size), np.ones(size))
+        self.edges, self.middles = quantiles(bits)
+
+    @property
+    def initial_words(self) -> int:
+        """Words that popping a row takes at most, per element."""
+        return 1 + self.bits // 4
+
+    def value(self, whole: Whole) -> Tensor:
+        """Buckets [n, D] as z [1, n, *event]."""
+        z = self.location + self.scale * self.middles[whole]
+        return torch.from_numpy(z).reshape(1, len(whole), *self.prior.event)
+
+    def pop_posterior(self, stack: Stack, given: Given, watch: "Watch") -> Whole:
+        """Take a bucket for each row and element from the stack, as q(z | x) has them."""
+        location, scale = self.posterior_of(given, watch)
+        return self._nested(location, scale).pop(stack, location.size).reshape(location.shape)
+
+    def push_posterior(self, stack: Stack, whole: Whole, given: Given, watch: "Watch") -> None:
+        """The reverse."""
+        self._nested(*self.posterior_of(given, watch)).push(stack, whole.reshape(-1))
+
+    def push_prior(self, stack: Stack, whole: Whole, given: Given, watch: "Watch") -> None:
+        """Put buckets on the stack as p(z) has them."""
+        if self.even:
+            stack.push_even(whole.reshape(-1), self.bits)
+        else:
+            self._nested(*self._prior_of(given, watch)).push(stack, whole.reshape(-1))
+
+    def pop_prior(self, stack: Stack, rows: int, given: Given, watch: "Watch") -> Whole:
+        """The reverse."""
+        if self.even:
+            return stack.pop_even(rows * len(self.location), self.bits).reshape(rows, -1)
+        location, scale = self._prior_of(given, watch)
+        return self._nested(location, scale).pop(stack, location.size).reshape(location.shape)
+
+    def posterior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
+        """Mean and standard deviation of q, [n, D]."""
+        block: Any = self.posterior
+        location, raw = halves(watch(block, given))
+        variance = (softplus(raw) if block.spread == "softplus" else exp(2.0 * raw)) + block.floor
+        if not isinstance(block, posteriors.Ladder):
+            return location, np.sqrt(variance)
+        above, scale = self._prior_of(given, watch)
+        precision, from_above = 1.0 / variance, 1.0 / (scale * scale)
+        total = precision + from_above
+        return (precision * location + from_above * above) / total, 1.0 / np.sqrt(total)
+
+    def _prior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
+        if (fixed := _fixed(self.prior)) is not None:
+            return fixed
+        location, raw = halves(watch(self.prior, given))
+        return location, self.prior.floor + softplus(raw)  # type: ignore[operator]
+
+    def _nested(self, location: Array, scale: Array) -> Nested:
+        rows, size = location.shape
+        start, unit = (np.broadcast_to(one, (rows, size)).reshape(-1) for one in (self.location, self.scale))
+        return Nested(2**self.bits, _buckets(self.edges, start, unit, location.reshape(-1), scale.reshape(-1)))
+
+
+Watch = Callable[[Component, Given], Array]
+"""Runs a component's network and remembers what came out: [n, numbers]."""
+
+
+def _buckets(edges: Array, start: Array, unit: Array, location: Array, scale: Array) -> Below:
+    def at(places: Whole) -> Array:
+        return start[:, None] + unit[:, None] * edges[places]
+
+    return location_scale(at, location, scale, normal_below)
+
+
+def halves(numbers: Array) -> tuple[Array, Array]:
+    """The first half of each row and the second."""
+    middle = numbers.shape[1] // 2
+    return numbers[:, :middle], numbers[:, middle:]
+
+
+def _fixed(prior: Component) -> Reference | None:
+    """Mean and standard deviation of a prior that is the same for every row."""
+    size = int(np.prod(prior.event))
+    if isinstance(prior, _STANDARD):
+        return np.zeros(size), np.ones(size)
+    if isinstance(prior, priors.Normal) and prior.network is None:
+        means, raw = (one.detach().double().numpy().reshape(-1) for one in (prior.means, prior.raw))
+        return means, prior.floor + softplus(raw)
+    return None
+
+
+class Classes:
+    """A block over classes, one-hot.
+
+    Parameters
+    ----------
+    prior : priors.Categorical
+        p(y).
+    posterior : posteriors.Categorical
+        q(y | x).
+    """
+
+    bits, even, initial_words = 0, True, 3
+
+    def __init__(self, prior: Component, posterior: Component) -> None:
+        self.prior, self.posterior = prior, posterior
+        self.classes = prior.event[0]
+
+    def value(self, whole: Whole) -> Tensor:
+        """Classes [n, 1] as one-hot y [1, n, classes]."""
+        return torch.eye(self.classes, dtype=torch.float64)[torch.from_numpy(whole[:, 0])].unsqueeze(0)
+
+    def pop_posterior(self, stack: Stack, given: Given, watch: Watch) -> Whole:
+        """Take a class for each row from the stack, as q(y | x) has them."""
+        logits = watch(self.posterior, given)
+        return _of_logits(logits).pop(stack, len(logits))[:, None]
+
+    def push_posterior(self, stack: Stack, whole: Whole, given: Given, watch: Watch) -> None:
+        """The reverse."""
+        _of_logits(watch(self.posterior, given)).push(stack, whole[:, 0])
+
+    def push_prior(self, stack: Stack, whole: Whole, given: Given, watch: Watch) -> None:
+        """Put classes on the stack as p(y) has them."""
+        _of_logits(self._prior_logits(len(whole), given, watch)).push(stack, whole[:, 0])
+
+    def pop_prior(self, stack: Stack, rows: int, given: Given, watch: Watch) -> Whole:
+        """The reverse."""
+        return _of_logits(self._prior_logits(rows, given, watch)).pop(stack, rows)[:, None]
+
+    def _prior_logits(self, rows: int, given: Given, watch: Watch) -> Array:
+        if self.prior.network is not None:
+            return watch(self.prior, given)
+        logits: Any = self.prior.logits
+        return np.broadcast_to(logits.detach().double().numpy().reshape(1, -1), (rows, self.classes))
+
+
+def _of_logits(logits: Array) -> Nested:
+    below = from_weights(np.ascontiguousarray(logits))
+    return Nested(logits.shape[1], lambda places: np.take_along_axis(below, places, 1))
+
+
+def block_of(
+    name: str, prior: Component, posterior: Component, bits: int, reference: Reference | None
+) -> Normals | Classes:
+    """How a block of latents is coded.
+
+    Parameters
+    ----------
+    name : str
+        Of the block.
+    prior : Component
+        p(z).
+    posterior : Component
+        q(z | x).
+    bits : int
+        As for `Normals`.
+    reference : Reference or None
+        As for `Normals`.
+
+    Returns
+    -------
+    Normals or Classes
+        By the classes of the two.
+
+    Raises
+    ------
+    CapabilityError
+        For a prior or a posterior without buckets.
+    """
+    normal = isinstance(posterior, posteriors.DiagonalNormal | posteriors.Ladder)
+    if normal and isinstance(prior, (*_STANDARD, priors.Normal)):
+        return Normals(prior, posterior, bits, reference)
+    if isinstance(posterior, posteriors.Categorical) and isinstance(prior, priors.Categorical):
+        return Classes(prior, posterior)
+    raise CapabilityError(
+        f"Block {name!r} has a {type(prior).__name__} prior and a {type(posterior).__name__} posterior, whose masses "
+        f"over buckets are not known exactly: files are made with normals of independent elements, and with classes."
+    )
