@@ -4,13 +4,14 @@ import json
 import sys
 from pathlib import Path
 
-from run import HERE, canary_row
+from run import CELLS, HERE, canary_row
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from canary import Canary, main
 
-NEEDS = {"digits": (), "mnist": ("mnist",), "fashion-mnist": ("fashion-mnist",), "frey-faces": ("frey-faces",)}
+IMAGES = ("mnist", "fashion-mnist", "frey-faces")
+NEEDS = {"digits": (), **{name: (name,) for name in IMAGES}, **dict.fromkeys(CELLS, ("h5py",))}
 
 
 def canaries() -> list[Canary]:

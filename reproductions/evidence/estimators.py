@@ -32,6 +32,7 @@ SHOWN = (
     "appendix D, kernel density",
     "AIS-100 from the prior",
     "AIS-100 from the encoder",
+    "AIS-100 from both",
 )
 SHIFT, SPREAD = 0.25, 1.25  # of the encoder, in standard deviations of the exact posterior, per dimension
 
@@ -81,7 +82,8 @@ def estimates(vae: er.VAE, examples: "er.data.Examples") -> dict[str, er.Estimat
         "appendix D, normal density": reciprocal_sampling(vae, examples, **posterior_draws),
         "appendix D, kernel density": reciprocal_sampling(vae, examples, **posterior_draws, density="kernel"),
         "AIS-100 from the prior": ais(vae, examples, **annealing, start="prior"),
-        "AIS-100 from the encoder": ais(vae, examples, **annealing),
+        "AIS-100 from the encoder": ais(vae, examples, **annealing, start="posterior"),
+        "AIS-100 from both": ais(vae, examples, **annealing),
     }
 
 
