@@ -1,11 +1,15 @@
 """Drawings of pages kept while the tests run: what is drawn of equal values twice is drawn once."""
 
+import html
 import inspect
 import pickle
 from collections.abc import Callable
 from typing import Any
 
+import matplotlib
+
 from elbowroom.pages import embedding
+from elbowroom.plots.style import Sheet
 
 AFRESH = embedding._drawing
 """As pages draw outside the tests."""
@@ -23,3 +27,12 @@ def drawn_once(draw: Callable[[Any], Any], salt: str, width: int, title: str) ->
     if key not in _KEPT:
         _KEPT[key] = AFRESH(draw, salt, width, title)
     return _KEPT[key]
+
+
+def sketched(draw: Callable[[Any], Any], salt: str, width: int, title: str) -> str:
+    """A drawing whose parts are all made, as the plot makes them, but not set down as lines and letters."""
+    with matplotlib.rc_context():
+        sheet = Sheet(figsize=(width / 72, 4), dpi=72, layout="constrained")
+        draw(sheet)
+    assert sheet.axes
+    return f'<svg class="plot"><title>{html.escape(title)}</title></svg>'

@@ -43,8 +43,16 @@ def short_contest(monkeypatch) -> None:
     monkeypatch.setattr("elbowroom.studies.autoregressive._FEWEST_STEPS", 1)
 
 
+def short_pilots(monkeypatch) -> None:
+    """Step sizes of annealing found at few temperatures: a run is unbiased whatever they are."""
+    monkeypatch.setattr("elbowroom.evidence.annealed.LEAST_POINTS", 8)
+    monkeypatch.setattr("elbowroom.evidence.looks._LEAST_POINTS", 6)
+    monkeypatch.setattr("elbowroom.evidence.looks._WARM_UP", 4)
+
+
 def short_audit(monkeypatch) -> None:
     """An audit of as little as it takes."""
+    short_pilots(monkeypatch)
     few = QUICK.context.aggregate._replace(fitted=40, choosing=10, told=10, among=20, components=1)
     little = QUICK._replace(
         n=2,

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from drawings import sketched
 from staged import short_study
 
 import elbowroom as er
@@ -102,26 +103,30 @@ def said(folder, stage: str):
     return json.dumps(timeless(json.loads(stage_file(folder, stage).read_text())))
 
 
-@pytest.mark.parametrize("stage", LATER)
-def test_a_study_goes_on_at_the_stage_that_failed(data, whole, tmp_path, monkeypatch, runs, stage) -> None:
-    folder, names = tmp_path / "study", list(STAGES)
-    with monkeypatch.context() as patch:
-        fails(patch, stage, RuntimeError("the disk is full"))
-        with pytest.raises(RuntimeError, match="the disk is full") as caught:
-            er.study(data, folder, **SMALL)
-    (note,) = caught.value.__notes__
-    assert note == (
-        f"The stage {stage!r} failed; what came before is in {folder}: the same call with resume=True goes on there."
-    )
-    before = names[: names.index(stage)]
-    assert [one for one in names if stage_file(folder, one).exists()] == before
-    kept = [stage_file(folder, one).read_bytes() for one in before]
-    runs.clear()
-    done = er.study(data, folder, resume=True, **SMALL)
-    trained = ["fit"] if stage == "train" else []
-    assert [one for one in runs if one != "fit_stacked"] == names[names.index(stage) :]
-    assert ["fit" for one in runs if one == "fit_stacked"] == trained
-    assert [stage_file(folder, one).read_bytes() for one in before] == kept
+def test_a_study_goes_on_at_the_stage_that_failed(data, whole, tmp_path, monkeypatch, runs) -> None:
+    """It fails at every stage in turn, and goes on from there to the next."""
+    folder, names, resume = tmp_path / "study", list(STAGES), {}
+    for stage, passed in zip(LATER, [[], *([one] for one in LATER)], strict=False):
+        before = names[: names.index(stage)]
+        earlier = [one for one in before if one not in passed]
+        kept = [stage_file(folder, one).read_bytes() for one in earlier if resume]
+        with monkeypatch.context() as patch:
+            fails(patch, stage, RuntimeError("the disk is full"))
+            with pytest.raises(RuntimeError, match="the disk is full") as caught:
+                er.study(data, folder, **resume, **SMALL)
+        (note,) = caught.value.__notes__
+        assert note == (
+            f"The stage {stage!r} failed; what came before is in {folder}: the same call with resume=True goes on "
+            "there."
+        )
+        assert [one for one in names if stage_file(folder, one).exists()] == before
+        assert [one for one in runs if one != "fit_stacked"] == passed
+        assert runs.count("fit_stacked") == (passed == ["train"])
+        assert [stage_file(folder, one).read_bytes() for one in earlier if resume] == kept
+        runs.clear()
+        resume = {"resume": True}
+    done = er.study(data, folder, **resume, **SMALL)
+    assert runs == [LATER[-1]]
     assert [said(folder, one) for one in names] == [said(whole, one) for one in names]
     assert done.sentence == sentence(read_study(whole))
     assert np.array_equal(done.vae.sample(3).numpy(), er.runs.read_run(read_study(whole).run)[0].sample(3).numpy())
@@ -186,7 +191,8 @@ def test_a_refusal_keeps_its_type_and_says_how_to_go_on(data, copy, monkeypatch,
     assert caught.value.__cause__ is error
 
 
-def test_the_page_names_the_stages_that_have_not_been_run(copy) -> None:
+def test_the_page_names_the_stages_that_have_not_been_run(copy, monkeypatch) -> None:
+    monkeypatch.setattr("elbowroom.pages.embedding._drawing", sketched)
     for stage in ("contest", "account"):
         stage_file(copy, stage).unlink()
     page = er.report(copy).read_text(encoding="utf-8")
