@@ -164,6 +164,55 @@ def test_a_table_of_words_comes_back_in_words_and_in_its_own_order():
         found.to_frame(3)
 
 
+def test_columns_predicted_from_others_are_those_of_the_conditional_gaussian():
+    """Against E[x_b | x_a] in closed form: error, its standard error, and coverage of every interval."""
+    vae, n = linear(), 400
+    mean, cover = gaussian(vae)
+    x = np.random.default_rng(3).multivariate_normal(mean, cover, n)
+    found = er.impute(vae, x, columns=[3, 1], samples=100, draws=100, imputations=1)
+    blank = x.copy()
+    blank[:, [1, 3]] = np.nan
+    best, variance = (one.reshape(n, 2) for one in conditionals(vae, blank))
+    assert np.isnan(found.x[:, [1, 3]]).all()
+    np.testing.assert_array_equal(found.truth.reshape(n, 2), x[:, [1, 3]])
+    for place, score in enumerate(found.scores):
+        column = (1, 3)[place]
+        off = x[:, column] - best[:, place]
+        exact = np.sqrt((off**2).mean())
+        assert abs(score.rmse[0] / exact - 1) < 0.02  # a hundred draws have a mean of their own
+        assert abs(score.rmse[0] - np.sqrt(variance[:, place].mean())) < 4 * score.rmse[1]
+        bootstrap = np.std([np.sqrt(np.random.default_rng(i).choice(off**2, n).mean()) for i in range(200)])
+        assert 0.8 < score.rmse[1] / bootstrap < 1.25
+        for level, (share, error) in score.coverage.items():
+            inside = (np.abs(off) < stats.norm.ppf((1 + level) / 2) * np.sqrt(variance[:, place])).mean()
+            assert abs(share - inside) < 0.03
+            assert abs(share - level) < 4 * error
+        assert score.spread == pytest.approx(x[:, column].std())
+    assert str(found).splitlines()[1].startswith("x1: RMSE ")
+
+
+def test_columns_of_classes_and_rows_with_gaps_are_scored_where_they_are_known(monkeypatch):
+    monkeypatch.setattr("elbowroom.imputation.latents.UNRELIABLE", np.inf)  # annealing takes seconds
+    monkeypatch.setattr("elbowroom.imputation.latents._FEWEST_EFFECTIVE", 0)
+    frame = mixed()
+    data = er.load_data(frame, support=["real", "counts", er.Support("categorical", 3)], test=40)
+    vae = er.models.build({"latents": 1, "widths": [8]}, data)
+    er.fit(vae, data, epochs=5, lr=1e-2, batch_size=30, progress=False)
+    found = er.impute(vae, data, columns=["colour", "height"], samples=50)
+    height, colour = found.scores
+    test = frame.iloc[data.test.index.numpy()]
+    assert len(found) == 40
+    assert (height.n, colour.n) == (test["height"].notna().sum(), test["colour"].notna().sum())
+    known = test["colour"].notna().to_numpy()
+    right = (found.to_frame()["colour"].to_numpy()[known] == test["colour"].to_numpy()[known]).mean()
+    assert colour.right[0] == pytest.approx(right)
+    assert (colour.rmse, colour.coverage, height.right) == (None, {}, None)
+    assert "colour: " in str(found)
+    assert "cells right" in str(found)
+    whole = er.impute(vae, data.train[:5], samples=50)
+    assert (whole.truth, whole.scores) == (None, [])
+
+
 def test_latents_over_classes_are_weighted_and_never_annealed():
     torch.manual_seed(0)
     vae = er.VAE(
@@ -185,6 +234,14 @@ def test_what_cannot_be_imputed_is_said():
         er.impute(vae, x, draws=10)
     with pytest.raises(er.InputError, match="as many samples as imputations"):
         er.impute(vae, x, samples=3)
+    for columns, said in (
+        (["a"], "no column 'a' to predict; there are: numbers from 0 to 4"),
+        ([5], "no column 5 to predict"),
+        ([], "some of the 5 columns.*got 0"),
+        (range(5), "some of the 5 columns.*got 5"),
+    ):
+        with pytest.raises(er.InputError, match=said):
+            er.impute(vae, x, columns=list(columns))
     with pytest.raises(er.InputError, match="between 0 and 1"):
         er.impute(vae, x, samples=10, draws=25).interval(95)
     whole = er.impute(vae, np.nan_to_num(x), samples=10)
@@ -222,6 +279,12 @@ def test_a_run_writes_its_completed_tables(tmp_path, monkeypatch):
     part = er.runs.impute_run(tmp_path / "run", tmp_path / "p.csv", part="test", source=data, progress=False)
     assert len(pd.read_csv(tmp_path / "p.csv")) == len(data.test)
     assert part[0].endswith("draws of each cell.")
+    chosen = {"columns": ["height"], "source": data, "progress": False}
+    said = er.runs.impute_run(tmp_path / "run", tmp_path / "h.csv", **chosen)
+    assert said[1] == str(er.impute(vae, data, columns=["height"]).scores[0])
+    assert len(pd.read_csv(tmp_path / "h.csv")) == len(data.test)
+    with pytest.raises(er.InputError, match="part must be 'train'"):
+        er.runs.impute_run(tmp_path / "run", tmp_path / "h.csv", part="all", **chosen)
     whole = er.load_data(frame.dropna(), support=kinds)
     er.fit(er.models.build({"latents": 1, "widths": [4]}, whole), whole, epochs=1, run=tmp_path / "w", progress=False)
     with pytest.raises(er.InputError, match="nothing to fill in"):

@@ -87,6 +87,24 @@ def test_bits_are_said_to_be_bits_of_what_they_are_of(kind, quantity, of):
     assert (code.unit, code.direction) == ("bits per dimension", of)
 
 
+@pytest.mark.parametrize(
+    ("context", "entropies", "at_most"),
+    [
+        ("kind", {"kind": 1.09861}, ", at most 1.10 nats of it (its entropy)"),
+        ("kind, arm", {"kind": 1.09861, "arm": 0.5, "label": 2.3}, ", at most 1.60 nats of it (their entropies)"),
+        ("kind, dose", {"kind": 1.09861}, ""),
+    ],
+)
+def test_what_a_context_tells_is_said_to_be_in_the_difference(context, entropies, at_most):
+    rival = records_of(study(16, images=True, vae=58.0))["contest"].best
+    sentence = said(2.0, rival=rival, quantity=f"log p(x | {context})", entropies=entropies).sentence
+    told = (
+        f" It is given {' and '.join(context.split(', '))}, and the baselines are of log p(x): what that tells of x is"
+    )
+    assert sentence.endswith(f"{told} in the difference{at_most}.")
+    assert "It is given" not in said(2.0, rival=rival).sentence
+
+
 def test_seed_spread_is_the_deviation_of_one_training():
     one = records_of(study(2, images=True, vae=58.0))["train"].models[2]
     models = [

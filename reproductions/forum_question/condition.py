@@ -44,10 +44,10 @@ def halves(whole: bool) -> er.data.Dataset:
     return er.load_data(x if whole else x[:, HALF:], context=context, progress=False, **settings)
 
 
-def model(way: str, noise: str, seed: int) -> er.VAE:
-    """A VAE of one way."""
+def model(way: str, noise: str | float, seed: int) -> er.VAE:
+    """A VAE of one way; a number as noise is σ."""
     torch.manual_seed(seed)
-    size, scale = (64 if way == "joint" else HALF), NOISE[noise]
+    size, scale = (64 if way == "joint" else HALF), NOISE.get(noise, noise)
     reads = ("x",) if way == "joint" else ("x", "upper")
     encoder = er.networks.MLP([64, 128, 2 * LATENTS])
     posterior = er.posteriors.DiagonalNormal(encoder, LATENTS, given=reads)

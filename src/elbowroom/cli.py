@@ -270,16 +270,24 @@ def encode(
 def impute(
     run: Run,
     out: Annotated[Path, typer.Option(help="A .csv file: the table completed with medians. More stand beside it.")],
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns, with commas, predicted from the others and compared with what they hold."),
+    ] = None,
     imputations: Annotated[int, typer.Option(help="Completed tables to draw.")] = 10,
-    part: Annotated[str, typer.Option(help="Rows: all, or those of one part (train, validation, test).")] = "all",
+    part: Annotated[
+        str | None,
+        typer.Option(help="Rows: all, or those of one part.", show_default="all; test with --columns"),
+    ] = None,
     draws: Annotated[int, typer.Option(help="Weighted draws of z per row.")] = 500,
     source: Data = None,
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
 ) -> None:
-    """Fill in the missing cells of a run's data: medians, 95 % intervals, and several completed tables."""
+    """Fill in missing cells, or predict columns from the others: medians, 95 % intervals, several completed tables."""
     from elbowroom.runs import impute_run
 
-    for line in impute_run(run, out, imputations=imputations, part=part, draws=draws, source=source, seed=seed):
+    how: dict[str, Any] = {"imputations": imputations, "part": part, "draws": draws, "source": source, "seed": seed}
+    for line in impute_run(run, out, columns=columns and [one.strip() for one in columns.split(",")], **how):
         print(line)
 
 

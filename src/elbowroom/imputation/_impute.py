@@ -1,5 +1,7 @@
 """Missing cells filled in by draws from p(x_missing | x_seen)."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from elbowroom.vae import VAE
 from .decoding import classes_of, decode_missing
 from .imputations import Imputations, joined
 from .latents import Posterior
+from .left_out import LeftOut
 
 __all__ = ["impute"]
 
@@ -25,6 +28,7 @@ def impute(
     vae: VAE,
     examples: Any,
     *,
+    columns: Sequence[str | int] | None = None,
     imputations: int = 10,
     samples: int = 200,
     draws: int = 500,
@@ -34,7 +38,7 @@ def impute(
     memory: Memory = MEMORY,
     progress: bool = False,
 ) -> Imputations:
-    """Fill in missing cells by draws from p(x_missing | x_seen).
+    """Fill in missing cells, or predict some columns from the others, by draws from p(x_missing | x_seen).
 
     z is drawn from q(z | x_seen), weighted by p(x_seen, z) / q(z | x_seen) and drawn again by these weights; x_missing
     is then drawn from p(x | z), given the seen cells where they depend on one another. Where the weights' Pareto shape
@@ -48,6 +52,9 @@ def impute(
     examples : Dataset, part of a data set, array, tensor, DataFrame or Batch
         What is completed, [n, *event] on the user's scale, NaN where a cell is missing; of a whole `Dataset` all rows,
         in the order of its source.
+    columns : sequence of str or int, optional
+        Columns, by name or number, that are predicted from the others: they are left out in every row, and the draws
+        compared with what they hold (`scores`). Of a whole `Dataset` it is then the test rows that are completed.
     imputations : int, default 10
         How many completed tables `values` has.
     samples : int, default 200
@@ -75,7 +82,7 @@ def impute(
     Raises
     ------
     InputError
-        For fewer draws than 25, or fewer samples than imputations.
+        For fewer draws than 25, fewer samples than imputations, or a column that there is not.
     CapabilityError
         Where preprocessing has no way back, or p(x | z) cannot leave these cells out.
 
@@ -106,6 +113,12 @@ def impute(
             f"there: take a preprocessing that has."
         )
     posterior = Posterior(vae, draws, samples, temperatures, seed, memory)
+    if columns is not None:
+        if isinstance(examples, Dataset):
+            examples, data = examples.test, data or examples
+        left_out = LeftOut(vae, examples, columns, None if data is None else data.columns)
+        found = _completed(vae, left_out, posterior, imputations, data, progress)
+        return dataclasses.replace(found, truth=left_out.truth(found.rows, found.cells))
     if not isinstance(examples, Dataset):
         return _completed(vae, examples, posterior, imputations, data, progress)
     parts = [part for part in examples.parts.values() if len(part)]

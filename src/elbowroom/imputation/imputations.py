@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, count
 
+from .column_scores import ColumnScore, column_scores
+
 __all__ = ["UNRELIABLE", "Imputations", "joined"]
 
 UNRELIABLE = 0.7
@@ -46,6 +48,8 @@ class Imputations:
         Name of a column of words → its words in the order of their codes.
     notes : list of str
         What a person should know.
+    truth : array [m] or None
+        What the missing cells hold, where they were left out on purpose; NaN where they are missing anyway.
 
     Examples
     --------
@@ -66,6 +70,7 @@ class Imputations:
     columns: list[str] | None = None
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    truth: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -127,6 +132,11 @@ class Imputations:
         ends = (np.where(self._whole, np.floor(ends[0]), ends[0]), np.where(self._whole, np.ceil(ends[1]), ends[1]))
         low, high = (self.completed(np.where(self._classes, np.nan, end)) for end in ends)
         return low, high
+
+    @cached_property
+    def scores(self) -> list[ColumnScore]:
+        """How near the draws come to the truth, a line per column; none where nothing was left out on purpose."""
+        return [] if self.truth is None else column_scores(self, self.truth)
 
     def to_frame(self, which: int | None = None) -> Any:
         """One completed table as a pandas DataFrame, with the names of columns and the words of classes.
@@ -207,7 +217,7 @@ class Imputations:
         )
         if bool(self.annealed.any()):
             line += f"; z of {count(int(self.annealed.sum()), 'example')} annealed, whose weights were unreliable"
-        return "\n".join([line + ".", *self.notes])
+        return "\n".join([line + ".", *map(str, self.scores), *self.notes])
 
     __repr__ = __str__
 
@@ -259,4 +269,5 @@ def joined(parts: Sequence[Imputations]) -> Imputations:
         columns=first.columns,
         classes=first.classes,
         notes=list(dict.fromkeys(note for part in parts for note in part.notes)),
+        truth=None if first.truth is None else np.concatenate([one for p in parts if (one := p.truth) is not None]),
     )

@@ -40,6 +40,7 @@ _RESTS_ON = {
     "overfitted": "generalisation",
     "underfitted": "classic",
     "no bound": "objective",
+    "condition lost": "condition",
 }
 """Faults, and the symptom without which each is not looked for."""
 _PARTS = 4
@@ -209,6 +210,7 @@ def _findings(vae: VAE, data: Dataset, **known: Any) -> tuple[tuple[FindingRecor
     found = symptoms(vae, data, **known)
     findings, _ = verdict(found)
     looked = {one.name for one in findings}
+    looked |= set() if vae.context_names else {"condition lost"}
     unseen = {name: found.missing.get(symptom, "") for name, symptom in _RESTS_ON.items() if name not in looked}
     return findings, [f"Not looked for, {name}: {reason}" for name, reason in unseen.items()]
 

@@ -50,7 +50,7 @@ class Attempt(NamedTuple):
 
 _HOLES, _NOISE, _LEFT = "holes in the prior", "noise mis-scaled", "residuals correlated"
 _COLLAPSED, _LAGGING, _SURE = "collapsed", "inference lagging", "overconfident encoder"
-_OVER, _UNDER, _NONE = "overfitted", "underfitted", "no bound"
+_OVER, _UNDER, _NONE, _LOST = "overfitted", "underfitted", "no bound", "condition lost"
 
 _ATTEMPTS = (
     Attempt("calibrate", {}, 0, (_NOISE, _COLLAPSED)),
@@ -59,7 +59,7 @@ _ATTEMPTS = (
     Attempt("structured_residual", {"kind": "matern"}, 0, (_LEFT,)),
     Attempt("shrink_latent", {}, 0, (_COLLAPSED,)),
     Attempt("refit_prior", {"kind": "mixture"}, 0, (_HOLES,)),
-    Attempt("lower_beta", {"beta": 1.0}, 2, (_NONE, _UNDER, _COLLAPSED, _NOISE)),
+    Attempt("lower_beta", {"beta": 1.0}, 2, (_NONE, _UNDER, _COLLAPSED, _NOISE, _LOST)),
     Attempt("stop_earlier", {}, 3, (_OVER,)),
     Attempt("anneal", {}, 3, (_COLLAPSED, _LAGGING)),
     Attempt("free_bits", {}, 3, (_COLLAPSED,)),

@@ -16,6 +16,7 @@ from elbowroom.vae import VAE
 
 from .aggregate import chosen
 from .symptoms_budget import SymptomBudget
+from .symptoms_of_condition import condition_lost
 from .symptoms_of_fit import beyond_classics, generalisation, objective_above_elbo
 from .symptoms_of_noise import noise_gain, residuals
 from .symptoms_of_posterior import annealed_posterior, widening_gain
@@ -73,6 +74,12 @@ class Symptoms:
         Whether the objective is a bound by how it is made, as the importance-weighted one is.
     remarks : tuple of str
         What the objective says of itself.
+    condition, condition_held, condition_shown : Number, optional
+        Of a model whose p reads contexts, in percent: the share of what a straight line from them explains of x in the
+        data that they do not explain in the model; what they explain of the variance of x by that line, and in the
+        model.
+    decoder_reads : bool, optional
+        Whether p(x | z) reads a context itself, and not only p(z).
     missing : dict of str to str
         Symptom → why it cannot be had, in a sentence.
     """
@@ -101,6 +108,10 @@ class Symptoms:
     objective: Number | None = None
     bounds_by_design: bool = False
     remarks: tuple[str, ...] = ()
+    condition: Number | None = None
+    condition_held: Number | None = None
+    condition_shown: Number | None = None
+    decoder_reads: bool | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -174,6 +185,8 @@ def symptoms(
         had(("generalisation",), lambda: (generalisation(log_p, log_p_test),))
         had(("classic", "classic_name"), lambda: beyond_classics(vae, data, train, log_p, seed))
     had(("objective", "bounds_by_design", "remarks"), lambda: objective_above_elbo(vae, test, objective, seed))
+    condition = ("condition", "condition_held", "condition_shown", "decoder_reads")
+    had(condition, lambda: condition_lost(vae, data, test, seed))
     found.pop("used", None)
     return Symptoms(**found, missing=missing)
 

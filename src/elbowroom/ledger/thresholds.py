@@ -3,6 +3,7 @@
 __all__ = [
     "AMORTISATION",
     "BEYOND_CLASSICS",
+    "CONDITION",
     "COVERAGE",
     "ERRORS",
     "GENERALISATION",
@@ -52,3 +53,7 @@ what holes, noise and residuals win set aside where these are found."""
 
 OBJECTIVE = 0.05
 """No bound: nats between what the objective says and the ELBO, where it is no bound by how it is made."""
+
+CONDITION = 50.0
+"""Condition lost: percent of what a straight line from the context explains of x that the context does not explain in
+the model."""

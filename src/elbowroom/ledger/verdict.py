@@ -48,7 +48,7 @@ def verdict(found: Symptoms) -> tuple[tuple[FindingRecord, ...], str]:
         _residuals(found, (collapsed, noise)),
         _overfitted(found),
     ]
-    looked += [_underfitted(found, [one for one in looked if one is not None]), _no_bound(found)]
+    looked += [_underfitted(found, [one for one in looked if one is not None]), _no_bound(found), _condition(found)]
     findings = tuple(one for one in looked if one is not None)
     return findings, _sentence(findings)
 
@@ -258,3 +258,18 @@ def _no_bound(found: Symptoms) -> FindingRecord | None:
         said += ": a bound here, and of what it makes great, which is not the ELBO"
     found_so = bool(found.remarks) or (_above(away, limit.OBJECTIVE) and not found.bounds_by_design)
     return _finding("no bound", away, limit.OBJECTIVE, f"{said}.", found=found_so)
+
+
+def _condition(found: Symptoms) -> FindingRecord | None:
+    """The model's x moves with the context by less than half of what a straight line finds in the data."""
+    value, held, shown = found.condition, found.condition_held, found.condition_shown
+    if value is None or held is None or shown is None:
+        return None
+    said = (
+        f"the context explains {_said(shown, '%')} of the variance of x in the model, and {_said(held, '%')} in the "
+        f"data by a straight line (found where the model loses more than {limit.CONDITION:g} % of that)."
+    )
+    cause = "z carries it alone" if found.decoder_reads is False else ""
+    if cause and _above(value, limit.CONDITION):
+        said = said[:-1] + "; p(x | z) does not read it, so that it reaches x only as far as z does."
+    return _finding("condition lost", value, limit.CONDITION, said, cause=cause, unit="%")

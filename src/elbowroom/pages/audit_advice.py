@@ -28,6 +28,7 @@ _WAYS = {
     "residuals correlated": "a likelihood whose noise is correlated can win them",
     "overfitted": "stop earlier, take smaller networks or more data",
     "underfitted": "train longer, or take wider networks",
+    "condition lost": "let p(x | z) read the context itself, or pay less for z: a lower β, noise that is calibrated",
     "no bound": "what was minimised bounds no log p(x), so train by the ELBO where nats are to be compared",
 }
 _OF_COLLAPSE = {"noise": "lower the noise of the likelihood", "needs no z": "take a weaker decoder, or fewer latents"}

@@ -57,6 +57,8 @@ class DataRecord:
         How missing cells are told, where there may be any.
     parts : str
         Hash of which examples are in which part.
+    entropies : dict of str to float
+        Of each context of classes, nats by their shares in training: the most that it can tell of x.
     """
 
     name: str
@@ -84,6 +86,7 @@ class DataRecord:
     observed: dict[str, tuple[int, ...]] = field(default_factory=dict)
     missing: str | None = None
     parts: str = ""
+    entropies: dict[str, float] = field(default_factory=dict)
 
     @property
     def dimensions(self) -> int:
@@ -103,7 +106,8 @@ class DataRecord:
     @property
     def identity(self) -> dict[str, Any]:
         """What tells data apart in a study: not what they are called, where they lie, or what is noted about them."""
-        return {name: value for name, value in asdict(self).items() if name not in ("name", "source", "notes")}
+        noted = ("name", "source", "notes", "entropies")
+        return {name: value for name, value in asdict(self).items() if name not in noted}
 
     @property
     def repeats_more_than_chance(self) -> bool:

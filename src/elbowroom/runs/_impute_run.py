@@ -1,5 +1,6 @@
 """The missing cells of a trained run's data, filled in."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ def impute_run(
     run: str | Path,
     out: str | Path,
     *,
+    columns: Sequence[str] | None = None,
     imputations: int = 10,
-    part: str = "all",
+    part: str | None = None,
     draws: int = 500,
     source: Any = None,
     seed: int = 0,
     progress: bool = True,
 ) -> list[str]:
-    """Fill in the missing cells of a run's data and write the completed tables.
+    """Fill in the missing cells of a run's data, or predict some columns from the others, and write the tables.
 
     Parameters
     ----------
@@ -35,10 +37,13 @@ def impute_run(
     out : str or Path
         A .csv file NAME.csv, which gets the table completed with medians. Beside it stand NAME-interval.csv, the ends
         of the 95 % interval of every column with missing cells, and NAME-1.csv, NAME-2.csv, …, the imputations.
+    columns : sequence of str, optional
+        Names of columns that are predicted from the others, as for `impute`: they are left out, and the lines say how
+        near the draws come to what they hold.
     imputations : int, default 10
         How many completed tables are drawn.
-    part : {"all", "train", "validation", "test"}, default "all"
-        Which rows; all are in the order of the source.
+    part : {"all", "train", "validation", "test"}, optional
+        Which rows; all are in the order of the source. By default all, and the test rows where columns are predicted.
     draws : int, default 500
         Weighted draws of z per row, as for `impute`.
     source : Any, optional
@@ -70,15 +75,14 @@ def impute_run(
     out = Path(out)
     if out.suffix != ".csv":
         raise InputError(f"Completed tables are written to .csv; got {out}.")
-    one_of("part", part, _PARTS)
+    part = part or ("all" if columns is None else "test")
+    one_of("part", part, _PARTS if columns is None else _PARTS[1:])
     folder = run_folder(Path(run))
     data = run_data(folder, source=source)
     vae, _ = read_run(folder)
     chosen = data if part == "all" else data.parts[part]
-    found = impute(
-        vae, chosen, imputations=imputations, samples=max(200, imputations), draws=draws, data=data, seed=seed,
-        progress=progress,
-    )  # fmt: skip
+    how: dict[str, Any] = {"columns": columns, "imputations": imputations, "draws": draws, "seed": seed}
+    found = impute(vae, chosen, samples=max(200, imputations), data=data, progress=progress, **how)
     if not len(found.rows):
         raise InputError(f"No cell of these rows of {data.name!r} is missing, so there is nothing to fill in.")
     out.parent.mkdir(parents=True, exist_ok=True)

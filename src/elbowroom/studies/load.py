@@ -3,8 +3,11 @@
 import math
 from typing import Any
 
+import torch
+
 from elbowroom.data import Dataset, load_data
 from elbowroom.data.columns import column_rows
+from elbowroom.data.given import known_contexts
 from elbowroom.likelihoods._auto import why_auto
 from elbowroom.numerics import InputError
 from elbowroom.records import DataRecord
@@ -81,7 +84,15 @@ def load(data: Dataset) -> DataRecord:
         observed={name: tuple(shape) for name, shape in known.get("observed", {}).items()},
         missing=known.get("missing"),
         parts=known["parts"],
+        entropies=_entropies(data),
     )
+
+
+def _entropies(data: Dataset) -> dict[str, float]:
+    """Of contexts of classes, in nats."""
+    named = [name for name, (_, words) in known_contexts(data.summary()).items() if words]
+    shares = {name: data.train.context[name].double().mean(0) for name in named}
+    return {name: float(torch.special.entr(share).sum()) for name, share in shares.items()}
 
 
 def _class_names(data: Dataset) -> dict[int, tuple[str, ...]]:

@@ -76,7 +76,7 @@ def verdict(
     )
     on_new = _on_new_rows(data, evidence.best, rival, difference)
     return VerdictRecord(
-        sentence=f"This VAE uses {_used(evidence.latents)} and {compared}.{on_new}",
+        sentence=f"This VAE uses {_used(evidence.latents)} and {compared}.{on_new}{_given(data, evidence.best, rival)}",
         figures=tuple(_figures(data, chosen, evidence.best, gap)),
     )
 
@@ -92,6 +92,20 @@ def _used(latents: LatentRecord) -> str:
     if not active:
         return f"none of {many}"
     return f"{active} of {many}" if not carriers else f"{carriers} of {many} for 99 % of its rate"
+
+
+def _given(data: DataRecord, best: Estimate, rival: ClassicRecord | None) -> str:
+    """What the VAE is told and the baselines are not, and how much of the difference that can be."""
+    _, between, contexts = best.quantity.rstrip(")").partition(" | ")
+    if not between or rival is None:
+        return ""
+    names = contexts.split(", ")
+    known = [data.entropies[name] for name in names if name in data.entropies]
+    share = "what that tells of x is in the difference"
+    if len(known) == len(names):
+        whose = "its entropy" if len(names) == 1 else "their entropies"
+        share += f", at most {sum(known):.2f} nats of it ({whose})"
+    return f" It is given {' and '.join(names)}, and the baselines are of {rival.estimate.quantity}: {share}."
 
 
 def _on_new_rows(

@@ -76,6 +76,12 @@ class VAECore(nn.Module):
         return tuple(name for name in self._read if name not in ("x", "seen", "index", LOG_BETA, *self.prior))
 
     @property
+    def conditions(self) -> tuple[str, ...]:
+        """Contexts that p(z) or p(x | z) reads: what the density of x is given."""
+        read = dict.fromkeys(name for part in (*self.prior.values(), self.likelihood) for name in part.given)
+        return tuple(name for name in read if name not in (LOG_BETA, *self.prior))
+
+    @property
     def reads_beta(self) -> bool:
         """Whether networks read the weight of the rate that they are trained with (`objectives.MultiRate`)."""
         return LOG_BETA in self._read
@@ -96,8 +102,7 @@ class VAECore(nn.Module):
         """What the model's bounds bound: log p(x); log p(x | label) where p reads a context."""
         if getattr(self.likelihood, "unnormalised", False):
             return "an unnormalised score of x"
-        read = dict.fromkeys(name for part in (*self.prior.values(), self.likelihood) for name in part.given)
-        context = ", ".join(name for name in read if name not in (LOG_BETA, *self.prior))
+        context = ", ".join(self.conditions)
         estimand = self.preprocess.estimand
         return f"{estimand.removesuffix(')')} | {context})" if context else estimand
 
