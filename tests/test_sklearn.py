@@ -321,3 +321,11 @@ def test_columns_in_another_order_are_refused_by_their_names() -> None:
         vae.score_samples(frame[["d", "c", "b", "a"]])
     with pytest.raises(ValueError, match="Feature names unseen"):
         vae.score_samples(frame.rename(columns={"a": "z"}))
+
+
+def test_whole_numbers_may_have_missing_cells() -> None:
+    x = load_digits().data[:100]
+    holes = np.where(np.random.default_rng(0).random(x.shape) < 0.1, np.nan, x)
+    scores = VariationalAutoencoder(**quick).fit(holes).score_samples(holes)
+    assert np.isfinite(scores).all()
+    assert scores.mean() > VariationalAutoencoder(**quick).fit(x).score_samples(x).mean()  # of fewer cells

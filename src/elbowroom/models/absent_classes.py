@@ -25,7 +25,7 @@ def refuse_absent(name: str, words: Sequence[str], data: Dataset) -> None:
     InputError
         Which says where the labels of the class are, and the ways out.
     """
-    blocks = {part: rows.observed[name] for part, rows in data.parts.items()}
+    blocks = {part: rows.observed[name] for part, rows in data.parts.items() if name in rows.observed}
     counts = {part: (value * mask.unsqueeze(1)).sum(0) for part, (value, mask) in blocks.items()}
     absent = [place for place in range(len(words)) if not counts["train"][place]]
     if len(absent) == len(words):

@@ -48,7 +48,8 @@ def on_top_of(vae: VAE, below: VAE) -> VAE:
             f"The model below has {below.latents} latents and the lowest layer of the recipe {q['z'].event[0]}: say "
             f"latents=[{below.latents}, …]."
         )
-    q["z"], vae.likelihood = _kept(below.posterior["z"]), _kept(below.likelihood)
+    q["z"] = copy.deepcopy(below.posterior["z"]).requires_grad_(False)
+    vae.likelihood = copy.deepcopy(below.likelihood).requires_grad_(False)
     return vae
 
 
@@ -56,7 +57,3 @@ def _same(one: nn.Module, other: nn.Module) -> bool:
     ours, theirs = one.state_dict(), other.state_dict()
     alike = ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
     return alike and recipe_of(one) == recipe_of(other)
-
-
-def _kept(part: nn.Module) -> nn.Module:
-    return copy.deepcopy(part).requires_grad_(False)

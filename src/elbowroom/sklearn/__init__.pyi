@@ -1,1 +1,2 @@
+from .vae_classifier import VAEClassifier as VAEClassifier
 from .variational_autoencoder import VariationalAutoencoder as VariationalAutoencoder

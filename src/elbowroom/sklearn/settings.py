@@ -17,12 +17,13 @@ def checked_numbers(
     *,
     n_components: int,
     network: Sequence[int],
-    beta: float,
     max_epochs: int,
     batch_size: int,
     learning_rate: float,
     validation_fraction: float,
-    draws: int,
+    beta: float = 1.0,
+    weight: float = 0.0,
+    draws: int = 1,
 ) -> dict[str, Any]:
     """The hyperparameters by name; what they mean is checked where they are used, but for their least values."""
     given = dict(locals())

@@ -63,7 +63,7 @@ def maps(x: Tensor, support: Support, seed: int) -> Iterator[tuple[Support, Prep
         yield support, standardise.fit(x)
         yield support, Identity()
         return
-    levels = max(int(x.max()) + 1, 2)
+    levels = max(int(x.nan_to_num().max()) + 1, 2)
     grid, dequantise = Support("grid", levels), Dequantise(levels, columns, higher=True)
     uniforms = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
     yield grid, Chain([dequantise, standardise.fit(dequantise(x, uniforms)[0])])

@@ -108,7 +108,7 @@ def refuse_misfits(vae: VAECore, rows: Rows) -> None:
     for name, (value, _) in first.observed.items():
         if name not in vae.posterior:
             has = ", ".join(vae.posterior)
-            raise InputError(f"The block {name!r} is observed and the model has only {has}: load without observed=.")
+            raise InputError(f"The block {name!r} is observed and the model has only {has}: leave it out.")
         if tuple(value.shape[1:]) != vae.posterior[name].event:
             raise InputError(
                 f"The observed block {name!r} has values of shape {tuple(value.shape[1:])} and the model's has "
