@@ -20,7 +20,7 @@ from models import CHANNELS, GRID, HIDDEN, RADIUS, Plan, vae
 from safetensors.torch import load_file, save_file
 from segments import PATCHES, of_clusters, of_model
 from shelf import HERE, Record, key, named
-from sums import BySums, cells_of, joint
+from sums import ByEvidence, BySums, cells_of, joint
 from torch import Tensor
 
 import elbowroom as er
@@ -39,7 +39,7 @@ FREE, SCORES, WARM = 0.35, 4, 0.1
 MODELS = [
     key("blind weak"), key("blind strong"),
     key("weak"), key("strong"), key("strong", 0.1), key("weak", 0.1),
-    key("strong", free=FREE), key("strong", by="warm"), key("weak", 10.0), key("strong", 0.3), key("weak", by="scores"),
+    key("strong", free=FREE), key("strong", by="evidence"), key("strong", by="warm"), key("weak", 10.0), key("strong", 0.3), key("weak", by="scores"),
     key("strong", seed=1), key("strong", 0.1, seed=1), key("weak", seed=1),
     key("strong", 0.03), key("weak", 3.0), key("blind strong", seed=1),
 ]  # fmt: skip
@@ -47,6 +47,8 @@ MODELS = [
 
 def objective(beta: float, free: float, by: str) -> Objective:
     """By sums over all segmentations ("warm": from a model that was trained so at another β), or by scores of draws."""
+    if by == "evidence":
+        return ByEvidence()
     return Elbo(beta, gradient="score", draws=SCORES) if by == "scores" else BySums(beta, free)
 
 

@@ -12,7 +12,12 @@ from growing import Row
 __all__ = ["HERE", "Record", "Row", "key", "models", "named"]
 
 HERE = Path(__file__).parent
-WAYS: dict[str, list[str]] = {"sums": [], "scores": ["by scores"], "warm": ["after β = 0.1"]}
+WAYS: dict[str, list[str]] = {
+    "sums": [],
+    "evidence": ["by log p itself"],
+    "scores": ["by scores"],
+    "warm": ["after β = 0.1"],
+}
 """In words, by what a model was trained: by exact sums unless it says so."""
 
 
