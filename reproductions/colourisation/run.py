@@ -39,7 +39,8 @@ FREE, SCORES, WARM = 0.35, 4, 0.1
 MODELS = [
     key("blind weak"), key("blind strong"),
     key("weak"), key("strong"), key("strong", 0.1), key("weak", 0.1),
-    key("strong", free=FREE), key("strong", by="evidence"), key("strong", by="warm"), key("weak", 10.0), key("strong", 0.3), key("weak", by="scores"),
+    key("strong", free=FREE), key("strong", by="evidence"), key("strong", by="warm"),
+    key("weak", 10.0), key("strong", 0.3), key("weak", by="scores"),
     key("strong", seed=1), key("strong", 0.1, seed=1), key("weak", seed=1),
     key("strong", 0.03), key("weak", 3.0), key("blind strong", seed=1),
 ]  # fmt: skip
