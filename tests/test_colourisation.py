@@ -81,6 +81,18 @@ def test_sums_and_gradients_are_those_over_all_segmentations(parts: Any, decoder
             torch.testing.assert_close(one, other)
 
 
+def test_the_evidence_is_climbed_whatever_q_is(parts: Any) -> None:
+    vae, batch = tiny(parts, "strong"), batch_of(3)
+    log_p, log_q, log_x = every_grid(vae, batch)
+    total = parts["sums"].ByEvidence()(vae, batch, {}, torch.tensor(0.0)).total
+    elbo = (log_q.exp() * (log_p + log_x - log_q)).sum(0).mean()
+    torch.testing.assert_close(total, -elbo)
+    for part, wanted in ((vae.likelihood, -(log_p + log_x).logsumexp(0).mean()), (vae.posterior, -elbo)):
+        moved = list(part.parameters())
+        expected = torch.autograd.grad(wanted, moved, retain_graph=True)
+        torch.testing.assert_close(torch.autograd.grad(total, moved, retain_graph=True), expected)
+
+
 def test_what_is_free_costs_no_less_than_its_allowance(parts: Any) -> None:
     vae, batch = tiny(parts, "weak"), batch_of(3)
     cells = parts["sums"].cells_of(vae, batch)

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import torch
 from colours import LEVELS, cifar, joined
-from run import CLASSES, GRID, trained
+from run import CLASSES, FREE, GRID, trained
 from segments import clusters, mean_colours, segmented
 from shelf import HERE, key, models
 from torch import Tensor
@@ -19,8 +19,11 @@ from elbowroom.plots import Series, lines
 SHOWN = (4, 5, 9, 12, 13, 18, 20, 24, 27, 35, 40, 45)
 LUMA, VIVID = 0.55, 2.0  # of a segment in the pictures: the mean chroma of its class, that much further from grey
 ROWS: dict[str, Any] = {
-    "weak, β = 1": key("weak"), "weak, β = 10": key("weak", 10.0), "strong, β = 1": key("strong"),
-    "strong, β = 0.1": key("strong", 0.1), "strong, β = 0.03": key("strong", 0.03),
+    "weak, β = 1": key("weak"), "strong, β = 1": key("strong"), f"strong, {FREE:g} nats free": key("strong", free=FREE),
+    "strong, β = 0.1": key("strong", 0.1),
+}  # fmt: skip
+DRAWN: dict[str, Any] = {
+    "no segmentation": key("blind strong"), "β = 1": key("strong"), "β = 0.1": key("strong", 0.1)
 }  # fmt: skip
 
 
@@ -37,7 +40,7 @@ def run(runs: Path) -> None:
         figure.savefig(HERE / "curves.svg", metadata={"Date": None})
         plt.close(figure)
     matplotlib.use("agg")
-    figure, ax = plt.subplots(figsize=(11, 0.74 * (len(ROWS) + 6)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(11, 0.74 * (len(ROWS) + len(DRAWN) + 3)), layout="constrained")
     pictures(runs, ax)
     figure.savefig(HERE / "segments.png", dpi=90, metadata={"Software": None})
     plt.close(figure)
@@ -72,11 +75,7 @@ def pictures(runs: Path, ax: Any) -> None:
         shown[f"segments: {name}"] = in_colour(segmented(vae, examples), own)
     found = clusters(cifar(), "colour", CLASSES, GRID)[1]
     shown["k-means of colours"] = in_colour(found[list(SHOWN)], mean_colours(found, every.x, CLASSES))
-    for name, about in {
-        "no segmentation": key("blind strong"),
-        "β = 1": key("strong"),
-        "β = 0.1": ROWS["strong, β = 0.1"],
-    }.items():
+    for name, about in DRAWN.items():
         shown[f"drawn, strong, {name}"] = joined(grey, drawn(trained(runs, **about), examples))
     tiles(shown, ax)
 

@@ -20,7 +20,7 @@ from models import CHANNELS, GRID, HIDDEN, RADIUS, Plan, vae
 from safetensors.torch import load_file, save_file
 from segments import PATCHES, of_clusters, of_model
 from shelf import HERE, Record, key, named
-from sums import BySums, cells_of, joint
+from sums import ByEvidence, BySums, cells_of, joint
 from torch import Tensor
 
 import elbowroom as er
@@ -32,21 +32,24 @@ SETTINGS: dict[str, Any] = {
     "classes": CLASSES, "grid": GRID, "train": TRAIN, "epochs": EPOCHS, "batch": BATCH, "lr": LR, "channels": CHANNELS,
     "radius": RADIUS, "hidden": HIDDEN,
 }  # fmt: skip
-FREE, SCORES = 0.35, 4
+FREE, SCORES, WARM = 0.35, 4, 0.1
+"""Nats of a cell that are free; draws of a step by scores; the β at which warm models were trained before."""
 
 
 MODELS = [
     key("blind weak"), key("blind strong"),
     key("weak"), key("strong"), key("strong", 0.1), key("weak", 0.1),
-    key("strong", free=FREE), key("weak", by="scores"),
-    key("strong", 0.3), key("weak", 3.0), key("strong", 0.03), key("weak", 10.0),
+    key("strong", free=FREE), key("strong", by="evidence"), key("strong", by="warm"),
+    key("weak", 10.0), key("strong", 0.3), key("weak", by="scores"),
     key("strong", seed=1), key("strong", 0.1, seed=1), key("weak", seed=1),
-    key("strong", 0.1, by="scores"), key("weak", free=FREE), key("blind strong", seed=1),
+    key("strong", 0.03), key("weak", 3.0), key("blind strong", seed=1),
 ]  # fmt: skip
 
 
 def objective(beta: float, free: float, by: str) -> Objective:
-    """By sums over all segmentations, or by scores of draws."""
+    """By sums over all segmentations ("warm": from a model that was trained so at another β), or by scores of draws."""
+    if by == "evidence":
+        return ByEvidence()
     return Elbo(beta, gradient="score", draws=SCORES) if by == "scores" else BySums(beta, free)
 
 
@@ -62,6 +65,8 @@ def trained(runs: Path, decoder: str, beta: float, free: float, by: str, seed: i
     if path.exists():
         model.load_state_dict(load_file(path))
         return model.eval()
+    if by == "warm":
+        model.load_state_dict(trained(runs, **key(decoder, WARM, seed)).state_dict())
     settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "lr_final": LR / 10, "seed": seed}
     er.fit(model, data, objective(beta, free, by), progress=False, **settings)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -106,6 +106,19 @@ class BySums(Objective):
         return Loss(total)
 
 
+class ByEvidence(Objective):
+    """−log p(colour | grey) + KL(q ‖ p(z | colour, grey)): the negative ELBO, of which p climbs the evidence itself.
+
+    The encoder follows the exact posterior, which moves nothing of the model: what is learnt of z is no matter of q.
+    """
+
+    def forward(self, vae: er.VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
+        """The loss on one batch."""
+        cells = cells_of(vae, batch)
+        gap = (cells.log_q.exp() * (cells.log_q - cells.log_posterior.detach())).sum((1, 2, 3))
+        return Loss((gap - cells.log_evidence).mean())
+
+
 @dataclass
 class Joint:
     """Draws of the model's joint under the grey of a batch, z [batch, h, w, classes] and colours, and their sums."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from segments import PATCHES
-from shelf import HERE, Record, Row, models
+from shelf import HERE, WAYS, Record, Row, models
 
 from elbowroom.atomic import write_atomic
 from elbowroom.numerics import with_error
@@ -78,10 +78,8 @@ def of_draws() -> Iterable[str]:
 
 def how(row: Row) -> str:
     """How a model was trained, in words."""
-    found = f"β = {row['beta']:g}"
-    if row["free"]:
-        found += f", {row['free']:g} nats a cell free"
-    return found + ", by scores" * (row["by"] == "scores")
+    free = [f"{row['free']:g} nats a cell free"] * bool(row["free"])
+    return ", ".join([f"β = {row['beta']:g}", *free, *WAYS[row["by"]]])
 
 
 def said_of(pair: list[float] | None) -> str:
