@@ -250,7 +250,7 @@ def options() -> Iterator[tuple[str, str, str]]:
 
 def test_the_options_are_found() -> None:
     commands = {"study", "fit", "evidence", "sample", "encode", "impute", "audit", "fix", "search", "data show"}
-    assert {command for command, _, _ in options()} == commands
+    assert {command for command, _, _ in options()} == {*commands, "compress", "decompress"}
 
 
 @pytest.mark.parametrize(("command", "option", "value"), list(options()))

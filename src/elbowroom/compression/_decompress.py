@@ -35,8 +35,8 @@ _ENDINGS = {"array": (".npy",), "table": (".csv", ".tsv", ".parquet"), "images":
 def decompress(
     model: VAE | str | Path,
     file: str | Path,
-    out: str | Path | None = None,
     *,
+    out: str | Path | None = None,
     chunk: int | None = None,
     progress: bool = True,
 ) -> Any:

@@ -28,7 +28,6 @@ __all__ = ["Chunk", "Codec", "OtherOutputs", "Settings"]
 
 _MOST_TOGETHER, _NUMBERS_AT_ONCE = 64, 2**21
 _MASK_ONES = 2**16
-_HELD_BACK = 8
 
 
 class OtherOutputs(Exception):
@@ -172,8 +171,7 @@ class Codec:
                 before = stack.bits
                 self._mask(len(part)).push(stack, part.reshape(-1).astype(np.int64))
                 mask_bits += stack.bits - before
-        unread = max(stack.lowest - _HELD_BACK, 0)
-        unread = min(unread, primed - 2)
+        unread = stack.lowest  # words below were never looked at, so the decoder will not either
         values = _digest(_as_bytes(whole, seen))
         return Chunk(stack.words()[unread:], primed - unread, len(whole), outputs.word(), values, mask_bits)
 

@@ -48,8 +48,9 @@ def quantiles(bits: int) -> tuple[Array, Array]:
     ([-1e+30, 0.0, 1e+30], [-0.6745, 0.6745])
     """
     n = 2**bits
-    edges = normal_quantile(np.arange(1, n) / n)
-    return np.concatenate([[-_NOWHERE], edges, [_NOWHERE]]), normal_quantile((np.arange(n) + 0.5) / n)
+    lower = normal_quantile(np.arange(1, n + 1) / (2 * n))  # edges and middles in turn, to the median
+    both = np.concatenate([[-_NOWHERE], lower, -lower[-2::-1], [_NOWHERE]])
+    return both[::2], both[1::2]
 
 
 class Normals:
