@@ -75,11 +75,8 @@ class Normals:
         size = int(np.prod(prior.event))
         self.location, self.scale = own or reference or (np.zeros(size), np.ones(size))
         self.edges, self.middles = quantiles(bits)
-
-    @property
-    def initial_words(self) -> int:
-        """Words that popping a row takes at most, per element."""
-        return 1 + self.bits // 4
+        self.draws = size
+        """How many times 16 bits a row is drawn from."""
 
     def value(self, whole: Whole) -> Tensor:
         """Buckets [n, D] as z [1, n, *event]."""
@@ -172,7 +169,7 @@ class Classes:
         q(y | x).
     """
 
-    bits, even, initial_words = 0, True, 3
+    draws = 1
 
     def __init__(self, prior: Component, posterior: Component) -> None:
         self.prior, self.posterior = prior, posterior
