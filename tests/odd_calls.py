@@ -169,6 +169,15 @@ CALLS: dict[str, Call] = {
     "components.Component": lambda: {"event": 3},
     "components.as_event": lambda: {"event": 3, "what": "A prior"},
     "components.at_least_two": lambda: {"classes": 3},
+    "compression.compress": lambda: {
+        "model": of_bits(),
+        "data": CODES.reshape(6, 4),
+        "out": packed().with_name("other.elb"),
+        "bits": 12,
+        "chunk_rows": 2,
+        "progress": False,
+    },
+    "compression.decompress": lambda: {"model": of_bits(), "file": packed(), "chunk": 1, "progress": False},
     "data.load_data": lambda: {"source": ROWS, "validation": 5, "test": 0.25, "labels": np.arange(40) % 2},
     "distributions.DiscretisedLogistic": lambda: {"loc": ONE, "scale": ONE, "levels": 4},
     "distributions.DiscretisedNormal": lambda: {"loc": ONE, "scale": ONE, "levels": 4},
@@ -530,6 +539,7 @@ METHODS: dict[str, tuple[Any, Call]] = {
 }
 
 SLOW = {
+    "compression.compress",
     "evidence.ais",
     "evidence.bdmc",
     "evidence.rate_distortion_curve",
@@ -570,6 +580,20 @@ NO_DOOR = {
     "progress.Progress": "made by what takes time",
     "progress.say": "said by what takes time",
 }
+
+
+def of_bits() -> er.VAE:
+    torch.manual_seed(0)
+    likelihood = lik.Bernoulli(nn.Linear(1, 4), 4)
+    return er.VAE(priors.StandardNormal(1), posteriors.DiagonalNormal(nn.Linear(4, 2), 1), likelihood)
+
+
+@functools.cache
+def packed() -> Path:
+    """A file of bits."""
+    path = Path(tempfile.mkdtemp()) / "bits.elb"
+    er.compression.compress(of_bits(), CODES[:20].reshape(5, 4), path, chunk_rows=2, bounds=False, progress=False)
+    return path
 
 
 @functools.cache

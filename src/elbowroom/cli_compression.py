@@ -34,7 +34,7 @@ def decompress(
     """Give back the data of a file, the same values, types and names, or nothing at all."""
     import elbowroom as er
 
-    print(er.compression.decompress(run, file, out, chunk=chunk))
+    print(er.compression.decompress(run, file, out=out, chunk=chunk))
 
 
 COMMANDS = (compress, decompress)

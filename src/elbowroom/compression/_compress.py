@@ -193,7 +193,7 @@ def compress(
         "settings": said(codec),
         "source": source.head(),
         "beside": 0,
-        "written by": f"elbowroom {importlib.metadata.version('elbowroom')}",
+        "written by": _versions(),
     }
     written: list[tuple[list[Chunk], Sizes]] = []
     with Progress("compressing", len(source), show=progress) as bar:
@@ -201,6 +201,11 @@ def compress(
         write_atomic(out, lambda path: written.append(write(path, head, source.beside(), chunks)))
     measured = _bounds(vae, codec, source) if bounds else (None, None)
     return _account(out, *written[0], len(cells.levels), *measured)
+
+
+def _versions() -> str:
+    named = ("elbowroom", "torch", "numpy", "constriction")
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in named)
 
 
 def model_of(model: VAE | str | Path) -> VAE:

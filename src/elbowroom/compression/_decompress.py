@@ -35,8 +35,8 @@ _ENDINGS = {"array": (".npy",), "table": (".csv", ".tsv", ".parquet"), "images":
 def decompress(
     model: VAE | str | Path,
     file: str | Path,
-    out: str | Path | None = None,
     *,
+    out: str | Path | None = None,
     chunk: int | None = None,
     progress: bool = True,
 ) -> Any:
@@ -129,7 +129,7 @@ def opened(vae: VAE, reader: Reader) -> Codec:
         raise InputError(
             f"On this machine the model returns other numbers than where {reader.path.name!r} was written, so nothing "
             f"of it would come out right, and nothing was read: decompress it with the versions it was written with "
-            f"({str(reader.head.get('written by'))[:60]})."
+            f"({str(reader.head.get('written by'))[:120]})."
         )
     return codec
 

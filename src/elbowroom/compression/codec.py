@@ -28,7 +28,6 @@ __all__ = ["Chunk", "Codec", "OtherOutputs", "Settings"]
 
 _MOST_TOGETHER, _NUMBERS_AT_ONCE = 64, 2**21
 _MASK_ONES = 2**16
-_HELD_BACK = 8
 
 
 class OtherOutputs(Exception):
@@ -172,8 +171,7 @@ class Codec:
                 before = stack.bits
                 self._mask(len(part)).push(stack, part.reshape(-1).astype(np.int64))
                 mask_bits += stack.bits - before
-        unread = max(stack.lowest - _HELD_BACK, 0)
-        unread = min(unread, primed - 2)
+        unread = stack.lowest  # words below were never looked at, so the decoder will not either
         values = _digest(_as_bytes(whole, seen))
         return Chunk(stack.words()[unread:], primed - unread, len(whole), outputs.word(), values, mask_bits)
 
@@ -181,6 +179,7 @@ class Codec:
         given, held = self._given(whole, seen), dict[str, Whole]()
         for do, name in self.steps:
             if do == "pop":
+                self._whiten(stack, name, len(whole), outputs.number)
                 held[name] = self.blocks[name].pop_posterior(stack, given, outputs)
                 given[name] = self.blocks[name].value(held[name])
             elif name == "x":
@@ -237,6 +236,7 @@ class Codec:
         for do, name in reversed(self.steps):
             if do == "pop":
                 self.blocks[name].push_posterior(stack, held[name], given, outputs)
+                self._whiten(stack, name, rows, outputs.number)
             elif name == "x":
                 whole = self._pop_x(stack, rows, seen, given, outputs)
                 given |= self._given(whole, seen)
@@ -244,6 +244,11 @@ class Codec:
                 held[name] = self.blocks[name].pop_prior(stack, rows, given, outputs)
                 given[name] = self.blocks[name].value(held[name])
         return whole
+
+    def _whiten(self, stack: Stack, name: str, rows: int, group: int) -> None:
+        """What q is drawn from looks random."""
+        place = 1 + len(self.blocks) * group + list(self.blocks).index(name)
+        stack.whiten(rows * self.blocks[name].draws, place)
 
     def _given(self, whole: Whole, seen: Bool | None) -> Given:
         given = {"x": self.cells.y(whole, seen).unsqueeze(0)}

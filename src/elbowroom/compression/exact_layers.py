@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -209,14 +210,19 @@ class Table(nn.Module):
     def __init__(self, function: Callable[[Array], Array], rises: bool) -> None:
         super().__init__()
         self.rises = rises
-        places = np.arange(-_REACH * 2**_TABLE_BITS, _REACH * 2**_TABLE_BITS + 1) * 2.0**-_TABLE_BITS
-        self.register_buffer("values", on_grid(torch.from_numpy(function(places))))
+        self.register_buffer("values", _tabulated(function))
 
     def forward(self, x: Tensor) -> Tensor:
         """Of any shape → the same."""
         place = torch.floor(x * 2.0**_TABLE_BITS + 0.5).clamp(-_REACH * 2**_TABLE_BITS, _REACH * 2**_TABLE_BITS)
         found = self.values[place.long() + _REACH * 2**_TABLE_BITS]
         return torch.where(x > _REACH, as_read(x), found) if self.rises else found
+
+
+@cache
+def _tabulated(function: Callable[[Array], Array]) -> Tensor:
+    places = np.arange(-_REACH * 2**_TABLE_BITS, _REACH * 2**_TABLE_BITS + 1) * 2.0**-_TABLE_BITS
+    return on_grid(torch.from_numpy(function(places)))
 
 
 class Rectifier(nn.Module):

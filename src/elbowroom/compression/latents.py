@@ -48,8 +48,9 @@ def quantiles(bits: int) -> tuple[Array, Array]:
     ([-1e+30, 0.0, 1e+30], [-0.6745, 0.6745])
     """
     n = 2**bits
-    edges = normal_quantile(np.arange(1, n) / n)
-    return np.concatenate([[-_NOWHERE], edges, [_NOWHERE]]), normal_quantile((np.arange(n) + 0.5) / n)
+    lower = normal_quantile(np.arange(1, n + 1) / (2 * n))  # edges and middles in turn, to the median
+    both = np.concatenate([[-_NOWHERE], lower, -lower[-2::-1], [_NOWHERE]])
+    return both[::2], both[1::2]
 
 
 class Normals:
@@ -74,11 +75,8 @@ class Normals:
         size = int(np.prod(prior.event))
         self.location, self.scale = own or reference or (np.zeros(size), np.ones(size))
         self.edges, self.middles = quantiles(bits)
-
-    @property
-    def initial_words(self) -> int:
-        """Words that popping a row takes at most, per element."""
-        return 1 + self.bits // 4
+        self.draws = size
+        """How many times 16 bits a row is drawn from."""
 
     def value(self, whole: Whole) -> Tensor:
         """Buckets [n, D] as z [1, n, *event]."""
@@ -171,7 +169,7 @@ class Classes:
         q(y | x).
     """
 
-    bits, even, initial_words = 0, True, 3
+    draws = 1
 
     def __init__(self, prior: Component, posterior: Component) -> None:
         self.prior, self.posterior = prior, posterior

@@ -40,12 +40,17 @@ def initial_words(n: int) -> NDArray[np.uint32]:
     >>> bool((initial_words(5)[-3:] == initial_words(3)).all())
     True
     """
-    places = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (places ^ (places >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    words = (mixed >> np.uint64(32)).astype(np.uint32)
+    words = _stream(0, n)
     words[0] |= np.uint32(2**31)  # the top word of a stack is never 0
     return words[::-1].copy()
+
+
+def _stream(start: int, n: int) -> NDArray[np.uint32]:
+    """Words of a fixed stream that looks random, from a place on (Steele, Lea & Flood's SplitMix, 2014)."""
+    places = np.arange(start + 1, start + n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (places ^ (places >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (mixed >> np.uint64(32)).astype(np.uint32)
 
 
 class Stack:
@@ -107,6 +112,15 @@ class Stack:
         found = self._coder.decode(self._even(1 << bits), cells).astype(np.int64)
         self._watch()
         return found
+
+    def whiten(self, cells: int, place: int) -> None:
+        """Turn the top 16 · cells bits into as many that look random, or these back into those: it undoes itself.
+
+        Bits that were coded under a model that is not quite that of the data are not quite random, and a latent that is
+        decoded from them is not quite a draw from q: without this the file of an untrained model of classes was 7 %
+        longer than its bound.
+        """
+        self.push_even(self.pop_even(cells, 16) ^ (_stream(place << 32, cells) >> np.uint32(16)), 16)
 
     def words(self) -> NDArray[np.uint32]:
         """All that is on the stack, the top last."""

@@ -20,6 +20,7 @@ __all__ = ["TableSource", "TableTarget", "read_table", "write_frame"]
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _FEW, _SHARE = 10, 0.01
+_EXACT_BY_DEFAULT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)  # which says so of its default
 _TEXTS = ("object", "str", "string")
 
 
@@ -39,8 +40,8 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
-        separator = _SEPARATORS[path.suffix.lower()]
-        return pd.read_csv(path, sep=separator, float_precision="round_trip", low_memory=False)
+        exact: Any = {} if _EXACT_BY_DEFAULT else {"float_precision": "round_trip"}
+        return pd.read_csv(path, sep=_SEPARATORS[path.suffix.lower()], low_memory=False, **exact)
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{str(path)!r} cannot be read as a table: {' '.join(str(error).split())}.") from error
 
