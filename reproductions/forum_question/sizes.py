@@ -13,7 +13,7 @@ from elbowroom.metrics import latent_use, reconstruction_error
 
 SIZES, IMAGES, TEST = (1, 2, 5, 10, 20, 50, 100, 250), 1_000, 1_000
 SEEDS = (0,)
-TRAINING: dict[str, Any] = {"epochs": 100, "lr_final": 1e-4, "progress": False}
+TRAINING: dict[str, Any] = {"epochs": 300, "lr_final": 1e-4, "progress": False}
 
 
 def run() -> None:
