@@ -1,5 +1,7 @@
 """Contexts by name: who reads them, on which scale, and what is refused."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -166,6 +168,9 @@ def test_commands_draw_and_move(tmp_path, monkeypatch, capsys) -> None:
     assert set(found["label"]) == {3}
     expected = vae.transfer(DIGITS.test[:4], context=DIGITS.given(label=3))
     np.testing.assert_allclose(found.iloc[:, 2:].to_numpy(), expected, rtol=1e-5)
+    say("classify", "run", "--out", "p.csv", "--draws", "5")
+    found = er.classify(vae, DIGITS, draws=5)
+    np.testing.assert_allclose(pd.read_csv("p.csv")["p 3"], found.probabilities[:, 3], rtol=1e-6)
     assert "has no class '12'; it has: 0, 1, 2" in say("sample", "run", "--out", "x.npy", "--given", "label=12")
     assert "reads no context 'labl'; it reads: label" in say("transfer", "run", "--out", "x.npy", "--given", "labl=1")
     assert "--given is NAME=VALUE" in say("sample", "run", "--out", "x.npy", "--given", "label")
@@ -198,6 +203,12 @@ def test_what_no_context_can_be_is_refused_in_a_sentence(call, said) -> None:
     with pytest.raises(er.InputError, match=said) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_two_rows_of_one_class_are_too_few_to_call_a_context_constant() -> None:
+    """A search tries its settings on two rows."""
+    few = dataclasses.replace(DATA, train=DATA.train[DATA.train.context["arm"][:, 0] == 1][:2])
+    er.fit(build({**SMALL, "context": "arm"}, DATA), few, epochs=1, progress=False)
 
 
 def fitted(frame, context) -> None:
