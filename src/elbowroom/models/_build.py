@@ -39,7 +39,7 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset) -> VAE:
         A `Recipe`, or the words in which it differs from the default one, such as {"latents": 2}.
     data : Dataset
         Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x, and
-        what "auto" means. Of its examples no x is read, and of contexts of numbers their mean and standard deviation.
+        what "auto" means. The values of its examples are not read.
 
     Returns
     -------
@@ -305,11 +305,7 @@ class _Builder:
         numbers = {name: value for name, value in values.items() if value is not None and not _one_hot(value)}
         if not numbers:
             return network
-        scaled = networks.ScaledInputs(network, [numbers[n].shape[1:] if n in numbers else None for n in reads])
-        for position, name in enumerate(reads):
-            if name in numbers:
-                scaled.settle(position, numbers[name])
-        return scaled
+        return networks.ScaledInputs(network, [numbers[n].shape[1:] if n in numbers else None for n in reads])
 
     def _preset(self, encodes: bool, numbers: int, parts: int, context: int) -> nn.Module:
         latents = self.sizes["z"]

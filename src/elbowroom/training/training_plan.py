@@ -283,6 +283,8 @@ class TrainingPlan:
         for part in (*vae.prior.values(), *vae.posterior.values()):
             notes += part.settle(y, vae.preprocess.step, vae.latents)
             part.weigh_against(len(self.data.train))
+        for part in (*vae.prior.values(), *vae.posterior.values(), vae.likelihood):
+            part.settle_contexts(self.data.train.context)
         return notes
 
     @torch.no_grad()
