@@ -78,6 +78,16 @@ def of_kinds() -> er.VAE:
 
 
 @functools.cache
+def labelled() -> Path:
+    """A run of a few digits given their labels."""
+    digits = er.load_data("digits", context="label", test=4)
+    folder = Path(tempfile.mkdtemp()) / "labelled"
+    small = er.models.build({"latents": 1, "widths": [4]}, digits)
+    er.fit(small, digits, epochs=1, batch_size=600, run=folder, progress=False)
+    return folder
+
+
+@functools.cache
 def swept() -> list[er.sweeps.Swept]:
     return er.sweep({"latents": 1, "widths": [4], "epochs": 1}, DATA, {"beta": [0.5]}, draws=2, progress=False)
 
@@ -456,6 +466,7 @@ CALLS: dict[str, Call] = {
     "remedies.shrink_latent": lambda: {"vae": two_latents(), "data": DATA, "threshold": 1e3, "draws": 2},
     "remedies.stop_earlier": lambda: {**trained_again(), "patience": 2},
     "remedies.structured_residual": lambda: {"vae": vae(), "data": DATA, "rank": 2, "draws": 2},
+    "runs.classify_run": lambda: {"run": labelled(), "out": run().parent / "kinds.npy", "draws": 2, "progress": False},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
     "runs.impute_run": lambda: {
         "run": with_gaps(),
@@ -549,6 +560,7 @@ SLOW = {
     "ledger.audit",
     "ledger.fix",
     "ledger.identity",
+    "runs.classify_run",
     "runs.impute_run",
     "runs.measure_run",
     "studies.audit_run",

@@ -12,6 +12,7 @@ from elbowroom.ledger.symptoms import Symptoms
 from elbowroom.ledger.symptoms_of_condition import condition_lost
 from elbowroom.ledger.verdict import verdict
 from elbowroom.networks import MLP
+from elbowroom.pages import audit_advice
 from elbowroom.records import Number
 
 D, N = 6, 1_500
@@ -95,10 +96,16 @@ def emits(vae: er.VAE) -> torch.Tensor:
 
 def test_it_is_found_beyond_two_errors_and_looked_for_where_there_is_something_to_lose() -> None:
     held, shown = Number(40.0, 2.0), Number(10.0, 1.0)
-    for value, error, found in ((75.0, 3.0, True), (55.0, 3.0, False), (20.0, 3.0, False)):
-        numbers = {"condition": Number(value, error), "condition_held": held, "condition_shown": shown}
-        (finding,), _ = verdict(Symptoms(**numbers, decoder_reads=False))
-        assert finding.found is found
+    for value, reads, cause in (
+        (75.0, False, "z carries it alone"),
+        (75.0, True, "z takes its place"),
+        (55.0, True, ""),
+        (20.0, False, ""),
+    ):
+        numbers = {"condition": Number(value, 3.0), "condition_held": held, "condition_shown": shown}
+        (finding,), _ = verdict(Symptoms(**numbers, decoder_reads=reads))
+        assert (finding.found, finding.cause) == (bool(cause), cause)
+        assert (audit_advice._way(finding) == "see the audit below") is not bool(cause)
     rng = np.random.default_rng(1)
     nothing = er.load_data(rng.normal(size=(200, 3)), context={"c": rng.normal(size=200)})
     vae = er.models.build({"latents": 1, "widths": [4]}, nothing)

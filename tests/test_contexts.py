@@ -1,5 +1,7 @@
 """Contexts by name: who reads them, on which scale, and what is refused."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import elbowroom as er
 from elbowroom import cli
 from elbowroom.models import Recipe, build
 from elbowroom.networks import MLP, ScaledInputs
+from elbowroom.remedies.trained import fresh
 
 N = 300
 
@@ -73,6 +76,7 @@ def test_labels_are_read_where_they_are_named() -> None:
 def test_networks_read_contexts_of_numbers_at_their_scale() -> None:
     """Classes stay zeros and ones; the mean and spread of income are those of the training rows."""
     vae = build({**SMALL, "context": ["arm", "income"]}, DATA)
+    er.fit(vae, DATA, epochs=1, progress=False)
     network = vae.likelihood.network
     income = DATA.train.context["income"].double()
     assert isinstance(network, ScaledInputs)
@@ -82,6 +86,15 @@ def test_networks_read_contexts_of_numbers_at_their_scale() -> None:
     read = network.read(z, arm, income.float())
     assert torch.equal(read[1], arm)
     torch.testing.assert_close(read[2].std(0, correction=0), torch.ones(1), rtol=1e-3, atol=0)
+    again = fresh(vae, 1)  # which has no scale yet
+    er.fit(again, DATA, epochs=1, progress=False)
+    torch.testing.assert_close(again.likelihood.network.mean_2, network.mean_2)
+    ladder = build({"latents": [3, 2], "widths": [8], "posterior": "ladder"}, DATA)
+    er.fit(ladder, DATA, epochs=1, progress=False)
+    found = [one for one in ladder.modules() if isinstance(one, ScaledInputs)]
+    means = [getattr(one, f"mean_{place}") for one in found for place in one.scaled]
+    assert len(means) == 3  # the way up that both layers share, p(z | z2) and p(x | z)
+    assert all(torch.allclose(mean.double(), income.mean(0), rtol=1e-5) for mean in means)
 
 
 def test_a_conditional_model_is_saved_and_resumed(tmp_path) -> None:
@@ -166,6 +179,9 @@ def test_commands_draw_and_move(tmp_path, monkeypatch, capsys) -> None:
     assert set(found["label"]) == {3}
     expected = vae.transfer(DIGITS.test[:4], context=DIGITS.given(label=3))
     np.testing.assert_allclose(found.iloc[:, 2:].to_numpy(), expected, rtol=1e-5)
+    say("classify", "run", "--out", "p.csv", "--draws", "5")
+    found = er.classify(vae, DIGITS, draws=5)
+    np.testing.assert_allclose(pd.read_csv("p.csv")["p 3"], found.probabilities[:, 3], rtol=1e-6)
     assert "has no class '12'; it has: 0, 1, 2" in say("sample", "run", "--out", "x.npy", "--given", "label=12")
     assert "reads no context 'labl'; it reads: label" in say("transfer", "run", "--out", "x.npy", "--given", "labl=1")
     assert "--given is NAME=VALUE" in say("sample", "run", "--out", "x.npy", "--given", "label")
@@ -177,6 +193,10 @@ def test_commands_draw_and_move(tmp_path, monkeypatch, capsys) -> None:
         (lambda: linear().sample(3), "reads the context 'c': give its values"),
         (lambda: linear().sample(3, context={"c": torch.eye(3)[:2]}), "needs a row for each of 3 draws"),
         (lambda: linear().sample(3, context={"c": torch.full((3, 3), np.nan)}), "holds NaN or infinite values"),
+        (
+            lambda: build(SMALL, DATA).sample(2, context={**DATA.given(income=1), "arm": torch.ones(2)}),
+            "a row of numbers",
+        ),
         (lambda: CLASSES.given(c="y"), "'c' has no class 'y'; it has: u, v, w"),
         (lambda: CLASSES.given(d=1), "no context 'd' that could be given; there is: c"),
         (lambda: DATA.given(income="much"), "'income' is a number; got 'much'"),
@@ -198,6 +218,12 @@ def test_what_no_context_can_be_is_refused_in_a_sentence(call, said) -> None:
     with pytest.raises(er.InputError, match=said) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_two_rows_of_one_class_are_too_few_to_call_a_context_constant() -> None:
+    """A search tries its settings on two rows."""
+    few = dataclasses.replace(DATA, train=DATA.train[DATA.train.context["arm"][:, 0] == 1][:2])
+    er.fit(build({**SMALL, "context": "arm"}, DATA), few, epochs=1, progress=False)
 
 
 def fitted(frame, context) -> None:

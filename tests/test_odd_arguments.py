@@ -17,7 +17,7 @@ import torch
 import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from odd_calls import CALLS, METHODS, NO_DOOR, ROWS, SLOW, run
+from odd_calls import CALLS, METHODS, NO_DOOR, ROWS, SLOW, labelled, run
 from test_docstrings import PUBLIC
 from torch import Tensor, nn
 
@@ -254,7 +254,7 @@ def options() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_options_are_found() -> None:
-    own = {"sample", "transfer", "encode", "impute", "compress", "decompress"}
+    own = {"sample", "transfer", "classify", "encode", "impute", "compress", "decompress"}
     commands = {"study", "fit", "evidence", *own, "audit", "fix", "search", "data show"}
     assert {command for command, _, _ in options()} == commands
 
@@ -264,8 +264,14 @@ def test_a_wrong_option_is_refused_by_its_name(
     command: str, option: str, value: str, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     np.savetxt(tmp_path / "t.csv", ROWS, delimiter=",", header="a,b,c", comments="")
-    subject = tmp_path / "t.csv" if command in ("study", "fit", "search", "data show") else run()
-    writes = dict.fromkeys(("sample", "transfer", "encode", "impute"), "--out") | {
+    subject = (
+        tmp_path / "t.csv"
+        if command in ("study", "fit", "search", "data show")
+        else labelled()
+        if command == "classify"
+        else run()
+    )
+    writes = dict.fromkeys(("sample", "transfer", "classify", "encode", "impute"), "--out") | {
         "study": "--folder",
         "fit": "--run",
         "fix": "--run",

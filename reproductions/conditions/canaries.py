@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import run as experiments
-from run import HERE, SIGMA, condition, conditional, digits, table
+from run import HERE, PRIORS, SIGMA, WAYS, condition, conditional, digits, table
 
 import elbowroom as er
 
@@ -13,8 +13,9 @@ from canary import Canary, Numbers, first_steps, keep, main, numbers_of  # isort
 
 def canaries() -> list[Canary]:
     """One or a few for every record that is there."""
-    found: dict[tuple[str, str], Any] = {("lost", way): partial(of_way, way) for way in condition.WAYS}
-    found |= {("baselines", "digits"): of_baselines, ("classes", "seed 0"): of_classes}
+    found: dict[tuple[str, str], Any] = {("lost", way): partial(of_way, way) for way in WAYS}
+    found |= {("baselines", "digits"): of_baselines, ("classifiers", "digits"): of_classifiers}
+    found |= {("classes", prior): partial(of_classes, prior) for prior in PRIORS}
     found |= {("columns", name): partial(of_table, name) for name in experiments.PREDICTED}
     paths = {name: HERE / "records" / f"{name}.json" for name, _ in found}
     return [Canary(paths[name], row, make) for (name, row), make in found.items() if paths[name].exists()]
@@ -37,9 +38,14 @@ def of_baselines() -> Numbers:
     return {"numbers": numbers_of(condition._baselines("digits"))}
 
 
-def of_classes() -> Numbers:
-    """The conditional model of digits."""
-    return first_steps(er.models.build(conditional(0), digits()), digits())
+def of_classes(prior: str) -> Numbers:
+    """A conditional model of digits."""
+    return first_steps(er.models.build(conditional(prior, 0), digits()), digits())
+
+
+def of_classifiers() -> Numbers:
+    """Those that learn p(label | x) itself."""
+    return {"shares": numbers_of(experiments._classifiers(0))}
 
 
 def of_table(name: str) -> Numbers:

@@ -30,8 +30,10 @@ from growing import Row, by, over
 HERE = Path(__file__).parent
 SEEDS = (0, 1)
 SIGMA, BETAS = 0.14, (0.1, 1.0, 10.0, 100.0, 1_000.0)
+WAYS = (*condition.WAYS, "both")
 NAMES = ("lost", "held", "shown")
-ESTIMATES = {"ELBO": ("elbo", 500), "IWAE-50": ("iwae", 50), "IWAE-500": ("iwae", 500), "IWAE-2000": ("iwae", 2_000)}
+ESTIMATES = {"ELBO": ("elbo", 500), "IWAE-50": ("iwae", 50), "IWAE-500": ("iwae", 500)}
+PRIORS: dict[str, Any] = {"p(z)": "standard-normal", "p(z | label)": {"kind": "normal-prior", "given": ["label"]}}
 PREDICTED = {
     "diabetes": ("target", "bp"),
     "wine": ("alcohol", "proline"),
@@ -48,7 +50,7 @@ class Record(growing.Record):
 
 def lost() -> None:
     """records/lost.json: the lower half of a digit from the upper one by three ways, along β at the σ that fits."""
-    keys = [{"way": way, "beta": beta, "seed": s} for way in condition.WAYS for beta in BETAS for s in SEEDS]
+    keys = [{"way": way, "beta": beta, "seed": s} for way in WAYS for beta in BETAS for s in SEEDS]
     Record("lost", sigma=SIGMA, latents=condition.LATENTS, epochs=condition.TRAINING["epochs"]).rows(keys, _lost)
     Record("baselines").rows([{"data": "digits"}], condition._baselines)
 
@@ -73,20 +75,24 @@ def digits() -> er.data.Dataset:
     return er.load_data("digits", context="label", progress=False)
 
 
-def conditional(seed: int) -> er.models.Recipe:
+def conditional(prior: str, seed: int) -> er.models.Recipe:
     """A VAE of log p(x | label)."""
-    return er.models.Recipe(latents=10, widths=[256], seed=seed)
+    return er.models.Recipe(latents=10, widths=[256], seed=seed, prior=PRIORS[prior])
 
 
 def classes() -> None:
-    """records/classes.json: labels of digits by Bayes' rule, and by classifiers that learn p(label | x) itself."""
-    Record("classes", epochs=100).rows([{"seed": seed} for seed in SEEDS], _classes)
+    """records/classes.json: labels of digits by Bayes' rule; classifiers.json: by what learns p(label | x) itself."""
+    keys = [{"prior": prior, "seed": seed} for prior in PRIORS for seed in SEEDS]
+    Record("classes", epochs=100).rows(keys, _classes)
+    Record("classifiers").rows([{"seed": seed} for seed in SEEDS], _classifiers)
 
 
-def _classes(seed: int) -> Row:
+def _classes(prior: str, seed: int) -> Row:
     data, row = digits(), {}
-    vae = er.models.build(conditional(seed), data)
+    vae = er.models.build(conditional(prior, seed), data)
     er.fit(vae, data, epochs=100, lr_final=1e-4, seed=seed, progress=False)
+    found = condition_lost(vae, data, data.test, 0)
+    row |= {name: [one.value, one.se] for name, one in zip(NAMES, found, strict=False)}
     for name, (estimator, draws) in ESTIMATES.items():
         found = er.classify(vae, data, estimator=estimator, draws=draws)
         truth = np.arange(len(found)), found.truth
@@ -98,7 +104,7 @@ def _classes(seed: int) -> Row:
             "missed": found.missed,
             "log_score": float(np.log(np.maximum(found.probabilities[truth], 1e-300)).mean()),
         }
-    return row | {"classifiers": _classifiers(seed)}
+    return row
 
 
 def _classifiers(seed: int) -> dict[str, list[float]]:
@@ -178,16 +184,18 @@ def tables() -> None:
         gone = _mean(rows, "lost", 0) if "lost" in rows[0] else "–"
         units = "–".join(str(one) for one in dict.fromkeys(sorted(row["active"] for row in rows)))
         print(f"| {way} | {beta:g} | {_mean(rows, 'rate')} | {units} | {_mean(rows, 'squared_error')} | {gone} |")
-    rows = Record.made("classes")
-    print("\n| by | right, % | open | of these right | k̂ > 0.7 | log score |\n|---|---|---|---|---|---|")
-    for name in ESTIMATES:
-        own = [row[name] for row in rows]
-        right = [{"accuracy": 100 * one["accuracy"][0]} for one in own]
-        counts = (" / ".join(str(one[key]) for one in own) for key in ("open", "open_right", "missed"))
-        print(f"| {name} | {_mean(right, 'accuracy', 1)} | {' | '.join(counts)} | {_mean(own, 'log_score', 3)} |")
-    for name in rows[0]["classifiers"]:
-        right = [{"accuracy": 100 * row["classifiers"][name][0]} for row in rows]
-        print(f"| {name} | {right[0]['accuracy']:.1f} | – | – | – | – |")
+    print("\n| prior | by | right, % | open | of these right | k̂ > 0.7 | log score |\n|" + "---|" * 7)
+    for (prior,), rows in by(Record.made("classes"), "prior").items():
+        print(f"| {prior} | condition lost, % | {_mean(rows, 'lost', 0)} | – | – | – | – |")
+        for name in ESTIMATES:
+            own = [row[name] for row in rows]
+            right = [{"accuracy": 100 * one["accuracy"][0]} for one in own]
+            counts = (" / ".join(str(one[key]) for one in own) for key in ("open", "open_right", "missed"))
+            score = _mean(own, "log_score", 3)
+            print(f"| {prior} | {name} | {_mean(right, 'accuracy', 1)} | {' | '.join(counts)} | {score} |")
+    for name, share in Record.made("classifiers")[0].items():
+        if isinstance(share, list):
+            print(f"| – | {name} | {100 * share[0]:.1f} ({100 * share[1]:.1f}) | – | – | – | – |")
     print("\n| table | column | its mean | VAE | ridge | boosting | in 50 % | in 90 % | in 95 % |" + "\n|" + "---|" * 9)
     for (data,), some in by(Record.made("columns"), "data").items():
         for name in PREDICTED[data]:

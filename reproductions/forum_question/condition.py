@@ -45,17 +45,18 @@ def halves(whole: bool) -> er.data.Dataset:
 
 
 def model(way: str, noise: str | float, seed: int) -> er.VAE:
-    """A VAE of one way; a number as noise is σ."""
+    """A VAE of one way, or whose prior and decoder "both" read the upper half; a number as noise is σ."""
     torch.manual_seed(seed)
     size, scale = (64 if way == "joint" else HALF), NOISE.get(noise, noise)
     reads = ("x",) if way == "joint" else ("x", "upper")
     encoder = er.networks.MLP([64, 128, 2 * LATENTS])
     posterior = er.posteriors.DiagonalNormal(encoder, LATENTS, given=reads)
     prior: Any = er.priors.StandardNormal(LATENTS)
-    if way == "prior":
+    if way in ("prior", "both"):
         prior = er.priors.Normal(LATENTS, network=er.networks.MLP([HALF, 128, 2 * LATENTS]), given=("upper",))
-    beside = ("z", "upper") if way == "direct" else ("z",)
-    decoder = er.networks.MLP([LATENTS + HALF * (way == "direct"), 128, size])
+    reads = way in ("direct", "both")
+    beside = ("z", "upper") if reads else ("z",)
+    decoder = er.networks.MLP([LATENTS + HALF * reads, 128, size])
     return er.VAE(prior, posterior, er.likelihoods.Normal(decoder, size, scale=scale, given=beside))
 
 

@@ -1,4 +1,4 @@
-"""Commands that draw from a run, and that move its examples to another context."""
+"""Commands that draw from a run under contexts, move its examples to others, and ask which context they are of."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,6 +60,31 @@ def transfer(
     print(transfer_run(run, out, given=given_words(given), n=n, part=part, source=source, seed=seed))
 
 
+def classify(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file: decisions and probabilities.")],
+    context: Annotated[
+        str | None, typer.Option(help="Which context, where the model reads several of classes.")
+    ] = None,
+    prior: Annotated[str, typer.Option(help="p(class): frequencies of the training rows, or uniform.")] = "frequencies",
+    estimator: Annotated[
+        str, typer.Option(help="How log p(x | class) is estimated: iwae, defended-iwae, ais, elbo or prior.")
+    ] = "iwae",
+    draws: Annotated[
+        int | None, typer.Option(help="Draws per example and class, but for ais.", show_default="500")
+    ] = None,
+    part: Part = "test",
+    source: Data = None,
+    seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
+) -> None:
+    """Classes by Bayes' rule, log p(x | class) + log p(class), of a model that reads them as a context."""
+    from elbowroom.runs import classify_run
+
+    how: dict[str, Any] = {} if draws is None else {"draws": draws}
+    how |= {"context": context, "prior": prior, "estimator": estimator, "part": part, "source": source}
+    print(classify_run(run, out, **how, seed=seed), out, sep="\n")
+
+
 def given_words(given: list[str] | None) -> dict[str, str]:
     """Contexts that were typed.
 
@@ -92,5 +117,5 @@ def given_words(given: list[str] | None) -> dict[str, str]:
     return {name: value for name, (_, value) in pairs.items()}
 
 
-COMMANDS = (sample, transfer)
+COMMANDS = (sample, transfer, classify)
 """Functions that are a command each."""

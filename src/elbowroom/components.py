@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from elbowroom.networks import Standardised
+from elbowroom.networks import ScaledInputs, Standardised
 from elbowroom.numerics import Given, InputError, plain_arguments
 
 __all__ = ["Blocks", "Component", "Form", "Over", "as_event", "at_least_two"]
@@ -191,6 +191,19 @@ class Component(nn.Module):
         if isinstance(self.network, Standardised) and self.given[:1] == ("x",):
             self.network.settle(y)
         return []
+
+    def settle_contexts(self, contexts: Mapping[str, Tensor]) -> None:
+        """Take from the training data the scale on which the network reads contexts of numbers, before training.
+
+        Parameters
+        ----------
+        contexts : mapping of str to Tensor
+            Name → [n, ...].
+        """
+        for module in self.network.modules() if self.network is not None else ():
+            if isinstance(module, ScaledInputs):
+                for position in module.scaled:
+                    module.settle(position, contexts[self.reads[position]])
 
     def weigh_against(self, examples: int) -> None:
         """Take the number of training examples, before training; most components have no use for it.

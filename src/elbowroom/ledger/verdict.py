@@ -260,6 +260,13 @@ def _no_bound(found: Symptoms) -> FindingRecord | None:
     return _finding("no bound", away, limit.OBJECTIVE, f"{said}.", found=found_so)
 
 
+_LOST = {
+    False: ("z carries it alone", "p(x | z) does not read it, so that it reaches x only as far as z does"),
+    True: ("z takes its place", "p(x | z) reads it, and has x from z instead, whose prior draws do not know it"),
+}
+"""By whether p(x | z) reads the context: how it is lost."""
+
+
 def _condition(found: Symptoms) -> FindingRecord | None:
     """The model's x moves with the context by less than half of what a straight line finds in the data."""
     value, held, shown = found.condition, found.condition_held, found.condition_shown
@@ -269,7 +276,7 @@ def _condition(found: Symptoms) -> FindingRecord | None:
         f"the context explains {_said(shown, '%')} of the variance of x in the model, and {_said(held, '%')} in the "
         f"data by a straight line (found where the model loses more than {limit.CONDITION:g} % of that)."
     )
-    cause = "z carries it alone" if found.decoder_reads is False else ""
-    if cause and _above(value, limit.CONDITION):
-        said = said[:-1] + "; p(x | z) does not read it, so that it reaches x only as far as z does."
+    cause, why = _LOST[bool(found.decoder_reads)]
+    if _above(value, limit.CONDITION):
+        said = f"{said.removesuffix('.')}; {why}."
     return _finding("condition lost", value, limit.CONDITION, said, cause=cause, unit="%")

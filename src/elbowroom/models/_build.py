@@ -43,8 +43,7 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset, *, below: VAE | Non
         A `Recipe`, or the words in which it differs from the default one, such as {"latents": 2}.
     data : Dataset
         Its event, support and preprocessing decide the sizes of the networks, the likelihood and the scale of x, and
-        what "auto" means. Of its examples no x is read; of contexts of numbers their mean and standard deviation are,
-        and which classes are known.
+        what "auto" means. The values of its examples are not read, but for which classes are known.
     below : VAE, optional
         A trained model of one layer, whose q(z | x) and p(x | z) a copy of becomes the lowest of several layers, and is
         kept as it is by `fit`: its parameters ask for no gradient. So M1+M2 is made of M1, and scored in x.

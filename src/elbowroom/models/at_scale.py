@@ -10,7 +10,7 @@ __all__ = ["at_scale"]
 
 
 def at_scale(network: nn.Module, reads: Sequence[str], context: Mapping[str, Tensor]) -> nn.Module:
-    """The network, which reads contexts of numbers on their own scale, and classes as they are.
+    """The network, which reads contexts of numbers on their own scale, once training has begun, and classes as they are.
 
     Parameters
     ----------
@@ -29,11 +29,7 @@ def at_scale(network: nn.Module, reads: Sequence[str], context: Mapping[str, Ten
     numbers = {name: context[name] for name in reads if name in context and not _one_hot(context[name])}
     if not numbers:
         return network
-    scaled = networks.ScaledInputs(network, [numbers[n].shape[1:] if n in numbers else None for n in reads])
-    for position, name in enumerate(reads):
-        if name in numbers:
-            scaled.settle(position, numbers[name])
-    return scaled
+    return networks.ScaledInputs(network, [numbers[n].shape[1:] if n in numbers else None for n in reads])
 
 
 def _one_hot(value: Tensor) -> bool:

@@ -135,8 +135,11 @@ def side_by_side(inputs: Sequence[Tensor], width: int, name: str) -> Tensor:
     Raises
     ------
     InputError
-        For inputs of another size.
+        For inputs of another size, and numbers without rows.
     """
+    if any(x.ndim < 2 for x in inputs):
+        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        raise InputError(f"A network reads a row of numbers per example, [n, …]; got inputs of shape {shapes}.")
     flat = [x if x.ndim == 2 else x.flatten(1) for x in inputs]
     joined = flat[0] if len(flat) == 1 else torch.cat(flat, 1)
     if joined.shape[1] != width:

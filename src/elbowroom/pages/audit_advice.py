@@ -28,11 +28,14 @@ _WAYS = {
     "residuals correlated": "a likelihood whose noise is correlated can win them",
     "overfitted": "stop earlier, take smaller networks or more data",
     "underfitted": "train longer, or take wider networks",
-    "condition lost": "let p(x | z) read the context itself, or pay less for z: a lower β, noise that is calibrated",
     "no bound": "what was minimised bounds no log p(x), so train by the ELBO where nats are to be compared",
 }
 _OF_COLLAPSE = {"noise": "lower the noise of the likelihood", "needs no z": "take a weaker decoder, or fewer latents"}
 _OF_COLLAPSE |= {"lag": "train the encoder for more steps per step of the decoder, or pay for the KL little by little"}
+_OF_CONDITION = {
+    "carries": "let p(x | z) read the context itself, or pay less for z: a lower β, noise that is calibrated",
+    "takes": "let p(z) read the context too, prior={kind: normal-prior, given: [NAME]}, or weigh the rate more",
+}
 
 
 def audited(study: StudyRecord) -> list[Advice]:
@@ -90,8 +93,8 @@ def _finding(one: FindingRecord, price: PriceRecord | None, fix: str) -> Advice:
 
 
 def _way(one: FindingRecord) -> str:
-    causes = _OF_COLLAPSE.items() if one.name == "collapsed" else ()
-    return next((way for word, way in causes if word in one.cause), _WAYS.get(one.name, "see the audit below"))
+    causes = {"collapsed": _OF_COLLAPSE, "condition lost": _OF_CONDITION}.get(one.name, {})
+    return next((way for word, way in causes.items() if word in one.cause), _WAYS.get(one.name, "see the audit below"))
 
 
 def _price(one: PriceRecord, fix: str) -> Advice:

@@ -1,3 +1,4 @@
+from ._classify_run import classify_run as classify_run
 from ._encode_run import encode_run as encode_run
 from ._impute_run import impute_run as impute_run
 from ._measure_run import evidence_file as evidence_file

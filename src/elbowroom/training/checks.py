@@ -25,7 +25,7 @@ from .training_step import TrainingStep
 __all__ = ["check", "reason", "two_examples"]
 
 _ROWS_AT_ONCE = 1_000
-_ENOUGH = 10
+_ENOUGH = 10  # rows, from which those that are alike say something
 _ROUNDING = 1e-9
 _LOGGED = ("objective", "rate", "distortion", "elbo")
 
@@ -123,7 +123,7 @@ def _check_contexts(vae: VAE, data: Dataset) -> None:
     x = data.train[:_ROWS_AT_ONCE].x.double().flatten(1) if vae.context_names else torch.empty(0)
     for name in vae.context_names:
         values = data.train.context[name].flatten(1)
-        if bool((values == values[:1]).all()):
+        if len(values) >= _ENOUGH and bool((values == values[:1]).all()):
             raise InputError(
                 f"The context {name!r} is the same in all {len(values):,} training examples, so that it conditions "
                 f"nothing: leave it out, or give rows that differ in it."

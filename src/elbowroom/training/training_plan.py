@@ -284,6 +284,8 @@ class TrainingPlan:
                 notes += part.settle(y, vae.preprocess.step, vae.latents)
         for part in (*vae.prior.values(), *vae.posterior.values()):
             part.weigh_against(len(self.data.train))
+        for part in (*vae.prior.values(), *vae.posterior.values(), vae.likelihood):
+            part.settle_contexts(self.data.train.context)
         return notes
 
     @torch.no_grad()
