@@ -225,6 +225,7 @@ class Dataset:
             "missing": None if train.fill is None else "mask",
             "columns": self.columns,
             "classes": self.classes,
+            "beside_classes": self.beside_classes,
             "loading": self.loading,
         }
         return {
