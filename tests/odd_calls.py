@@ -38,6 +38,18 @@ def vae() -> er.VAE:
     return er.VAE(priors.StandardNormal(1), posterior, likelihood, DATA.preprocess)
 
 
+CLASSES = er.models.Recipe(latents=1, widths=[4], classes="label", training={"epochs": 1})
+LABELLED = er.load_data(
+    ROWS, labels=np.where(np.arange(40) % 4, np.arange(40) % 2, -1), observed="label", validation=20, test=2
+)
+
+
+@functools.cache
+def of_classes() -> er.VAE:
+    """A model of rows and their class."""
+    return er.models.build(CLASSES, LABELLED)
+
+
 def loss(recon: torch.Tensor, x: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     return (recon - x).square().sum() + 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum()
 
@@ -360,6 +372,7 @@ CALLS: dict[str, Call] = {
     "metrics.sap": lambda: {"codes": FACTORS, "factors": FACTORS, "classes": [0]},
     "metrics.small_classifier": lambda: {"x": GREY, "labels": CODES, "epochs": 1},
     "metrics.total_ink": lambda: {"x": ROWS},
+    "metrics.unlabelled_gain": lambda: {"vae": of_classes(), "recipe": CLASSES, "data": LABELLED},
     "metrics.variance_budget": lambda: {"vae": vae(), "examples": DATA.test, "draws": 20},
     "models.Recipe": lambda: {"latents": 2, "widths": (8, 4)},
     "networks.ConvNet": lambda: {"inputs": (1, 8, 8), "outputs": 4, "channels": (2, 4), "dense": 8},

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom import cli_audit, cli_compression, cli_draws, cli_search
+from elbowroom import cli_audit, cli_compression, cli_draws, cli_labels, cli_search
+from elbowroom.cli_labels import Label
 from elbowroom.cli_options import (
     Data,
     Latents,
@@ -164,6 +165,7 @@ def fit(
     latents: Latents = None,
     widths: Widths = None,
     objective: Objective = None,
+    label: Label = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 100,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
@@ -188,23 +190,23 @@ def fit(
         widths=widths,
         objective=objective,
     )
+    loading, words = cli_labels.labelled(source, label, loading, words)
     data = load_source(source, seed, loading)
-    recipe = er.models.Recipe(seed=seed).where(**words).sized(data)
+    training: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "patience": patience}
+    recipe = er.models.Recipe(seed=seed).where(**words, **training).sized(data)
+    vae = er.models.build(recipe, data)
     history = er.fit(
-        er.models.build(recipe, data),
+        vae,
         data,
         er.models.goal(recipe),
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        patience=patience,
+        **training,
         seed=seed,
         run=run,
         resume=resume,
         device=device,
     )
-    print(history)
-    print(run)
+    for line in (history, *cli_labels.on_validation(vae, recipe, data, seed), run):
+        print(line)
 
 
 def _option(setting: str) -> Any:
@@ -306,7 +308,8 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-for command in (*cli_draws.COMMANDS, *cli_audit.COMMANDS, *cli_search.COMMANDS, *cli_compression.COMMANDS):
+_ROOMS = (cli_draws, cli_labels, cli_audit, cli_search, cli_compression)
+for command in (command for room in _ROOMS for command in room.COMMANDS):
     app.command(cls=_Command)(command)
 
 

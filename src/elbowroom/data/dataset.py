@@ -255,7 +255,7 @@ class Dataset:
             "missing": None if train.fill is None else "mask",
             "columns": self.columns,
             "classes": self.classes,
-            "context_classes": {n: words for n, words in self.beside_classes.items() if n in train.context},
+            "beside_classes": self.beside_classes,
             "loading": self.loading,
         }
         return {

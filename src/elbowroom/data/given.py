@@ -32,7 +32,7 @@ def known_contexts(summary: Mapping[str, Any]) -> dict[str, tuple[list[int], lis
     >>> known_contexts({"label_names": ["cat", "dog"], "context": {"age": [1]}})
     {'label': ([2], ['cat', 'dog']), 'age': ([1], None)}
     """
-    labels, words = summary.get("label_names"), summary.get("context_classes", {})
+    labels, words = summary.get("label_names"), summary.get("beside_classes", {})
     own = {"label": ([len(labels)], list(labels))} if labels else {}
     return own | {name: (list(shape), words.get(name)) for name, shape in summary.get("context", {}).items()}
 

@@ -28,6 +28,8 @@ from ._residual_correlation import residual_correlation as residual_correlation
 from ._residual_correlation import total_ink as total_ink
 from ._small_classifier import SmallClassifier as SmallClassifier
 from ._small_classifier import small_classifier as small_classifier
+from ._unlabelled_gain import UnlabelledGain as UnlabelledGain
+from ._unlabelled_gain import unlabelled_gain as unlabelled_gain
 from ._variance_budget import VarianceBudget as VarianceBudget
 from ._variance_budget import variance_budget as variance_budget
 from .score import Score as Score

@@ -219,7 +219,12 @@ _ZOO = (
         {},
         "A VAE that knows no labels; a classifier of scikit-learn reads its codes.",
     ),
-    Named("m2", _LABELS, _M2, "For data loaded with observed='label'; the weight is the paper's."),
+    Named(
+        "m2",
+        _LABELS,
+        _M2,
+        "For data loaded with observed='label'; the weight is the paper's, and short trainings want 10.",
+    ),
     Named(
         "m1-m2",
         _LABELS,

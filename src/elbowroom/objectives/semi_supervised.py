@@ -27,9 +27,9 @@ class SemiSupervised(Objective):
 
     Parameters
     ----------
-    weight : float, default 0.1
+    weight : float, default 10.0
         Nats of the objective, per example, for a nat of mean cross-entropy over the labelled examples, 0 or more: the
-        paper's α divided by the number of examples.
+        paper's α divided by the number of examples, 0.1 there in trainings of thousands of epochs.
     draws : int, default 1
         Draws of z per example and step.
 
@@ -62,7 +62,7 @@ class SemiSupervised(Objective):
     share: Tensor
     of_classes = True
 
-    def __init__(self, *, weight: float = 0.1, draws: int = 1) -> None:
+    def __init__(self, *, weight: float = 10.0, draws: int = 1) -> None:
         super().__init__()
         if not 0 <= weight < math.inf or draws < 1:
             raise InputError(

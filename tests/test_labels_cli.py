@@ -1,0 +1,165 @@
+"""Labels from the command line, predictions, and whether rows without a label help."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import elbowroom as er
+from elbowroom import cli
+from elbowroom.metrics import unlabelled_gain
+from elbowroom.models import Recipe, build, goal
+from elbowroom.runs import predict_run
+
+rng = np.random.default_rng(0)
+Y = rng.integers(0, 3, 240)
+X = np.eye(3)[Y] * 4 + rng.normal(size=(240, 3))
+WORDS = np.array(["u", "v", "w"])
+
+
+def run(monkeypatch: pytest.MonkeyPatch, line: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["elbowroom", *shlex.split(line)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose label is empty in two rows of three; one column holds words."""
+    path = tmp_path_factory.mktemp("labels") / "t.csv"
+    frame = pd.DataFrame(X, columns=list("abc")).assign(side=np.where(X[:, 0] > 1, "left", "right"))
+    frame["kind"] = np.where(np.arange(240) % 3 == 0, WORDS[Y], "")
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(table: Path) -> tuple[Path, str]:
+    """A run of it, and what was printed."""
+    folder = table.parent / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        said: list[str] = []
+        patch.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
+        options = "--epochs 5 --batch-size 12 --lr 0.03 --latents 2 --widths 16 --validation 60"
+        assert run(patch, f"fit {table} --label kind --run {folder} {options}") == 0
+    return folder, "\n".join(said)
+
+
+def test_a_column_with_empty_cells_is_learned_and_scored(fitted: tuple[Path, str]) -> None:
+    _, said = fitted
+    assert "bounds neither log p(x, y) nor log p(x)" in said
+    assert "labelled rows, log score" in said
+    assert "Brier score" in said
+    assert "note: Unlabelled rows" in said
+
+
+def test_predictions_are_q_of_the_model(fitted: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    folder, _ = fitted
+    out = folder.parent / "p.csv"
+    assert run(monkeypatch, f"predict {folder} --out {out}") == 0
+    assert "accuracy" in capsys.readouterr().out
+    found = pd.read_csv(out, keep_default_na=False)
+    assert list(found.columns) == ["row", "label", "class", "label=u", "label=v", "label=w"]
+    rows = found["row"].to_numpy()
+    vae, _ = er.runs.read_run(folder)
+    p = vae.encode(er.runs.run_data(folder).test)["label"].double().numpy()
+    order = np.argsort(er.runs.run_data(folder).test.index.numpy())
+    np.testing.assert_allclose(found.iloc[:, 3:].to_numpy(), p[order] / p[order].sum(1, keepdims=True), rtol=1e-6)
+    assert (found["class"] == WORDS[Y[rows]]).mean() > 0.9
+    assert (found["label"] == np.where(rows % 3 == 0, WORDS[Y[rows]], "")).all()
+    every = predict_run(folder, folder.parent / "all.parquet", part="all", progress=False)
+    assert (len(every.probabilities), (every.labels >= 0).sum()) == (240, 80)
+    assert (every.labels[::3] == Y[::3]).all()
+
+
+def test_other_rows_are_predicted_by_the_names_of_columns(fitted: tuple[Path, str], table: Path) -> None:
+    """Another order of columns, none of labels: the same probabilities as of the run's own rows."""
+    folder, _ = fitted
+    every = predict_run(folder, folder.parent / "a.csv", part="all", progress=False)
+    frame = pd.read_csv(table)[["side", "c", "b", "a"]]
+    frame.to_csv(folder.parent / "new.csv", index=False)
+    found = predict_run(folder, folder.parent / "b.csv", data=folder.parent / "new.csv", progress=False)
+    assert (found.classes, found.labels.max()) == (("u", "v", "w"), -1)
+    np.testing.assert_allclose(found.probabilities, every.probabilities, atol=1e-5)
+    for change, said in (
+        (frame.drop(columns="b"), "has no column 'b', which the model was fitted to"),
+        (frame.assign(side="up"), "holds 'up', and the model knows 'left', 'right'"),
+        (frame.assign(a="many"), "holds 'many' where the model knows numbers"),
+    ):
+        change.to_csv(folder.parent / "bad.csv", index=False)
+        with pytest.raises(er.InputError, match=said):
+            predict_run(folder, folder.parent / "c.csv", data=folder.parent / "bad.csv", progress=False)
+    with pytest.raises(er.InputError, match="There is no file"):
+        predict_run(folder, folder.parent / "c.csv", data=folder.parent / "none.csv", progress=False)
+    with pytest.raises(er.InputError, match="The part is"):
+        predict_run(folder, folder.parent / "c.csv", part="rest", progress=False)
+
+
+def test_a_run_without_classes_predicts_nothing(tmp_path: Path) -> None:
+    data = er.load_data("digits")
+    vae = build({"latents": 1, "widths": [4]}, data)
+    er.fit(vae, data, epochs=1, batch_size=600, run=tmp_path / "run", progress=False)
+    with pytest.raises(er.InputError, match=r"0 blocks of classes .* fit with --label COLUMN"):
+        predict_run(tmp_path / "run", tmp_path / "p.csv", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--label nokind", "no column 'nokind'"),
+        ("--label a", "fractions or infinite"),
+        ("--label kind --labels kind", "give one of the two"),
+        ("--label kind --objective discrepancy", "the classes of the recipe are laid out"),
+    ],
+)
+def test_what_cannot_be_a_label_is_one_sentence(
+    table: Path, tmp_path: Path, options: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    assert run(monkeypatch, f"fit {table} --run {tmp_path / 'run'} {options}") == 2
+    assert said in capsys.readouterr().err
+
+
+def planted(wrong: bool) -> er.data.Dataset:
+    """Four groups, far apart along one column and less far along the other; the label is the side along one of them.
+
+    A class of a linear model takes the far sides, and leaves the near ones to the latent: right where these are the
+    labels, and wrong where the near ones are.
+    """
+    draw = np.random.default_rng(1)
+    near, far = draw.integers(0, 2, (2, 500))
+    x, y = np.c_[8.0 * far, 3.0 * near] + draw.normal(size=(500, 2)), near if wrong else far
+    shown = er.load_data(x, labels=y, observed="label", validation=200, test=20)
+    data = er.load_data(x, labels=np.where(draw.random(500) < 0.1, y, -1), observed="label", validation=200, test=20)
+    data.validation = shown.validation  # in the same order
+    return data
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_unlabelled_rows_lower_the_accuracy_where_the_model_of_x_is_wrong(wrong: bool) -> None:
+    training = {"epochs": 20, "batch_size": 28, "lr": 0.04}
+    words = {"latents": 1, "widths": [], "likelihood": {"kind": "normal", "scale": "feature"}, "classes": "label"}
+    recipe = Recipe(**words, objective={"kind": "semi-supervised", "weight": 0.003}, training=training)
+    data = planted(wrong)
+    vae = build(recipe, data)
+    er.fit(vae, data, goal(recipe), progress=False, **training)
+    found = unlabelled_gain(vae, recipe, data)
+    print(found)
+    assert (found.gain.value < -2 * found.gain.se) == wrong
+    assert ("Unlabelled rows lower the accuracy by" in found.remark) == wrong
+    assert ("leave these rows out" in found.remark) == wrong
+
+
+def test_what_cannot_be_compared_is_said() -> None:
+    data = er.load_data(X, labels=np.where(np.arange(240) % 30 == 0, Y, -1), observed="label")
+    recipe = Recipe(latents=1, widths=[4], classes="label")
+    with pytest.raises(er.InputError, match="too few to compare accuracies"):
+        unlabelled_gain(build({"latents": 1, "widths": [4]}, data), recipe, data)
+    whole = er.load_data(X, labels=Y, observed="label")
+    with pytest.raises(er.InputError, match="Every training row has a label"):
+        unlabelled_gain(build({"latents": 1, "widths": [4]}, whole), recipe, whole)
+    with pytest.raises(er.InputError, match="names no block of classes"):
+        unlabelled_gain(build({"latents": 1, "widths": [4]}, whole), Recipe(), whole)
