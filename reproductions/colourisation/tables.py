@@ -36,10 +36,10 @@ def of_models() -> Iterable[str]:
     for row in models():
         information = row["information"]
         cells = [information["by posterior"], information["by likelihood"], row["entropy"], row["rate"]]
-        cells += [row["rate_exact"], row["log_p"], row["elbo"], *[row["gain"]] * ("gain" in row)]
-        if "blind" in row["decoder"]:
+        cells += [row["rate_exact"], row["log_p"], row["elbo"], row.get("gain")]
+        if "gain" not in row:
             cells[:5] = [None] * 5
-        said = [said_of(one) for one in cells] + ["–"] * ("gain" not in row)
+        said = [said_of(one) for one in cells]
         yield f"| {row['decoder'].replace('blind ', 'none, ')} | {how(row)} | {row['seed']} | {' | '.join(said)} |"
 
 
