@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from colours import cifar
-from run import CLASSES, FREE, GRID, built, objective
+from run import CLASSES, FEW, FREE, GRID, built, objective
 from segments import PATCHES, of_clusters
 from shelf import HERE, key, named
 
@@ -18,8 +18,9 @@ SEEN = [key("weak"), key("strong", 0.1), key("strong", free=FREE), key("weak", b
 
 def canaries() -> list[Canary]:
     """One for each decoder and objective, and for the clusters."""
-    models, clusters = (HERE / "records" / f"{name}.json" for name in ("models", "clusters"))
+    models, few, clusters = (HERE / "records" / f"{name}.json" for name in ("models", "few", "clusters"))
     found = [Canary(models, named(one), partial(steps, **one), ("cifar10",)) for one in SEEN]
+    found += [Canary(few, named(one), partial(steps, **one), ("cifar10",)) for one in (FEW[0], FEW[1])]
     return [*found, Canary(clusters, "colour", agreements, ("cifar10",))]
 
 

@@ -19,11 +19,11 @@ from elbowroom.plots import Series, lines
 SHOWN = (4, 5, 9, 12, 13, 18, 20, 24, 27, 35, 40, 45)
 LUMA, VIVID = 0.55, 2.0  # of a segment in the pictures: the mean chroma of its class, that much further from grey
 ROWS: dict[str, Any] = {
-    "weak, β = 1": key("weak"), "strong, β = 1": key("strong"), f"strong, {FREE:g} nats free": key("strong", free=FREE),
-    "strong, β = 0.1": key("strong", 0.1),
+    "weak, β = 1": key("weak"), "strong, β = 1": key("strong"), f"strong, {FREE:g} free": key("strong", free=FREE),
+    "strong, β = 0.1": key("strong", 0.1), "strong, by log p": key("strong", by="evidence"),
 }  # fmt: skip
 DRAWN: dict[str, Any] = {
-    "no segmentation": key("blind strong"), "β = 1": key("strong"), "β = 0.1": key("strong", 0.1)
+    "no z": key("blind strong"), "β = 1": key("strong"), "by log p": key("strong", by="evidence")
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def run(runs: Path) -> None:
         figure.savefig(HERE / "curves.svg", metadata={"Date": None})
         plt.close(figure)
     matplotlib.use("agg")
-    figure, ax = plt.subplots(figsize=(11, 0.74 * (len(ROWS) + len(DRAWN) + 3)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(10.4, 0.7 * (len(ROWS) + len(DRAWN) + 3)), layout="constrained")
     pictures(runs, ax)
     figure.savefig(HERE / "segments.png", dpi=90, metadata={"Software": None})
     plt.close(figure)
@@ -59,7 +59,7 @@ def over_beta(what: str) -> list[Series]:
 
 def most() -> Series:
     """What a grid of classes can hold."""
-    return Series("64 log 6", [0.03, 10.0], 2 * [GRID**2 * math.log(CLASSES)], look="dashed")
+    return Series("64 log 6", [0.1, 1.0], 2 * [GRID**2 * math.log(CLASSES)], look="dashed")
 
 
 def pictures(runs: Path, ax: Any) -> None:
@@ -72,11 +72,11 @@ def pictures(runs: Path, ax: Any) -> None:
     for name, about in ROWS.items():
         vae = trained(runs, **about)
         own = mean_colours(segmented(vae, every), every.x, CLASSES)
-        shown[f"segments: {name}"] = in_colour(segmented(vae, examples), own)
+        shown[name] = in_colour(segmented(vae, examples), own)
     found = clusters(cifar(), "colour", CLASSES, GRID)[1]
     shown["k-means of colours"] = in_colour(found[list(SHOWN)], mean_colours(found, every.x, CLASSES))
     for name, about in DRAWN.items():
-        shown[f"drawn, strong, {name}"] = joined(grey, drawn(trained(runs, **about), examples))
+        shown[f"drawn, strong: {name}"] = joined(grey, drawn(trained(runs, **about), examples))
     tiles(shown, ax)
 
 

@@ -1,6 +1,7 @@
 """Can colourisation learn a latent segmentation? Colour of CIFAR-10 given grey, with a grid of classes between.
 
     python reproductions/colourisation/run.py models --runs FOLDER [--seconds 800]   # records/models.json, row by row
+    python reproductions/colourisation/run.py few [--seconds 800]                    # records/few.json, by 500 images
     python reproductions/colourisation/run.py figures --runs FOLDER                  # curves.svg, segments.png
     python reproductions/colourisation/run.py tables                                 # the README's tables
 
@@ -10,6 +11,8 @@ which the pictures are of. CIFAR-10 is read from ELBOWROOM_DATA, or fetched.
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "classes": CLASSES, "grid": GRID, "train": TRAIN, "epochs": EPOCHS, "batch": BATCH, "lr": LR, "channels": CHANNELS,
     "radius": RADIUS, "hidden": HIDDEN,
 }  # fmt: skip
+FEW_IMAGES = (500, 100)
 FREE, SCORES, WARM = 0.35, 4, 0.1
 """Nats of a cell that are free; draws of a step by scores; the β at which warm models were trained before."""
 
@@ -39,11 +43,11 @@ FREE, SCORES, WARM = 0.35, 4, 0.1
 MODELS = [
     key("blind weak"), key("blind strong"),
     key("weak"), key("strong"), key("strong", 0.1), key("weak", 0.1),
-    key("strong", free=FREE), key("strong", by="evidence"), key("strong", by="warm"),
-    key("weak", 10.0), key("strong", 0.3), key("weak", by="scores"),
-    key("strong", seed=1), key("strong", 0.1, seed=1), key("weak", seed=1),
-    key("strong", 0.03), key("weak", 3.0), key("blind strong", seed=1),
+    key("strong", free=FREE), key("strong", by="evidence"), key("strong", seed=1), key("strong", by="evidence", seed=1),
+    key("strong", by="warm"), key("weak", 10.0), key("strong", 0.3), key("weak", by="scores"),
+    key("strong", 0.1, seed=1), key("weak", seed=1), key("strong", 0.03), key("weak", 3.0), key("blind strong", seed=1),
 ]  # fmt: skip
+FEW = [key("strong", by=by, seed=seed) for seed in (0, 1) for by in ("sums", "evidence")]
 
 
 def objective(beta: float, free: float, by: str) -> Objective:
@@ -67,11 +71,15 @@ def trained(runs: Path, decoder: str, beta: float, free: float, by: str, seed: i
         return model.eval()
     if by == "warm":
         model.load_state_dict(trained(runs, **key(decoder, WARM, seed)).state_dict())
-    settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "lr_final": LR / 10, "seed": seed}
-    er.fit(model, data, objective(beta, free, by), progress=False, **settings)
+    fitted(model, data, objective(beta, free, by), BATCH, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
     return model.eval()
+
+
+def fitted(model: er.VAE, data: Any, goal: Objective, batch: int, seed: int) -> None:
+    """Train a model, whatever there is to train on."""
+    er.fit(model, data, goal, epochs=EPOCHS, batch_size=batch, lr=LR, lr_final=LR / 10, seed=seed, progress=False)
 
 
 def mean(values: Tensor) -> list[float]:
@@ -121,33 +129,58 @@ def measured(runs: Path, decoder: str, beta: float, free: float, by: str, seed: 
     return row | {"segments": of_model(model, data, CLASSES, GRID)}
 
 
-def models(runs: Path, seconds: float) -> None:
-    """records/models.json and records/clusters.json."""
+def of_few(decoder: str, beta: float, free: float, by: str, seed: int) -> dict[str, Any]:
+    """One row of few.json: a model trained on 500 images."""
+    model, data = built(decoder, seed), cifar(*FEW_IMAGES)
+    fitted(model, data, objective(beta, free, by), BATCH // 2, seed)
+    model.eval()
+    return {name: mean(values) for name, values in tested(model, data.test).items()} | simulations(model, data)
+
+
+def few(seconds: float) -> None:
+    """records/few.json: what follows from the encoder, by 500 images and two seeds."""
+    record = Record("few", **SETTINGS | {"train": FEW_IMAGES[0], "batch": BATCH // 2})
+    fill(record, FEW, of_few, seconds)
+
+
+def fill(record: Record, rows: list[dict[str, Any]], make: Callable[..., dict[str, Any]], seconds: float) -> None:
+    """Make rows that are missing until so many seconds have passed; the canaries where there are none."""
     from canaries import canaries
     from canary import carried, keep
 
-    runs.mkdir(parents=True, exist_ok=True)
-    record, start = Record("models", **SETTINGS), time.monotonic()
-    for one in record.missing(MODELS):
+    start = time.monotonic()
+    for one in record.missing(rows):
         if time.monotonic() - start > seconds:
             break
-        record.rows([one], lambda **about: measured(runs, **about))
-    of_patches = Record("clusters", classes=CLASSES, grid=GRID)
-    of_patches.rows([{"of": of} for of in PATCHES], lambda of: of_clusters(cifar(), of, CLASSES, GRID))
-    for path in (record.path, of_patches.path):
-        if not carried(path):
-            keep(path, canaries())
+        record.rows([one], make)
+    if not carried(record.path):
+        keep(record.path, canaries())
+
+
+def models(runs: Path, seconds: float) -> None:
+    """records/models.json and records/clusters.json."""
+    runs.mkdir(parents=True, exist_ok=True)
+    fill(Record("models", **SETTINGS), MODELS, partial(measured, runs), seconds)
+    of_patches = [{"of": of} for of in PATCHES]
+    fill(Record("clusters", classes=CLASSES, grid=GRID), of_patches, of_patches_alone, float("inf"))
+
+
+def of_patches_alone(of: str) -> dict[str, Any]:
+    """One row of clusters.json: k-means of patches."""
+    return of_clusters(cifar(), of, CLASSES, GRID)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["models", "figures", "tables"])
+    parser.add_argument("what", choices=["models", "few", "figures", "tables"])
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="folder of trained models")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further row after so long")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what == "models":
         models(asked.runs, asked.seconds)
+    elif asked.what == "few":
+        few(asked.seconds)
     elif asked.what == "figures":
         import drawing
 

@@ -6,6 +6,7 @@ has independent cells, and the sum over K^64 segmentations is a product of 64 su
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -110,13 +111,19 @@ class ByEvidence(Objective):
     """−log p(colour | grey) + KL(q ‖ p(z | colour, grey)): the negative ELBO, of which p climbs the evidence itself.
 
     The encoder follows the exact posterior, which moves nothing of the model: what is learnt of z is no matter of q.
+    Epochs are compared by the evidence.
     """
 
     def forward(self, vae: er.VAE, batch: Batch, noise: Noise, step: Tensor) -> Loss:
         """The loss on one batch."""
         cells = cells_of(vae, batch)
         gap = (cells.log_q.exp() * (cells.log_q - cells.log_posterior.detach())).sum((1, 2, 3))
-        return Loss((gap - cells.log_evidence).mean())
+        surprise = -cells.log_evidence.mean()
+        return Loss(gap.mean() + surprise, logged={"surprise": surprise})
+
+    def kept_by(self, means: Mapping[str, float]) -> float:
+        """−log p(colour | grey)."""
+        return means["surprise"]
 
 
 @dataclass

@@ -8,7 +8,7 @@ from segments import PATCHES
 from shelf import HERE, WAYS, Record, Row, models
 
 from elbowroom.atomic import write_atomic
-from elbowroom.numerics import with_error
+from elbowroom.numerics import rounded, with_error
 
 
 def run() -> None:
@@ -19,7 +19,9 @@ def run() -> None:
 
 def readme(text: str) -> str:
     """The README with its tables made afresh."""
-    made: dict[str, Callable[[], Iterable[str]]] = {"models": of_models, "segments": of_segments, "draws": of_draws}
+    made: dict[str, Callable[[], Iterable[str]]] = {
+        "models": of_models, "few": of_few, "segments": of_segments, "draws": of_draws
+    }  # fmt: skip
     for name, table in made.items():
         block = f"<!-- {name} -->\n" + "\n".join(table()) + "\n<!-- end -->"
         text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _, found=block: found, text, flags=re.DOTALL)
@@ -36,11 +38,20 @@ def of_models() -> Iterable[str]:
     for row in models():
         information = row["information"]
         cells = [information["by posterior"], information["by likelihood"], row["entropy"], row["rate"]]
-        cells += [row["rate_exact"], row["log_p"], row["elbo"], *[row["gain"]] * ("gain" in row)]
-        if "blind" in row["decoder"]:
+        cells += [row["rate_exact"], row["log_p"], row["elbo"], row.get("gain")]
+        if "gain" not in row:
             cells[:5] = [None] * 5
-        said = [said_of(one) for one in cells] + ["–"] * ("gain" not in row)
+        said = [said_of(one) for one in cells]
         yield f"| {row['decoder'].replace('blind ', 'none, ')} | {how(row)} | {row['seed']} | {' | '.join(said)} |"
+
+
+def of_few() -> Iterable[str]:
+    """The same of models of few images, by seed."""
+    yield "| trained | seed | I(colour; z \\| grey), model | rate of q, data | log p(colour \\| grey) | ELBO |"
+    yield "|---" * 6 + "|"
+    for row in sorted(Record.made("few"), key=lambda r: (list(WAYS).index(r["by"]), r["seed"])):
+        cells = [row["information"]["by posterior"], row["rate"], row["log_p"], row["elbo"]]
+        yield f"| {how(row)} | {row['seed']} | {' | '.join(map(said_of, cells))} |"
 
 
 def of_segments() -> Iterable[str]:
@@ -68,10 +79,10 @@ def of_draws() -> Iterable[str]:
     chosen = [row for row in models() if (row["by"], row["free"], row["seed"]) == ("sums", 0, 0) and "gain" in row]
     chosen = [row for row in chosen if row["beta"] in (0.1, 1.0)]
     draws = list(chosen[0]["nested"])
-    yield f"| decoder | exact logs | {' | '.join(f'{n} draws' for n in draws)} |"
+    yield f"| decoder | exact logs | {' | '.join(f'{n} of q' for n in draws)} |"
     yield "|---" * (len(draws) + 2) + "|"
     for row in chosen:
-        ends = [" … ".join(f"{end[0]:.1f}" for end in reversed(row["nested"][n])) for n in draws]
+        ends = [" … ".join(rounded(end[0], 1) for end in reversed(row["nested"][n])) for n in draws]
         exact = said_of(row["information"]["by posterior"])
         yield f"| {row['decoder']}, β = {row['beta']:g} | {exact} | {' | '.join(ends)} |"
 
