@@ -195,7 +195,7 @@ def counted(raw: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
 def truncated(raw: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
     loc, scale = raw[:, 0], 0.3 + softplus(raw[:, 1])
     edges = [scipy.special.ndtr((edge - loc) / scale) for edge in (x / 9, (x + 1) / 9, 0.0, 1.0)]
-    return (edges[1] - edges[0]) / (edges[3] - edges[2])
+    return (edges[1] - edges[0]) / np.maximum(edges[3] - edges[2], 1e-300)
 
 
 def zeros(raw: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
