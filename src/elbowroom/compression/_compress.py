@@ -17,6 +17,7 @@ from elbowroom.numerics import Estimate, InputError, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.runs import read_run
 from elbowroom.runs._run_data import run_folder
+from elbowroom.runs.run_folder import read_recipe
 from elbowroom.vae import VAE
 
 from ._rounded import rounded
@@ -209,8 +210,15 @@ def _versions() -> str:
 
 
 def model_of(model: VAE | str | Path) -> VAE:
-    """The model of a run, or the model itself."""
-    return model if isinstance(model, VAE) else read_run(run_folder(Path(model)))[0]
+    """The model of a run, which knows its columns by name where they have names; or the model itself."""
+    if isinstance(model, VAE):
+        return model
+    folder = run_folder(Path(model))
+    vae, _ = read_run(folder)
+    known = read_recipe(folder)["data"]
+    classes = known.get("classes") or {}
+    vae.table = tuple((name, tuple(classes.get(name, ()))) for name in known.get("columns") or ())
+    return vae
 
 
 def _chunk_rows(asked: int | None, cells: int) -> int:

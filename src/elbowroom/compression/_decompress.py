@@ -192,7 +192,7 @@ def _kind(reader: Reader, out: str | Path | None) -> str:
 
 def _array(codec: Codec, reader: Reader, parts: Any, out: str | Path | None, kind: str, chunk: int | None) -> Any:
     target = ArrayTarget(reader)
-    names = image_names(reader) if kind == "images" else []
+    names = image_names(reader, target) if kind == "images" else []
     blocks = ((part, target.rows(part, codec.cells.x(whole).numpy(), seen)) for part, whole, seen in parts)
     if chunk is not None:
         part, rows = next(blocks)

@@ -85,11 +85,12 @@ class Cells:
         )
         self.open = np.array([one.levels is None for one in columns])
         fixed = np.array([one.levels or 1 for one in columns], np.int64)
-        moved = self.open & ~np.array([one.from_zero for one in columns])
+        counts = np.array([one.from_zero for one in columns])
+        moved = self.open & ~counts
         low = np.zeros(len(columns), np.int64) if spans is None else np.where(moved, spans.low, 0)
         high = fixed - 1 if spans is None else np.where(self.open, spans.high, fixed - 1)
         self.low, self.levels = low, high - low + 1
-        if (self.levels < 1).any() or (self.levels > _MOST_LEVELS).any():
+        if (self.levels < 1).any() or (self.levels[~counts] > _MOST_LEVELS).any():
             raise InputError("A column of these data takes more than 16,777,216 steps: compress it with a coarser one.")
 
     def whole(self, x: Tensor) -> Whole:

@@ -10,7 +10,7 @@ from .container import Reader
 
 __all__ = ["said", "settings_of"]
 
-_BITS = (4, 16)
+_BITS, _FARTHEST = (4, 16), 1e6
 _CAPS = tuple(2**k for k in range(4, 9))
 
 
@@ -96,7 +96,7 @@ def _references(reader: Reader, held: Any, wanted: dict[str, int]) -> dict[str, 
         if not isinstance(pair, list) or len(pair) != 2:
             raise reader.damaged("the ranges of its latents")
         location, scale = (np.array(reader.numbers(one, size, float, "the ranges of latents")) for one in pair)
-        if not (scale > 0).all():
+        if (abs(location) > _FARTHEST).any() or (scale > _FARTHEST).any() or (scale < 1 / _FARTHEST).any():
             raise reader.damaged("the ranges of its latents")
         found[name] = location, scale
     return found

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from elbowroom.data.image_tree import image_tree
 from elbowroom.numerics import InputError
 
-from .arrays import ArraySource
+from .arrays import ArraySource, ArrayTarget
 from .cells import Cells
 from .container import Reader
 
 __all__ = ["ImageSource", "image_names", "write_pictures"]
 
 _MODES = {"1": bool, "L": np.uint8, "LA": np.uint8, "RGB": np.uint8, "RGBA": np.uint8, "I;16": np.uint16}
+_CHANNELS: dict[str, tuple[int, ...]] = {"1": (), "L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "I;16": ()}
 
 
 class ImageSource(ArraySource):
@@ -53,13 +54,15 @@ def _picture(path: Path) -> tuple[NDArray[Any], str]:
         return np.moveaxis(values, -1, 0) if values.ndim == 3 else values, image.mode
 
 
-def image_names(reader: Reader) -> list[str]:
+def image_names(reader: Reader, target: ArrayTarget) -> list[str]:
     """Names of images, from the head of a file: relative, below the folder, each of its own.
 
     Parameters
     ----------
     reader : Reader
         The file.
+    target : ArrayTarget
+        Its array.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def image_names(reader: Reader) -> list[str]:
     """
     held = reader.head["source"]
     names, mode = held.get("names"), held.get("mode")
-    if mode not in _MODES or not isinstance(names, list) or len(names) != reader.head["rows"]:
+    if not isinstance(names, list) or len(names) != reader.head["rows"] or not _is_mode(mode, target):
         raise reader.damaged("the images in its head")
     if not all(isinstance(name, str) and _is_inside(name) for name in names):
         raise reader.damaged("names of images")
@@ -78,6 +81,13 @@ def image_names(reader: Reader) -> list[str]:
     if len(set(found)) < len(found):
         raise reader.damaged("names of images")
     return found
+
+
+def _is_mode(mode: Any, target: ArrayTarget) -> bool:
+    """Whether an array can be images of a mode."""
+    channels = _CHANNELS.get(mode) if isinstance(mode, str) else None
+    shape = (target.shape[1],) if len(target.shape) == 4 else ()
+    return channels is not None and target.dtype == _MODES[mode] and shape == channels and len(target.shape) in (3, 4)
 
 
 def _is_inside(name: str) -> bool:

@@ -41,6 +41,7 @@ def spare_masses(below: Array) -> NDArray[np.float32]:
     usable = (span > 0) & (span < np.inf)
     even = np.arange(n + 1) / n
     share = np.where(usable, (below - below[:, :1]) / np.where(usable, span, 1.0), even)
+    share = np.where(share == share, share, even)
     share = np.maximum.accumulate(np.minimum(np.maximum(share, 0.0), 1.0), axis=1)
     left = np.floor(share * float(TOTAL - n))
     left[:, -1] = TOTAL - n

@@ -18,7 +18,7 @@ __all__ = ["Survey"]
 
 _LEAST_CAP, _MOST_CAP, _ABOVE_CAP = 16, 256, 1e-3
 _ONES = 65_536
-_WIDER = 1.5
+_WIDER, _FARTHEST = 1.5, 1e5
 _ROWS_FOR_REFERENCES = 2_000
 
 
@@ -97,5 +97,6 @@ class Survey:
         for name in self._asked():
             means, variances = np.concatenate(self.means[name]), np.concatenate(self.variances[name])
             scale = _WIDER * np.sqrt(means.var(0) + variances.mean(0)) + 1e-3
-            found[name] = np.round(means.mean(0), 4), np.round(scale, 4)
+            near = np.clip(means.mean(0), -_FARTHEST, _FARTHEST), np.clip(scale, 1 / _FARTHEST, _FARTHEST)
+            found[name] = np.round(near[0], 4), np.round(near[1], 4)
         return found

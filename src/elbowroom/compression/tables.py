@@ -112,7 +112,7 @@ class TableSource:
             column = self.frame[name].iloc[part]
             there = None if seen is None else seen[:, place]
             back = _texts(column, x[:, place], there, words)
-            self.wrong[name] += [part.start + i for i in np.flatnonzero(_text(column) != back)]
+            self.wrong[name] += [part.start + i for i in np.flatnonzero(_text(column) != back).tolist()]
 
     def head(self) -> dict[str, Any]:
         """What a decoder has to know, in plain values."""
