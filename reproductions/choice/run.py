@@ -187,22 +187,30 @@ def lines(record: dict[str, Any]) -> Iterator[str]:
     yield "| data | seeds | chosen (d, noise) | active | choice minus d = 16, nats | processor seconds of both |"
     yield "|---|---|---|---|---|---|"
     for name, found in groups.items():
-        values = np.array([one["difference"][0] for one in found])
-        between = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        error = float(np.hypot(np.mean([one["difference"][1] for one in found]), between))
+        value, error = over_seeds([one["difference"] for one in found])
         chosen = "; ".join(" ".join(str(v) for v in one["chosen"].values()) for one in found)
         active = ", ".join(str(one["active"]) for one in found)
         cost = [np.mean([one["processor_seconds"][i] for one in found]) for i in (0, 1)]
-        apart = f"{values.mean():+.2f} ± {error:.2f}"
+        apart = f"{value:+.2f} ± {error:.2f}".replace("-", "−")
         yield f"| {name} | {len(found)} | {chosen} | {active} | {apart} | {cost[0]:.0f}, {cost[1]:.0f} |"
     probes = {name: [one["probe"] for one in found] for name, found in groups.items() if "probe" in found[0]}
     if probes:
         yield ""
-        yield "| data | chosen for representation | right on test: d = 16 | the choice |"
-        yield "|---|---|---|---|"
+        yield "| data | chosen for representation | right on test: d = 16 | the choice | more |"
+        yield "|---|---|---|---|---|"
     for name, found in probes.items():
         right = [np.mean([one["right"][i] for one in found]) for i in (0, 1)]
-        yield f"| {name} | {'; '.join(one['chosen'] for one in found)} | {right[0]:.3f} | {right[1]:.3f} |"
+        value, error = over_seeds([[one["right"][1] - one["right"][0], one["se"]] for one in found])
+        chosen = "; ".join(re.sub(r"(, )?likelihood = auto \(scale (\w+)\)", r" \2", one["chosen"]) for one in found)
+        apart = f"{value:+.3f} ± {error:.3f}".replace("-", "−")
+        yield f"| {name} | {chosen} | {right[0]:.3f} | {right[1]:.3f} | {apart} |"
+
+
+def over_seeds(found: list[list[float]]) -> tuple[float, float]:
+    """Mean, and its error over rows (which all seeds share) and over seeds."""
+    values, errors = np.array(found).T
+    between = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return float(values.mean()), float(np.hypot(errors.mean(), between))
 
 
 if __name__ == "__main__":
