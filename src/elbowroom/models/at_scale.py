@@ -10,7 +10,7 @@ __all__ = ["at_scale"]
 
 
 def at_scale(network: nn.Module, reads: Sequence[str], context: Mapping[str, Tensor]) -> nn.Module:
-    """The network, which reads contexts of numbers on their own scale, once training has begun, and classes as they are.
+    """The network, which from training on reads contexts of numbers on their own scale, and classes as they are.
 
     Parameters
     ----------
