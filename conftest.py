@@ -54,6 +54,14 @@ def _audits_of_studies_are_short() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def pilots_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annealing whose step sizes were found at a few temperatures, not at 50 where a test anneals over 6."""
+    from staged import short_pilots
+
+    short_pilots(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def pages_are_drawn_once() -> Iterator[None]:
     """Pages that share figures share their drawings; what draws them has tests of its own, which draw afresh."""

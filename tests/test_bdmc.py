@@ -13,6 +13,8 @@ from elbowroom.evidence.importance import log_mean_exp
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
 from elbowroom.sampling.annealing import anneal
 
+short = pytest.mark.usefixtures("pilots_are_short")
+
 F64 = torch.float64
 
 
@@ -69,6 +71,7 @@ def test_the_truth_of_linear_models_lies_between_and_the_gap_closes(start: str, 
     assert gaps[1].mean < found.gap_limit < 0.5
 
 
+@short
 def test_backwards_weights_are_unbiased_for_one_over_the_evidence() -> None:
     """exp(−upper) of one x over and over, each with an exact posterior draw, chains sharing it: mean 1 / p(x)."""
     vae, runs = linear(2, 3, scale=1.5), 2000
@@ -86,6 +89,7 @@ def test_backwards_weights_are_unbiased_for_one_over_the_evidence() -> None:
         assert weights.std() > 0.05
 
 
+@short
 @pytest.mark.parametrize("start", ["prior", "posterior"])
 def test_a_hierarchy_with_a_context(start: str) -> None:
     """top → z → x with an age that shifts z; exact by the joint Gaussian of x given age."""
@@ -115,6 +119,7 @@ def test_a_hierarchy_with_a_context(start: str) -> None:
         bdmc(vae, 10)
 
 
+@short
 @pytest.mark.parametrize("d", [1, 2])
 def test_counts_by_quadrature(d: int) -> None:
     torch.manual_seed(5)
@@ -130,6 +135,7 @@ def test_counts_by_quadrature(d: int) -> None:
     assert_between(bdmc(vae, 120, start="prior", temperatures=8, chains=2, leapfrog=3), exact)
 
 
+@short
 def test_the_lower_end_is_ais_of_what_was_simulated() -> None:
     vae, settings = linear(), {"temperatures": 12, "chains": 3, "leapfrog": 3, "seed": 5}
     found = bdmc(vae, 6, **settings)
@@ -138,6 +144,7 @@ def test_the_lower_end_is_ais_of_what_was_simulated() -> None:
     assert not np.allclose(bdmc(vae, 6, **{**settings, "seed": 6}).upper.values, found.upper.values)
 
 
+@short
 def test_memory_changes_nothing() -> None:
     vae, settings = linear(), {"start": "posterior", "temperatures": 12, "chains": 3, "leapfrog": 3}
     whole, tight = bdmc(vae, 5, **settings), bdmc(vae, 5, **settings, memory=40_000)
@@ -145,6 +152,7 @@ def test_memory_changes_nothing() -> None:
         np.testing.assert_allclose(getattr(tight, end).values, getattr(whole, end).values, rtol=1e-9)
 
 
+@short
 def test_simulated_examples_are_measured_on_the_scale_of_the_likelihood() -> None:
     """y = 10 x: the densities of simulated y, without the log-Jacobian of the examples that named their number."""
     plain, scaled = linear(), linear(preprocess=er.preprocess.Affine(10.0))
@@ -155,6 +163,7 @@ def test_simulated_examples_are_measured_on_the_scale_of_the_likelihood() -> Non
         np.testing.assert_allclose(*values, rtol=1e-9)
 
 
+@short
 def test_the_gap_in_words_and_with_its_limit() -> None:
     found = bdmc(linear(), 40, temperatures=10, chains=2, leapfrog=3)
     gap = found.upper.values - found.lower.values
@@ -186,6 +195,7 @@ def test_real_examples_like_the_models_own_vary_alike_and_others_do_not() -> Non
     assert "bound" not in str(apart)
 
 
+@short
 def test_the_trace_is_that_of_the_measured_run() -> None:
     vae, settings = linear(), {"temperatures": 12, "chains": 3, "leapfrog": 3}
     batch = er.Batch(vae.sample(5, seed=1), torch.arange(5))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from drawings import sketched
 from staged import short_study
 
 from elbowroom import cli
@@ -69,13 +70,13 @@ def test_fit_takes_words(capsys, monkeypatch, tmp_path) -> None:
     }
 
 
-@pytest.mark.usefixtures("pages_are_drawn_once")
 def test_study_sweeps_over_any_words(capsys, monkeypatch, tmp_path) -> None:
     rows = np.random.default_rng(0).normal(size=(60, 3))
     np.save(tmp_path / "rows.npy", rows)
     folder = tmp_path / "study"
     module = importlib.import_module("elbowroom.studies.contest")
     short_study(monkeypatch)
+    monkeypatch.setattr("elbowroom.pages.embedding._drawing", sketched)
     monkeypatch.setattr(module, "classics", lambda data, *rest: _one_classic(data))
     axes = ["--sweep", "latents=1,2", "--sweep", "likelihood=normal,{kind: laplace, scale: shared}"]
     settings = ["--sweep", "lr=1e-2", "--epochs", "2", "--draws", "8", "--annealed", "0", "--widths", "8"]

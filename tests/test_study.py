@@ -27,6 +27,8 @@ from elbowroom.studies.normal_families import factor_analysis, probabilistic_pca
 from elbowroom.studies.pictures import _has_grid
 from elbowroom.studies.variance import variance_with_error
 
+pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
+
 SMALL = {
     "recipe": {"latents": 2},
     "axes": {"beta": (0.5, 1.0)},

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from scipy import optimize, stats
-from staged import short_contest
+from staged import short_contest, short_study
 
 import elbowroom as er
 from elbowroom.studies.contest import classics, classics_left_out
 from elbowroom.studies.latents import comparable
 from elbowroom.studies.train import why_no_squares
+
+pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
 
 SMALL = {
     "recipe": {"latents": 2},
@@ -49,7 +51,7 @@ def codes(n: int = 240) -> np.ndarray:
 def studied(data, folder):
     """A study whose classics are those that their search sets out from."""
     with pytest.MonkeyPatch.context() as patch:
-        short_contest(patch)
+        short_study(patch)
         return er.study(data, folder / "study", **SMALL)
 
 

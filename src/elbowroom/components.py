@@ -5,6 +5,7 @@ import math
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -301,7 +302,7 @@ class Component(nn.Module):
         inputs = self._inputs(given)
         lead = inputs[0].shape[:2]
         if len(inputs) > 1:
-            lead = torch.broadcast_shapes(*(t.shape[:2] for t in inputs))
+            lead = torch.Size(np.broadcast_shapes(*(t.shape[:2] for t in inputs)))  # torch's own takes 10 µs
             inputs = [t.expand(*lead, *t.shape[2:]) for t in inputs]
         out: Tensor = self.network(*(t.flatten(0, 1) for t in inputs))
         return out.unflatten(0, lead)
