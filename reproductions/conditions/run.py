@@ -186,6 +186,7 @@ def tables() -> None:
         print(f"| {way} | {beta:g} | {_mean(rows, 'rate')} | {units} | {_mean(rows, 'squared_error')} | {gone} |")
     print("\n| prior | by | right, % | open | of these right | k̂ > 0.7 | log score |\n|" + "---|" * 7)
     for (prior,), rows in by(Record.made("classes"), "prior").items():
+        prior = prior.replace("|", r"\|")
         print(f"| {prior} | condition lost, % | {_mean(rows, 'lost', 0)} | – | – | – | – |")
         for name in ESTIMATES:
             own = [row[name] for row in rows]
