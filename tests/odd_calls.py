@@ -50,6 +50,14 @@ def of_classes() -> er.VAE:
     return er.models.build(CLASSES, LABELLED)
 
 
+@functools.cache
+def with_labels() -> Path:
+    """A run of them."""
+    folder = Path(tempfile.mkdtemp()) / "run"
+    er.fit(of_classes(), LABELLED, epochs=1, run=folder, progress=False)
+    return folder
+
+
 def loss(recon: torch.Tensor, x: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     return (recon - x).square().sum() + 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum()
 
@@ -481,6 +489,12 @@ CALLS: dict[str, Call] = {
     "remedies.structured_residual": lambda: {"vae": vae(), "data": DATA, "rank": 2, "draws": 2},
     "runs.classify_run": lambda: {"run": labelled(), "out": run().parent / "kinds.npy", "draws": 2, "progress": False},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
+    "runs.predict_run": lambda: {
+        "run": with_labels(),
+        "out": with_labels().parent / "classes.npy",
+        "source": LABELLED,
+        "progress": False,
+    },
     "runs.impute_run": lambda: {
         "run": with_gaps(),
         "out": with_gaps().parent / "filled.csv",
@@ -591,6 +605,7 @@ NO_DOOR = {
     "distributions.BinaryBernoulli": "torch's own constructor",
     "distributions.Columns": "made of distributions by a likelihood",
     "distributions.CorrelatedNormal": "made by its subclasses",
+    "cli_labels.on_validation": "lines of the command line",
     "numerics.aligned": "words, and shows what it is given",
     "numerics.count": "words, and shows what it is given",
     "numerics.for_torch": "what reads the arrays of the others",

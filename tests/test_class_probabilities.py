@@ -93,3 +93,16 @@ def test_numbers_out_of_range_are_refused() -> None:
     ):
         with pytest.raises(er.InputError, match=said):
             call()
+
+
+def test_the_figure_holds_the_curve_and_the_line_of_calibration() -> None:
+    from elbowroom import plots
+
+    found = reliability(P, Y)
+    ax = plots.reliability({"M2": found})
+    curve, diagonal = ax.get_lines()
+    assert np.array(curve.get_xydata()) == pytest.approx(np.c_[found.confidence, found.accuracy])
+    assert np.array(diagonal.get_xydata()).tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert f"error {found.error:.3f}" in curve.get_label()
+    with pytest.raises(er.InputError, match="one curve or more"):
+        plots.reliability({})

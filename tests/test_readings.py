@@ -312,7 +312,10 @@ def test_x_outside_the_support_of_the_likelihood_has_no_score() -> None:
 def test_what_is_observed_stands_in_the_quantity_and_is_a_block_of_the_model() -> None:
     known = torch.zeros(8, 2), torch.arange(8) < 4
     some = Batch(batch().x, batch().index, observed={"z": known})
-    assert "log p(x, z)" in str(er.evidence.iwae(model(), some, draws=4))
+    assert "log p(x, z where known)" in str(er.evidence.iwae(model(), some, draws=4))
+    for share, said in ((torch.ones(8).bool(), "log p(x, z)"), (torch.zeros(8).bool(), "log p(x)")):
+        other = Batch(batch().x, batch().index, observed={"z": (known[0], share)})
+        assert er.evidence.iwae(model(), other, draws=4).quantity == said
     with pytest.raises(InputError, match="'Z' is observed and the model has only z"):
         er.evidence.iwae(model(), Batch(batch().x, batch().index, observed={"Z": known}))
     with pytest.raises(InputError, match=r"values of shape \(1,\)"):

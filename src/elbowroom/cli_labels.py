@@ -75,6 +75,12 @@ def on_validation(vae: Any, recipe: Any, data: Any, seed: int) -> Iterator[str]:
     ------
     str
         Nothing where the recipe has no classes.
+
+    Examples
+    --------
+    >>> import elbowroom as er
+    >>> list(on_validation(None, er.models.Recipe(), None, 0))
+    []
     """
     from elbowroom.metrics import unlabelled_gain
     from elbowroom.numerics import InputError

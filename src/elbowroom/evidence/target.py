@@ -220,10 +220,11 @@ def subject_of(model: Any, examples: Any = None) -> Subject:
 
 
 def _quantity(vae: VAE, rows: Rows) -> str:
-    """What is estimated: log p(x, y) if the block y is known for some examples, of x_seen if cells are missing."""
+    """What is estimated: log p(x, y) if the block y is known (where it is), of x_seen if cells are missing."""
     first = rows.rows(slice(0, 1))
     quantity = vae.quantity if first.seen is None else of_seen_cells(vae.quantity)
-    known = ", ".join(first.observed)
+    masks = {name: mask for name, (_, mask) in getattr(rows, "observed", first.observed).items() if bool(mask.any())}
+    known = ", ".join(name if bool(mask.all()) else f"{name} where known" for name, mask in masks.items())
     what = "p(x" if first.seen is None else "p(x_seen"
     return quantity.replace(what, f"{what}, {known}", 1) if known else quantity
 

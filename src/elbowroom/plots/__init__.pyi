@@ -27,6 +27,7 @@ from ._rate_distortion import Model as Model
 from ._rate_distortion import Value as Value
 from ._rate_distortion import rate_distortion as rate_distortion
 from ._rate_distortion import rate_distortion_curve as rate_distortion_curve
+from ._reliability import reliability as reliability
 from ._rows import COLUMN_LIMIT as COLUMN_LIMIT
 from ._rows import Bar as Bar
 from ._rows import class_shares as class_shares
