@@ -40,21 +40,23 @@ def run(runs: Path) -> None:
         figure.savefig(HERE / "curves.svg", metadata={"Date": None})
         plt.close(figure)
     matplotlib.use("agg")
-    figure, ax = plt.subplots(figsize=(10.4, 0.7 * (len(ROWS) + len(DRAWN) + 3)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(10.9, 0.7 * (len(ROWS) + len(DRAWN) + 3)), layout="constrained")
     pictures(runs, ax)
     figure.savefig(HERE / "segments.png", dpi=90, metadata={"Software": None})
     plt.close(figure)
 
 
 def over_beta(what: str) -> list[Series]:
-    """Of both decoders, trained by sums with nothing free, mean over seeds where there are several."""
-    found = []
-    for decoder in ("weak", "strong"):
-        rows = [r for r in models() if (r["decoder"], r["by"], r["free"], r["seed"]) == (decoder, "sums", 0, 0)]
-        values = [r[what]["by posterior"] if what == "information" else r[what] for r in rows]
-        x, y, error = [r["beta"] for r in rows], [v[0] for v in values], [v[1] for v in values]
-        found.append(Series(f"{decoder} decoder", x, y, error))
-    return found
+    """Of both decoders over β, trained by the ELBO with nothing free, and of the strong one trained by log p itself."""
+    weak, strong = (series(f"{decoder}, by the ELBO", decoder, "sums", what) for decoder in ("weak", "strong"))
+    return [weak, strong, series("strong, by log p itself", "strong", "evidence", what, look="points")]
+
+
+def series(name: str, decoder: str, by: str, what: str, **more: Any) -> Series:
+    """Over β, of the first seed."""
+    rows = [r for r in models() if (r["decoder"], r["by"], r["free"], r["seed"]) == (decoder, by, 0, 0)]
+    values = [r[what]["by posterior"] if what == "information" else r[what] for r in rows]
+    return Series(name, [r["beta"] for r in rows], [v[0] for v in values], [v[1] for v in values], **more)
 
 
 def most() -> Series:
