@@ -2,13 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from .imputations import Imputations
 
 __all__ = ["LEVELS", "ColumnScore", "column_scores"]
 
@@ -61,7 +58,7 @@ class ColumnScore:
         )
 
 
-def column_scores(found: "Imputations", truth: NDArray[np.float64]) -> list[ColumnScore]:
+def column_scores(found: Any, truth: NDArray[np.float64]) -> list[ColumnScore]:
     """A score for every column with cells that were left out and are known.
 
     Parameters
@@ -80,7 +77,7 @@ def column_scores(found: "Imputations", truth: NDArray[np.float64]) -> list[Colu
     return [_score(found, truth, cell) for cell in cells if not np.isnan(truth[found.cells == cell]).all()]
 
 
-def _score(found: "Imputations", truth: NDArray[np.float64], cell: int) -> ColumnScore:
+def _score(found: Any, truth: NDArray[np.float64], cell: int) -> ColumnScore:
     own = (found.cells == cell) & ~np.isnan(truth)
     name = found.columns[cell] if found.columns else f"x{cell}"
     rows, known = found.rows[own], truth[own]
