@@ -24,6 +24,14 @@ every = pytest.mark.parametrize(("part", "kind"), KINDS)
 
 ROWS = np.random.default_rng(0).normal(size=(80, 4)) @ np.random.default_rng(1).normal(size=(4, 4))
 DATA = er.load_data(ROWS.astype(np.float32), name="rows")
+KNOWN = np.where(np.arange(80) % 3, (ROWS[:, 0] > 0).astype(int), -1)
+LABELLED = er.load_data(ROWS.astype(np.float32), labels=KNOWN, observed="label", name="rows with some labels")
+
+
+def data_of(recipe: Recipe | er.VAE) -> er.data.Dataset:
+    """The data that a recipe, or a model, is made for."""
+    classes = recipe.classes is not None if isinstance(recipe, Recipe) else "label" in recipe.posterior
+    return LABELLED if classes else DATA
 
 
 @functools.cache
@@ -31,13 +39,15 @@ def words(part: str, kind: str) -> Recipe:
     """The least recipe with this kind; an option that is asked for is 2, and a partner is found where one is needed."""
     said = []
     partners = {"prior": "posterior", "posterior": "prior"}.get(part)
-    beside = [{}, {"latents": (3, 2)}, *({partners: word} for word in (known_words()[partners] if partners else []))]
+    of_partner = [{partners: word} for word in (known_words()[partners] if partners else [])]
+    by_scores = [{**one, "objective": {"kind": "elbo", "gradient": "score"}} for one in of_partner]
+    beside = [{}, {"latents": (3, 2)}, {"classes": "label"}, *of_partner, *by_scores]
     for other in beside:
         word: dict[str, object] = {"kind": kind}
         for _ in range(3):
             try:
                 recipe = Recipe(latents=3, widths=(8,)).where(**{part: word}, **other)
-                build(recipe, DATA)
+                build(recipe, data_of(recipe))
                 goal(recipe)
                 return recipe
             except er.InputError as error:
@@ -50,8 +60,8 @@ def words(part: str, kind: str) -> Recipe:
 
 
 def trained(recipe: Recipe, epochs: int, run: Path | None = None, resume: bool = False) -> er.VAE:
-    vae = build(recipe, DATA)
-    er.fit(vae, DATA, goal(recipe), epochs=epochs, batch_size=16, run=run, resume=resume, select="last", progress=False)
+    vae, data = build(recipe, data_of(recipe)), data_of(recipe)
+    er.fit(vae, data, goal(recipe), epochs=epochs, batch_size=16, run=run, resume=resume, select="last", progress=False)
     return vae
 
 
@@ -85,9 +95,9 @@ def test_it_resumes_to_the_bit_and_comes_back_from_its_file(part: str, kind: str
 @every
 def test_stacked_it_trains_as_it_would_alone(part: str, kind: str) -> None:
     recipes = [words(part, kind), words(part, kind).where(seed=1)]
-    vaes = [build(recipe, DATA) for recipe in recipes]
+    vaes = [build(recipe, data_of(recipe)) for recipe in recipes]
     goals = [goal(recipe) for recipe in recipes]
-    er.fit_stacked(vaes, DATA, goals, epochs=3, batch_size=16, select="last", progress=False)
+    er.fit_stacked(vaes, data_of(recipes[0]), goals, epochs=3, batch_size=16, select="last", progress=False)
     for alone, vae in zip([whole(part, kind), trained(recipes[1], 3)], vaes, strict=True):
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(vae.state_dict()[name], value, rtol=2e-4, atol=2e-5, msg=name)
@@ -97,12 +107,13 @@ def test_stacked_it_trains_as_it_would_alone(part: str, kind: str) -> None:
 def test_it_is_measured_and_drawn_from(part: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     short_pilots(monkeypatch)
     vae = whole(part, kind)
-    rate, distortion, elbo = er.evidence.rate_distortion(vae, DATA.test, draws=64)
+    test = data_of(vae).test
+    rate, distortion, elbo = er.evidence.rate_distortion(vae, test, draws=64)
     assert elbo.mean == pytest.approx(-rate.mean - distortion.mean, rel=1e-5)
-    iwae = er.evidence.iwae(vae, DATA.test, draws=256)
+    iwae = er.evidence.iwae(vae, test, draws=256)
     assert iwae.mean > elbo.mean - 3 * elbo.se_mc
-    few = DATA.test[:4]
-    if vae.posterior["z"].over != "real numbers":
+    few = test[:4]
+    if vae.posterior["z"].over != "real numbers" or data_of(vae) is LABELLED:
         with pytest.raises(er.CapabilityError, match=r"^[^\n]+\.$"):
             er.evidence.ais(vae, few)
     elif part != "objective" or vae.state_dict().keys() != whole(part, "elbo").state_dict().keys():
@@ -111,12 +122,12 @@ def test_it_is_measured_and_drawn_from(part: str, kind: str, monkeypatch: pytest
         sure = (many.ess > 100) & (ais.ess > 8)
         error = np.sqrt(many.mc_variance + ais.mc_variance)[sure]
         assert (np.abs(ais.values - many.values)[sure] < 0.2 + 5 * error).all()
-    naive = er.evidence.prior_sampling(vae, DATA.test[:4], draws=4096)
+    naive = er.evidence.prior_sampling(vae, few, draws=4096)
     assert np.isfinite(naive.values).all()
     assert torch.equal(vae.sample(20, seed=3), vae.sample(20, seed=3))
     assert vae.sample(20, seed=3).isfinite().all()
-    assert vae.reconstruct(DATA.test).isfinite().all()
-    assert all(code.shape[0] == len(DATA.test) for code in vae.encode(DATA.test).values())
+    assert vae.reconstruct(test).isfinite().all()
+    assert all(code.shape[0] == len(test) for code in vae.encode(DATA.test).values())
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -125,7 +136,8 @@ def test_a_study_sweeps_over_them_to_a_page(part: str, tmp_path: Path, monkeypat
     monkeypatch.setattr("elbowroom.pages.embedding._drawing", sketched)
     recipes = [words(part, kind) for kind in sorted(classes_of(part))]
     plain = [r for r in recipes if r.posterior == Recipe().posterior or part == "posterior"]
-    plain = [r for r in plain if (r.prior == Recipe().prior or part == "prior") and r.latents == 3]
+    plain = [r for r in plain if (r.prior == Recipe().prior or part == "prior") and r.latents == 3 and not r.classes]
+    plain = [r for r in plain if r.objective == Recipe().objective or part == "objective"]
     axis = [getattr(recipe, part) for recipe in plain]
     assert len(axis) > 1
     common = {"latents": 3, "widths": (8,)}

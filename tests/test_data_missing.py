@@ -137,7 +137,7 @@ def test_what_stands_in_a_missing_cell_is_not_scored():
 def test_nothing_but_gaps_is_refused():
     with pytest.raises(er.InputError, match="Every cell of the data is missing"):
         load_data(np.full((9, 2), np.nan))
-    with pytest.raises(er.InputError, match="1 values that are infinite"):
+    with pytest.raises(er.InputError, match="a value that is infinite"):
         load_data(np.where(np.eye(9) > 0, np.nan, [[np.inf]] + [[1.0]] * 8)[:, 8:])
 
 

@@ -354,7 +354,7 @@ REFUSED = {
     "a workbook": (b"PK\3\4\0\0", "a workbook or a zip archive"),
     "half of a gzip": (gzip.compress(table("a,b,c").encode())[:50], "cannot be read"),
     "no column left": (table("z", [f"word {i}" for i in range(N)]), "no column of numbers or of classes"),
-    "infinity": (with_column(["inf", *map(str, range(1, N))]), "1 values that are infinite"),
+    "infinity": (with_column(["inf", *map(str, range(1, N))]), "a value that is infinite"),
 }  # fmt: skip
 
 

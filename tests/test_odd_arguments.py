@@ -254,7 +254,7 @@ def options() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_options_are_found() -> None:
-    own = {"sample", "transfer", "classify", "encode", "impute", "compress", "decompress"}
+    own = {"sample", "transfer", "classify", "encode", "impute", "predict", "compress", "decompress"}
     commands = {"study", "fit", "evidence", *own, "audit", "fix", "search", "data show"}
     assert {command for command, _, _ in options()} == commands
 

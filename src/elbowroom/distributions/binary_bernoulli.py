@@ -45,6 +45,18 @@ class BinaryBernoulli(Bernoulli):
         """The sum of the log-probabilities over the last dimensions, in nats; no gradient is kept.
 
         The logarithm of a product of a few probabilities costs as much as that of one of them.
+
+        Parameters
+        ----------
+        value : Tensor
+            [..., *event], 0 or 1.
+        dimensions : int
+            How many of the last dimensions are summed.
+
+        Returns
+        -------
+        Tensor
+            Without these dimensions.
         """
         v = ((2 * value - 1) * self.logits).flatten(-dimensions)
         cut = v.shape[-1] // _FACTORS * _FACTORS

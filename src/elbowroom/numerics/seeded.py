@@ -12,8 +12,8 @@ __all__ = ["seeded"]
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed the random state that networks and distributions draw from by themselves; what it was comes back.
 
-    Only the states that come back are touched: `torch.manual_seed` would seed every device that there is, and notes for
-    each that is not in use where it was called from, which takes longer than a training step of a small network.
+    On the CPU no device is seeded: `torch.manual_seed` would seed every one that there is, and note for each that is
+    not in use where it was called from, which takes longer than a training step of a small network.
 
     Parameters
     ----------
@@ -36,9 +36,7 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     True
     """
     cuda = [device] if device is not None and device.type == "cuda" else []
+    seed_of = torch.manual_seed if cuda else torch.random.default_generator.manual_seed
     with torch.random.fork_rng(cuda):
-        torch.random.default_generator.manual_seed(seed)
-        for one in cuda:
-            with torch.cuda.device(one):
-                torch.cuda.manual_seed(seed)
+        seed_of(seed)
         yield

@@ -66,6 +66,7 @@ def sample_run(
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> import elbowroom as er
     >>> digits = er.load_data("digits")
     >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
