@@ -111,6 +111,7 @@ def predict(
 ) -> None:
     """Classes of rows and their probabilities, by a run that was fitted with --label; scores where labels are known."""
     from elbowroom.metrics import doubtful_labels
+    from elbowroom.numerics import count
     from elbowroom.runs import predict_run
 
     found = predict_run(run, out, data=data, part=part, source=source, seed=seed)
@@ -119,10 +120,11 @@ def predict(
         print(_scores(found.probabilities[known], found.labels[known]))
     doubtful = [] if part in ("train", "all") and data is None else doubtful_labels(found.probabilities, found.labels)
     if doubtful:
-        shown = ", ".join(map(str, doubtful[:10]))
+        several, shown = len(doubtful) > 1, ", ".join(map(str, doubtful[:10]))
+        where = f"the surest in lines {shown} of the table, from 0" if several else f"line {shown} of the table, from 0"
         print(
-            f"note: {len(doubtful):,} labels are contradicted with a probability of 95 % or more (the surest in lines "
-            f"{shown} of the table, from 0): look whether they are right."
+            f"note: {count(len(doubtful), 'label')} {'are' if several else 'is'} contradicted with a probability of "
+            f"95 % or more ({where}): look whether {'they are' if several else 'it is'} right."
         )
     print(found.path)
 

@@ -128,7 +128,8 @@ class Classification:
             lines[0] += f": {100 * share:.1f} % ±{100 * error:.1f} right"
         said = f"{count(inside, 'decision')} {'falls' if inside == 1 else 'fall'} inside the errors of the draws"
         if inside and self.truth is not None:
-            said += f", of which {int((self.decisions == self.truth)[self.open].sum()):,} are right"
+            right = int((self.decisions == self.truth)[self.open].sum())
+            said += f"; {right:,} of these {'is' if right == 1 else 'are'} right" if inside > 1 else ""
         lines.append(f"{said}.")
         if self.missed:
             pairs = len(self) * len(self.classes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Dataset
 from elbowroom.models import Recipe, build, goal
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, count, plain_arguments
 from elbowroom.training import fit
 from elbowroom.vae import VAE
 
@@ -45,8 +45,10 @@ class UnlabelledGain:
         """The comparison in a sentence, with the way out where unlabelled rows do harm."""
         change, error = abs(100 * self.gain.value), 100 * self.gain.se
         ends = f"from {100 * self.without.value:.1f} to {100 * self.with_them.value:.1f} %"
-        on = f"on {self.gain.n:,} labelled validation rows"
-        if abs(self.gain.value) <= 2 * self.gain.se or not self.gain.value:
+        on = f"on {count(self.gain.n, 'labelled validation row')}"
+        if not self.gain.value and not self.gain.se:
+            return f"With and without unlabelled rows the same decisions are right, {on}."
+        if abs(self.gain.value) <= 2 * self.gain.se:
             return (
                 f"Unlabelled rows change the accuracy by {100 * self.gain.value:+.1f} ± {error:.1f} points {on}, "
                 f"which is within its error."
