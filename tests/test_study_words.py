@@ -103,6 +103,11 @@ def test_what_a_context_tells_is_said_to_be_in_the_difference(context, entropies
     )
     assert sentence.endswith(f"{told} in the difference{at_most}.")
     assert "It is given" not in said(2.0, rival=rival).sentence
+    known = said(2.0, rival=rival, quantity="log p(x, kind where known)").sentence
+    assert known.endswith(
+        " What kind costs is in the difference: its score is log p(x, kind where known), and that of the baselines "
+        "log p(x)."
+    )
 
 
 def test_seed_spread_is_the_deviation_of_one_training():

@@ -96,9 +96,13 @@ def _used(latents: LatentRecord) -> str:
 
 def _given(data: DataRecord, best: Estimate, rival: ClassicRecord | None) -> str:
     """What the VAE is told and the baselines are not, and how much of the difference that can be."""
-    _, between, contexts = best.quantity.rstrip(")").partition(" | ")
-    if not between or rival is None:
+    if rival is None:
         return ""
+    scored, between, contexts = best.quantity.rstrip(")").partition(" | ")
+    if not between:
+        _, also, blocks = scored.partition("(x, ")
+        what = f"its score is {best.quantity}, and that of the baselines {rival.estimate.quantity}"
+        return f" What {blocks.removesuffix(' where known')} costs is in the difference: {what}." * bool(also)
     names = contexts.split(", ")
     known = [data.entropies[name] for name in names if name in data.entropies]
     share = "what that tells of x is in the difference"
