@@ -6,7 +6,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 import elbowroom as er
-from elbowroom.metrics import brier_score, doubtful_labels, log_score, reliability
+from elbowroom.metrics import Score, UnlabelledGain, brier_score, doubtful_labels, log_score, reliability
 
 rng = np.random.default_rng(0)
 P = rng.dirichlet([1.0, 0.7, 0.5], 400)
@@ -106,3 +106,10 @@ def test_the_figure_holds_the_curve_and_the_line_of_calibration() -> None:
     assert f"error {found.error:.3f}" in curve.get_label()
     with pytest.raises(er.InputError, match="one curve or more"):
         plots.reliability({})
+
+
+def test_one_labelled_row_proves_nothing_of_unlabelled_ones() -> None:
+    right, wrong, change = (Score(value, np.nan, 1) for value in (1.0, 0.0, -1.0))
+    assert UnlabelledGain(wrong, right, change).remark.endswith(
+        "on 1 labelled validation row, which is within its error."
+    )

@@ -1,6 +1,5 @@
 """How good predicted probabilities of classes are: two proper scores, and whether they say how often they are right."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elbowroom.numerics import InputError, one_of, plain_arguments
 
-from .score import Score
+from .score import Score, mean_score
 
 __all__ = ["Reliability", "brier_score", "doubtful_labels", "log_score", "reliability"]
 
@@ -48,7 +47,7 @@ def log_score(probabilities: ArrayLike, labels: ArrayLike) -> Score:
     """
     p, codes = _read(probabilities, labels)
     with np.errstate(divide="ignore"):
-        return _mean(-np.log(p[np.arange(len(p)), codes]))
+        return mean_score(-np.log(p[np.arange(len(p)), codes]))
 
 
 def brier_score(probabilities: ArrayLike, labels: ArrayLike) -> Score:
@@ -81,7 +80,7 @@ def brier_score(probabilities: ArrayLike, labels: ArrayLike) -> Score:
     0.25 ± 0.25 (n = 2)
     """
     p, codes = _read(probabilities, labels)
-    return _mean(np.square(p - np.eye(p.shape[1])[codes]).sum(1))
+    return mean_score(np.square(p - np.eye(p.shape[1])[codes]).sum(1))
 
 
 @dataclass(frozen=True)
@@ -223,12 +222,6 @@ def doubtful_labels(probabilities: ArrayLike, labels: ArrayLike, *, sure: float 
 def _calibration_error(places: NDArray[np.int64], top: Floats, right: NDArray[np.bool_], bins: int) -> float:
     apart = np.bincount(places, top - right, bins)
     return float(np.abs(apart).sum() / len(top))
-
-
-def _mean(values: Floats) -> Score:
-    n = len(values)
-    finite = n > 1 and np.isfinite(values).all()
-    return Score(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if finite else math.nan, n)
 
 
 def _read(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:

@@ -17,7 +17,7 @@ from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from ._latent_use import ACTIVE
-from .score import Score
+from .score import Score, mean_score
 
 __all__ = ["LatentStatistics", "latent_statistics"]
 
@@ -251,7 +251,7 @@ def _unit(value: Vectors) -> Vectors:
 def _gain(density: Density, z: Vectors) -> Score:
     """E[log r(z) − log N(z; 0, I)] over held-out draws."""
     won = density(z) - _unit(z).sum((1, 2))
-    return Score(float(won.mean()), float(won.std(ddof=1) / math.sqrt(len(won))), len(won))
+    return mean_score(won)
 
 
 def _noise_of(vae: VAE) -> float | None:

@@ -15,7 +15,7 @@ from elbowroom.numerics import InputError, count, plain_arguments
 from elbowroom.training import fit
 from elbowroom.vae import VAE
 
-from .score import Score
+from .score import Score, mean_score
 
 __all__ = ["UnlabelledGain", "unlabelled_gain"]
 
@@ -48,7 +48,7 @@ class UnlabelledGain:
         on = f"on {count(self.gain.n, 'labelled validation row')}"
         if not self.gain.value and not self.gain.se:
             return f"With and without unlabelled rows the same decisions are right, {on}."
-        if abs(self.gain.value) <= 2 * self.gain.se:
+        if not abs(self.gain.value) > 2 * self.gain.se:  # of one row there is no error
             return (
                 f"Unlabelled rows change the accuracy by {100 * self.gain.value:+.1f} ± {error:.1f} points {on}, "
                 f"which is within its error."
@@ -128,7 +128,7 @@ def unlabelled_gain(
     again = min(max(steps // math.ceil(len(fewer.train) / size), 1), _EPOCHS)
     fit(other, fewer, goal(recipe), epochs=again, seed=seed, progress=progress, **settings)
     right = [_right(one, data, name) for one in (vae, other)]
-    return UnlabelledGain(*map(_mean, (*right, right[0] - right[1])))
+    return UnlabelledGain(*map(mean_score, (*right, right[0] - right[1])))
 
 
 def _right(vae: VAE, data: Dataset, name: str) -> NDArray[np.float64]:
@@ -136,7 +136,3 @@ def _right(vae: VAE, data: Dataset, name: str) -> NDArray[np.float64]:
     value, known = data.validation.observed[name]
     guessed = vae.encode(data.validation)[name].argmax(1)
     return np.asarray((guessed == value.argmax(1))[known].double().numpy())
-
-
-def _mean(values: NDArray[np.float64]) -> Score:
-    return Score(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values))
