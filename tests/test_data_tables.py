@@ -368,7 +368,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, how):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["t.h5ad", "t.xlsx", "t"])
+@pytest.mark.parametrize("name", ["t.rds", "t.xlsx", "t"])
 def test_an_ending_that_is_not_known_names_the_way_out(tmp_path, name):
     with pytest.raises(er.InputError, match=r"known are .npy, .npz, .csv.*save a table as .csv"):
         load_data(file(tmp_path, "a,b\n1,2\n", name))

@@ -101,6 +101,18 @@ _LOADING: Mapping[str, tuple[Any, str]] = {
         "Column that encoder and decoder read beside x and z, taken out of x: the model is of log p(x given it). label "
         "is the labels. Give it several times.",
     ),
+    "layer": (str, "Of a file of cells: the layer that holds the counts, or raw. X by default."),
+    "batch": (
+        str,
+        "Column (of obs) with the batch of each row, which encoder and decoder read: the model is of log p(x given "
+        "batch).",
+    ),
+    "size_factor": (
+        str,
+        "How much was counted in each row: observed (its total), latent (a latent with a prior fitted to totals) or a "
+        "column.",
+    ),
+    "genes": (int, "Keep so many columns of counts, those that vary most in the training rows."),
     "drop": (list[str], "Column that is left out. Give it several times."),
     "validation": (float, "Examples by which the epoch and the model are chosen: how many, or below 1 which fraction."),
     "test": (float, "Examples for the final measurements: how many, or below 1 which fraction."),

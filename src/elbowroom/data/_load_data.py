@@ -15,9 +15,13 @@ from elbowroom.numerics import InputError, Support, keyed_uniform, plain_argumen
 from elbowroom.preprocess import Preprocess
 from elbowroom.progress import Progress
 
+from .anndata_objects import is_anndata, of_anndata
 from .arrays import from_array, named_columns
+from .batches import batches_of, refuse_unseen_batches
 from .beside import beside_of, context_sources, names_in, without_labels
+from .cell_table import from_cells
 from .choices import choose_preprocess, fill_for
+from .counted import LATENT, OBSERVED, counted
 from .dataset import Dataset, Examples
 from .files import read_path
 from .frames import from_frame
@@ -34,6 +38,8 @@ from .values import is_sparse, values_of
 
 __all__ = ["load_data"]
 
+BATCH, SIZE = "batch", "size"  # contexts that their own words make
+_SIZES = (OBSERVED, LATENT)
 _SIX = 6  # examples, of which every part gets two, so that means over it have an error
 
 
@@ -71,6 +77,10 @@ def load_data(
     labels: Any = None,
     context: str | Sequence[str] | Mapping[str, Any] | None = None,
     observed: Mapping[str, Any] | str | None = None,
+    layer: str | None = None,
+    batch: Any = None,
+    size_factor: Any = None,
+    genes: int | None = None,
     drop: str | Sequence[str] = (),
     validation: int | float | None = None,
     test: int | float | None = None,
@@ -88,10 +98,11 @@ def load_data(
 
     Parameters
     ----------
-    source : str, Path, array, tensor, sparse matrix or DataFrame
+    source : str, Path, array, tensor, sparse matrix, DataFrame or AnnData
         The name of a public data set (`er.data.list_data` lists them); the path of a .npy, .npz, .csv, .tsv, .txt
         (these three also packed as .gz), .parquet or .feather file or of a folder of images, whose subfolders are
-        classes, or parts (train, validation, test) that hold images or classes; or the data themselves: a table
+        classes, or parts (train, validation, test) that hold images or classes; of cells a .h5ad, a .h5 of 10x or with
+        X (and Y), or an AnnData, in memory or backed, whose columns beside x are those of obs; or the data: a table
         [n, columns], or images [n, H, W], [n, C, H, W] or [n, H, W, C]. A column of words holds classes, and makes the
         support of a table "mixed"; one that holds neither numbers nor classes is left out with a note.
     support : str, Support or sequence of these, optional
@@ -115,8 +126,22 @@ def load_data(
         Latent block → array, or name of a column, of what is known of that block for some examples: a class per example
         (−1, None or NaN where it is not known), or real numbers [n, d] (NaN where not). "label" makes such a block,
         "label", of the labels, of which some may then be missing (empty, None, NaN or −1).
+    layer : str, optional
+        Of cells: the layer that is x, or "raw". By default X. Where none is said and x holds fractions it is refused,
+        and the layers that hold counts are named, unless `support` says that fractions are meant.
+    batch : str or array [n], optional
+        The batch of each row, words or numbers, or the name of the column (of obs) that holds it: the context "batch",
+        one-hot, which models read unless their recipe says otherwise, so that they are of log p(x | batch).
+    size_factor : str or array [n], optional
+        How much was counted in each row. "observed" is its total over all columns that are read, before `genes`
+        chooses; a name is that of a column, an array holds it: divided by the mean over the training rows it is the
+        context "size", [n, 1], for likelihoods of counts alone. "latent" makes no context: the mean and deviation of
+        log size in train are kept in `Dataset.sizes`, for the prior of a latent size.
+    genes : int, optional
+        How many columns of counts are kept: those whose Pearson residuals vary most in the training rows (within
+        batches, where these are given).
     drop : str or sequence of str, default ()
-        Columns (or arrays of a .npz) that are left out.
+        Columns (arrays of a .npz, genes) that are left out.
     validation : int or float, default 0.1
         Examples kept for choosing the epoch and the model: how many, or below 1 which fraction of all; by default two
         at least, of six or more. Drawn by `seed`; named sets have defaults of their own, and an official part cannot be
@@ -155,11 +180,28 @@ def load_data(
     labels = str(labels) if isinstance(labels, int | np.integer) else labels
     drop = [drop] if isinstance(drop, str) else [str(column) for column in drop]
     told = {"support": support, "preprocess": preprocess, "labels": labels, "context": context, "observed": observed}
+    told |= {"layer": layer, "batch": batch, "size_factor": size_factor, "genes": genes}
     told |= {"drop": drop or None, "seed": seed, "name": name, "flat": flat}
     conditions = tuple(context_sources(context))
     context = without_labels(context, labels is not None or _has_classes(source))
-    raw, labels, title, origin = _read(source, labels, names_in(context, observed), drop)
+    named = dict.fromkeys(names_in(context, observed), "context or observed")
+    named |= {batch: "batch"} if isinstance(batch, str) else {}
+    named |= {size_factor: "size_factor"} if isinstance(size_factor, str) and size_factor not in _SIZES else {}
+    raw, labels, title, origin = _read(source, labels, named, drop, layer)
     known = NAMED.get(title) if isinstance(source, str) else None
+    defaults = (known.validation, known.test) if known else (0.1, 0.2)
+    drawn = functools.partial(_split, raw.x.shape[0], raw.official, (validation, test), defaults, seed)
+    batches = (
+        None if batch is None else batches_of(raw.taken[batch] if isinstance(batch, str) else batch, raw.x.shape[0])
+    )
+    raw, counts = counted(
+        raw,
+        lambda: drawn().train,
+        size_factor=size_factor,
+        genes=genes,
+        batches=batches and batches[0],
+        stated=support is not None,
+    )
     if support is None and isinstance(preprocess, str) and preprocess != "none":
         raw = with_grey_levels(raw)
     scanned = scan(raw.x, raw.columns, raw.official[1])
@@ -170,9 +212,13 @@ def load_data(
     if any(one.support is None for one in judged):
         raw = without_left_out(raw, judged)
         scanned = scan(raw.x, raw.columns, raw.official[1])
+    parts = drawn()
     beside = beside_of(raw, labels, context, observed, bool(scanned.gaps), conditions)
-    defaults = (known.validation, known.test) if known else (0.1, 0.2)
-    parts = _split(raw.x.shape[0], raw.official, (validation, test), defaults, seed)
+    if batches:
+        beside, conditions = beside.and_context(BATCH, *batches), (*conditions, BATCH)
+        raw.notes += refuse_unseen_batches(*batches, vars(parts))
+    if counts.size is not None:
+        beside = beside.and_context(SIZE, counts.size)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":
@@ -218,24 +264,34 @@ def load_data(
         judged=judged,
         repeats=repeats,
         conditions=conditions,
+        row_names=raw.row_names,
+        sizes=counts.sizes,
         loading=loading_of(source, isinstance(source, str) and _is_name(source), told),
     )
 
 
-def _read(source: Any, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any, str, str]:
-    """Raw data, labels, a name and where they come from."""
+def _read(
+    source: Any, labels: Any, asked: Mapping[str, str], drop: Sequence[str], layer: str | None
+) -> tuple[Raw, Any, str, str]:
+    """Raw data, labels, a name and where they come from; of columns asked for beside x, what they are asked for."""
+    beside = list(asked)
+    if is_anndata(source):
+        raw, labels = from_cells(of_anndata(source), labels, beside, drop, layer)
+        return raw, labels, "cells", "AnnData"
     if isinstance(source, str | Path) and not (isinstance(source, str) and _is_name(source)):
         path = Path(source).expanduser()
-        raw, labels = read_path(path, labels, beside, drop)
+        raw, labels = read_path(path, labels, beside, drop, layer)
         return raw, labels, path.name.removesuffix(".gz").rpartition(".")[0] or path.stem or str(path), str(path)
+    if layer is not None:
+        raise InputError(f"These data have no layers, so layer={layer!r} means nothing: leave it out.")
     source = named_columns(source)
     if hasattr(source, "iloc") and hasattr(source, "columns"):
         raw, labels = from_frame(source, labels, beside, drop=drop)
         return raw, labels, "table", "DataFrame"
-    named = [("labels", labels)] * isinstance(labels, str) + [("context or observed", name) for name in beside]
-    for given, asked in named + [("drop", name) for name in drop]:
+    named = [("labels", labels)] * isinstance(labels, str) + [(use, name) for name, use in asked.items()]
+    for given, what in named + [("drop", name) for name in drop]:
         raise InputError(
-            f"These data have no columns by name, so {given}={asked!r} means nothing: give an array, or leave it out."
+            f"These data have no columns by name, so {given}={what!r} means nothing: give an array, or leave it out."
         )
     if isinstance(source, str):
         raw, origin = read_named(source)

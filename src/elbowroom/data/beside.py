@@ -1,7 +1,7 @@
 """What stands beside x: labels, contexts that a model may read, and latents that are known for some examples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,13 @@ class Beside:
             "context": {name: value[rows] for name, value in self.context.items()},
             "observed": {name: (value[rows], mask[rows]) for name, (value, mask) in self.observed.items()},
         }
+
+    def and_context(self, name: str, value: Tensor, words: list[str] | None = None) -> "Beside":
+        """The same with one context more [n, ...], and the words of its classes where it has any."""
+        if name in self.context:
+            raise InputError(f"A context is called {name!r}, as what {name}= makes is: give it another name.")
+        more = {} if words is None else {name: words}
+        return replace(self, context={**self.context, name: value}, words={**self.words, **more})
 
     def hashed(self) -> dict[str, tuple[Tensor, ...]]:
         """What a hash of the data covers beside x and the codes."""

@@ -13,6 +13,7 @@ from elbowroom.preprocess import Preprocess
 from elbowroom.recipes import recipe_of
 
 from .columns import Column, column_rows
+from .counted import SizeFactors
 from .given import given_values, known_contexts
 from .repeats import Repeats
 from .values import Dense, Values
@@ -182,6 +183,10 @@ class Dataset:
         Contexts that `load_data` was told by name: what models read beside x unless their recipe says otherwise.
     loading : dict, default {}
         What `load_data` was told, in plain values, by which a run finds its data again.
+    row_names : list of str, optional
+        Names of all rows in the order of the source, as cells have; `index` of the parts is a place in it.
+    sizes : SizeFactors, optional
+        How much was counted in the training rows, where a size factor was asked for.
     """
 
     name: str
@@ -205,6 +210,13 @@ class Dataset:
     repeats: Repeats | None = None
     conditions: tuple[str, ...] = ()
     loading: dict[str, Any] = field(default_factory=dict)
+    row_names: list[str] | None = None
+    sizes: SizeFactors | None = None
+
+    @property
+    def size_factor(self) -> str | None:
+        """What the size factor is: "observed", "latent", or the name of the column that holds it."""
+        return None if self.sizes is None else self.sizes.word
 
     @property
     def levels(self) -> int | None:

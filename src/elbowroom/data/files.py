@@ -8,6 +8,8 @@ from typing import Any
 from elbowroom.numerics import InputError
 
 from .array_files import no_columns, read_array_file
+from .cell_files import CELL_ENDINGS, is_of_cells, read_cells
+from .cell_table import from_cells
 from .frames import from_frame
 from .image_tree import image_endings, is_archive
 from .images import read_images
@@ -17,7 +19,9 @@ from .tables import COLUMNAR, TEXTS, read_table
 __all__ = ["ENDINGS", "read_path"]
 
 
-def read_path(path: Path, labels: Any, beside: Sequence[str] = (), drop: Sequence[str] = ()) -> tuple[Raw, Any]:
+def read_path(
+    path: Path, labels: Any, beside: Sequence[str] = (), drop: Sequence[str] = (), layer: str | None = None
+) -> tuple[Raw, Any]:
     """Read a file or a folder of images.
 
     Parameters
@@ -29,7 +33,9 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), drop: Sequenc
     beside : sequence of str, default ()
         Columns (arrays of a .npz) that are taken out of x as well.
     drop : sequence of str, default ()
-        Columns (arrays of a .npz) that are left out.
+        Columns (arrays of a .npz, genes) that are left out.
+    layer : str, optional
+        The matrix of a file of cells.
 
     Returns
     -------
@@ -47,6 +53,10 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), drop: Sequenc
         raise InputError(f"There is no file or folder {str(path)!r}.")
     if not path.is_file() and not path.is_dir():
         raise InputError(f"{str(path)!r} is neither a file nor a folder.")
+    if is_of_cells(path):
+        return from_cells(read_cells(path), labels, beside, drop, layer)
+    if layer is not None:
+        raise InputError(f"{path.name!r} has no layers, so layer={layer!r} means nothing: leave it out.")
     if path.is_dir() or path.suffix.lower() in image_endings():
         no_columns(path, labels, beside, drop)
         return read_images(path, labels)
@@ -54,8 +64,9 @@ def read_path(path: Path, labels: Any, beside: Sequence[str] = (), drop: Sequenc
     if reader is None and is_archive(path):
         raise InputError(f"{path.name!r} is an archive: unpack it, and give the folder or the file in it.")
     if reader is None:
+        known = ", ".join((*ENDINGS, *CELL_ENDINGS))
         raise InputError(
-            f"{path.name!r} has an ending that is not known; known are {', '.join(ENDINGS)}, or a folder: save a table "
+            f"{path.name!r} has an ending that is not known; known are {known}, or a folder: save a table "
             "as .csv, numbers by numpy.save, a sparse matrix by scipy.sparse.save_npz, or give load_data the array."
         )
     return reader(path, labels, beside, drop)

@@ -1,6 +1,6 @@
 """Data as a source gives them, before support, split and preprocessing; and what may be in them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,12 @@ class Raw:
         Of the columns that came in words, the words in the order of their codes in x.
     taken : dict of array, default {}
         Columns that were asked for by name beside x, as they came.
+    row_names : list of str, optional
+        Names of the rows, as cells have.
+    what : str, default "The data"
+        What sentences about the values call them.
+    counts_elsewhere : callable, optional
+        Of a table of cells: the ways to say those of its other matrices that hold counts.
     """
 
     x: Any
@@ -47,6 +53,9 @@ class Raw:
     notes: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
     taken: dict[str, NDArray[Any]] = field(default_factory=dict)
+    row_names: list[str] | None = None
+    what: str = "The data"
+    counts_elsewhere: Callable[[], list[str]] | None = None
 
 
 def without_columns(raw: Raw, out: NDArray[np.bool_], why: str) -> Raw:

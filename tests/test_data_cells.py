@@ -1,0 +1,165 @@
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+
+import elbowroom as er
+from elbowroom.data import load_data
+from elbowroom.data.gene_choice import residual_variances
+from elbowroom.numerics import InputError
+
+N, GENES = 60, 12
+
+
+def cells(seed=0, **obs):
+    rng = np.random.default_rng(seed)
+    x = rng.poisson(rng.gamma(2.0, 1.0, (N, 1)) * rng.gamma(1.0, 2.0, GENES), (N, GENES)) + (np.arange(GENES) == 0)
+    names = [f"cell{i}" for i in range(N)]
+    frame = pd.DataFrame({"kind": pd.Categorical(["u", "v", "w"] * (N // 3)), **obs}, index=names)
+    adata = anndata.AnnData(sparse.csr_matrix(x.astype(np.float32)), frame)
+    adata.var_names = [f"g{i}" for i in range(GENES)]
+    adata.layers["counts"] = adata.X.copy()
+    return adata
+
+
+@pytest.fixture(scope="module")
+def donors():
+    return cells(donor=np.array([3, 10] * (N // 2)), depth=np.linspace(1, 2, N))
+
+
+@pytest.fixture(scope="module")
+def file(donors, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cells") / "donors.h5ad"
+    donors.write_h5ad(path)
+    return path
+
+
+def in_order(data, what):
+    index = torch.cat([part.index for part in data.parts.values()])
+    return torch.cat([what(part) for part in data.parts.values()])[index.argsort()].numpy()
+
+
+def test_an_object_its_file_and_its_backed_file_are_the_same_data(donors, file):
+    words = {"labels": "kind", "batch": "donor", "size_factor": "observed"}
+    held, read = load_data(donors, **words), load_data(str(file), **words)
+    backed = load_data(anndata.read_h5ad(file, backed="r"), **words)
+    assert held.sha256 == read.sha256 == backed.sha256
+    assert held.columns == list(donors.var_names)
+    assert held.row_names == list(donors.obs_names)
+    assert str(held.support) == "counts 0, 1, 2, …"
+    assert held.label_names == ["u", "v", "w"]
+    np.testing.assert_array_equal(in_order(read, lambda part: part.x), donors.X.toarray())
+    assert held.conditions == ("batch",)
+    assert held.beside_classes["batch"] == ["3", "10"]
+    np.testing.assert_array_equal(in_order(read, lambda part: part.context["batch"]).argmax(1), [0, 1] * (N // 2))
+
+
+def test_sizes_are_totals_over_the_mean_of_train(donors):
+    data = load_data(donors, batch="donor", size_factor="observed", genes=5)
+    totals = np.asarray(donors.X.sum(1)).ravel()
+    mean = totals[data.train.index.numpy()].mean()
+    np.testing.assert_allclose(in_order(data, lambda part: part.context["size"])[:, 0], totals / mean, rtol=1e-6)
+    assert data.size_factor == "observed"
+    assert data.sizes.mean == pytest.approx(mean)
+    assert er.models.Recipe().contexts_of(data) == ("batch",)
+    latent = load_data(donors, batch="donor", size_factor="latent")
+    train = latent.train
+    logs = np.log(totals[train.index.numpy()] / mean)
+    first = train.context["batch"].argmax(1).numpy() == 0
+    assert latent.size_factor == "latent"
+    assert "size" not in train.context
+    np.testing.assert_allclose(latent.sizes.log_mean, [logs[first].mean(), logs[~first].mean()], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(latent.sizes.log_sd, [logs[first].std(ddof=1), logs[~first].std(ddof=1)], rtol=1e-5)
+    depth = load_data(donors, size_factor="depth")
+    assert depth.sizes.mean == pytest.approx(np.linspace(1, 2, N)[depth.train.index.numpy()].mean())
+
+
+def test_genes_are_chosen_on_training_rows_alone(donors):
+    data = load_data(donors, genes=5)
+    x, train = donors.X.toarray().astype(np.float64), data.train.index.numpy()
+    means = x[train].sum(1, keepdims=True) * x[train].sum(0) / x[train].sum()
+    with np.errstate(invalid="ignore"):
+        residuals = (x[train] - means) / np.sqrt(means + means**2 / 100)
+    expected = residuals.clip(-np.sqrt(len(train)), np.sqrt(len(train))).var(0)
+    np.testing.assert_allclose(residual_variances(x, train), expected)
+    assert data.columns == [f"g{i}" for i in np.sort(np.argsort(-expected)[:5])]
+    changed = donors.copy()
+    rows = np.setdiff1d(np.arange(N), train)
+    dense = changed.X.toarray()
+    dense[rows] = dense[rows][:, ::-1]
+    changed.X = sparse.csr_matrix(dense)
+    assert load_data(changed, genes=5).columns == data.columns
+    assert any("training rows alone" in note for note in data.notes)
+
+
+def test_counts_of_an_array_have_sizes_and_genes_too(donors):
+    x = donors.X.toarray()
+    array = load_data(x, size_factor="observed", genes=5, batch=donors.obs["donor"].to_numpy())
+    frame = load_data(pd.DataFrame(x).assign(b=donors.obs["donor"].to_numpy()), size_factor="observed", batch="b")
+    assert array.train.x.shape[1] == 5
+    assert frame.sizes.mean == array.sizes.mean
+    assert frame.conditions == ("batch",)
+
+
+def test_a_run_finds_its_file_again(file, tmp_path):
+    data = load_data(str(file), layer="counts", batch="donor", size_factor="depth", genes=6, labels="kind")
+    vae = er.models.build({"latents": 2, "widths": [4]}, data)
+    er.fit(vae, data, epochs=1, run=tmp_path / "run", progress=False)
+    again = er.runs.run_data(tmp_path / "run")
+    assert again.sha256 == data.sha256
+    assert again.columns == data.columns
+
+
+def test_plain_hdf5(tmp_path):
+    x = np.random.default_rng(0).poisson(3.0, (20, 4))
+    with h5py.File(tmp_path / "x.h5", "w") as out:
+        out["X"], out["Y"] = x, np.arange(20.0) % 2
+    data = load_data(tmp_path / "x.h5")
+    np.testing.assert_array_equal(in_order(data, lambda part: part.x), x)
+    assert data.label_names == ["0", "1"]
+
+
+def _with(donors, **changes):
+    adata = donors.copy()
+    for name, value in changes.items():
+        setattr(adata, name, value)
+    return adata
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "said"),
+    [
+        (lambda a: _with(a, X=a.X / 3), {}, r"fractions, such as .*layer='counts'.*support='real'"),
+        (lambda a: _with(a, X=a.X - sparse.csr_matrix(np.ones(a.shape))), {}, "negative values, down to -1"),
+        (lambda a: a, {"layer": "count"}, "no layer 'count'; it has 'counts'"),
+        (lambda a: a, {"batch": "doner"}, "no obs column 'doner'; obs has 'donor'"),
+        (lambda a: a[::2].copy(), {"batch": "donor"}, "one batch, '3'"),
+        (lambda a: a, {"batch": "depth"}, "fractions, so it measures"),
+        (lambda a: a, {"genes": 13}, "from 1 to the 12"),
+        (lambda a: _with(a, X=None), {}, "has no X: say layer='counts'"),
+        (lambda a: a, {"size_factor": "kind"}, "holds words"),
+    ],
+)
+def test_bad_cells_are_refused_in_a_sentence(donors, change, words, said):
+    with pytest.raises(InputError, match=said):
+        load_data(change(donors), **words)
+
+
+def test_empty_cells_and_unseen_batches(donors):
+    dense = donors.X.toarray()
+    dense[7] = 0
+    empty = _with(donors, X=sparse.csr_matrix(dense))
+    with pytest.raises(InputError, match=r"1 of 60 rows.*'cell7'"):
+        load_data(empty, size_factor="observed")
+    assert any("without any count: 1 of 60 ('cell7')" in note for note in load_data(empty).notes)
+    test_row = int(load_data(donors).test.index[0])
+    alone = donors.copy()
+    alone.obs["donor"] = np.where(np.arange(N) == test_row, "late", "early")
+    with pytest.raises(InputError, match="No training row is of batch 'late'"):
+        load_data(alone, batch="donor")
+    alone.obs["donor"] = np.where(np.arange(N) == 3, np.nan, np.arange(N) % 2)
+    with pytest.raises(InputError, match="1 of 60 rows have no batch"):
+        load_data(alone, batch="donor")
