@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "CategoricalGrid": {"cells": 2, "given": ("z",)},
     "DiscretisedLogistic": {"levels": 5},
     "DiscretisedNormal": {"levels": 5},
+    "FixedNormal": {"mean": 0.5, "std": 2.0},
     "Ladder": {"prior": lambda: priors.Normal(EVENT)},
     "LowRankNormal": {"rank": 2},
     "MaternNormal": {"event": (1, 2, 2)},

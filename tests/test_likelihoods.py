@@ -59,6 +59,7 @@ CASES = {
     ),
     "Categorical": Case(lambda n: L.Categorical(n, D, 17), "grid", (*CONTINUOUS, "counts")),
     "Categorical unordered": Case(lambda n: L.Categorical(n, D, 17, ordered=False), "categorical", CONTINUOUS),
+    "Detection": Case(lambda n: L.Detection(n, D), "binary", (*CONTINUOUS, "grid", "counts", "categorical")),
     "Poisson": Case(lambda n: L.Poisson(n, D), "counts", (*CONTINUOUS, "categorical")),
     "NegativeBinomial": Case(lambda n: L.NegativeBinomial(n, D), "counts", (*CONTINUOUS, "categorical")),
     "NegativeBinomial predicted": Case(

@@ -21,4 +21,7 @@ from ._simulated_against_real import simulated_against_real as simulated_against
 from .annealing_trace import AnnealingTrace as AnnealingTrace
 from .classification import Classification as Classification
 from .estimators import ESTIMATORS as ESTIMATORS
+from .size_law import SizeLaw as SizeLaw
+from .size_law import fit_size_law as fit_size_law
+from .size_law import with_size as with_size
 from .target import Target as Target

@@ -8,6 +8,7 @@ from .continuous import StudentT as StudentT
 from .counts import NegativeBinomial as NegativeBinomial
 from .counts import Poisson as Poisson
 from .counts import ZeroInflatedNegativeBinomial as ZeroInflatedNegativeBinomial
+from .detection import Detection as Detection
 from .grid import Categorical as Categorical
 from .grid import DiscretisedLogistic as DiscretisedLogistic
 from .grid import DiscretisedNormal as DiscretisedNormal

@@ -138,6 +138,10 @@ class Autoregressive(Likelihood):
         self.spread.fill_(max(y.double().std().item(), torch.finfo(y.dtype).tiny))
         return self.family.settle(y, step, latents)
 
+    def settle_beside(self, y: Tensor, beside: Given) -> list[str]:
+        """As the family."""
+        return self.family.settle_beside(y, beside)
+
     def outside(self, y: Tensor) -> Tensor:
         """As the family."""
         return self.family.outside(y)

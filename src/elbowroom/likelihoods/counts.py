@@ -10,72 +10,21 @@ from torch.distributions import Distribution, Independent
 from elbowroom.distributions import NegativeBinomial as NegativeBinomialDistribution
 from elbowroom.distributions import Poisson as PoissonDistribution
 from elbowroom.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
-from elbowroom.numerics import Given, Support, one_of
+from elbowroom.numerics import Given, InputError, one_of
 from elbowroom.recipes import described
 
-from .likelihood import Likelihood, not_whole_from_0, refuse
+from .counted import MOST_LOG_RATIO, Counted, SizeScale
 from .links import bounded
 
 __all__ = ["NegativeBinomial", "Poisson", "ZeroInflatedNegativeBinomial"]
 
-Dispersion = Literal["feature", "predicted"]
-"""One learned per element; a function of z."""
+Dispersion = Literal["feature", "feature-batch", "predicted"]
+"""One learned per element; one per element and class of a context; a function of z."""
 
-_MOST_LOG_RATIO = 20.0
-_LEAST_MEAN, _LEAST_DISPERSION, _MOST_DISPERSION = 1e-3, 1e-2, 1e3
-
-
-class _Counts(Likelihood):
-    """Counts whose mean is the training mean of the element × exp(the network's number) × the size factor.
-
-    The number is smoothly bounded to ±20.
-    """
-
-    base: Tensor
-
-    def __init__(
-        self,
-        network: nn.Module | None,
-        event: int | Sequence[int],
-        size_factor: str | None,
-        given: Sequence[str],
-    ) -> None:
-        super().__init__(event, given=given, network=network, beside=() if size_factor is None else (size_factor,))
-        self.size_factor = size_factor
-        self.register_buffer("base", torch.zeros(self.event))
-
-    def log_mean(self, raw: Tensor, given: Given) -> Tensor:
-        """Log of the mean count, [draws, batch, *event]."""
-        log_mean = self.base + bounded(raw, _MOST_LOG_RATIO)
-        if self.size_factor is None:
-            return log_mean
-        size = given[self.size_factor].to(raw.dtype)
-        return log_mean + size.reshape(*size.shape[:2], *[1] * len(self.event)).log()
-
-    def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
-        """Settle the means where the network's numbers are 0: those of the training data y [n, *event]."""
-        mean = y.double().mean(0)
-        self.base.copy_(mean.clamp_min(_LEAST_MEAN).log())
-        return [
-            f"{type(self).__name__}: means start at those of the training data, {mean.mean().item():.3g} on average."
-        ]
-
-    def outside(self, y: Tensor) -> Tensor:
-        """All but whole numbers from 0."""
-        return not_whole_from_0(y)
-
-    def holds(self, place: int = 0) -> str:
-        """What a cell may hold, in words."""
-        return "the counts 0, 1, 2, …"
-
-    def check(self, support: Support) -> None:
-        """Counts only."""
-        if support.kind not in ("counts", "grid", "binary"):
-            way_out = "take likelihoods.Normal for continuous data, likelihoods.Categorical for categories"
-            raise refuse(self, "a probability of the counts 0, 1, 2, …", support, way_out)
+_LEAST_DISPERSION, _MOST_DISPERSION = 1e-2, 1e3
 
 
-class _Dispersed(_Counts):
+class _Dispersed(Counted):
     """Counts with a dispersion r: variance = mean + mean² / r; log r is smoothly bounded to ±20."""
 
     dispersion_base: Tensor
@@ -86,20 +35,37 @@ class _Dispersed(_Counts):
         event: int | Sequence[int],
         dispersion: str,
         size_factor: str | None,
+        size_scale: str,
         given: Sequence[str],
+        batch: str,
+        batches: int | None,
     ) -> None:
-        super().__init__(network, event, size_factor, given)
-        one_of("dispersion", dispersion, ("feature", "predicted"))
-        self.dispersion = dispersion
+        one_of("dispersion", dispersion, ("feature", "feature-batch", "predicted"))
+        by_batch = dispersion == "feature-batch"
+        super().__init__(network, event, size_factor, size_scale, given, (batch,) if by_batch else ())
+        if by_batch and (batches is None or batches < 1):
+            raise InputError(f"dispersion='feature-batch' needs batches=, how many classes {batch!r} has.")
+        self.dispersion, self.batch, self.batches = dispersion, batch, batches
         self.parts = type(self).parts + (dispersion == "predicted")
         self.register_buffer("dispersion_base", torch.zeros(self.event))
-        if dispersion == "feature":
-            self.raw_dispersion = nn.Parameter(torch.zeros(self.event))
+        if dispersion != "predicted":
+            lead = (batches,) if by_batch and batches else ()
+            self.raw_dispersion = nn.Parameter(torch.zeros(*lead, *self.event))
 
-    def log_dispersion(self, raw: tuple[Tensor, ...]) -> Tensor:
+    def log_dispersion(self, raw: tuple[Tensor, ...], given: Given) -> Tensor:
         """log r; where it is predicted, from the network's second number."""
-        number = raw[1] if self.dispersion == "predicted" else self.raw_dispersion
-        return bounded(self.dispersion_base + number, _MOST_LOG_RATIO)
+        number = {"predicted": lambda: raw[1], "feature-batch": lambda: self._of_batch(given[self.batch])}.get(
+            self.dispersion, lambda: self.raw_dispersion
+        )()
+        return bounded(self.dispersion_base + number, MOST_LOG_RATIO)
+
+    def _of_batch(self, one_hot: Tensor) -> Tensor:
+        if one_hot.shape[2:] != (self.batches,):
+            raise InputError(
+                f"dispersion='feature-batch' reads {self.batch!r} one-hot over {self.batches} classes; got the shape "
+                f"{tuple(one_hot.shape[2:])}."
+            )
+        return (one_hot.to(self.raw_dispersion.dtype) @ self.raw_dispersion.flatten(1)).unflatten(-1, self.event)
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
         """Settle where means and dispersions start: at those of the training data."""
@@ -109,9 +75,14 @@ class _Dispersed(_Counts):
         self.dispersion_base.copy_(r.clamp(_LEAST_DISPERSION, _MOST_DISPERSION).log())
         return notes
 
+    def _settle_dispersion(self, y: Tensor, mean: Tensor) -> None:
+        beyond = ((y.double() - mean) ** 2 - mean).mean(0)
+        r = (mean**2).mean(0) / beyond.clamp_min(1e-12)
+        self.dispersion_base.copy_(r.clamp(_LEAST_DISPERSION, _MOST_DISPERSION).log())
+
 
 @described("poisson")
-class Poisson(_Counts):
+class Poisson(Counted):
     """Independent Poissons, for counts.
 
     Parameters
@@ -122,8 +93,10 @@ class Poisson(_Counts):
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
     size_factor : str or None, default None
-        Name in the context of one positive number per example that multiplies the mean (its exposure: library size,
-        reading time), on the scale where the average example has 1; the network does not read it. None: 1 for all.
+        Name of one number per example that multiplies the mean (its exposure: library size, reading time): a context
+        or a latent block, which the network does not read. Means start per unit of it. None: 1 for all.
+    size_scale : {"linear", "log"}, default "linear"
+        Whether that number is the factor, 0 or more, or its logarithm.
     given : sequence of str, default ("z",)
         Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
 
@@ -141,9 +114,10 @@ class Poisson(_Counts):
         event: int | Sequence[int],
         *,
         size_factor: str | None = None,
+        size_scale: SizeScale = "linear",
         given: Sequence[str] = ("z",),
     ) -> None:
-        super().__init__(network, event, size_factor, given)
+        super().__init__(network, event, size_factor, size_scale, given)
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
@@ -163,19 +137,25 @@ class NegativeBinomial(_Dispersed):
         `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
-    dispersion : {"feature", "predicted"}, default "feature"
-        The r of variance = mean + mean² / r: one learned per element, or a function of z. log r is smoothly bounded to
-        ±20.
+    dispersion : {"feature", "feature-batch", "predicted"}, default "feature"
+        The r of variance = mean + mean² / r: one learned per element, one per element and batch, or a function of z.
+        log r is smoothly bounded to ±20.
     size_factor : str or None, default None
-        Name in the context of one positive number per example that multiplies the mean (its exposure: library size,
-        reading time), on the scale where the average example has 1; the network does not read it. None: 1 for all.
+        Name of one number per example that multiplies the mean (its exposure: library size, reading time): a context
+        or a latent block, which the network does not read. Means start per unit of it. None: 1 for all.
+    size_scale : {"linear", "log"}, default "linear"
+        Whether that number is the factor, 0 or more, or its logarithm.
     given : sequence of str, default ("z",)
         Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+    batch : str, default "batch"
+        With dispersion="feature-batch": the context, one-hot, whose classes have dispersions of their own.
+    batches : int or None, default None
+        How many classes that has; with "feature-batch" it must be said.
 
     Raises
     ------
     InputError
-        For another word.
+        For another word, a size factor that the network is to read too, or batches that are not said.
 
     References
     ----------
@@ -195,13 +175,16 @@ class NegativeBinomial(_Dispersed):
         *,
         dispersion: Dispersion = "feature",
         size_factor: str | None = None,
+        size_scale: SizeScale = "linear",
         given: Sequence[str] = ("z",),
+        batch: str = "batch",
+        batches: int | None = None,
     ) -> None:
-        super().__init__(network, event, dispersion, size_factor, given)
+        super().__init__(network, event, dispersion, size_factor, size_scale, given, batch, batches)
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
-        family = NegativeBinomialDistribution(self.log_mean(raw[0], given), self.log_dispersion(raw))
+        family = NegativeBinomialDistribution(self.log_mean(raw[0], given), self.log_dispersion(raw, given))
         return Independent(family, len(self.event), False)
 
 
@@ -218,19 +201,25 @@ class ZeroInflatedNegativeBinomial(_Dispersed):
         `Autoregressive`).
     event : int or sequence of int
         Shape of one x, as preprocessed; a number n stands for (n,).
-    dispersion : {"feature", "predicted"}, default "feature"
-        The r of variance = mean + mean² / r: one learned per element, or a function of z. log r is smoothly bounded to
-        ±20.
+    dispersion : {"feature", "feature-batch", "predicted"}, default "feature"
+        The r of variance = mean + mean² / r: one learned per element, one per element and batch, or a function of z.
+        log r is smoothly bounded to ±20.
     size_factor : str or None, default None
-        Name in the context of one positive number per example that multiplies the mean (its exposure: library size,
-        reading time), on the scale where the average example has 1; the network does not read it. None: 1 for all.
+        Name of one number per example that multiplies the mean (its exposure: library size, reading time): a context
+        or a latent block, which the network does not read. Means start per unit of it. None: 1 for all.
+    size_scale : {"linear", "log"}, default "linear"
+        Whether that number is the factor, 0 or more, or its logarithm.
     given : sequence of str, default ("z",)
         Names of the tensors that the network reads, in the order of its arguments: latent blocks and contexts.
+    batch : str, default "batch"
+        With dispersion="feature-batch": the context, one-hot, whose classes have dispersions of their own.
+    batches : int or None, default None
+        How many classes that has; with "feature-batch" it must be said.
 
     Raises
     ------
     InputError
-        For another word.
+        For another word, a size factor that the network is to read too, or batches that are not said.
 
     References
     ----------
@@ -252,11 +241,14 @@ class ZeroInflatedNegativeBinomial(_Dispersed):
         *,
         dispersion: Dispersion = "feature",
         size_factor: str | None = None,
+        size_scale: SizeScale = "linear",
         given: Sequence[str] = ("z",),
+        batch: str = "batch",
+        batches: int | None = None,
     ) -> None:
-        super().__init__(network, event, dispersion, size_factor, given)
+        super().__init__(network, event, dispersion, size_factor, size_scale, given, batch, batches)
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
-        family = ZeroInflatedDistribution(self.log_mean(raw[0], given), self.log_dispersion(raw), raw[-1])
+        family = ZeroInflatedDistribution(self.log_mean(raw[0], given), self.log_dispersion(raw, given), raw[-1])
         return Independent(family, len(self.event), False)

@@ -95,6 +95,23 @@ class Likelihood(Component):
         """
         raise NotImplementedError
 
+    def settle_beside(self, y: Tensor, beside: Given) -> list[str]:
+        """Take from the training data what depends on more than x, after `settle` and before training.
+
+        Parameters
+        ----------
+        y : Tensor
+            Preprocessed training data, [n, *event].
+        beside : Given
+            The contexts among what the likelihood itself reads: name → [n, ...].
+
+        Returns
+        -------
+        list of str
+            What was settled, in sentences for the user.
+        """
+        return []
+
     @property
     def calibrates(self) -> Literal["noise scale", "temperature"] | None:
         """The one number by which the noise can be re-estimated with the networks as they are, if there is one."""

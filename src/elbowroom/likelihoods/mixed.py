@@ -88,6 +88,11 @@ class Mixed(Likelihood):
             notes += family.settle(part, step, latents)
         return notes
 
+    def settle_beside(self, y: Tensor, beside: Given) -> list[str]:
+        """Settle each group by its own columns."""
+        parts = zip(self._families(), y.split(self.sizes, -1), strict=True)
+        return [note for family, part in parts for note in family.settle_beside(part, beside)]
+
     def check(self, support: Support) -> None:
         """Accept every support here; `settle` checks the data of each group."""
 

@@ -21,9 +21,11 @@ from elbowroom.vae import VAE
 from .absent_classes import refuse_absent
 from .at_scale import at_scale
 from .counted import numbers_of
+from .for_images import check_images
 from .on_top_of import on_top_of
 from .recipe import Recipe, as_recipe
-from .sizes import AUTO, widths_for
+from .size_block import LOG_SIZE, refuse_for_one_block, size_arguments, size_prior, sized_word
+from .sizes import AUTO
 from .words import Word, classes_of, instance_of, split, takes
 
 __all__ = ["build", "class_counts"]
@@ -111,23 +113,34 @@ class _Builder:
         self.classes = class_counts(self.support, math.prod(data.event))
         self.gaps = any(part.fill is not None for part in data.parts.values())
         self.network, self.options = split("network", recipe.network)
-        self.drawn = tuple(getattr(classes_of("objective")[split("objective", recipe.objective)[0]], "contexts", ()))
+        self.decoder_widths = self.options.pop("decoder", None)
+        objective = split("objective", recipe.objective)[0]
+        self.drawn = tuple(getattr(classes_of("objective")[objective], "contexts", ()))
         if self._dense and "widths" in self.options:
             raise InputError("The widths of an mlp are a word of their own: widths=[256, 256].")
         if not self._dense:
-            self._check_images()
+            check_images(self.network, recipe, data, any(self.classes))
         self.named: tuple[str, ...] = ()
         with torch.random.fork_rng([]):
-            self.named = recipe.contexts_of(data, self._likelihood(recipe.likelihood, None).beside)
+            likelihood = self._likelihood(recipe.likelihood, None)
+        self.latent_size = LOG_SIZE in likelihood.beside
+        if self.latent_size:
+            refuse_for_one_block(objective)
+        self.named = recipe.contexts_of(data, [one for one in likelihood.beside if one != "batch"])
 
     def vae(self) -> VAE:
         below = {name: self._lower_prior(name, above) for name, above in pairwise(self.sizes)}
         posterior = self._posterior(below)
+        if self.latent_size:
+            reads = {"given": self._reads({}, ["x", *["seen"] * self.gaps])}
+            posterior[LOG_SIZE] = self._posterior_of(LOG_SIZE, "diagonal-normal", reads, self._encoder)
         likelihood = self._likelihood(self.recipe.likelihood, self._decoder)
         top = list(self.sizes)[-1]
         at_hand = self._latent_arguments(top) | {"posterior": posterior[top], "decoder": likelihood.network}
         prior = self._prior(at_hand)
-        vae = VAE({**self._class_prior(), **below, top: prior}, posterior, likelihood, preprocess=self.data.preprocess)
+        sized = {LOG_SIZE: size_prior(self.data, self.named)} if self.latent_size else {}
+        blocks = {**self._class_prior(), **below, top: prior, **sized}
+        vae = VAE(blocks, posterior, likelihood, preprocess=self.data.preprocess)
         vae.table = self.data.train.table
         return vae
 
@@ -151,7 +164,7 @@ class _Builder:
 
     def _latent_arguments(self, block: str) -> dict[str, Any]:
         """What prior and posterior of a block may ask for by name."""
-        size = (self.sizes | self.y)[block]
+        size = (self.sizes | self.y | {LOG_SIZE: 1})[block]
         return {"event": size, "classes": size, "cells": size, "inputs": self.data.event}
 
     def _block_of_classes(self) -> dict[str, int]:
@@ -267,6 +280,8 @@ class _Builder:
         """The likelihood of a word; without a network where there is none to make."""
         kind, options = split("likelihood", word)
         if kind == "auto":
+            kind, options = sized_word(self.data, self.support, options)
+        if kind == "auto":
             return self._auto(network_of, **options)
         if isinstance(options.get("family"), str | Mapping):
             options["family"] = self._likelihood(options["family"], None)
@@ -300,6 +315,7 @@ class _Builder:
             "family": alone,
             "families": list(getattr(alone, "families", [alone])),
         }
+        known |= size_arguments(self.data)
         if self.support.atoms:
             known["atoms"] = list(self.support.atoms)
         if self.data.image_shape is not None and len(self.data.event) == 1:
@@ -311,7 +327,7 @@ class _Builder:
         context = {name: value[:1].unsqueeze(0) for name, value in self.data.train.context.items()}
         x = torch.zeros(1, 1, *self.data.event)
         more = {name: x.new_zeros(1, 1, size) for name, size in self.y.items()}
-        more |= {name: x.new_zeros(1, 1, 1) for name in self.drawn}
+        more |= {name: x.new_zeros(1, 1, 1) for name in (*self.drawn, LOG_SIZE)}
         return {"x": x, "seen": torch.ones_like(x), **context, **more}
 
     def _encoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
@@ -328,7 +344,8 @@ class _Builder:
         return self._dense_network(reads, numbers, self.recipe.hidden)
 
     def _decoder(self, reads: Sequence[str], numbers: int) -> nn.Module:
-        return self._make_network(reads, numbers, tuple(reversed(self.recipe.hidden)))
+        hidden = tuple(reversed(self.recipe.hidden)) if self.decoder_widths is None else tuple(self.decoder_widths)
+        return self._make_network(reads, numbers, hidden)
 
     def _dense_network(
         self, reads: Sequence[str], numbers: int, widths: Sequence[int], more: Mapping[str, Any] = MappingProxyType({})
@@ -385,16 +402,3 @@ class _Builder:
     @property
     def _dense(self) -> bool:
         return self.network not in PRESETS and "widths" in takes(classes_of("network")[self.network])
-
-    def _check_images(self) -> None:
-        if len(self.data.event) != 3 or any(self.classes):
-            flat = "load the data with flat=False" if self.data.image_shape is not None else "take network='mlp'"
-            raise InputError(
-                f"The network {self.network!r} reads images of numbers (C, H, W), and the examples of "
-                f"{self.data.name!r} have event {self.data.event} on the {self.support}: {flat}."
-            )
-        if self.recipe.hidden != widths_for(self.data):
-            raise InputError(
-                f"widths are of an mlp: say the channels of {self.network!r} as options of the word, "
-                f"network={{'kind': 'conv', 'channels': [32, 64]}}."
-            )

@@ -1,5 +1,6 @@
 from .categorical import Categorical as Categorical
 from .categorical_grid import CategoricalGrid as CategoricalGrid
+from .fixed_normal import FixedNormal as FixedNormal
 from .flow import Flow as Flow
 from .mixture import Mixture as Mixture
 from .normal import Normal as Normal

@@ -275,13 +275,17 @@ class TrainingPlan:
             most = max(_CELLS_SETTLED // math.prod(self.data.event), 2)
         if len(train_set) > most:
             train_set = train_set[torch.linspace(0, len(train_set) - 1, most).long()]
-        batch = Split(train_set, (), vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
-        y = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]["x"][0]
+        beside = vae.likelihood.beside
+        batch = Split(train_set, beside, vae.device, vae.dtype).batch(torch.arange(len(train_set), device=vae.device))
+        given = vae.given(batch, vae.keyed_noise(0, batch.index, 0))[0]
+        y = given["x"][0]
         y = y if batch.seen is None else _with_neighbours(y, batch.seen)
         notes: list[str] = []
         for part in (vae.likelihood, *vae.prior.values(), *vae.posterior.values()):
             if not _is_kept(part):
                 notes += part.settle(y, vae.preprocess.step, vae.latents)
+        if not _is_kept(vae.likelihood):
+            notes += vae.likelihood.settle_beside(y, {name: given[name][0] for name in beside if name in batch.context})
         for part in (*vae.prior.values(), *vae.posterior.values()):
             part.weigh_against(len(self.data.train))
         for part in (*vae.prior.values(), *vae.posterior.values(), vae.likelihood):
