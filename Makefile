@@ -32,7 +32,8 @@ test: $(STAMP)
 	@echo "== mypy"
 	@$(BIN)/mypy
 	@echo "== pytest: tests and doctests, with shapes checked at run time"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations 10 -rs  # two processes of two threads would wait for each other
+	@# two processes of two threads would wait for each other; bytecode is kept, as tests start processes of their own
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist worksteal --durations 10 -rs
 
 records: $(STAMP)
 	@echo "== the first steps of every record, computed again; data are looked for in ELBOWROOM_DATA and the cache"

@@ -1,5 +1,6 @@
 """Every annotation of elbowroom, shapes included, is checked at run time while the tests run, one thread each."""
 
+import gc
 import importlib
 import os
 import sys
@@ -15,9 +16,17 @@ import jaxtyping  # noqa: E402
 import torch  # noqa: E402
 import typechecked  # noqa: E402
 
+gc.disable()  # until everything has been imported, of which nothing becomes garbage
 torch.set_num_threads(1)
 jaxtyping.jaxtyped = typechecked.jaxtyped  # which the hook calls by this name
 jaxtyping.install_import_hook("elbowroom", "typechecked.check")
+
+
+def pytest_collection_finish() -> None:
+    """Half a million objects of imported code stay to the end: what looks for garbage need not go through them."""
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
