@@ -250,6 +250,7 @@ class Cliff(nn.Module):
         return self.slope * z.relu()
 
 
+@pytest.mark.usefixtures("pilots_are_short")
 def test_transitions_that_diverge_are_said() -> None:
     posterior = er.posteriors.DiagonalNormal(nn.Linear(1, 2), 1)
     vae = er.VAE(er.priors.StandardNormal(1), posterior, er.likelihoods.Normal(Cliff(), 1, scale=1.0)).double()
@@ -318,6 +319,7 @@ def test_fixed_schedules_go_from_zero_to_one() -> None:
     torch.testing.assert_close(schedules.fixed_schedule("sigmoid", 7), (s - s[0]) / (s[-1] - s[0]))
 
 
+@pytest.mark.usefixtures("pilots_are_short")
 def test_a_target_is_measured_as_its_model() -> None:
     vae, batch, settings = small_vae(), points(4), {"temperatures": 3, "chains": 2, "leapfrog": 1}
     expected = ais(vae, batch, **settings).values
@@ -334,6 +336,7 @@ def test_annealing_beats_as_many_simple_draws() -> None:
     assert np.abs(annealed.values - exact).mean() < 0.5 * np.abs(simple.values - exact).mean()
 
 
+@pytest.mark.usefixtures("pilots_are_short")
 def test_what_means_nothing_is_refused_in_words() -> None:
     vae, batch = small_vae(), points(2)
     for settings, words in (

@@ -158,9 +158,9 @@ def test_simulated_examples_are_measured_on_the_scale_of_the_likelihood() -> Non
     plain, scaled = linear(), linear(preprocess=er.preprocess.Affine(10.0))
     settings = {"temperatures": 20, "chains": 4, "leapfrog": 3}
     batch = er.Batch(torch.zeros(5, 6, dtype=F64), torch.arange(5))
+    found = [bdmc(vae, batch, **settings) for vae in (plain, scaled)]
     for end in ("lower", "upper"):
-        values = [getattr(bdmc(vae, batch, **settings), end).values for vae in (plain, scaled)]
-        np.testing.assert_allclose(*values, rtol=1e-9)
+        np.testing.assert_allclose(*(getattr(one, end).values for one in found), rtol=1e-9)
 
 
 @short
@@ -176,6 +176,7 @@ def test_the_gap_in_words_and_with_its_limit() -> None:
     assert "\n" not in words
 
 
+@short
 def test_real_examples_like_the_models_own_vary_alike_and_others_do_not() -> None:
     vae, settings = linear(scale=0.8), {"temperatures": 20, "chains": 8, "leapfrog": 3, "start": "prior"}
     own, other = (
@@ -210,6 +211,7 @@ def test_the_trace_is_that_of_the_measured_run() -> None:
     np.testing.assert_allclose(found.real.shortfall.values, run.log_weights.var(0) / 2, rtol=1e-7)
 
 
+@short
 def test_half_the_variance_is_the_shortfall_of_a_single_chain() -> None:
     vae = linear(scale=1.2)
     batch, settings = simulated(vae, 100), {"temperatures": 30, "leapfrog": 3, "start": "prior"}
@@ -220,6 +222,7 @@ def test_half_the_variance_is_the_shortfall_of_a_single_chain() -> None:
     assert error < expected.mean
 
 
+@short
 def test_what_means_nothing_is_refused_in_words() -> None:
     vae = linear()
     batch = er.Batch(torch.zeros(2, 6, dtype=F64), torch.arange(2))
@@ -246,6 +249,7 @@ def test_what_means_nothing_is_refused_in_words() -> None:
     )
 
 
+@short
 def test_bounds_on_another_scale_than_the_data_say_so() -> None:
     def bounds(preprocess: er.preprocess.Preprocess) -> er.evidence.BdmcBounds:
         torch.manual_seed(0)

@@ -118,7 +118,7 @@ def plain(history: History) -> list[dict[str, Any]]:
 
 
 def trained(vae: er.VAE, data: er.data.Dataset, how: Any, **settings: Any) -> tuple[TrainingStep, History]:
-    settings = {"epochs": 6, "batch_size": 40, "lr": 1e-2, "progress": False, **settings}
+    settings = {"epochs": 4, "batch_size": 40, "lr": 1e-2, "progress": False, **settings}
     history = er.fit(vae, data, how, **settings)
     return TrainingStep(vae, how), history
 
@@ -150,7 +150,7 @@ def test_it_says_whether_it_bounds_log_p(kind: type) -> None:
 def test_it_learns_and_logs_what_evidence_says(kind: type, what: str) -> None:
     data, how = table(what, kind), made(kind)
     start, vae = model(what, kind=kind), model(what, kind=kind)
-    step, history = trained(vae, data, how, epochs=50, lr=0.02, select="last", seed=3)
+    step, history = trained(vae, data, how, epochs=20, lr=0.03, select="last", seed=3)
     draws = step.procedure.draws
     rate, distortion, elbo = er.evidence.rate_distortion(vae, data.validation, draws=draws, seed=3)
     last = history.rows[-1]["validation"]
@@ -160,9 +160,9 @@ def test_it_learns_and_logs_what_evidence_says(kind: type, what: str) -> None:
     if kind is er.objectives.PriorSampling:  # which trains no encoder
         before, after = (er.evidence.prior_sampling(v, data.train, draws=512, seed=4) for v in (start, vae))
     elif any(phase.objective.remarks() for _, phase in step.procedure.items()):  # of which the distortion is left
-        before, after = (er.evidence.rate_distortion(v, data.train, draws=8).distortion for v in (vae, start))
+        before, after = (er.evidence.rate_distortion(v, data.train, draws=32).distortion for v in (vae, start))
     else:
-        before, after = (er.evidence.elbo(v, data.train, draws=8) for v in (start, vae))
+        before, after = (er.evidence.elbo(v, data.train, draws=32) for v in (start, vae))
     assert (after - before).mean > 5 * (after - before).se_mc
     assert all(math.isfinite(v) for row in history.rows for part in ("train", "validation") for v in row[part].values())
 
@@ -183,7 +183,7 @@ def test_it_stacks_with_the_numbers_it_has_alone_or_says_why_not(kind: type, wha
     for buffer in hows[1].buffers():  # a stack differs in numbers
         buffer.mul_(1.1)
     alone = [trained(copy.deepcopy(vae), data, copy.deepcopy(how)) for vae, how in zip(models, hows, strict=True)]
-    settings = {"epochs": 6, "batch_size": 40, "lr": 1e-2, "progress": False}
+    settings = {"epochs": 4, "batch_size": 40, "lr": 1e-2, "progress": False}
     histories = fit_stacked(models, data, hows, **settings)
     reason = why_alone(models[0], hows[0], data)
     own = getattr(hows[0], "alone", None)
@@ -207,7 +207,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
     kind: type, served: er.data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked: bool
 ) -> None:
     def run(name: str, **settings: Any) -> list[tuple[TrainingStep, History]]:
-        settings = {"epochs": 6, "batch_size": 40, "lr": 1e-2, "progress": False, **settings}
+        settings = {"epochs": 4, "batch_size": 40, "lr": 1e-2, "progress": False, **settings}
         vaes, hows = [model(seed=s, kind=kind) for s in range(1 + stacked)], [made(kind) for _ in range(1 + stacked)]
         folders = [tmp_path / f"{name}{i}" for i in range(len(vaes))]
         if stacked:
@@ -221,14 +221,14 @@ def test_a_killed_run_goes_on_bit_for_bit(
         whole, write = Loop._train, Loop._write
 
         def train(self: Loop) -> Any:
-            if self.epoch == 5:  # in the middle of the epoch
+            if self.epoch == 3:  # in the middle of the epoch
                 update = self.engine.update
                 monkey = iter([update, update])
                 self.engine.update = lambda *a: next(monkey, _die)(*a)  # type: ignore[method-assign]
             return whole(self)
 
         patch.setattr(Loop, "_train", train)
-        patch.setattr(Loop, "_write", lambda self: write(self) if self.epoch == 3 else None)
+        patch.setattr(Loop, "_write", lambda self: write(self) if self.epoch == 1 else None)
         patch.setattr("elbowroom.training.loop._CHECKPOINT_EVERY", -1.0)
         with pytest.raises(Killed):
             run("killed")
@@ -296,7 +296,7 @@ def test_phases_may_share_parameters(data: er.data.Dataset, tmp_path: Path) -> N
         return Procedure({"first": Phase(Elbo()), "second": Phase(Elbo(0.5), lr=1e-3)})
 
     straight, history = trained(model(), data, twice())
-    trained(model(), data, twice(), epochs=3, run=tmp_path)
+    trained(model(), data, twice(), epochs=2, run=tmp_path)
     again, _ = trained(model(), data, twice(), run=tmp_path, resume=True)
     assert distance(straight, again) == 0
     row = history.rows[-1]["validation"]
@@ -345,7 +345,7 @@ def test_a_procedure_may_order_its_steps_otherwise(data: er.data.Dataset, tmp_pa
         return Every({"first": Phase(Elbo(), parts=("likelihood",)), "second": Phase(Elbo(), parts=("posterior",))})
 
     straight, _ = trained(model(), data, how())
-    trained(model(), data, how(), epochs=4, run=tmp_path)
+    trained(model(), data, how(), epochs=2, run=tmp_path)
     again, _ = trained(model(), data, how(), run=tmp_path, resume=True)
     assert distance(straight, again) == 0
     every, _ = trained(model(), data, Procedure(dict(how().items())))

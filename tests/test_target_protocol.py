@@ -139,7 +139,7 @@ def test_annealing_reaches_log_p(start: str) -> None:
 
 
 def test_bounds_from_both_ends_enclose_log_p_of_what_is_simulated() -> None:
-    found = evidence.bdmc(made(n=60), **ANNEALING)
+    found = evidence.bdmc(made(n=60), **ANNEALING | {"temperatures": 30})
     assert found.gap_limit < 0.1
     assert found.lower.quantity == "log p(pixels)"
     entropy = 0.5 * np.linalg.slogdet(2 * math.pi * math.e * PPCA.get_covariance())[1]
