@@ -85,7 +85,7 @@ def test_columns_are_scaled_principal_components(ten: tuple[Tensor, Tensor]) -> 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 20, 35, 50])
 def test_learned_noise_is_the_mean_discarded_eigenvalue(d: int) -> None:
-    _, noise = train(COVARIANCE, d, steps=500)
+    _, noise = train(COVARIANCE, d, steps=250)  # which leaves less than 0.5 %
     torch.testing.assert_close(noise, EIGENVALUES[d:].mean(), rtol=0.01, atol=0)
 
 
