@@ -22,6 +22,15 @@ PARTS = ("prior", "posterior", "objective")
 KINDS = [(part, kind) for part in PARTS for kind in sorted(classes_of(part))]
 every = pytest.mark.parametrize(("part", "kind"), KINDS)
 
+LIGHT: dict[str, dict[str, object]] = {
+    "flow-prior": {"transforms": 2, "hidden": (8,)},
+    "flow-posterior": {"transforms": 2, "hidden": (8,)},
+    "aggressive": {"updates": 2, "window": 1},
+    "monte-carlo-em": {"transitions": 1, "leapfrog": 2},
+    "semi-amortised": {"steps": 1},
+}
+"""Less work than by default, where that is a test's whole time."""
+
 ROWS = np.random.default_rng(0).normal(size=(80, 4)) @ np.random.default_rng(1).normal(size=(4, 4))
 DATA = er.load_data(ROWS.astype(np.float32), name="rows")
 KNOWN = np.where(np.arange(80) % 3, (ROWS[:, 0] > 0).astype(int), -1)
@@ -43,7 +52,7 @@ def words(part: str, kind: str) -> Recipe:
     by_scores = [{**one, "objective": {"kind": "elbo", "gradient": "score"}} for one in of_partner]
     beside = [{}, {"latents": (3, 2)}, {"classes": "label"}, *of_partner, *by_scores]
     for other in beside:
-        word: dict[str, object] = {"kind": kind}
+        word: dict[str, object] = {"kind": kind, **LIGHT.get(kind, {})}
         for _ in range(3):
             try:
                 recipe = Recipe(latents=3, widths=(8,)).where(**{part: word}, **other)
@@ -67,8 +76,8 @@ def trained(recipe: Recipe, epochs: int, run: Path | None = None, resume: bool =
 
 @functools.cache
 def whole(part: str, kind: str) -> er.VAE:
-    """Trained for three epochs by itself, which no test may change."""
-    return trained(words(part, kind), 3)
+    """Trained for two epochs by itself, which no test may change."""
+    return trained(words(part, kind), 2)
 
 
 def same(one: er.VAE, other: er.VAE) -> None:
@@ -82,13 +91,13 @@ def same(one: er.VAE, other: er.VAE) -> None:
 def test_it_resumes_to_the_bit_and_comes_back_from_its_file(part: str, kind: str, tmp_path: Path) -> None:
     recipe, uninterrupted = words(part, kind), whole(part, kind)
     trained(recipe, 1, tmp_path / "run")
-    again = trained(recipe, 3, tmp_path / "run", resume=True)
+    again = trained(recipe, 2, tmp_path / "run", resume=True)
     same(uninterrupted, again)
     loaded = er.load_model(er.save_model(uninterrupted, tmp_path / "m.vae"))
     same(uninterrupted, loaded)
     read, history = er.runs.read_run(tmp_path / "run")
     same(uninterrupted, read)
-    assert len(history.rows) == 3
+    assert len(history.rows) == 2
     assert {"rate", "distortion"} <= set(history.rows[-1]["validation"])
 
 
@@ -97,8 +106,8 @@ def test_stacked_it_trains_as_it_would_alone(part: str, kind: str) -> None:
     recipes = [words(part, kind), words(part, kind).where(seed=1)]
     vaes = [build(recipe, data_of(recipe)) for recipe in recipes]
     goals = [goal(recipe) for recipe in recipes]
-    er.fit_stacked(vaes, data_of(recipes[0]), goals, epochs=3, batch_size=16, select="last", progress=False)
-    for alone, vae in zip([whole(part, kind), trained(recipes[1], 3)], vaes, strict=True):
+    er.fit_stacked(vaes, data_of(recipes[0]), goals, epochs=2, batch_size=16, select="last", progress=False)
+    for alone, vae in zip([whole(part, kind), trained(recipes[1], 2)], vaes, strict=True):
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(vae.state_dict()[name], value, rtol=2e-4, atol=2e-5, msg=name)
 
@@ -141,7 +150,7 @@ def test_a_study_sweeps_over_them_to_a_page(part: str, tmp_path: Path, monkeypat
     axis = [getattr(recipe, part) for recipe in plain]
     assert len(axis) > 1
     common = {"latents": 3, "widths": (8,)}
-    done = er.study(DATA, tmp_path, recipe=common, axes={part: axis}, epochs=3, draws=20, annealed=2, progress=False)
+    done = er.study(DATA, tmp_path, recipe=common, axes={part: axis}, epochs=1, draws=20, annealed=2, progress=False)
     page = done.page.read_text(encoding="utf-8")
     for word in axis:
         assert (word if isinstance(word, str) else word["kind"]) in page
