@@ -38,6 +38,13 @@ def vae() -> er.VAE:
     return er.VAE(priors.StandardNormal(1), posterior, likelihood, DATA.preprocess)
 
 
+def cells() -> Any:
+    """The rows as an AnnData object."""
+    import anndata
+
+    return anndata.AnnData(ROWS)
+
+
 CLASSES = er.models.Recipe(latents=1, widths=[4], classes="label", training={"epochs": 1})
 LABELLED = er.load_data(
     ROWS, labels=np.where(np.arange(40) % 4, np.arange(40) % 2, -1), observed="label", validation=20, test=2
@@ -194,6 +201,7 @@ CALLS: dict[str, Call] = {
         "decode": "decode",
         "means": False,
     },
+    "annotations.annotate": lambda: {"model": vae(), "cells": cells(), "data": DATA, "draws": 8, "progress": False},
     "claims.check_claim": lambda: {"model": vae(), "data": DATA, "claim": "ELBO -6.5", "n": 4, "draws": 8},
     "claims.read_loss": lambda: {"fn": loss, "event": 12, "latents": (2,)},
     "components.Component": lambda: {"event": 3},

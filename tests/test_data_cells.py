@@ -111,6 +111,8 @@ def test_a_run_finds_its_file_again(file, tmp_path):
     again = er.runs.run_data(tmp_path / "run")
     assert again.sha256 == data.sha256
     assert again.columns == data.columns
+    assert data.summary()["sizes"] == {"train": 42, "validation": 6, "test": 12}
+    assert data.summary()["size_factor"]["word"] == "depth"
 
 
 def test_plain_hdf5(tmp_path):

@@ -254,7 +254,7 @@ def options() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_options_are_found() -> None:
-    own = {"sample", "transfer", "classify", "encode", "impute", "predict", "compress", "decompress"}
+    own = {"annotate", "sample", "transfer", "classify", "encode", "impute", "predict", "compress", "decompress"}
     commands = {"study", "fit", "evidence", *own, "audit", "fix", "search", "data show"}
     assert {command for command, _, _ in options()} == commands
 
@@ -271,7 +271,7 @@ def test_a_wrong_option_is_refused_by_its_name(
         if command == "classify"
         else run()
     )
-    writes = dict.fromkeys(("sample", "transfer", "classify", "encode", "impute"), "--out") | {
+    writes = dict.fromkeys(("annotate", "sample", "transfer", "classify", "encode", "impute"), "--out") | {
         "study": "--folder",
         "fit": "--run",
         "fix": "--run",
@@ -279,7 +279,8 @@ def test_a_wrong_option_is_refused_by_its_name(
     }
     new = tmp_path / ("new.csv" if command == "impute" else "new.npy")
     more = [writes[command], str(new)] if command in writes else []
-    words = [*command.split(), str(subject), *more, option, value]
+    cells = ["cells.h5ad"] if command == "annotate" else []
+    words = [*command.split(), str(subject), *cells, *more, option, value]
     monkeypatch.setattr("sys.argv", ["elbowroom", *words])
     with pytest.raises(SystemExit) as stop:
         cli.main()

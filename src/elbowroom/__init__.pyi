@@ -1,4 +1,5 @@
 from . import adapters as adapters
+from . import annotations as annotations
 from . import claims as claims
 from . import compression as compression
 from . import data as data
@@ -24,6 +25,7 @@ from . import sampling as sampling
 from . import studies as studies
 from . import sweeps as sweeps
 from . import training as training
+from .annotations import annotate as annotate
 from .claims import check_claim as check_claim
 from .claims import read_loss as read_loss
 from .data import load_data as load_data

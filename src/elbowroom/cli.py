@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom import cli_audit, cli_compression, cli_draws, cli_labels, cli_search
+from elbowroom import cli_audit, cli_cells, cli_compression, cli_draws, cli_labels, cli_search
 from elbowroom.cli_labels import Label
 from elbowroom.cli_options import (
     Data,
@@ -308,7 +308,7 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-_ROOMS = (cli_draws, cli_labels, cli_audit, cli_search, cli_compression)
+_ROOMS = (cli_draws, cli_labels, cli_audit, cli_search, cli_compression, cli_cells)
 for command in (command for room in _ROOMS for command in room.COMMANDS):
     app.command(cls=_Command)(command)
 

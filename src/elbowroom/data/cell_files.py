@@ -1,4 +1,4 @@
-"""Files of cells: .h5ad, HDF5 of 10x, and HDF5 with a matrix X and labels Y."""
+"""Files of cells, each by its content: .h5ad, HDF5 and folders of 10x, HDF5 with a matrix X and labels Y."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +10,17 @@ from elbowroom.numerics import InputError
 
 from .anndata_objects import needs_anndata, of_h5ad
 from .cell_table import CellTable, Matrix, in_rows
+from .ten_x import is_10x, matrix_file, of_10x_h5, of_mtx
 from .text import unreadable
 
 __all__ = ["CELL_ENDINGS", "is_of_cells", "read_cells"]
 
-CELL_ENDINGS = (".h5ad", ".h5", ".hdf5")
+CELL_ENDINGS = (".h5ad", ".h5", ".hdf5", ".mtx", ".mtx.gz")
+_HDF5 = (".h5ad", ".h5", ".hdf5", ".loom")
 
 
 def is_of_cells(path: Path) -> bool:
-    """Whether a file is read as one of cells.
+    """Whether a file, or a folder of 10x, is read as one of cells.
 
     Parameters
     ----------
@@ -28,9 +30,9 @@ def is_of_cells(path: Path) -> bool:
     Returns
     -------
     bool
-        By its ending.
+        By its ending; of a folder by the files in it.
     """
-    return path.is_file() and path.name.lower().endswith(CELL_ENDINGS)
+    return (path.is_file() and path.name.lower().endswith(_HDF5)) or matrix_file(path) is not None
 
 
 def read_cells(path: Path) -> CellTable:
@@ -51,6 +53,9 @@ def read_cells(path: Path) -> CellTable:
     InputError
         For what holds no such table, or is cut short.
     """
+    matrix = matrix_file(path)
+    if matrix is not None:
+        return of_mtx(matrix)
     needs_anndata(repr(path.name))
     import h5py
 
@@ -59,8 +64,15 @@ def read_cells(path: Path) -> CellTable:
         dense = {name for name in names if isinstance(file[name], h5py.Dataset)}
         if {"obs", "var"} <= names:
             kind = "h5ad"
+        elif is_10x(file):
+            kind = "10x"
         elif "X" in dense:
             kind = "plain"
+        elif "row_attrs" in names:
+            raise InputError(
+                f"{path.name!r} is a loom file, which is not read here: anndata.io.read_loom(path) (it needs loompy) "
+                "makes an AnnData of it, which load_data takes."
+            )
         else:
             held = ", ".join(sorted(names)[:8]) or "nothing"
             raise InputError(
@@ -68,7 +80,7 @@ def read_cells(path: Path) -> CellTable:
                 "it as .h5ad."
             )
     with _said(path):
-        return of_h5ad(path) if kind == "h5ad" else _plain(path)
+        return {"h5ad": of_h5ad, "10x": of_10x_h5, "plain": _plain}[kind](path)
 
 
 def _plain(path: Path) -> CellTable:

@@ -1,6 +1,6 @@
 """Counts of cells: checked, their totals as size factors, their genes chosen on training rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from .notation import absent
 from .raw import Raw, name_list
 from .values import is_sparse
 
-__all__ = ["LATENT", "OBSERVED", "Counts", "SizeFactors", "counted"]
+__all__ = ["LATENT", "OBSERVED", "Counts", "SizeFactors", "counted", "sizes_of_others"]
 
 OBSERVED, LATENT = "observed", "latent"
 _CELLS_AT_ONCE = 2**22
@@ -39,12 +39,15 @@ class SizeFactors:
         Mean of log size over the training rows, [batches], or [1] where there are none.
     log_sd : Tensor
         Its standard deviation; of batches with one size alone that of all rows.
+    columns : int
+        How many columns were read, over which totals were taken.
     """
 
     word: str
     mean: float
     log_mean: Tensor
     log_sd: Tensor
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def counted(
         notes.append(f"Rows without any count: {len(empty):,} of {len(totals):,} ({_rows_named(raw, empty)}).")
     found = Counts()
     if size_factor is not None:
-        sizes, size = _sizes(word, totals, train, batches)
+        sizes, size = _sizes(word, totals, train, batches, raw.x.shape[1])
         found = Counts(sizes, None if word == LATENT else size)
         use = (
             "Sizes, whose logarithm is fitted for the prior of a latent size," if word == LATENT else "The size factor"
@@ -226,7 +229,7 @@ def _rows_named(raw: Raw, rows: NDArray[np.int64]) -> str:
 
 
 def _sizes(
-    word: str, totals: NDArray[np.float64], train: NDArray[np.int64], batches: Tensor | None
+    word: str, totals: NDArray[np.float64], train: NDArray[np.int64], batches: Tensor | None, columns: int
 ) -> tuple[SizeFactors, Tensor]:
     mean = float(totals[train].mean())
     size = torch.from_numpy((totals / mean).astype(np.float32))[:, None]
@@ -236,7 +239,38 @@ def _sizes(
     whole = float(logs.std(ddof=1)) if len(logs) > 1 else 0.0
     spread = [float(some.std(ddof=1)) if len(some) > 1 and np.ptp(some) > 0 else whole for some in groups]
     centre = [float(some.mean()) if len(some) else float(logs.mean()) for some in groups]
-    return SizeFactors(word, mean, torch.tensor(centre), torch.tensor(spread)), size
+    return SizeFactors(word, mean, torch.tensor(centre), torch.tensor(spread), columns), size
+
+
+def sizes_of_others(raw: Raw, known: Mapping[str, Any]) -> Tensor:
+    """Sizes of other rows on the scale of those that a model was trained on.
+
+    Parameters
+    ----------
+    raw : Raw
+        The other rows, with all columns that are read of them.
+    known : mapping
+        "word", "mean" and "columns" of the sizes that the model knows, as `Dataset.summary` says them.
+
+    Returns
+    -------
+    Tensor
+        [n, 1].
+
+    Raises
+    ------
+    InputError
+        Where totals would be over other columns, and for sizes of 0.
+    """
+    word = known["word"]
+    if word == OBSERVED and raw.x.shape[1] != known["columns"]:
+        raise InputError(
+            f"The sizes of the model are totals over {known['columns']:,} columns and these rows have "
+            f"{raw.x.shape[1]:,}: totals over them would be other sizes; give the rows with all columns."
+        )
+    totals = _look(raw.x).totals if word == OBSERVED else _given(raw.taken[word], word, raw.x.shape[0])
+    _refuse_empty(raw, totals, "the row's total" if word == OBSERVED else f"the row's {word!r}")
+    return torch.from_numpy((totals / known["mean"]).astype(np.float32))[:, None]
 
 
 def _with_chosen(raw: Raw, train: NDArray[np.int64], genes: int, batches: Tensor | None) -> Raw:

@@ -269,6 +269,7 @@ class Dataset:
             "classes": self.classes,
             "beside_classes": self.beside_classes,
             "loading": self.loading,
+            "size_factor": self.sizes and {name: getattr(self.sizes, name) for name in ("word", "mean", "columns")},
         }
         return {
             "name": self.name,

@@ -1,0 +1,1 @@
+from ._annotate import annotate as annotate

@@ -1,0 +1,140 @@
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+
+import elbowroom as er
+from elbowroom.annotations import annotate
+from elbowroom.numerics import InputError
+
+N, GENES = 40, 7
+WORDS = {"latents": 2, "widths": [6], "likelihood": {"kind": "negative-binomial", "size_factor": "size"}}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("annotated")
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame({"donor": ["a", "b"] * (N // 2)}, index=[f"c{i}" for i in range(N)])
+    adata = anndata.AnnData(sparse.csr_matrix(rng.poisson(4.0, (N, GENES)).astype(np.float32)), obs)
+    adata.var_names = [f"g{i}" for i in range(GENES)]
+    adata.obsm["X_pca"], adata.uns["colours"] = rng.normal(size=(N, 3)), {"a": "red"}
+    adata.layers["counts"] = adata.X.copy()
+    adata.write_h5ad(folder / "cells.h5ad", compression="gzip")
+    data = er.load_data(folder / "cells.h5ad", batch="donor", size_factor="observed")
+    vae = er.models.build(WORDS, data)
+    er.fit(vae, data, epochs=2, run=folder / "run", progress=False)
+    return folder, vae, data
+
+
+@pytest.fixture(scope="module")
+def written(trained):
+    return annotate(
+        trained[0] / "run", trained[0] / "cells.h5ad", out=trained[0] / "new.h5ad", draws=30, progress=False
+    )
+
+
+def packed(node, place):
+    info = node.id.get_chunk_info(place)
+    return info.byte_offset, node.id.read_direct_chunk(info.chunk_offset)
+
+
+def stored(path):
+    """Offset, bytes and attributes of everything in a file."""
+    found = {}
+
+    def look(name, node):
+        at, words = (), ()
+        if isinstance(node, h5py.Dataset):
+            words = np.asarray(node[()]).tolist()
+            chunks = range(node.id.get_num_chunks()) if node.chunks else ()
+            at = node.id.get_offset() if node.chunks is None else [packed(node, place) for place in chunks]
+        found[name] = (at, words, {key: np.asarray(value).tolist() for key, value in node.attrs.items()})
+
+    with h5py.File(path) as file:
+        file.visititems(look)
+    return found
+
+
+def test_nothing_of_the_source_is_rewritten(trained, written):
+    before, after = stored(trained[0] / "cells.h5ad"), stored(written)
+    assert set(after) > set(before)
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["obs"]  # its attribute column-order
+    assert after["obs"][2]["column-order"][:1] == before["obs"][2]["column-order"]
+    added = {name.split("/")[0] + "/" + name.split("/")[1] for name in set(after) - set(before)}
+    assert added == {
+        "obs/log_px", "obs/log_px_error", "obs/elbowroom_part", "obsm/X_elbowroom", "layers/denoised", "uns/elbowroom"
+    }  # fmt: skip
+
+
+def test_what_is_written_is_what_the_model_says(trained, written):
+    _, vae, data = trained
+    read = anndata.read_h5ad(written)
+    for name, part in data.parts.items():
+        at = part.index.numpy()
+        assert set(read.obs["elbowroom_part"].iloc[at]) == {name}
+        np.testing.assert_allclose(read.obsm["X_elbowroom"][at], vae.encode(part)["z"], rtol=1e-4, atol=1e-5)
+        own = er.evidence.iwae(vae, part, draws=30)
+        np.testing.assert_allclose(read.obs["log_px"].to_numpy()[at], own.values, rtol=1e-5)
+    assert read.uns["elbowroom"]["quantity"] == "log p(x | batch, size)"
+    assert read.uns["elbowroom"]["data_sha256"] == data.sha256
+    with h5py.File(written) as file:
+        assert file["obs/log_px"].attrs["quantity"] == "log p(x | batch, size)"
+
+
+def test_denoised_counts_are_means_over_draws_at_the_cells_size(trained, written):
+    _, vae, data = trained
+    batch = data.test.batch()
+    vae.eval()
+    with torch.no_grad():
+        terms = vae(batch, vae.keyed_noise(25, batch.index, 0))
+        expected = vae.likelihood({**terms.z, **batch_context(batch)}).mean.mean(0)
+    read = anndata.read_h5ad(written).layers["denoised"][data.test.index.numpy()]
+    np.testing.assert_allclose(read, expected, rtol=1e-4)
+
+
+def batch_context(batch):
+    return {name: value[None] for name, value in batch.context.items()}
+
+
+def test_other_cells_by_name_of_gene(trained):
+    folder, vae, data = trained
+    adata = anndata.read_h5ad(folder / "cells.h5ad")
+    some = adata[5:25, ::-1].copy()
+    annotate(vae, some, data=data, draws=30, progress=False)
+    whole = annotate(vae, adata, data=data, draws=30, progress=False)
+    np.testing.assert_allclose(some.obsm["X_elbowroom"], whole.obsm["X_elbowroom"][5:25], rtol=1e-4, atol=1e-5)
+    assert "elbowroom_part" not in some.obs
+    assert some.obsm["denoised"].shape == (20, GENES)  # the genes stand in another order
+    for change, said in (
+        (lambda a: a[:, 1:].copy(), "lacks 1 of the 7 genes.*'g0'|totals over 7 columns"),
+        (lambda a: renamed(a, "z"), "knows no batch 'z'; it knows 'a', 'b'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            annotate(vae, change(adata), data=data, progress=False)
+
+
+def renamed(adata, donor):
+    other = adata.copy()
+    other.obs["donor"] = donor
+    return other
+
+
+def test_a_file_is_not_overwritten_and_is_whole_or_absent(trained, monkeypatch):
+    folder = trained[0]
+    for out, said in ((folder / "cells.h5ad", "is not overwritten"), (None, "is not changed")):
+        with pytest.raises(InputError, match=said):
+            annotate(folder / "run", folder / "cells.h5ad", out=out, progress=False)
+    held = set(folder.iterdir())
+
+    def broken(*_, **__):
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr("elbowroom.annotations._annotate.measured", broken)
+    with pytest.raises(RuntimeError):
+        annotate(folder / "run", folder / "cells.h5ad", out=folder / "half.h5ad", progress=False)
+    assert set(folder.iterdir()) == held
