@@ -2,13 +2,14 @@
 #   make demo    installs, runs the main job on real handwritten digits, and names the page to open
 #   make test    installs, and runs every check
 #   make records says which records of reproductions/ and benchmarks/ today's code would not make (minutes)
+#   make scvi    installs scvi-tools beside elbowroom into an environment of its own, for audits of its models (minutes)
 #   make search-postgres starts a PostgreSQL of its own, shares a search through it, and stops it (a minute)
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test records search-postgres install clean
+.PHONY: demo test records scvi search-postgres install clean
 
 install: $(STAMP)
 
@@ -39,9 +40,19 @@ records: $(STAMP)
 	@echo "== the first steps of every record, computed again; data are looked for in ELBOWROOM_DATA and the cache"
 	@$(BIN)/python reproductions/canary.py
 
+# scvi-tools 1.5 asks for Python 3.12; of 3.11 the last is 1.4.2. No part of `make test`, which has doubles of its modules.
+scvi: .venv-scvi/.installed
+	@echo "== .venv-scvi/bin/elbowroom audit MODEL/model.pt CELLS.h5ad   (or er.adapters.from_scvi in .venv-scvi/bin/python)"
+
+.venv-scvi/.installed: pyproject.toml constraints.txt
+	@echo "== installing scvi-tools and elbowroom into .venv-scvi (a few minutes)"
+	@test -d .venv-scvi || $(PYTHON) -m venv .venv-scvi
+	@.venv-scvi/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' 'scvi-tools==1.4.2'
+	@touch $@
+
 search-postgres: $(STAMP)
 	@echo "== a search that two processes share through a PostgreSQL, which is started for it and stopped after it"
 	@$(BIN)/python tests/shared_search.py
 
 clean:
-	rm -rf $(VENV) demo build
+	rm -rf $(VENV) .venv-scvi demo build

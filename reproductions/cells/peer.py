@@ -13,9 +13,7 @@ __all__ = ["EPOCHS", "trained"]
 EPOCHS = 40
 
 
-def trained(
-    found: Cells, runs: Path, *, seed: int = 0, epochs: int = EPOCHS, beta: float = 1.0, **words: Any
-) -> Any:
+def trained(found: Cells, runs: Path, *, seed: int = 0, epochs: int = EPOCHS, beta: float = 1.0, **words: Any) -> Any:
     """An SCVI with its default words but for those given, from its folder where it was trained before."""
     import scvi
 

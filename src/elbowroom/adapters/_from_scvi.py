@@ -79,8 +79,8 @@ def from_scvi(model: Any) -> VAE:
         posterior["log_library"] = _encoder(module, "l_encoder", 1, read)
     decoder = ScviDecoder(module, latent, _all_but(module, "decoder", "px_r"))
     given = ("z", "log_library" if latent else "library", *batch)
-    likelihood = ScviCounts(decoder, int(module.n_input), family=module.gene_likelihood, given=given)
-    vae = VAE(prior, posterior, likelihood)
+    words = {"family": module.gene_likelihood, "of_cells": module.dispersion == "gene-cell"}
+    vae = VAE(prior, posterior, ScviCounts(decoder, int(module.n_input), given=given, **words))
     off = _check_loss(vae, module)
     vae.assumed = (*_said(module, latent), f"Its own loss on {_CELLS} cells is this VAE's, within {off:.1g} nats.")
     return vae
@@ -135,7 +135,9 @@ def _all_but(module: nn.Module, *names: str) -> list[str]:
 
 def _said(module: Any, latent: bool) -> list[str]:
     of = "log(1 + x)" if module.log_variational else "x"
-    means = "softplus of the decoder times the size factor" if module.use_size_factor_key else "its shares of the library"
+    means = (
+        "softplus of the decoder times the size factor" if module.use_size_factor_key else "its shares of the library"
+    )
     library = (
         "the library is a latent with the module's own log-normal prior"
         if latent
@@ -156,7 +158,9 @@ def _check_loss(vae: VAE, module: Any) -> float:
             inferred, _, losses = module(cells)
     except (*FAILURES, KeyError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
-        raise CapabilityError(f"The module's own loss could not be asked ({reason}), so nothing was checked.") from error
+        raise CapabilityError(
+            f"The module's own loss could not be asked ({reason}), so nothing was checked."
+        ) from error
     with evaluating(vae):
         given = _namespace(vae, module, cells, inferred)
         ours = [-vae.likelihood(given).log_prob(given["x"])[0]]

@@ -62,7 +62,9 @@ def scvi_data(model: Any) -> Dataset:
 
     return Dataset(
         name="cells",
-        **{name: part(rows) for name, rows in parts.items()},
+        train=part(parts["train"]),
+        validation=part(parts["validation"]),
+        test=part(parts["test"]),
         support=Support("counts"),
         preprocess=Identity(),
         event=event,
@@ -98,7 +100,9 @@ def _parts(model: Any, cells: int) -> tuple[dict[str, np.ndarray], list[str]]:
         half = len(rows["validation"]) // 2
         drawn = np.random.default_rng(0).permutation(rows["validation"])
         rows["validation"], rows["test"] = np.sort(drawn[:half]), np.sort(drawn[half:])
-        said = "scvi-tools held no test cells out: half of its validation cells stand in, which early stopping has seen."
+        said = (
+            "scvi-tools held no test cells out: half of its validation cells stand in, which early stopping has seen."
+        )
         return rows, [said]
     if not sizes["validation"]:
         rows["validation"] = rows["train"][-max(len(rows["train"]) // 10, 1) :]

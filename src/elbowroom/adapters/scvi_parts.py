@@ -20,8 +20,8 @@ __all__ = ["FAMILIES", "LibraryPrior", "ScviCounts", "ScviDecoder", "ScviEncoder
 
 Family = Literal["poisson", "nb", "zinb"]
 
-FAMILIES: dict[str, int] = {"poisson": 1, "nb": 2, "zinb": 3}
-"""Words of `gene_likelihood`, and how many numbers per gene each needs."""
+FAMILIES = ("poisson", "nb", "zinb")
+"""Words of `gene_likelihood` that are of counts."""
 
 _ADDED = 1e-8  # to a mean, in the log-probabilities of scvi-tools' negative binomials
 
@@ -53,7 +53,7 @@ class ScviEncoder(nn.Module):
 
 @described("scvi-decoder")
 class ScviDecoder(nn.Module):
-    """The decoder of an SCVI module as a network of `ScviCounts`: log-means, log-dispersions and gates.
+    """The decoder of an SCVI module as a network of `ScviCounts`: log-means, then log-dispersions of cells, then gates.
 
     Parameters
     ----------
@@ -73,16 +73,18 @@ class ScviDecoder(nn.Module):
         """[n, numbers per gene · genes]."""
         module: Any = self.network
         size = library.reshape(-1, 1) if self.latent_library else library.reshape(-1, 1).log()
-        codes = _codes(z, batch)
-        _, of_cell, rate, gate = module.decoder(module.dispersion, z, size, codes, None)
+        _, of_cell, rate, gate = module.decoder(module.dispersion, z, size, _codes(z, batch), None)
         if module.gene_likelihood == "poisson":
             return rate.clamp_min(torch.finfo(rate.dtype).tiny).log()
-        if module.dispersion == "gene":
-            of_cell = module.px_r.expand_as(rate)
-        elif module.dispersion == "gene-batch":
-            of_cell = module.px_r.t()[codes[:, 0]]
-        numbers = [(rate + _ADDED).log(), of_cell] + [gate] * (module.gene_likelihood == "zinb")
+        numbers = (
+            [(rate + _ADDED).log()] + [of_cell] * (of_cell is not None) + [gate] * (module.gene_likelihood == "zinb")
+        )
         return torch.cat(numbers, -1)
+
+    def log_dispersion(self, batch: Tensor | None) -> Tensor:
+        """Of genes, [1, 1, genes], or of genes in the batches of cells, [1 or draws, n, genes]."""
+        of_genes: Tensor = self.network.px_r  # type: ignore[assignment]
+        return of_genes.view(1, 1, -1) if of_genes.dim() == 1 else _chosen(batch, of_genes)
 
 
 @described("scvi-counts")
@@ -92,24 +94,41 @@ class ScviCounts(Likelihood):
     Parameters
     ----------
     network : nn.Module
-        Reads the tensors named in `given` and returns the log-means of all genes, then their log-dispersions, then the
-        logits of extra zeros, as many as the family has.
+        A `ScviDecoder`: reads the tensors named in `given` and returns the log-means of all genes, then their
+        log-dispersions where these are of each cell, then the logits of extra zeros where there are some.
     event : int or sequence of int
         Shape of one x: the number of genes.
     family : {"poisson", "nb", "zinb"}
         Which counts.
     given : sequence of str
         Names of the tensors that the network reads, in the order of its arguments.
+    of_cells : bool, default False
+        Whether the network returns dispersions, one for each gene of each cell.
     """
 
-    def __init__(self, network: nn.Module, event: int | Sequence[int], *, family: Family, given: Sequence[str]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        event: int | Sequence[int],
+        *,
+        family: Family,
+        given: Sequence[str],
+        of_cells: bool = False,
+    ) -> None:
         super().__init__(event, given=given, network=network)
-        self.family, self.parts = family, FAMILIES[family]
+        self.family, self.of_cells = family, of_cells
+        self.parts = 1 + (family == "zinb") + (of_cells and family != "poisson")
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
         """p(x | z) with batch shape [draws, batch]."""
-        kind = {"poisson": Poisson, "nb": NegativeBinomial, "zinb": ZeroInflatedNegativeBinomial}[self.family]
-        return Independent(kind(*raw), len(self.event), False)
+        events = len(self.event)
+        if self.family == "poisson":
+            return Independent(Poisson(raw[0]), events, False)
+        decoder: Any = self.network
+        log_dispersion = raw[1] if self.of_cells else decoder.log_dispersion(given.get("batch"))
+        if self.family == "nb":
+            return Independent(NegativeBinomial(raw[0], log_dispersion), events, False)
+        return Independent(ZeroInflatedNegativeBinomial(raw[0], log_dispersion, raw[-1]), events, False)
 
     def outside(self, y: Tensor) -> Tensor:
         """All but whole numbers from 0."""
@@ -148,11 +167,16 @@ class LibraryPrior(Component):
     def forward(self, given: Given) -> Distribution:
         """p with batch shape [1, 1], or [1, batch] where there are batches."""
         module: Any = self.network
-        mean, variance = (
-            (given["batch"].to(one) @ one.t() if self.given else one.unsqueeze(0))
-            for one in (module.library_log_means, module.library_log_vars)
-        )
+        batch = given["batch"] if self.given else None
+        mean, variance = (_chosen(batch, one) for one in (module.library_log_means, module.library_log_vars))
         return Independent(Normal(mean, variance.sqrt(), validate_args=False), 1, False)
+
+
+def _chosen(batch: Tensor | None, of_batches: Tensor) -> Tensor:
+    """What belongs to the batch of each cell, [draws or 1, n, values]; of_batches: [values, batches]."""
+    if batch is None:
+        return of_batches.t().unsqueeze(0)
+    return of_batches.t()[batch.argmax(-1)]
 
 
 def _codes(like: Tensor, batch: Tensor | None) -> Tensor:

@@ -85,8 +85,9 @@ class NegativeBinomial(_Counts):
     arg_constraints = {"log_mean": constraints.real, "log_dispersion": constraints.real}  # noqa: RUF012
 
     def __init__(self, log_mean: Tensor, log_dispersion: Tensor) -> None:
-        self.log_mean, self.log_dispersion = broadcast_all(log_mean, log_dispersion)
-        super().__init__(self.log_mean.shape, validate_args=False)
+        shape = torch.broadcast_shapes(log_mean.shape, log_dispersion.shape)
+        self.log_mean, self.log_dispersion = log_mean.expand(shape), log_dispersion  # one for all draws stays one
+        super().__init__(shape, validate_args=False)
 
     @property
     def variance(self) -> Tensor:
@@ -97,9 +98,9 @@ class NegativeBinomial(_Counts):
         # Each parameter is widened once: gradients of two copies would cancel in float32, where they meet.
         log_dispersion = self.log_dispersion.double()
         log_ratio, dispersion = self.log_mean.double() - log_dispersion, log_dispersion.exp()
-        log_zero = -dispersion * torch.nn.functional.softplus(log_ratio, threshold=40)
-        hits = value * torch.nn.functional.logsigmoid(log_ratio)
-        return log_zero + hits + _log_rising(dispersion, value) - torch.lgamma(value + 1)
+        log_total = torch.nn.functional.softplus(log_ratio, threshold=40)
+        of_mean = value * (log_ratio - log_total) - dispersion * log_total
+        return of_mean + (_log_rising(dispersion, value) - torch.lgamma(value + 1))
 
 
 class ZeroInflatedNegativeBinomial(_Counts):
@@ -128,8 +129,9 @@ class ZeroInflatedNegativeBinomial(_Counts):
     }
 
     def __init__(self, log_mean: Tensor, log_dispersion: Tensor, gate: Tensor) -> None:
-        self.log_mean, self.log_dispersion, self.gate = broadcast_all(log_mean, log_dispersion, gate)
-        self.counts = NegativeBinomial(self.log_mean, self.log_dispersion)
+        self.log_mean, self.gate = broadcast_all(log_mean, gate)
+        self.counts = NegativeBinomial(self.log_mean, log_dispersion)
+        self.log_mean, self.log_dispersion = self.counts.log_mean, log_dispersion
         super().__init__(self.log_mean.shape, validate_args=False)
 
     @property
@@ -145,8 +147,9 @@ class ZeroInflatedNegativeBinomial(_Counts):
 
     def _log_prob(self, value: Tensor) -> Tensor:
         gate = self.gate.double()
-        counted = torch.nn.functional.logsigmoid(-gate) + self.counts._log_prob(value)
-        return torch.where(value == 0, torch.logaddexp(torch.nn.functional.logsigmoid(gate), counted), counted)
+        log_counted = -torch.nn.functional.softplus(gate, threshold=40)
+        counted = log_counted + self.counts._log_prob(value)
+        return torch.where(value == 0, torch.logaddexp(gate + log_counted, counted), counted)
 
 
 def _log_rising(start: Tensor, steps: Tensor) -> Tensor:
@@ -161,7 +164,7 @@ def _(distribution: Poisson, generator: Generator) -> Tensor:
 
 @simulate.register
 def _(distribution: NegativeBinomial, generator: Generator) -> Tensor:
-    dispersion = distribution.log_dispersion.detach().double().exp()
+    dispersion = distribution.log_dispersion.detach().double().exp().expand(distribution.log_mean.shape)
     scale = torch.exp(distribution.log_mean.detach().double() - distribution.log_dispersion.detach().double())
     rate = torch._standard_gamma(dispersion.contiguous(), generator=generator) * scale
     return torch.poisson(rate, generator=generator).to(distribution.log_mean.dtype)

@@ -1,0 +1,47 @@
+"""Cells: scvi-tools' own weights measured by both, clusters and batches, and the post's question on counts.
+
+    make scvi
+    ELBOWROOM_DATA=… .venv-scvi/bin/python reproductions/cells/run.py --runs FOLDER [--only evidence]
+
+A row that is in a record stays; models that were trained stay in FOLDER.
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from growing import Record
+from sets import NAMES
+
+Record.folder = Path(__file__).parent / "records"
+
+
+def evidence(runs: Path) -> None:
+    from evidence_rows import HOW, measured
+
+    keys = [{"set": name, "seed": 0} for name in ("simulated", "smfish", "bladder", "worm")]
+    assert {key["set"] for key in keys} == set(NAMES)
+    Record("evidence", annealing=HOW).rows(keys, partial(measured, runs=runs))
+
+
+PARTS = {"evidence": evidence}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True, help="where trained models are kept")
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    said = parser.parse_args()
+    torch.set_num_threads(1)
+    for name, part in PARTS.items():
+        if said.only in (None, name):
+            part(said.runs)
+
+
+if __name__ == "__main__":
+    main()
