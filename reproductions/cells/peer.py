@@ -13,21 +13,31 @@ __all__ = ["EPOCHS", "trained"]
 EPOCHS = 40
 
 
-def trained(found: Cells, runs: Path, *, seed: int = 0, epochs: int = EPOCHS, beta: float = 1.0, **words: Any) -> Any:
+def trained(
+    found: Cells,
+    runs: Path,
+    *,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    beta: float = 1.0,
+    kind: str = "SCVI",
+    **words: Any,
+) -> Any:
     """An SCVI with its default words but for those given, from its folder where it was trained before."""
     import scvi
 
     warnings.filterwarnings("ignore")
     scvi.settings.verbosity = 30
     adata = annotated(found)
+    made, words = getattr(scvi.model, kind), {"n_latent": 10} | words
     said = "-".join([f"{name}={value}" for name, value in sorted(words.items())])
-    folder = runs / f"{found.name}-{seed}-{epochs}-{beta:g}{'-' if said else ''}{said}"
+    folder = runs / f"{kind}-{found.name}-{seed}-{epochs}-{beta:g}-{said}"
     if (folder / "model.pt").exists():
-        return scvi.model.SCVI.load(folder, adata=adata, accelerator="cpu")
+        return made.load(folder, adata=adata, accelerator="cpu")
     scvi.settings.seed = seed
     torch.set_num_threads(1)
-    scvi.model.SCVI.setup_anndata(adata, batch_key="batch" if found.batch.any() else None)
-    model = scvi.model.SCVI(adata, **words)
+    made.setup_anndata(adata, batch_key="batch" if found.batch.any() else None)
+    model = made(adata, **words)
     parts = dict(zip(("train", "validation", "test"), split(len(found.x)), strict=True))
     # The weight of the KL rises to β over `warm` epochs, and not over the 400 that the default words mean for it.
     warm = {"n_epochs_kl_warmup": max(epochs // 4, 1), "max_kl_weight": beta, "min_kl_weight": 0.0}

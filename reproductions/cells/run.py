@@ -22,14 +22,27 @@ Record.folder = Path(__file__).parent / "records"
 
 
 def evidence(runs: Path) -> None:
-    from evidence_rows import HOW, measured
+    from evidence_rows import HOW, divided, measured
 
     keys = [{"set": name, "seed": 0} for name in ("simulated", "smfish", "bladder", "worm")]
     assert {key["set"] for key in keys} == set(NAMES)
     Record("evidence", annealing=HOW).rows(keys, partial(measured, runs=runs))
+    Record("divisor").rows(keys[:1], partial(divided, runs=runs))
 
 
-PARTS = {"evidence": evidence}
+def structure(runs: Path) -> None:
+    from structure_rows import EPOCHS, classic, swept, true
+
+    Record("truth").rows([{"set": "simulated"}], lambda set: true())
+    Record("classics").rows([{"model": name, "seed": 0} for name in ("PCA", "factor analysis")], classic)
+    points = [(1.0, 10, 0), (10.0, 10, 0), (0.1, 10, 0), (1.0, 2, 0), (1.0, 30, 0), (1.0, 10, 1), (1.0, 10, 2)]
+    points += [(10.0, 10, 1), (0.1, 10, 1), (10.0, 10, 2), (0.1, 10, 2), (3.0, 10, 0), (0.3, 10, 0), (1.0, 5, 0)]
+    keys = [{"model": "SCVI", "beta": beta, "latents": latents, "seed": seed} for beta, latents, seed in points]
+    keys.insert(5, {"model": "LinearSCVI", "beta": 1.0, "latents": 10, "seed": 0})
+    Record("structure", epochs=EPOCHS).rows(keys, partial(swept, runs=runs))
+
+
+PARTS = {"evidence": evidence, "structure": structure}
 
 
 def main() -> None:

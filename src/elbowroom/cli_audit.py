@@ -16,7 +16,10 @@ Seed = Annotated[int, typer.Option(help="Seed of all noise, and of which example
 
 @resumable()
 def audit(
-    run: Run,
+    run: Annotated[Path, typer.Argument(help="A run folder, a study's folder, or a model.pt of scvi-tools.")],
+    cells: Annotated[
+        Path | None, typer.Argument(help="Of a model.pt: the .h5ad that it was trained with.", show_default=False)
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="In seconds, with larger errors, which are said.")] = False,
     n: Annotated[
         int | None, typer.Option("-n", help="Test examples for log p(x).", show_default="100, quick 20")
@@ -28,12 +31,22 @@ def audit(
     source: Data = None,
     seed: Seed = 0,
 ) -> None:
-    """Where a model's nats go, and what is wrong with it; also in RUN/audit.json and RUN/audit.html."""
+    """Where a model's nats go, and what is wrong with it; also in RUN/audit.json and RUN/audit.html.
+
+    A model.pt of scvi-tools is loaded by scvi-tools itself, where it is installed; its pages go beside it.
+    """
     import elbowroom as er
     from elbowroom.pages import audit_table
 
-    how: dict[str, Any] = {"quick": quick, "n": n, "both_ends": both_ends, "source": source, "seed": seed}
-    done = er.studies.audit_run(run, **how, path=json)
+    how: dict[str, Any] = {"quick": quick, "n": n, "both_ends": both_ends, "seed": seed, "path": json}
+    if (cells is None) == (run.suffix == ".pt") or (cells is not None and source is not None):
+        raise er.InputError(
+            "`elbowroom audit model.pt cells.h5ad` takes a model of scvi-tools and the cells that it was trained with; "
+            "of a run folder the data are found by its recipe, or by --source."
+        )
+    done = (
+        er.studies.audit_run(run, **how, source=source) if cells is None else er.studies.audit_scvi(run, cells, **how)
+    )
     _print(audit_table(done.record), done.page)
 
 

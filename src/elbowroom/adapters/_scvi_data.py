@@ -122,7 +122,7 @@ def _context(model: Any, manager: Any, x: Any) -> tuple[dict[str, Tensor], dict[
     if module.use_size_factor_key:
         total = np.asarray(manager.get_from_registry("size_factor"), dtype=np.float64).reshape(-1)
     if module.use_observed_lib_size:
-        context["library"] = torch.from_numpy(total).float()
+        context["library"] = torch.from_numpy(total).float().unsqueeze(1)
     if module.n_batch > 1:
         codes = torch.from_numpy(np.asarray(manager.get_from_registry("batch"), dtype=np.int64).reshape(-1))
         context["batch"] = torch.nn.functional.one_hot(codes, int(module.n_batch)).float()
