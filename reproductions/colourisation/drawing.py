@@ -27,8 +27,8 @@ DRAWN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def run(runs: Path) -> None:
-    """curves.svg from the record; segments.png from the trained models."""
+def curves() -> None:
+    """curves.svg, from the record."""
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
@@ -39,7 +39,13 @@ def run(runs: Path) -> None:
         lines(over_beta("gain"), across="β", up=f"log p over no segmentation, {up}", log_x=True, ax=right)
         figure.savefig(HERE / "curves.svg", metadata={"Date": None})
         plt.close(figure)
+
+
+def segments(runs: Path) -> None:
+    """segments.png, of the trained models."""
     matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
     figure, ax = plt.subplots(figsize=(10.9, 0.7 * (len(ROWS) + len(DRAWN) + 3)), layout="constrained")
     pictures(runs, ax)
     figure.savefig(HERE / "segments.png", dpi=90, metadata={"Software": None})
@@ -61,7 +67,8 @@ def series(name: str, decoder: str, by: str, what: str, **more: Any) -> Series:
 
 def most() -> Series:
     """What a grid of classes can hold."""
-    return Series("64 log 6", [0.1, 1.0], 2 * [GRID**2 * math.log(CLASSES)], look="dashed")
+    betas = [row["beta"] for row in models()]
+    return Series("64 log 6", [min(betas), max(betas)], 2 * [GRID**2 * math.log(CLASSES)], look="dashed")
 
 
 def pictures(runs: Path, ax: Any) -> None:

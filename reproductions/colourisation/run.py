@@ -2,7 +2,8 @@
 
     python reproductions/colourisation/run.py models --runs FOLDER [--seconds 800]   # records/models.json, row by row
     python reproductions/colourisation/run.py few [--seconds 800]                    # records/few.json, by 500 images
-    python reproductions/colourisation/run.py figures --runs FOLDER                  # curves.svg, segments.png
+    python reproductions/colourisation/run.py curves                                 # curves.svg, from the record
+    python reproductions/colourisation/run.py pictures --runs FOLDER                 # segments.png, of trained models
     python reproductions/colourisation/run.py tables                                 # the README's tables
 
 A row that is there is not made again; `--seconds` begins no further row after so long. FOLDER keeps the trained models,
@@ -12,7 +13,7 @@ which the pictures are of. CIFAR-10 is read from ELBOWROOM_DATA, or fetched.
 import argparse
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,17 @@ def measured(runs: Path, decoder: str, beta: float, free: float, by: str, seed: 
     """One row of models.json: a model, trained and measured."""
     model, data = trained(runs, decoder, beta, free, by, seed), cifar()
     exact = tested(model, data.test)
-    np.save(runs / f"{named(key(decoder, beta, seed, free=free, by=by))}.npy", exact["log_p"].numpy())
     row: dict[str, Any] = {name: mean(values) for name, values in exact.items()} | simulations(model, data)
     if "blind" in decoder:
         return row
-    without = runs / f"{named(key(f'blind {decoder}'))}.npy"
-    row["gain"] = mean(exact["log_p"] - torch.from_numpy(np.load(without)))
+    row["gain"] = mean(exact["log_p"] - without(runs, decoder))
     return row | {"segments": of_model(model, data, CLASSES, GRID)}
+
+
+@cache
+def without(runs: Path, decoder: str) -> Tensor:
+    """log p of every test image by the same decoder without a segmentation, of the first seed, [n]."""
+    return tested(trained(runs, **key(f"blind {decoder}")), cifar().test)["log_p"]
 
 
 def of_few(decoder: str, beta: float, free: float, by: str, seed: int) -> dict[str, Any]:
@@ -172,7 +177,7 @@ def of_patches_alone(of: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["models", "few", "figures", "tables"])
+    parser.add_argument("what", choices=["models", "few", "curves", "pictures", "tables"])
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="folder of trained models")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further row after so long")
     asked = parser.parse_args()
@@ -181,10 +186,10 @@ def main() -> None:
         models(asked.runs, asked.seconds)
     elif asked.what == "few":
         few(asked.seconds)
-    elif asked.what == "figures":
+    elif asked.what in ("curves", "pictures"):
         import drawing
 
-        drawing.run(asked.runs)
+        (drawing.curves if asked.what == "curves" else partial(drawing.segments, asked.runs))()
     else:
         import tables
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from canaries import canaries
-from canary import keep
+from canary import carried, keep
 from growing import Row
 from methods import METHODS, WEIGHT, m2, settings
 from sets import LABELS, Record, split
@@ -65,9 +65,10 @@ def make(name: str, until: float) -> None:
     for key in record.missing(keys(name)):
         if time.monotonic() > until:
             print(f"{name}: {len(record.missing(keys(name)))} rows are left", flush=True)
-            return
+            break
         record.rows([key], lambda **one: measured(name, **one))
-    keep(record.path, canaries())
+    if not carried(record.path):
+        keep(record.path, canaries())
 
 
 def weights(until: float) -> None:
