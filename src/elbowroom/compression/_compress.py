@@ -23,6 +23,7 @@ from elbowroom.vae import VAE
 from ._rounded import rounded
 from .cells import Cells
 from .codec import Chunk, Codec, refuse_what_reads_more
+from .coded import coded_bound
 from .container import Sizes, write
 from .heads import said
 from .masses import Whole
@@ -63,7 +64,7 @@ class Compressed:
     chunks : int
         How many there are.
     bound : Estimate or None
-        ELBO of the rounded model on the first rows, 1,000 at most.
+        ELBO of the rounded model on the first rows, 1,000 at most, under the masses that are coded.
     float_bound : Estimate or None
         That of the model as it was trained, on the same rows and the same noise.
     """
@@ -106,8 +107,9 @@ class Compressed:
         if self.bound is None or self.float_bound is None:
             return ""
         return (
-            f" −ELBO of the rounded model {-self.bound.mean:.2f} ± {self.bound.se_total:.2f} nats on the first "
-            f"{len(self.bound.values):,} rows, of the model as trained {-self.float_bound.mean:.2f}."
+            f" −ELBO of the rounded model, by the masses that are coded, {-self.bound.mean:.2f} ± "
+            f"{self.bound.se_total:.2f} nats on the first {len(self.bound.values):,} rows, of the model as trained "
+            f"{-self.float_bound.mean:.2f}."
         )
 
 
@@ -262,10 +264,9 @@ def _chunks(codec: Codec, source: Source, parts: list[slice], bar: Progress) -> 
 
 
 def _bounds(vae: VAE, codec: Codec, source: Source) -> tuple[Estimate, Estimate]:
-    """ELBOs of the rounded model and of the other, with the same noise."""
+    """ELBOs of the rounded model, under the masses that are coded, and of the other, with the same noise."""
     x = torch.from_numpy(np.ascontiguousarray(source.rows(slice(0, min(len(source), _ROWS_FOR_BOUNDS)))))
-    rounded_bound, float_bound = (elbo(one, x, draws=_DRAWS_FOR_BOUNDS) for one in (codec.vae, vae))
-    return rounded_bound, float_bound
+    return coded_bound(codec, x, draws=_DRAWS_FOR_BOUNDS), elbo(vae, x, draws=_DRAWS_FOR_BOUNDS)
 
 
 def _account(

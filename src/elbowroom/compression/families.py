@@ -76,6 +76,16 @@ class Family:
         whole[rows, columns] = symbols
         return whole
 
+    def nats(self, whole: Whole, raw: Array, seen: Bool) -> Array:
+        """What the cells of each row take, [n], as `push` has them; only what is seen."""
+        rows, columns = np.nonzero(seen)
+        symbols = whole[rows, columns]
+        each = self._coder(raw, rows, columns).nats(np.minimum(symbols, self.cap) if self.counts else symbols)
+        if self.counts:
+            above = symbols >= self.cap
+            each[above] += self._tail(raw, rows[above], columns[above]).nats(symbols[above] - self.cap)
+        return np.bincount(rows, each, len(whole)).astype(np.float64)
+
     def _coder(self, raw: Array, rows: Whole, columns: Whole) -> Nested:
         numbers = raw[rows, :, columns]  # [cells, parts]
         return Nested(self.levels[columns], self._below(numbers, columns))

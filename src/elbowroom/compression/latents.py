@@ -1,5 +1,6 @@
 """Blocks of latents as buckets, and the masses of q(z | x) and p(z) over them."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -106,6 +107,16 @@ class Normals:
         location, scale = self._prior_of(given, watch)
         return self._nested(location, scale).pop(stack, location.size).reshape(location.shape)
 
+    def nats_posterior(self, whole: Whole, given: Given, watch: "Watch") -> Array:
+        """What buckets [n, D] give back, [n]: −log of their masses under q."""
+        return self._nested(*self.posterior_of(given, watch)).nats(whole.reshape(-1)).reshape(whole.shape).sum(1)
+
+    def nats_prior(self, whole: Whole, given: Given, watch: "Watch") -> Array:
+        """What they take, [n]: −log of their masses under p."""
+        if self.even:
+            return np.full(len(whole), whole.shape[1] * self.bits * math.log(2.0))
+        return self._nested(*self._prior_of(given, watch)).nats(whole.reshape(-1)).reshape(whole.shape).sum(1)
+
     def posterior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
         """Mean and standard deviation of q, [n, D]."""
         block: Any = self.posterior
@@ -195,6 +206,14 @@ class Classes:
     def pop_prior(self, stack: Stack, rows: int, given: Given, watch: Watch) -> Whole:
         """The reverse."""
         return _of_logits(self._prior_logits(rows, given, watch)).pop(stack, rows)[:, None]
+
+    def nats_posterior(self, whole: Whole, given: Given, watch: Watch) -> Array:
+        """What classes [n, 1] give back, [n]: −log of their masses under q."""
+        return _of_logits(watch(self.posterior, given)).nats(whole[:, 0])
+
+    def nats_prior(self, whole: Whole, given: Given, watch: Watch) -> Array:
+        """What they take, [n]: −log of their masses under p."""
+        return _of_logits(self._prior_logits(len(whole), given, watch)).nats(whole[:, 0])
 
     def _prior_logits(self, rows: int, given: Given, watch: Watch) -> Array:
         if self.prior.network is not None:

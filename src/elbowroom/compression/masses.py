@@ -111,6 +111,15 @@ class Nested:
             raise Damaged
         return found
 
+    def nats(self, symbols: Whole) -> Array:
+        """What each of these symbols [cells] takes: −log of the masses of its digits."""
+        found = np.zeros(len(symbols))
+        for digit in range(self.digits):
+            rest = symbols // self.base ** (self.digits - 1 - digit)
+            spare = np.take_along_axis(self._masses(rest // self.base, digit), (rest % self.base)[:, None], 1)
+            found -= np.log((spare[:, 0].astype(np.float64) + 1.0) / TOTAL)
+        return found
+
     def _masses(self, before: Whole, digit: int) -> NDArray[np.float32]:
         width = self.base ** (self.digits - 1 - digit)
         places = (before[:, None] * self.base + np.arange(self.base + 1)) * width
