@@ -215,6 +215,14 @@ CALLS: dict[str, Call] = {
         "chunk_rows": 2,
         "progress": False,
     },
+    "compression.compress_lossy": lambda: {
+        "model": of_bits(),
+        "data": CODES.reshape(6, 4),
+        "out": packed().with_name("other.elb"),
+        "step": 0.5,
+        "chunk_rows": 2,
+        "progress": False,
+    },
     "compression.decompress": lambda: {"model": of_bits(), "file": packed(), "chunk": 1, "progress": False},
     "data.load_data": lambda: {"source": ROWS, "validation": 5, "test": 0.25, "labels": np.arange(40) % 2},
     "distributions.DiscretisedLogistic": lambda: {"loc": ONE, "scale": ONE, "levels": 4},
@@ -588,6 +596,7 @@ METHODS: dict[str, tuple[Any, Call]] = {
 
 SLOW = {
     "compression.compress",
+    "compression.compress_lossy",
     "evidence.ais",
     "evidence.bdmc",
     "evidence.rate_distortion_curve",

@@ -1,5 +1,6 @@
-"""Commands of lossless files: data into bytes by a model, and back."""
+"""Commands of files: data into bytes by a model, and back."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,12 @@ from elbowroom.cli_options import Run
 __all__ = ["COMMANDS"]
 
 
+def _above_zero(value: float | None) -> float | None:
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"a step is a number above 0; got {value:g}.")
+    return value
+
+
 def compress(
     run: Run,
     data: Annotated[Path, typer.Argument(help="A .npy file, a table (.csv, .tsv, .parquet) or a folder of images.")],
@@ -18,11 +25,25 @@ def compress(
     chunk_rows: Annotated[
         int | None, typer.Option(help="Rows that are decoded together.", show_default="1,000, or fewer")
     ] = None,
+    lossy: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold codes on this step, in standard deviations of q, and not the data.",
+            show_default="no",
+            callback=_above_zero,
+        ),
+    ] = None,
 ) -> None:
-    """Write data to a file of about −log p(x) nats a row, from which they come back equal; the model stays apart."""
+    """Write data to a file of about −log p(x) nats a row, from which they come back equal; the model stays apart.
+
+    With --lossy the file holds codes alone, and what comes back is what the decoder makes of them.
+    """
     import elbowroom as er
 
-    print(er.compression.compress(run, data, out, bits=bits, chunk_rows=chunk_rows))
+    if lossy is not None:
+        print(er.compression.compress_lossy(run, data, out, step=lossy, chunk_rows=chunk_rows))
+    else:
+        print(er.compression.compress(run, data, out, bits=bits, chunk_rows=chunk_rows))
 
 
 def decompress(
@@ -31,7 +52,7 @@ def decompress(
     out: Annotated[Path, typer.Option(help="Where the data go: .npy, .csv, .tsv, .parquet, or a new folder.")],
     chunk: Annotated[int | None, typer.Option(help="Only the rows of this chunk, from 0.")] = None,
 ) -> None:
-    """Give back the data of a file, the same values, types and names, or nothing at all."""
+    """Give back the data of a file, the same values, types and names (of a lossy one: near ones), or nothing at all."""
     import elbowroom as er
 
     print(er.compression.decompress(run, file, out=out, chunk=chunk))

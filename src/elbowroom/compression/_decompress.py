@@ -22,6 +22,7 @@ from .codec import Codec, OtherOutputs, refuse_what_reads_more
 from .container import Reader
 from .heads import settings_of
 from .images import image_names, write_pictures
+from .lossy import reconstructed
 from .masses import Whole
 from .stack import Damaged
 from .tables import TableTarget, write_frame
@@ -78,14 +79,16 @@ def decompress(
     elbowroom.numerics.errors.InputError: '_decompress.py' is no file of elbowroom compress: its first bytes are others.
     """
     reader = Reader(file)
-    kind = _kind(reader, out)
+    kind, numbers = _kind(reader, out), _numbers(reader, chunk)
+    if "lossy" in reader.head:
+        with Progress("decompressing", sum(reader.rows[i] for i in numbers), show=progress) as bar:
+            return _array(*reconstructed(model_of(model), reader, numbers, bar), reader, out, kind, chunk)
     codec = opened(model_of(model), reader)
-    numbers = _numbers(reader, chunk)
     with Progress("decompressing", sum(reader.rows[i] for i in numbers), show=progress) as bar:
         parts = decoded(codec, reader, numbers, bar)
         if kind == "table":
             return _table(codec, reader, parts, out)
-        return _array(codec, reader, parts, out, kind, chunk)
+        return _array(codec.cells, parts, reader, out, kind, chunk)
 
 
 def opened(vae: VAE, reader: Reader) -> Codec:
@@ -190,10 +193,10 @@ def _kind(reader: Reader, out: str | Path | None) -> str:
     return str(kind)
 
 
-def _array(codec: Codec, reader: Reader, parts: Any, out: str | Path | None, kind: str, chunk: int | None) -> Any:
+def _array(cells: Cells, parts: Any, reader: Reader, out: str | Path | None, kind: str, chunk: int | None) -> Any:
     target = ArrayTarget(reader)
     names = image_names(reader, target) if kind == "images" else []
-    blocks = ((part, target.rows(part, codec.cells.x(whole).numpy(), seen)) for part, whole, seen in parts)
+    blocks = ((part, target.rows(part, cells.x(whole).numpy(), seen)) for part, whole, seen in parts)
     if chunk is not None:
         part, rows = next(blocks)
         names = names[part]

@@ -1,6 +1,7 @@
 """The model whose networks are exact: the same numbers on every machine."""
 
 import copy
+import hashlib
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from elbowroom.vae import VAE
 
 from .exact_layers import EXACT
 
-__all__ = ["exact_network", "rounded"]
+__all__ = ["exact_network", "fingerprint", "rounded"]
 
 _CONTAINERS = (
     MLP, ConvNet, ResNet, Encoder, Decoder, OnFirst, Block, Standardised, Tempered, Chained, Beside, Wired,
@@ -63,6 +64,28 @@ def rounded(vae: VAE) -> VAE:
     for one in other.parameters():
         one.requires_grad_(False)
     return other
+
+
+def fingerprint(vae: VAE) -> bytes:
+    """A hash of a model, 32 bytes: kinds of its parts, and every number in them.
+
+    Parameters
+    ----------
+    vae : VAE
+        In 64-bit floats.
+
+    Returns
+    -------
+    bytes
+        The same for the same model.
+    """
+    found = hashlib.sha256()
+    for name, module in vae.named_modules():
+        found.update(f"{name}:{type(module).__name__};".encode())
+    for name, tensor in sorted(vae.state_dict().items()):
+        array = tensor.detach().cpu().numpy()
+        found.update(f"{name}:{array.dtype.str}{array.shape};".encode() + array.astype("<f8").tobytes())
+    return found.digest()
 
 
 def exact_network(network: nn.Module) -> nn.Module:

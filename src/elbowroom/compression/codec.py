@@ -15,7 +15,7 @@ from elbowroom.components import Component
 from elbowroom.numerics import CapabilityError, Given
 from elbowroom.vae import VAE
 
-from ._rounded import rounded
+from ._rounded import fingerprint, rounded
 from .cells import Cells, Spans
 from .families import Bool, families_of
 from .latents import Classes, Normals, Reference, block_of
@@ -293,13 +293,7 @@ class Codec:
 
     def fingerprint(self) -> bytes:
         """A hash of the rounded model, 32 bytes: kinds of its parts, and every number in them."""
-        found = hashlib.sha256()
-        for name, module in self.vae.named_modules():
-            found.update(f"{name}:{type(module).__name__};".encode())
-        for name, tensor in sorted(self.vae.state_dict().items()):
-            array = tensor.detach().cpu().numpy()
-            found.update(f"{name}:{array.dtype.str}{array.shape};".encode() + array.astype("<f8").tobytes())
-        return found.digest()
+        return fingerprint(self.vae)
 
 
 class _Outputs:
