@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from test_size_block import cells
 
 import elbowroom as er
 from elbowroom.models import Recipe, build, goal, named
@@ -35,6 +36,8 @@ def test_every_name_with_a_recipe_is_built_and_has_a_loss(name: str) -> None:
     recipe = Recipe().where(model=name, latents=[3, 2, 2][:layers])
     recipe = recipe if recipe.widths == () else recipe.where(widths=[8])
     data = DATA if recipe.classes is None else LABELLED
+    if name in ("scvi", "ldvae", "scanvi", "peakvi"):
+        data = cells(labels=recipe.classes is not None, binary=name == "peakvi")
     vae, objective = build(recipe, data), goal(recipe)
     step = TrainingStep(vae, objective)
     batch = data.train.batch().rows(slice(0, 20))
@@ -60,3 +63,18 @@ def test_names_without_a_recipe_say_why_and_others_what_is_near() -> None:
         Recipe().where(model="vq-vae")
     with pytest.raises(er.InputError, match=r"no model 'betavae'.*Did you mean 'beta-vae'"):
         named("betavae")
+
+
+@pytest.mark.parametrize("name", ["scvi", "ldvae", "scanvi", "peakvi"])
+def test_models_of_cells_have_the_size_that_the_data_were_loaded_with(name: str) -> None:
+    recipe = Recipe().where(model=name, widths=[4], prior={"kind": "normal-prior", "given": ["batch"]})
+    about = {"labels": recipe.classes is not None, "binary": name == "peakvi"}
+    latent, observed = (build(recipe, cells(latent=one, **about)) for one in (True, False))
+    assert "log_size" in latent.prior
+    assert "log_size" not in observed.prior
+    assert observed.likelihood.size_factor == "size"
+    assert latent.quantity.endswith(" | batch)")
+    assert observed.quantity.endswith(" | batch, size)")
+    assert "x" not in latent.likelihood.given
+    layers = [one for one in latent.likelihood.network.modules() if isinstance(one, torch.nn.Linear)]
+    assert len(layers) == (1 if name == "ldvae" else 2)

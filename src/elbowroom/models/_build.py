@@ -20,6 +20,7 @@ from elbowroom.vae import VAE
 
 from .absent_classes import refuse_absent
 from .at_scale import at_scale
+from .class_prior import class_prior
 from .counted import numbers_of
 from .for_images import check_images
 from .on_top_of import on_top_of
@@ -62,7 +63,8 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset, *, below: VAE | Non
 
     Notes
     -----
-    An encoder of grid levels, counts or mixed columns reads them standardised, and classes without an order one-hot.
+    An encoder of grid levels or mixed columns reads them standardised, one of counts their logarithms and that of their
+    total, and classes without an order are read one-hot.
     Where cells of the data are missing it also reads which are seen. Networks read contexts of numbers standardised.
     What a component takes from the data, such as the scale of its noise, it takes when `fit` begins.
 
@@ -111,6 +113,7 @@ class _Builder:
         self.trunks: dict[int, nn.Module] = {}
         self.support = data.preprocess.support(data.support)
         self.classes = class_counts(self.support, math.prod(data.event))
+        self.log_counts = self.support.kind == "counts" and len(data.event) == 1
         self.gaps = any(part.fill is not None for part in data.parts.values())
         self.network, self.options = split("network", recipe.network)
         self.decoder_widths = self.options.pop("decoder", None)
@@ -139,7 +142,7 @@ class _Builder:
         at_hand = self._latent_arguments(top) | {"posterior": posterior[top], "decoder": likelihood.network}
         prior = self._prior(at_hand)
         sized = {LOG_SIZE: size_prior(self.data, self.named)} if self.latent_size else {}
-        blocks = {**self._class_prior(), **below, top: prior, **sized}
+        blocks = {**class_prior(self.recipe, self.y), **below, top: prior, **sized}
         vae = VAE(blocks, posterior, likelihood, preprocess=self.data.preprocess)
         vae.table = self.data.train.table
         return vae
@@ -183,14 +186,6 @@ class _Builder:
             raise InputError(f"A block of classes cannot be called {name!r}, as a layer of z or x is: rename it.")
         refuse_absent(name, words, self.data)
         return {name: len(words)}
-
-    def _class_prior(self) -> dict[str, Component]:
-        """p(y), fixed at equal probabilities or learned from these."""
-        uniform = self.recipe.block_of_classes and self.recipe.block_of_classes[1] == "uniform"
-        return {
-            name: priors.Categorical(count, probabilities=[1 / count] * count if uniform else None)
-            for name, count in self.y.items()
-        }
 
     def _classes_of(self, block: str) -> tuple[str, ...]:
         """The block of classes, where it belongs to this layer: to the top one."""
@@ -337,7 +332,8 @@ class _Builder:
         if self.support.kind not in _RAW:
             return network
         event = () if self.support.kind == "grid" else self.data.event
-        return networks.Standardised(network, event=event, classes=self.classes if any(self.classes) else ())
+        classes = self.classes if any(self.classes) else ()
+        return networks.Standardised(network, event=event, classes=classes, log1p=self.log_counts)
 
     def _up(self, reads: Sequence[str], numbers: int) -> nn.Module:
         """The network of a posterior that reads the layer below."""
@@ -385,7 +381,7 @@ class _Builder:
     def _size(self, name: str) -> int:
         """How many numbers a network reads of what has this name."""
         if name == "x":
-            return sum(k or 1 for k in self.classes)
+            return sum(k or 1 for k in self.classes) + self.log_counts
         if name in self.y:
             return self.y[name]
         if name in self.sizes:

@@ -36,7 +36,8 @@ class Recipe:
     likelihood : str or mapping, default "auto"
         A word for p(x | z); "auto" takes what the support of the data asks for.
     network : str or mapping, default "mlp"
-        A word for encoder and decoder; those other than "mlp" are for images (C, H, W).
+        A word for encoder and decoder; those other than "mlp" are for images (C, H, W). Hidden layers of an mlp decoder
+        that are not those of the encoder reversed are said here: {"kind": "mlp", "decoder": []} is a linear one.
     latents : int or sequence of int or "auto", default "auto"
         Dimensions of z, or classes where prior and posterior are categorical; "auto" is a size that the columns of the
         data bear, as `sized` says. Several sizes, [20, 10], make as many

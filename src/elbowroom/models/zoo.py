@@ -7,6 +7,8 @@ from typing import Any
 
 from elbowroom.numerics import InputError
 
+from .cell_models import CELL_MODELS
+
 __all__ = ["Named", "named", "zoo"]
 
 
@@ -266,6 +268,7 @@ _ZOO = (
         _objective("rate-distortion"),
         "Squares; a distance of your own stands for no density.",
     ),
+    *(Named(**one) for one in CELL_MODELS),
     Named(
         "vq-vae",
         "van den Oord, Vinyals & Kavukcuoglu, Neural discrete representation learning (2017)",

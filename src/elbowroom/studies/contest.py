@@ -21,6 +21,7 @@ from .classes import class_families
 from .classics import BUDGET, copies_of, families, most_rows
 from .normal_families import gaussian_with_gaps
 from .seen import centred_rows, moments_seen, seen_rows, variance_seen
+from .sized import given_size, sized_rivals
 from .tuning import FAILURES, FEW, FOLDS, finite, in_words, quietly, tuned
 
 __all__ = ["classics", "classics_left_out", "contest", "learned"]
@@ -107,6 +108,8 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     str
         Sentences.
     """
+    if given_size(data):
+        return sized_rivals(data, seed, progress)
     train = learned(data, seed)
     validation = _stacked([seen_rows(data, data.validation, seed, _MOST_TEST, copy)[0] for copy in range(train.copies)])
     validated = validation.shape[0] // train.copies

@@ -96,7 +96,7 @@ def _used(latents: LatentRecord) -> str:
 
 def _given(data: DataRecord, best: Estimate, rival: ClassicRecord | None) -> str:
     """What the VAE is told and the baselines are not, and how much of the difference that can be."""
-    if rival is None:
+    if rival is None or rival.estimate.quantity == best.quantity:
         return ""
     scored, between, contexts = best.quantity.rstrip(")").partition(" | ")
     if not between:
