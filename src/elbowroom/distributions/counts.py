@@ -86,7 +86,8 @@ class NegativeBinomial(_Counts):
 
     def __init__(self, log_mean: Tensor, log_dispersion: Tensor) -> None:
         shape = torch.broadcast_shapes(log_mean.shape, log_dispersion.shape)
-        self.log_mean, self.log_dispersion = log_mean.expand(shape), log_dispersion  # one for all draws stays one
+        self.log_mean, self.log_dispersion = log_mean.expand(shape), log_dispersion.expand(shape)
+        self._dispersion = log_dispersion  # one for all draws is widened, and its gamma function taken, once
         super().__init__(shape, validate_args=False)
 
     @property
@@ -96,7 +97,7 @@ class NegativeBinomial(_Counts):
 
     def _log_prob(self, value: Tensor) -> Tensor:
         # Each parameter is widened once: gradients of two copies would cancel in float32, where they meet.
-        log_dispersion = self.log_dispersion.double()
+        log_dispersion = self._dispersion.double()
         log_ratio, dispersion = self.log_mean.double() - log_dispersion, log_dispersion.exp()
         log_total = torch.nn.functional.softplus(log_ratio, threshold=40)
         of_mean = value * (log_ratio - log_total) - dispersion * log_total
@@ -131,7 +132,7 @@ class ZeroInflatedNegativeBinomial(_Counts):
     def __init__(self, log_mean: Tensor, log_dispersion: Tensor, gate: Tensor) -> None:
         self.log_mean, self.gate = broadcast_all(log_mean, gate)
         self.counts = NegativeBinomial(self.log_mean, log_dispersion)
-        self.log_mean, self.log_dispersion = self.counts.log_mean, log_dispersion
+        self.log_dispersion = self.counts.log_dispersion
         super().__init__(self.log_mean.shape, validate_args=False)
 
     @property

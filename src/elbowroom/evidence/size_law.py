@@ -20,7 +20,7 @@ _LEAST = 2
 class SizeLaw:
     """A discrete law of totals 1, 2, 3, …, one for each group of rows.
 
-    Attributes
+    Parameters
     ----------
     kind : str
         "negative binomial" (of the total less 1) or "discretised log-normal".
@@ -68,7 +68,7 @@ class SizeLaw:
 
 
 @plain_arguments
-def fit_size_law(totals: ArrayLike, groups: ArrayLike | None = None, *, kind: str | None = None) -> SizeLaw:
+def fit_size_law(totals: ArrayLike, *, groups: ArrayLike | None = None, kind: str | None = None) -> SizeLaw:
     """Fit the law of totals to training rows: of two families the likelier one.
 
     Parameters
