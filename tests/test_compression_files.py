@@ -192,8 +192,8 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         refused(path)
     path.write_bytes(b"")
     assert "its first bytes are others" in refused(path)
-    path.write_bytes(good[:8] + b"\x02" + good[9:])
-    assert "of version 2" in refused(path)
+    path.write_bytes(good[:8] + b"\x03" + good[9:])
+    assert "of version 3" in refused(path)
 
 
 def forged(good: bytes, change: Callable[[dict[str, Any]], Any], beside: bytes | None = None) -> bytes:

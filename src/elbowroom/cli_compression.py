@@ -22,6 +22,8 @@ def compress(
     data: Annotated[Path, typer.Argument(help="A .npy file, a table (.csv, .tsv, .parquet) or a folder of images.")],
     out: Annotated[Path, typer.Option(help="The file to write, FILE.elb.")],
     bits: Annotated[int, typer.Option(help="A latent is told to one of 2^bits buckets of its prior.")] = 16,
+    draws: Annotated[int, typer.Option(help="Of the latents, for each row: more make smaller files, slower.")] = 1,
+    refine: Annotated[int, typer.Option(help="Steps by which q of each row is refined: smaller files, slower.")] = 0,
     chunk_rows: Annotated[
         int | None, typer.Option(help="Rows that are decoded together.", show_default="1,000, or fewer")
     ] = None,
@@ -43,7 +45,7 @@ def compress(
     if lossy is not None:
         print(er.compression.compress_lossy(run, data, out, step=lossy, chunk_rows=chunk_rows))
     else:
-        print(er.compression.compress(run, data, out, bits=bits, chunk_rows=chunk_rows))
+        print(er.compression.compress(run, data, out, bits=bits, draws=draws, refine=refine, chunk_rows=chunk_rows))
 
 
 def decompress(

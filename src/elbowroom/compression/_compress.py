@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from elbowroom.atomic import write_atomic
-from elbowroom.evidence import elbo
+from elbowroom.evidence import elbo, iwae
 from elbowroom.numerics import Estimate, InputError, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.runs import read_run
@@ -22,11 +22,12 @@ from elbowroom.vae import VAE
 
 from ._rounded import rounded
 from .cells import Cells
-from .codec import Chunk, Codec, refuse_what_reads_more
+from .codec import Chunk, Codec
 from .coded import coded_bound
 from .container import Sizes, write
-from .heads import said
+from .heads import MOST_DRAWS, MOST_STEPS, said
 from .masses import Whole
+from .refusals import refuse_what_reads_more
 from .sources import Source, source_of
 from .survey import Survey
 
@@ -34,7 +35,7 @@ __all__ = ["Compressed", "compress", "model_of"]
 
 _CELLS_IN_A_CHUNK, _MOST_IN_A_CHUNK = 2**22, 2**24
 _ROWS_IN_A_CHUNK = 1_000
-_ROWS_FOR_BOUNDS, _DRAWS_FOR_BOUNDS = 1_000, 4
+_ROWS_FOR_BOUNDS, _FEWEST_FOR_BOUNDS, _DRAWS_FOR_BOUNDS = 1_000, 50, 4
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ class Compressed:
         What no model codes: other columns, and cells that the grid does not give back.
     chunks : int
         How many there are.
+    draws : int
+        Of the latents, for each row.
     bound : Estimate or None
-        ELBO of the rounded model on the first rows, 1,000 at most, under the masses that are coded.
+        ELBO of the rounded model on the first rows, 1,000 at most, under the masses that are coded; of several draws
+        their importance-weighted bound, on fewer rows.
     float_bound : Estimate or None
         That of the model as it was trained, on the same rows and the same noise.
     """
@@ -79,6 +83,7 @@ class Compressed:
     index_bytes: int
     beside_bytes: int
     chunks: int
+    draws: int = 1
     bound: Estimate | None = None
     float_bound: Estimate | None = None
 
@@ -90,7 +95,7 @@ class Compressed:
 
     @property
     def nats(self) -> float:
-        """What a row took, in nats: to be held against −ELBO of the rounded model."""
+        """What a row took, in nats: to be held against the negative bound of the rounded model."""
         return self.coded_bits * math.log(2) / self.rows
 
     def __str__(self) -> str:
@@ -106,8 +111,9 @@ class Compressed:
     def _bounds(self) -> str:
         if self.bound is None or self.float_bound is None:
             return ""
+        name = "ELBO" if self.draws == 1 else f"IWAE-{self.draws}"
         return (
-            f" −ELBO of the rounded model, by the masses that are coded, {-self.bound.mean:.2f} ± "
+            f" −{name} of the rounded model, by the masses that are coded, {-self.bound.mean:.2f} ± "
             f"{self.bound.se_total:.2f} nats on the first {len(self.bound.values):,} rows, of the model as trained "
             f"{-self.float_bound.mean:.2f}."
         )
@@ -120,14 +126,16 @@ def compress(
     out: str | Path,
     *,
     bits: int = 16,
+    draws: int = 1,
+    refine: int = 0,
     chunk_rows: int | None = None,
     bounds: bool = True,
     progress: bool = True,
 ) -> Compressed:
     """Write data to a file from which `decompress` gives back values, types and names, without any loss.
 
-    Rows take about −log p(x) of the model's ELBO: bits back over asymmetric numeral systems. The file holds no model;
-    who decompresses needs the same one.
+    Rows take about −log p(x) of the model's ELBO, or of an importance-weighted bound: bits back over asymmetric numeral
+    systems. The file holds no model; who decompresses needs the same one.
 
     Parameters
     ----------
@@ -140,6 +148,12 @@ def compress(
         The file, FILE.elb.
     bits : int, default 16
         A latent is told to one of 2^bits buckets of its prior, 4 to 16; more cost initial bits and nothing else.
+    draws : int, default 1
+        K, 1 to 4,096: a row takes about −log of the mean of K importance weights, which is the shorter the more they
+        are, and K passes of the decoder network. For more than one, latents of all blocks are taken at once.
+    refine : int, default 0
+        Steps, 1,000 at most, by which q of each row climbs the bound from the encoder's; a reader takes the same ones
+        once it has x. For bits whose decoder is an MLP, with one block of latents and a diagonal normal q.
     chunk_rows : int or None, default None
         Rows that are decoded together; None takes 1,000, or fewer where a row has many cells. Each chunk needs initial
         bits.
@@ -164,6 +178,8 @@ def compress(
     ----------
     Townsend, Bird & Barber, "Practical lossless compression with latent variables using bits back coding" (2019).
     Kingma, Abbeel & Ho, "Bit-Swap" (2019).
+    Ruan et al., "Improving lossless compression rates via Monte Carlo bits-back coding" (2021).
+    Kim, Wiseman, Miller, Sontag & Rush, "Semi-amortized variational autoencoders" (2018), for a q refined row by row.
 
     Examples
     --------
@@ -180,13 +196,17 @@ def compress(
     out = Path(out)
     if not 4 <= bits <= 16:
         raise InputError(f"bits are 4 to 16; got {bits}.")
+    if not 1 <= draws <= MOST_DRAWS:
+        raise InputError(f"draws are 1 to {MOST_DRAWS:,}; got {draws:,}.")
+    if not 0 <= refine <= MOST_STEPS:
+        raise InputError(f"refine is 0 to {MOST_STEPS:,} steps; got {refine:,}.")
     vae = model_of(model)
     refuse_what_reads_more(vae)
     exact = rounded(vae)
     cells = Cells(exact)
     source = source_of(data, vae, cells)
     parts = _parts(len(source), _chunk_rows(chunk_rows, len(cells.levels)))
-    codec = Codec(exact, _survey(exact, cells, source, parts, bits, progress).settings(), exact=True)
+    codec = Codec(exact, _survey(exact, cells, source, parts, (bits, draws, refine), progress).settings(), exact=True)
     head = {
         "model": codec.fingerprint().hex(),
         "probe": codec.probe().hex(),
@@ -203,7 +223,7 @@ def compress(
         chunks = _chunks(codec, source, parts, bar)
         write_atomic(out, lambda path: written.append(write(path, head, source.beside(), chunks)))
     measured = _bounds(vae, codec, source) if bounds else (None, None)
-    return _account(out, *written[0], len(cells.levels), *measured)
+    return _account(out, *written[0], len(cells.levels), draws, *measured)
 
 
 def _versions() -> str:
@@ -243,8 +263,10 @@ def _read(vae: VAE, cells: Cells, source: Source, part: slice) -> tuple[Whole, N
     return cells.whole(batch.x), seen
 
 
-def _survey(exact: VAE, cells: Cells, source: Source, parts: list[slice], bits: int, progress: bool) -> Survey:
-    found = Survey(exact, cells, bits)
+def _survey(
+    exact: VAE, cells: Cells, source: Source, parts: list[slice], coding: tuple[int, int, int], progress: bool
+) -> Survey:
+    found = Survey(exact, cells, *coding)
     with Progress("reading", len(source), show=progress) as bar:
         for part in parts:
             whole, seen = _read(exact, cells, source, part)
@@ -264,13 +286,23 @@ def _chunks(codec: Codec, source: Source, parts: list[slice], bar: Progress) -> 
 
 
 def _bounds(vae: VAE, codec: Codec, source: Source) -> tuple[Estimate, Estimate]:
-    """ELBOs of the rounded model, under the masses that are coded, and of the other, with the same noise."""
-    x = torch.from_numpy(np.ascontiguousarray(source.rows(slice(0, min(len(source), _ROWS_FOR_BOUNDS)))))
-    return coded_bound(codec, x, draws=_DRAWS_FOR_BOUNDS), elbo(vae, x, draws=_DRAWS_FOR_BOUNDS)
+    """Bounds of the rounded model, under the masses that are coded, and of the other at the encoder's q."""
+    draws = codec.settings.draws
+    rows = min(len(source), max(_ROWS_FOR_BOUNDS // draws, _FEWEST_FOR_BOUNDS))
+    x = torch.from_numpy(np.ascontiguousarray(source.rows(slice(0, rows))))
+    if draws == 1:
+        return coded_bound(codec, x, draws=_DRAWS_FOR_BOUNDS), elbo(vae, x, draws=_DRAWS_FOR_BOUNDS)
+    return coded_bound(codec, x, draws=draws), iwae(vae, x, draws=draws)
 
 
 def _account(
-    out: Path, entries: list[Chunk], sizes: Sizes, cells: int, bound: Estimate | None, float_bound: Estimate | None
+    out: Path,
+    entries: list[Chunk],
+    sizes: Sizes,
+    cells: int,
+    draws: int,
+    bound: Estimate | None,
+    float_bound: Estimate | None,
 ) -> Compressed:
     initial = sum(32 * chunk.initial for chunk in entries)
     mask = round(sum(chunk.mask_bits for chunk in entries))
@@ -278,5 +310,5 @@ def _account(
     coded = 8 * sizes.chunks - initial - mask
     return Compressed(
         out, rows, cells, coded, initial, mask, sizes.head, sizes.index, sizes.beside, len(entries),
-        bound, float_bound,
+        draws, bound, float_bound,
     )  # fmt: skip

@@ -18,12 +18,13 @@ from ._compress import model_of
 from ._rounded import rounded
 from .arrays import ArrayTarget
 from .cells import Cells
-from .codec import Codec, OtherOutputs, refuse_what_reads_more
+from .codec import Codec, OtherOutputs
 from .container import Reader
 from .heads import settings_of
 from .images import image_names, write_pictures
 from .lossy import reconstructed
 from .masses import Whole
+from .refusals import refuse_what_reads_more
 from .stack import Damaged
 from .tables import TableTarget, write_frame
 

@@ -4,29 +4,32 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elbowroom import likelihoods as lik
-from elbowroom.components import Component
 from elbowroom.numerics import CapabilityError, Given
 from elbowroom.vae import VAE
 
 from ._rounded import fingerprint, rounded
+from .ascent import Ascent
 from .cells import Cells, Spans
+from .coupled import Coupled
 from .families import Bool, families_of
-from .latents import Classes, Normals, Reference, block_of
+from .latents import Block, Reference, block_of
 from .masses import Nested, Whole
+from .outputs import OfGroup, Outputs, digest, run
 from .portable import Array
+from .refusals import refuse_what_reads_more
 from .schedule import schedule
 from .stack import Damaged, Empty, Stack, initial_words, refuse_other_coder
 
-__all__ = ["Chunk", "Codec", "OtherOutputs", "Settings"]
+__all__ = ["Chunk", "Codec", "OtherOutputs", "Settings", "refuse_what_reads_more"]
 
-_MOST_TOGETHER, _NUMBERS_AT_ONCE = 64, 2**21
+_MOST_TOGETHER, _MOST_DRAWN, _NUMBERS_AT_ONCE = 64, 256, 2**21
 _MASK_ONES = 2**16
 
 
@@ -50,6 +53,10 @@ class Settings:
         [D]: of 65,536, how often each cell is seen; None where none is missing.
     references : dict
         Block → mean and standard deviation of its buckets, where its prior is not the same for every row.
+    draws : int
+        Of the latents, for each row.
+    refine : int
+        Steps by which q of each row is refined.
     """
 
     bits: int
@@ -57,6 +64,8 @@ class Settings:
     spans: Spans
     seen: Whole | None = None
     references: dict[str, Reference] = field(default_factory=dict)
+    draws: int = 1
+    refine: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,17 +124,33 @@ class Codec:
         self.vae = vae if exact else rounded(vae)
         self.settings = settings or _probing(self.vae)
         self.cells = Cells(self.vae, self.settings.spans)
-        self.blocks: dict[str, Normals | Classes] = {
+        self.blocks: dict[str, Block] = {
             name: block_of(name, self.vae.prior[name], block, self.settings.bits, self.settings.references.get(name))
             for name, block in self.vae.posterior.items()
         }
         self.families = families_of(self.vae.likelihood, self.cells, self.settings.cap)
+        if self.settings.refine:
+            if self.settings.seen is not None:
+                raise CapabilityError(
+                    "q is refined for rows without missing cells alone: write this file with refine=0."
+                )
+            ascent = Ascent(self.vae, self.settings.refine)
+            for block in self.blocks.values():
+                block.ascent = ascent
         self.steps = _schedule(self.vae)
+        self.coupled = Coupled(self.blocks, self.settings.draws, self._at_once(_MOST_DRAWN))
 
     def together(self) -> int:
         """How many rows are coded at once, at most."""
+        most = self._at_once(_MOST_TOGETHER)
+        if self.settings.draws == 1:
+            return most
+        drawn = self.settings.draws * sum(block.draws for block in self.blocks.values())
+        return min(most, max(_NUMBERS_AT_ONCE // drawn, 1))
+
+    def _at_once(self, most: int) -> int:
         held = sum(family.width * (family.places.stop - family.places.start) for family in self.families)
-        return min(max(_NUMBERS_AT_ONCE // max(held, 1), 1), _MOST_TOGETHER)
+        return min(max(_NUMBERS_AT_ONCE // max(held, 1), 1), most)
 
     def groups(self, rows: int) -> list[slice]:
         """Rows that are coded together, in the order of an encoder: from the last row, first few, then more.
@@ -133,9 +158,9 @@ class Codec:
         A group pops its latents before it pushes anything, so that the first one should be small: it takes the initial
         bits.
         """
-        found, done = list[slice](), 0
+        found, done, slow = list[slice](), 0, 4 if self.settings.draws == 1 else 8
         while done < rows:
-            size = min(self.together(), max(done // 4, 1), rows - done)
+            size = min(self.together(), max(done // slow, 1), rows - done)
             found.append(slice(rows - done - size, rows - done))
             done += size
         return found
@@ -163,7 +188,7 @@ class Codec:
                 primed *= 4
 
     def _encode(self, whole: Whole, seen: Bool | None, primed: int) -> Chunk:
-        stack, outputs, mask_bits = Stack.primed(primed), _Outputs(self.vae), 0.0
+        stack, outputs, mask_bits = Stack.primed(primed), Outputs(self.vae), 0.0
         for number, group in enumerate(self.groups(len(whole))):
             part = None if seen is None else seen[group]
             self._push(stack, whole[group], part, outputs.of_group(number))
@@ -172,12 +197,16 @@ class Codec:
                 self._mask(len(part)).push(stack, part.reshape(-1).astype(np.int64))
                 mask_bits += stack.bits - before
         unread = stack.lowest  # words below were never looked at, so the decoder will not either
-        values = _digest(_as_bytes(whole, seen))
+        values = digest(_as_bytes(whole, seen))
         return Chunk(stack.words()[unread:], primed - unread, len(whole), outputs.word(), values, mask_bits)
 
-    def _push(self, stack: Stack, whole: Whole, seen: Bool | None, outputs: "_OfGroup") -> None:
-        given, held = self._given(whole, seen), dict[str, Whole]()
+    def _push(self, stack: Stack, whole: Whole, seen: Bool | None, outputs: OfGroup) -> None:
+        given, held, index = self._given(whole, seen), dict[str, Whole](), None
+        if self.settings.draws > 1:
+            held, index = self.coupled.take(stack, given, partial(self._log_x, whole, seen), outputs)
         for do, name in self.steps:
+            if do == "pop" and index is not None:
+                continue
             if do == "pop":
                 self._whiten(stack, name, len(whole), outputs.number)
                 held[name] = self.blocks[name].pop_posterior(stack, given, outputs)
@@ -186,6 +215,8 @@ class Codec:
                 self._push_x(stack, whole, seen, given, outputs)
             else:
                 self.blocks[name].push_prior(stack, held[name], given, outputs)
+        if index is not None:
+            self.coupled.even.push(stack, index)
 
     def decode(self, chunk: Chunk) -> tuple[Whole, Bool | None]:
         """The rows of a chunk again.
@@ -209,7 +240,7 @@ class Codec:
         Damaged
             Where the words are not what `encode` made.
         """
-        stack, outputs = Stack(chunk.words), _Outputs(self.vae)
+        stack, outputs = Stack(chunk.words), Outputs(self.vae)
         whole = np.zeros((chunk.rows, len(self.cells.levels)), np.int64)
         seen = None if self.settings.seen is None else np.ones(whole.shape, bool)
         failed = False
@@ -227,13 +258,16 @@ class Codec:
             raise Damaged
         if outputs.word() != chunk.outputs:
             raise OtherOutputs
-        if _digest(_as_bytes(whole, seen)) != chunk.values:
+        if digest(_as_bytes(whole, seen)) != chunk.values:
             raise Damaged
         return whole, seen
 
-    def _pop(self, stack: Stack, rows: int, seen: Bool | None, outputs: "_OfGroup") -> Whole:
+    def _pop(self, stack: Stack, rows: int, seen: Bool | None, outputs: OfGroup) -> Whole:
         given, held, whole = Given(), dict[str, Whole](), np.zeros((rows, 0), np.int64)
+        index = self.coupled.even.pop(stack, rows) if self.settings.draws > 1 else None
         for do, name in reversed(self.steps):
+            if do == "pop" and index is not None:
+                continue
             if do == "pop":
                 self.blocks[name].push_posterior(stack, held[name], given, outputs)
                 self._whiten(stack, name, rows, outputs.number)
@@ -243,7 +277,18 @@ class Codec:
             else:
                 held[name] = self.blocks[name].pop_prior(stack, rows, given, outputs)
                 given[name] = self.blocks[name].value(held[name])
+        if index is not None:
+            log_x = partial(self._log_x, whole, seen)
+            self.coupled.put_back(stack, held, index, given, log_x, outputs)
         return whole
+
+    def _log_x(self, whole: Whole, seen: Bool | None, given: Given, draws: int) -> Whole:
+        """log p(x | z) of so many draws of all rows, one draw after another."""
+        tiled, mask = np.tile(whole, (draws, 1)), np.tile(_seen_of(seen, whole.shape), (draws, 1))
+        total = np.zeros(len(tiled), np.int64)
+        for family, raw in self._numbers(run(self.vae.likelihood, given)):
+            total += family.logs(tiled[:, family.places], raw, mask[:, family.places])
+        return total
 
     def _whiten(self, stack: Stack, name: str, rows: int, group: int) -> None:
         """What q is drawn from looks random."""
@@ -257,11 +302,11 @@ class Codec:
             given["seen"] = torch.from_numpy(mask).reshape(1, len(whole), *self.cells.event)
         return given
 
-    def _push_x(self, stack: Stack, whole: Whole, seen: Bool | None, given: Given, outputs: "_OfGroup") -> None:
+    def _push_x(self, stack: Stack, whole: Whole, seen: Bool | None, given: Given, outputs: OfGroup) -> None:
         for family, raw in reversed(list(self._numbers(outputs(self.vae.likelihood, given)))):
             family.push(stack, whole[:, family.places], raw, _seen_of(seen, whole.shape)[:, family.places])
 
-    def _pop_x(self, stack: Stack, rows: int, seen: Bool | None, given: Given, outputs: "_OfGroup") -> Whole:
+    def _pop_x(self, stack: Stack, rows: int, seen: Bool | None, given: Given, outputs: OfGroup) -> Whole:
         shape = (rows, len(self.cells.levels))
         pairs = self._numbers(outputs(self.vae.likelihood, given))
         parts = [family.pop(stack, raw, _seen_of(seen, shape)[:, family.places]) for family, raw in pairs]
@@ -296,41 +341,6 @@ class Codec:
         return fingerprint(self.vae)
 
 
-class _Outputs:
-    """Check words over what networks returned, by group and part, so that an encoder and a decoder have the same."""
-
-    def __init__(self, vae: VAE) -> None:
-        named = [("p", vae.prior.items()), ("q", vae.posterior.items()), ("p", [("x", vae.likelihood)])]
-        self.names = {id(part): f"{kind} {name}" for kind, parts in named for name, part in parts}
-        self.found: dict[tuple[int, str], bytes] = {}
-
-    def of_group(self, number: int) -> "_OfGroup":
-        return _OfGroup(self, number)
-
-    def word(self) -> bytes:
-        """One check word over all, 8 bytes."""
-        return _digest(b"".join(word for _, word in sorted(self.found.items())))
-
-
-@dataclass
-class _OfGroup:
-    """Runs networks on one group."""
-
-    outputs: _Outputs
-    number: int
-
-    @torch.no_grad()
-    def __call__(self, part: Component, given: Given) -> Array:
-        out = part.network_output(given)[0]
-        numbers = np.ascontiguousarray(out.reshape(out.shape[0], -1).cpu().numpy(), "<f8")
-        self.outputs.found[self.number, self.outputs.names[id(part)]] = _digest(numbers.tobytes())
-        return numbers
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()[:8]
-
-
 def _as_bytes(whole: Whole, seen: Bool | None) -> bytes:
     held = whole if seen is None else np.where(seen, whole, -1)
     return held.astype("<i8").tobytes()
@@ -360,32 +370,3 @@ def _probing(vae: VAE) -> Settings:
     size = math.prod(vae.likelihood.event)
     zeros = np.zeros(size, np.int64)
     return Settings(bits=4, cap=16, spans=Spans(zeros, zeros + 1))
-
-
-def refuse_what_reads_more(vae: VAE) -> None:
-    """Refuse models that read what a file does not hold.
-
-    Parameters
-    ----------
-    vae : VAE
-        The model.
-
-    Raises
-    ------
-    CapabilityError
-        With the reason.
-    """
-    if vae.context_names:
-        raise CapabilityError(
-            f"This model reads the context {vae.context_names[0]!r}, which a file does not hold: train one without it."
-        )
-    if vae.reads_beta or any("index" in block.given for block in vae.posterior.values()):
-        raise CapabilityError(
-            "The encoder of this model reads more than x (the weight of the rate, or the place of a row), which a "
-            "decoder does not know: train one whose q(z | x) reads x alone."
-        )
-    if isinstance(vae.likelihood, lik.Autoregressive):
-        raise CapabilityError(
-            "An autoregressive p(x | z) is decoded cell by cell, which this codec does not do: train one whose cells "
-            "are independent given z."
-        )

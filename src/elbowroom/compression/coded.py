@@ -25,7 +25,9 @@ _WORDS_A_LATENT = 4
 
 @torch.no_grad()
 def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Estimate:
-    """The ELBO of each row under the masses that the coder has, of latents and of cells.
+    """The bound of each row under the masses that the coder has, of latents and of cells.
+
+    It is the ELBO where the file has one draw for each row; of several, the log of their mean weight.
 
     They are nearly the rounded model's own, but no symbol is rarer than 1 of 2²⁴, counts stand behind an escape symbol,
     densities are taken over whole cells, and a latent lies in a bucket of its prior, however far outside q would have
@@ -39,7 +41,7 @@ def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Es
     x : Tensor
         Rows [n, *event] on the user's scale; NaN where cells are missing.
     draws : int, default 4
-        Of z, per row.
+        Of z, per row; a multiple of the file's.
     seed : int, default 0
         Of the bits that they are drawn from.
 
@@ -67,10 +69,13 @@ def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Es
         tiled = None if seen is None else np.tile(seen, (draws, 1))
         found.append(_nats(codec, np.tile(whole, (draws, 1)), tiled, rng).reshape(draws, -1))
     each = -np.concatenate(found, 1)
-    variance = each.var(0, ddof=1) / draws if draws > 1 else np.full(each.shape[1], np.nan)
+    several = codec.settings.draws
+    if several > 1:
+        each = np.logaddexp.reduce(each.reshape(-1, several, each.shape[1]), axis=1) - np.log(several)
+    variance = each.var(0, ddof=1) / len(each) if len(each) > 1 else np.full(each.shape[1], np.nan)
     return Estimate.of(
         each.mean(0), variance, rows.index.cpu(), quantity="log p(x) of the masses in the file",
-        estimator=f"ELBO with {count(draws, 'draw')}", direction="lower",
+        estimator=f"ELBO with {count(draws, 'draw')}" if several == 1 else f"IWAE-{several}", direction="lower",
         budget=Budget(draws, seed, time.monotonic() - start),
     )  # fmt: skip
 

@@ -14,10 +14,11 @@ from elbowroom.numerics import InputError
 
 from .codec import Chunk
 
-__all__ = ["VERSION", "Reader", "Sizes", "write"]
+__all__ = ["VERSIONS", "Reader", "Sizes", "write"]
 
 MAGIC = b"\x89ELB\r\n\x1a\n"
-VERSION = 1
+VERSIONS = (1, 2)
+"""Of files of one draw from the encoder's q, and of others."""
 _START, _ENTRY = struct.Struct("<8sHHIII"), struct.Struct("<IIII8s8sf")
 _CHECK = struct.Struct("<I")
 _LARGEST_HEAD, _LARGEST_BESIDE = 2**24, 2**28
@@ -58,7 +59,7 @@ def write(path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chun
     packed, stored = _packed(json.dumps(head).encode()), _packed(beside)
     entries = list[Chunk]()
     with path.open("wb") as file:
-        file.write(_START.pack(MAGIC, VERSION, 0, len(packed), zlib.crc32(packed), len(stored)))
+        file.write(_START.pack(MAGIC, _version(head), 0, len(packed), zlib.crc32(packed), len(stored)))
         file.write(packed)
         at = file.tell()
         index = bytearray(head["chunks"] * _ENTRY.size)
@@ -75,6 +76,12 @@ def write(path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chun
         file.write(index + _CHECK.pack(zlib.crc32(packed + index)))
     sizes = Sizes(_START.size + len(packed), len(index) + _CHECK.size, len(stored) + _CHECK.size, end - start)
     return entries, sizes
+
+
+def _version(head: dict[str, Any]) -> int:
+    settings = head.get("settings")
+    more = isinstance(settings, dict) and bool({"draws", "refine"} & settings.keys())
+    return VERSIONS[more]
 
 
 def _packed(content: bytes) -> bytes:
@@ -123,15 +130,17 @@ class Reader:
         if len(start) < _START.size:
             raise self.damaged("it is cut short")
         _, version, flags, head_size, check, beside_size = _START.unpack(start)
-        if version != VERSION or flags:
+        if version not in VERSIONS or flags:
             raise InputError(
-                f"{self.path.name!r} is of version {version} and this elbowroom reads version {VERSION}: use the "
+                f"{self.path.name!r} is of version {version} and this elbowroom reads versions 1 and 2: use the "
                 f"elbowroom that wrote it."
             )
         packed = file.read(min(head_size, size))
         if len(packed) < head_size or zlib.crc32(packed) != check:
             raise self.damaged("its head")
         self.head = self._plain(self._unpacked(packed, _LARGEST_HEAD, "its head"))
+        if _version(self.head) != version:
+            raise self.damaged("its version")
         chunks = self.number("chunks", 1, size // _ENTRY.size)
         index = file.read(chunks * _ENTRY.size)
         (check,) = _CHECK.unpack(file.read(_CHECK.size).ljust(_CHECK.size, b"\0"))

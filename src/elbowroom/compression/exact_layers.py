@@ -206,6 +206,7 @@ class Table(nn.Module):
     """
 
     values: Tensor
+    step = 2.0**-_TABLE_BITS
 
     def __init__(self, function: Callable[[Array], Array], rises: bool) -> None:
         super().__init__()
@@ -214,9 +215,13 @@ class Table(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of any shape → the same."""
-        place = torch.floor(x * 2.0**_TABLE_BITS + 0.5).clamp(-_REACH * 2**_TABLE_BITS, _REACH * 2**_TABLE_BITS)
-        found = self.values[place.long() + _REACH * 2**_TABLE_BITS]
+        found = self.values[self.places(x)]
         return torch.where(x > _REACH, as_read(x), found) if self.rises else found
+
+    def places(self, x: Tensor) -> Tensor:
+        """Which value stands for each number; the first or the last for what lies beyond."""
+        place = torch.floor(x * 2.0**_TABLE_BITS + 0.5).clamp(-_REACH * 2**_TABLE_BITS, _REACH * 2**_TABLE_BITS)
+        return place.long() + _REACH * 2**_TABLE_BITS
 
 
 @cache

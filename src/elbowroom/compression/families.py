@@ -1,6 +1,7 @@
 """Masses of p(x | z), family by family, from the numbers of an exact network."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import CapabilityError
 
 from .cells import Cells
-from .masses import Below, Nested, Whole, from_weights
+from .masses import LOG_UNITS, Below, Nested, Whole, from_weights
 from .portable import Array, exp, log, log_rising, normal_below, sigmoid, softplus, tanh
 from .stack import Stack
 
@@ -49,6 +50,7 @@ class Family:
         self.levels = np.full_like(cells.levels[places], cap + 1) if self.counts else cells.levels[places]
         self.cap, self.above = cap, np.maximum(cells.low[places] + cells.levels[places] - cap, 1)
         self._below = _below_of(likelihood, cells, places, cap)
+        self.bits = _log_sigmoids() if isinstance(likelihood, lik.Bernoulli) else None
 
     @property
     def width(self) -> int:
@@ -76,6 +78,20 @@ class Family:
         whole[rows, columns] = symbols
         return whole
 
+    def logs(self, whole: Whole, raw: Array, seen: Bool) -> Whole:
+        """log p(x | z) of each row, [n], in whole units of 2⁻²⁰ nats."""
+        if self.bits is not None:
+            return np.where(seen, self.bits[_places(np.where(whole > 0, raw[:, 0], -raw[:, 0]))], 0).sum(1)
+        rows, columns = np.nonzero(seen)
+        symbols, logs = whole[rows, columns], np.zeros(seen.shape, np.int64)
+        if self.counts:
+            above = symbols >= self.cap
+            tail = self._tail(raw, rows[above], columns[above])
+            logs[rows[above], columns[above]] = tail.logs(symbols[above] - self.cap)
+            symbols = np.minimum(symbols, self.cap)
+        logs[rows, columns] += self._coder(raw, rows, columns).logs(symbols)
+        return logs.sum(1)
+
     def nats(self, whole: Whole, raw: Array, seen: Bool) -> Array:
         """What the cells of each row take, [n], as `push` has them; only what is seen."""
         rows, columns = np.nonzero(seen)
@@ -93,6 +109,21 @@ class Family:
     def _tail(self, raw: Array, rows: Whole, columns: Whole) -> Nested:
         assert isinstance(self._below, _Counted)
         return Nested(self.above[columns], self._below.tail(raw[rows, :, columns], columns))
+
+
+_LOGIT_STEPS, _LOGIT_REACH = 2**12, 16
+
+
+@cache
+def _log_sigmoids() -> Whole:
+    """log p of a bit by its logit: weights of draws need the same numbers on both sides and not those of its mass."""
+    places = np.arange(-_LOGIT_REACH * _LOGIT_STEPS, _LOGIT_REACH * _LOGIT_STEPS + 1) / _LOGIT_STEPS
+    return np.rint(-softplus(-places) * LOG_UNITS).astype(np.int64)
+
+
+def _places(logits: Array) -> Whole:
+    reach = _LOGIT_REACH * _LOGIT_STEPS
+    return (np.clip(np.rint(logits * _LOGIT_STEPS), -reach, reach) + reach).astype(np.int64)
 
 
 BelowOf = Callable[[Array, Whole], Below]

@@ -8,9 +8,10 @@ from .cells import Cells, Spans
 from .codec import Codec, Settings
 from .container import Reader
 
-__all__ = ["said", "settings_of"]
+__all__ = ["MOST_DRAWS", "MOST_STEPS", "said", "settings_of"]
 
 _BITS, _FARTHEST = (4, 16), 1e6
+MOST_DRAWS, MOST_STEPS = 2**12, 1_000
 _CAPS = tuple(2**k for k in range(4, 9))
 
 
@@ -28,6 +29,8 @@ def said(codec: Codec) -> dict[str, Any]:
         Numbers and lists; of cells with a fixed range there is nothing.
     """
     settings, open_cells = codec.settings, codec.cells.open
+    several = {"draws": settings.draws} if settings.draws > 1 else {}
+    refined = {"refine": settings.refine} if settings.refine else {}
     return {
         "bits": settings.bits,
         "cap": settings.cap,
@@ -35,6 +38,8 @@ def said(codec: Codec) -> dict[str, Any]:
         "high": settings.spans.high[open_cells].tolist(),
         "seen": None if settings.seen is None else settings.seen.tolist(),
         "references": {name: [one.tolist() for one in pair] for name, pair in settings.references.items()},
+        **several,
+        **refined,
     }
 
 
@@ -75,6 +80,8 @@ def settings_of(reader: Reader, cells: Cells, references: dict[str, int]) -> Set
     return Settings(
         reader.number("bits", *_BITS, held), cap, Spans(low, high), _seen(reader, held.get("seen"), size),
         _references(reader, held.get("references"), references),
+        reader.number("draws", 1, MOST_DRAWS, {"draws": 1} | held),
+        reader.number("refine", 0, MOST_STEPS, {"refine": 0} | held),
     )  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """Blocks of latents as buckets, and the masses of q(z | x) and p(z) over them."""
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -14,11 +13,12 @@ from elbowroom.components import Component
 from elbowroom.numerics import CapabilityError, Given
 
 from .families import location_scale
-from .masses import Below, Nested, Whole, from_weights
+from .masses import LOG_UNITS, Below, Nested, Whole, from_weights, whole_logs
 from .portable import Array, exp, normal_below, normal_quantile, softplus
 from .stack import Stack
+from .units import ROUGH_BITS, BelowCells, Units
 
-__all__ = ["Classes", "Normals", "Reference", "block_of"]
+__all__ = ["Block", "Classes", "Normals", "Reference", "block_of", "fixed_prior", "quantiles"]
 
 _NOWHERE = 1e30
 _STANDARD = (priors.StandardNormal, priors.Relevance)
@@ -71,13 +71,15 @@ class Normals:
 
     def __init__(self, prior: Component, posterior: Component, bits: int, reference: Reference | None) -> None:
         self.prior, self.posterior, self.bits = prior, posterior, bits
-        own = _fixed(prior)
+        own = fixed_prior(prior)
         self.even = own is not None
         size = int(np.prod(prior.event))
         self.location, self.scale = own or reference or (np.zeros(size), np.ones(size))
         self.edges, self.middles = quantiles(bits)
         self.draws = size
         """How many times 16 bits a row is drawn from."""
+        self.ascent: Ascend | None = None
+        """What refines q row by row, where something does."""
 
     def value(self, whole: Whole) -> Tensor:
         """Buckets [n, D] as z [1, n, *event]."""
@@ -107,15 +109,31 @@ class Normals:
         location, scale = self._prior_of(given, watch)
         return self._nested(location, scale).pop(stack, location.size).reshape(location.shape)
 
+    def units(self, location: Array, scale: Array) -> Units:
+        """q in whole units, from its mean and standard deviation."""
+        location, scale = location.reshape(-1), scale.reshape(-1)
+        rows = len(location) // len(self.location)
+        start, unit = (np.tile(one, rows) for one in (self.location, self.scale))
+
+        def place_of(shares: Whole) -> Whole:
+            at = location + scale * quantiles(ROUGH_BITS)[0][shares]
+            return (normal_below((at - start) / unit) * 2.0**self.bits).astype(np.int64)
+
+        return Units(2**self.bits, _buckets_below(self.edges, start, unit, location, scale), place_of)
+
+    def prior_logs(self, whole: Whole, given: Given, watch: "Watch") -> Whole:
+        """log p(z) of each row, [n], as `whole_logs` has it."""
+        if self.even:
+            return np.full(len(whole), whole.shape[1] * int(whole_logs(np.array([2.0 ** (24 - self.bits)]))[0]))
+        return self._nested(*self._prior_of(given, watch)).logs(whole.reshape(-1)).reshape(whole.shape).sum(1)
+
     def nats_posterior(self, whole: Whole, given: Given, watch: "Watch") -> Array:
         """What buckets [n, D] give back, [n]: −log of their masses under q."""
         return self._nested(*self.posterior_of(given, watch)).nats(whole.reshape(-1)).reshape(whole.shape).sum(1)
 
     def nats_prior(self, whole: Whole, given: Given, watch: "Watch") -> Array:
         """What they take, [n]: −log of their masses under p."""
-        if self.even:
-            return np.full(len(whole), whole.shape[1] * self.bits * math.log(2.0))
-        return self._nested(*self._prior_of(given, watch)).nats(whole.reshape(-1)).reshape(whole.shape).sum(1)
+        return -self.prior_logs(whole, given, watch) / LOG_UNITS
 
     def posterior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
         """Mean and standard deviation of q, [n, D]."""
@@ -123,14 +141,15 @@ class Normals:
         location, raw = halves(watch(block, given))
         variance = (softplus(raw) if block.spread == "softplus" else exp(2.0 * raw)) + block.floor
         if not isinstance(block, posteriors.Ladder):
-            return location, np.sqrt(variance)
-        above, scale = self._prior_of(given, watch)
-        precision, from_above = 1.0 / variance, 1.0 / (scale * scale)
+            scale = np.sqrt(variance)
+            return (location, scale) if self.ascent is None else self.ascent(location, scale, given["x"][0])
+        above, broad = self._prior_of(given, watch)
+        precision, from_above = 1.0 / variance, 1.0 / (broad * broad)
         total = precision + from_above
         return (precision * location + from_above * above) / total, 1.0 / np.sqrt(total)
 
     def _prior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
-        if (fixed := _fixed(self.prior)) is not None:
+        if (fixed := fixed_prior(self.prior)) is not None:
             return fixed
         location, raw = halves(watch(self.prior, given))
         return location, self.prior.floor + softplus(raw)  # type: ignore[operator]
@@ -140,6 +159,9 @@ class Normals:
         start, unit = (np.broadcast_to(one, (rows, size)).reshape(-1) for one in (self.location, self.scale))
         return Nested(2**self.bits, _buckets(self.edges, start, unit, location.reshape(-1), scale.reshape(-1)))
 
+
+Ascend = Callable[[Array, Array, Tensor], tuple[Array, Array]]
+"""From mean and standard deviation of the encoder's q, and x, to those of a better one."""
 
 Watch = Callable[[Component, Given], Array]
 """Runs a component's network and remembers what came out: [n, numbers]."""
@@ -152,13 +174,23 @@ def _buckets(edges: Array, start: Array, unit: Array, location: Array, scale: Ar
     return location_scale(at, location, scale, normal_below)
 
 
+def _buckets_below(edges: Array, start: Array, unit: Array, location: Array, scale: Array) -> BelowCells:
+    """The probability below buckets of chosen cells."""
+
+    def below(cells: Whole, places: Whole) -> Array:
+        at = start[cells] + unit[cells] * edges[places]
+        return normal_below((at - location[cells]) / scale[cells])
+
+    return below
+
+
 def halves(numbers: Array) -> tuple[Array, Array]:
     """The first half of each row and the second."""
     middle = numbers.shape[1] // 2
     return numbers[:, :middle], numbers[:, middle:]
 
 
-def _fixed(prior: Component) -> Reference | None:
+def fixed_prior(prior: Component) -> Reference | None:
     """Mean and standard deviation of a prior that is the same for every row."""
     size = int(np.prod(prior.event))
     if isinstance(prior, _STANDARD):
@@ -181,6 +213,7 @@ class Classes:
     """
 
     draws = 1
+    ascent: "Ascend | None" = None
 
     def __init__(self, prior: Component, posterior: Component) -> None:
         self.prior, self.posterior = prior, posterior
@@ -207,19 +240,36 @@ class Classes:
         """The reverse."""
         return _of_logits(self._prior_logits(rows, given, watch)).pop(stack, rows)[:, None]
 
+    def posterior_of(self, given: Given, watch: Watch) -> tuple[Array, ...]:
+        """Logits of q, [n, classes]."""
+        return (watch(self.posterior, given),)
+
+    def units(self, logits: Array) -> Units:
+        """q in whole units, from its logits."""
+        below = from_weights(np.ascontiguousarray(logits))
+        shares = below / below[:, -1:]
+        return Units(self.classes, lambda rows, places: shares[rows, places])
+
+    def prior_logs(self, whole: Whole, given: Given, watch: Watch) -> Whole:
+        """log p(y) of each row, [n], as `whole_logs` has it."""
+        return _of_logits(self._prior_logits(len(whole), given, watch)).logs(whole[:, 0])
+
     def nats_posterior(self, whole: Whole, given: Given, watch: Watch) -> Array:
         """What classes [n, 1] give back, [n]: −log of their masses under q."""
         return _of_logits(watch(self.posterior, given)).nats(whole[:, 0])
 
     def nats_prior(self, whole: Whole, given: Given, watch: Watch) -> Array:
         """What they take, [n]: −log of their masses under p."""
-        return _of_logits(self._prior_logits(len(whole), given, watch)).nats(whole[:, 0])
+        return -self.prior_logs(whole, given, watch) / LOG_UNITS
 
     def _prior_logits(self, rows: int, given: Given, watch: Watch) -> Array:
         if self.prior.network is not None:
             return watch(self.prior, given)
         logits: Any = self.prior.logits
         return np.broadcast_to(logits.detach().double().numpy().reshape(1, -1), (rows, self.classes))
+
+
+Block = Normals | Classes
 
 
 def _of_logits(logits: Array) -> Nested:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .portable import Array, exp
+from .portable import Array, exp, log
 from .stack import TOTAL, Damaged, Stack
 
-__all__ = ["Nested", "from_weights", "spare_masses"]
+__all__ = ["LOG_UNITS", "Nested", "from_weights", "spare_masses", "whole_logs"]
 
 _WIDEST = 16
+LOG_UNITS = 2.0**20
+"""How many units a nat has where logarithms are summed as whole numbers, whose order changes nothing."""
 Whole = NDArray[np.int64]
 Below = Callable[[Whole], Array]
 """From places [cells, k] on an alphabet to what is in proportion to the probability below each, up to a constant."""
@@ -71,6 +73,27 @@ def from_weights(log_weights: Array) -> Array:
     return np.concatenate([np.zeros((len(total), 1)), total], 1)
 
 
+def whole_logs(masses: Array) -> Whole:
+    """Logarithms of masses of 2⁻²⁴, in whole units of 2⁻²⁰ nats.
+
+    Parameters
+    ----------
+    masses : array
+        Above 0, of any shape.
+
+    Returns
+    -------
+    array
+        Of the same shape.
+
+    Examples
+    --------
+    >>> (whole_logs(np.array([2.0**23])) / LOG_UNITS).round(4).tolist()
+    [-0.6931]
+    """
+    return np.rint(log(masses / TOTAL) * LOG_UNITS).astype(np.int64)
+
+
 class Nested:
     """Symbols 0 … levels − 1, coded digit by digit, so that no digit has more than 16 values.
 
@@ -111,14 +134,18 @@ class Nested:
             raise Damaged
         return found
 
-    def nats(self, symbols: Whole) -> Array:
-        """What each of these symbols [cells] takes: −log of the masses of its digits."""
-        found = np.zeros(len(symbols))
+    def logs(self, symbols: Whole) -> Whole:
+        """Logarithms of the masses of symbols [cells], as `whole_logs` has them."""
+        total = np.zeros(len(symbols), np.int64)
         for digit in range(self.digits):
             rest = symbols // self.base ** (self.digits - 1 - digit)
-            spare = np.take_along_axis(self._masses(rest // self.base, digit), (rest % self.base)[:, None], 1)
-            found -= np.log((spare[:, 0].astype(np.float64) + 1.0) / TOTAL)
-        return found
+            masses = self._masses(rest // self.base, digit)
+            total += whole_logs(1.0 + np.take_along_axis(masses, (rest % self.base)[:, None], 1)[:, 0].astype(float))
+        return total
+
+    def nats(self, symbols: Whole) -> Array:
+        """What each of these symbols [cells] takes: −log of the masses of its digits."""
+        return -self.logs(symbols) / LOG_UNITS
 
     def _masses(self, before: Whole, digit: int) -> NDArray[np.float32]:
         width = self.base ** (self.digits - 1 - digit)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import CapabilityError, InputError
 
-__all__ = ["TOTAL", "Damaged", "Stack", "initial_words", "refuse_other_coder"]
+__all__ = ["TOTAL", "Damaged", "Stack", "initial_words", "refuse_other_coder", "stream"]
 
 TOTAL = 2**24
 """The sum of the masses of an alphabet."""
@@ -40,12 +40,12 @@ def initial_words(n: int) -> NDArray[np.uint32]:
     >>> bool((initial_words(5)[-3:] == initial_words(3)).all())
     True
     """
-    words = _stream(0, n)
+    words = stream(0, n)
     words[0] |= np.uint32(2**31)  # the top word of a stack is never 0
     return words[::-1].copy()
 
 
-def _stream(start: int, n: int) -> NDArray[np.uint32]:
+def stream(start: int, n: int) -> NDArray[np.uint32]:
     """Words of a fixed stream that looks random, from a place on (Steele, Lea & Flood's SplitMix, 2014)."""
     places = np.arange(start + 1, start + n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (places ^ (places >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -120,7 +120,7 @@ class Stack:
         decoded from them is not quite a draw from q: without this the file of an untrained model of classes was 7 %
         longer than its bound.
         """
-        self.push_even(self.pop_even(cells, 16) ^ (_stream(place << 32, cells) >> np.uint32(16)), 16)
+        self.push_even(self.pop_even(cells, 16) ^ (stream(place << 32, cells) >> np.uint32(16)), 16)
 
     def words(self) -> NDArray[np.uint32]:
         """All that is on the stack, the top last."""

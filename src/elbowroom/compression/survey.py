@@ -33,10 +33,14 @@ class Survey:
         Its cells, before their ranges are known.
     bits : int
         Binary digits of a latent's bucket.
+    draws : int, default 1
+        Of the latents, for each row.
+    refine : int, default 0
+        Steps by which q of each row is refined.
     """
 
-    def __init__(self, vae: VAE, cells: Cells, bits: int) -> None:
-        self.vae, self.cells, self.bits = vae, cells, bits
+    def __init__(self, vae: VAE, cells: Cells, bits: int, draws: int = 1, refine: int = 0) -> None:
+        self.vae, self.cells, self.bits, self.draws, self.refine = vae, cells, bits, draws, refine
         size = len(cells.levels)
         self.low, self.high = np.full(size, 2**62), np.full(size, -(2**62))
         self.seen, self.rows, self.missing = np.zeros(size, np.int64), 0, False
@@ -63,7 +67,7 @@ class Survey:
         empty = self.high < self.low  # columns that are missing everywhere
         spans = Spans(np.where(empty, 0, self.low), np.where(empty, 0, self.high))
         seen = np.clip(np.rint(_ONES * self.seen / self.rows), 1, _ONES - 1).astype(np.int64) if self.missing else None
-        return Settings(self.bits, self._cap(), spans, seen, self._references())
+        return Settings(self.bits, self._cap(), spans, seen, self._references(), self.draws, self.refine)
 
     def _cap(self) -> int:
         above = np.cumsum(self.counted[::-1])[::-1] / max(self.counted.sum(), 1)
