@@ -165,3 +165,26 @@ def test_empty_cells_and_unseen_batches(donors):
     alone.obs["donor"] = np.where(np.arange(N) == 3, np.nan, np.arange(N) % 2)
     with pytest.raises(InputError, match="1 of 60 rows have no batch"):
         load_data(alone, batch="donor")
+
+
+def test_rows_on_the_disk_are_shuffled_by_blocks_and_read_once(donors, file, monkeypatch):
+    from elbowroom.data import on_disk
+
+    monkeypatch.setattr(on_disk, "_BLOCK", 4)
+    monkeypatch.setattr(on_disk, "_HELD", 16 * 8 * GENES)
+    data = load_data(anndata.read_h5ad(file, backed="r"), size_factor="observed")
+    values = data.train.values
+    assert isinstance(values, on_disk.OnDisk)
+    first, second = (values.shuffled(torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(len(values)))
+    assert first.tolist() != second.tolist()
+    blocks = np.argsort(values.places)[: 4 * (len(values) // 4)].reshape(-1, 4)
+    window = set(values._windows[0].tolist())
+    assert all(len(window & set(block.tolist())) in (0, 4) for block in blocks)
+    reads, read = [], on_disk.CsrOnDisk._rows
+    monkeypatch.setattr(on_disk.CsrOnDisk, "_rows", lambda source, rows: reads.append(len(rows)) or read(source, rows))
+    taken = torch.cat([values.take(rows) for rows in values._windows for rows in rows.split(5)])
+    np.testing.assert_array_equal(taken, donors.X.toarray()[values.places[second]])
+    assert reads == [len(rows) for rows in values._windows]
+    vae = er.models.build({"latents": 2, "widths": [4]}, data)
+    er.fit(vae, data, epochs=1, batch_size=8, progress=False)

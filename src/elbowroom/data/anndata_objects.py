@@ -79,14 +79,14 @@ def of_anndata(adata: Any) -> CellTable:
     Returns
     -------
     CellTable
-        Whose matrices are not copied; those of a backed object stay on the disk where they are large.
+        Whose matrices are not copied; X of a backed object stays on the disk where it is in rows (CSR).
     """
     backed = bool(getattr(adata, "isbacked", False))
     if backed and adata.is_view:
         adata, backed = adata.to_memory(), False
     matrices: dict[str, Matrix] = {}
     if backed:
-        with_file = _h5ad_matrices(Path(adata.filename), ("X",))
+        with_file = _h5ad_matrices(Path(adata.filename), ("X",), stays_from=0)
         matrices |= {name: Matrix(one.read, *_genes(adata.var)) for name, one in with_file.items()}
     elif adata.X is not None:
         matrices["X"] = Matrix(_in_memory(adata.X, "X"), *_genes(adata.var))
@@ -154,7 +154,7 @@ def _in_memory(x: Any, name: str) -> Any:
     return read
 
 
-def _h5ad_matrices(path: Path, only: tuple[str, ...] = ()) -> Mapping[str, Matrix]:
+def _h5ad_matrices(path: Path, only: tuple[str, ...] = (), stays_from: int = _STAYS_FROM) -> Mapping[str, Matrix]:
     """Readers of the matrices in a file, without names of genes."""
     import h5py
 
@@ -163,10 +163,10 @@ def _h5ad_matrices(path: Path, only: tuple[str, ...] = ()) -> Mapping[str, Matri
         if not only:
             groups |= {"raw": "raw/X"} if "raw/X" in file else {}
             groups |= {str(name): f"layers/{name}" for name in file.get("layers", ())}
-    return {name: Matrix(_stored(path, group), ()) for name, group in groups.items()}
+    return {name: Matrix(_stored(path, group, stays_from), ()) for name, group in groups.items()}
 
 
-def _stored(path: Path, group: str) -> Any:
+def _stored(path: Path, group: str, stays_from: int) -> Any:
     """A reader of one matrix of a file: CSR stays there where it is large, all others come into memory."""
 
     def read(rows: int | None = None) -> Any:
@@ -180,7 +180,7 @@ def _stored(path: Path, group: str) -> Any:
             encoding = str(node.attrs.get("encoding-type", node.attrs.get("h5sparse_format", "csr_matrix")))
             shape = tuple(int(side) for side in node.attrs.get("shape", node.attrs.get("h5sparse_shape")))
             size = node["data"].size * (node["data"].dtype.itemsize + node["indices"].dtype.itemsize)
-            if encoding.startswith("csr") and (rows is not None or size >= _STAYS_FROM):
+            if encoding.startswith("csr") and (rows is not None or size >= stays_from):
                 on_disk = CsrOnDisk(path, group, shape)
                 return on_disk if rows is None else on_disk[:rows]
             refuse_what_exceeds_memory(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["CsrOnDisk"]
 
-_GAP = 4  # rows between two that are wanted, up to which they are read in one go
+_GAP = 2**16  # bytes between two rows that are wanted, up to which they are read in one go
 
 
 class CsrOnDisk:
@@ -100,7 +100,8 @@ class CsrOnDisk:
         if not len(rows):
             return sparse.csr_matrix(self.shape, dtype=self.dtype)[:0]
         stored = self._stored()
-        cuts = np.flatnonzero(np.diff(rows) > _GAP) + 1
+        each = self.dtype.itemsize + stored["indices"].dtype.itemsize
+        cuts = np.flatnonzero((self.indptr[rows[1:]] - self.indptr[rows[:-1] + 1]) * each > _GAP) + 1
         found = []
         for run in np.split(rows, cuts):
             first, last = int(run[0]), int(run[-1]) + 1

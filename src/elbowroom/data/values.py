@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from elbowroom.numerics import for_torch
 
@@ -63,6 +63,10 @@ class Values:
     def to(self, device: torch.device) -> "Values":
         """The same, handing its rows on to this device."""
         raise NotImplementedError
+
+    def shuffled(self, generator: Generator) -> Tensor:
+        """All positions in a new random order, in which it is cheap to read them."""
+        return torch.randperm(len(self), generator=generator, device=generator.device)
 
     def pieces(self) -> Iterator[Tensor]:
         """All rows in turn, as many at once as memory should hold."""
@@ -208,6 +212,10 @@ def values_of(x: Any, rows: NDArray[np.int64], event: tuple[int, ...], wide: boo
         In memory, where a large array stays where it is, or read as they are taken.
     """
     if is_sparse(x):
+        from .on_disk import CsrOnDisk, OnDisk  # which stands on this file
+
+        if isinstance(x, CsrOnDisk):
+            return OnDisk(x, rows, event, wide)
         return Sparse(x, rows, event, wide)
     if isinstance(x, np.memmap):
         return Mapped(x, rows, event, wide)

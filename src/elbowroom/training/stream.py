@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from elbowroom.data import Examples
+from elbowroom.data.values import Values
 from elbowroom.numerics import Batch, Noise
 
 from .settings import Settings
@@ -43,7 +44,7 @@ class Stream:
 
     def epoch(self) -> Iterator[tuple[Batch, Noise]]:
         """One pass over the training data: batches in a new order, and their noise."""
-        for rows in _batches(len(self.training), self.settings, self.generator):
+        for rows in _batches(self.training.x, self.settings, self.generator):
             yield self._at(rows)
 
     def another(self) -> tuple[Batch, Noise]:
@@ -107,8 +108,8 @@ def steps_per_epoch(n: int, batch_size: int, ranks: int = 1) -> int:
     return max(whole + (rest >= 2 * ranks), 1)
 
 
-def _batches(n: int, settings: Settings, generator: Generator) -> Iterator[Tensor]:
+def _batches(values: Values, settings: Settings, generator: Generator) -> Iterator[Tensor]:
     """Shuffled rows; a last batch of less than two per process joins the one before: batch norm cannot train on one."""
-    order = torch.randperm(n, generator=generator, device=generator.device)
-    cuts = [settings.batch_size * i for i in range(1, steps_per_epoch(n, settings.batch_size, settings.ranks))]
+    order = values.shuffled(generator)
+    cuts = [settings.batch_size * i for i in range(1, steps_per_epoch(len(order), settings.batch_size, settings.ranks))]
     yield from order.tensor_split(cuts)
