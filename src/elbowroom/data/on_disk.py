@@ -70,12 +70,10 @@ class OnDisk(Sparse):
             return super().take(rows)
         if self._held is None or self._held[0] != number:
             self._held = None  # so that two are never held
-            its = self._windows[number]
-            at = torch.empty(len(self), dtype=torch.int64)
-            at[its] = torch.arange(len(its))
-            self._held = number, at, self.source[self.places[its.numpy()]]
-        _, at, matrix = self._held
-        dense = matrix[at[rows.cpu()].numpy()].toarray()
+            its = self._windows[number].sort().values
+            self._held = number, its, self.source[self.places[its.numpy()]]
+        _, its, matrix = self._held
+        dense = matrix[torch.searchsorted(its, rows.cpu()).numpy()].toarray()
         kind = np.float64 if self.wide else np.float32
         return torch.from_numpy(dense.astype(kind, copy=False).reshape(-1, *self.event)).to(self.device)
 

@@ -1,5 +1,6 @@
 """One pass over all values before anything is made of them: what they are, and what may not be among them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,12 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Limits
 
-from .values import blocks
+from .values import blocks, is_sparse
 
 __all__ = ["Scan", "scan"]
 
 _EXACT = 2.0**53  # from here on floats of 64 bits merge whole numbers
+_SPARSE_ROWS = 4_000
 _BEYOND = np.float64(np.finfo(np.float32).max)
 
 
@@ -72,7 +74,17 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Sc
     empty = np.ones(size // x.shape[0], bool)
     found: list[Limits] = []
     low, high = np.full(size // x.shape[0], np.inf), np.full(size // x.shape[0], -np.inf)
-    for start, block in blocks(x):
+    for start, block in _blocks(x):
+        learned = block[: max(x.shape[0] - official_test - start, 0)]
+        if is_sparse(block):
+            empty[:] = False
+            values = np.append(block.data, block.dtype.type(0)) if block.nnz < np.prod(block.shape) else block.data
+            found.append(Limits.of(values))
+            wide = wide or not bool((_in_32_bits(values) == values).all())
+            if learned.shape[0]:
+                low = np.fmin(low, learned.min(0).toarray().ravel())
+                high = np.fmax(high, learned.max(0).toarray().ravel())
+            continue
         missing = block != block
         wrong = np.abs(block) > _BEYOND
         if block.dtype.kind == "f" and wrong.any():
@@ -84,7 +96,6 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Sc
         if not missing.all():
             found.append(Limits.of(block))
         wide = wide or not bool(((_in_32_bits(block) == block) | missing).all())
-        learned = block[: max(x.shape[0] - official_test - start, 0)]
         if len(learned):
             low, high = np.fmin(low, np.fmin.reduce(learned)), np.fmax(high, np.fmax.reduce(learned))
     if bad:
@@ -97,6 +108,19 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Sc
     if x.dtype.kind in "iu" and max(-limits.low, limits.high) > _EXACT:
         raise InputError("The data hold whole numbers beyond 2^53, which floats merge: take an offset away from them.")
     return Scan(limits, wide, low == high, gaps, empty)
+
+
+def _blocks(x: Any) -> Iterator[tuple[int, Any]]:
+    """Rows in turn, each block with its first row: a sparse one as it is where every value is finite, else dense."""
+    if not is_sparse(x):
+        yield from blocks(x)
+        return
+    for start in range(0, x.shape[0], _SPARSE_ROWS):
+        block = x[start : start + _SPARSE_ROWS]
+        if bool((np.abs(block.data) <= _BEYOND).all()):
+            yield start, block
+        else:
+            yield from ((start + place, part) for place, part in blocks(block))
 
 
 def _in_32_bits(block: NDArray[Any]) -> NDArray[Any]:
