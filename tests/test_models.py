@@ -46,9 +46,9 @@ def counts_by_hand():
     data = DATA["counts"]
     return by_hand(
         data,
-        4,
+        5,
         lambda net: er.likelihoods.NegativeBinomial(net(4), (4,)),
-        wrap=lambda network: er.networks.Standardised(network, event=(4,)),
+        wrap=lambda network: er.networks.Standardised(network, event=(4,), log1p=True),
     )
 
 

@@ -91,7 +91,7 @@ def test_a_bound_of_a_latent_size_is_below_the_sum_over_sizes(trained: tuple) ->
         "ais": evidence.ais(vae, test, temperatures=15, chains=4),
     }
     assert (torch.tensor(found["elbo"].values) < truth + 0.5).all()
-    for name, noise in (("iwae", 0.2), ("ais", 0.6)):
+    for name, noise in (("iwae", 0.5), ("ais", 0.7)):
         assert found[name].values.tolist() == pytest.approx(truth.tolist(), abs=noise), name
         assert found[name].mean == pytest.approx(truth.mean().item(), abs=noise / 2), name
     assert found["ais"].quantity == "log p(x | batch)"

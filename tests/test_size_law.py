@@ -37,7 +37,7 @@ def test_groups_have_numbers_of_their_own() -> None:
     totals = rng.lognormal(np.array([5.0, 7.0])[group], 0.3).round()
     law = fit_size_law(totals, groups=group)
     assert [one[0] for one in law.numbers] == pytest.approx([5.0, 7.0], abs=0.05)
-    assert law.log_prob(totals, group).mean() > fit_size_law(totals).log_prob(totals).mean() + 0.5
+    assert law.log_prob(totals, groups=group).mean() > fit_size_law(totals).log_prob(totals).mean() + 0.5
 
 
 def test_the_sum_bounds_log_p_of_x_where_that_is_known_by_summation() -> None:
@@ -71,7 +71,7 @@ def test_the_sum_bounds_log_p_of_x_where_that_is_known_by_summation() -> None:
         (lambda one: fit_size_law([1.5, 3.0]), "whole numbers from 1 on"),
         (lambda one: fit_size_law([3, 4, 5], groups=[0, 0, 1]), "two rows or more"),
         (lambda one: fit_size_law([3, 4], kind="gamma"), "one of negative binomial"),
-        (lambda one: SizeLaw("negative binomial", ((3.0, 1.0),)).log_prob([3], [1]), "a row is of group 1"),
+        (lambda one: SizeLaw("negative binomial", ((3.0, 1.0),)).log_prob([3], groups=[1]), "a row is of group 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call: object, said: str) -> None:

@@ -37,7 +37,7 @@ class SizeLaw:
     kind: str
     numbers: tuple[tuple[float, float], ...]
 
-    def log_prob(self, totals: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    def log_prob(self, totals: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Log-probabilities of totals.
 
         Parameters
@@ -107,7 +107,7 @@ def fit_size_law(totals: ArrayLike, *, groups: ArrayLike | None = None, kind: st
     if kind is not None and kind not in _KINDS:
         raise InputError(f"The kind of a law of sizes is one of {', '.join(_KINDS)}; got {kind!r}.")
     laws = [SizeLaw(one, tuple(_FITS[one](part) for part in parts)) for one in ((kind,) if kind else _KINDS)]
-    return max(laws, key=lambda law: float(law.log_prob(whole, places).sum()))
+    return max(laws, key=lambda law: float(law.log_prob(whole, groups=places).sum()))
 
 
 def with_size(bound: Estimate, log_size: Sequence[float] | NDArray[np.float64]) -> Estimate:

@@ -13,7 +13,9 @@ from .advice import advice
 from .audit import audit_view
 from .audit_page import audit_page, fix_page
 from .card import card
+from .cells import batch_map, cell_figures, gene_rows, size_words
 from .estimators import evidence_panel
+from .figure import Figure
 from .images import image_figures
 from .ladder import about_bits, evidence_rows, ladder
 from .latents import kl, latent_map
@@ -89,7 +91,10 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "has_squares": study.reconstruction.why_none is None,
         "left_out": study.contest.said if study.contest else None,
         "estimands": sorted({row.estimate.quantity for row in study.rows}),
-        "looks": image_figures(study) if study.data.image_shape is not None else table_figures(study),
+        "looks": _looks(study),
+        "genes": gene_rows(study.evidence.cells),
+        "batch_map": batch_map(study),
+        "size_words": size_words(study),
         "plane": plane(study),
         "models": chooser(study),
         "model_figures": model_figures(study),
@@ -108,6 +113,13 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "recipe": recipe_text(study),
         "facts": facts(study),
     }
+
+
+def _looks(study: StudyRecord) -> list[Figure]:
+    """Pictures, checks of cells, or the columns of a table."""
+    if study.data.image_shape is not None:
+        return image_figures(study)
+    return cell_figures(study) or table_figures(study)
 
 
 def _grid_axis(pictures: Pictures) -> str:

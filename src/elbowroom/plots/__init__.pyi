@@ -23,6 +23,7 @@ from ._pictures import to_bytes as to_bytes
 from ._plate_diagram import Graph as Graph
 from ._plate_diagram import graph as graph
 from ._plate_diagram import plate_diagram as plate_diagram
+from ._predictive_checks import predictive_checks as predictive_checks
 from ._rate_distortion import Model as Model
 from ._rate_distortion import Value as Value
 from ._rate_distortion import rate_distortion as rate_distortion

@@ -14,6 +14,9 @@ from .audit_context import PicturesRecord as PicturesRecord
 from .audit_context import PriorGapRecord as PriorGapRecord
 from .audit_context import SampleGapRecord as SampleGapRecord
 from .audit_context import UnitChangeRecord as UnitChangeRecord
+from .cells import CellsRecord as CellsRecord
+from .cells import CheckRecord as CheckRecord
+from .cells import GeneRecord as GeneRecord
 from .contest import ClassicRecord as ClassicRecord
 from .contest import ContestRecord as ContestRecord
 from .contest import SearchRecord as SearchRecord

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from elbowroom.numerics import Estimate
 from elbowroom.numerics._most_of import most_of
 
+from .cells import CellsRecord
 from .values import EstimateField, Number
 
 __all__ = ["EvidenceRecord", "InkRecord", "LatentRecord", "NeighbourRecord", "ReconstructionRecord", "VarianceRecord"]
@@ -180,6 +181,8 @@ class EvidenceRecord:
         Of all noise here, the pictures' included.
     pictured : int
         Held-out examples and samples among the pictures.
+    cells : CellsRecord, optional
+        Checks of counts of many columns; None for other data.
     """
 
     bounds: dict[str, EstimateField]
@@ -191,6 +194,7 @@ class EvidenceRecord:
     ink: InkRecord | None
     seed: int
     pictured: int
+    cells: CellsRecord | None = None
 
     @property
     def best(self) -> Estimate:

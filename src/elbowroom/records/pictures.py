@@ -15,7 +15,7 @@ from .stages import stage_file
 __all__ = ["ModelPictures", "Pictures", "read_pictures"]
 
 _MODELS = "models."
-_MAYBE = ("data_sample", "decoded_grid", "decoded_grid_axis")
+_MAYBE = ("data_sample", "decoded_grid", "decoded_grid_axis", "checks_genes", "checks_cells", "latent_batches")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,10 @@ class Pictures:
         Decoder means over a grid of two latents, the first row at the largest z2; None where z is not a plane.
     decoded_grid_axis : array [n], optional
         The values of z1 and z2 of that grid.
+    checks_genes, checks_cells : array [n, 3, 4], optional
+        Of counts of many columns: by gene and by cell, three statistics of the data and three quantiles of replicates.
+    latent_batches : array [n], optional
+        The batch of each point of the map; −1 where there is none.
     """
 
     held_out: NDArray[Any]
@@ -66,6 +70,9 @@ class Pictures:
     data_sample: NDArray[Any] | None = None
     decoded_grid: NDArray[Any] | None = None
     decoded_grid_axis: NDArray[Any] | None = None
+    checks_genes: NDArray[Any] | None = None
+    checks_cells: NDArray[Any] | None = None
+    latent_batches: NDArray[Any] | None = None
 
     @property
     def rows(self) -> NDArray[Any]:

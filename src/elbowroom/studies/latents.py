@@ -14,6 +14,7 @@ from elbowroom.numerics import Batch, in_parts
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
 
+from .cells import axes_of
 from .pictures import within_cells
 
 __all__ = ["comparable", "latent_record"]
@@ -42,7 +43,7 @@ def latent_record(vae: VAE, data: Dataset) -> LatentRecord:
         active=tuple(use.active.tolist()),
         threshold=ACTIVE,
         n=len(data.test),
-        axes="z1, z2" if vae.latents == 2 else "first two principal components of the posterior means",
+        axes=axes_of(vae, data),
         neighbours=_neighbours(vae, data, use.means),
     )
 

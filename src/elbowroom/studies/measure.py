@@ -18,6 +18,7 @@ from elbowroom.sweeps.swept import PASS
 from elbowroom.training.placement import threads_for
 from elbowroom.vae import VAE
 
+from .cells import cells_record
 from .latents import latent_record
 from .pictures import draw_pictures, within_cells
 from .train import Models, decibels
@@ -127,6 +128,7 @@ def _measured(
         bounds = {name: _checked(bound, annealing) for name, bound in bounds.items()}
     _keep_evidence(run, bounds, annealing, seed)
     squares = sweep.model(run.name).why_no_squares
+    cells, arrays = cells_record(vae, data, bounds, seed)
     record = EvidenceRecord(
         bounds=bounds,
         not_measured=tuple(not_measured),
@@ -137,8 +139,9 @@ def _measured(
         ink=None if squares else ink_record(vae, data.validation, seed),
         seed=seed,
         pictured=_PICTURES,
+        cells=cells,
     )
-    draw_pictures(sweep, models, vae, data, models.runs.parent, _PICTURES, seed)
+    draw_pictures(sweep, models, vae, data, models.runs.parent, _PICTURES, seed, arrays)
     return record
 
 

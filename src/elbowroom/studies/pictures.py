@@ -1,9 +1,10 @@
 """The arrays that the page shows: held-out examples, reconstructions, samples, maps."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -11,13 +12,13 @@ from torch import Tensor
 from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import known_mean
-from elbowroom.metrics import latent_use
 from elbowroom.numerics import Batch, in_parts
 from elbowroom.priors import StandardNormal
 from elbowroom.records import SweepRecord
 from elbowroom.vae import VAE
 from elbowroom.vae.vae import evaluating
 
+from .cells import codes_of, plane_of
 from .train import Models
 
 __all__ = ["draw_before_after", "draw_pictures", "within_cells"]
@@ -47,7 +48,14 @@ def within_cells(rows: int, data: Dataset) -> int:
 
 
 def draw_pictures(
-    sweep: SweepRecord, models: Models, chosen: VAE, data: Dataset, folder: Path, n: int, seed: int
+    sweep: SweepRecord,
+    models: Models,
+    chosen: VAE,
+    data: Dataset,
+    folder: Path,
+    n: int,
+    seed: int,
+    more: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
     """Write pictures.safetensors: nothing cherry-picked, the first n of a seeded order and of a seeded draw.
 
@@ -68,10 +76,12 @@ def draw_pictures(
         Held-out examples, and samples of images.
     seed : int
         Of the order and of the draws.
+    more : mapping of str to Tensor, default {}
+        Other arrays for the file.
     """
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
-    arrays = {"held_out": _cells(shown.batch()), "reconstructions": _reconstructions(chosen, shown)}
+    arrays = {**more, "held_out": _cells(shown.batch()), "reconstructions": _reconstructions(chosen, shown)}
     many, each = (
         (n, _HOVER) if data.image_shape is not None else (within_cells(_MAP, data), within_cells(_STRIPS, data))
     )
@@ -151,15 +161,11 @@ def _contexts(vae: VAE, data: Dataset, n: int) -> dict[str, Tensor]:
 def _map(vae: VAE, data: Dataset) -> dict[str, Tensor]:
     """Posterior means of test examples in the plane: z itself where it is one, else its first two principal axes."""
     shown = data.test[:_MAP]
-    means = latent_use(vae, shown).means
-    if means.shape[1] > 2:
-        from sklearn.decomposition import PCA
-
-        means = PCA(2, random_state=0).fit_transform(means)
-    plane = np.zeros((len(means), 2))
-    plane[:, : means.shape[1]] = means
-    labels = torch.full((len(means),), -1.0) if shown.labels is None else shown.labels.float()
-    return {"latent_map": torch.from_numpy(plane), "latent_labels": labels}
+    plane = plane_of(codes_of(vae, shown), data)
+    labels = torch.full((len(plane),), -1.0) if shown.labels is None else shown.labels.float()
+    found = {"latent_map": torch.from_numpy(plane), "latent_labels": labels}
+    batch = shown.context.get("batch")
+    return found if batch is None or batch.dim() != 2 else {**found, "latent_batches": batch.argmax(1).float()}
 
 
 def _has_grid(vae: VAE) -> bool:

@@ -31,6 +31,7 @@ from elbowroom.vae._save_model import model_recipe
 from elbowroom.vae.vae import evaluating
 
 from .calibrated import calibration_of
+from .count_checks import many_counts
 
 __all__ = [
     "CHOICE_DRAWS",
@@ -356,6 +357,8 @@ def why_no_squares(vae: VAE, support: Support, examples: Examples) -> str | None
         classes = any(one.kind == "categorical" for one in support.columns)
         also = ", and classes without an order have no mean" if classes else ""
         return f"{said}: the columns are of different kinds, whose squares have no unit in common{also}."
+    if many_counts(support, examples.event):
+        return f"{said}: those of counts are nearly all of the few largest genes, and say nothing of the others."
     batch = examples.batch()
     if batch.seen is not None:
         return f"{said}: cells are missing, so that every example would sum over others."
