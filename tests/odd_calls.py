@@ -3,6 +3,7 @@
 import functools
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -259,6 +260,11 @@ CALLS: dict[str, Call] = {
     "evidence.classify": lambda: {"vae": of_kinds(), "data": KINDS, "examples": KINDS.test[:2], "seed": 1},
     "evidence.conditional_log_likelihood": measured(draws=4),
     "evidence.elbo": measured(draws=2),
+    "evidence.fit_size_law": lambda: {"totals": np.arange(5, 29), "groups": CODES, "kind": "negative binomial"},
+    "evidence.with_size": lambda: {
+        "bound": replace(ESTIMATE, quantity="log p(x | size)"),
+        "log_size": -ESTIMATE.values,
+    },
     "evidence.defended_iwae": measured(draws=8),
     "evidence.iwae": measured(draws=2),
     "evidence.iwae_curve": measured(draws=3),
@@ -633,6 +639,7 @@ NO_DOOR = {
     "numerics.with_error": "words, of values that may be NaN",
     "plots.class_shares": "names alone",
     "plots.ladder": "names alone",
+    "plots.predictive_checks": "names alone",
     "plots.quantile_strips": "names alone",
     "plots.stacked_bars": "names alone",
     "metrics.SmallClassifier": "made by small_classifier",
