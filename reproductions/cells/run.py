@@ -34,7 +34,7 @@ def structure(runs: Path) -> None:
     from structure_rows import EPOCHS, classic, swept, true
 
     Record("truth").rows([{"set": "simulated"}], lambda set: true())
-    Record("classics").rows([{"model": name, "seed": 0} for name in ("PCA", "factor analysis")], classic)
+    Record("classics").rows([{"model": name, "seed": 0} for name in ("PCA", "factor analysis", "planted z")], classic)
     points = [(1.0, 10, 0), (10.0, 10, 0), (0.1, 10, 0), (1.0, 2, 0), (1.0, 30, 0), (1.0, 10, 1), (1.0, 10, 2)]
     points += [(10.0, 10, 1), (0.1, 10, 1), (10.0, 10, 2), (0.1, 10, 2), (3.0, 10, 0), (0.3, 10, 0), (1.0, 5, 0)]
     keys = [{"model": "SCVI", "beta": beta, "latents": latents, "seed": seed} for beta, latents, seed in points]
@@ -42,7 +42,14 @@ def structure(runs: Path) -> None:
     Record("structure", epochs=EPOCHS).rows(keys, partial(swept, runs=runs))
 
 
-PARTS = {"evidence": evidence, "structure": structure}
+def cost(runs: Path) -> None:
+    from cost_rows import costs
+
+    keys = [{"package": name, "cells": 3_000, "genes": 20_000} for name in ("scvi-tools", "elbowroom")]
+    Record("cost").rows(keys, costs)
+
+
+PARTS = {"evidence": evidence, "structure": structure, "cost": cost}
 
 
 def main() -> None:
