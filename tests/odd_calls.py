@@ -644,6 +644,7 @@ NO_DOOR = {
     "plots.stacked_bars": "names alone",
     "metrics.SmallClassifier": "made by small_classifier",
     "progress.Progress": "made by what takes time",
+    "studies.audit_scvi": "needs scvi-tools; tests/test_from_scvi.py has it",
     "progress.say": "said by what takes time",
 }
 
