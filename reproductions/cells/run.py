@@ -42,6 +42,12 @@ def structure(runs: Path) -> None:
     Record("structure", epochs=EPOCHS).rows(keys, partial(swept, runs=runs))
 
 
+def own(runs: Path) -> None:
+    from own_rows import own
+
+    Record("own").rows([{"model": name, "seed": 0} for name in ("scvi", "ldvae")], own)
+
+
 def cost(runs: Path) -> None:
     from cost_rows import costs
 
@@ -49,7 +55,7 @@ def cost(runs: Path) -> None:
     Record("cost").rows(keys, costs)
 
 
-PARTS = {"evidence": evidence, "structure": structure, "cost": cost}
+PARTS = {"evidence": evidence, "structure": structure, "own": own, "cost": cost}
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 import elbowroom as er
 from elbowroom.adapters import from_scvi, scvi_data
 
-__all__ = ["classic", "swept", "true"]
+__all__ = ["EPOCHS", "WEIGHED", "classic", "held_out", "swept", "true"]
 
 EPOCHS = 40
 WEIGHED, DRAWS = 50, 500
@@ -29,9 +29,13 @@ def swept(model: str, beta: float, latents: int, seed: int, runs: Path) -> dict[
     """One SCVI: held-out evidence, latents in use, clusters and batches of held-out cells, errors against the truth."""
     found = cells("simulated")
     made = peer.trained(found, runs, seed=seed, epochs=EPOCHS, beta=beta, kind=model, n_latent=latents)
-    vae, data = from_scvi(made), scvi_data(made)
-    bound, weighed = er.evidence.elbo(vae, data.test, draws=10), er.evidence.iwae(vae, data.test[:WEIGHED], draws=DRAWS)
-    kl = by_latent(vae, data.test)
+    return held_out(from_scvi(made), scvi_data(made).test, found)
+
+
+def held_out(vae: er.VAE, test: Any, found: Cells) -> dict[str, Any]:
+    """What a row says of one model."""
+    bound, weighed = er.evidence.elbo(vae, test, draws=10), er.evidence.iwae(vae, test[:WEIGHED], draws=DRAWS)
+    kl = by_latent(vae, test)
     return {
         "ELBO": [bound.mean, bound.se_points, bound.se_mc],
         "IWAE": [weighed.mean, weighed.se_points, weighed.se_mc],
@@ -39,8 +43,8 @@ def swept(model: str, beta: float, latents: int, seed: int, runs: Path) -> dict[
         "IWAE, median ESS": float(np.median(weighed.ess)),
         "rate": float(kl.sum()),
         "in use": int((kl > ACTIVE).sum()),
-        **structure(vae.encode(data.test)["z"].numpy(), found),
-        **against_truth(vae, data.test[:LOOKED_AT], found),
+        **structure(vae.encode(test)["z"].numpy(), found),
+        **against_truth(vae, test[:LOOKED_AT], found),
     }
 
 
