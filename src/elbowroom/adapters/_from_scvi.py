@@ -37,9 +37,9 @@ def from_scvi(model: Any) -> VAE:
     Returns
     -------
     VAE
-        Of log p(x | library, batch): where the library is observed, x come with the context "library", the total of a
-        cell's counts over the model's genes (or its size factor), and where there are batches with "batch", one-hot;
-        `scvi_data` makes both. A latent library is a block "log_library", and the bounds are on log p(x | batch).
+        Of log p(x | library, batch): where the library is observed, x come with the context "library" [n, 1], the total
+        of a cell's counts over the model's genes (or its size factor), and where there are batches with "batch", one-
+        hot; `scvi_data` makes both. A latent library is a block "log_library", and the bounds are on log p(x | batch).
         It is saved by `er.save_model`, and loaded with the model's module by each name that the error asks for.
 
     Raises
