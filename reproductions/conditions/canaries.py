@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import families
 import run as experiments
 from run import HERE, PRIORS, SIGMA, WAYS, condition, conditional, digits, table
 
@@ -17,6 +18,7 @@ def canaries() -> list[Canary]:
     found |= {("baselines", "digits"): of_baselines, ("classifiers", "digits"): of_classifiers}
     found |= {("classes", prior): partial(of_classes, prior) for prior in PRIORS}
     found |= {("columns", name): partial(of_table, name) for name in experiments.PREDICTED}
+    found |= {("families", way): partial(of_world, way) for way in families.WAYS}
     paths = {name: HERE / "records" / f"{name}.json" for name, _ in found}
     return [Canary(paths[name], row, make) for (name, row), make in found.items() if paths[name].exists()]
 
@@ -46,6 +48,13 @@ def of_classes(prior: str) -> Numbers:
 def of_classifiers() -> Numbers:
     """Those that learn p(label | x) itself."""
     return {"shares": numbers_of(experiments._classifiers(0))}
+
+
+def of_world(way: str) -> Numbers:
+    """A conditional model of the first planted world."""
+    one = families.Conditional(families.WORLDS[0])
+    data = one.data()
+    return first_steps(er.models.build(families.recipe(one, way, 0), data), data, lr=families.LR)
 
 
 def of_table(name: str) -> Numbers:

@@ -56,4 +56,4 @@ OBJECTIVE = 0.05
 
 CONDITION = 50.0
 """Condition lost: percent of what a straight line from the context explains of x that the context does not explain in
-the model."""
+the model. It was fixed beforehand, and checked on the planted worlds of `reproductions/conditions`."""
