@@ -271,7 +271,7 @@ def test_a_wrong_option_is_refused_by_its_name(
         if command == "classify"
         else run()
     )
-    writes = dict.fromkeys(("annotate", "sample", "transfer", "classify", "encode", "impute"), "--out") | {
+    writes = dict.fromkeys(("annotate", "sample", "transfer", "classify", "encode", "impute", "compress"), "--out") | {
         "study": "--folder",
         "fit": "--run",
         "fix": "--run",
@@ -279,8 +279,8 @@ def test_a_wrong_option_is_refused_by_its_name(
     }
     new = tmp_path / ("new.csv" if command == "impute" else "new.npy")
     more = [writes[command], str(new)] if command in writes else []
-    cells = ["cells.h5ad"] if command == "annotate" else []
-    words = [*command.split(), str(subject), *cells, *more, option, value]
+    data = {"annotate": ["cells.h5ad"], "compress": ["rows.npy"]}.get(command, [])
+    words = [*command.split(), str(subject), *data, *more, option, value]
     monkeypatch.setattr("sys.argv", ["elbowroom", *words])
     with pytest.raises(SystemExit) as stop:
         cli.main()
