@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from canary import Canary, Numbers, keep, main
 
 RECORDS = Path(__file__).parent / "records"
-OF_SCVI = ("evidence", "divisor", "structure")
+OF_SCVI = ("evidence", "divisor", "structure", "longer")
 GENES, CELLS = 100, 200
 
 

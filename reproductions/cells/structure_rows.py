@@ -25,10 +25,10 @@ NEIGHBOURS, LOOKED_AT = 30, 100
 ACTIVE = 0.05  # nats of KL, mean over held-out cells, from which a latent counts as used
 
 
-def swept(model: str, beta: float, latents: int, seed: int, runs: Path) -> dict[str, Any]:
+def swept(model: str, beta: float, latents: int, seed: int, runs: Path, epochs: int = EPOCHS) -> dict[str, Any]:
     """One SCVI: held-out evidence, latents in use, clusters and batches of held-out cells, errors against the truth."""
     found = cells("simulated")
-    made = peer.trained(found, runs, seed=seed, epochs=EPOCHS, beta=beta, kind=model, n_latent=latents)
+    made = peer.trained(found, runs, seed=seed, epochs=epochs, beta=beta, kind=model, n_latent=latents)
     return held_out(from_scvi(made), scvi_data(made).test, found)
 
 
