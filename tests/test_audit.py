@@ -342,6 +342,7 @@ def test_record_comes_back_from_json(audit: AuditRecord) -> None:
     plain = json.loads(json.dumps(audit.to_dict(), allow_nan=False))
     assert AuditRecord.from_dict(plain).to_dict() == plain
     assert set(plain) == set(AuditRecord.schema()["properties"])
+    assert (audit.cells, audit.as_file) == (None, "")  # a density is no file's length
     with pytest.raises(er.InputError, match=r"no audit \(identity.log_p: .*make it again by er.audit"):
         AuditRecord.from_dict(plain | {"identity": {"elbo": plain["identity"]["elbo"]}})
 

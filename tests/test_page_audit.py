@@ -1,6 +1,7 @@
 """Pages of audits and of fixed runs, read back, and the same in the terminal and on a model card."""
 
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -153,6 +154,15 @@ def test_the_terminal_has_the_verdict_in_ten_lines(audit):
     assert rows[0] == ("verdict", audit.verdict)
     assert len(rows) <= 10
     assert all("\n" not in said for _, said in rows)
+
+
+def test_nats_of_a_grid_stand_beside_bits_and_bytes(tmp_path):
+    audit = healthy(cells=64)
+    bits = -audit.identity.elbo.mean / math.log(2)
+    rows = dict(audit_table(audit))
+    assert rows["bytes"].startswith(f"A row takes {bits / 8:,.2f} bytes as a file of the ELBO ({bits:,.2f} bits, ")
+    assert rows["bytes"] in audit_view(audit).notes
+    assert "bytes" not in dict(audit_table(healthy()))
 
 
 def test_many_faults_fit_into_ten_lines():

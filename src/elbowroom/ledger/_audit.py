@@ -1,6 +1,7 @@
 """The audit: where log-likelihood goes, what is wrong, and what would win it back."""
 
 import importlib.metadata
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import torch
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, plain_arguments
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, Support, plain_arguments
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress
@@ -44,6 +45,7 @@ _RESTS_ON = {
 }
 """Faults, and the symptom without which each is not looked for."""
 _PARTS = 4
+_GRIDS = ("binary", "grid", "counts", "categorical")
 _Part = TypeVar("_Part")
 
 
@@ -117,8 +119,8 @@ def audit(
     >>> digits = er.load_data("digits")
     >>> vae = er.models.build({"latents": 2, "widths": [8]}, digits)
     >>> found = er.audit(vae, digits, n=4, quick=True, progress=False)
-    >>> found.n, found.identity.log_p.direction, found.quick
-    (4, 'lower', True)
+    >>> found.n, found.identity.log_p.direction, found.quick, found.cells
+    (4, 'lower', True, 64)
     """
     if n is not None and n < 2:
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
@@ -136,6 +138,7 @@ def audit(
         assumed=vae.assumed,
         versions=_versions(),
         quick=quick,
+        cells=math.prod(vae.likelihood.event) if _on_grid(vae, data.support) else None,
     )
     if lacking:
         return replace(record, missing=_account(vae, lacking[0]), seconds=time.monotonic() - began)
@@ -149,6 +152,12 @@ def audit(
         of_gap = {"both_ends": both_ends, "log_p": log_p, **spending.budget.identity}
         record = _measured(record, vae, data, rows, spending, objective, of_gap, common)
     return replace(record, certified=certificate(record), seconds=time.monotonic() - began)
+
+
+def _on_grid(vae: VAE, support: Support) -> bool:
+    """Whether log p(x) is of values that a file can hold, and no density; grids in steps of 1 where dequantised."""
+    grids = all(one.kind in _GRIDS and not (one.kind == "grid" and one.values) for one in support.columns or (support,))
+    return grids and vae.preprocess.estimand == "log p(x)"
 
 
 def _rows(data: Dataset, n: int, log_p: Estimate | None, seed: int) -> Examples:

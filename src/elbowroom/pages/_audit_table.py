@@ -13,7 +13,7 @@ _SURE = 2.0  # standard errors
 
 
 def audit_table(audit: AuditRecord) -> list[tuple[str, str]]:
-    """At most ten rows for the terminal: the verdict of an audit and what it rests on.
+    """At most eleven rows for the terminal: the verdict of an audit and what it rests on.
 
     Parameters
     ----------
@@ -38,6 +38,8 @@ def audit_table(audit: AuditRecord) -> list[tuple[str, str]]:
     more = f" ({count(len(found) - _SAID)} more on the page)" if len(found) > _SAID else ""
     rows += [(one.name, bare(one)) for one in found[:_SAID]]
     rows[-1] = (rows[-1][0], rows[-1][1] + more)
+    if audit.as_file:
+        rows.append(("bytes", audit.as_file))
     if audit.prices:
         rows.append(("remedies", _best(audit.prices)))
     if audit.missing:

@@ -115,7 +115,7 @@ def audit_view(audit: AuditRecord, *, latents: bool = True) -> AuditView:
         identity=_identity(audit),
         bounds=found,
         bounds_caption=f"What the bar is made of: means over the same {count(audit.n, 'test example')}, in nats.",
-        notes=() if audit.identity is None else (*_about_all(audit), audit.precision, *audit.identity.sentences),
+        notes=() if audit.identity is None else (*_about_all(audit), *audit.sentences),
         findings=_findings(audit.findings),
         findings_caption="Every fault that was looked for, with the number that decided, ± one standard error, and its "
         "threshold.",

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from elbowroom.numerics import Estimate, InputError, count, places, rounded, with_error
 
@@ -185,6 +185,9 @@ class AuditRecord:
         What the audit took.
     quick : bool
         Whether precision was given up for speed.
+    cells : int, optional
+        Cells of a row, where these lie on a grid, so that −log p(x) is what they take as a file; None where log p(x)
+        is a density.
 
     Examples
     --------
@@ -215,6 +218,7 @@ class AuditRecord:
     versions: dict[str, str] | None = None
     seconds: float = 0.0
     quick: bool = False
+    cells: int | None = None
 
     @property
     def ill(self) -> tuple[str, ...]:
@@ -251,6 +255,34 @@ class AuditRecord:
         return (
             f"On {count(self.n, 'example')} the gap to log p(x) is known to ± {rounded(half, places(half))} nats "
             f"(95 %), of which ± {rounded(1.96 * gap.se_mc, places(half))} would go with more draws."
+        )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How surely the gap is known, what its parts rest on, and what a row takes as a file; () without a gap."""
+        if self.identity is None:
+            return ()
+        return (self.precision, *self.identity.sentences, *([self.as_file] if self.as_file else []))
+
+    @property
+    def as_file(self) -> str:
+        """What a row takes as a file, in a sentence: nats as bits and bytes; "" of a density, and without a bound.
+
+        Examples
+        --------
+        >>> low, high = (Estimate.of([x, x], quantity="log p(x)", estimator="by hand", direction="lower")
+        ...              for x in (-8 * math.log(2), -4 * math.log(2)))
+        >>> print(AuditRecord("log p(x)", 2, "toy", "1f2e", 0, IdentityRecord(high, low), cells=4).as_file)
+        A row takes 1.00 bytes as a file of the ELBO (8.00 bits, 2.000 per cell; elbowroom compress), 0.50 of log p(x).
+        """
+        if self.cells is None or (self.identity is None and self.context is None):
+            return ""
+        one = self.identity
+        elbo = -(one.elbo if one is not None else cast("ContextRecord", self.context).elbo).mean / math.log(2)
+        best = "" if one is None else f", {-one.log_p.mean / math.log(2) / 8:,.2f} of {self.quantity}"
+        return (
+            f"A row takes {elbo / 8:,.2f} bytes as a file of the ELBO ({elbo:,.2f} bits, {elbo / self.cells:.3f} per "
+            f"cell; elbowroom compress){best}."
         )
 
     def to_dict(self) -> dict[str, Any]:
