@@ -15,7 +15,7 @@ BETAS = (0.1, 0.5, 2.0)
 NOISE = 0.1
 SETTINGS: dict[str, dict[str, Any]] = {
     "fashion-mnist": {"latents": 64, "widths": [512, 256], "epochs": 25, "test": 1_000},
-    "cifar10": {"latents": 128, "widths": [512, 256], "epochs": 15, "test": 1_000},
+    "cifar10": {"latents": 96, "widths": [384, 256], "epochs": 8, "test": 1_000},
     "frey-faces": {"latents": 32, "widths": [256, 256], "epochs": 120, "test": 300},
 }
 """Latents, hidden layers, epochs, and test images."""

@@ -27,6 +27,14 @@ def compress(
     chunk_rows: Annotated[
         int | None, typer.Option(help="Rows that are decoded together.", show_default="1,000, or fewer")
     ] = None,
+    step: Annotated[
+        float | None,
+        typer.Option(
+            help="What real numbers are rounded to, on the scale of the data.",
+            show_default="none",
+            callback=_above_zero,
+        ),
+    ] = None,
     lossy: Annotated[
         float | None,
         typer.Option(
@@ -45,7 +53,10 @@ def compress(
     if lossy is not None:
         print(er.compression.compress_lossy(run, data, out, step=lossy, chunk_rows=chunk_rows))
     else:
-        print(er.compression.compress(run, data, out, bits=bits, draws=draws, refine=refine, chunk_rows=chunk_rows))
+        file = er.compression.compress(
+            run, data, out, bits=bits, draws=draws, refine=refine, step=step, chunk_rows=chunk_rows
+        )
+        print(file)
 
 
 def decompress(

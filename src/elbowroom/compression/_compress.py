@@ -2,8 +2,8 @@
 
 import importlib.metadata
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .cells import Cells
 from .codec import Chunk, Codec
 from .coded import coded_bound
 from .container import Sizes, write
-from .heads import MOST_DRAWS, MOST_STEPS, said
+from .heads import LEAST_STEP, MOST_DRAWS, MOST_STEPS, said
 from .masses import Whole
 from .refusals import refuse_what_reads_more
 from .sources import Source, source_of
@@ -71,6 +71,8 @@ class Compressed:
         their importance-weighted bound, on fewer rows.
     float_bound : Estimate or None
         That of the model as it was trained, on the same rows and the same noise.
+    step : array or None
+        What real numbers were rounded to, [cells]; None where none are.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class Compressed:
     draws: int = 1
     bound: Estimate | None = None
     float_bound: Estimate | None = None
+    step: NDArray[np.float64] | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -105,8 +108,15 @@ class Compressed:
             f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
             f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
             f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
-            f"beside {self.beside_bytes:,}.{self._bounds()}"
+            f"beside {self.beside_bytes:,}.{self._rounding()}{self._bounds()}"
         )
+
+    def _rounding(self) -> str:
+        if self.step is None:
+            return ""
+        low, high = self.step.min(), self.step.max()
+        steps = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+        return f" Real numbers are rounded to steps of {steps}: they come back half a step away at most."
 
     def _bounds(self) -> str:
         if self.bound is None or self.float_bound is None:
@@ -128,6 +138,7 @@ def compress(
     bits: int = 16,
     draws: int = 1,
     refine: int = 0,
+    step: float | Sequence[float] | None = None,
     chunk_rows: int | None = None,
     bounds: bool = True,
     progress: bool = True,
@@ -154,6 +165,9 @@ def compress(
     refine : int, default 0
         Steps, 1,000 at most, by which q of each row climbs the bound from the encoder's; a reader takes the same ones
         once it has x. For bits whose decoder is an MLP, with one block of latents and a diagonal normal q.
+    step : float or sequence of float, optional
+        For models of real numbers, which take endless bits: the step that these are rounded to, on the scale of the
+        data, one for all or one for each column. What comes back is half a step away at most; the file says so.
     chunk_rows : int or None, default None
         Rows that are decoded together; None takes 1,000, or fewer where a row has many cells. Each chunk needs initial
         bits.
@@ -203,7 +217,10 @@ def compress(
     vae = model_of(model)
     refuse_what_reads_more(vae)
     exact = rounded(vae)
-    cells = Cells(exact)
+    steps = None if step is None else _steps(step, int(np.prod(vae.likelihood.event)))
+    cells = Cells(exact, step=steps)
+    if steps is not None and not cells.stated.any():
+        raise InputError("The data of this model lie on a grid and come back as they are: leave step out.")
     source = source_of(data, vae, cells)
     parts = _parts(len(source), _chunk_rows(chunk_rows, len(cells.levels)))
     codec = Codec(exact, _survey(exact, cells, source, parts, (bits, draws, refine), progress).settings(), exact=True)
@@ -223,7 +240,14 @@ def compress(
         chunks = _chunks(codec, source, parts, bar)
         write_atomic(out, lambda path: written.append(write(path, head, source.beside(), chunks)))
     measured = _bounds(vae, codec, source) if bounds else (None, None)
-    return _account(out, *written[0], len(cells.levels), draws, *measured)
+    return replace(_account(out, *written[0], len(cells.levels), draws, *measured), step=steps)
+
+
+def _steps(step: float | Sequence[float], cells: int) -> NDArray[np.float64]:
+    steps = np.broadcast_to(np.asarray(step, np.float64), (cells,) if np.ndim(step) == 0 else (len(step),))  # type: ignore[arg-type]
+    if len(steps) != cells or not (np.isfinite(steps) & (steps >= LEAST_STEP)).all():
+        raise InputError(f"step is a number from {LEAST_STEP:g} on, or one for each of {cells:,} columns; got {step}.")
+    return steps
 
 
 def _versions() -> str:
@@ -291,8 +315,17 @@ def _bounds(vae: VAE, codec: Codec, source: Source) -> tuple[Estimate, Estimate]
     rows = min(len(source), max(_ROWS_FOR_BOUNDS // draws, _FEWEST_FOR_BOUNDS))
     x = torch.from_numpy(np.ascontiguousarray(source.rows(slice(0, rows))))
     if draws == 1:
-        return coded_bound(codec, x, draws=_DRAWS_FOR_BOUNDS), elbo(vae, x, draws=_DRAWS_FOR_BOUNDS)
-    return coded_bound(codec, x, draws=draws), iwae(vae, x, draws=draws)
+        own = elbo(vae, x, draws=_DRAWS_FOR_BOUNDS)
+        return coded_bound(codec, x, draws=_DRAWS_FOR_BOUNDS), _of_steps(own, codec.cells, x)
+    return coded_bound(codec, x, draws=draws), _of_steps(iwae(vae, x, draws=draws), codec.cells, x)
+
+
+def _of_steps(bound: Estimate, cells: Cells, x: torch.Tensor) -> Estimate:
+    """Densities of real numbers over their steps, as masses are."""
+    if cells.step is None:
+        return bound
+    logs = np.where(cells.stated & ~x.flatten(1).isnan().numpy(), np.log(cells.step), 0.0).sum(1)
+    return replace(bound, values=bound.values + logs)
 
 
 def _account(

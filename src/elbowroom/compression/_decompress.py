@@ -20,7 +20,7 @@ from .arrays import ArrayTarget
 from .cells import Cells
 from .codec import Codec, OtherOutputs
 from .container import Reader
-from .heads import settings_of
+from .heads import settings_of, steps_of
 from .images import image_names, write_pictures
 from .lossy import reconstructed
 from .masses import Whole
@@ -114,7 +114,7 @@ def opened(vae: VAE, reader: Reader) -> Codec:
     """
     refuse_what_reads_more(vae)
     exact = rounded(vae)
-    cells = Cells(exact)
+    cells = Cells(exact, step=steps_of(reader))
     if reader.head.get("cells") != len(cells.levels):
         raise InputError(f"{reader.path.name!r} holds rows of another size than this model is over.")
     asked = exact.prior.items()

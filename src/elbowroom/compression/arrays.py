@@ -95,8 +95,11 @@ class ArraySource:
         """Note the cells of these rows whose bytes would come back as others."""
         block = np.ascontiguousarray(self.array[part])
         back = restored(cells.x(whole).numpy(), seen, self.scale, block.dtype)
-        differ = _as_bytes(block.reshape(-1)) != _as_bytes(back.reshape(-1))
-        places = np.flatnonzero(differ.any(1))
+        differ = (_as_bytes(block.reshape(-1)) != _as_bytes(back.reshape(-1))).any(1).reshape(len(block), -1)
+        if cells.stated.any():
+            pair = (one.reshape(len(block), -1).astype(np.float64) for one in (block, back))
+            differ = np.where(cells.stated, cells.off(*pair), differ)
+        places = np.flatnonzero(differ)
         self.exceptions.add(places + part.start * block[0].size, block.reshape(-1)[places])
         if self.exceptions.count > 1_000 and self.exceptions.count > _MOST_EXCEPTIONS * self.array.size:
             raise InputError(
@@ -126,7 +129,7 @@ class ArraySource:
         """Which share of the cells would come back, were values multiplied by this."""
         x = _scaled(block, scale).reshape(len(block), *self.cells.event)
         whole = self.cells.whole(torch.from_numpy(x))
-        possible = self.cells.open | ((whole >= 0) & (whole < self.cells.levels))
+        possible = self.cells.stated | self.cells.open | ((whole >= 0) & (whole < self.cells.levels))
         back = restored(self.cells.x(whole).numpy(), ~np.isnan(x), scale, block.dtype).reshape(block.shape)
         same = (back == block) | (back != back) & (block != block)
         return float((same.reshape(len(block), -1) & possible).mean())

@@ -1,7 +1,7 @@
 """Cells of x as whole numbers 0 … levels − 1, and back: what a file holds are these."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from .masses import Whole
 __all__ = ["Cells", "Spans"]
 
 _MOST_DECIMALS = 9
+_HALF = 0.5 + 1e-6
 _MOST_LEVELS = 2**24
 _COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
 _OF_GRIDS = (lik.Bernoulli, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal)
@@ -31,10 +32,11 @@ _AFTER = (pre.Affine, pre.Standardise, pre.Identity)
 
 @dataclass(frozen=True)
 class Spans:
-    """Where the whole numbers of each cell lie in the data of a file: [D] each."""
+    """Where the whole numbers of each cell lie in the data of a file, and on which steps real numbers are told."""
 
     low: Whole
     high: Whole
+    step: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class _Column:
     """None: as many as the data of the file have."""
     from_zero: bool = False
     """Whether these begin at 0 whatever the data of the file are, as counts do."""
+    stated: bool = False
+    """Whether the data are real numbers, which are rounded to this step."""
 
 
 class Cells:
@@ -60,6 +64,9 @@ class Cells:
         In 64 bits. Its preprocessing says on which grid x lies, its likelihood how many levels it has.
     spans : Spans or None, default None
         Of the file; None before they are known.
+    step : array or None, default None
+        [D], on the user's scale: to what real numbers are rounded, where spans do not say it. Cells on grids of their
+        own read nothing of it.
 
     Raises
     ------
@@ -76,10 +83,12 @@ class Cells:
     ([3, 3, 3], [3.0, 3.0, 3.0])
     """
 
-    def __init__(self, vae: VAE, spans: Spans | None = None) -> None:
+    def __init__(self, vae: VAE, spans: Spans | None = None, *, step: NDArray[np.float64] | None = None) -> None:
         self.event, self.preprocess = vae.likelihood.event, vae.preprocess
-        columns = [one for likelihood, part in _grouped(vae) for one in _columns(likelihood, part)]
+        self.step = step if spans is None else spans.step
+        columns = _columns(vae, self.step)
         self._columns = columns
+        self.stated = np.array([one.stated for one in columns])
         self.start, self.unit, self.scale = (
             np.array([getattr(one, name) for one in columns]) for name in ("start", "unit", "scale")
         )
@@ -125,6 +134,12 @@ class Cells:
             raise CapabilityError("The preprocessing of this model turns its data round, which files do not hold.")
         return first - 0.5 * width, width
 
+    def off(self, x: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which cells [n, D] of real numbers come back further away than half their step."""
+        if self.step is None:
+            return np.zeros(x.shape, bool)
+        return self.stated & (np.abs(x - other) > _HALF * self.step)
+
     def _of_values(self) -> Iterator[tuple[int, _Column]]:
         return ((place, one) for place, one in enumerate(self._columns) if one.values)
 
@@ -151,12 +166,16 @@ def _grouped(vae: VAE) -> Iterator[tuple[Likelihood, list[tuple[pre.Preprocess, 
         yield family, taken
 
 
-def _columns(likelihood: Likelihood, maps: list[tuple[pre.Preprocess, int]]) -> list[_Column]:
-    return [one for step, size in maps for one in _of_map(likelihood, step, size)]
+def _columns(vae: VAE, steps: NDArray[np.float64] | None) -> list[_Column]:
+    found = list[_Column]()
+    for likelihood, maps in _grouped(vae):
+        for one, size in maps:
+            found += _of_map(likelihood, one, size, None if steps is None else steps[len(found) : len(found) + size])
+    return found
 
 
-def _of_map(likelihood: Likelihood, step: pre.Preprocess, size: int) -> list[_Column]:
-    first, *rest = list(step.steps) if isinstance(step, pre.Chain) else [step]
+def _of_map(likelihood: Likelihood, one: pre.Preprocess, size: int, steps: NDArray[np.float64] | None) -> list[_Column]:
+    first, *rest = list(one.steps) if isinstance(one, pre.Chain) else [one]
     name = type(likelihood).__name__
     if isinstance(likelihood, (*_OF_GRIDS, *_COUNTS)) and not rest:
         if getattr(likelihood, "unnormalised", False):
@@ -166,21 +185,35 @@ def _of_map(likelihood: Likelihood, step: pre.Preprocess, size: int) -> list[_Co
             return [_Column(0.0, 1.0, 1.0, tuple(first.values), levels)] * size
         if isinstance(first, pre.Identity):
             return [_Column(0.0, 1.0, 1.0, (), levels, levels is None)] * size
-    if isinstance(likelihood, _DENSITIES) and all(isinstance(one, _AFTER) for one in rest):
+    if isinstance(likelihood, _DENSITIES) and all(isinstance(after, _AFTER) for after in rest):
         if isinstance(first, pre.Dequantise):
             levels = None if first.higher else first.levels
             return [_Column(0.0, 1.0, 1.0, (), levels, first.higher)] * size
         if isinstance(first, pre.Rounded) and all(first.steps):
             return [_in_decimals(*pair) for pair in zip(first.steps, first.offsets, strict=True)]
+        if steps is not None and isinstance(first, pre.Rounded):
+            told = zip(first.steps, first.offsets, steps.tolist(), strict=True)
+            return [_in_decimals(own, offset) if own else _in_steps(stated) for own, offset, stated in told]
+        if steps is not None and isinstance(first, _AFTER):
+            return [_in_steps(stated) for stated in steps.tolist()]
     if isinstance(likelihood, _DENSITIES):
         raise CapabilityError(
             f"The {name} likelihood of this model is a density of continuous numbers, which have no probability and "
-            f"take endless bits: load the data rounded to a step, or on a grid, and train again."
+            f"take endless bits: state the step that they are to be rounded to (step=, --step), or load data rounded "
+            f"to one, and train again."
         )
     raise CapabilityError(
         f"A {name} likelihood behind {type(first).__name__} has no masses of single values that are the same on every "
         f"machine: take one of bits, levels, classes or counts, or a normal on dequantised levels."
     )
+
+
+def _in_steps(step: float) -> _Column:
+    """A column of real numbers, in whole steps from 0; of decimals where the step has an end in them."""
+    try:
+        return replace(_in_decimals(step, 0.0), stated=True)
+    except CapabilityError:
+        return _Column(0.0, step, 1.0, stated=True)
 
 
 def _in_decimals(step: float, offset: float) -> _Column:

@@ -3,13 +3,15 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .cells import Cells, Spans
 from .codec import Codec, Settings
 from .container import Reader
 
-__all__ = ["MOST_DRAWS", "MOST_STEPS", "said", "settings_of"]
+__all__ = ["LEAST_STEP", "MOST_DRAWS", "MOST_STEPS", "said", "settings_of", "steps_of"]
 
+LEAST_STEP = 1e-12
 _BITS, _FARTHEST = (4, 16), 1e6
 MOST_DRAWS, MOST_STEPS = 2**12, 1_000
 _CAPS = tuple(2**k for k in range(4, 9))
@@ -40,6 +42,7 @@ def said(codec: Codec) -> dict[str, Any]:
         "references": {name: [one.tolist() for one in pair] for name, pair in settings.references.items()},
         **several,
         **refined,
+        **({} if codec.cells.step is None else {"step": codec.cells.step.tolist()}),
     }
 
 
@@ -78,11 +81,38 @@ def settings_of(reader: Reader, cells: Cells, references: dict[str, int]) -> Set
     if cap not in _CAPS:
         raise reader.damaged("cap in its head")
     return Settings(
-        reader.number("bits", *_BITS, held), cap, Spans(low, high), _seen(reader, held.get("seen"), size),
+        reader.number("bits", *_BITS, held), cap, Spans(low, high, cells.step), _seen(reader, held.get("seen"), size),
         _references(reader, held.get("references"), references),
         reader.number("draws", 1, MOST_DRAWS, {"draws": 1} | held),
         reader.number("refine", 0, MOST_STEPS, {"refine": 0} | held),
     )  # fmt: skip
+
+
+def steps_of(reader: Reader) -> NDArray[np.float64] | None:
+    """The steps of real numbers, from the head of a file; None where it says none.
+
+    Parameters
+    ----------
+    reader : Reader
+        The file.
+
+    Returns
+    -------
+    array or None
+        [D], above 0.
+
+    Raises
+    ------
+    InputError
+        For what cannot be.
+    """
+    held = reader.head.get("settings")
+    if not isinstance(held, dict) or "step" not in held:
+        return None
+    steps = np.array(reader.numbers(held["step"], reader.number("cells", 1, 2**24), float, "the steps"))
+    if not (steps >= LEAST_STEP).all():
+        raise reader.damaged("the steps in its head")
+    return steps
 
 
 def _seen(reader: Reader, values: Any, size: int) -> Any:

@@ -65,7 +65,7 @@ class Survey:
     def settings(self) -> Settings:
         """What the file says of how it is coded."""
         empty = self.high < self.low  # columns that are missing everywhere
-        spans = Spans(np.where(empty, 0, self.low), np.where(empty, 0, self.high))
+        spans = Spans(np.where(empty, 0, self.low), np.where(empty, 0, self.high), self.cells.step)
         seen = np.clip(np.rint(_ONES * self.seen / self.rows), 1, _ONES - 1).astype(np.int64) if self.missing else None
         return Settings(self.bits, self._cap(), spans, seen, self._references(), self.draws, self.refine)
 

@@ -110,6 +110,10 @@ class TableSource:
         for name, words in self.known.items():
             place = self.places[name]
             column = self.frame[name].iloc[part]
+            if cells.stated[place] and column.dtype.kind == "f":
+                off = cells.off(self.matrix[part], x)[:, place]
+                self.wrong[name] += (part.start + np.flatnonzero(off)).tolist()
+                continue
             there = None if seen is None else seen[:, place]
             back = _texts(column, x[:, place], there, words)
             self.wrong[name] += [part.start + i for i in np.flatnonzero(_text(column) != back).tolist()]

@@ -1,0 +1,260 @@
+"""Real bytes against PSNR and MS-SSIM: lossy files of VAEs over β and step, beside JPEG, WebP and PCA.
+
+    ELBOWROOM_DATA=… python reproductions/lossy/run.py measure --data cifar10 --runs FOLDER   # trains what is not there
+    python reproductions/lossy/run.py figure                                                  # figure.svg
+    python reproductions/lossy/run.py tables                                                  # tables.md
+
+The data sets are fashion-mnist, cifar10 and frey-faces. One record each in records/; models are kept in run folders
+(--runs, outside the repository) and training goes on from there when it was interrupted. MS-SSIM is that of
+torchmetrics (pip install torchmetrics), of two scales, as images of 28 pixels have no five.
+"""
+
+import argparse
+import io
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from models import BETAS, SETTINGS, data_of, images, train
+
+import elbowroom as er
+from elbowroom.atomic import write_atomic
+from elbowroom.compression import compress_lossy, decompress
+from elbowroom.compression.lossy_masses import CodeMasses
+from elbowroom.compression.stack import Stack
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+HERE = Path(__file__).parent
+STEPS = (0.5, 1.0, 2.0, 4.0)
+QUALITIES = (1, 5, 10, 20, 35, 50, 70, 85)
+PCA_STEPS = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+SHEET, EDGE = 100, 8
+Point = dict[str, Any]
+
+
+def test_of(name: str) -> np.ndarray:
+    """The test images, [n, C, H, W], 0 … 255."""
+    x = data_of(name).test.rows(slice(None)).x.numpy()
+    return np.rint(x).astype(np.uint8).reshape(-1, *images(name).shape[1:])
+
+
+def quality(x: np.ndarray, back: np.ndarray) -> Point:
+    """PSNR over all pixels, and the mean MS-SSIM of images, two scales of weights 0.0448 and 0.2856 over their sum."""
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
+
+    error = float(((x.astype(float) - back) ** 2).mean())
+    pair = (torch.from_numpy(one.astype(np.float32)) for one in (back, x))
+    similar = ms_ssim(*pair, data_range=255.0, betas=(0.0448 / 0.3304, 0.2856 / 0.3304), normalize="relu")
+    return {"psnr": 10 * math.log10(255**2 / error) if error else math.inf, "ms_ssim": float(similar)}
+
+
+def vaes(name: str, runs: Path) -> list[Point]:
+    """Files of every model and step, and where each model's own rate and distortion lie."""
+    x, found = test_of(name), []
+    for beta in BETAS:
+        vae = train(name, beta, runs)
+        rate = er.evidence.rate_distortion(vae, data_of(name).test, draws=4).rate
+        for step in STEPS:
+            path = runs / f"{name}.elb"
+            file = compress_lossy(vae, x.reshape(len(x), -1), path, step=step, progress=False)
+            back = decompress(vae, path, progress=False).reshape(x.shape)
+            assert path.stat().st_size == file.total_bytes
+            found.append(
+                {
+                    "beta": beta, "step": step, "bytes": file.total_bytes / len(x),
+                    "codes": file.coded_bytes / len(x), "masses": file.told_bytes / len(x), **quality(x, back),
+                    "rate": rate.mean / math.log(256), "rate_se": rate.se_total / math.log(256),
+                    "rate_refitted": refitted(vae, name), "drawn": drawn(vae, name, x),
+                }
+            )  # fmt: skip
+            print(name, found[-1], flush=True)
+    return found
+
+
+@torch.no_grad()
+def refitted(vae: er.VAE, name: str) -> float:
+    """R in bytes once p(z) is the normal of independent latents whose moments are those of q(z) over the test rows."""
+    given = vae.at_means(data_of(name).test)
+    q = vae.posterior["z"](given)
+    spread = q.mean[0].var(0, correction=0) + q.variance[0].mean(0)
+    return float(0.5 * (spread.log() - q.variance[0].log()).sum(1).mean()) / math.log(256)
+
+
+@torch.no_grad()
+def drawn(vae: er.VAE, name: str, x: np.ndarray) -> Point:
+    """Quality at a draw of z from q: the distortion that belongs to the model's rate."""
+    batch = data_of(name).test.rows(slice(None))
+    terms = vae.eval()(batch, vae.keyed_noise(1, batch.index, 0))
+    means = vae.preprocess.inverse(terms.p_x.mean[0])
+    return quality(x, means.numpy().reshape(x.shape))
+
+
+def pca(name: str, head: float) -> list[Point]:
+    """Principal components of the training images, coded as the VAEs' means are, on one step, with as long a head."""
+    rows = data_of(name).train.rows(slice(None)).x.double().numpy()
+    middle = rows.mean(0)
+    axes = np.linalg.svd(rows - middle, full_matrices=False)[2][:128]
+    x = test_of(name)
+    codes, found = (x.reshape(len(x), -1) - middle) @ axes.T, []
+    for step in PCA_STEPS:
+        masses, whole = CodeMasses.fitted(codes / step), np.rint(codes / step).astype(np.int64)
+        stack = Stack.primed(2)
+        masses.push(stack, whole)
+        told = len(masses.packed()) + 4 * len(stack.words())
+        back = np.rint(middle + (whole * step) @ axes).clip(0, 255).reshape(x.shape)
+        found.append({"step": step, "bytes": told / len(x) + head, **quality(x, back)})
+        print(name, "pca", found[-1], flush=True)
+    return found
+
+
+def sheets(name: str, kind: str) -> list[Point]:
+    """JPEG or WebP of sheets of 100 images, each with its edges repeated up to multiples of 8 pixels."""
+    from PIL import Image
+
+    x = test_of(name)
+    n, channels, height, width = x.shape
+    more = (-height % EDGE, -width % EDGE)
+    padded = np.pad(x, ((0, 0), (0, 0), (0, more[0]), (0, more[1])), "edge").transpose(0, 2, 3, 1)
+    found = []
+    for how in QUALITIES:
+        total, back = 0, []
+        for start in range(0, n, SHEET):
+            part = padded[start : start + SHEET]
+            sheet = part.reshape(-1, *part.shape[2:])
+            buffer = io.BytesIO()
+            options = {"optimize": True} if kind == "JPEG" else {"method": 6}
+            Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(buffer, kind, quality=how, **options)
+            total += buffer.tell()
+            decoded = np.asarray(Image.open(buffer).convert("L" if channels == 1 else "RGB"))
+            back.append(decoded.reshape(len(part), *part.shape[1:3], channels)[:, :height, :width])
+        images_back = np.concatenate(back).transpose(0, 3, 1, 2)
+        found.append({"quality": how, "bytes": total / n, **quality(x, images_back)})
+        print(name, kind, found[-1], flush=True)
+    return found
+
+
+def measure(name: str, runs: Path) -> None:
+    """One record."""
+    from canaries import of_record
+    from canary import keep
+
+    record, files = HERE / "records" / f"{name}.json", vaes(name, runs)
+    head = files[0]["bytes"] - files[0]["codes"] - files[0]["masses"]
+    found = {
+        "data": name, "settings": SETTINGS[name], "test_images": len(test_of(name)),
+        "raw": int(np.prod(images(name).shape[1:])), "vae": files, "PCA": pca(name, head),
+        "JPEG": sheets(name, "JPEG"), "WebP": sheets(name, "WebP"), "torch": torch.__version__,
+    }  # fmt: skip
+    record.parent.mkdir(exist_ok=True)
+    write_atomic(record, json.dumps(found, indent=1) + "\n")
+    keep(record, of_record(record))
+
+
+def records() -> list[dict[str, Any]]:
+    """What is measured."""
+    paths = [HERE / "records" / f"{name}.json" for name in SETTINGS]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
+def hull(points: list[Point], by: str) -> list[Point]:
+    """Points that no other beats in both, by bytes."""
+    best, found = -math.inf, []
+    for point in sorted(points, key=lambda one: one["bytes"]):
+        if point[by] > best:
+            best = point[by]
+            found.append(point)
+    return found
+
+
+def at_bytes(points: list[Point], size: float, by: str) -> float | None:
+    """The quality at so many bytes, between neighbouring points."""
+    line = hull(points, by)
+    sizes = [point["bytes"] for point in line]
+    if not sizes[0] <= size <= sizes[-1]:
+        return None
+    return float(np.interp(math.log(size), np.log(sizes), [point[by] for point in line]))
+
+
+def tables() -> None:
+    """tables.md."""
+    lines = ["# Lossy files, all points", ""]
+    for one in records():
+        lines += [f"## {one['data']}, {one['test_images']:,} test images of {one['raw']:,} bytes", ""]
+        sizes = np.geomspace(min(p["bytes"] for p in one["vae"]), max(p["bytes"] for p in one["vae"]), 5)
+        kinds = ("vae", "PCA", "WebP", "JPEG")
+        lines += ["PSNR in dB / MS-SSIM at so many bytes an image, between the points that no other of its kind beats:"]
+        lines += ["", "| bytes | VAEs | PCA | WebP | JPEG |", "|---|---|---|---|---|"]
+        for size in sizes:
+            cells = [[at_bytes(one[kind], size, by) for by in ("psnr", "ms_ssim")] for kind in kinds]
+            shown = [f"{p:.2f} / {s:.3f}" if p is not None and s is not None else "—" for p, s in cells]
+            lines.append(f"| {size:.1f} | " + " | ".join(shown) + " |")
+        lines += [
+            "",
+            "| β | step | bytes | codes | masses | PSNR | MS-SSIM | R, bytes | R, p(z) refitted | PSNR of a draw |",
+        ]
+        lines += ["|---|---|---|---|---|---|---|---|---|---|"]
+        for p in one["vae"]:
+            lines.append(
+                f"| {p['beta']:g} | {p['step']:g} | {p['bytes']:.1f} | {p['codes']:.1f} | {p['masses']:.1f} | "
+                f"{p['psnr']:.2f} | {p['ms_ssim']:.3f} | {p['rate']:.1f} ± {p['rate_se']:.1f} | "
+                f"{p['rate_refitted']:.1f} | "
+                f"{p['drawn']['psnr']:.2f} |"
+            )
+        for kind, word in (("PCA", "step"), ("WebP", "quality"), ("JPEG", "quality")):
+            lines += ["", f"| {kind}, {word} | bytes | PSNR | MS-SSIM |", "|---|---|---|---|"]
+            lines += [f"| {p[word]:g} | {p['bytes']:.1f} | {p['psnr']:.2f} | {p['ms_ssim']:.3f} |" for p in one[kind]]
+        lines.append("")
+    write_atomic(HERE / "tables.md", "\n".join(lines))
+
+
+def figure() -> None:
+    """figure.svg: quality over bytes, and each model's own rate and distortion."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "lossy"
+    found = records()
+    picture = Figure((4.2 * len(found), 7), layout="constrained")
+    axes = picture.subplots(2, len(found), squeeze=False)
+    for column, one in enumerate(found):
+        for row, (by, label) in enumerate((("psnr", "PSNR, dB"), ("ms_ssim", "MS-SSIM, two scales"))):
+            plane = axes[row, column]
+            for kind, style in (("PCA", "s--"), ("WebP", "^:"), ("JPEG", "v:")):
+                line = sorted(one[kind], key=lambda p: p["bytes"])
+                plane.plot([p["bytes"] for p in line], [p[by] for p in line], style, ms=4, label=kind)
+            for beta in BETAS:
+                line = sorted((p for p in one["vae"] if p["beta"] == beta), key=lambda p: p["bytes"])
+                (drawn_line,) = plane.plot(
+                    [p["bytes"] for p in line], [p[by] for p in line], "o-", ms=4, label=f"VAE, β = {beta:g}"
+                )
+                plane.plot(line[0]["rate"], line[0]["drawn"][by], "*", ms=13, mfc="none", color=drawn_line.get_color())
+            plane.set(xscale="log", xlabel="bytes an image", ylabel=label)
+            if not row:
+                plane.set_title(one["data"])
+    axes[0, 0].legend(fontsize=7)
+    picture.suptitle("Files of test images; a star: rate R of a model, and the quality of a draw", fontsize=10)
+    picture.savefig(HERE / "figure.svg", metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure, tabulate, or draw."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["measure", "tables", "figure"])
+    parser.add_argument("--data", choices=list(SETTINGS))
+    parser.add_argument("--runs", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if asked.what == "measure":
+        measure(asked.data, asked.runs)
+    else:
+        {"tables": tables, "figure": figure}[asked.what]()
+
+
+if __name__ == "__main__":
+    main()
