@@ -22,7 +22,9 @@ def compress(
     data: Annotated[Path, typer.Argument(help="A .npy file, a table (.csv, .tsv, .parquet) or a folder of images.")],
     out: Annotated[Path, typer.Option(help="The file to write, FILE.elb.")],
     bits: Annotated[int, typer.Option(help="A latent is told to one of 2^bits buckets of its prior.")] = 16,
-    draws: Annotated[int, typer.Option(help="Of the latents, for each row: more make smaller files, slower.")] = 1,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Of the latents, for each row: more make smaller files, slower.")
+    ] = 1,
     refine: Annotated[int, typer.Option(help="Steps by which q of each row is refined: smaller files, slower.")] = 0,
     chunk_rows: Annotated[
         int | None, typer.Option(help="Rows that are decoded together.", show_default="1,000, or fewer")
