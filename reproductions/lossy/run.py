@@ -235,6 +235,7 @@ def figure() -> None:
                 )
                 plane.plot(line[0]["rate"], line[0]["drawn"][by], "*", ms=13, mfc="none", color=drawn_line.get_color())
             plane.set(xscale="log", xlabel="bytes an image", ylabel=label)
+            plane.xaxis.set_minor_formatter("")
             if not row:
                 plane.set_title(one["data"])
     axes[0, 0].legend(fontsize=7)
