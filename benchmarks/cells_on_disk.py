@@ -105,44 +105,41 @@ def epoch(path: Path, words: dict[str, object]) -> dict[str, float]:
 NB = {"kind": "negative-binomial", "size_factor": "size"}
 
 
+WAYS = {
+    "rows alone": (1, None),
+    "462 blocks of 4": (4, 462),
+    "116 blocks of 16": (16, 116),
+    "29 blocks of 64": (64, 29),
+}
+"""Blocks in a window, of an eighth of the training rows each, as 128 MiB are of 300,000 cells (434 blocks of 64)."""
+
+
 def effect(seeds: int, cells: int, genes: int, epochs: int) -> dict[str, object]:
-    """Validation −ELBO after some epochs of a file sorted by type: rows in single places, in blocks, never shuffled."""
+    """Validation −ELBO (the best epoch's) of a file sorted by type, by how its rows are shuffled, paired by seed."""
     from elbowroom.data import on_disk
 
-    found: dict[str, list[float]] = {
-        "single": [],
-        "blocks": [],
-        "one window of 8 blocks": [],
-        "in the file's order": [],
-    }
+    found: dict[str, list[float]] = {name: [] for name in (*WAYS, "never shuffled")}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
         simulate(path, cells, genes)
         data, _ = loaded(path, {"size_factor": "observed"})
-        by_blocks, held = OnDisk.shuffled, on_disk._HELD
-        small = int(8 * on_disk._BLOCK * on_disk._PAIR * data.train.values.source.nnz / cells) + 1
-        half = data.train.values.source.nnz // 10 * on_disk._PAIR  # a window of a tenth of the file
-        ways = {
-            "single": (Values.shuffled, held),
-            "blocks": (by_blocks, half),
-            "one window of 8 blocks": (by_blocks, small),
-            "in the file's order": (lambda self, generator: torch.from_numpy(np.argsort(self.places)), held),
-        }
+        by_blocks, source = OnDisk.shuffled, data.train.values.source
         for seed in range(seeds):
-            for name, (order, window) in ways.items():
-                OnDisk.shuffled, on_disk._HELD = order, window  # type: ignore[method-assign]
+            for name, values in found.items():
+                block, many = WAYS.get(name, (1, None))
+                on_disk._BLOCK, OnDisk.shuffled = block, by_blocks if many else Values.shuffled
+                on_disk._HELD = int((many or 1) * block * on_disk._PAIR * source.nnz / cells) + on_disk._PAIR
+                if name not in WAYS:
+                    OnDisk.shuffled = lambda self, generator: torch.arange(len(self))
                 vae = er.models.build({"latents": 10, "widths": [64], "likelihood": NB, "seed": seed}, data)
                 history = er.fit(vae, data, epochs=epochs, batch_size=128, seed=seed, progress=False)
-                found[name].append(min(row["validation"]["objective"] for row in history.rows))
-    alone = np.array(found["single"])
+                values.append(min(row["validation"]["objective"] for row in history.rows))
+    alone = np.array(found["rows alone"])
     said = {}
     for name, values in found.items():
         more = np.array(values) - alone
-        said[name] = {
-            "mean": float(np.mean(values)),
-            "minus_single": float(more.mean()),
-            "error": float(more.std(ddof=1) / np.sqrt(seeds)) if seeds > 1 else None,
-        }
+        error = float(more.std(ddof=1) / np.sqrt(seeds)) if seeds > 1 else None
+        said[name] = {"mean": float(np.mean(values)), "more": float(more.mean()), "error": error}
     return {"cells": cells, "genes": genes, "epochs": epochs, "seeds": seeds, "validation": said}
 
 

@@ -188,3 +188,14 @@ def test_rows_on_the_disk_are_shuffled_by_blocks_and_read_once(donors, file, mon
     assert reads == [len(rows) for rows in values._windows]
     vae = er.models.build({"latents": 2, "widths": [4]}, data)
     er.fit(vae, data, epochs=1, batch_size=8, progress=False)
+
+
+def test_what_is_broken_on_the_disk_is_said_and_not_followed(file, tmp_path):
+    for name, broken in (("indices", 99), ("indptr", 99)):
+        path = tmp_path / f"{name}.h5ad"
+        path.write_bytes(file.read_bytes())
+        with h5py.File(path, "r+") as out:
+            out[f"X/{name}"][3] = broken
+        for source in (path, anndata.read_h5ad(path, backed="r")):
+            with pytest.raises(InputError, match="cannot be read"):
+                load_data(source)

@@ -220,10 +220,10 @@ def load_data(
     parts = drawn().sorted() if isinstance(raw.x, CsrOnDisk) else drawn()
     beside = beside_of(raw, labels, context, observed, bool(scanned.gaps), conditions)
     if batches:
-        beside, conditions = beside.and_context(BATCH, *batches), (*conditions, BATCH)
+        beside, conditions = beside.and_context(BATCH, batches[0], "batch", batches[1]), (*conditions, BATCH)
         raw.notes += refuse_unseen_batches(*batches, vars(parts))
     if counts.size is not None:
-        beside = beside.and_context(SIZE, counts.size)
+        beside = beside.and_context(SIZE, counts.size, "size_factor")
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":

@@ -93,7 +93,7 @@ def of_anndata(adata: Any) -> CellTable:
     matrices |= {str(name): Matrix(_in_memory(x, name), *_genes(adata.var)) for name, x in adata.layers.items()}
     if adata.raw is not None and "raw" not in matrices:
         matrices["raw"] = Matrix(_in_memory(adata.raw.X, "raw"), *_genes(adata.raw.var))
-    return CellTable("The AnnData", matrices, adata.obs)
+    return CellTable("the AnnData", matrices, adata.obs)
 
 
 def of_h5ad(path: Path) -> CellTable:

@@ -66,7 +66,7 @@ def batches_of(values: Any, n: int) -> tuple[Tensor, list[str]]:
         raise InputError(
             f"All rows are of one batch, {str(found[0])!r}: there is nothing to tell apart; leave batch= out."
         )
-    if len(found) > _MOST or (array.dtype.kind in "iuf" and 2 * len(found) > n):
+    if len(found) > _MOST or 2 * len(found) > n > 20:
         raise InputError(
             f"The batch column has {len(found):,} different values for {n:,} rows: a batch is a class of many rows; "
             "give a measurement as context=."

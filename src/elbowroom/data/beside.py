@@ -57,10 +57,10 @@ class Beside:
             "observed": {name: (value[rows], mask[rows]) for name, (value, mask) in self.observed.items()},
         }
 
-    def and_context(self, name: str, value: Tensor, words: list[str] | None = None) -> "Beside":
-        """The same with one context more [n, ...], and the words of its classes where it has any."""
+    def and_context(self, name: str, value: Tensor, by: str, words: list[str] | None = None) -> "Beside":
+        """The same with one context more [n, ...], made `by` an argument, and the words of its classes, if any."""
         if name in self.context:
-            raise InputError(f"A context is called {name!r}, as what {name}= makes is: give it another name.")
+            raise InputError(f"A context is called {name!r}, as the one that {by}= makes: give it another name.")
         more = {} if words is None else {name: words}
         return replace(self, context={**self.context, name: value}, words={**self.words, **more})
 

@@ -15,6 +15,7 @@ from .cells import Origin
 from .csr_on_disk import CsrOnDisk
 from .raw import Raw, name_list
 from .series import words_or_numbers
+from .text import unreadable
 from .values import is_sparse
 
 __all__ = ["CellTable", "Matrix", "from_cells", "in_rows"]
@@ -101,7 +102,7 @@ def from_cells(
     genes, notes = _own_names(matrix.genes, table.what)
     asked = dict.fromkeys([*beside, *([labels] if isinstance(labels, str) else [])])
     taken = {column: _column(table, column) for column in asked}
-    x = in_rows(matrix.read(), f"{name} of {table.what}")
+    x = _read(matrix, f"{name} of {table.what}")
     if x.shape != (len(table.obs), len(genes)):
         raise InputError(
             f"{name} of {table.what} is {x.shape[0]:,} × {x.shape[1]:,}, and there are names for {len(table.obs):,} "
@@ -116,6 +117,16 @@ def from_cells(
     if isinstance(labels, str):
         return raw, taken[labels]
     return raw, table.labels if labels is None else labels
+
+
+def _read(matrix: Matrix, what: str) -> Any:
+    """The matrix, or a sentence about what is broken in it."""
+    try:
+        return in_rows(matrix.read(), what)
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise unreadable(what, error) from error
 
 
 def in_rows(x: Any, what: str) -> Any:
@@ -161,12 +172,19 @@ def _matrix_of(table: CellTable, layer: str | None) -> tuple[str, Matrix]:
     """The matrix that is asked for, and what sentences call it."""
     if layer is None and "X" not in table.matrices:
         ways = " or ".join(f"layer={one!r}" for one in table.matrices)
-        raise InputError(f"{table.what} has no X: {f'say {ways}' if ways else 'it holds no matrix at all'}.")
+        raise InputError(f"{_first(table.what)} has no X: {f'say {ways}' if ways else 'it holds no matrix at all'}.")
     key = layer or "X"
     if key not in table.matrices:
         there = [one for one in table.matrices if one != "X"]
-        raise InputError(f"{table.what} has no layer {key!r}; it has {_names(there, key) if there else 'X alone'}.")
+        raise InputError(
+            f"{_first(table.what)} has no layer {key!r}; it has {_names(there, key) if there else 'X alone'}."
+        )
     return key if key in ("X", "raw") else f"layer {key!r}", table.matrices[key]
+
+
+def _first(what: str) -> str:
+    """As the first word of a sentence."""
+    return what[:1].upper() + what[1:]
 
 
 def _names(there: Sequence[Any], asked: str) -> str:
@@ -182,10 +200,10 @@ def _column(table: CellTable, name: str) -> Any:
     if name not in table.obs.columns:
         there = list(table.obs.columns)
         has = f"obs has {_names(there, name)}" if there else "its obs has no columns"
-        raise InputError(f"{table.what} has no obs column {name!r}; {has}.")
+        raise InputError(f"{_first(table.what)} has no obs column {name!r}; {has}.")
     column = table.obs[name]
     if column.ndim > 1:
-        raise InputError(f"{table.what} has two obs columns named {name!r}: give each a name of its own.")
+        raise InputError(f"{_first(table.what)} has two obs columns named {name!r}: give each a name of its own.")
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         if not column.cat.ordered and not column.isna().any():
@@ -215,7 +233,7 @@ def _without(x: Any, genes: list[str], drop: Sequence[str], what: str) -> tuple[
     known = set(genes)
     for gene in drop:
         if gene not in known:
-            raise InputError(f"{what} has no gene {gene!r} to drop; it has {_names(genes, gene)}.")
+            raise InputError(f"{_first(what)} has no gene {gene!r} to drop; it has {_names(genes, gene)}.")
     kept = np.array([place for place, gene in enumerate(genes) if gene not in set(drop)])
     return x[:, kept] if not isinstance(x, CsrOnDisk) else x.of_columns(kept), [genes[place] for place in kept]
 

@@ -182,10 +182,16 @@ def _refuse_no_counts(raw: Raw, look: _Look, words: list[str]) -> None:
     why = ""
     if look.fraction is not None:
         why = f"holds fractions, such as {look.fraction:.6g}, so no counts (normalised or log-transformed values?)"
-    if look.low < 0:
+    if not np.isfinite([look.low, look.high]).all():
+        why = "holds infinite values"
+    elif look.low < 0:
         why = f"holds negative values, down to {look.low:.6g}, so no counts (scaled values?)"
     if look.gaps:
         why = f"holds {look.gaps:,} cells without a value, and counts have none: 0 says that nothing was counted"
+    if not why and not look.high:
+        raise InputError(
+            f"{raw.what} holds zeros alone, so that nothing was counted in it: give another table or layer."
+        )
     if not why:
         return
     others = raw.counts_elsewhere() if raw.counts_elsewhere else []
@@ -225,7 +231,7 @@ def _refuse_empty(raw: Raw, totals: NDArray[np.float64], said: str) -> None:
 
 
 def _rows_named(raw: Raw, rows: NDArray[np.int64]) -> str:
-    return name_list(raw.row_names[row] if raw.row_names else row for row in rows[:10].tolist())
+    return name_list(raw.row_names[row] if raw.row_names else row for row in rows.tolist())
 
 
 def _sizes(

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .text import unreadable
+
 __all__ = ["CsrOnDisk"]
 
 _GAP = 2**16  # bytes between two rows that are wanted, up to which they are read in one go
@@ -30,6 +32,11 @@ class CsrOnDisk:
     columns : array, optional
         The columns that are handed on, in this order. By default all.
 
+    Raises
+    ------
+    InputError
+        For rows and columns that do not lie in the matrix.
+
     Examples
     --------
     >>> import tempfile
@@ -49,6 +56,10 @@ class CsrOnDisk:
         stored = self._stored()
         self.indptr: NDArray[np.int64] = np.asarray(stored["indptr"][:], np.int64)
         self.dtype: np.dtype[Any] = stored["data"].dtype
+        held = min(stored["data"].size, stored["indices"].size)
+        ends = self.indptr
+        if len(ends) != self.whole[0] + 1 or ends[0] != 0 or ends[-1] > held or (np.diff(ends) < 0).any():
+            raise unreadable(f"{group!r} of {self.path.name!r}", "its rows do not add up")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -108,6 +119,8 @@ class CsrOnDisk:
             bounds = self.indptr[first : last + 1]
             some = slice(int(bounds[0]), int(bounds[-1]))
             parts = stored["data"][some], stored["indices"][some], bounds - bounds[0]
+            if len(parts[1]) and not 0 <= parts[1].min() <= parts[1].max() < self.whole[1]:
+                raise unreadable(f"{self.group!r} of {self.path.name!r}", f"a column beyond {self.whole[1]:,}")
             block = sparse.csr_matrix(parts, shape=(last - first, self.whole[1]))
             found.append(block if len(run) == last - first else block[run - first])
         whole = found[0] if len(found) == 1 else sparse.vstack(found, format="csr")

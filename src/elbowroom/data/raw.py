@@ -38,7 +38,7 @@ class Raw:
         Columns that were asked for by name beside x, as they came.
     row_names : list of str, optional
         Names of the rows, as cells have.
-    what : str, default "The data"
+    what : str, default "The table"
         What sentences about the values call them.
     counts_elsewhere : callable, optional
         Of a table of cells: the ways to say those of its other matrices that hold counts.
@@ -54,7 +54,7 @@ class Raw:
     classes: dict[str, list[str]] = field(default_factory=dict)
     taken: dict[str, NDArray[Any]] = field(default_factory=dict)
     row_names: list[str] | None = None
-    what: str = "The data"
+    what: str = "The table"
     counts_elsewhere: Callable[[], list[str]] | None = None
 
 
