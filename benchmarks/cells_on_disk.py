@@ -3,13 +3,16 @@
     python benchmarks/cells_on_disk.py simulate cells.h5ad --cells 300000
     python benchmarks/cells_on_disk.py read cells.h5ad --order blocks
     python benchmarks/cells_on_disk.py epoch cells.h5ad --order blocks --words observed
-    python benchmarks/cells_on_disk.py effect --seeds 4
+    python benchmarks/cells_on_disk.py effect --cells 20000 --genes 200 --seeds 3 --epochs 4
+    python benchmarks/cells_on_disk.py record lines.jsonl
 
-Each call is a process of its own, so that the greatest resident memory it prints is its own; a line of JSON each.
+Each call is a process of its own, so that the greatest resident memory it prints is its own; a line of JSON each, with
+how busy the machine was. "record" gathers such lines in benchmarks/records.
 """
 
 import argparse
 import json
+import os
 import resource
 import tempfile
 import time
@@ -20,6 +23,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from record import write_record
 from scipy import sparse
 
 import elbowroom as er
@@ -145,7 +149,7 @@ def effect(seeds: int, cells: int, genes: int, epochs: int) -> dict[str, object]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["simulate", "read", "epoch", "effect"])
+    parser.add_argument("what", choices=["simulate", "read", "epoch", "effect", "record"])
     parser.add_argument("path", nargs="?", type=Path)
     parser.add_argument("--cells", type=int, default=300_000)
     parser.add_argument("--genes", type=int, default=5_000)
@@ -156,6 +160,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     ordered(given.order)
+    if given.what == "record":
+        lines = given.path.read_text(encoding="utf-8").splitlines()
+        print(write_record("cells_on_disk", {"cases": [json.loads(line) for line in lines]}))
+        return
     if given.what == "simulate":
         said = simulate(given.path, given.cells, given.genes)
     elif given.what == "read":
@@ -165,7 +173,11 @@ def main() -> None:
     else:
         said = effect(given.seeds, given.cells, given.genes, given.epochs)
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"what": given.what, "order": given.order, **said, "resident_gib": resident}))
+    print(
+        json.dumps(
+            {"what": given.what, "order": given.order, **said, "resident_gib": resident, "load": os.getloadavg()[0]}
+        )
+    )
 
 
 if __name__ == "__main__":

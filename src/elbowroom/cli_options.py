@@ -39,7 +39,9 @@ __all__ = [
     "with_options",
 ]
 
-Source = Annotated[str, typer.Argument(help="A named data set, or a .npy, .npz, .csv, .parquet file or image folder.")]
+Source = Annotated[
+    str, typer.Argument(help="A named data set, a .npy, .npz, .csv, .parquet, .h5ad or 10x file, or an image folder.")
+]
 Run = Annotated[Path, typer.Argument(help="A run folder, or a study's folder.")]
 Data = Annotated[
     str | None, typer.Option("--source", help="The data, where the run's recipe does not find them: a file or a name.")
