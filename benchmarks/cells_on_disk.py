@@ -115,7 +115,7 @@ WAYS = {
     "116 blocks of 16": (16, 116),
     "29 blocks of 64": (64, 29),
 }
-"""Blocks in a window, of an eighth of the training rows each, as 128 MiB are of 300,000 cells (434 blocks of 64)."""
+"""Blocks in a window, of an eighth of the training rows each, as 128 MiB are of 300,000 cells."""
 
 
 def effect(seeds: int, cells: int, genes: int, epochs: int) -> dict[str, object]:
@@ -131,8 +131,8 @@ def effect(seeds: int, cells: int, genes: int, epochs: int) -> dict[str, object]
         for seed in range(seeds):
             for name, values in found.items():
                 block, many = WAYS.get(name, (1, None))
-                on_disk._BLOCK, OnDisk.shuffled = block, by_blocks if many else Values.shuffled
-                on_disk._HELD = int((many or 1) * block * on_disk._PAIR * source.nnz / cells) + on_disk._PAIR
+                OnDisk.shuffled = by_blocks if many else Values.shuffled
+                on_disk._BLOCKS, on_disk._READ = many or 1, int(block * on_disk._PAIR * source.nnz / cells) + 8
                 if name not in WAYS:
                     OnDisk.shuffled = lambda self, generator: torch.arange(len(self))
                 vae = er.models.build({"latents": 10, "widths": [64], "likelihood": NB, "seed": seed}, data)

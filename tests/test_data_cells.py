@@ -170,8 +170,8 @@ def test_empty_cells_and_unseen_batches(donors):
 def test_rows_on_the_disk_are_shuffled_by_blocks_and_read_once(donors, file, monkeypatch):
     from elbowroom.data import on_disk
 
-    monkeypatch.setattr(on_disk, "_BLOCK", 4)
-    monkeypatch.setattr(on_disk, "_HELD", 16 * 8 * GENES)
+    monkeypatch.setattr(on_disk, "_BLOCKS", 4)
+    monkeypatch.setattr(on_disk.OnDisk, "block", 4)
     data = load_data(anndata.read_h5ad(file, backed="r"), size_factor="observed")
     values = data.train.values
     assert isinstance(values, on_disk.OnDisk)

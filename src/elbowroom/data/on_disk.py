@@ -12,17 +12,17 @@ from .values import Sparse
 
 __all__ = ["OnDisk"]
 
-_BLOCK = 64  # rows that stand side by side in the file and are read in one go
-_HELD = 2**27  # bytes of a window
+_READ = 2**18  # bytes of a block: rows that stand side by side in the file and are read in one go
+_BLOCKS = 512  # in a window; of 116 an order by samples still costs nats (docs/scale.md)
 _PAIR = 8  # bytes of a value and its column
 
 
 class OnDisk(Sparse):
     """Rows of a `CsrOnDisk`, shuffled by blocks.
 
-    A random order of single rows is a read for each. So blocks of 64 neighbours are shuffled, some hundreds of them
-    are read into a window of at most 128 MiB, and the rows of a window are shuffled among each other: a batch is drawn
-    from hundreds of places of the file. Rows that are asked for in no such order are read as they come.
+    A random order of single rows is a read for each. So blocks of neighbours (256 KiB) are shuffled, 512 of them are
+    read into a window (128 MiB), and the rows of a window are shuffled among each other: a batch is drawn from hundreds
+    of places of the file. Rows that are asked for in no such order are read as they come.
 
     Parameters
     ----------
@@ -45,16 +45,21 @@ class OnDisk(Sparse):
         self._held: tuple[int, Tensor, Any] | None = None
 
     @property
-    def window(self) -> int:
-        """Rows that are held at once, a multiple of a block."""
+    def block(self) -> int:
+        """Neighbours that are read in one go."""
         filled = max(self.source.nnz / max(self.source.shape[0], 1), 1.0)
-        return max(int(_HELD / (filled * _PAIR)) // _BLOCK, 1) * _BLOCK
+        return max(int(_READ / (filled * _PAIR)), 1)
+
+    @property
+    def window(self) -> int:
+        """Rows that are held at once."""
+        return _BLOCKS * self.block
 
     def shuffled(self, generator: Generator) -> Tensor:
         """All positions in a new order, block by block of the file and window by window."""
         device = generator.device
-        blocks = torch.from_numpy(np.argsort(self.places, kind="stable")).split(_BLOCK)
-        drawn = torch.randperm(len(blocks), generator=generator, device=device).split(self.window // _BLOCK)
+        blocks = torch.from_numpy(np.argsort(self.places, kind="stable")).split(self.block)
+        drawn = torch.randperm(len(blocks), generator=generator, device=device).split(_BLOCKS)
         windows = [torch.cat([blocks[place] for place in some.tolist()]) for some in drawn]
         mixed = [rows[torch.randperm(len(rows), generator=generator, device=device).cpu()] for rows in windows]
         self._windows, self._held = tuple(mixed), None
