@@ -32,8 +32,8 @@ def size_arguments(data: Dataset) -> dict[str, Any]:
         Arguments by name; how many batches there are among them.
     """
     found: dict[str, Any] = {}
-    if (sizes := _sizes(data)) is not None:
-        latent = sizes.word == "latent"
+    if data.sizes is not None:
+        latent = data.size_factor == "latent"
         found = {"size_factor": LOG_SIZE if latent else SIZE, "size_scale": "log" if latent else "linear"}
     batch = data.train.context.get(_BATCH)
     return found if batch is None else {**found, "batches": batch.shape[1]}
@@ -54,7 +54,8 @@ def size_prior(data: Dataset, contexts: Sequence[str]) -> Component:
     Component
         Over one number.
     """
-    sizes = _sizes(data)
+    sizes = data.sizes
+    assert sizes is not None
     mean, std = sizes.log_mean.double(), sizes.log_sd.double()
     if len(mean) > 1 and _BATCH in contexts:
         return priors.FixedNormal(1, mean=_plain(mean), std=_plain(_above_0(std)), given=(_BATCH,))
@@ -85,16 +86,12 @@ def sized_word(data: Dataset, support: Support, options: Mapping[str, Any]) -> t
     dict
         Its options.
     """
-    if _sizes(data) is None or support.kind not in _SIZED:
+    if data.sizes is None or support.kind not in _SIZED:
         return "auto", dict(options)
     others = {name: value for name, value in options.items() if name != "scale"}
     if "scale" in options and support.kind == "counts":
         others["dispersion"] = options["scale"]
     return _SIZED[support.kind], others
-
-
-def _sizes(data: Dataset) -> Any:
-    return getattr(data, "sizes", None)
 
 
 def _above_0(std: torch.Tensor) -> torch.Tensor:

@@ -102,7 +102,7 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "sweep_head": study.axis or "model",
         "audit": audit_view(study.audit, latents=False) if study.audit else None,
         "no_audit": words.no_audit(study),
-        "variances": [figure for figure in (variance_figure(study), ink_figure(study)) if figure],
+        "variances": _variances(study),
         "kl": kl(study),
         "map": latent_map(study),
         "grid": decoded_grid(study),
@@ -120,6 +120,13 @@ def _looks(study: StudyRecord) -> list[Figure]:
     if study.data.image_shape is not None:
         return image_figures(study)
     return cell_figures(study) or table_figures(study)
+
+
+def _variances(study: StudyRecord) -> list[Figure]:
+    """Where the variance goes, or why that is not said; nothing for cells, whose checks stand in."""
+    if study.evidence.cells is not None:
+        return []
+    return [figure for figure in (variance_figure(study), ink_figure(study)) if figure]
 
 
 def _grid_axis(pictures: Pictures) -> str:

@@ -17,6 +17,7 @@ __all__ = ["GeneRow", "batch_map", "cell_figures", "gene_rows", "size_words"]
 
 _STATISTICS = ("mean", "coefficient of variation", "share of zeros")
 _OF_CELLS = ("total", *_STATISTICS[1:])
+_SHORT = {"coefficient of variation": "CV", "share of zeros": "zeros"}
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,18 @@ def cell_figures(study: StudyRecord) -> list[Figure]:
     for of, (names, values) in parts.items():
         for number, name in enumerate(names):
             if len(values):
-                said = f"{of}: {name.replace('coefficient of variation', 'CV')}, {by[of, name].inside:.0%} inside"
+                said = f"{of}: {_SHORT.get(name, name)}, {100 * by[of, name].inside:.0f} % inside"
                 panels[said] = values[:, number]
     zeros, spread = by["genes", "share of zeros"], by["genes", "coefficient of variation"]
     title = (
-        f"Replicates have the share of zeros of {zeros.inside:.0%} of the genes, and the coefficient of variation of "
-        f"{spread.inside:.0%}"
+        f"Replicates have the share of zeros of {100 * zeros.inside:.0f} % of the genes, and the coefficient of "
+        f"variation of {100 * spread.inside:.0f} %"
     )
     how = (
         "Each point is a gene (above) or a cell (below): across its value in the held-out data, up the median of "
         "replicates with their 5 to 95 % interval; teal where the value lies outside. About 90 % would lie inside were "
-        "the model right. Each replicate is drawn at a z from q(z | x) of the same cell, so that a fit here is needed "
-        "and does not suffice."
+        "the model right. CV: coefficient of variation; zeros: their share. Each replicate is drawn at a z from "
+        "q(z | x) of the same cell, so that a fit here is needed and does not suffice."
     )
     foot = (
         f"{count(cells.columns, 'gene')}, {count(cells.rows, 'test cell')}, {cells.draws} replicates, seed "

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.evidence import fit_size_law, with_size
-from elbowroom.metrics import latent_use
-from elbowroom.numerics import Estimate, InputError, in_parts
+from elbowroom.metrics import LatentUse, latent_use
+from elbowroom.numerics import Estimate, InputError
 from elbowroom.records import CellsRecord
 from elbowroom.vae import VAE
 
 from .count_checks import count_checks, many_counts, shown_checks
 
-__all__ = ["axes_of", "cells_record", "codes_of", "plane_of"]
+__all__ = ["axes_of", "cells_record", "plane_of", "use_of"]
 
 _LOG_SIZE, _SIZE, _BATCH = "log_size", "size", "batch"
 _LEAST_FOR_UMAP = 30
@@ -67,13 +67,12 @@ def cells_record(
     return record, {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
-def codes_of(vae: VAE, examples: Examples) -> Any:
-    """Posterior means [n, latents] of all blocks but a size."""
+def use_of(vae: VAE, examples: Examples) -> LatentUse:
+    """What the latents do; a latent size, which stands last, is no code and is left out."""
+    use = latent_use(vae, examples)
     if _LOG_SIZE not in vae.prior:
-        return latent_use(vae, examples).means
-    parts = [vae.encode(part) for part in in_parts(examples)]
-    blocks = [torch.cat([part[name] for part in parts]).flatten(1) for name in vae.posterior if name != _LOG_SIZE]
-    return torch.cat(blocks, 1).double().numpy()
+        return use
+    return LatentUse(None if use.kl is None else use.kl[:-1], use.active[:-1], use.means[:, :-1])
 
 
 def axes_of(vae: VAE, data: Dataset) -> str:
@@ -116,7 +115,7 @@ def _batch_names(data: Dataset) -> tuple[str, ...]:
 
 def _with_size(data: Dataset, best: Estimate) -> tuple[Estimate | None, str | None]:
     """log p(x | size) + log p(size), where sizes are totals of whole numbers."""
-    sizes = getattr(data, "sizes", None)
+    sizes = data.sizes
     if sizes is None or sizes.word != "observed" or _SIZE not in best.quantity:
         return None, None
     by_batch = _BATCH in best.quantity and _BATCH in data.train.context

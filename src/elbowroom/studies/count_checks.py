@@ -168,7 +168,7 @@ def _of_cells(rows: Tensor) -> Tensor:
 def _beside(seen: Tensor, drawn: Tensor) -> _Array:
     """Values [1, n, 3] and replicates [draws, n, 3] → [n, 3, 4]."""
     levels = torch.tensor(_QUANTILES, dtype=torch.float64, device=drawn.device)
-    between = torch.quantile(drawn.nan_to_num(0.0), levels, dim=0)
+    between = torch.nanquantile(drawn, levels, dim=0)  # a replicate without a count has no coefficient of variation
     return torch.cat([seen, between]).permute(1, 2, 0).cpu().numpy()
 
 

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from elbowroom import networks
 from elbowroom.data import Dataset, Examples
-from elbowroom.metrics import ACTIVE, latent_use, neighbour_accuracy
+from elbowroom.metrics import ACTIVE, neighbour_accuracy
 from elbowroom.models._build import class_counts
 from elbowroom.numerics import Batch, in_parts
 from elbowroom.records import LatentRecord, NeighbourRecord
 from elbowroom.vae import VAE
 
-from .cells import axes_of
+from .cells import axes_of, use_of
 from .pictures import within_cells
 
 __all__ = ["comparable", "latent_record"]
@@ -37,7 +37,7 @@ def latent_record(vae: VAE, data: Dataset) -> LatentRecord:
     LatentRecord
         A part of the record of `measure`.
     """
-    use = latent_use(vae, data.test)
+    use = use_of(vae, data.test)
     return LatentRecord(
         kl=None if use.kl is None else tuple(use.kl.tolist()),
         active=tuple(use.active.tolist()),
@@ -55,7 +55,7 @@ def _neighbours(vae: VAE, data: Dataset, test_codes: Any) -> NeighbourRecord | N
     labels, truth = train.labels.numpy(), test.labels.numpy()
     raw, raw_test = (comparable(data, part) for part in (train, test))
     return NeighbourRecord(
-        z=neighbour_accuracy(latent_use(vae, train).means, labels, test_codes, truth, k=_VOTES),
+        z=neighbour_accuracy(use_of(vae, train).means, labels, test_codes, truth, k=_VOTES),
         x=neighbour_accuracy(raw, labels, raw_test, truth, k=_VOTES),
         k=_VOTES,
         n=len(test),
