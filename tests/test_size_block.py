@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from staged import short_pilots
 
 import elbowroom as er
 from elbowroom import evidence
@@ -55,8 +56,9 @@ def test_a_latent_size_is_a_block_with_the_prior_of_training_totals(trained: tup
     assert (p.mean.item(), p.stddev.item()) == pytest.approx((logs.mean().item(), logs.std().item()), rel=0.05)
 
 
-def test_a_bound_of_a_latent_size_is_below_the_sum_over_sizes(trained: tuple) -> None:
+def test_a_bound_of_a_latent_size_is_below_the_sum_over_sizes(trained: tuple, monkeypatch) -> None:
     """log p(x | batch) by a grid over log size, of a model whose decoder no longer reads z."""
+    short_pilots(monkeypatch)
     vae, data = trained
     vae = copy.deepcopy(vae)
     with torch.no_grad():
@@ -83,7 +85,8 @@ def test_a_bound_of_a_latent_size_is_below_the_sum_over_sizes(trained: tuple) ->
     assert found["ais"].quantity == "log p(x | batch)"
 
 
-def test_it_is_simulated_sampled_encoded_saved_and_audited(trained: tuple, tmp_path: Path) -> None:
+def test_it_is_simulated_sampled_encoded_saved_and_audited(trained: tuple, tmp_path: Path, monkeypatch) -> None:
+    short_pilots(monkeypatch)
     vae, data = trained
     gap = evidence.bdmc(vae, data.test[:2], temperatures=5, chains=2)
     assert np.isfinite(gap.gap.mean)
