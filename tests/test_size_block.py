@@ -10,6 +10,7 @@ from staged import short_pilots
 
 import elbowroom as er
 from elbowroom import evidence
+from elbowroom.metrics import latent_use
 from elbowroom.models import Recipe, build, goal
 from elbowroom.studies.cells import axes_of, use_of
 from elbowroom.training import TrainingStep
@@ -106,7 +107,8 @@ def test_it_is_simulated_sampled_encoded_saved_and_audited(trained: tuple, tmp_p
 
 def test_a_study_tells_of_the_codes_without_the_size(trained: tuple) -> None:
     vae, data = trained
-    use = use_of(vae, data.test)
+    use, size = use_of(vae, data.test)
+    assert size == pytest.approx(latent_use(vae, data.test).kl[-1])
     assert (len(use.active), use.means.shape) == (2, (20, 2))
     assert use.means.tolist() == vae.encode(data.test)["z"].double().tolist()
     assert axes_of(vae, data) == "z1, z2"

@@ -114,6 +114,11 @@ def size_words(study: StudyRecord) -> str:
     cells, best = study.evidence.cells, study.evidence.best
     if cells is None:
         return ""
+    if (size := study.evidence.latents.size) is not None:
+        return (
+            f"The size of a cell is a latent of its own, with a prior fitted to training totals: {rounded(size, 2)} "
+            "nats of the rate are its, and it is not among the latents that are counted."
+        )
     if cells.with_size is None:
         size = "size" in best.quantity
         return f"Every score here is {best.quantity}: of models that are given the size of each cell." * size

@@ -48,6 +48,8 @@ class LatentRecord:
         What the two axes of the map of test examples are, in words.
     neighbours : NeighbourRecord, optional
         None where the data have no labels.
+    size : float, optional
+        Mean KL of a latent size factor, in nats, which is no unit here and a part of the rate; None: there is none.
     """
 
     kl: tuple[float, ...] | None
@@ -56,6 +58,7 @@ class LatentRecord:
     n: int
     axes: str
     neighbours: NeighbourRecord | None
+    size: float | None = None
 
     @property
     def kl_decides(self) -> bool:

@@ -67,12 +67,13 @@ def cells_record(
     return record, {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
-def use_of(vae: VAE, examples: Examples) -> LatentUse:
-    """What the latents do; a latent size, which stands last, is no code and is left out."""
+def use_of(vae: VAE, examples: Examples) -> tuple[LatentUse, float | None]:
+    """What the codes do, without a latent size, which stands last; and the KL of that, where it is closed."""
     use = latent_use(vae, examples)
     if _LOG_SIZE not in vae.prior:
-        return use
-    return LatentUse(None if use.kl is None else use.kl[:-1], use.active[:-1], use.means[:, :-1])
+        return use, None
+    codes = LatentUse(None if use.kl is None else use.kl[:-1], use.active[:-1], use.means[:, :-1])
+    return codes, None if use.kl is None else float(use.kl[-1])
 
 
 def axes_of(vae: VAE, data: Dataset) -> str:

@@ -37,7 +37,7 @@ def latent_record(vae: VAE, data: Dataset) -> LatentRecord:
     LatentRecord
         A part of the record of `measure`.
     """
-    use = use_of(vae, data.test)
+    use, size = use_of(vae, data.test)
     return LatentRecord(
         kl=None if use.kl is None else tuple(use.kl.tolist()),
         active=tuple(use.active.tolist()),
@@ -45,6 +45,7 @@ def latent_record(vae: VAE, data: Dataset) -> LatentRecord:
         n=len(data.test),
         axes=axes_of(vae, data),
         neighbours=_neighbours(vae, data, use.means),
+        size=size,
     )
 
 
@@ -55,7 +56,7 @@ def _neighbours(vae: VAE, data: Dataset, test_codes: Any) -> NeighbourRecord | N
     labels, truth = train.labels.numpy(), test.labels.numpy()
     raw, raw_test = (comparable(data, part) for part in (train, test))
     return NeighbourRecord(
-        z=neighbour_accuracy(use_of(vae, train).means, labels, test_codes, truth, k=_VOTES),
+        z=neighbour_accuracy(use_of(vae, train)[0].means, labels, test_codes, truth, k=_VOTES),
         x=neighbour_accuracy(raw, labels, raw_test, truth, k=_VOTES),
         k=_VOTES,
         n=len(test),

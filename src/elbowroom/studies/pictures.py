@@ -161,7 +161,7 @@ def _contexts(vae: VAE, data: Dataset, n: int) -> dict[str, Tensor]:
 def _map(vae: VAE, data: Dataset) -> dict[str, Tensor]:
     """Posterior means of test examples in the plane: z itself where it is one, else its first two principal axes."""
     shown = data.test[:_MAP]
-    plane = plane_of(use_of(vae, shown).means, data)
+    plane = plane_of(use_of(vae, shown)[0].means, data)
     labels = torch.full((len(plane),), -1.0) if shown.labels is None else shown.labels.float()
     found = {"latent_map": torch.from_numpy(plane), "latent_labels": labels}
     batch = shown.context.get("batch")

@@ -91,7 +91,8 @@ def _used(latents: LatentRecord) -> str:
     many = f"its {count(len(latents.active), 'latent')}"
     if not active:
         return f"none of {many}"
-    return f"{active} of {many}" if not carriers else f"{carriers} of {many} for 99 % of its rate"
+    rate = "its rate" if latents.size is None else "the rate that its size factor leaves"
+    return f"{active} of {many}" if not carriers else f"{carriers} of {many} for 99 % of {rate}"
 
 
 def _given(data: DataRecord, best: Estimate, rival: ClassicRecord | None) -> str:
