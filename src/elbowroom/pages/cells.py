@@ -96,7 +96,7 @@ def batch_map(study: StudyRecord) -> Figure | None:
     if not np.isfinite(points).all(1).any():
         return None
     names: Sequence[str] = cells.batches
-    title = f"The same map by batch: {count(len(names), 'batch')}"
+    title = f"The same map by batch: {len(names):,} batches"
     how = (
         "Encoder means of the same cells, coloured by the batch that decoder and encoder are given. Batches that lie "
         "apart say that z still tells them apart; that they lie together says nothing of what was lost with them."
