@@ -12,6 +12,7 @@ from matplotlib.transforms import Bbox
 import elbowroom as er
 from elbowroom import plots
 from elbowroom.numerics import InputError
+from elbowroom.pages.plane import _entropy_of
 from elbowroom.plots import Model, Value
 from elbowroom.plots.plane import FAULTS, frontier
 from elbowroom.plots.style import ACCENT, INK, PAPER, Sheet
@@ -268,3 +269,8 @@ def test_what_calibration_wins_is_the_closed_form_and_a_noise_that_is_predicted_
     assert found.pays
     assert found.n == len(digits.validation)
     assert calibration_of(er.models.build(words | {"likelihood": "auto"}, digits), digits, 0) is None
+
+
+def test_the_entropy_is_said_to_be_given_what_the_model_is_given() -> None:
+    assert _entropy_of("log p(x)") == "the entropy H of the data"
+    assert _entropy_of("log p(x | arm, dose)") == "the entropy H of the data given arm, dose"

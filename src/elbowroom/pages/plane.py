@@ -70,11 +70,17 @@ def _how_to_read(models: Sequence[ModelRecord], gains: Sequence[Any] | None) -> 
         )
     if (best := best_entropy(models, gains)) is not None:
         said.append(
-            "In the shaded corner rate + distortion would be less than the entropy H of the data, which no bound can "
-            f"be. H is not known; it is drawn at its best estimate here, {best[1]}, which can only be too high: a "
-            "point may lie below it by its error, and models of another scan by more."
+            f"In the shaded corner rate + distortion would be less than {_entropy_of(models[0].iwae.quantity)}, which "
+            f"no bound can be. H is not known; it is drawn at its best estimate here, {best[1]}, which can only be too "
+            "high: a point may lie below it by its error, and models of another scan by more."
         )
     return " ".join(said)
+
+
+def _entropy_of(quantity: str) -> str:
+    """The entropy that bounds rate + distortion, by what the models are densities of, "log p(x | label)"."""
+    given = quantity.partition(" | ")[2].rstrip(")")
+    return "the entropy H of the data" + (f" given {given}" if given else "")
 
 
 def _by_family(models: Sequence[ModelRecord]) -> bool:
