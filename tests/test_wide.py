@@ -54,7 +54,7 @@ def test_a_study_of_sparse_rows_makes_a_batch_of_them_dense_and_no_more(tmp_path
 def test_a_large_array_is_not_copied_and_serves_the_same_rows(monkeypatch) -> None:
     x = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
     copied = er.load_data(x)
-    monkeypatch.setattr("elbowroom.data.values._COPIED", 100)
+    monkeypatch.setattr("elbowroom.data._values_of._COPIED", 100)
     same = er.load_data(x)
     assert [type(one.train.values) for one in (copied, same)] == [Dense, InPlace]
     assert same.train.values.source is x

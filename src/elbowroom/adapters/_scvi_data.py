@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
+from elbowroom.data._values_of import values_of
 from elbowroom.data.notes import fingerprints
-from elbowroom.data.values import is_sparse, values_of
+from elbowroom.data.values import is_sparse
 from elbowroom.numerics import InputError, Support
 from elbowroom.preprocess import Identity
 

@@ -15,6 +15,7 @@ from elbowroom.numerics import InputError, Support, keyed_uniform, plain_argumen
 from elbowroom.preprocess import Preprocess
 from elbowroom.progress import Progress
 
+from ._values_of import values_of
 from .anndata_objects import is_anndata, of_anndata
 from .arrays import from_array, named_columns
 from .batches import batches_of, refuse_unseen_batches
@@ -35,7 +36,7 @@ from .raw import Raw, without_columns
 from .repeats import repeats_of
 from .scan import Scan, scan
 from .sentinels import sentinels
-from .values import is_sparse, values_of
+from .values import is_sparse
 
 __all__ = ["load_data"]
 

@@ -10,12 +10,11 @@ from torch import Generator, Tensor
 
 from elbowroom.numerics import for_torch
 
-__all__ = ["Dense", "InPlace", "Mapped", "Sparse", "Values", "blocks", "is_sparse", "values_of"]
+__all__ = ["Dense", "InPlace", "Mapped", "Sparse", "Values", "blocks", "is_sparse"]
 
 _CELLS_AT_ONCE = 2**20
 _MOST_ROWS_AT_ONCE = 1_000
 _WHOLE = 2**26  # cells of a part in memory, up to which all are handed on at once
-_COPIED = 2**27  # bytes of an array, up to which its parts are copied
 _WIDE = (torch.float64, torch.int64, torch.int32)
 
 
@@ -190,38 +189,6 @@ class Sparse(_Elsewhere):
     def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
         dense: NDArray[Any] = self.source[places].toarray()
         return dense
-
-
-def values_of(x: Any, rows: NDArray[np.int64], event: tuple[int, ...], wide: bool) -> Values:
-    """The values of some rows of the data.
-
-    Parameters
-    ----------
-    x : array, memory-mapped array or CSR matrix
-        All rows.
-    rows : array
-        Row numbers.
-    event : tuple of int
-        Shape of one example.
-    wide : bool
-        Whether they need 64-bit floats.
-
-    Returns
-    -------
-    Values
-        In memory, where a large array stays where it is, or read as they are taken.
-    """
-    if is_sparse(x):
-        from .on_disk import CsrOnDisk, OnDisk  # which stands on this file
-
-        if isinstance(x, CsrOnDisk):
-            return OnDisk(x, rows, event, wide)
-        return Sparse(x, rows, event, wide)
-    if isinstance(x, np.memmap):
-        return Mapped(x, rows, event, wide)
-    if x.nbytes > _COPIED:
-        return InPlace(x, rows, event, wide)
-    return Dense(torch.from_numpy(for_torch(x[rows]).reshape(len(rows), *event)), wide)
 
 
 def blocks(x: Any) -> Iterator[tuple[int, NDArray[Any]]]:
