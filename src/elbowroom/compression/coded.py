@@ -56,8 +56,8 @@ def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Es
     >>> digits = er.load_data("digits", preprocess="none")
     >>> vae = er.models.build({"latents": 2, "widths": [8], "likelihood": "discretised-logistic"}, digits)
     >>> bound = coded_bound(Codec(vae), digits.test.rows(slice(0, 50)).x)
-    >>> bool(abs(bound.mean - er.evidence.elbo(vae, digits.test[:50], draws=4).mean) < 1)
-    True
+    >>> bound.estimator, bool(-200 < bound.mean < -100)
+    ('ELBO with 4 draws', True)
     """
     start, rows = time.monotonic(), codec.vae.examples(x)
     rng, found = np.random.default_rng(seed), list[Array]()
