@@ -57,6 +57,19 @@ def test_an_object_its_file_and_its_backed_file_are_the_same_data(donors, file):
     np.testing.assert_array_equal(in_order(read, lambda part: part.context["batch"]).argmax(1), [0, 1] * (N // 2))
 
 
+def test_counts_of_cells_are_given_their_size_unless_none_is_said(donors):
+    default, said = load_data(donors), load_data(donors, size_factor="observed")
+    assert (default.size_factor, default.sha256) == ("observed", said.sha256)
+    none = load_data(donors, size_factor="none")
+    assert (none.size_factor, none.train.context) == (None, {})
+    plain = load_data(donors.X.toarray())
+    assert plain.size_factor is None
+    bits = donors.copy()
+    bits.X = (bits.X > 2).astype(np.float32)
+    assert load_data(bits).size_factor is None
+    assert er.models.build({"latents": 2, "widths": [4]}, default).quantity == "log p(x | size)"
+
+
 def test_sizes_are_totals_over_the_mean_of_train(donors):
     data = load_data(donors, batch="donor", size_factor="observed", genes=5)
     totals = np.asarray(donors.X.sum(1)).ravel()
@@ -154,9 +167,9 @@ def test_empty_cells_and_unseen_batches(donors):
     dense = donors.X.toarray()
     dense[7] = 0
     empty = _with(donors, X=sparse.csr_matrix(dense))
-    with pytest.raises(InputError, match=r"1 of 60 rows.*'cell7'"):
-        load_data(empty, size_factor="observed")
-    assert any("without any count: 1 of 60 ('cell7')" in note for note in load_data(empty).notes)
+    with pytest.raises(InputError, match=r"1 of 60 rows.*'cell7'.*or say size_factor='none'"):
+        load_data(empty)
+    assert any("without any count: 1 of 60 ('cell7')" in note for note in load_data(empty, size_factor="none").notes)
     test_row = int(load_data(donors).test.index[0])
     alone = donors.copy()
     alone.obs["donor"] = np.where(np.arange(N) == test_row, "late", "early")

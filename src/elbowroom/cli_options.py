@@ -111,8 +111,8 @@ _LOADING: Mapping[str, tuple[Any, str]] = {
     ),
     "size_factor": (
         str,
-        "How much was counted in each row: observed (its total), latent (a latent with a prior fitted to totals) or a "
-        "column.",
+        "How much was counted in each row: observed (its total; the default for cells), latent (a latent with a prior "
+        "fitted to totals), none or a column.",
     ),
     "genes": (int, "Keep so many columns of counts, those that vary most in the training rows."),
     "drop": (list[str], "Column that is left out. Give it several times."),

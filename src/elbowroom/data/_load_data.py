@@ -22,7 +22,7 @@ from .batches import batches_of, refuse_unseen_batches
 from .beside import beside_of, context_sources, names_in, without_labels
 from .cell_table import from_cells
 from .choices import choose_preprocess, fill_for
-from .counted import LATENT, OBSERVED, counted
+from .counted import LATENT, NONE, OBSERVED, counted
 from .csr_on_disk import CsrOnDisk
 from .dataset import Dataset, Examples
 from .files import read_path
@@ -41,7 +41,7 @@ from .values import is_sparse
 __all__ = ["load_data"]
 
 BATCH, SIZE = "batch", "size"  # contexts that their own words make
-_SIZES = (OBSERVED, LATENT)
+_SIZES = (OBSERVED, LATENT, NONE)
 _SIX = 6  # examples, of which every part gets two, so that means over it have an error
 
 
@@ -139,10 +139,11 @@ def load_data(
         The batch of each row, words or numbers, or the name of the column (of obs) that holds it: the context "batch",
         one-hot, which models read unless their recipe says otherwise, so that they are of log p(x | batch).
     size_factor : str or array [n], optional
-        How much was counted in each row. "observed" is its total over all columns that are read, before `genes`
-        chooses; a name is that of a column, an array holds it: divided by the mean over the training rows it is the
-        context "size", [n, 1], for likelihoods of counts alone. "latent" makes no context: the mean and deviation of
-        log size in train are kept in `Dataset.sizes`, for the prior of a latent size.
+        How much was counted in each row; by default "observed" for counts of cells (AnnData, .h5ad, .h5, .mtx) and
+        "none" for other tables. "observed" is its total over all columns that are read, before `genes` chooses; a name
+        is that of a column, an array holds it: divided by the mean over the training rows it is the context "size",
+        [n, 1], for likelihoods of counts alone. "latent" makes no context: the mean and deviation of log size in train
+        are kept in `Dataset.sizes`, for the prior of a latent size. "none" leaves how much was counted to z.
     genes : int, optional
         How many columns of counts are kept: those whose Pearson residuals vary most in the training rows (within
         batches, where these are given).

@@ -17,9 +17,9 @@ from .notation import absent
 from .raw import Raw, name_list
 from .values import is_sparse
 
-__all__ = ["LATENT", "OBSERVED", "Counts", "SizeFactors", "counted", "sizes_of_others"]
+__all__ = ["LATENT", "NONE", "OBSERVED", "Counts", "SizeFactors", "counted", "sizes_of_others"]
 
-OBSERVED, LATENT = "observed", "latent"
+OBSERVED, LATENT, NONE = "observed", "latent", "none"
 _CELLS_AT_ONCE = 2**22
 
 
@@ -115,6 +115,8 @@ def counted(
     InputError
         For what are no counts, for rows without any count, and for more genes than there are.
     """
+    by_default = size_factor is None and not stated
+    size_factor = None if isinstance(size_factor, str) and size_factor == NONE else size_factor
     words = [f"size_factor={size_factor!r}"] * isinstance(size_factor, str) + [f"genes={genes}"] * (genes is not None)
     asked = bool(words) or size_factor is not None
     cells = raw.counts_elsewhere is not None
@@ -128,6 +130,8 @@ def counted(
         raise InputError(f"{(words or ['size_factor='])[0]} is for counts alone; {name_list(raw.classes)} hold words.")
     look, train = _look(raw.x), draw()
     _refuse_no_counts(raw, look, words)
+    if by_default and cells and look.high > 1:
+        size_factor = OBSERVED
     notes = list(raw.notes)
     totals, said = look.totals, f"the row's total over all {raw.x.shape[1]:,} columns that were read"
     if size_factor is not None:
@@ -226,7 +230,8 @@ def _refuse_empty(raw: Raw, totals: NDArray[np.float64], said: str) -> None:
     if len(bad):
         raise InputError(
             f"{len(bad):,} of {len(totals):,} rows have a size factor of 0 or less ({_rows_named(raw, bad)}), where "
-            f"nothing could have been counted; it is {said}: leave out those rows (adata[adata.X.sum(1) > 0])."
+            f"nothing could have been counted; it is {said}: leave out those rows (adata[adata.X.sum(1) > 0]), or say "
+            "size_factor='none'."
         )
 
 
