@@ -70,6 +70,18 @@ def test_counts_of_cells_are_given_their_size_unless_none_is_said(donors):
     assert er.models.build({"latents": 2, "widths": [4]}, default).quantity == "log p(x | size)"
 
 
+def test_a_study_of_many_genes_keeps_those_that_vary_most_and_says_so(donors, file, monkeypatch):
+    monkeypatch.setattr("elbowroom.data.counted._GENES", 5)
+    few, said = load_data(str(file), genes="auto"), load_data(donors, genes=5)
+    assert (few.columns, few.sha256) == (said.columns, said.sha256)
+    assert few.loading["options"]["genes"] == 5
+    assert any("genes= keeps another number" in note for note in few.notes)
+    assert load_data(donors).event == load_data(donors, genes=12).event == (12,)
+    assert load_data(donors.X.toarray(), genes="auto").event == (12,)
+    with pytest.raises(InputError, match="genes must be"):
+        load_data(donors, genes="all")
+
+
 def test_sizes_are_totals_over_the_mean_of_train(donors):
     data = load_data(donors, batch="donor", size_factor="observed", genes=5)
     totals = np.asarray(donors.X.sum(1)).ravel()

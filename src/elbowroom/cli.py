@@ -131,7 +131,7 @@ def study(
         objective=objective,
     )
     axes = sweep_axes(sweep)
-    data = load_source(source, seed, loading)
+    data = load_source(source, seed, {"genes": "auto", **loading})
     print(data, file=sys.stderr)
     done = er.study(
         data,

@@ -114,7 +114,11 @@ _LOADING: Mapping[str, tuple[Any, str]] = {
         "How much was counted in each row: observed (its total; the default for cells), latent (a latent with a prior "
         "fitted to totals), none or a column.",
     ),
-    "genes": (int, "Keep so many columns of counts, those that vary most in the training rows."),
+    "genes": (
+        int,
+        "Keep so many columns of counts, those that vary most in the training rows; a study keeps 2,000 of cells "
+        "unless told.",
+    ),
     "drop": (list[str], "Column that is left out. Give it several times."),
     "validation": (float, "Examples by which the epoch and the model are chosen: how many, or below 1 which fraction."),
     "test": (float, "Examples for the final measurements: how many, or below 1 which fraction."),

@@ -86,7 +86,7 @@ def load_data(
     layer: str | None = None,
     batch: Any = None,
     size_factor: Any = None,
-    genes: int | None = None,
+    genes: int | str | None = None,
     drop: str | Sequence[str] = (),
     validation: int | float | None = None,
     test: int | float | None = None,
@@ -144,9 +144,9 @@ def load_data(
         is that of a column, an array holds it: divided by the mean over the training rows it is the context "size",
         [n, 1], for likelihoods of counts alone. "latent" makes no context: the mean and deviation of log size in train
         are kept in `Dataset.sizes`, for the prior of a latent size. "none" leaves how much was counted to z.
-    genes : int, optional
+    genes : int or "auto", optional
         How many columns of counts are kept: those whose Pearson residuals vary most in the training rows (within
-        batches, where these are given).
+        batches, where these are given). By default all; "auto" keeps 2,000 of cells that have more.
     drop : str or sequence of str, default ()
         Columns (arrays of a .npz, genes) that are left out.
     validation : int or float, default 0.1
@@ -201,6 +201,7 @@ def load_data(
     batches = (
         None if batch is None else batches_of(raw.taken[batch] if isinstance(batch, str) else batch, raw.x.shape[0])
     )
+    read = raw.x.shape[1:]
     raw, counts = counted(
         raw,
         lambda: drawn().train,
@@ -209,6 +210,8 @@ def load_data(
         batches=batches and batches[0],
         stated=support is not None,
     )
+    if isinstance(genes, str):
+        told["genes"] = raw.x.shape[1] if raw.x.shape[1:] != read else None
     if support is None and isinstance(preprocess, str) and preprocess != "none":
         raw = with_grey_levels(raw)
     scanned = scan(raw.x, raw.columns, raw.official[1])

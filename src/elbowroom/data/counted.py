@@ -17,9 +17,11 @@ from .notation import absent
 from .raw import Raw, name_list
 from .values import is_sparse
 
-__all__ = ["LATENT", "NONE", "OBSERVED", "Counts", "SizeFactors", "counted", "sizes_of_others"]
+__all__ = ["AUTO", "LATENT", "NONE", "OBSERVED", "Counts", "SizeFactors", "counted", "sizes_of_others"]
 
 OBSERVED, LATENT, NONE = "observed", "latent", "none"
+AUTO = "auto"
+_GENES = 2_000  # of "auto": what is usual for single cells
 _CELLS_AT_ONCE = 2**22
 
 
@@ -82,7 +84,7 @@ def counted(
     draw: Callable[[], NDArray[np.int64]],
     *,
     size_factor: str | NDArray[Any] | None = None,
-    genes: int | None = None,
+    genes: int | str | None = None,
     batches: Tensor | None = None,
     stated: bool = False,
 ) -> tuple[Raw, Counts]:
@@ -117,9 +119,14 @@ def counted(
     """
     by_default = size_factor is None and not stated
     size_factor = None if isinstance(size_factor, str) and size_factor == NONE else size_factor
+    cells = raw.counts_elsewhere is not None
+    if isinstance(genes, str):
+        if genes != AUTO:
+            raise InputError(f"genes must be a whole number or {AUTO!r}; got {genes!r}.")
+        genes = _GENES if cells and not stated and raw.x.shape[1] > _GENES else None
+        raw = raw if genes is None else replace(raw, notes=[*raw.notes, "genes= keeps another number of columns."])
     words = [f"size_factor={size_factor!r}"] * isinstance(size_factor, str) + [f"genes={genes}"] * (genes is not None)
     asked = bool(words) or size_factor is not None
-    cells = raw.counts_elsewhere is not None
     if not asked and (stated or not cells):
         return raw, Counts()
     if len(raw.x.shape) != 2:

@@ -23,7 +23,7 @@ def data_of(source: Dataset | Any, seed: int, progress: bool) -> Dataset:
     Parameters
     ----------
     source : Dataset or Any
-        The data themselves, or anything `load_data` takes.
+        The data themselves, or anything `load_data` takes, of which 2,000 genes are kept where cells have more.
     seed : int
         Of the split, where they are still to be split.
     progress : bool
@@ -39,7 +39,7 @@ def data_of(source: Dataset | Any, seed: int, progress: bool) -> Dataset:
     InputError
         As `load_data` does, and where a part is too small.
     """
-    data = source if isinstance(source, Dataset) else load_data(source, seed=seed, progress=progress)
+    data = source if isinstance(source, Dataset) else load_data(source, seed=seed, genes="auto", progress=progress)
     _check_parts(data)
     return data
 
