@@ -138,3 +138,61 @@ def test_a_file_is_not_overwritten_and_is_whole_or_absent(trained, monkeypatch):
     with pytest.raises(RuntimeError):
         annotate(folder / "run", folder / "cells.h5ad", out=folder / "half.h5ad", progress=False)
     assert set(folder.iterdir()) == held
+
+
+def changed(adata, row, gene, value):
+    other = adata[:20].copy()
+    dense = other.X.toarray()
+    dense[row, gene] = value
+    other.X = sparse.csr_matrix(dense)
+    return other
+
+
+def test_what_other_cells_hold_beside_the_chosen_genes_is_looked_at_too(trained):
+    adata = anndata.read_h5ad(trained[0] / "cells.h5ad")
+    sized = er.load_data(adata, genes=3)
+    vae = er.models.build(WORDS, sized)
+    unused = next(place for place, gene in enumerate(adata.var_names) if gene not in sized.columns)
+    others = adata.copy()
+    others.var_names = [gene if gene in sized.columns else f"other {gene}" for gene in adata.var_names]
+    for cells, said in (
+        (others, "totals over the 7 columns it was trained with, and these rows have others by name"),
+        (changed(adata, 2, unused, np.nan), "1 cells without a value"),
+        (changed(adata, 2, unused, -3), "negative values, down to -3"),
+        (changed(adata, 2, unused, 0.5), "fractions, such as 0.5"),
+    ):
+        with pytest.raises(InputError, match=said):
+            annotate(vae, cells, data=sized, progress=False)
+
+
+def test_other_cells_without_a_value_or_with_words_for_numbers_are_refused(trained):
+    adata = anndata.read_h5ad(trained[0] / "cells.h5ad")
+    adata.obs["age"] = np.linspace(1, 2, N)
+    plain = er.load_data(adata, size_factor="none", context="age")
+    vae = er.models.build({"latents": 2, "widths": [6]}, plain)
+    worded = adata[:20].copy()
+    worded.obs["age"] = "old"
+    for cells, said in ((changed(adata, 2, 0, np.nan), "without a value"), (worded, "'age' holds words")):
+        with pytest.raises(InputError, match=said):
+            annotate(vae, cells, data=plain, progress=False)
+
+
+def test_genes_of_one_name_are_not_told_apart_by_another_order(trained):
+    adata = anndata.read_h5ad(trained[0] / "cells.h5ad")
+    adata.var_names = ["d", "d", *adata.var_names[2:]]
+    data = er.load_data(adata)
+    vae = er.models.build(WORDS, data)
+    annotate(vae, adata.copy(), data=data, draws=2, progress=False)
+    with pytest.raises(InputError, match=r"several genes of one name .*'d', 'd \(2\)'"):
+        annotate(vae, adata[:, ::-1].copy(), data=data, progress=False)
+
+
+def test_genes_of_raw_stand_in_obsm_where_there_is_no_x(trained, tmp_path):
+    counts = anndata.read_h5ad(trained[0] / "cells.h5ad")
+    adata = anndata.AnnData(obs=counts.obs, var=pd.DataFrame(index=["a", "b"]), shape=(N, 2))
+    adata.raw = counts
+    adata.write_h5ad(tmp_path / "raw.h5ad")
+    data = er.load_data(tmp_path / "raw.h5ad", layer="raw")
+    vae = er.models.build(WORDS, data)
+    annotate(vae, tmp_path / "raw.h5ad", out=tmp_path / "new.h5ad", data=data, draws=2, progress=False)
+    assert anndata.read_h5ad(tmp_path / "new.h5ad").obsm["denoised"].shape == (N, GENES)

@@ -1,3 +1,6 @@
+import copy
+import os
+
 import anndata
 import h5py
 import numpy as np
@@ -224,3 +227,32 @@ def test_what_is_broken_on_the_disk_is_said_and_not_followed(file, tmp_path):
         for source in (path, anndata.read_h5ad(path, backed="r")):
             with pytest.raises(InputError, match="cannot be read"):
                 load_data(source)
+
+
+def test_numbers_that_scipy_has_not_are_read_too(donors):
+    told = load_data(donors).sha256
+    for kind in (np.float16, ">u2"):
+        assert load_data(_with(donors, X=donors.X.toarray().astype(kind))).sha256 == told
+
+
+def test_a_file_that_changed_is_not_read_by_another_process(file, tmp_path):
+    path = tmp_path / "cells.h5ad"
+    path.write_bytes(file.read_bytes())
+    values = load_data(anndata.read_h5ad(path, backed="r")).train.values
+    first = copy.copy(values.source).tocsr()[values.places[:3]]  # as another process has it, without the open file
+    np.testing.assert_array_equal(first.toarray(), values.take(torch.arange(3)))
+    os.utime(path, (1, 1))
+    with pytest.raises(InputError, match="was changed, moved or deleted after it was loaded"):
+        copy.copy(values.source).tocsr()
+
+
+def test_a_layer_called_raw_has_the_genes_of_var_and_log_size_is_a_block(donors, tmp_path):
+    both = donors.copy()
+    both.raw = anndata.AnnData(donors.X, var=pd.DataFrame(index=[f"r{i}" for i in range(donors.n_vars)]))
+    both.layers["raw"] = donors.X
+    both.write_h5ad(tmp_path / "both.h5ad")
+    assert load_data(tmp_path / "both.h5ad", layer="raw").columns == load_data(both, layer="raw").columns
+    assert load_data(both, layer="raw").columns == list(donors.var_names)
+    both.obs["log_size"] = np.linspace(1, 2, N)
+    with pytest.raises(InputError, match="as the latent block"):
+        load_data(both, size_factor="latent", context="log_size")

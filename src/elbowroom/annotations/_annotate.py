@@ -149,7 +149,7 @@ def _into_file(
         raise InputError(f"{str(out)!r} is there already and is not overwritten: give out= another name, or move it.")
     table = of_h5ad(path)
     examples = new_cells(known, table)
-    genes = next(iter(table.matrices.values())).genes
+    genes = next((list(one.genes) for name, one in table.matrices.items() if name != "raw"), [])
     whole = _all_genes(examples, len(genes), genes)
     with FileCopy(path, Path(out)) as copy:
         take = copy.matrix("layers" if whole else "obsm", "denoised", examples) if denoised else None

@@ -40,7 +40,7 @@ from .values import is_sparse
 
 __all__ = ["load_data"]
 
-BATCH, SIZE = "batch", "size"  # contexts that their own words make
+BATCH, SIZE, LOG_SIZE = "batch", "size", "log_size"  # contexts and a latent block that their own words make
 _SIZES = (OBSERVED, LATENT, NONE)
 _SIX = 6  # examples, of which every part gets two, so that means over it have an error
 
@@ -229,6 +229,11 @@ def load_data(
         raw.notes += refuse_unseen_batches(*batches, vars(parts))
     if counts.size is not None:
         beside = beside.and_context(SIZE, counts.size, "size_factor")
+    if counts.sizes is not None and counts.size is None and LOG_SIZE in beside.context:
+        raise InputError(
+            f"A context is called {LOG_SIZE!r}, as the latent block that size_factor='latent' makes: give it another "
+            "name."
+        )
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":

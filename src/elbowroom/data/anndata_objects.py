@@ -124,14 +124,13 @@ def of_h5ad(path: Path) -> CellTable:
             old = True
         else:
             old = "raw.X" in file
+        own_genes = "raw/var" in frames and "raw" not in file.get("layers", ())  # a layer called raw is one of var
     if old:  # as anndata wrote before 0.7, or incomplete
         table = of_anndata(anndata.read_h5ad(path))
         return CellTable(what, table.matrices, table.obs)
     matrices = {}
     for name, one in _h5ad_matrices(path).items():
-        matrices[name] = Matrix(
-            one.read, *_genes(frames["raw/var" if name == "raw" and "raw/var" in frames else "var"])
-        )
+        matrices[name] = Matrix(one.read, *_genes(frames["raw/var" if name == "raw" and own_genes else "var"]))
     return CellTable(what, matrices, frames["obs"])
 
 

@@ -1,6 +1,7 @@
 """Cells by genes with what is known of both, as files and AnnData objects hold them, and their way to raw data."""
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from .series import words_or_numbers
 from .text import unreadable
 from .values import is_sparse
 
-__all__ = ["CellTable", "Matrix", "from_cells", "in_rows"]
+__all__ = ["CellTable", "Matrix", "from_cells", "in_rows", "twice_named"]
 
 _LOOKED_AT = 200  # rows of a matrix, by which it is called counts
 _CELLS_AT_ONCE = 2**22
@@ -164,7 +165,8 @@ def in_rows(x: Any, what: str) -> Any:
     step = max(_CELLS_AT_ONCE // max(x.shape[1], 1), 1)
     stored = (getattr(x, "chunks", None) or (1,))[0]  # rows that a file keeps together, unpacked as one
     step = -(-step // stored) * stored
-    parts = [sparse.csr_matrix(np.asarray(x[start : start + step])) for start in range(0, x.shape[0], step)]
+    kind = np.float32 if x.dtype == np.float16 else x.dtype.newbyteorder("=")  # others SciPy has not
+    parts = [sparse.csr_matrix(np.asarray(x[at : at + step]).astype(kind)) for at in range(0, x.shape[0], step)]
     return sparse.vstack(parts, format="csr") if parts else sparse.csr_matrix(x.shape)
 
 
@@ -227,6 +229,27 @@ def _own_names(genes: Sequence[str], what: str) -> tuple[list[str], list[str]]:
         "their own; adata.var_names_make_unique() names them for good."
     )
     return list(names), [note] * bool(changed)
+
+
+def twice_named(table: CellTable, layer: str | None = None) -> set[str]:
+    """Genes that share their name with another, by the names that they are given.
+
+    Parameters
+    ----------
+    table : CellTable
+        What a reader found.
+    layer : str, optional
+        As for `from_cells`.
+
+    Returns
+    -------
+    set of str
+        The first of each name, and those that were given a number.
+    """
+    genes = list(map(str, _matrix_of(table, layer)[1].genes))
+    many = Counter(genes)
+    own, _ = _own_names(genes, table.what)
+    return {name for name, gene in zip(own, genes, strict=True) if many[gene] > 1}
 
 
 def _without(x: Any, genes: list[str], drop: Sequence[str], what: str) -> tuple[Any, list[str]]:

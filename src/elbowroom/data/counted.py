@@ -1,5 +1,6 @@
 """Counts of cells: checked, their totals as size factors, their genes chosen on training rows."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +44,8 @@ class SizeFactors:
         Its standard deviation; of batches with one size alone that of all rows.
     columns : int
         How many columns were read, over which totals were taken.
+    names : str, default ""
+        A short hash of the names of these columns, whatever their order; "" where they have none.
     """
 
     word: str
@@ -50,6 +53,7 @@ class SizeFactors:
     log_mean: Tensor
     log_sd: Tensor
     columns: int
+    names: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def counted(
         notes.append(f"Rows without any count: {len(empty):,} of {len(totals):,} ({_rows_named(raw, empty)}).")
     found = Counts()
     if size_factor is not None:
-        sizes, size = _sizes(word, totals, train, batches, raw.x.shape[1])
+        sizes, size = _sizes(word, totals, train, batches, raw)
         found = Counts(sizes, None if word == LATENT else size)
         use = (
             "Sizes, whose logarithm is fitted for the prior of a latent size," if word == LATENT else "The size factor"
@@ -247,7 +251,7 @@ def _rows_named(raw: Raw, rows: NDArray[np.int64]) -> str:
 
 
 def _sizes(
-    word: str, totals: NDArray[np.float64], train: NDArray[np.int64], batches: Tensor | None, columns: int
+    word: str, totals: NDArray[np.float64], train: NDArray[np.int64], batches: Tensor | None, raw: Raw
 ) -> tuple[SizeFactors, Tensor]:
     mean = float(totals[train].mean())
     size = torch.from_numpy((totals / mean).astype(np.float32))[:, None]
@@ -257,7 +261,12 @@ def _sizes(
     whole = float(logs.std(ddof=1)) if len(logs) > 1 else 0.0
     spread = [float(some.std(ddof=1)) if len(some) > 1 and np.ptp(some) > 0 else whole for some in groups]
     centre = [float(some.mean()) if len(some) else float(logs.mean()) for some in groups]
-    return SizeFactors(word, mean, torch.tensor(centre), torch.tensor(spread), columns), size
+    read = raw.x.shape[1], _names_digest(raw.columns)
+    return SizeFactors(word, mean, torch.tensor(centre), torch.tensor(spread), *read), size
+
+
+def _names_digest(columns: list[str] | None) -> str:
+    return hashlib.sha256("\0".join(sorted(columns)).encode()).hexdigest()[:16] if columns else ""
 
 
 def sizes_of_others(raw: Raw, known: Mapping[str, Any]) -> Tensor:
@@ -268,7 +277,7 @@ def sizes_of_others(raw: Raw, known: Mapping[str, Any]) -> Tensor:
     raw : Raw
         The other rows, with all columns that are read of them.
     known : mapping
-        "word", "mean" and "columns" of the sizes that the model knows, as `Dataset.summary` says them.
+        "word", "mean", "columns" and "names" of the sizes that the model knows, as `Dataset.summary` says them.
 
     Returns
     -------
@@ -278,7 +287,7 @@ def sizes_of_others(raw: Raw, known: Mapping[str, Any]) -> Tensor:
     Raises
     ------
     InputError
-        Where totals would be over other columns, and for sizes of 0.
+        Where totals would be over other columns or are of no counts, and for sizes of 0.
     """
     word = known["word"]
     if word == OBSERVED and raw.x.shape[1] != known["columns"]:
@@ -286,7 +295,14 @@ def sizes_of_others(raw: Raw, known: Mapping[str, Any]) -> Tensor:
             f"The sizes of the model are totals over {known['columns']:,} columns and these rows have "
             f"{raw.x.shape[1]:,}: totals over them would be other sizes; give the rows with all columns."
         )
-    totals = _look(raw.x).totals if word == OBSERVED else _given(raw.taken[word], word, raw.x.shape[0])
+    if word == OBSERVED and known.get("names") and raw.columns and _names_digest(raw.columns) != known["names"]:
+        raise InputError(
+            f"The sizes of the model are totals over the {known['columns']:,} columns it was trained with, and these "
+            "rows have others by name: totals over them would be other sizes; give the rows with the same columns."
+        )
+    look = _look(raw.x)
+    _refuse_no_counts(raw, look, ["size_factor="])
+    totals = look.totals if word == OBSERVED else _given(raw.taken[word], word, raw.x.shape[0])
     _refuse_empty(raw, totals, "the row's total" if word == OBSERVED else f"the row's {word!r}")
     return torch.from_numpy((totals / known["mean"]).astype(np.float32))[:, None]
 

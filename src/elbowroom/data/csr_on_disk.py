@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elbowroom.numerics import InputError
+
 from .text import unreadable
 
 __all__ = ["CsrOnDisk"]
@@ -35,7 +37,7 @@ class CsrOnDisk:
     Raises
     ------
     InputError
-        For rows and columns that do not lie in the matrix.
+        For rows and columns that do not lie in the matrix, and where another process finds that the file has changed.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class CsrOnDisk:
     def __init__(self, path: Path, group: str, shape: Sequence[int], columns: NDArray[np.int64] | None = None) -> None:
         self.path, self.group, self.whole, self.columns = Path(path), group, (int(shape[0]), int(shape[1])), columns
         self._open: tuple[int, Any] | None = None
+        self._state = _state(self.path)
         stored = self._stored()
         self.indptr: NDArray[np.int64] = np.asarray(stored["indptr"][:], np.int64)
         self.dtype: np.dtype[Any] = stored["data"].dtype
@@ -131,6 +134,10 @@ class CsrOnDisk:
         import h5py
 
         if self._open is None or self._open[0] != os.getpid():
+            if _state(self.path) != self._state:
+                raise InputError(
+                    f"{self.path.name!r} was changed, moved or deleted after it was loaded: load it again."
+                )
             self._open = os.getpid(), h5py.File(self.path, "r")
         return self._open[1][self.group]
 
@@ -139,3 +146,12 @@ class CsrOnDisk:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CsrOnDisk":
         return self  # nothing in it changes
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change, by which another file in its place is known; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -269,7 +269,8 @@ class Dataset:
             "classes": self.classes,
             "beside_classes": self.beside_classes,
             "loading": self.loading,
-            "size_factor": self.sizes and {name: getattr(self.sizes, name) for name in ("word", "mean", "columns")},
+            "size_factor": self.sizes
+            and {name: getattr(self.sizes, name) for name in ("word", "mean", "columns", "names")},
         }
         return {
             "name": self.name,

@@ -1,6 +1,6 @@
 """Cells, old or new, as a trained model reads them: its genes, its batches, sizes on its scale."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from elbowroom.numerics import InputError
 
 from .beside import context_sources
-from .cell_table import CellTable, from_cells
+from .cell_table import CellTable, from_cells, twice_named
 from .counted import LATENT, OBSERVED, sizes_of_others
 from .csr_on_disk import CsrOnDisk
 from .dataset import Examples
@@ -60,8 +60,13 @@ def new_cells(known: Mapping[str, Any], table: CellTable) -> Examples:
         contexts["label"] = _context("label", raw.taken[own], known["label_names"])
     if size and size["word"] != LATENT:
         contexts["size"] = sizes_of_others(raw, size)
-    x = _columns_of(raw, known)
+    x = _columns_of(raw, known, twice_named(table, told.get("layer")))
     wide = x.dtype.itemsize > 4 and any((b.astype(np.float32) != b).any() for _, b in blocks(x))
+    if "missing" not in known and any(np.isnan(b).any() for _, b in blocks(x)):
+        raise InputError(
+            f"{raw.what} has cells without a value (NaN), and the model was trained on data that have none: fill them "
+            "in, or leave out those rows."
+        )
     values = Sparse(x, np.arange(n), (x.shape[1],), bool(wide))
     named = tuple((name, ()) for name in known.get("columns") or ())
     return Examples(values, torch.arange(n), context=contexts, table=named)
@@ -71,7 +76,12 @@ def _context(name: str, values: Any, words: list[str] | None) -> Tensor:
     """A context of known words one-hot, or of numbers."""
     array: NDArray[Any] = np.asarray(values)
     if words is None:
-        numbers = np.asarray(array, np.float64).reshape(len(array), -1)
+        try:
+            numbers = np.asarray(array, np.float64).reshape(len(array), -1)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"The context {name!r} holds words, and the model was trained on numbers there: give numbers."
+            ) from error
         if not np.isfinite(numbers).all():
             raise InputError(f"The context {name!r} has missing values: fill them in, or drop those rows.")
         return torch.from_numpy(numbers.astype(np.float32))
@@ -87,8 +97,8 @@ def _context(name: str, values: Any, words: list[str] | None) -> Tensor:
     return torch.nn.functional.one_hot(codes, len(words)).float()
 
 
-def _columns_of(raw: Raw, known: Mapping[str, Any]) -> Any:
-    """The columns that the model reads, in its order."""
+def _columns_of(raw: Raw, known: Mapping[str, Any], twice: Collection[str]) -> Any:
+    """The columns that the model reads, in its order; genes of one name are told apart by their order alone."""
     wanted, there = known.get("columns"), raw.columns or []
     if wanted is None or list(wanted) == there:
         return raw.x
@@ -100,4 +110,11 @@ def _columns_of(raw: Raw, known: Mapping[str, Any]) -> Any:
             f"({name_list(absent)}): give cells with all of them."
         )
     kept = np.array([places[name] for name in wanted])
+    unclear = [name for name in wanted if name in twice]
+    if unclear and (np.diff(kept) < 0).any():
+        raise InputError(
+            f"{raw.what} has several genes of one name among those that the model reads ({name_list(unclear)}), in "
+            "another order than it was trained with, so that nothing tells them apart: give each a name of its own, "
+            "as adata.var['gene_ids'] does, in both."
+        )
     return raw.x.of_columns(kept) if isinstance(raw.x, CsrOnDisk) else raw.x[:, kept]
