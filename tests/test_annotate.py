@@ -196,3 +196,17 @@ def test_genes_of_raw_stand_in_obsm_where_there_is_no_x(trained, tmp_path):
     vae = er.models.build(WORDS, data)
     annotate(vae, tmp_path / "raw.h5ad", out=tmp_path / "new.h5ad", data=data, draws=2, progress=False)
     assert anndata.read_h5ad(tmp_path / "new.h5ad").obsm["denoised"].shape == (N, GENES)
+
+
+def test_parts_of_other_data_are_not_scored_by_other_sizes_or_batches(trained, tmp_path):
+    folder, vae, data = trained
+    assert vae.coding == (("batch", ("a", "b")), ("size", (f"{data.sizes.mean:.6g}",)))
+    loaded = er.load_model(er.save_model(vae, tmp_path / "vae.safetensors"))
+    adata = anndata.read_h5ad(folder / "cells.h5ad")
+    other = er.load_data(adata[:30].copy(), batch="donor").test
+    adata.obs["donor"] = ["b", "c"] * (N // 2)
+    batches = er.load_data(adata, batch="donor").test[:2]
+    assert np.isfinite(er.evidence.elbo(loaded, data.test).mean)
+    for part, said in ((other, "Sizes of these examples are divided by"), (batches, "'batch' means 'b', 'c' in these")):
+        with pytest.raises(InputError, match=said):
+            er.evidence.elbo(loaded, part)

@@ -258,6 +258,8 @@ def load_data(
     for part in (train, held, tested):
         part.fill = fill_for(chosen, event) if scanned.gaps else None
         part.table = tuple((name, tuple(raw.classes.get(name, ()))) for name in raw.columns or ())
+        part.coding = tuple((name, tuple(words)) for name, words in beside.words.items() if name in beside.context)
+        part.coding += ((SIZE, (f"{counts.sizes.mean:.6g}",)),) if counts.sizes and counts.size is not None else ()
     return Dataset(
         name=name or title,
         train=train,

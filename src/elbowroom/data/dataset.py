@@ -52,6 +52,8 @@ class Examples:
     (2, [3, 5], [[0.0, 1.0, 0.0]])
     """
 
+    coding: tuple[tuple[str, tuple[str, ...]], ...] = ()  # words of contexts, scale of sizes
+
     def __init__(
         self,
         x: Tensor | Values,
@@ -85,9 +87,9 @@ class Examples:
         """Some of the examples: a number, slice, list of numbers, mask or tensor of either."""
         every = torch.arange(len(self))
         rows = every[key] if isinstance(key, slice) else every[_positions(key)]
-        return Examples(
-            self.values.chosen(rows), **self._beside(rows), data=self.data, fill=self.fill, table=self.table
-        )
+        some = Examples(self.values.chosen(rows), **self._beside(rows), data=self.data, fill=self.fill)
+        some.table, some.coding = self.table, self.coding
+        return some
 
     def rows(self, positions: Tensor | slice) -> Batch:
         """The examples at these positions, as a batch; no others are read."""

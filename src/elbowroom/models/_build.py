@@ -144,7 +144,7 @@ class _Builder:
         sized = {LOG_SIZE: size_prior(self.data, self.named)} if self.latent_size else {}
         blocks = {**class_prior(self.recipe, self.y), **below, top: prior, **sized}
         vae = VAE(blocks, posterior, likelihood, preprocess=self.data.preprocess)
-        vae.table = self.data.train.table
+        vae.table, vae.coding = self.data.train.table, self.data.train.coding
         return vae
 
     def _prior(self, at_hand: Mapping[str, Any]) -> Component:

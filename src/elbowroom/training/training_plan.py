@@ -147,7 +147,7 @@ class TrainingPlan:
         if settings.rank > 0:
             self.folders = [None] * len(self.steps)
         for step in self.steps:
-            step.vae.table = self.data.train.table
+            step.vae.table, step.vae.coding = self.data.train.table, self.data.train.coding
         settle = settings.settle and not self.checkpoints
         notes: list[list[str]] = [self._settle(step.vae) if settle else [] for step in self.steps]
         members = [

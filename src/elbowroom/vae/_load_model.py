@@ -134,7 +134,9 @@ def load_model(path: str | Path, *, modules: Mapping[str, nn.Module] | None = No
     vae.to(next(of_parameters, vae.dtype))
     vae.load_state_dict(tensors)
     _tie(vae, json.loads(header.get("tied", "[]")))
-    vae.table = tuple((name, tuple(words)) for name, words in json.loads(header.get("table", "[]")))
+    vae.table, vae.coding = (
+        tuple((name, tuple(words)) for name, words in json.loads(header.get(key, "[]"))) for key in ("table", "coding")
+    )
     return vae.eval()
 
 

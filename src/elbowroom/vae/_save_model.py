@@ -78,6 +78,7 @@ def save_model(vae: VAE, path: str | Path) -> Path:
     # Cloned, because a network that stands in two places is two entries of one memory, which safetensors refuses.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in vae.state_dict().items()}
     metadata = {"recipe": recipe, "tied": json.dumps(_shared_names(vae)), "table": json.dumps(vae.table)}
+    metadata["coding"] = json.dumps(vae.coding)
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
     return path
 

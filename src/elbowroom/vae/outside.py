@@ -14,7 +14,7 @@ from elbowroom.numerics import Batch, InputError, Rows
 from ._check_readings import check_cell_by_cell
 from .core import LOG_BETA, VAECore
 
-__all__ = ["coded", "refuse_misfits", "refuse_other_columns", "refuse_outside"]
+__all__ = ["coded", "refuse_misfits", "refuse_other_coding", "refuse_other_columns", "refuse_outside"]
 
 _TAKEN = {
     "x": "the observation",
@@ -146,6 +146,37 @@ def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: A
                 f"The codes of column {name!r} mean {_few(list(table[name]))} in these examples and "
                 f"{_few(list(words))} in the model's: load both in one table, so that a code means one word."
             )
+
+
+def refuse_other_coding(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> None:
+    """Refuse contexts whose classes stand in another order or are others, and sizes on another scale.
+
+    Parameters
+    ----------
+    known : sequence of (str, sequence of str)
+        Contexts that the model reads, with the words of their classes; of "size" the number that sizes are divided by.
+    examples : Any
+        A part of a data set; anything else says nothing of its contexts.
+
+    Raises
+    ------
+    InputError
+        In one sentence.
+    """
+    theirs = {} if hasattr(examples, "iloc") else dict(getattr(examples, "coding", ()))
+    for name, words in known:
+        if name not in theirs or tuple(theirs[name]) == tuple(words):
+            continue
+        if name == "size" and len(words) == 1:
+            raise InputError(
+                f"Sizes of these examples are divided by {theirs[name][0]}, the mean of the rows that they were loaded "
+                f"with, and those that the model learned from by {words[0]}: annotate(model, cells, data=...) scores "
+                "other cells by sizes on the model's scale."
+            )
+        raise InputError(
+            f"The context {name!r} means {_few(list(theirs[name]))} in these examples and {_few(list(words))} in the "
+            "model's, in this order: load both in one table, or let annotate(model, cells, data=...) find them by name."
+        )
 
 
 def coded(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> Any:
