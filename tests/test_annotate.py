@@ -210,3 +210,9 @@ def test_parts_of_other_data_are_not_scored_by_other_sizes_or_batches(trained, t
     for part, said in ((other, "Sizes of these examples are divided by"), (batches, "'batch' means 'b', 'c' in these")):
         with pytest.raises(InputError, match=said):
             er.evidence.elbo(loaded, part)
+
+
+def test_a_size_of_0_or_less_is_refused_where_draws_are_given_one(trained, tmp_path):
+    for size in ("0", "-1"):
+        with pytest.raises(InputError, match="multiplies every mean and is above 0"):
+            er.runs.sample_run(trained[0] / "run", tmp_path / "x.csv", n=2, given={"size": size})

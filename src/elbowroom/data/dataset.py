@@ -85,8 +85,7 @@ class Examples:
 
     def __getitem__(self, key: Any) -> "Examples":
         """Some of the examples: a number, slice, list of numbers, mask or tensor of either."""
-        every = torch.arange(len(self))
-        rows = every[key] if isinstance(key, slice) else every[_positions(key)]
+        rows = torch.arange(len(self))[key if isinstance(key, slice) else _positions(key)]
         some = Examples(self.values.chosen(rows), **self._beside(rows), data=self.data, fill=self.fill)
         some.table, some.coding = self.table, self.coding
         return some

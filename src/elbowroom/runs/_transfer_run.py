@@ -9,7 +9,7 @@ from elbowroom.numerics import InputError, one_of, plain_arguments
 
 from . import read_run
 from ._run_data import run_data, run_folder
-from .conditions import refuse_unread
+from .conditions import refuse_no_size, refuse_unread
 from .run_folder import read_recipe
 from .written import check_out, write_x
 
@@ -80,6 +80,7 @@ def transfer_run(
     data = run_data(folder, source=source)
     examples = data.parts[part][:n]
     moved = data.given(**(given or {}))
+    refuse_no_size(vae, moved)
     x = vae.transfer(examples, context=moved, seed=seed).numpy()
     now = {name: moved.get(name, value).expand_as(value) for name, value in examples.context.items()}
     shown = shown_values(known_contexts(told), {name: now[name] for name in vae.context_names})

@@ -14,7 +14,7 @@ from elbowroom.vae import VAE
 from ._run_data import run_data
 from .run_folder import read_recipe
 
-__all__ = ["conditions_of", "refuse_unread"]
+__all__ = ["conditions_of", "refuse_no_size", "refuse_unread"]
 
 
 def conditions_of(
@@ -50,6 +50,7 @@ def conditions_of(
     refuse_unread(vae, given, folder)
     known = known_contexts(read_recipe(folder)["data"])
     fixed = {name: value.expand(n, *value.shape[1:]) for name, value in given_values(known, given).items()}
+    refuse_no_size(vae, fixed)
     if set(fixed) == set(vae.context_names):
         return fixed
     train = run_data(folder, source=source).train
@@ -60,6 +61,16 @@ def conditions_of(
     rows = like.nonzero()[:, 0] if bool(like.any()) else torch.arange(len(train))
     drawn = rows[torch.randint(len(rows), (n,), generator=torch.Generator().manual_seed(seed))]
     return {name: fixed.get(name, train.context[name][drawn]) for name in vae.context_names}
+
+
+def refuse_no_size(vae: VAE, fixed: Mapping[str, Tensor]) -> None:
+    """Refuse a size factor of 0 or less, at which nothing could be counted."""
+    name = getattr(vae.likelihood, "size_factor", None)
+    if name in fixed and vae.likelihood.size_scale == "linear" and bool((fixed[name] <= 0).any()):
+        raise InputError(
+            f"The size factor {name!r} multiplies every mean and is above 0; got {float(fixed[name].min()):g}: 1 is "
+            "the mean of the training rows."
+        )
 
 
 def refuse_unread(vae: VAE, given: Mapping[str, Any], folder: Path) -> None:

@@ -16,7 +16,7 @@ from ._describe import describe
 from .core import VAECore
 from .drawn_moments import drawn_moments
 from .evaluating import evaluating
-from .outside import coded, refuse_misfits, refuse_other_coding, refuse_other_columns, refuse_outside
+from .outside import coded, refuse_misfits, refuse_other_columns, refuse_outside
 from .vae_target import VAETarget
 
 __all__ = ["VAE"]
@@ -96,7 +96,6 @@ class VAE(VAECore):
             that the model reads, or with values that its data cannot be: fractions or −1 for a model of bits.
         """
         refuse_other_columns(self.table, examples)
-        refuse_other_coding([one for one in self.coding if one[0] in self.context_names], examples)
         rows = as_rows(coded(self.table, examples))
         self.check_rows(rows)
         refuse_outside(self, rows)
