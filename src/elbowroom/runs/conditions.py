@@ -65,7 +65,7 @@ def conditions_of(
 
 def refuse_no_size(vae: VAE, fixed: Mapping[str, Tensor]) -> None:
     """Refuse a size factor of 0 or less, at which nothing could be counted."""
-    name = getattr(vae.likelihood, "size_factor", None)
+    name = str(getattr(vae.likelihood, "size_factor", None))
     if name in fixed and vae.likelihood.size_scale == "linear" and bool((fixed[name] <= 0).any()):
         raise InputError(
             f"The size factor {name!r} multiplies every mean and is above 0; got {float(fixed[name].min()):g}: 1 is "
