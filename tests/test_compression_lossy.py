@@ -161,9 +161,37 @@ def test_damaged_and_foreign_files_are_refused_in_a_sentence(tmp_path: Path, mon
             decompress(VAE, path, **QUIET)
 
 
+@pytest.mark.parametrize("kind", ["levels", "scaled", "0 and 255", "counts in 8 bits"])
+def test_the_error_is_that_of_the_array_that_comes_back(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    bits, counts = lik.Bernoulli(nn.Linear(2, D), D), lik.Poisson(nn.Linear(2, D), D)
+    counts.base.fill_(6.0)  # means of 403 and more, which 8 bits do not hold
+    for one in counts.network.parameters():
+        nn.init.zeros_(one)
+    levels = lik.DiscretisedLogistic(nn.Linear(2, D), D, 9, scale=0.1)
+    decoder = {"0 and 255": bits, "counts in 8 bits": counts}.get(kind, levels)
+    vae = er.VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(nn.Linear(D, 4), 2), decoder)
+    x = np.random.default_rng(0).integers(0, 9, (40, D))
+    data: Any = {
+        "levels": x.astype(np.int8), "scaled": x / 8 + np.where(x == 3, 0.02, 0.0),
+        "0 and 255": (255 * (x > 4)).astype(np.uint8), "counts in 8 bits": (x + 200).astype(np.uint8),
+    }[kind]  # fmt: skip
+    file = compress_lossy(vae, data, tmp_path / "x.elb", **QUIET)
+    back = decompress(vae, file.path, **QUIET)
+    assert file.squared_error == pytest.approx(((back.astype(float) - data) ** 2).mean(), rel=1e-12)
+    assert file.peak == {"levels": 8, "scaled": 1, "0 and 255": 255, "counts in 8 bits": 8}[kind]
+    if kind == "counts in 8 bits":
+        assert back.min() == 255
+
+
 def test_what_has_no_lossy_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     out, gaps = tmp_path / "x.elb", np.where(X[0] == X, np.nan, X)
-    for data, step, why in ((X, 0.0, "above 0"), (X, 1e-5, "take longer"), (gaps, 1.0, "missing cells")):
+    for data, step, why in (
+        (X, 0.0, "above 0"),
+        (X, 1e-5, "take longer"),
+        (X, 1e39, "of 32 bits"),
+        (gaps, 1.0, "missing cells"),
+    ):
         with pytest.raises(er.InputError, match=why):
             compress_lossy(VAE, data, out, step=step, **QUIET)
     classes = er.VAE(

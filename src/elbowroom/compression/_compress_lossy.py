@@ -16,7 +16,7 @@ from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 
 from ._compress import model_of
-from .arrays import ArraySource
+from .arrays import ArraySource, restored
 from .codec import Chunk
 from .container import Sizes, write
 from .lossy import Decoder, check_word, head_of
@@ -159,7 +159,10 @@ def compress_lossy(
     decoder = Decoder(vae)
     source = _source(data, vae, decoder)
     means, units = _means(decoder, source, progress)
-    units = (step * units).astype("<f4").astype(np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        units = (step * units).astype("<f4").astype(np.float64)
+    if not (np.isfinite(units) & (units > 0)).all():
+        raise InputError(f"Steps of {step:g} standard deviations are no numbers of 32 bits: take others.")
     masses = _masses(means / units, step)
     codes = np.rint(means / units).astype(np.int64)
     parts = _parts(len(codes), _chunk_rows(chunk_rows, max(len(decoder.cells.levels), codes.shape[1])))
@@ -174,7 +177,7 @@ def compress_lossy(
     initial = sum(4 * chunk.initial for chunk in entries)
     return CompressedLossy(
         out, len(codes), len(decoder.cells.levels), step, sizes.chunks - initial, sizes.beside,
-        sizes.head + sizes.index + initial, errors.mean, errors.peak(decoder), decoder.exact,
+        sizes.head + sizes.index + initial, errors.mean, errors.peak(decoder, source.scale), decoder.exact,
     )  # fmt: skip
 
 
@@ -239,7 +242,7 @@ class _Errors:
         self.total, self.count, self.low, self.high = 0.0, 0, math.inf, -math.inf
 
     def add(self, x: Array, other: Array) -> None:
-        """Take some rows and what they come back as."""
+        """Take some rows and what they come back as, both as the data are scaled."""
         self.total, self.count = self.total + float(((x - other) ** 2).sum()), self.count + x.size
         self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
 
@@ -248,13 +251,14 @@ class _Errors:
         """Per cell."""
         return self.total / self.count
 
-    def peak(self, decoder: Decoder) -> float:
-        """The span of the grid, or that of the data where it has no end."""
+    def peak(self, decoder: Decoder, scale: float) -> float:
+        """The span of the grid as the data are scaled, or that of the data where it has no end."""
         cells = decoder.cells
         if cells.open.any():
             return self.high - self.low
         ends = [cells.x(one).numpy() for one in (np.zeros((1, len(cells.levels)), np.int64), cells.levels[None] - 1)]
-        return float((ends[1] - ends[0]).max())
+        low, high = (restored(one, None, scale, np.dtype(np.float64)) for one in ends)
+        return float((high - low).max())
 
 
 def _chunks(
@@ -265,6 +269,6 @@ def _chunks(
         stack = Stack.primed(2)
         masses.push(stack, codes[part])
         whole = decoder.cells_of(codes[part] * units)
-        errors.add(source.rows(part), decoder.cells.x(whole).numpy())
+        errors.add(*source.beside_what_comes_back(part, decoder.cells.x(whole).numpy()))
         yield Chunk(stack.words(), 2, len(whole), check_word(whole), check_word(codes[part]))
         bar.advance(len(whole))

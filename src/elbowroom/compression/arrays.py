@@ -107,6 +107,12 @@ class ArraySource:
                 "when it was trained."
             )
 
+    def beside_what_comes_back(self, part: slice, x: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """These rows as they stand in the array, and as a file of x [m, *event] gives them back, in 64-bit floats."""
+        block = np.asarray(self.array[part])
+        back = restored(x, None, self.scale, block.dtype).reshape(block.shape)
+        return block.astype(np.float64), back.astype(np.float64)
+
     def head(self) -> dict[str, Any]:
         """What a decoder has to know, in plain values."""
         known = {"kind": "array", "dtype": self.array.dtype.str, "shape": list(self.array.shape), "scale": self.scale}
@@ -159,11 +165,14 @@ def restored(
     Returns
     -------
     array
-        [m, *event], of that type.
+        [m, *event], of that type; its end where a whole number lies beyond.
     """
     values = x if scale == 1 else x * 255.0 if scale < 1 else x / scale
     if seen is not None:
         values = np.where(seen.reshape(values.shape), values, np.nan)
+    if dtype.kind in "iu":
+        least, most = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)  # of 64 bits the next float but it holds
+        values = np.clip(values, least, most if dtype.itemsize < 8 else np.nextafter(most, 0.0))
     with np.errstate(invalid="ignore", over="ignore"):
         return values.astype(dtype)
 
