@@ -317,3 +317,40 @@ def test_a_network_of_the_users_own_is_refused(tmp_path: Path) -> None:
     vae = er.VAE(VAE.prior["z"], VAE.posterior["z"], lik.DiscretisedLogistic(Own(), D, 9))
     with pytest.raises(er.CapabilityError, match="A Own cannot be made exact"):
         written(tmp_path / "x.elb", X, vae)
+
+
+def test_no_file_is_left_that_could_not_be_read_again(tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "x.elb"
+    counts = er.VAE(VAE.prior["z"], VAE.posterior["z"], lik.Poisson(nn.Linear(2, D), D))
+    normal = er.VAE(VAE.prior["z"], VAE.posterior["z"], lik.Normal(nn.Linear(2, D), D, scale=1.0))
+    for vae, largest, step in ((counts, 1e16, None), (counts, 1e19, None), (normal, 1.0, 1e30), (normal, 1e17, 1.0)):
+        x = np.where(np.arange(D) == 1, largest, X.astype(float))
+        with pytest.raises(er.InputError, match=r"could not be read again|beyond 2⁵³"):
+            written(path, x, vae, step=step)
+    with pytest.raises(er.InputError, match="the shape"):
+        written(path, X.reshape(50, *[1] * 16, D))
+    images = model(levels=256, event=(4, 4))
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "in" / "at 10:30.png")
+    with pytest.raises(er.InputError, match="names of images"):
+        written(path, tmp_path / "in", images)
+    monkeypatch.setattr(container, "_LARGEST_HEAD", 300)
+    with pytest.raises(er.InputError, match="its head"):
+        written(path)
+    assert not path.exists()
+
+
+def test_odd_places_and_odd_kinds_of_data_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    sized = lik.Poisson(nn.Linear(2, D), D, size_factor="s", size_scale="log")
+    p = {"z": VAE.prior["z"], "s": priors.StandardNormal(1)}
+    q = {"z": VAE.posterior["z"], "s": posteriors.DiagonalNormal(nn.Linear(D, 2), 1)}
+    for data, out, why in (
+        (X, tmp_path, "is a folder"), (tmp_path / "x.npy", tmp_path / "x.npy", "the data themselves"),
+        (torch.from_numpy(X).bfloat16(), tmp_path / "x.elb", "is no array"),
+    ):  # fmt: skip
+        with pytest.raises(er.InputError, match=why):
+            written(out, data)
+    assert (np.load(tmp_path / "x.npy") == X).all()
+    with pytest.raises(er.CapabilityError, match="beside its network"):
+        written(tmp_path / "x.elb", X, er.VAE(p, q, sized))

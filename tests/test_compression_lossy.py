@@ -17,10 +17,10 @@ import elbowroom as er
 from elbowroom import likelihoods as lik
 from elbowroom import networks, posteriors, priors
 from elbowroom import preprocess as pre
-from elbowroom.compression import CompressedLossy, compress_lossy, decompress
+from elbowroom.compression import CompressedLossy, compress_lossy, decompress, lossy
 from elbowroom.compression.container import Reader
 from elbowroom.compression.exact_layers import ExactLinear
-from elbowroom.compression.lossy import Decoder
+from elbowroom.compression.lossy import Decoder, check_word
 from elbowroom.compression.lossy_masses import CodeMasses
 from elbowroom.compression.stack import Damaged, Stack
 
@@ -148,11 +148,16 @@ def test_damaged_and_foreign_files_are_refused_in_a_sentence(tmp_path: Path, mon
     good, rng = path.read_bytes(), np.random.default_rng(2)
     forward = ExactLinear.forward
     monkeypatch.setattr(ExactLinear, "forward", lambda layer, z: forward(layer, z) + 1e-3)
-    with pytest.warns(UserWarning, match="a level apart"):
+    with pytest.raises(er.InputError, match="returns other values"):
         decompress(VAE, path, **QUIET)
     monkeypatch.undo()
     with pytest.raises(er.InputError, match="another model"):
         decompress(linear(3)[0], path, **QUIET)
+    slopes = [er.VAE(*parts(slope)) for slope in (0.1, 0.5)]  # which no tensor holds
+    compress_lossy(slopes[0], X[:50], path, **QUIET)
+    with pytest.raises(er.InputError, match="returns other values"):
+        decompress(slopes[1], path, **QUIET)
+    path.write_bytes(good)
     for _ in range(60):
         content = bytearray(good)
         content[int(rng.integers(len(good)))] ^= 1 << int(rng.integers(8))
@@ -184,6 +189,12 @@ def test_the_error_is_that_of_the_array_that_comes_back(kind: str, tmp_path: Pat
         assert back.min() == 255
 
 
+def parts(slope: float) -> tuple[Any, ...]:
+    torch.manual_seed(0)
+    decoder = nn.Sequential(nn.Linear(4, 8), nn.LeakyReLU(slope), nn.Linear(8, D))
+    return VAE.prior["z"], VAE.posterior["z"], lik.Normal(decoder, D, scale=0.1), VAE.preprocess
+
+
 def test_what_has_no_lossy_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     out, gaps = tmp_path / "x.elb", np.where(X[0] == X, np.nan, X)
     for data, step, why in (
@@ -202,7 +213,7 @@ def test_what_has_no_lossy_file_is_refused_with_the_reason(tmp_path: Path) -> No
     assert not out.exists()
 
 
-def test_networks_that_cannot_be_exact_are_said_to_be(tmp_path: Path) -> None:
+def test_networks_that_cannot_be_exact_are_said_to_be(tmp_path: Path, monkeypatch: Any) -> None:
     torch.manual_seed(0)
     decoder = networks.MLP([4, 16, D], norm="group")
     vae = er.VAE(VAE.prior["z"], VAE.posterior["z"], lik.Normal(decoder, D, scale=0.1), VAE.preprocess)
@@ -211,6 +222,9 @@ def test_networks_that_cannot_be_exact_are_said_to_be(tmp_path: Path) -> None:
     assert "up to rounding" in str(file)
     assert decompress(vae, file.path, **QUIET).shape == (100, D)
     assert Reader(file.path).head["lossy"] == {"step": 1.0, "exact": False}
+    monkeypatch.setattr(lossy, "check_word", lambda whole: check_word(whole + (whole.shape[1] == D)))
+    with pytest.warns(UserWarning, match="come out otherwise"):
+        decompress(vae, file.path, **QUIET)
 
 
 def test_the_command_line_writes_lossy_images(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:

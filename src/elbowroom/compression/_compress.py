@@ -27,6 +27,7 @@ from .coded import coded_bound
 from .container import Sizes, write
 from .heads import LEAST_STEP, MOST_DRAWS, MOST_STEPS, said
 from .masses import Whole
+from .readable import refuse_other_places, refuse_unreadable
 from .refusals import refuse_what_reads_more
 from .sources import Source, source_of
 from .survey import Survey
@@ -214,6 +215,7 @@ def compress(
         raise InputError(f"draws are 1 to {MOST_DRAWS:,}; got {draws:,}.")
     if not 0 <= refine <= MOST_STEPS:
         raise InputError(f"refine is 0 to {MOST_STEPS:,} steps; got {refine:,}.")
+    refuse_other_places(out, data)
     vae = model_of(model)
     refuse_what_reads_more(vae)
     exact = rounded(vae)
@@ -238,7 +240,12 @@ def compress(
     written: list[tuple[list[Chunk], Sizes]] = []
     with Progress("compressing", len(source), show=progress) as bar:
         chunks = _chunks(codec, source, parts, bar)
-        write_atomic(out, lambda path: written.append(write(path, head, source.beside(), chunks)))
+
+        def to(path: Path) -> None:
+            written.append(write(path, head, source.beside(), chunks))
+            refuse_unreadable(path, vae, codec)
+
+        write_atomic(out, to)
     measured = _bounds(vae, codec, source) if bounds else (None, None)
     return replace(_account(out, *written[0], len(cells.levels), draws, *measured), step=steps)
 

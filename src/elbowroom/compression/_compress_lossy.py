@@ -23,6 +23,7 @@ from .lossy import Decoder, check_word, head_of
 from .lossy_masses import CodeMasses
 from .masses import Whole
 from .portable import Array
+from .readable import refuse_other_places, refuse_unreadable
 from .sources import source_of
 from .stack import Stack
 
@@ -155,7 +156,9 @@ def compress_lossy(
     """
     if not 0 < step < math.inf:
         raise InputError(f"A step is a number above 0; got {step:g}.")
-    out, vae = Path(out), model_of(model)
+    out = Path(out)
+    refuse_other_places(out, data)
+    vae = model_of(model)
     decoder = Decoder(vae)
     source = _source(data, vae, decoder)
     means, units = _means(decoder, source, progress)
@@ -172,7 +175,12 @@ def compress_lossy(
     errors, written = _Errors(), list[tuple[list[Chunk], Sizes]]()
     with Progress("compressing", len(codes), show=progress) as bar:
         chunks = _chunks(decoder, source, codes, units, masses, parts, errors, bar)
-        write_atomic(out, lambda path: written.append(write(path, head, beside, chunks)))
+
+        def to(path: Path) -> None:
+            written.append(write(path, head, beside, chunks))
+            refuse_unreadable(path, vae)
+
+        write_atomic(out, to)
     entries, sizes = written[0]
     initial = sum(4 * chunk.initial for chunk in entries)
     return CompressedLossy(

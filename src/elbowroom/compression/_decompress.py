@@ -185,13 +185,13 @@ def _numbers(reader: Reader, chunk: int | None) -> list[int]:
 def _kind(reader: Reader, out: str | Path | None) -> str:
     source = reader.head.get("source")
     kind = source.get("kind") if isinstance(source, dict) else None
-    if kind not in _ENDINGS:
+    if not isinstance(kind, str) or kind not in _ENDINGS:
         raise reader.damaged("what it holds")
     if out is not None and Path(out).suffix.lower() not in _ENDINGS[kind]:
         endings = " or ".join(_ENDINGS[kind])
         wanted = f"a file that ends in {endings}" if endings else "a new folder"
         raise InputError(f"{reader.path.name!r} holds {'an array' if kind == 'array' else kind}: name {wanted}.")
-    return str(kind)
+    return kind
 
 
 def _array(cells: Cells, parts: Any, reader: Reader, out: str | Path | None, kind: str, chunk: int | None) -> Any:

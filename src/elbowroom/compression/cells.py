@@ -21,7 +21,7 @@ __all__ = ["Cells", "Spans"]
 
 _MOST_DECIMALS = 9
 _HALF = 0.5 + 1e-6
-_MOST_LEVELS = 2**24
+_MOST_LEVELS, _MOST_COUNTS, _BEYOND = 2**24, 2**53, 2.0**60
 _COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
 _OF_GRIDS = (lik.Bernoulli, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal)
 _DENSITIES = (
@@ -101,11 +101,17 @@ class Cells:
         self.low, self.levels = low, high - low + 1
         if (self.levels < 1).any() or (self.levels[~counts] > _MOST_LEVELS).any():
             raise InputError("A column of these data takes more than 16,777,216 steps: compress it with a coarser one.")
+        if spans is not None and ((np.abs(low) >= _MOST_COUNTS) | (self.levels >= _MOST_COUNTS)).any():
+            raise InputError(
+                "A column of these data holds numbers beyond 2⁵³ steps, which 64-bit floats do not tell apart."
+            )
 
     def whole(self, x: Tensor) -> Whole:
         """x [n, *event] as whole numbers [n, D]; what a missing cell holds means nothing."""
         values = x.reshape(len(x), -1).numpy(force=True).astype(np.float64)
-        found = np.rint((np.nan_to_num(values) * self.scale - self.start) / self.unit).astype(np.int64) - self.low
+        with np.errstate(over="ignore"):
+            steps = np.rint((np.nan_to_num(values) * self.scale - self.start) / self.unit)
+        found = np.clip(steps, -_BEYOND, _BEYOND).astype(np.int64) - self.low
         for place, column in self._of_values():
             found[:, place] = np.abs(values[:, place, None] - np.array(column.values)).argmin(1)
         return found

@@ -95,6 +95,8 @@ class Reader:
     ----------
     path : str or Path
         The file.
+    fresh : bool, default False
+        Whether it was written just now, and is not in its place yet.
 
     Attributes
     ----------
@@ -111,8 +113,8 @@ class Reader:
         For another file, another version, one that is cut short, and one whose checksums do not fit.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, fresh: bool = False) -> None:
+        self.path, self.fresh = Path(path), fresh
         try:
             with self.path.open("rb") as file:
                 self._read(file, self.path.stat().st_size)
@@ -120,7 +122,12 @@ class Reader:
             raise InputError(f"{self.path} cannot be read: {error.strerror or error}.") from error
 
     def damaged(self, what: str) -> InputError:
-        """The error for a file that is not what was written."""
+        """The error for a file that is not what was written, or could not be read were it left."""
+        if self.fresh:
+            return InputError(
+                f"A file of these data could not be read again ({what}), so none is left: take coarser steps, smaller "
+                f"numbers, plainer names, or fewer rows or columns at a time."
+            )
         return InputError(f"{self.path.name!r} is damaged ({what}): take another copy of it, nothing was read from it.")
 
     def _read(self, file: IO[bytes], size: int) -> None:

@@ -329,6 +329,11 @@ class _Counted:
     """Counts below a cap, and one symbol for all from there on."""
 
     def __init__(self, likelihood: Any, cap: int) -> None:
+        if likelihood.size_factor is not None or getattr(likelihood, "dispersion", None) == "feature-batch":
+            raise CapabilityError(
+                f"Means or dispersions of this {type(likelihood).__name__} depend on a block beside its network (a "
+                f"size factor, a batch), which this codec does not do: train one without."
+            )
         self.likelihood, self.cap = likelihood, cap
         self.base = likelihood.base.double().numpy().reshape(-1)
         self.log_factorials = log_rising(np.ones(1), cap)[:, :cap]

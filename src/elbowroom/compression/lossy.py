@@ -171,11 +171,16 @@ def _parts(
     for number in numbers:
         chunk = reader.chunk(number)
         whole = decoder.cells_of(_codes(reader, number, chunk, masses) * units)
+        if check_word(whole) != chunk.outputs and decoder.exact:
+            raise InputError(
+                f"The decoder returns other values than where {reader.path.name!r} was written (chunk {number}), so "
+                f"nothing of it is given out: give the very model that it was written with."
+            )
         if check_word(whole) != chunk.outputs and not moved:
             moved = True
             warnings.warn(
-                f"Some values of {Path(reader.path).name!r} come out a level apart from where it was written: its "
-                f"codes are the same, the decoder's means on this machine are not quite.",
+                f"Some values of {Path(reader.path).name!r} come out otherwise than where it was written: by a level "
+                f"where this machine rounds otherwise, by more where the model is not quite the same.",
                 stacklevel=2,
             )
         bar.advance(len(whole))

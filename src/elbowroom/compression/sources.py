@@ -51,7 +51,12 @@ def source_of(data: Any, vae: VAE, cells: Cells) -> Source:
         x = batch.x.numpy(force=True)
         return ArraySource(x if batch.seen is None else _with_gaps(x, batch.seen.numpy()), cells)
     if isinstance(data, torch.Tensor):
-        return ArraySource(data.numpy(force=True), cells)
+        try:
+            return ArraySource(data.numpy(force=True), cells)
+        except TypeError as error:
+            raise InputError(
+                f"A tensor of {data.dtype}, {data.layout}, is no array: give x.to_dense().float()."
+            ) from error
     if isinstance(data, np.ndarray):
         return ArraySource(data, cells)
     raise InputError(

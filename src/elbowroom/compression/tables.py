@@ -85,7 +85,10 @@ class TableSource:
     def __init__(self, frame: pd.DataFrame, vae: VAE, cells: Cells) -> None:
         if not vae.table:
             raise InputError("This model knows no columns by name: give the rows as an array.")
-        names = [str(name) for name in frame.columns]
+        other = [name for name in frame.columns if not isinstance(name, str)]
+        if other:
+            raise InputError(f"Column {other[0]!r} has a name that is no text: give frame.rename(columns=str).")
+        names = list(frame.columns)
         missing = [name for name, _ in vae.table if name not in names]
         if missing or len(set(names)) < len(names) or not len(frame):
             what = f"has no column {missing[0]!r}, which the model reads" if missing else "needs rows and unlike names"
