@@ -397,6 +397,17 @@ def test_models_without_masses_are_refused_with_the_reason() -> None:
             Codec(vae)
 
 
+def test_logarithms_that_an_encoder_reads_are_of_the_four_operations(monkeypatch: Any) -> None:
+    x = torch.from_numpy(np.random.default_rng(0).poisson(30.0, (50, D)) ** 2).double()
+    reads = networks.Standardised(mlp(D + 1, 4), event=(D,), log1p=True)
+    reads.settle(x)
+    vae = er.VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(reads, 2), lik.Poisson(mlp(2, D), D))
+    wanted = reads.double().read(x)
+    monkeypatch.setattr(torch.Tensor, "log1p", None)  # no mathematical library is asked
+    read = rounded(rounded(vae)).posterior["z"].network.read(x)  # type: ignore[union-attr, operator]
+    assert torch.allclose(read, wanted, rtol=0, atol=1e-13)
+
+
 def test_the_rounded_model_is_nearly_the_model() -> None:
     digits = er.load_data("digits")
     vae = er.models.build({"latents": 4, "widths": [16]}, digits)

@@ -4,7 +4,7 @@ import copy
 import hashlib
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from elbowroom.networks import MLP, Beside, Chained, ConvNet, ResNet, Standardised, Tempered, Wired
 from elbowroom.networks.image_network import Block, Decoder, Encoder, OnFirst
@@ -12,6 +12,7 @@ from elbowroom.numerics import CapabilityError, plain_arguments
 from elbowroom.vae import VAE
 
 from .exact_layers import EXACT
+from .portable import log
 
 __all__ = ["exact_network", "fingerprint", "rounded"]
 
@@ -116,13 +117,27 @@ def exact_network(network: nn.Module) -> nn.Module:
         return made(network)
     if type(network) in EXACT.values():
         return network
-    if type(network) not in _CONTAINERS:
+    if type(network) not in (*_CONTAINERS, _OfLogs):
         raise CapabilityError(
             f"A {type(network).__name__} cannot be made exact, so that a file might not decode on another machine: "
             f"networks of linear layers, convolutions, batch norm and the activations of networks.MLP can."
         )
     if getattr(network, "approximate", "none") != "none":
         raise CapabilityError("A GELU by tanh cannot be made exact: take the GELU itself.")
+    if isinstance(network, Standardised) and network.log1p:
+        network = _OfLogs(network)
     for name, child in list(network.named_children()):
         setattr(network, name, exact_network(child))
     return network
+
+
+class _OfLogs(Standardised):
+    """`Standardised` of logarithms that are the same on every machine."""
+
+    def __init__(self, network: Standardised) -> None:
+        super().__init__(network.network, event=(len(network.mean) - 1,), log1p=True)
+        self.mean, self.std = network.mean, network.std
+
+    def _values(self, x: Tensor) -> Tensor:
+        counts = torch.cat([x, x.sum(-1, keepdim=True)], -1)
+        return torch.from_numpy(log(1.0 + counts.numpy()))
