@@ -218,7 +218,8 @@ HOSTILE: dict[str, Any] = {
     "chunks": [0, 10**9, -3],
     "settings": [None, [], {"bits": 99}, {"bits": 16, "cap": 17, "low": [], "high": [], "seen": None}],
     "source": [
-        None, {}, {"kind": "pickle"}, {"kind": "table", "columns": []}, {"kind": "images", "names": ["../x"]},
+        None, {}, {"kind": []}, {"kind": "pickle"}, {"kind": "table", "columns": []},
+        {"kind": "images", "names": ["../x"]},
         {"kind": "array", "dtype": "O", "shape": [10, 4]}, {"kind": "array", "dtype": "<f8", "shape": [10, 10**9]},
     ],
     "model": ["00", None], "probe": ["00", None],
@@ -348,6 +349,7 @@ def test_odd_places_and_odd_kinds_of_data_are_refused_in_a_sentence(tmp_path: Pa
     for data, out, why in (
         (X, tmp_path, "is a folder"), (tmp_path / "x.npy", tmp_path / "x.npy", "the data themselves"),
         (torch.from_numpy(X).bfloat16(), tmp_path / "x.elb", "is no array"),
+        (X.astype(np.longdouble), tmp_path / "x.elb", "64 bits"),
     ):  # fmt: skip
         with pytest.raises(er.InputError, match=why):
             written(out, data)

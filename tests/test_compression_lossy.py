@@ -243,4 +243,10 @@ def test_the_command_line_writes_lossy_images(tmp_path: Path, monkeypatch: Any, 
             main()
         assert not raised.value.code
     assert "PSNR" in capsys.readouterr().out
+    typed = "compress run in --out y.elb --lossy 1 --draws 8"
+    monkeypatch.setattr(sys, "argv", ["elbowroom", *typed.split()])
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert raised.value.code
+    assert "leave --bits" in capsys.readouterr().err
     assert len(list((tmp_path / "out").glob("*.png"))) == 20

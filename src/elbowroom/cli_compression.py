@@ -53,6 +53,8 @@ def compress(
     import elbowroom as er
 
     if lossy is not None:
+        if (bits, draws, refine, step) != (16, 1, 0, None):
+            raise er.InputError("--lossy holds codes on its own step: leave --bits, --draws, --refine and --step out.")
         print(er.compression.compress_lossy(run, data, out, step=lossy, chunk_rows=chunk_rows))
     else:
         file = er.compression.compress(

@@ -67,8 +67,10 @@ class ArraySource:
     """
 
     def __init__(self, array: NDArray[Any], cells: Cells, header: bytes = b"") -> None:
-        if array.dtype.kind not in _KINDS or array.dtype.hasobject:
-            raise InputError(f"Arrays of {array.dtype} are not compressed: booleans and real numbers are.")
+        if array.dtype.kind not in _KINDS or array.dtype.itemsize > 8:  # longer ones hold bytes that say nothing
+            raise InputError(
+                f"Arrays of {array.dtype} are not compressed: booleans and real numbers of 64 bits at most are."
+            )
         if np.ma.isMaskedArray(array):
             raise InputError("A masked array loses its mask: fill it with NaN, which is a missing cell.")
         if array.ndim < 2 or not len(array):
