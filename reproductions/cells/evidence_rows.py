@@ -15,7 +15,7 @@ from elbowroom.adapters import from_scvi, scvi_data
 
 __all__ = ["ANNEALED", "divided", "measured"]
 
-ANNEALED = {"simulated": 12, "worm": 8, "bladder": 8, "smfish": 40}  # cells, as time allowed
+ANNEALED = {"simulated": 200, "worm": 200, "bladder": 200, "smfish": 200}
 EPOCHS = {"simulated": 40, "worm": 10, "bladder": 20, "smfish": 20}
 DRAWS, WEIGHED, DIVIDED, SIMULATED = 1_000, 50, 10, 4
 HOW: dict[str, Any] = {"temperatures": 60, "chains": 6, "leapfrog": 5}
