@@ -46,7 +46,7 @@ def sized(network: Any) -> er.likelihoods.NegativeBinomial:
 
 
 def model(data: er.data.Dataset, seed: int) -> er.VAE:
-    """Its encoder reads log-counts, standardised."""
+    """Its encoder reads counts, standardised."""
     made = vae(data, seed, sized)
     made.posterior["z"].network = er.networks.Standardised(made.posterior["z"].network, event=data.event)
     return made
