@@ -18,7 +18,7 @@ from .notation import absent
 from .raw import Raw, name_list
 from .values import is_sparse
 
-__all__ = ["AUTO", "LATENT", "NONE", "OBSERVED", "Counts", "SizeFactors", "counted", "sizes_of_others"]
+__all__ = ["LATENT", "NONE", "OBSERVED", "Counts", "SizeFactors", "counted", "sizes_of_others"]
 
 OBSERVED, LATENT, NONE = "observed", "latent", "none"
 AUTO = "auto"
