@@ -148,10 +148,10 @@ def _refuse_other_generator(generator: torch.Generator, args: Any, device: Any) 
         raise RuntimeError(f"Expected a '{one}' device type for generator but found '{other}'")
 
 
-def _mapped(function: Any, value: Any) -> Any:
+def mapped(function: Any, value: Any) -> Any:
     """The function of every tensor in what an operation takes or gives."""
     if isinstance(value, tuple | list):
-        return type(value)([_mapped(function, one) for one in value])
+        return type(value)([mapped(function, one) for one in value])
     return function(value) if isinstance(value, Tensor) else value
 
 
@@ -162,22 +162,22 @@ def _inner(one: Tensor) -> Tensor:
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """What the operation gives on the inner numbers, on the device that torch would have left it on."""
     tensors: list[Tensor] = []
-    _mapped(tensors.append, [*args, *kwargs.values()])
+    mapped(tensors.append, [*args, *kwargs.values()])
     own, target = any(isinstance(one, Pretended) for one in tensors), kwargs.get("device")
     assert not any(one.is_meta for one in tensors), f"{func} lost its numbers on the way"
     if not own and target != _BACK:
         return func(*args, **kwargs)
     if own:
         _refuse_two_devices(func, args, tensors)
-    plain = {name: _mapped(_inner, value) for name, value in kwargs.items()}
-    found = func(*_mapped(_inner, args), **plain | ({} if target is None else {"device": _CPU}))
+    plain = {name: mapped(_inner, value) for name, value in kwargs.items()}
+    found = func(*mapped(_inner, args), **plain | ({} if target is None else {"device": _CPU}))
     if func._schema.is_mutable and isinstance(found, Tensor):
         return kwargs.get("out", args[0])
     if target is not None and target != _BACK:
         return found
     if func is _aten._to_copy.default and found is _inner(args[0]):
         found = found.clone()
-    return _mapped(Pretended, found)
+    return mapped(Pretended, found)
 
 
 def _refuse_two_devices(func: Any, args: Any, tensors: list[Tensor]) -> None:
@@ -198,17 +198,21 @@ def _refuse_two_devices(func: Any, args: Any, tensors: list[Tensor]) -> None:
 
 
 @contextlib.contextmanager
+def generators_named() -> Iterator[None]:
+    """While it is open, a generator made for the device is one of the CPU under the device's name."""
+    named = [one for name, one in sys.modules.items() if name == "torch" or name.startswith("elbowroom")]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in named:
+            if module.__dict__.get("Generator") is torch._C.Generator:
+                patch.setattr(module, "Generator", PretendedGenerator)
+        yield
+
+
+@contextlib.contextmanager
 def pretended_device() -> Iterator[torch.device]:
     """The device, while it is open; neither torch's own CUDA nor any other is initialised."""
-    patch = pytest.MonkeyPatch()
-    named = [one for name, one in sys.modules.items() if name == "torch" or name.startswith("elbowroom")]
-    for module in named:
-        if module.__dict__.get("Generator") is torch._C.Generator:
-            patch.setattr(module, "Generator", PretendedGenerator)
-    patch.setattr(torch.cuda, "get_rng_state", lambda _=None: torch.get_rng_state())
-    patch.setattr(torch.cuda, "set_rng_state", lambda state, _=None: torch.set_rng_state(state))
-    try:
+    with pytest.MonkeyPatch.context() as patch, generators_named():
+        patch.setattr(torch.cuda, "get_rng_state", lambda _=None: torch.get_rng_state())
+        patch.setattr(torch.cuda, "set_rng_state", lambda state, _=None: torch.set_rng_state(state))
         with _Names(), _Factories():
             yield DEVICE
-    finally:
-        patch.undo()

@@ -1,16 +1,20 @@
 """A model on another device gives the numbers that it gives on the CPU, of rows on the CPU: every part, named nowhere.
 
-The device is pretended (pretend_device.py says what it refuses), so that this holds where there is no GPU.
+The device is pretended (pretend_device.py says what it refuses), so that this holds where there is no GPU; where there
+is one it is asked the same, with the draws of the CPU (real_device.py), so that its kernels are what differs.
 """
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pretend_device import DEVICE, pretended_device
+from real_device import needs_cuda, real_device
 from test_components import classes, made, value_of
 from test_contracts import DATA, KINDS, data_of, words
 from test_procedures import found as every_procedure
@@ -34,6 +38,12 @@ STANDARD = ("prior", "standard-normal")
 MODELS = [(*one, FLAT[i % len(FLAT)]) for i, one in enumerate(PARTS)]
 MODELS += [(*STANDARD, cls) for cls in ALL if cls not in {cls for *_, cls in MODELS}]
 SMALL = {"draws": 8, "temperatures": 3, "chains": 2, "leapfrog": 1, "warm_up": 8, "betas": [0.5]}
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=needs_cuda)])
+def held_to_the_cpu(request: pytest.FixtureRequest) -> Callable[[er.VAE, Callable[[er.VAE], Asked]], None]:
+    """What is asked of a model has the same answer when it stands on the device."""
+    return partial(_held_to_the_cpu, elsewhere={"pretended": pretended_device, "cuda": real_device}[request.param])
 
 
 def model(part: str, kind: str, cls: Any) -> er.VAE:
@@ -75,12 +85,13 @@ def outcome(call: Callable[[], Any]) -> Any:
         return str(error)
 
 
-def held_to_the_cpu(vae: er.VAE, asked: Callable[[er.VAE], Asked]) -> None:
-    """What is asked of the model has the same answer when it stands on the device."""
+def _held_to_the_cpu(
+    vae: er.VAE, asked: Callable[[er.VAE], Asked], elsewhere: Callable[[], AbstractContextManager[torch.device]]
+) -> None:
     here = {name: outcome(call) for name, call in asked(copy.deepcopy(vae))}
     assert any(not isinstance(one, str) for one in here.values())
     before = torch.cuda.is_initialized()
-    with pretended_device() as device:
+    with elsewhere() as device:
         there = copy.deepcopy(vae).to(device)
         assert there.device == DEVICE
         for name, call in asked(there):
@@ -91,7 +102,7 @@ def held_to_the_cpu(vae: er.VAE, asked: Callable[[er.VAE], Asked]) -> None:
                 continue
             for one, other in zip(got, wanted, strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5, err_msg=name)
-    assert torch.cuda.is_initialized() == before
+    assert elsewhere is real_device or torch.cuda.is_initialized() == before
 
 
 def of_target(whole: Any) -> list[Tensor]:
@@ -128,7 +139,7 @@ def of_parts(vae: er.VAE, batch: Batch) -> Asked:
 
 
 @pytest.mark.parametrize(("part", "kind", "cls"), MODELS, ids=lambda one: getattr(one, "__name__", one))
-def test_every_part_gives_the_numbers_of_the_cpu(part: str, kind: str, cls: Any) -> None:
+def test_every_part_gives_the_numbers_of_the_cpu(part: str, kind: str, cls: Any, held_to_the_cpu: Any) -> None:
     vae = model(part, kind, cls)
     batch = rows_of(vae)
     held_to_the_cpu(vae, lambda one: of_parts(one, batch))
@@ -144,7 +155,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_every_estimator_gives_the_numbers_of_the_cpu(name: str, quick: None) -> None:
+def test_every_estimator_gives_the_numbers_of_the_cpu(name: str, quick: None, held_to_the_cpu: Any) -> None:
     one, rows = ESTIMATORS[name], DATA.test[:3]
     settings = {key: SMALL.get(key, value) for key, value in one.settings.items()} | {"progress": True}
     settings |= {"chains": 4, "draws": 16} if name == "reciprocal" else {}
@@ -159,7 +170,7 @@ def test_every_estimator_gives_the_numbers_of_the_cpu(name: str, quick: None) ->
 
 
 @pytest.mark.parametrize("kind", every_procedure(), ids=lambda kind: kind.__name__)
-def test_every_procedure_learns_the_same(kind: type) -> None:
+def test_every_procedure_learns_the_same(kind: type, held_to_the_cpu: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     batch = Batch(torch.randn(8, 6, generator=generator), torch.arange(8))
     vae = trainable()
@@ -169,7 +180,7 @@ def test_every_procedure_learns_the_same(kind: type) -> None:
     held_to_the_cpu(vae, lambda vae: iter([("learnt", lambda: learnt(vae, procedure(kind), batch))]))
 
 
-def test_a_mixed_table_with_missing_cells() -> None:
+def test_a_mixed_table_with_missing_cells(held_to_the_cpu: Any) -> None:
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=60)
     columns = [rng.integers(0, 3, 60), hidden, np.where(hidden < 0, 0, hidden), rng.poisson(3, 60), hidden.round(1)]
@@ -196,7 +207,7 @@ def imputed(found: Any) -> list[np.ndarray]:
     return [found.values, found.khat, found.categorical]
 
 
-def test_known_blocks_and_places_in_the_data() -> None:
+def test_known_blocks_and_places_in_the_data(held_to_the_cpu: Any) -> None:
     batch = DATA.test[:3].rows(slice(None))
     batch.observed = {"z": (torch.ones(3, 2), torch.tensor([True, False, True]))}
 
@@ -219,7 +230,7 @@ def test_known_blocks_and_places_in_the_data() -> None:
     held_to_the_cpu(vae, asked)
 
 
-def test_fitting_calibration_and_what_is_exact() -> None:
+def test_fitting_calibration_and_what_is_exact(held_to_the_cpu: Any) -> None:
     torch.manual_seed(0)
     likelihood = likelihoods.Normal(nn.Linear(2, 4), 4, scale="shared")
     vae = er.VAE(priors.StandardNormal(2), posteriors.DiagonalNormal(nn.Linear(4, 4), 2), likelihood, DATA.preprocess)
