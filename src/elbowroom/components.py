@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
+from contextlib import nullcontext
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from elbowroom.networks import ScaledInputs, Standardised
-from elbowroom.numerics import Given, InputError, plain_arguments
+from elbowroom.numerics import Given, InputError, plain_arguments, whole_products
 
 __all__ = ["Blocks", "Component", "Form", "Over", "as_event", "at_least_two"]
 
@@ -304,7 +305,9 @@ class Component(nn.Module):
         if len(inputs) > 1:
             lead = torch.Size(np.broadcast_shapes(*(t.shape[:2] for t in inputs)))  # torch's own takes 10 µs
             inputs = [t.expand(*lead, *t.shape[2:]) for t in inputs]
-        out: Tensor = self.network(*(t.flatten(0, 1) for t in inputs))
+        measured = inputs[0].is_cuda and not self.training  # on the CPU a product is whole anyway
+        with whole_products() if measured else nullcontext():
+            out: Tensor = self.network(*(t.flatten(0, 1) for t in inputs))
         return out.unflatten(0, lead)
 
     def with_network(self, network: nn.Module, given: Sequence[str]) -> "Component":

@@ -29,3 +29,4 @@ from .text import count as count
 from .text import places as places
 from .text import rounded as rounded
 from .text import with_error as with_error
+from .whole_products import whole_products as whole_products
