@@ -19,6 +19,7 @@ from elbowroom.runs import read_run
 from elbowroom.runs._run_data import run_folder
 from elbowroom.runs.run_folder import read_recipe
 from elbowroom.vae import VAE
+from elbowroom.vae.on_cpu import on_cpu
 
 from ._rounded import rounded
 from .cells import Cells
@@ -263,9 +264,9 @@ def _versions() -> str:
 
 
 def model_of(model: VAE | str | Path) -> VAE:
-    """The model of a run, which knows its columns by name where they have names; or the model itself."""
+    """The model of a run, which knows its columns by name where they have names; or the model itself, on the CPU."""
     if isinstance(model, VAE):
-        return model
+        return on_cpu(model)
     folder = run_folder(Path(model))
     vae, _ = read_run(folder)
     known = read_recipe(folder)["data"]

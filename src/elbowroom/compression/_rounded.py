@@ -40,7 +40,7 @@ def rounded(vae: VAE) -> VAE:
     Returns
     -------
     VAE
-        In 64-bit floats, with the same parts but for the networks.
+        In 64-bit floats on the CPU, with the same parts but for the networks.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def rounded(vae: VAE) -> VAE:
     >>> bool(abs(bound - other) < 0.1)
     True
     """
-    other = copy.deepcopy(vae).double().eval()
+    other = copy.deepcopy(vae).cpu().double().eval()
     made: dict[int, nn.Module] = {}
     for part in [*other.prior.values(), *other.posterior.values(), other.likelihood]:
         if part.network is not None:
