@@ -22,6 +22,7 @@ from elbowroom.progress import Progress, say, within
 from elbowroom.runs import History, read_run
 from elbowroom.runs.run_folder import check_same_run
 from elbowroom.training import fit_stacked
+from elbowroom.training.device import device_named, standing_on
 from elbowroom.training.placement import threads_for
 from elbowroom.training.training_plan import WAY_OUT
 from elbowroom.vae import VAE
@@ -72,6 +73,7 @@ def sweep(
     seed: int = 0,
     runs: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
     processes: int | None = None,
     progress: bool = True,
     **settings: Any,
@@ -102,6 +104,9 @@ def sweep(
         A folder, in which each model gets a run folder; by default nothing is written.
     resume : bool, default False
         Read the finished runs in that folder, continue those that were interrupted, and train the others.
+    device : str, default "cpu"
+        Where models are trained and measured: "cpu", "cuda", "mps" or "auto" (the best there is); they come back on the
+        CPU. On a GPU all that differ in numbers only are one stack.
     processes : int, optional
         In how many processes models are trained side by side, as for `fit_stacked`; by default as many as make it
         faster. It changes no number.
@@ -133,6 +138,7 @@ def sweep(
     ready = isinstance(recipe, VAE)
     common = models.Recipe(seed=seed) if ready else as_recipe(recipe)  # type: ignore[arg-type]
     common = dataclasses.replace(common, training={**settings, **common.training})
+    where = device_named(device)
     if resume:
         _check_begun(runs)
     members = _members(common, recipe if isinstance(recipe, VAE) else None, data, axes, runs)
@@ -144,14 +150,15 @@ def sweep(
     with _swept_in(runs, {"axes": list(axes), "recipe": what, "data": data.sha256}):
         for number, group in enumerate(together.values(), start=1):
             with within(f"part {number} of {len(together)}") if len(together) > 1 else nullcontext():
-                trained |= _trained(group, data, group[0].state(resume), processes, progress)
+                trained |= _trained(group, data, group[0].state(resume), device, processes, progress)
     if all(history.diverged for _, history in trained.values()):
         raise InputError(f"All models of the sweep diverged: {WAY_OUT}.")
     with Progress("measuring on validation", len(members), show=progress) as bar:
         found = []
         for one in members:
             bar.doing(models.label(one.settings) or "the only model")
-            with threads_for(one.vae, data, _BATCH):
+            vae = trained[one.name][0]
+            with standing_on(where, [vae]), threads_for(vae, data, _BATCH):
                 found.append(swept_of(one.name, one.settings, *trained[one.name], data=data, draws=draws, seed=seed))
             bar.advance(IWAE=found[-1].iwae.mean)
     return found
@@ -198,7 +205,7 @@ def _digest(settings: Mapping[str, Any]) -> str:
 
 
 def _trained(
-    members: Sequence[_Member], data: Dataset, state: str, processes: int | None, progress: bool
+    members: Sequence[_Member], data: Dataset, state: str, device: str, processes: int | None, progress: bool
 ) -> dict[str, tuple[VAE, History]]:
     """Models and histories by name: read where they are finished, else trained."""
     names, folders = [one.name for one in members], [one.folder for one in members if one.folder]
@@ -210,7 +217,7 @@ def _trained(
         return dict(zip(names, map(read_run, folders), strict=True))
     vaes, goals = [one.vae for one in members], [models.goal(one.recipe) for one in members]
     settings = {**members[0].training, "runs": folders or None, "resume": state == "begun", "progress": progress}
-    settings |= {"processes": processes, "seed": [one.recipe.seed for one in members]}
+    settings |= {"device": device, "processes": processes, "seed": [one.recipe.seed for one in members]}
     for name in _OF_EACH[1:]:
         if own := [one.recipe.training for one in members if name in one.recipe.training]:
             settings[name] = [training[name] for training in own]

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from elbowroom.data import Dataset
 from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.objectives import Elbo, Objective
@@ -15,6 +17,7 @@ from elbowroom.progress import Progress, within
 from elbowroom.runs.history import History
 from elbowroom.vae import VAE
 
+from .device import device_named, standing_on
 from .engines import Adam
 from .groups import groups, joined, reason_alone, reason_by_seed
 from .placement import processes_for, shared, worth_stacking
@@ -91,8 +94,8 @@ def fit(
     resume : bool, default False
         Continue the interrupted run in that folder; the result is that of a run without interruption, bit for bit.
     device : str, default "cpu"
-        Where it is trained: "cpu", "cuda", "mps", "tpu" or "auto" (the best there is), by Lightning Fabric; the model
-        comes back on the CPU.
+        Where it is trained: "cpu", "cuda", "mps", "tpu" or "auto" (the best there is), but for one CUDA device by
+        Lightning Fabric; the model comes back on the CPU.
     processes : int, default 1
         Number of processes, each on a share of every batch. With more than one, the script that calls `fit` needs the
         guard `if __name__ == "__main__":`.
@@ -147,6 +150,10 @@ def fit(
             return plan.train(tick=after_epoch or (lambda epoch: None))[0]
     if after_epoch is not None:
         raise InputError("after_epoch= works on the CPU, in one process: leave device, processes and precision out.")
+    if device in ("cuda", "gpu", "auto") and torch.cuda.is_available() and processes == 1 and precision == "32-true":
+        plan.begin([run], resume)
+        with standing_on(torch.device("cuda"), [step]):
+            return plan.train()[0]
     from .fabric import train_with_fabric
 
     return train_with_fabric(plan, run, resume, device, processes, precision)
@@ -169,6 +176,7 @@ def fit_stacked(
     seed: int | Sequence[int] = 0,
     runs: Sequence[str | Path] | None = None,
     resume: bool = False,
+    device: str = "cpu",
     processes: int | None = None,
     progress: bool = True,
 ) -> list[History]:
@@ -211,6 +219,9 @@ def fit_stacked(
         A run folder for each model; by default nothing is written.
     resume : bool, default False
         Continue the interrupted runs in these folders.
+    device : str, default "cpu"
+        Where they are trained: "cpu", "cuda", "mps" or "auto" (the best there is). On a GPU all that are alike are one
+        stack, whatever their size; they come back on the CPU.
     processes : int, optional
         In how many processes models that are not stacked are trained side by side; by default in as many as there are
         cores, where that is faster, and in this one alone where there is a GPU, where the data are large (256 MiB), or
@@ -251,8 +262,8 @@ def fit_stacked(
     adams = [Adam(first, last, betas, clip) for first, last in rates]
     own = [copy.deepcopy(goal) if goal in objectives[:i] else goal for i, goal in enumerate(objectives)]
     steps = [TrainingStep(vae, objective) for vae, objective in zip(vaes, own, strict=True)]
-    plans = []
-    for group in _together(steps, seeds, data, batch_size):
+    where, plans = device_named(device), []
+    for group in _together(steps, seeds, data, batch_size, where):
         each = [
             Settings(
                 epochs,
@@ -268,14 +279,17 @@ def fit_stacked(
         ]
         plans.append((group, TrainingPlan([steps[i] for i in group], data, [adams[i] for i in group], each)))
     updates = epochs * steps_per_epoch(len(data.train), batch_size)
-    processes = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
+    side = 1
+    if where.type == "cpu":
+        side = processes_for([plan.steps for _, plan in plans], data, batch_size, updates, processes)
     for group, plan in plans:
         plan.begin([folders[i] for i in group], resume)
     histories: dict[int, History] = {}
-    for place, found in _run([plan for _, plan in plans], processes, progress):
-        group, plan = plans[place]
-        plan.finish(found)
-        histories |= zip(group, (one.history for one in found), strict=True)
+    with standing_on(where, steps):
+        for place, found in _run([plan for _, plan in plans], side, progress):
+            group, plan = plans[place]
+            plan.finish(found)
+            histories |= zip(group, (one.history for one in found), strict=True)
     return [histories[i] for i in range(len(vaes))]
 
 
@@ -302,17 +316,22 @@ def _run(plans: Sequence[TrainingPlan], processes: int, progress: bool) -> Itera
 
 
 def _together(
-    steps: Sequence[TrainingStep], seeds: Sequence[int], data: Dataset, batch_size: int
+    steps: Sequence[TrainingStep],
+    seeds: Sequence[int],
+    data: Dataset,
+    batch_size: int,
+    where: torch.device = torch.device("cpu"),  # noqa: B008
 ) -> Iterator[list[int]]:
-    """The groups as they are trained: large models one by one, and no more in a stack than memory likes."""
+    """The groups as they are trained: no more in a stack than memory likes, and on the CPU large models one by one."""
     small, large = list[list[int]](), list[list[int]]()
     for group in groups(steps, partial(reason_alone, data=data)):
         first = steps[group[0]]
-        worth = len(steps) > 1 and worth_stacking(first.vae, data, batch_size * first.procedure.draws)
+        worth = where.type != "cpu" or worth_stacking(first.vae, data, batch_size * first.procedure.draws)
+        worth = len(steps) > 1 and worth
         (small if worth else large).append(group)
     for group in joined(small, steps, data):
         for part in _by_seed(group, seeds, steps[group[0]], data):
-            yield from shared(part, steps[group[0]], data, batch_size)
+            yield from shared(part, steps[group[0]], data, batch_size, where)
     yield from ([position] for group in large for position in group)
 
 

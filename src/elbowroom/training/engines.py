@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from elbowroom.numerics import Batch, Noise
+from elbowroom.numerics import Batch, Noise, whole_products
 from elbowroom.objectives import Loss
 from elbowroom.procedures import Phase
 
@@ -19,6 +20,7 @@ from .lanes import Batches, Noises, tensors_of
 from .padding import Padding, largest, sizes
 from .traced import Traced
 from .training_step import TrainingStep
+from .unfolded import Unfolded
 
 __all__ = ["Adam", "Alone", "Engine", "Tensors", "Stacked"]
 
@@ -74,7 +76,7 @@ class Engine:
         """Batch means of all phases after their schedules, in evaluation mode without gradient, [members] each."""
         logged: Tensors = {}
         self.step.eval()
-        with torch.no_grad():
+        with torch.no_grad(), whole_products():
             for phase in self.moves:
                 logged |= self._evaluate(phase, batch, noise, torch.tensor(torch.inf))
         self.step.train()
@@ -213,6 +215,8 @@ class Stacked(Engine):
             for name, _ in [*part.named_parameters("", False, False), *part.named_buffers("", False, False)]
         ]
         self._shapes = self.step.noise_shapes()
+        grouped = self.members > 1 and self.step.vae.device.type == "cuda"  # there grouped kernels are slow
+        self._convolutions: Callable[[], AbstractContextManager[Any]] = Unfolded if grouped else nullcontext
         self._functions: dict[tuple[str, str, tuple[bool, bool]], Traced] = {}
 
     def _stack(self, steps: Sequence[TrainingStep]) -> tuple[Tensors, Tensors]:
@@ -235,7 +239,8 @@ class Stacked(Engine):
 
     def _mask_units(self) -> None:
         """Give the blocks of the one model a place for each member's own units."""
-        masks = {name: torch.stack([one.units[name] for one in self.paddings]) for name in self.paddings[0].units}
+        names, device = self.paddings[0].units, self.step.vae.device
+        masks = {name: torch.stack([one.units[name] for one in self.paddings]).to(device) for name in names}
         for name, mask in masks.items():
             self.step.get_submodule(name.rpartition(".")[0]).units = mask[0]
         self.names = _first_names(self.step)
@@ -257,7 +262,9 @@ class Stacked(Engine):
     ) -> tuple[Tensor, tuple[Tensors, Tensors]]:
         values = {**learned, **fixed, **buffers}
         placed = {name: values[self.names[name]] for name in self.places}
-        loss: Loss = functional_call(self.step, placed, (Batch(**batch), noise, clock, phase), tie_weights=False)
+        arguments = Batch(**batch), noise, clock, phase
+        with self._convolutions():
+            loss: Loss = functional_call(self.step, placed, arguments, tie_weights=False)
         return loss.total, (dict(loss.logged), dict(loss.moved))
 
     def _mapped(self, kind: str, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Any:
@@ -269,8 +276,9 @@ class Stacked(Engine):
             loss = partial(self._loss, phase)
             function = loss if kind == "loss" else grad_and_value(loss, has_aux=True)
             lanes = (0, 0, 0, *(0 if one else None for one in own), None)
-            self._functions[kind, phase, own] = Traced(vmap(function, in_dims=lanes))
+            self._functions[kind, phase, own] = Traced(vmap(function, in_dims=lanes), still=3)
         mapped = self._functions[kind, phase, own]
+        clock = clock.to(self.step.vae.device)  # a number of the CPU would be recorded as it is now
         return mapped(learned, fixed, self.buffers, tensors_of(batch), dict(noise), clock)
 
     def slopes(self, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> tuple[Tensors, Tensors, Tensors]:
@@ -287,11 +295,11 @@ class Stacked(Engine):
             gradients = _clip(gradients, moves.adam.clip)
         moves.along(gradients)
         self.write(phase, moved)
-        return logged
+        return {name: value.clone() for name, value in logged.items()}  # as the next step may write there
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members alone."""
-        rows = torch.tensor(members)
+        rows = torch.tensor(members, device=next(iter(self.parameters.values())).device)
         of_them = partial(torch.index_select, dim=0, index=rows)
         self.members = len(members)
         self.paddings = [self.paddings[i] for i in members if self.paddings]

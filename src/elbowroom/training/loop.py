@@ -27,6 +27,9 @@ __all__ = ["Loop", "Member"]
 
 _ROWS_AT_ONCE, _CELLS_AT_ONCE = 1_000, 2**22
 _CHECKPOINT_EVERY = 30.0
+_ELSEWHERE = (
+    "After epoch {}, which was trained on another device, training went on on {}: order and noise are drawn anew there."
+)
 
 
 class Member:
@@ -120,8 +123,9 @@ class Loop:
         self.epoch, self.step, self.seconds = first.epoch, first.step, first.seconds
         self.engine.restore([c.state for c in checkpoints], [c.optimizer for c in checkpoints])
         for member, stream, checkpoint in zip(self.members, self.streams, checkpoints, strict=True):
-            stream.generator.set_state(checkpoint.generator)
             member.restore(checkpoint)
+            if not stream.resume(checkpoint.generator, self.epoch):
+                member.history.notes.append(_ELSEWHERE.format(self.epoch, self.training.x.device.type))
 
     def run(self, tick: Callable[[int], None] = lambda epoch: None) -> None:
         """Train, validate, keep, write.
@@ -183,7 +187,7 @@ class Loop:
     def _clock(self) -> Tensor:
         """The numbers of the epoch's steps, as objectives want them."""
         steps = steps_per_epoch(len(self.training), self.settings.batch_size, self.settings.ranks)
-        return torch.arange(self.step, self.step + steps, dtype=torch.float32)
+        return torch.arange(self.step, self.step + steps, dtype=torch.float32, device=self.training.x.device)
 
     def _validate(self) -> Tensors:
         """Means over all validation examples, weighted by example and not by batch."""
@@ -201,8 +205,9 @@ class Loop:
 
     def _add_rows(self, trained: Tensors, checked: Tensors) -> None:
         """A row for every member that has not stopped."""
+        both = [{name: value.tolist() for name, value in part.items()} for part in (trained, checked)]
         for lane, i in enumerate(self._going):
-            train, validation = ({name: float(v[lane]) for name, v in part.items()} for part in (trained, checked))
+            train, validation = ({name: values[lane] for name, values in part.items()} for part in both)
             row = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds}
             self.members[i].see({**row, "train": train, "validation": validation}, partial(self.engine.state, lane))
 

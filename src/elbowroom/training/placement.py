@@ -32,6 +32,7 @@ __all__ = ["multiplications", "processes_for", "shared", "threads_for", "worth_s
 _ONE_THREAD = 2**26  # multiplications of a pass below which a second thread waits longer than it works
 _STACKED = 2**26  # above them what a step costs by itself is little, and nothing is won in a stack
 _MOST_TOGETHER = 2**22  # parameters of a stack: with gradients and moments four times as many numbers, 64 MiB
+_MOST_ON_A_GPU = 2**28  # parameters of a stack there: 4 GiB
 _TINY, _FEWEST_TOGETHER = 2**22, 4  # below, a stack of fewer is no faster on a core of its own than beside others
 _WORTH_PROCESSES = 20.0  # seconds of training, against the few that it takes until new processes have begun
 _BYTES_COPIED = 2**28  # of data, which every process holds for itself
@@ -94,8 +95,14 @@ def worth_stacking(vae: VAE, data: Dataset, examples: int) -> bool:
     return multiplications(vae, data, examples) < _STACKED
 
 
-def shared(group: Sequence[int], first: TrainingStep, data: Dataset, batch_size: int) -> list[list[int]]:
-    """A group in parts, each of which is a stack: one for every core, and none that is too large.
+def shared(
+    group: Sequence[int],
+    first: TrainingStep,
+    data: Dataset,
+    batch_size: int,
+    where: torch.device = torch.device("cpu"),  # noqa: B008
+) -> list[list[int]]:
+    """A group in parts, each of which is a stack: one for every core, or for a GPU, and none that is too large.
 
     Parameters
     ----------
@@ -107,15 +114,19 @@ def shared(group: Sequence[int], first: TrainingStep, data: Dataset, batch_size:
         What they are trained on.
     batch_size : int
         Examples per step.
+    where : torch.device, default CPU
+        Where they are trained.
 
     Returns
     -------
     list of list of int
-        Of nearly equal sizes. They follow from the number of cores, whether or not the parts are trained side by side.
+        Of nearly equal sizes. They follow from the number of cores on the CPU, side by side or not.
     """
-    for_memory = -(-len(group) * sum(p.numel() for p in first.parameters()) // _MOST_TOGETHER)
-    tiny = multiplications(first.vae, data, batch_size * first.procedure.draws) < _TINY
-    for_cores = min(_cores(), len(group) // (_FEWEST_TOGETHER if tiny else 1))
+    most, for_cores = _MOST_ON_A_GPU, 1
+    if where.type == "cpu":
+        tiny = multiplications(first.vae, data, batch_size * first.procedure.draws) < _TINY
+        most, for_cores = _MOST_TOGETHER, min(_cores(), len(group) // (_FEWEST_TOGETHER if tiny else 1))
+    for_memory = -(-len(group) * sum(p.numel() for p in first.parameters()) // most)
     parts = min(max(for_memory, for_cores, 1), len(group))
     ends = [len(group) * part // parts for part in range(parts + 1)]
     return [list(group[start:end]) for start, end in pairwise(ends)]

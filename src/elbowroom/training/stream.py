@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from elbowroom.data import Examples
 from elbowroom.data.values import Values
-from elbowroom.numerics import Batch, Noise
+from elbowroom.numerics import Batch, Noise, derived_seed
 
 from .settings import Settings
 from .split import Split
@@ -46,6 +46,14 @@ class Stream:
         """One pass over the training data: batches in a new order, and their noise."""
         for rows in _batches(self.training.x, self.settings, self.generator):
             yield self._at(rows)
+
+    def resume(self, state: Tensor, epoch: int) -> bool:
+        """Go on from the generator's state after an epoch; where it is of another device, begin anew: False."""
+        if len(state) == len(self.generator.get_state()):
+            self.generator.set_state(state)
+            return True
+        self.generator.manual_seed(derived_seed(self.settings.seed, epoch))
+        return False
 
     def another(self) -> tuple[Batch, Noise]:
         """A further batch for procedures that make several steps in one update, and its noise."""

@@ -23,6 +23,7 @@ from elbowroom.vae.evaluating import evaluating
 
 from .checks import check, reason, two_examples
 from .engines import Adam, Alone, Engine, Stacked, Tensors
+from .groups import reason_alone
 from .loop import Loop, Member
 from .placement import threads_for
 from .selection import values_by
@@ -210,7 +211,8 @@ class TrainingPlan:
         if len(steps) > 1:
             return Stacked(steps, self.adams)
         if fabric is None:
-            return Alone(steps[0], self.adams[0])
+            recorded = steps[0].vae.device.type == "cuda" and reason_alone(steps[0], self.data) is None
+            return Stacked(steps, self.adams) if recorded else Alone(steps[0], self.adams[0])
         from .wrapped import Wrapped  # which few need
 
         return Wrapped(steps[0], self.adams[0], fabric)
