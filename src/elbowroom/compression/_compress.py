@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from elbowroom.atomic import write_atomic
 from elbowroom.evidence import elbo, iwae
-from elbowroom.numerics import Estimate, InputError, plain_arguments
+from elbowroom.numerics import Batch, Estimate, InputError, as_batch, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.runs import read_run
 from elbowroom.runs._run_data import run_folder
@@ -27,9 +27,10 @@ from .codec import Chunk, Codec
 from .coded import coded_bound
 from .container import Sizes, write
 from .heads import LEAST_STEP, MOST_DRAWS, MOST_STEPS, said
+from .known import known_of
 from .masses import Whole
 from .readable import refuse_other_places, refuse_unreadable
-from .refusals import refuse_what_reads_more
+from .refusals import refuse_other_contexts, refuse_what_reads_more
 from .sources import Source, source_of
 from .survey import Survey
 
@@ -66,6 +67,8 @@ class Compressed:
         What no model codes: other columns, and cells that the grid does not give back.
     chunks : int
         How many there are.
+    contexts_bytes : int
+        What the model reads beside x and z, by a general compressor: contexts and size factors, with their checksum.
     draws : int
         Of the latents, for each row.
     bound : Estimate or None
@@ -87,6 +90,7 @@ class Compressed:
     index_bytes: int
     beside_bytes: int
     chunks: int
+    contexts_bytes: int = 0
     draws: int = 1
     bound: Estimate | None = None
     float_bound: Estimate | None = None
@@ -96,7 +100,7 @@ class Compressed:
     def total_bytes(self) -> int:
         """Size of the file."""
         stacks = (self.coded_bits + self.initial_bits + self.mask_bits) // 8
-        return stacks + self.head_bytes + self.index_bytes + self.beside_bytes
+        return stacks + self.head_bytes + self.index_bytes + self.beside_bytes + self.contexts_bytes
 
     @property
     def nats(self) -> float:
@@ -110,8 +114,11 @@ class Compressed:
             f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
             f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
             f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
-            f"beside {self.beside_bytes:,}.{self._rounding()}{self._bounds()}"
+            f"beside {self.beside_bytes:,}{self._contexts()}.{self._rounding()}{self._bounds()}"
         )
+
+    def _contexts(self) -> str:
+        return f", contexts {self.contexts_bytes:,}" if self.contexts_bytes else ""
 
     def _rounding(self) -> str:
         if self.step is None:
@@ -154,9 +161,10 @@ def compress(
     ----------
     model : VAE, str or Path
         The trained model, a run folder, or a study's folder (then the run of its chosen model).
-    data : array, tensor, DataFrame, part of a data set, str or Path
-        Rows like those it was trained on. Paths lead to a .npy file, a table (.csv, .tsv, .parquet) or a folder of
-        images.
+    data : array, tensor, mapping of str to array, DataFrame, part of a data set, str or Path
+        Rows like those it was trained on. Paths lead to a .npy or .npz file, a table (.csv, .tsv, .parquet) or a folder
+        of images. Contexts that the model reads stand beside x: columns of the table, arrays of the .npz or of the
+        mapping, those of the part.
     out : str or Path
         The file, FILE.elb.
     bits : int, default 16
@@ -219,14 +227,17 @@ def compress(
     refuse_other_places(out, data)
     vae = model_of(model)
     refuse_what_reads_more(vae)
-    exact = rounded(vae)
+    known, exact = known_of(model, vae), rounded(vae)
     steps = None if step is None else _steps(step, int(np.prod(vae.likelihood.event)))
     cells = Cells(exact, step=steps)
     if steps is not None and not cells.stated.any():
         raise InputError("The data of this model lie on a grid and come back as they are: leave step out.")
-    source = source_of(data, vae, cells)
+    source = source_of(data, vae, cells, known)
+    source.contexts.check(len(source))
     parts = _parts(len(source), _chunk_rows(chunk_rows, len(cells.levels)))
-    codec = Codec(exact, _survey(exact, cells, source, parts, (bits, draws, refine), progress).settings(), exact=True)
+    refuse_other_contexts(exact, source.contexts)
+    survey = _survey(exact, cells, source, parts, (bits, draws, refine), progress)
+    codec = Codec(exact, survey.settings(), exact=True, contexts=source.contexts)
     head = {
         "model": codec.fingerprint().hex(),
         "probe": codec.probe().hex(),
@@ -237,13 +248,15 @@ def compress(
         "source": source.head(),
         "beside": 0,
         "written by": _versions(),
+        **({"contexts": source.contexts.head()} if known.names else {}),
     }
     written: list[tuple[list[Chunk], Sizes]] = []
     with Progress("compressing", len(source), show=progress) as bar:
         chunks = _chunks(codec, source, parts, bar)
 
         def to(path: Path) -> None:
-            written.append(write(path, head, source.beside(), chunks))
+            contexts = source.contexts.packed() if known.names else None
+            written.append(write(path, head, source.beside(), chunks, contexts))
             refuse_unreadable(path, vae, codec)
 
         write_atomic(out, to)
@@ -288,9 +301,15 @@ def _parts(rows: int, each: int) -> list[slice]:
     return [slice(start, min(start + each, rows)) for start in range(0, rows, each)]
 
 
+def _batch(vae: VAE, source: Source, part: slice) -> Batch:
+    """Rows with their contexts, as the model has examples."""
+    batch = as_batch(torch.from_numpy(np.ascontiguousarray(source.rows(part))))
+    return vae.examples(replace(batch, context=source.contexts.rows(part))).rows(slice(None))
+
+
 def _read(vae: VAE, cells: Cells, source: Source, part: slice) -> tuple[Whole, NDArray[np.bool_] | None]:
     """Rows as whole numbers, and which cells are seen."""
-    batch = vae.examples(torch.from_numpy(np.ascontiguousarray(source.rows(part)))).rows(slice(None))
+    batch = _batch(vae, source, part)
     seen = None if batch.seen is None else batch.seen.reshape(len(batch), -1).numpy()
     return cells.whole(batch.x), seen
 
@@ -303,7 +322,7 @@ def _survey(
         for part in parts:
             whole, seen = _read(exact, cells, source, part)
             source.settle(part, cells, whole, seen)
-            found.add(whole, seen)
+            found.add(whole, seen, source.contexts.rows(part))
             bar.advance(part.stop - part.start)
     return found
 
@@ -313,7 +332,8 @@ def _chunks(codec: Codec, source: Source, parts: list[slice], bar: Progress) -> 
         whole, seen = _read(codec.vae, codec.cells, source, part)
         if codec.settings.seen is not None and seen is None:
             seen = np.ones(whole.shape, bool)
-        yield codec.encode(whole if seen is None else np.where(seen, whole, 0), seen)
+        context = source.contexts.given(part)
+        yield codec.encode(whole if seen is None else np.where(seen, whole, 0), seen, context)
         bar.advance(part.stop - part.start)
 
 
@@ -321,18 +341,19 @@ def _bounds(vae: VAE, codec: Codec, source: Source) -> tuple[Estimate, Estimate]
     """Bounds of the rounded model, under the masses that are coded, and of the other at the encoder's q."""
     draws = codec.settings.draws
     rows = min(len(source), max(_ROWS_FOR_BOUNDS // draws, _FEWEST_FOR_BOUNDS))
-    x = torch.from_numpy(np.ascontiguousarray(source.rows(slice(0, rows))))
+    x = _batch(codec.vae, source, slice(0, rows))
     if draws == 1:
         own = elbo(vae, x, draws=_DRAWS_FOR_BOUNDS)
         return coded_bound(codec, x, draws=_DRAWS_FOR_BOUNDS), _of_steps(own, codec.cells, x)
     return coded_bound(codec, x, draws=draws), _of_steps(iwae(vae, x, draws=draws), codec.cells, x)
 
 
-def _of_steps(bound: Estimate, cells: Cells, x: torch.Tensor) -> Estimate:
+def _of_steps(bound: Estimate, cells: Cells, x: Batch) -> Estimate:
     """Densities of real numbers over their steps, as masses are."""
     if cells.step is None:
         return bound
-    logs = np.where(cells.stated & ~x.flatten(1).isnan().numpy(), np.log(cells.step), 0.0).sum(1)
+    there = np.ones((len(x), len(cells.levels)), bool) if x.seen is None else x.seen.flatten(1).numpy()
+    logs = np.where(cells.stated & there, np.log(cells.step), 0.0).sum(1)
     return replace(bound, values=bound.values + logs)
 
 
@@ -350,6 +371,6 @@ def _account(
     rows = sum(chunk.rows for chunk in entries)
     coded = 8 * sizes.chunks - initial - mask
     return Compressed(
-        out, rows, cells, coded, initial, mask, sizes.head, sizes.index, sizes.beside, len(entries),
+        out, rows, cells, coded, initial, mask, sizes.head, sizes.index, sizes.beside, len(entries), sizes.contexts,
         draws, bound, float_bound,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from ._compress import model_of
 from .arrays import ArraySource, restored
 from .codec import Chunk
 from .container import Sizes, write
+from .known import Known
 from .lossy import Decoder, check_word, head_of
 from .lossy_masses import CodeMasses
 from .masses import Whole
@@ -190,7 +191,7 @@ def compress_lossy(
 
 
 def _source(data: Any, vae: VAE, decoder: Decoder) -> ArraySource:
-    source = source_of(data, vae, decoder.cells)
+    source = source_of(data, vae, decoder.cells, Known((), {}))
     if not isinstance(source, ArraySource):
         raise InputError("A table has no lossy file: its columns have no common error. Write it without loss.")
     return source

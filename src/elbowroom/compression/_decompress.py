@@ -16,12 +16,15 @@ from elbowroom.vae import VAE
 
 from ._compress import model_of
 from ._rounded import rounded
+from .archives import ArchiveTarget, write_archive
 from .arrays import ArrayTarget
 from .cells import Cells
 from .codec import Codec, OtherOutputs
 from .container import Reader
+from .contexts import Contexts
 from .heads import settings_of, steps_of
 from .images import image_names, write_pictures
+from .latents import told_places
 from .lossy import reconstructed
 from .masses import Whole
 from .refusals import refuse_what_reads_more
@@ -30,7 +33,9 @@ from .tables import TableTarget, write_frame
 
 __all__ = ["decompress"]
 
-_ENDINGS = {"array": (".npy",), "table": (".csv", ".tsv", ".parquet"), "images": ("",)}
+NO_CONTEXTS = Contexts()
+
+_ENDINGS = {"array": (".npy",), "arrays": (".npz",), "table": (".csv", ".tsv", ".parquet"), "images": ("",)}
 
 
 @plain_arguments
@@ -54,8 +59,8 @@ def decompress(
     file : str or Path
         FILE.elb.
     out : str, Path or None, default None
-        Where the data go: a .npy file for an array, .csv, .tsv or .parquet for a table, a new folder for images. None
-        returns them.
+        Where the data go: a .npy file for an array, .npz for arrays by name, .csv, .tsv or .parquet for a table, a new
+        folder for images. None returns them.
     chunk : int or None, default None
         Only the rows of this chunk, from 0; the others are not decoded. For arrays and images.
     progress : bool, default True
@@ -63,8 +68,8 @@ def decompress(
 
     Returns
     -------
-    array, DataFrame or Path
-        The data, or where they were written.
+    array, dict of array, DataFrame or Path
+        The data, or where they were written; arrays by name where they were given so, contexts among them.
 
     Raises
     ------
@@ -85,10 +90,13 @@ def decompress(
         with Progress("decompressing", sum(reader.rows[i] for i in numbers), show=progress) as bar:
             return _array(*reconstructed(model_of(model), reader, numbers, bar), reader, out, kind, chunk)
     codec = opened(model_of(model), reader)
+    contexts = Contexts.read(reader, codec.vae.context_names)
     with Progress("decompressing", sum(reader.rows[i] for i in numbers), show=progress) as bar:
-        parts = decoded(codec, reader, numbers, bar)
+        parts = decoded(codec, reader, numbers, bar, contexts)
         if kind == "table":
-            return _table(codec, reader, parts, out)
+            return _table(codec, reader, contexts, parts, out)
+        if kind == "arrays":
+            return _arrays(codec, reader, contexts, parts, out, chunk)
         return _array(codec.cells, parts, reader, out, kind, chunk)
 
 
@@ -117,13 +125,9 @@ def opened(vae: VAE, reader: Reader) -> Codec:
     cells = Cells(exact, step=steps_of(reader))
     if reader.head.get("cells") != len(cells.levels):
         raise InputError(f"{reader.path.name!r} holds rows of another size than this model is over.")
-    asked = exact.prior.items()
-    wanted = {
-        name: int(np.prod(block.event))
-        for name, block in asked
-        if block.network is not None and block.form == "independent normal"
-    }
-    codec = Codec(exact, settings_of(reader, cells, wanted), exact=True)
+    wanted = {name: int(np.prod(block.event)) for name, block in exact.prior.items() if told_places(block)}
+    contexts = Contexts.read(reader, exact.context_names)
+    codec = Codec(exact, settings_of(reader, cells, wanted), exact=True, contexts=contexts)
     if reader.head.get("model") != codec.fingerprint().hex():
         raise InputError(
             f"{reader.path.name!r} was written with another model, or with another elbowroom that rounds it "
@@ -139,7 +143,7 @@ def opened(vae: VAE, reader: Reader) -> Codec:
 
 
 def decoded(
-    codec: Codec, reader: Reader, numbers: list[int], bar: Progress
+    codec: Codec, reader: Reader, numbers: list[int], bar: Progress, contexts: Contexts = NO_CONTEXTS
 ) -> Iterator[tuple[slice, Whole, NDArray[np.bool_] | None]]:
     """Chunks by number: which rows they are, their whole numbers, and which cells are seen.
 
@@ -153,6 +157,8 @@ def decoded(
         Of the chunks.
     bar : Progress
         Which advances.
+    contexts : Contexts, default none
+        Of the file.
 
     Yields
     ------
@@ -161,8 +167,9 @@ def decoded(
     """
     starts = np.cumsum([0, *reader.rows])
     for number in numbers:
+        part = slice(int(starts[number]), int(starts[number + 1]))
         try:
-            whole, seen = codec.decode(reader.chunk(number))
+            whole, seen = codec.decode(reader.chunk(number), contexts.given(part))
         except OtherOutputs as error:
             raise InputError(
                 f"The networks return other numbers than where {reader.path.name!r} was written (chunk {number}), so "
@@ -171,7 +178,7 @@ def decoded(
         except Damaged as error:
             raise reader.damaged(f"chunk {number}") from error
         bar.advance(len(whole))
-        yield slice(int(starts[number]), int(starts[number + 1])), whole, seen
+        yield part, whole, seen
 
 
 def _numbers(reader: Reader, chunk: int | None) -> list[int]:
@@ -233,8 +240,21 @@ def _to_folder(out: Path, names: list[str], images: NDArray[Any]) -> Path:
     return out
 
 
-def _table(codec: Codec, reader: Reader, parts: Any, out: str | Path | None) -> Any:
-    target = TableTarget(reader, codec.vae)
+def _arrays(
+    codec: Codec, reader: Reader, contexts: Contexts, parts: Any, out: str | Path | None, chunk: int | None
+) -> Any:
+    target = ArchiveTarget(reader, contexts)
+    blocks = ((part, target.rows(part, codec.cells.x(whole).numpy(), seen)) for part, whole, seen in parts)
+    part, x = (None, target.whole(blocks)) if chunk is None else next(blocks)
+    arrays = target.arrays(x, part)
+    if out is None:
+        return arrays
+    write_atomic(Path(out), lambda path: write_archive(path, arrays))
+    return Path(out)
+
+
+def _table(codec: Codec, reader: Reader, contexts: Contexts, parts: Any, out: str | Path | None) -> Any:
+    target = TableTarget(reader, codec.vae, contexts)
     values, masks = [], []
     for _, whole, seen in parts:
         values.append(codec.cells.x(whole).numpy())

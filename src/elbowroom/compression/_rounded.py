@@ -6,7 +6,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-from elbowroom.networks import MLP, Beside, Chained, ConvNet, ResNet, Standardised, Tempered, Wired
+from elbowroom.networks import MLP, Beside, Chained, ConvNet, ResNet, ScaledInputs, Standardised, Tempered, Wired
 from elbowroom.networks.image_network import Block, Decoder, Encoder, OnFirst
 from elbowroom.numerics import CapabilityError, plain_arguments
 from elbowroom.vae import VAE
@@ -17,8 +17,8 @@ from .portable import log
 __all__ = ["exact_network", "fingerprint", "rounded"]
 
 _CONTAINERS = (
-    MLP, ConvNet, ResNet, Encoder, Decoder, OnFirst, Block, Standardised, Tempered, Chained, Beside, Wired,
-    nn.Sequential, nn.Identity, nn.Flatten,
+    MLP, ConvNet, ResNet, Encoder, Decoder, OnFirst, Block, ScaledInputs, Standardised, Tempered, Chained, Beside,
+    Wired, nn.Sequential, nn.Identity, nn.Flatten,
 )  # fmt: skip
 """What only hands on, joins, or does one operation per number."""
 

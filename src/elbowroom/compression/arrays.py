@@ -17,6 +17,7 @@ from elbowroom.numerics import InputError
 
 from .cells import Cells
 from .container import Reader
+from .contexts import Contexts
 from .masses import Whole
 
 __all__ = ["ArraySource", "ArrayTarget", "Exceptions", "read_header", "restored"]
@@ -60,6 +61,11 @@ class ArraySource:
     header : bytes, default b""
         Of the .npy file it stands in, which is written again as it was.
 
+    Attributes
+    ----------
+    contexts : Contexts
+        Of these rows; none where nobody says any.
+
     Raises
     ------
     InputError
@@ -82,7 +88,7 @@ class ArraySource:
                 f"those it was trained on."
             )
         self.array, self.cells, self.header = array, cells, header
-        self.exceptions = Exceptions()
+        self.exceptions, self.contexts = Exceptions(), Contexts()
         self.scale = self._scale()
 
     def __len__(self) -> int:
@@ -231,6 +237,8 @@ class ArrayTarget:
         For a head that says what cannot be.
     """
 
+    more_beside = False
+
     def __init__(self, reader: Reader) -> None:
         self.reader, held = reader, reader.head["source"]
         self.shape = tuple(reader.numbers(held.get("shape"), _sides(held), int, "the shape"))
@@ -292,8 +300,10 @@ class ArrayTarget:
 
     def _exceptions(self, count: int, most: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
         content = self.reader.beside
-        if len(content) != count * (8 + self.dtype.itemsize):
+        self.rest = content[count * (8 + self.dtype.itemsize) :]
+        if len(content) < count * (8 + self.dtype.itemsize) or (self.rest and not self.more_beside):
             raise self.reader.damaged("what stands beside")
+        content = content[: len(content) - len(self.rest)]
         places = np.cumsum(np.frombuffer(content[: 8 * count], "<i8"))
         if count and (places[0] < 0 or places[-1] >= most or (np.diff(places) < 1).any()):
             raise self.reader.damaged("what stands beside")

@@ -23,7 +23,7 @@ _MOST_DECIMALS = 9
 _HALF = 0.5 + 1e-6
 _MOST_LEVELS, _MOST_COUNTS, _BEYOND = 2**24, 2**53, 2.0**60
 _COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
-_OF_GRIDS = (lik.Bernoulli, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal)
+_OF_GRIDS = (lik.Bernoulli, lik.Detection, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal)
 _DENSITIES = (
     lik.Normal, lik.Laplace, lik.TruncatedNormal, lik.ContinuousBernoulli, lik.LogitNormal,
 )  # fmt: skip
@@ -186,7 +186,7 @@ def _of_map(likelihood: Likelihood, one: pre.Preprocess, size: int, steps: NDArr
     if isinstance(likelihood, (*_OF_GRIDS, *_COUNTS)) and not rest:
         if getattr(likelihood, "unnormalised", False):
             raise CapabilityError("Grey levels under a Bernoulli have a score and no probability, so no file is made.")
-        levels = 2 if isinstance(likelihood, lik.Bernoulli) else getattr(likelihood, "levels", None)
+        levels = 2 if isinstance(likelihood, lik.Bernoulli | lik.Detection) else getattr(likelihood, "levels", None)
         if isinstance(first, pre.Codes):
             return [_Column(0.0, 1.0, 1.0, tuple(first.values), levels)] * size
         if isinstance(first, pre.Identity):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from elbowroom.numerics import CapabilityError, Given
 from elbowroom.vae import VAE
@@ -17,6 +16,8 @@ from elbowroom.vae import VAE
 from ._rounded import fingerprint, rounded
 from .ascent import Ascent
 from .cells import Cells, Spans
+from .chunk import Chunk
+from .contexts import Contexts
 from .coupled import Coupled
 from .families import Bool, families_of
 from .latents import Block, Reference, block_of
@@ -31,6 +32,7 @@ __all__ = ["Chunk", "Codec", "OtherOutputs", "Settings", "refuse_what_reads_more
 
 _MOST_TOGETHER, _MOST_DRAWN, _NUMBERS_AT_ONCE = 64, 256, 2**21
 _MASK_ONES = 2**16
+NO_CONTEXTS = Contexts()
 
 
 class OtherOutputs(Exception):
@@ -68,34 +70,6 @@ class Settings:
     refine: int = 0
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Some rows, coded.
-
-    Parameters
-    ----------
-    words : array
-        32-bit words, the top of the stack last.
-    initial : int
-        How many of them, at the bottom, are the fixed initial words that a first row needs.
-    rows : int
-        How many rows.
-    outputs : bytes
-        Check word over what the networks returned, 8 bytes.
-    values : bytes
-        Check word over the cells, 8 bytes.
-    mask_bits : float
-        Bits that say which cells are missing.
-    """
-
-    words: NDArray[np.uint32]
-    initial: int
-    rows: int
-    outputs: bytes
-    values: bytes
-    mask_bits: float = 0.0
-
-
 class Codec:
     """Bits back for one model.
 
@@ -107,6 +81,8 @@ class Codec:
         Of the file; None asks only whether the model can be coded.
     exact : bool, default False
         Whether the model is `rounded` already.
+    contexts : Contexts, default none
+        What the model reads beside x and z, of whatever rows: their shapes are asked for.
 
     Raises
     ------
@@ -118,11 +94,14 @@ class Codec:
     Townsend, Bird & Barber, "Practical lossless compression with latent variables using bits back coding" (2019).
     """
 
-    def __init__(self, vae: VAE, settings: Settings | None = None, *, exact: bool = False) -> None:
+    def __init__(
+        self, vae: VAE, settings: Settings | None = None, *, exact: bool = False, contexts: Contexts = NO_CONTEXTS
+    ) -> None:
         refuse_what_reads_more(vae)
         refuse_other_coder()
         self.vae = vae if exact else rounded(vae)
         self.settings = settings or _probing(self.vae)
+        self.made_up = contexts.made_up()
         self.cells = Cells(self.vae, self.settings.spans)
         self.blocks: dict[str, Block] = {
             name: block_of(name, self.vae.prior[name], block, self.settings.bits, self.settings.references.get(name))
@@ -165,7 +144,7 @@ class Codec:
             done += size
         return found
 
-    def encode(self, whole: Whole, seen: Bool | None = None) -> Chunk:
+    def encode(self, whole: Whole, seen: Bool | None = None, context: Given | None = None) -> Chunk:
         """Code rows [n, D], with seen [n, D] where cells are missing.
 
         Parameters
@@ -174,6 +153,8 @@ class Codec:
             [n, D] whole numbers, as `cells` has them.
         seen : array or None, default None
             False where a cell is missing.
+        context : dict or None, default None
+            What the model reads beside x: name → [1, n, *event], 64 bits.
 
         Returns
         -------
@@ -183,15 +164,15 @@ class Codec:
         primed = 64
         while True:
             try:
-                return self._encode(whole, seen, primed)
+                return self._encode(whole, seen, context or {}, primed)
             except Empty:
                 primed *= 4
 
-    def _encode(self, whole: Whole, seen: Bool | None, primed: int) -> Chunk:
+    def _encode(self, whole: Whole, seen: Bool | None, context: Given, primed: int) -> Chunk:
         stack, outputs, mask_bits = Stack.primed(primed), Outputs(self.vae), 0.0
         for number, group in enumerate(self.groups(len(whole))):
             part = None if seen is None else seen[group]
-            self._push(stack, whole[group], part, outputs.of_group(number))
+            self._push(stack, whole[group], part, _of_rows(context, group), outputs.of_group(number))
             if part is not None:
                 before = stack.bits
                 self._mask(len(part)).push(stack, part.reshape(-1).astype(np.int64))
@@ -200,8 +181,8 @@ class Codec:
         values = digest(_as_bytes(whole, seen))
         return Chunk(stack.words()[unread:], primed - unread, len(whole), outputs.word(), values, mask_bits)
 
-    def _push(self, stack: Stack, whole: Whole, seen: Bool | None, outputs: OfGroup) -> None:
-        given, held, index = self._given(whole, seen), dict[str, Whole](), None
+    def _push(self, stack: Stack, whole: Whole, seen: Bool | None, context: Given, outputs: OfGroup) -> None:
+        given, held, index = self.given_of(whole, seen, context), dict[str, Whole](), None
         if self.settings.draws > 1:
             held, index = self.coupled.take(stack, given, partial(self._log_x, whole, seen), outputs)
         for do, name in self.steps:
@@ -218,13 +199,15 @@ class Codec:
         if index is not None:
             self.coupled.even.push(stack, index)
 
-    def decode(self, chunk: Chunk) -> tuple[Whole, Bool | None]:
+    def decode(self, chunk: Chunk, context: Given | None = None) -> tuple[Whole, Bool | None]:
         """The rows of a chunk again.
 
         Parameters
         ----------
         chunk : Chunk
             As `encode` made it.
+        context : dict or None, default None
+            That of these rows, as `encode` was given it.
 
         Returns
         -------
@@ -251,7 +234,8 @@ class Codec:
                 if seen is not None:
                     part = self._mask(rows).pop(stack, rows * whole.shape[1]).reshape(rows, -1) > 0
                     seen[group] = part
-                whole[group] = self._pop(stack, rows, part, outputs.of_group(number))
+                beside = _of_rows(context or {}, group)
+                whole[group] = self._pop(stack, rows, part, beside, outputs.of_group(number))
         except Damaged:
             failed = True
         if failed or not np.array_equal(stack.words(), initial_words(chunk.initial)):
@@ -262,8 +246,8 @@ class Codec:
             raise Damaged
         return whole, seen
 
-    def _pop(self, stack: Stack, rows: int, seen: Bool | None, outputs: OfGroup) -> Whole:
-        given, held, whole = Given(), dict[str, Whole](), np.zeros((rows, 0), np.int64)
+    def _pop(self, stack: Stack, rows: int, seen: Bool | None, context: Given, outputs: OfGroup) -> Whole:
+        given, held, whole = dict(context), dict[str, Whole](), np.zeros((rows, 0), np.int64)
         index = self.coupled.even.pop(stack, rows) if self.settings.draws > 1 else None
         for do, name in reversed(self.steps):
             if do == "pop" and index is not None:
@@ -273,7 +257,7 @@ class Codec:
                 self._whiten(stack, name, rows, outputs.number)
             elif name == "x":
                 whole = self._pop_x(stack, rows, seen, given, outputs)
-                given |= self._given(whole, seen)
+                given |= self.given_of(whole, seen, context)
             else:
                 held[name] = self.blocks[name].pop_prior(stack, rows, given, outputs)
                 given[name] = self.blocks[name].value(held[name])
@@ -286,7 +270,7 @@ class Codec:
         """log p(x | z) of so many draws of all rows, one draw after another."""
         tiled, mask = np.tile(whole, (draws, 1)), np.tile(_seen_of(seen, whole.shape), (draws, 1))
         total = np.zeros(len(tiled), np.int64)
-        for family, raw in self._numbers(run(self.vae.likelihood, given)):
+        for family, raw in self.numbers(run(self.vae.likelihood, given), given):
             total += family.logs(tiled[:, family.places], raw, mask[:, family.places])
         return total
 
@@ -295,28 +279,30 @@ class Codec:
         place = 1 + len(self.blocks) * group + list(self.blocks).index(name)
         stack.whiten(rows * self.blocks[name].draws, place)
 
-    def _given(self, whole: Whole, seen: Bool | None) -> Given:
-        given = {"x": self.cells.y(whole, seen).unsqueeze(0)}
+    def given_of(self, whole: Whole, seen: Bool | None, context: Given) -> Given:
+        """What components read before any latent is drawn."""
+        given = {"x": self.cells.y(whole, seen).unsqueeze(0), **context}
         if any("seen" in block.given for block in self.vae.posterior.values()):
             mask = np.ones(whole.shape) if seen is None else seen.astype(np.float64)
             given["seen"] = torch.from_numpy(mask).reshape(1, len(whole), *self.cells.event)
         return given
 
     def _push_x(self, stack: Stack, whole: Whole, seen: Bool | None, given: Given, outputs: OfGroup) -> None:
-        for family, raw in reversed(list(self._numbers(outputs(self.vae.likelihood, given)))):
+        for family, raw in reversed(list(self.numbers(outputs(self.vae.likelihood, given), given))):
             family.push(stack, whole[:, family.places], raw, _seen_of(seen, whole.shape)[:, family.places])
 
     def _pop_x(self, stack: Stack, rows: int, seen: Bool | None, given: Given, outputs: OfGroup) -> Whole:
         shape = (rows, len(self.cells.levels))
-        pairs = self._numbers(outputs(self.vae.likelihood, given))
+        pairs = self.numbers(outputs(self.vae.likelihood, given), given)
         parts = [family.pop(stack, raw, _seen_of(seen, shape)[:, family.places]) for family, raw in pairs]
         return np.concatenate(parts, 1)
 
-    def _numbers(self, out: Array) -> Iterator[tuple[Any, Array]]:
+    def numbers(self, out: Array, given: Given) -> Iterator[tuple[Any, Array]]:
+        """Each family with its numbers [n, parts, size], of what the network returned and of what stands beside it."""
         start = 0
         for family in self.families:
             part = out[:, start : start + family.numbers]
-            yield family, part.reshape(len(out), family.parts, -1)
+            yield family, family.with_beside(part.reshape(len(out), family.parts, -1), given)
             start += family.numbers
 
     def _mask(self, rows: int) -> Nested:
@@ -333,12 +319,18 @@ class Codec:
         if any(family.counts for family in self.families):
             whole = np.where(_of_counts(self.families, shape), places % 7, whole)
         seen = None if self.settings.seen is None else places % 11 > 0
-        chunk = self.encode(whole, seen)
-        return hashlib.sha256(chunk.words.astype("<u4").tobytes() + chunk.outputs + chunk.values).digest()[:16]
+        chunk = self.encode(whole, seen, self.made_up.given(slice(0, 6)))
+        settled = b"".join(block.settled for block in self.blocks.values())
+        content = chunk.words.astype("<u4").tobytes() + chunk.outputs + chunk.values + settled
+        return hashlib.sha256(content).digest()[:16]
 
     def fingerprint(self) -> bytes:
         """A hash of the rounded model, 32 bytes: kinds of its parts, and every number in them."""
         return fingerprint(self.vae)
+
+
+def _of_rows(context: Given, rows: slice) -> Given:
+    return {name: value[:, rows] for name, value in context.items()}
 
 
 def _as_bytes(whole: Whole, seen: Bool | None) -> bytes:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.components import Component
-from elbowroom.numerics import Budget, Estimate, Given
+from elbowroom.numerics import Budget, Estimate, Given, Rows
 from elbowroom.numerics.text import count
 
 from .codec import Codec
@@ -24,7 +24,7 @@ _WORDS_A_LATENT = 4
 
 
 @torch.no_grad()
-def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Estimate:
+def coded_bound(codec: Codec, x: Tensor | Rows, *, draws: int = 4, seed: int = 0) -> Estimate:
     """The bound of each row under the masses that the coder has, of latents and of cells.
 
     It is the ELBO where the file has one draw for each row; of several, the log of their mean weight.
@@ -38,8 +38,8 @@ def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Es
     ----------
     codec : Codec
         Of the file.
-    x : Tensor
-        Rows [n, *event] on the user's scale; NaN where cells are missing.
+    x : Tensor or Rows
+        Rows [n, *event] on the user's scale, with contexts where the model reads any; NaN where cells are missing.
     draws : int, default 4
         Of z, per row; a multiple of the file's.
     seed : int, default 0
@@ -67,7 +67,11 @@ def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Es
         whole = codec.cells.whole(batch.x)
         whole = whole if seen is None else np.where(seen, whole, 0)
         tiled = None if seen is None else np.tile(seen, (draws, 1))
-        found.append(_nats(codec, np.tile(whole, (draws, 1)), tiled, rng).reshape(draws, -1))
+        context = {
+            name: batch.context[name].double().repeat(draws, *[1] * (batch.context[name].dim() - 1)).unsqueeze(0)
+            for name in codec.vae.context_names
+        }
+        found.append(_nats(codec, np.tile(whole, (draws, 1)), tiled, context, rng).reshape(draws, -1))
     each = -np.concatenate(found, 1)
     several = codec.settings.draws
     if several > 1:
@@ -80,9 +84,9 @@ def coded_bound(codec: Codec, x: Tensor, *, draws: int = 4, seed: int = 0) -> Es
     )  # fmt: skip
 
 
-def _nats(codec: Codec, whole: Whole, seen: Bool | None, rng: Any) -> Array:
+def _nats(codec: Codec, whole: Whole, seen: Bool | None, context: Given, rng: Any) -> Array:
     """What each row takes with latents drawn by q from random bits, less what these give back: [n]."""
-    given, held, total = codec._given(whole, seen), dict[str, Whole](), np.zeros(len(whole))
+    given, held, total = codec.given_of(whole, seen, context), dict[str, Whole](), np.zeros(len(whole))
     words = 2 + _WORDS_A_LATENT * len(whole) * sum(block.draws for block in codec.blocks.values())
     stack = Stack(np.maximum(rng.integers(2**32, size=words, dtype=np.uint32), 1))
     there = np.ones(whole.shape, bool) if seen is None else seen
@@ -94,7 +98,7 @@ def _nats(codec: Codec, whole: Whole, seen: Bool | None, rng: Any) -> Array:
         elif name != "x":
             total += codec.blocks[name].nats_prior(held[name], given, _run)
         else:
-            for family, raw in codec._numbers(_run(codec.vae.likelihood, given)):
+            for family, raw in codec.numbers(_run(codec.vae.likelihood, given), given):
                 total += family.nats(whole[:, family.places], raw, there[:, family.places])
     return total
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from elbowroom.numerics import InputError
 
-from .codec import Chunk
+from .chunk import Chunk
 
 __all__ = ["VERSIONS", "Reader", "Sizes", "write"]
 
 MAGIC = b"\x89ELB\r\n\x1a\n"
-VERSIONS = (1, 2)
-"""Of files of one draw from the encoder's q, and of others."""
+VERSIONS = (1, 2, 3)
+"""Of files of one draw from the encoder's q, of others, and of those that hold contexts."""
 _START, _ENTRY = struct.Struct("<8sHHIII"), struct.Struct("<IIII8s8sf")
 _CHECK = struct.Struct("<I")
 _LARGEST_HEAD, _LARGEST_BESIDE = 2**24, 2**28
@@ -27,15 +27,18 @@ _MOST_CELLS, _MOST_ROWS = 2**24, 2**48
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the bytes of a file are: head with its checksums, index, what stands beside, and the chunks."""
+    """What the bytes of a file are: head with its checksums, index, what stands beside, contexts, and the chunks."""
 
     head: int
     index: int
     beside: int
     chunks: int
+    contexts: int = 0
 
 
-def write(path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chunk]) -> tuple[list[Chunk], Sizes]:
+def write(
+    path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chunk], contexts: bytes | None = None
+) -> tuple[list[Chunk], Sizes]:
     """Write a file, chunk by chunk; what comes from the iterator is not held.
 
     Parameters
@@ -48,6 +51,8 @@ def write(path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chun
         What no model codes.
     chunks : iterator of Chunk
         In order.
+    contexts : bytes or None, default None
+        What the model reads beside x and z, where it reads anything.
 
     Returns
     -------
@@ -56,7 +61,9 @@ def write(path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chun
     sizes : Sizes
         Bytes.
     """
-    packed, stored = _packed(json.dumps(head).encode()), _packed(beside)
+    told = b"" if contexts is None else _packed(contexts)
+    sized = head if contexts is None else {**head, "contexts bytes": len(told)}
+    packed, stored = _packed(json.dumps(sized).encode()), _packed(beside)
     entries = list[Chunk]()
     with path.open("wb") as file:
         file.write(_START.pack(MAGIC, _version(head), 0, len(packed), zlib.crc32(packed), len(stored)))
@@ -64,6 +71,8 @@ def write(path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chun
         at = file.tell()
         index = bytearray(head["chunks"] * _ENTRY.size)
         file.write(index + _CHECK.pack(0) + stored + _CHECK.pack(zlib.crc32(stored)))
+        if contexts is not None:
+            file.write(told + _CHECK.pack(zlib.crc32(told)))
         start = file.tell()
         for number, chunk in enumerate(chunks):
             words = chunk.words.astype("<u4").tobytes()
@@ -74,14 +83,15 @@ def write(path: Path, head: dict[str, Any], beside: bytes, chunks: Iterator[Chun
         end = file.tell()
         file.seek(at)
         file.write(index + _CHECK.pack(zlib.crc32(packed + index)))
-    sizes = Sizes(_START.size + len(packed), len(index) + _CHECK.size, len(stored) + _CHECK.size, end - start)
+    beside_bytes, told_bytes = len(stored) + _CHECK.size, 0 if contexts is None else len(told) + _CHECK.size
+    sizes = Sizes(_START.size + len(packed), len(index) + _CHECK.size, beside_bytes, end - start, told_bytes)
     return entries, sizes
 
 
 def _version(head: dict[str, Any]) -> int:
     settings = head.get("settings")
     more = isinstance(settings, dict) and bool({"draws", "refine"} & settings.keys())
-    return VERSIONS[more]
+    return VERSIONS[2 if "contexts" in head else more]
 
 
 def _packed(content: bytes) -> bytes:
@@ -104,6 +114,8 @@ class Reader:
         Plain values.
     beside : bytes
         What no model coded.
+    contexts : bytes
+        What the model read beside x and z.
     rows : list of int
         Of each chunk.
 
@@ -139,7 +151,7 @@ class Reader:
         _, version, flags, head_size, check, beside_size = _START.unpack(start)
         if version not in VERSIONS or flags:
             raise InputError(
-                f"{self.path.name!r} is of version {version} and this elbowroom reads versions 1 and 2: use the "
+                f"{self.path.name!r} is of version {version} and this elbowroom reads versions 1 to 3: use the "
                 f"elbowroom that wrote it."
             )
         packed = file.read(min(head_size, size))
@@ -153,13 +165,18 @@ class Reader:
         (check,) = _CHECK.unpack(file.read(_CHECK.size).ljust(_CHECK.size, b"\0"))
         if len(index) < chunks * _ENTRY.size or zlib.crc32(packed + index) != check:
             raise self.damaged("its index")
-        stored = file.read(min(beside_size, size))
-        (check,) = _CHECK.unpack(file.read(_CHECK.size).ljust(_CHECK.size, b"\0"))
-        if len(stored) < beside_size or zlib.crc32(stored) != check:
-            raise self.damaged("what stands beside")
-        self.beside = self._unpacked(stored, _LARGEST_BESIDE, "what stands beside")
+        self.beside, self.contexts = self._section(file, beside_size, "what stands beside"), b""
+        if "contexts" in self.head:
+            self.contexts = self._section(file, self.number("contexts bytes", 0, size), "its contexts")
         self._entries = list(_ENTRY.iter_unpack(index))
         self._check_entries(file.tell(), size)
+
+    def _section(self, file: IO[bytes], size: int, what: str) -> bytes:
+        stored = file.read(min(size, self.path.stat().st_size))
+        (check,) = _CHECK.unpack(file.read(_CHECK.size).ljust(_CHECK.size, b"\0"))
+        if len(stored) < size or zlib.crc32(stored) != check:
+            raise self.damaged(what)
+        return self._unpacked(stored, _LARGEST_BESIDE, what)
 
     def _check_entries(self, start: int, size: int) -> None:
         words, self.rows = ([entry[i] for entry in self._entries] for i in (0, 1))

@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from elbowroom import likelihoods as lik
 from elbowroom.likelihoods import Likelihood
-from elbowroom.numerics import CapabilityError
+from elbowroom.numerics import CapabilityError, Given
 
 from .cells import Cells
+from .counts import Counts, Detected, beside_of, gathered
 from .masses import LOG_UNITS, Below, Nested, Whole, from_weights
-from .portable import Array, exp, log, log_rising, normal_below, sigmoid, softplus, tanh
+from .portable import Array, exp, log, normal_below, sigmoid, softplus
 from .stack import Stack
 
 __all__ = ["Family", "families_of", "location_scale"]
 
 Bool = NDArray[np.bool_]
 _NOWHERE = 1e30
-_MOST_LOG_RATIO = 20.0
+_COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
 
 
 class Family:
@@ -50,12 +51,18 @@ class Family:
         self.levels = np.full_like(cells.levels[places], cap + 1) if self.counts else cells.levels[places]
         self.cap, self.above = cap, np.maximum(cells.low[places] + cells.levels[places] - cap, 1)
         self._below = _below_of(likelihood, cells, places, cap)
+        self._beside = beside_of(likelihood)
         self.bits = _log_sigmoids() if isinstance(likelihood, lik.Bernoulli) else None
 
     @property
     def width(self) -> int:
         """How many numbers are held for a cell while it is coded, in round figures."""
         return self.cap if self.counts else 17 * max(self.parts // 3, 1)
+
+    def with_beside(self, raw: Array, given: Given) -> Array:
+        """Numbers [n, parts, size] of a network, and behind them what the family itself reads: sizes, batches."""
+        beside = [np.broadcast_to(part(given), (len(raw), raw.shape[2]))[:, None] for part in self._beside]
+        return np.concatenate([raw, *beside], 1) if beside else raw
 
     def push(self, stack: Stack, whole: Whole, raw: Array, seen: Bool) -> None:
         """Put cells [n, size] on the stack, from the network's numbers [n, parts, size]; only what is seen."""
@@ -107,7 +114,7 @@ class Family:
         return Nested(self.levels[columns], self._below(numbers, columns))
 
     def _tail(self, raw: Array, rows: Whole, columns: Whole) -> Nested:
-        assert isinstance(self._below, _Counted)
+        assert isinstance(self._below, Counts)
         return Nested(self.above[columns], self._below.tail(raw[rows, :, columns], columns))
 
 
@@ -202,22 +209,19 @@ def _edges(first: Array, width: Array, levels: Whole, tails: bool) -> Callable[[
 
 def _below_of(likelihood: Likelihood, cells: Cells, places: slice, cap: int) -> BelowOf:
     if isinstance(likelihood, lik.Bernoulli):
-        return lambda raw, _: _gathered(np.concatenate([np.zeros_like(raw), sigmoid(-raw), np.ones_like(raw)], 1))
+        return lambda raw, _: gathered(np.concatenate([np.zeros_like(raw), sigmoid(-raw), np.ones_like(raw)], 1))
+    if isinstance(likelihood, lik.Detection):
+        return Detected(likelihood)
     if isinstance(likelihood, lik.Categorical):
-        return lambda raw, _: _gathered(from_weights(raw))
+        return lambda raw, _: gathered(from_weights(raw))
     if isinstance(likelihood, _COUNTS):
-        return _Counted(likelihood, cap)
+        return Counts(likelihood, cap)
     if isinstance(likelihood, lik.ContinuousBernoulli):
         return _continuous_bernoulli(cells, places)
     standard = _STANDARD.get(type(likelihood))
     if standard is None or getattr(likelihood, "scale", None) == "optimal":
         raise CapabilityError(f"A {type(likelihood).__name__} likelihood has no masses that are the same everywhere.")
     return _Scaled(likelihood, cells, places, standard)
-
-
-def _gathered(below: Array) -> Below:
-    last = below.shape[1] - 1
-    return lambda places: np.take_along_axis(below, np.minimum(places, last), 1)
 
 
 class _Scaled:
@@ -320,74 +324,3 @@ def _continuous_bernoulli(cells: Cells, places: slice) -> BelowOf:
         return below
 
     return of
-
-
-_COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
-
-
-class _Counted:
-    """Counts below a cap, and one symbol for all from there on."""
-
-    def __init__(self, likelihood: Any, cap: int) -> None:
-        if likelihood.size_factor is not None or getattr(likelihood, "dispersion", None) == "feature-batch":
-            raise CapabilityError(
-                f"Means or dispersions of this {type(likelihood).__name__} depend on a block beside its network (a "
-                f"size factor, a batch), which this codec does not do: train one without."
-            )
-        self.likelihood, self.cap = likelihood, cap
-        self.base = likelihood.base.double().numpy().reshape(-1)
-        self.log_factorials = log_rising(np.ones(1), cap)[:, :cap]
-        self.dispersed = not isinstance(likelihood, lik.Poisson)
-        self.inflated = isinstance(likelihood, lik.ZeroInflatedNegativeBinomial)
-        if self.dispersed:
-            self.start = likelihood.dispersion_base.double().numpy().reshape(-1)
-            self.predicted = likelihood.dispersion == "predicted"
-            if not self.predicted:
-                own = likelihood.raw_dispersion.detach().double().numpy().reshape(-1)
-                self.log_r = _bounded(self.start + own)
-                self.rising = log_rising(exp(self.log_r), cap)[:, :cap]
-
-    def __call__(self, raw: Array, columns: Whole) -> Below:
-        log_mean = self.base[columns] + _bounded(raw[:, 0])
-        masses = self._negative_binomial(raw, columns, log_mean) if self.dispersed else self._poisson(log_mean)
-        if self.inflated:
-            zero = sigmoid(raw[:, -1:])
-            masses = (1.0 - zero) * masses
-            masses[:, :1] = masses[:, :1] + zero
-        total = np.add.accumulate(masses, axis=1)
-        ends = np.maximum(1.0, total[:, -1:] * (1.0 + 1e-9))
-        return _gathered(np.concatenate([np.zeros((len(total), 1)), total, ends], 1))
-
-    def tail(self, raw: Array, columns: Whole) -> Below:
-        """What lies below counts from the cap on, by a normal of cube roots: near enough, as any masses decode."""
-        log_mean = self.base[columns] + _bounded(raw[:, 0])
-        a = 1.0 / (9.0 * exp(self._log_r(raw, columns))) if self.dispersed else np.zeros_like(log_mean)
-
-        def below(places: Whole) -> Array:
-            count = self.cap + places.astype(np.float64)
-            root, b = exp((log(count) - log_mean[:, None]) / 3.0), 1.0 / (9.0 * count)
-            z = (root * (1.0 - b) - (1.0 - a[:, None])) / np.sqrt(a[:, None] + root * root * b)
-            sign = np.where(z[:, :1] + z[:, -1:] > 0, -1.0, 1.0)
-            return sign * normal_below(sign * z)
-
-        return below
-
-    def _log_r(self, raw: Array, columns: Whole) -> Array:
-        return _bounded(self.start[columns] + raw[:, 1]) if self.predicted else self.log_r[columns]
-
-    def _poisson(self, log_mean: Array) -> Array:
-        k = np.arange(self.cap, dtype=np.float64)
-        return exp(k * log_mean[:, None] - exp(log_mean)[:, None] - self.log_factorials)
-
-    def _negative_binomial(self, raw: Array, columns: Whole, log_mean: Array) -> Array:
-        k = np.arange(self.cap, dtype=np.float64)
-        log_r = self._log_r(raw, columns)
-        r = exp(log_r)
-        rising = log_rising(r, self.cap)[:, : self.cap] if self.predicted else self.rising[columns]
-        log_ratio = log_mean - log_r
-        at_zero = -r * softplus(log_ratio)
-        return exp(at_zero[:, None] - k * softplus(-log_ratio)[:, None] + rising - self.log_factorials)
-
-
-def _bounded(raw: Array) -> Array:
-    return _MOST_LOG_RATIO * tanh(raw / _MOST_LOG_RATIO)

@@ -12,6 +12,8 @@ from elbowroom.numerics import InputError
 from .arrays import ArraySource, ArrayTarget
 from .cells import Cells
 from .container import Reader
+from .contexts import contexts_by_name
+from .known import Known
 
 __all__ = ["ImageSource", "image_names", "write_pictures"]
 
@@ -28,16 +30,21 @@ class ImageSource(ArraySource):
         With .png files, or other images whose pixels are then kept and whose files are not.
     cells : Cells
         Of the model.
+    known : Known
+        Of its contexts: the label can be one, which the folders say.
     """
 
-    def __init__(self, folder: Path, cells: Cells) -> None:
-        paths = image_tree(folder).paths
+    def __init__(self, folder: Path, cells: Cells, known: Known) -> None:
+        tree = image_tree(folder)
+        paths = tree.paths
         self.names = [path.relative_to(folder).as_posix() for path in paths]
         pictures, modes = zip(*map(_picture, paths), strict=True)
         if len(set(modes)) > 1 or len({one.shape for one in pictures}) > 1:
             raise InputError(f"The images in {str(folder)!r} differ in size or mode: a file holds images of one kind.")
         self.mode = modes[0]
         super().__init__(np.stack(pictures), cells)
+        labels = {} if tree.labels is None else {"label": np.array(tree.labels)}
+        self.contexts = contexts_by_name(known.names, labels, known.words, {"label": "label"}).measured()
 
     def head(self) -> dict[str, Any]:
         """What a decoder has to know, in plain values."""

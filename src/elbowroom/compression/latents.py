@@ -12,13 +12,14 @@ from elbowroom import posteriors, priors
 from elbowroom.components import Component
 from elbowroom.numerics import CapabilityError, Given
 
+from .counts import of_classes
 from .families import location_scale
 from .masses import LOG_UNITS, Below, Nested, Whole, from_weights, whole_logs
 from .portable import Array, exp, normal_below, normal_quantile, softplus
 from .stack import Stack
 from .units import ROUGH_BITS, BelowCells, Units
 
-__all__ = ["Block", "Classes", "Normals", "Reference", "block_of", "fixed_prior", "quantiles"]
+__all__ = ["Block", "Classes", "Normals", "Reference", "block_of", "fixed_prior", "quantiles", "told_places"]
 
 _NOWHERE = 1e30
 _STANDARD = (priors.StandardNormal, priors.Relevance)
@@ -55,7 +56,7 @@ def quantiles(bits: int) -> tuple[Array, Array]:
 
 
 class Normals:
-    """A block of real numbers: q and p are normals with independent elements.
+    """A block of real numbers: q is a normal with independent elements, and so is p, where nothing else is said.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ class Normals:
         """How many times 16 bits a row is drawn from."""
         self.ascent: Ascend | None = None
         """What refines q row by row, where something does."""
+        self.settled = b""
+        """Numbers of the prior that networks have returned once for all rows: part of a file's probe."""
 
     def value(self, whole: Whole) -> Tensor:
         """Buckets [n, D] as z [1, n, *event]."""
@@ -151,6 +154,11 @@ class Normals:
     def _prior_of(self, given: Given, watch: "Watch") -> tuple[Array, Array]:
         if (fixed := fixed_prior(self.prior)) is not None:
             return fixed
+        if isinstance(self.prior, priors.FixedNormal):
+            (name,) = self.prior.given
+            one_hot, tables = given[name][0].double().numpy(), (self.prior.means, self.prior.stds)
+            location, scale = (of_classes(name, one_hot, table.double().numpy()) for table in tables)
+            return location, scale
         location, raw = halves(watch(self.prior, given))
         return location, self.prior.floor + softplus(raw)  # type: ignore[operator]
 
@@ -198,7 +206,14 @@ def fixed_prior(prior: Component) -> Reference | None:
     if isinstance(prior, priors.Normal) and prior.network is None:
         means, raw = (one.detach().double().numpy().reshape(-1) for one in (prior.means, prior.raw))
         return means, prior.floor + softplus(raw)
+    if isinstance(prior, priors.FixedNormal) and not prior.given:
+        return prior.means[0].double().numpy(), prior.stds[0].double().numpy()
     return None
+
+
+def told_places(prior: Component) -> bool:
+    """Whether a file says where the buckets of a block lie, as its prior is no one normal for every row."""
+    return prior.over == "real numbers" and fixed_prior(prior) is None
 
 
 class Classes:
@@ -214,6 +229,7 @@ class Classes:
 
     draws = 1
     ascent: "Ascend | None" = None
+    settled = b""
 
     def __init__(self, prior: Component, posterior: Component) -> None:
         self.prior, self.posterior = prior, posterior
@@ -306,7 +322,7 @@ def block_of(
         For a prior or a posterior without buckets.
     """
     normal = isinstance(posterior, posteriors.DiagonalNormal | posteriors.Ladder)
-    if normal and isinstance(prior, (*_STANDARD, priors.Normal)):
+    if normal and isinstance(prior, (*_STANDARD, priors.Normal, priors.FixedNormal)):
         return Normals(prior, posterior, bits, reference)
     if isinstance(posterior, posteriors.Categorical) and isinstance(prior, priors.Categorical):
         return Classes(prior, posterior)

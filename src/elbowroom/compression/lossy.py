@@ -53,6 +53,11 @@ class Decoder:
 
     def __init__(self, vae: VAE) -> None:
         refuse_what_reads_more(vae)
+        if vae.context_names:
+            raise CapabilityError(
+                f"This model reads the context {vae.context_names[0]!r}, which a lossy file does not hold: write one "
+                f"without loss, or train a model without it."
+            )
         refuse_other_coder()
         self.vae, self.exact = _exact(vae)
         self.cells = Cells(self.vae)

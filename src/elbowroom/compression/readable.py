@@ -5,9 +5,11 @@ from pathlib import Path
 from elbowroom.numerics import InputError
 from elbowroom.vae import VAE
 
+from .archives import ArchiveTarget
 from .arrays import ArrayTarget
 from .codec import Codec
 from .container import Reader
+from .contexts import Contexts
 from .heads import settings_of, steps_of
 from .images import image_names
 from .tables import TableTarget
@@ -34,6 +36,7 @@ def refuse_unreadable(path: Path, vae: VAE, codec: Codec | None = None) -> None:
     """
     reader = Reader(path, fresh=True)
     kind = reader.head["source"]["kind"]
+    contexts = Contexts.read(reader, vae.context_names)
     if codec is None:
         reader.beside = b""  # steps and masses of codes
     else:
@@ -41,9 +44,9 @@ def refuse_unreadable(path: Path, vae: VAE, codec: Codec | None = None) -> None:
         sizes = {name: len(pair[0]) for name, pair in codec.settings.references.items()}
         settings_of(reader, codec.cells, sizes)
     if kind == "table":
-        TableTarget(reader, vae)
+        TableTarget(reader, vae, contexts)
         return
-    target = ArrayTarget(reader)
+    target = ArchiveTarget(reader, contexts) if kind == "arrays" else ArrayTarget(reader)
     if kind == "images":
         image_names(reader, target)
 

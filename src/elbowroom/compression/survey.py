@@ -11,7 +11,7 @@ from elbowroom.vae import VAE
 
 from .cells import Cells, Spans
 from .codec import Settings
-from .latents import Reference
+from .latents import Reference, told_places
 from .masses import Whole
 
 __all__ = ["Survey"]
@@ -48,8 +48,8 @@ class Survey:
         self.means: dict[str, list[NDArray[np.float64]]] = {}
         self.variances: dict[str, list[NDArray[np.float64]]] = {}
 
-    def add(self, whole: Whole, seen: NDArray[np.bool_] | None) -> None:
-        """Read some rows, [n, D]."""
+    def add(self, whole: Whole, seen: NDArray[np.bool_] | None, context: Given | None = None) -> None:
+        """Read some rows, [n, D], with contexts by name, [n, *event]."""
         there = np.ones(whole.shape, bool) if seen is None else seen
         self.low = np.minimum(self.low, np.where(there, whole, 2**62).min(0))
         self.high = np.maximum(self.high, np.where(there, whole, -(2**62)).max(0))
@@ -59,7 +59,9 @@ class Survey:
             open_cells = whole[:, self.cells.open][there[:, self.cells.open]]
             self.counted += np.bincount(np.clip(open_cells, 0, _MOST_CAP), minlength=_MOST_CAP + 1)
         if self.rows < _ROWS_FOR_REFERENCES and self._asked():
-            self._look_at_latents(whole[:_ROWS_FOR_REFERENCES], None if seen is None else seen[:_ROWS_FOR_REFERENCES])
+            first = slice(0, _ROWS_FOR_REFERENCES)
+            beside = {name: value[first] for name, value in (context or {}).items()}
+            self._look_at_latents(whole[first], None if seen is None else seen[first], beside)
         self.rows += len(whole)
 
     def settings(self) -> Settings:
@@ -78,14 +80,13 @@ class Survey:
 
     def _asked(self) -> list[str]:
         """Blocks whose prior is not the same for every row."""
-        named = self.vae.prior.items()
-        return [name for name, block in named if block.network is not None and block.form == "independent normal"]
+        return [name for name, block in self.vae.prior.items() if told_places(block)]
 
     @torch.no_grad()
-    def _look_at_latents(self, whole: Whole, seen: NDArray[np.bool_] | None) -> None:
+    def _look_at_latents(self, whole: Whole, seen: NDArray[np.bool_] | None, context: Given) -> None:
         x = self.cells.x(whole)
         mask = None if seen is None else torch.from_numpy(seen).reshape(x.shape)
-        batch = Batch(x, torch.arange(len(x)), seen=mask)
+        batch = Batch(x, torch.arange(len(x)), context, seen=mask)
         noise: Any = {} if self.vae.preprocess.noise_shape is None else {"x": torch.full_like(x, 0.5)}
         given: Given = self.vae.given(batch, noise)[0]
         for name, block in self.vae.posterior.items():

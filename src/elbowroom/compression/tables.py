@@ -1,7 +1,7 @@
 """Tables as a file holds them: columns through the model where it knows them, beside it where it does not."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from elbowroom.numerics import InputError
 from elbowroom.vae import VAE
 
+from .archives import contexts_of_arrays
 from .cells import Cells
 from .container import Reader
+from .contexts import Contexts
+from .known import Known
 from .masses import Whole
 
 __all__ = ["TableSource", "TableTarget", "read_table", "write_frame"]
@@ -22,6 +25,7 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _FEW, _SHARE = 10, 0.01
 _EXACT_BY_DEFAULT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)  # which says so of its default
 _TEXTS = ("object", "str", "string")
+NO_CONTEXTS = Contexts()
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -64,6 +68,23 @@ def write_frame(frame: pd.DataFrame, path: Path, ending: str) -> None:
         frame.to_csv(path, index=False, sep=_SEPARATORS[ending])
 
 
+class _Arrays(Mapping[str, Any]):
+    """The columns of a table as arrays, each when it is asked for."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        column = self.frame[name]
+        return _text(column) if str(column.dtype) in _TEXTS else column.to_numpy()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.frame.columns)
+
+    def __len__(self) -> int:
+        return len(self.frame.columns)
+
+
 class TableSource:
     """A table, for the cells of a model.
 
@@ -75,6 +96,8 @@ class TableSource:
         The model, which knows columns by name.
     cells : Cells
         Of the model.
+    known : Known or None, default None
+        Of the contexts that it reads, which are columns too.
 
     Raises
     ------
@@ -82,7 +105,7 @@ class TableSource:
         For columns that are missing or of other types, and words that the model does not know.
     """
 
-    def __init__(self, frame: pd.DataFrame, vae: VAE, cells: Cells) -> None:
+    def __init__(self, frame: pd.DataFrame, vae: VAE, cells: Cells, known: Known | None = None) -> None:
         if not vae.table:
             raise InputError("This model knows no columns by name: give the rows as an array.")
         other = [name for name in frame.columns if not isinstance(name, str)]
@@ -99,6 +122,9 @@ class TableSource:
         self.places = {name: place for place, name in enumerate(self.known)}
         self.matrix = np.stack([_numbers(name, frame[name], words) for name, words in self.known.items()], 1)
         self.wrong: dict[str, list[int]] = {name: [] for name in self.known}
+        self.contexts = Contexts()
+        if known is not None and known.names:
+            self.contexts = contexts_of_arrays(_Arrays(frame), self.matrix, known)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -134,6 +160,8 @@ class TableSource:
         held = {}
         for name in map(str, self.frame.columns):
             column = self.frame[name]
+            if name in self.contexts.of_user:
+                continue
             if not self._modelled(name):
                 held[name] = [[], _text(column).tolist()]
             elif self.wrong[name]:
@@ -141,6 +169,8 @@ class TableSource:
         return json.dumps(held).encode()
 
     def _modelled(self, name: str) -> bool:
+        if name in self.contexts.of_user:
+            return False
         return name in self.known and len(self.wrong[name]) <= _FEW + _SHARE * len(self.frame)
 
 
@@ -153,10 +183,12 @@ class TableTarget:
         The file.
     vae : VAE
         The model.
+    contexts : Contexts, default none
+        Of the file.
     """
 
-    def __init__(self, reader: Reader, vae: VAE) -> None:
-        self.reader, self.known = reader, dict(vae.table)
+    def __init__(self, reader: Reader, vae: VAE, contexts: Contexts = NO_CONTEXTS) -> None:
+        self.reader, self.known, self.contexts = reader, dict(vae.table), contexts.of_user
         columns = reader.head["source"].get("columns")
         if not isinstance(columns, list) or not all(_is_column(one) for one in columns):
             raise reader.damaged("the columns in its head")
@@ -164,6 +196,8 @@ class TableTarget:
         modelled = [one["name"] for one in columns if one["modelled"]]
         if len({one["name"] for one in columns}) < len(columns) or not set(modelled) <= set(self.known):
             raise reader.damaged("the columns in its head")
+        if not set(self.contexts) <= {one["name"] for one in columns if not one["modelled"]}:
+            raise reader.damaged("the contexts in its head")
         self.held = self._held()
 
     def frame(self, x: NDArray[np.float64], seen: NDArray[np.bool_] | None) -> pd.DataFrame:
@@ -173,6 +207,8 @@ class TableTarget:
 
     def _column(self, one: dict[str, Any], x: NDArray[np.float64], seen: NDArray[np.bool_] | None) -> pd.Series:
         name, dtype = one["name"], one["dtype"]
+        if name in self.contexts:
+            return pd.Series(self.contexts[name].values(), dtype=dtype)
         rows, values = self.held.get(name, ([], []))
         if not one["modelled"]:
             if rows or len(values) != len(x):

@@ -1,0 +1,89 @@
+"""What a run knows of its contexts: their words, and where they stand in data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elbowroom.data.beside import context_sources
+from elbowroom.numerics import InputError
+from elbowroom.runs._run_data import run_folder
+from elbowroom.runs.run_folder import read_recipe
+from elbowroom.vae import VAE
+
+__all__ = ["Known", "known_of"]
+
+_SIZE, _LABEL = "size", "label"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the contexts of a model.
+
+    Parameters
+    ----------
+    names : tuple of str
+        What the model reads.
+    words : mapping
+        Context → the words of its classes.
+    called : mapping
+        Context → the column that held it, where that has another name.
+    summary : mapping
+        Of the data that a run was trained on; nothing for a model that comes without its run.
+    """
+
+    names: tuple[str, ...]
+    words: Mapping[str, tuple[str, ...]]
+    called: Mapping[str, str] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def sizes(self, totals: NDArray[np.float64], columns: int, arrays: Mapping[str, Any]) -> NDArray[np.float32] | None:
+        """Size factors on the model's scale, [n, 1]: of totals over so many columns, or of a column by its name."""
+        told = self.summary.get("size_factor")
+        if _SIZE not in self.names or not told:
+            return None
+        if told["word"] in arrays:
+            totals = np.asarray(arrays[told["word"]], np.float64)
+        elif told["word"] != "observed" or told["columns"] != columns:
+            raise InputError(
+                f"The model reads 'size', by {told['word']!r} over {told['columns']:,} columns, which these data do "
+                f"not have: give the rows with all columns, or the sizes themselves as an array 'size' beside x."
+            )
+        if not (np.isfinite(totals) & (totals > 0)).all():
+            raise InputError("A row of these data has the size 0 or none: leave it out.")
+        return (totals / told["mean"]).astype(np.float32)[:, None]
+
+
+def known_of(model: VAE | str | Path, vae: VAE) -> Known:
+    """What is known of the contexts of a model.
+
+    Parameters
+    ----------
+    model : VAE, str or Path
+        The model itself, or its run.
+    vae : VAE
+        The model.
+
+    Returns
+    -------
+    Known
+        What it reads, and how.
+    """
+    words = {name: tuple(told) for name, told in vae.coding if name != _SIZE}
+    if isinstance(model, VAE):
+        return Known(vae.context_names, words)
+    summary = read_recipe(run_folder(Path(model)))["data"]
+    words |= {name: tuple(told) for name, told in (summary.get("beside_classes") or {}).items()}
+    if summary.get("label_names"):
+        words[_LABEL] = tuple(map(str, summary["label_names"]))
+    options = summary.get("loading", {}).get("options", {})
+    called = {name: at for name, at in context_sources(options.get("context")).items() if isinstance(at, str)}
+    called |= {"batch": options["batch"]} if isinstance(options.get("batch"), str) else {}
+    if isinstance(options.get("labels"), str):
+        called[_LABEL] = options["labels"]
+    elif summary.get("label_column"):
+        called.setdefault(_LABEL, str(summary["label_column"]))
+    return Known(vae.context_names, words, called, summary)
