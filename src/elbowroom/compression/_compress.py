@@ -22,6 +22,7 @@ from elbowroom.vae import VAE
 from elbowroom.vae.on_cpu import on_cpu
 
 from ._rounded import rounded
+from .blocks import refuse_other_blocks
 from .cells import Cells
 from .codec import Chunk, Codec
 from .coded import coded_bound
@@ -228,6 +229,7 @@ def compress(
     vae = model_of(model)
     refuse_what_reads_more(vae)
     known, exact = known_of(model, vae), rounded(vae)
+    refuse_other_blocks(exact)
     steps = None if step is None else _steps(step, int(np.prod(vae.likelihood.event)))
     cells = Cells(exact, step=steps)
     if steps is not None and not cells.stated.any():

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from elbowroom.networks import MLP, Beside, Chained, ConvNet, ResNet, ScaledInputs, Standardised, Tempered, Wired
 from elbowroom.networks.image_network import Block, Decoder, Encoder, OnFirst
 from elbowroom.numerics import CapabilityError, plain_arguments
+from elbowroom.priors import Flow
 from elbowroom.vae import VAE
 
+from .exact_flows import affine_layer, unmasked
 from .exact_layers import EXACT
 from .portable import log
 
@@ -62,6 +64,10 @@ def rounded(vae: VAE) -> VAE:
     for part in [*other.prior.values(), *other.posterior.values(), other.likelihood]:
         if part.network is not None:
             part.network = made.setdefault(id(part.network), exact_network(part.network))
+    for part in other.prior.values():
+        layer = affine_layer(part) if isinstance(part, Flow) else None
+        if layer is not None:
+            layer.hyper = nn.Sequential(*map(exact_network, unmasked(layer)))
     for one in other.parameters():
         one.requires_grad_(False)
     return other

@@ -15,12 +15,13 @@ from elbowroom.vae import VAE
 
 from ._rounded import fingerprint, rounded
 from .ascent import Ascent
+from .blocks import block_of
 from .cells import Cells, Spans
 from .chunk import Chunk
 from .contexts import Contexts
 from .coupled import Coupled
 from .families import Bool, families_of
-from .latents import Block, Reference, block_of
+from .latents import Block, Reference
 from .masses import Nested, Whole
 from .outputs import OfGroup, Outputs, digest, run
 from .portable import Array

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elbowroom import posteriors, priors
 from elbowroom.components import Component
-from elbowroom.numerics import CapabilityError, Given
+from elbowroom.numerics import Given
 
 from .counts import of_classes
 from .families import location_scale
@@ -19,7 +19,7 @@ from .portable import Array, exp, normal_below, normal_quantile, softplus
 from .stack import Stack
 from .units import ROUGH_BITS, BelowCells, Units
 
-__all__ = ["Block", "Classes", "Normals", "Reference", "block_of", "fixed_prior", "quantiles", "told_places"]
+__all__ = ["Block", "Classes", "Normals", "Reference", "fixed_prior", "quantiles", "told_places", "variance_of"]
 
 _NOWHERE = 1e30
 _STANDARD = (priors.StandardNormal, priors.Relevance)
@@ -142,7 +142,7 @@ class Normals:
         """Mean and standard deviation of q, [n, D]."""
         block: Any = self.posterior
         location, raw = halves(watch(block, given))
-        variance = (softplus(raw) if block.spread == "softplus" else exp(2.0 * raw)) + block.floor
+        variance = variance_of(block, raw)
         if not isinstance(block, posteriors.Ladder):
             scale = np.sqrt(variance)
             return (location, scale) if self.ascent is None else self.ascent(location, scale, given["x"][0])
@@ -190,6 +190,12 @@ def _buckets_below(edges: Array, start: Array, unit: Array, location: Array, sca
         return normal_below((at - location[cells]) / scale[cells])
 
     return below
+
+
+def variance_of(block: Any, raw: Array) -> Array:
+    """Variances of q from raw numbers of its network."""
+    variance: Array = (softplus(raw) if block.spread == "softplus" else exp(2.0 * raw)) + block.floor
+    return variance
 
 
 def halves(numbers: Array) -> tuple[Array, Array]:
@@ -291,42 +297,3 @@ Block = Normals | Classes
 def _of_logits(logits: Array) -> Nested:
     below = from_weights(np.ascontiguousarray(logits))
     return Nested(logits.shape[1], lambda places: np.take_along_axis(below, places, 1))
-
-
-def block_of(
-    name: str, prior: Component, posterior: Component, bits: int, reference: Reference | None
-) -> Normals | Classes:
-    """How a block of latents is coded.
-
-    Parameters
-    ----------
-    name : str
-        Of the block.
-    prior : Component
-        p(z).
-    posterior : Component
-        q(z | x).
-    bits : int
-        As for `Normals`.
-    reference : Reference or None
-        As for `Normals`.
-
-    Returns
-    -------
-    Normals or Classes
-        By the classes of the two.
-
-    Raises
-    ------
-    CapabilityError
-        For a prior or a posterior without buckets.
-    """
-    normal = isinstance(posterior, posteriors.DiagonalNormal | posteriors.Ladder)
-    if normal and isinstance(prior, (*_STANDARD, priors.Normal, priors.FixedNormal)):
-        return Normals(prior, posterior, bits, reference)
-    if isinstance(posterior, posteriors.Categorical) and isinstance(prior, priors.Categorical):
-        return Classes(prior, posterior)
-    raise CapabilityError(
-        f"Block {name!r} has a {type(prior).__name__} prior and a {type(posterior).__name__} posterior, whose masses "
-        f"over buckets are not known exactly: files are made with normals of independent elements, and with classes."
-    )
