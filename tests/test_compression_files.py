@@ -116,9 +116,7 @@ def test_tables_come_back_with_values_types_and_names(tmp_path: Path) -> None:
     for family in vae.likelihood.families:
         family.offset.data.zero_() if hasattr(family, "offset") else None
     frame.loc[3, "height"] = 171.25  # off the grid of 0.1, which stands beside
-    with pytest.raises(er.InputError):
-        written(tmp_path / "t.elb", frame, vae)
-    frame.loc[3, "height"] = 171.2
+    frame.loc[5, "height"] = 1e300
     frame["gap"] = frame["gap"].where(frame["gap"] != 0, -0.0)
     file = written(tmp_path / "t.elb", frame, vae)
     pd.testing.assert_frame_equal(decompress(vae, tmp_path / "t.elb", **QUIET), frame, check_exact=True)
@@ -192,8 +190,8 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         refused(path)
     path.write_bytes(b"")
     assert "its first bytes are others" in refused(path)
-    path.write_bytes(good[:8] + b"\x03" + good[9:])
-    assert "of version 3" in refused(path)
+    path.write_bytes(good[:8] + b"\x09" + good[9:])
+    assert "of version 9" in refused(path)
 
 
 def forged(good: bytes, change: Callable[[dict[str, Any]], Any], beside: bytes | None = None) -> bytes:
@@ -354,5 +352,16 @@ def test_odd_places_and_odd_kinds_of_data_are_refused_in_a_sentence(tmp_path: Pa
         with pytest.raises(er.InputError, match=why):
             written(out, data)
     assert (np.load(tmp_path / "x.npy") == X).all()
-    with pytest.raises(er.CapabilityError, match="beside its network"):
-        written(tmp_path / "x.elb", X, er.VAE(p, q, sized))
+    written(tmp_path / "x.elb", X, er.VAE(p, q, sized))
+    assert (decompress(er.VAE(p, q, sized), tmp_path / "x.elb", **QUIET) == X).all()
+
+
+def test_a_few_cells_that_the_model_cannot_hold_stand_beside(tmp_path: Path) -> None:
+    x = X.astype(float)
+    x[7, 2], x[8, 1], x[9, 0], x[10, 3] = np.inf, -3, 2.5, 1e300
+    file = written(tmp_path / "x.elb", x, bounds=True)
+    assert decompress(VAE, tmp_path / "x.elb", **QUIET).tobytes() == x.tobytes()
+    assert file.bound is not None
+    assert file.beside_bytes < 60
+    with pytest.raises(er.InputError, match="outside what the model was made for"):
+        written(tmp_path / "x.elb", X + 3)

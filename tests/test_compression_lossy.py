@@ -199,6 +199,7 @@ def test_what_has_no_lossy_file_is_refused_with_the_reason(tmp_path: Path) -> No
     out, gaps = tmp_path / "x.elb", np.where(X[0] == X, np.nan, X)
     for data, step, why in (
         (X, 0.0, "above 0"),
+        (X, 10**400, "finite number"),
         (X, 1e-5, "take longer"),
         (X, 1e39, "of 32 bits"),
         (gaps, 1.0, "missing cells"),
@@ -208,6 +209,9 @@ def test_what_has_no_lossy_file_is_refused_with_the_reason(tmp_path: Path) -> No
     classes = er.VAE(
         priors.Categorical(3), posteriors.Categorical(networks.MLP([D, 3]), 3), lik.Bernoulli(nn.Linear(3, D), D)
     )
+    real = er.VAE(VAE.prior["z"], VAE.posterior["z"], lik.Normal(nn.Linear(4, D), D))
+    with pytest.raises(er.CapabilityError, match="round them to one, load them again and train"):
+        compress_lossy(real, X, out, **QUIET)
     with pytest.raises(er.CapabilityError, match="Categorical posterior"):
         compress_lossy(classes, X % 2, out, **QUIET)
     assert not out.exists()
@@ -220,8 +224,10 @@ def test_networks_that_cannot_be_exact_are_said_to_be(tmp_path: Path, monkeypatc
     file = compress_lossy(vae, X[:100], tmp_path / "x.elb", **QUIET)
     assert not Decoder(vae).exact
     assert "up to rounding" in str(file)
-    assert decompress(vae, file.path, **QUIET).shape == (100, D)
-    assert Reader(file.path).head["lossy"] == {"step": 1.0, "exact": False}
+    with pytest.warns(UserWarning, match="cannot be made exact, and here the values are those of the writing"):
+        assert decompress(vae, file.path, **QUIET).shape == (100, D)
+    told = "the same up to rounding on other machines"
+    assert Reader(file.path).head["lossy"] == {"step": 1.0, "exact": False, "values": told}
     monkeypatch.setattr(lossy, "check_word", lambda whole: check_word(whole + (whole.shape[1] == D)))
     with pytest.warns(UserWarning, match="come out otherwise"):
         decompress(vae, file.path, **QUIET)

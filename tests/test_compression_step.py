@@ -80,6 +80,7 @@ def test_steps_that_cannot_be_are_refused(tmp_path: Path) -> None:
     )
     cases = (
         (VAE, X, 0.0, "step is a number"),
+        (VAE, X, 10**400, "finite number"),
         (VAE, X, [0.1, 0.1], "one for each of 3 columns"),
         (VAE, X, 1e-9, "coarser"),
         (grid, X > 0, 0.1, "leave step out"),

@@ -27,6 +27,7 @@ from .cells import Cells
 from .codec import Chunk, Codec
 from .coded import coded_bound
 from .container import Sizes, write
+from .escapes import Window
 from .heads import LEAST_STEP, MOST_DRAWS, MOST_STEPS, said
 from .known import known_of
 from .masses import Whole
@@ -238,7 +239,8 @@ def compress(
     source.contexts.check(len(source))
     parts = _parts(len(source), _chunk_rows(chunk_rows, len(cells.levels)))
     refuse_other_contexts(exact, source.contexts)
-    survey = _survey(exact, cells, source, parts, (bits, draws, refine), progress)
+    window = Window.of(cells, source.rows(parts[0]))
+    survey = _survey(exact, cells, source, window, parts, (bits, draws, refine), progress)
     codec = Codec(exact, survey.settings(), exact=True, contexts=source.contexts)
     head = {
         "model": codec.fingerprint().hex(),
@@ -254,7 +256,7 @@ def compress(
     }
     written: list[tuple[list[Chunk], Sizes]] = []
     with Progress("compressing", len(source), show=progress) as bar:
-        chunks = _chunks(codec, source, parts, bar)
+        chunks = _chunks(codec, cells, source, window, parts, bar)
 
         def to(path: Path) -> None:
             contexts = source.contexts.packed() if known.names else None
@@ -262,7 +264,7 @@ def compress(
             refuse_unreadable(path, vae, codec)
 
         write_atomic(out, to)
-    measured = _bounds(vae, codec, source) if bounds else (None, None)
+    measured = _bounds(vae, codec, cells, source, window) if bounds else (None, None)
     return replace(_account(out, *written[0], len(cells.levels), draws, *measured), step=steps)
 
 
@@ -303,35 +305,42 @@ def _parts(rows: int, each: int) -> list[slice]:
     return [slice(start, min(start + each, rows)) for start in range(0, rows, each)]
 
 
-def _batch(vae: VAE, source: Source, part: slice) -> Batch:
+def _batch(vae: VAE, cells: Cells, source: Source, window: Window, part: slice) -> Batch:
     """Rows with their contexts, as the model has examples."""
-    batch = as_batch(torch.from_numpy(np.ascontiguousarray(source.rows(part))))
+    batch = as_batch(torch.from_numpy(np.ascontiguousarray(window.held(cells, source.rows(part)))))
     return vae.examples(replace(batch, context=source.contexts.rows(part))).rows(slice(None))
 
 
-def _read(vae: VAE, cells: Cells, source: Source, part: slice) -> tuple[Whole, NDArray[np.bool_] | None]:
+def _whole(cells: Cells, batch: Batch) -> tuple[Whole, NDArray[np.bool_] | None]:
     """Rows as whole numbers, and which cells are seen."""
-    batch = _batch(vae, source, part)
     seen = None if batch.seen is None else batch.seen.reshape(len(batch), -1).numpy()
     return cells.whole(batch.x), seen
 
 
 def _survey(
-    exact: VAE, cells: Cells, source: Source, parts: list[slice], coding: tuple[int, int, int], progress: bool
+    exact: VAE,
+    cells: Cells,
+    source: Source,
+    window: Window,
+    parts: list[slice],
+    coding: tuple[int, int, int],
+    progress: bool,
 ) -> Survey:
     found = Survey(exact, cells, *coding)
     with Progress("reading", len(source), show=progress) as bar:
         for part in parts:
-            whole, seen = _read(exact, cells, source, part)
+            whole, seen = _whole(cells, _batch(exact, cells, source, window, part))
             source.settle(part, cells, whole, seen)
             found.add(whole, seen, source.contexts.rows(part))
             bar.advance(part.stop - part.start)
     return found
 
 
-def _chunks(codec: Codec, source: Source, parts: list[slice], bar: Progress) -> Iterator[Chunk]:
+def _chunks(
+    codec: Codec, cells: Cells, source: Source, window: Window, parts: list[slice], bar: Progress
+) -> Iterator[Chunk]:
     for part in parts:
-        whole, seen = _read(codec.vae, codec.cells, source, part)
+        whole, seen = _whole(codec.cells, _batch(codec.vae, cells, source, window, part))
         if codec.settings.seen is not None and seen is None:
             seen = np.ones(whole.shape, bool)
         context = source.contexts.given(part)
@@ -339,11 +348,11 @@ def _chunks(codec: Codec, source: Source, parts: list[slice], bar: Progress) -> 
         bar.advance(part.stop - part.start)
 
 
-def _bounds(vae: VAE, codec: Codec, source: Source) -> tuple[Estimate, Estimate]:
+def _bounds(vae: VAE, codec: Codec, cells: Cells, source: Source, window: Window) -> tuple[Estimate, Estimate]:
     """Bounds of the rounded model, under the masses that are coded, and of the other at the encoder's q."""
     draws = codec.settings.draws
     rows = min(len(source), max(_ROWS_FOR_BOUNDS // draws, _FEWEST_FOR_BOUNDS))
-    x = _batch(codec.vae, source, slice(0, rows))
+    x = _batch(codec.vae, cells, source, window, slice(0, rows))
     if draws == 1:
         own = elbo(vae, x, draws=_DRAWS_FOR_BOUNDS)
         return coded_bound(codec, x, draws=_DRAWS_FOR_BOUNDS), _of_steps(own, codec.cells, x)

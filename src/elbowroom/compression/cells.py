@@ -17,14 +17,14 @@ from elbowroom.vae import VAE
 
 from .masses import Whole
 
-__all__ = ["Cells", "Spans"]
+__all__ = ["CONTINUOUS", "Cells", "Spans", "families_in"]
 
 _MOST_DECIMALS = 9
 _HALF = 0.5 + 1e-6
 _MOST_LEVELS, _MOST_COUNTS, _BEYOND = 2**24, 2**53, 2.0**60
 _COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
 _OF_GRIDS = (lik.Bernoulli, lik.Detection, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal)
-_DENSITIES = (
+CONTINUOUS = (
     lik.Normal, lik.Laplace, lik.TruncatedNormal, lik.ContinuousBernoulli, lik.LogitNormal,
 )  # fmt: skip
 _AFTER = (pre.Affine, pre.Standardise, pre.Identity)
@@ -94,7 +94,7 @@ class Cells:
         )
         self.open = np.array([one.levels is None for one in columns])
         fixed = np.array([one.levels or 1 for one in columns], np.int64)
-        counts = np.array([one.from_zero for one in columns])
+        self.counted = counts = np.array([one.from_zero for one in columns])
         moved = self.open & ~counts
         low = np.zeros(len(columns), np.int64) if spans is None else np.where(moved, spans.low, 0)
         high = fixed - 1 if spans is None else np.where(self.open, spans.high, fixed - 1)
@@ -150,10 +150,15 @@ class Cells:
         return ((place, one) for place, one in enumerate(self._columns) if one.values)
 
 
+def families_in(likelihood: Likelihood) -> list[Any]:
+    """The families of a likelihood: those of a mixed table, or itself."""
+    return list(likelihood.families) if isinstance(likelihood, lik.Mixed) else [likelihood]
+
+
 def _grouped(vae: VAE) -> Iterator[tuple[Likelihood, list[tuple[pre.Preprocess, int]]]]:
     """Each family with the maps of its cells, and how many cells each map has."""
     likelihood = vae.likelihood
-    families = list(likelihood.families) if isinstance(likelihood, lik.Mixed) else [likelihood]
+    families = families_in(likelihood)
     whole: Any = vae.preprocess
     columns = isinstance(whole, pre.Columns)
     steps = list(zip(whole.steps, whole.sizes, strict=True)) if columns else [(whole, int(np.prod(likelihood.event)))]
@@ -191,7 +196,7 @@ def _of_map(likelihood: Likelihood, one: pre.Preprocess, size: int, steps: NDArr
             return [_Column(0.0, 1.0, 1.0, tuple(first.values), levels)] * size
         if isinstance(first, pre.Identity):
             return [_Column(0.0, 1.0, 1.0, (), levels, levels is None)] * size
-    if isinstance(likelihood, _DENSITIES) and all(isinstance(after, _AFTER) for after in rest):
+    if isinstance(likelihood, CONTINUOUS) and all(isinstance(after, _AFTER) for after in rest):
         if isinstance(first, pre.Dequantise):
             levels = None if first.higher else first.levels
             return [_Column(0.0, 1.0, 1.0, (), levels, first.higher)] * size
@@ -202,7 +207,7 @@ def _of_map(likelihood: Likelihood, one: pre.Preprocess, size: int, steps: NDArr
             return [_in_decimals(own, offset) if own else _in_steps(stated) for own, offset, stated in told]
         if steps is not None and isinstance(first, _AFTER):
             return [_in_steps(stated) for stated in steps.tolist()]
-    if isinstance(likelihood, _DENSITIES):
+    if isinstance(likelihood, CONTINUOUS):
         raise CapabilityError(
             f"The {name} likelihood of this model is a density of continuous numbers, which have no probability and "
             f"take endless bits: state the step that they are to be rounded to (step=, --step), or load data rounded "

@@ -16,7 +16,7 @@ from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 
 from ._rounded import fingerprint, rounded
-from .cells import Cells
+from .cells import CONTINUOUS, Cells, families_in
 from .codec import Chunk, refuse_what_reads_more
 from .container import Reader
 from .lossy_masses import CodeMasses
@@ -26,6 +26,7 @@ from .stack import Damaged, Stack, initial_words, refuse_other_coder
 
 __all__ = ["Decoder", "check_word", "reconstructed"]
 
+SAME, ROUNDED = "the same on every machine", "the same up to rounding on other machines"
 _REAL = (posteriors.DiagonalNormal, posteriors.FullNormal, posteriors.Ladder)
 _ROWS_AT_ONCE = 256
 
@@ -60,7 +61,7 @@ class Decoder:
             )
         refuse_other_coder()
         self.vae, self.exact = _exact(vae)
-        self.cells = Cells(self.vae)
+        self.cells = _cells(self.vae)
         self.blocks = {name: self.vae.prior[name].event for name in self.vae.likelihood.given}
         for name in self.blocks:
             if not isinstance(self.vae.posterior[name], _REAL):
@@ -102,6 +103,20 @@ class Decoder:
         fixed = np.where(self.cells.open, np.iinfo(np.int64).max, self.cells.levels)
         clipped: Whole = np.clip(whole, np.where(self.cells.open, np.iinfo(np.int64).min, 0), fixed - 1)
         return clipped
+
+
+def _cells(vae: VAE) -> Cells:
+    """The grid of the data, or the way out of a lossy file where they have none."""
+    try:
+        return Cells(vae)
+    except CapabilityError as error:
+        if not any(isinstance(one, CONTINUOUS) for one in families_in(vae.likelihood)):
+            raise
+        raise CapabilityError(
+            "The data of this model are real numbers on no grid, and a lossy file gives back values of a grid: "
+            "round them to one, load them again and train, or write a file without --lossy on a stated step "
+            "(compress(..., step=), --step)."
+        ) from error
 
 
 def _exact(vae: VAE) -> tuple[VAE, bool]:
@@ -181,15 +196,25 @@ def _parts(
                 f"The decoder returns other values than where {reader.path.name!r} was written (chunk {number}), so "
                 f"nothing of it is given out: give the very model that it was written with."
             )
-        if check_word(whole) != chunk.outputs and not moved:
-            moved = True
-            warnings.warn(
-                f"Some values of {Path(reader.path).name!r} come out otherwise than where it was written: by a level "
-                f"where this machine rounds otherwise, by more where the model is not quite the same.",
-                stacklevel=2,
-            )
+        moved |= check_word(whole) != chunk.outputs
         bar.advance(len(whole))
         yield slice(int(starts[number]), int(starts[number + 1])), whole, None
+    if not decoder.exact:
+        _tell(reader, moved)
+
+
+def _tell(reader: Reader, moved: bool) -> None:
+    """Say that networks are not exact: what came out here need not come out elsewhere."""
+    how = (
+        "and some values come out otherwise than where it was written: by a level where this machine rounds otherwise, "
+        "by more where its libraries do more than round"
+        if moved
+        else "and here the values are those of the writing; on another machine some may differ by a level"
+    )
+    warnings.warn(
+        f"{Path(reader.path).name!r} was written with a decoder whose networks cannot be made exact, {how}.",
+        stacklevel=2,
+    )
 
 
 def _codes(reader: Reader, number: int, chunk: Chunk, masses: CodeMasses) -> Whole:
@@ -211,5 +236,5 @@ def head_of(decoder: Decoder, step: float) -> dict[str, Any]:
     return {
         "model": fingerprint(decoder.vae).hex(),
         "cells": len(decoder.cells.levels),
-        "lossy": {"step": step, "exact": decoder.exact},
+        "lossy": {"step": step, "exact": decoder.exact, "values": SAME if decoder.exact else ROUNDED},
     }

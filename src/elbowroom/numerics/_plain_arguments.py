@@ -195,7 +195,7 @@ class _Wanted:
             return bool(value)
         if self.whole and (isinstance(value, int) or (not self.real and _is_whole(value))):
             return self._checked_seed(int(value)) if self.seed else int(value)
-        if self.real and isinstance(value, int | float) and math.isfinite(value):
+        if self.real and isinstance(value, int | float) and _is_finite(value):
             return value
         return value if self.other and not self._number else self._refused(name, value)
 
@@ -245,6 +245,14 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
+def _is_finite(value: float) -> bool:
+    """Whether a float can hold it: whole numbers of Python have no end."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _is_one(value: Any, tensor: bool) -> bool:
     """An array or tensor without dimensions, where no tensor is wanted."""
     return (isinstance(value, np.ndarray) or (not tensor and _is_tensor(value))) and value.ndim == 0
@@ -262,5 +270,8 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # of whole numbers with thousands of digits
+        return "a whole number of very many digits"
     return text if len(text) <= 40 and "\n" not in text else f"an object of type {type(value).__name__}"
