@@ -25,6 +25,7 @@ from elbowroom.compression.exact_layers import ExactLinear
 from elbowroom.compression.families import families_of
 from elbowroom.compression.stack import Stack
 from elbowroom.compression.survey import Survey
+from elbowroom.records import read_files
 
 D, N = 4, 120
 RNG = np.random.default_rng(0)
@@ -59,6 +60,9 @@ def test_columns_that_are_contexts_come_back_with_the_table(run: Path, tmp_path:
     pd.testing.assert_frame_equal(decompress(run, path, **QUIET), frame, check_exact=True)
     assert file.bound is not None
     assert abs(file.nats + file.bound.mean) < 0.005 * file.nats + 3 * file.bound.se_total
+    (kept,) = [one for one in read_files(run) if one.name == "t.elb"]
+    assert (kept.total_bytes, kept.contexts_bytes) == (file.total_bytes, file.contexts_bytes)
+    assert kept.bound == -file.bound.mean
     frame.to_csv(tmp_path / "t.csv", index=False)
     compress(run, tmp_path / "t.csv", path, bounds=False, **QUIET)
     decompress(run, path, out=tmp_path / "u.csv", **QUIET)

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from invented import make
+from page_reader import words_of
 from staged import kept_study
 
 import elbowroom as er
 from elbowroom.numerics import Budget, Estimate, InputError, places, rounded, with_error
 from elbowroom.pages import report
 from elbowroom.pages.estimators import evidence_panel
+from elbowroom.records import FileRecord, keep_file
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.saved_estimates import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.studies.measure import _annealed, _keep_evidence
@@ -146,6 +148,12 @@ class TestOnThePage:
         assert "<b>IWAE" not in page
         for one in (ELBO, IWAE, AIS):
             assert one.estimator in words
+
+    def test_measured_files_stand_beside_what_was_computed(self, folder) -> None:
+        keep_file(folder / "runs" / kept_study(folder)["chosen"], FileRecord("t.elb", 10, 4, 80, 50.0, 8.0, 0.0, 2.0))
+        assert "t.elb lossless, one draw a row 10 27.73 not measured 8.00" in words_of(
+            report(folder).read_text("utf-8")
+        )
 
     def test_a_damaged_file_is_refused_in_words(self, folder) -> None:
         study = kept_study(folder)

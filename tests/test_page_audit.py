@@ -27,7 +27,7 @@ from elbowroom.pages import audit_table, fix_table, report, verdict_table
 from elbowroom.pages.advice import advice
 from elbowroom.pages.audit import audit_view, bare
 from elbowroom.pages.audit_advice import contradicted
-from elbowroom.records import AuditRecord, Number, read_fix, read_study
+from elbowroom.records import AuditRecord, FileRecord, Number, keep_file, read_files, read_fix, read_study
 
 pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
 CHECKS = [name for name in vars(EveryPage) if name.startswith("test") and "terminal" not in name]
@@ -275,3 +275,20 @@ class TestStudy:
         assert kept.context == context(pictures=False)
         whole = AuditRecord.from_dict(ill(context=context()).to_dict())
         assert whole.context == context()
+
+
+def test_measured_files_of_a_run_stand_on_its_page_beside_the_bound(tmp_path):
+    assert "measured bytes" not in report(without_anything(), tmp_path / "a.html").read_text(encoding="utf-8")
+    one = FileRecord("x.elb", 100, 784, 2_000, 1_500.0, 120.0, 30.0, 12.0, bound=83.4, bound_se=0.51, bound_rows=100)
+    keep_file(tmp_path, replace(one, bound=None, total_bytes=9))
+    keep_file(tmp_path, replace(one, name="l.elb", bound=None, lossy_error=0.125))
+    keep_file(tmp_path, one)
+    assert [kept.name for kept in read_files(tmp_path)] == ["l.elb", "x.elb"]
+    said = words_of(report(without_anything(), tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert "x.elb lossless, one draw a row 100 83.18 83.4 ± 0.5 20.00 0.2041 5.00" in said
+    assert "l.elb lossy, 0.125 off in the root mean square 100 a lossy file has none none 20.00" in said
+    (tmp_path / "files.json").write_text("[{}]")
+    with pytest.raises(InputError, match="is damaged"):
+        report(without_anything(), tmp_path / "a.html")
+    keep_file(tmp_path, one)
+    assert read_files(tmp_path) == [one]

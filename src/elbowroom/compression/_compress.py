@@ -1,9 +1,8 @@
 """From data to a file."""
 
 import importlib.metadata
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from elbowroom.atomic import write_atomic
 from elbowroom.evidence import elbo, iwae
 from elbowroom.numerics import Batch, Estimate, InputError, as_batch, plain_arguments
 from elbowroom.progress import Progress
+from elbowroom.records import keep_file
 from elbowroom.runs import read_run
 from elbowroom.runs._run_data import run_folder
 from elbowroom.runs.run_folder import read_recipe
@@ -26,6 +26,7 @@ from .blocks import refuse_other_blocks
 from .cells import Cells
 from .codec import Chunk, Codec
 from .coded import coded_bound
+from .compressed import Compressed
 from .container import Sizes, write
 from .escapes import Window
 from .heads import LEAST_STEP, MOST_DRAWS, MOST_STEPS, said
@@ -36,108 +37,11 @@ from .refusals import refuse_other_contexts, refuse_what_reads_more
 from .sources import Source, source_of
 from .survey import Survey
 
-__all__ = ["Compressed", "compress", "model_of"]
+__all__ = ["compress", "model_of"]
 
 _CELLS_IN_A_CHUNK, _MOST_IN_A_CHUNK = 2**22, 2**24
 _ROWS_IN_A_CHUNK = 1_000
 _ROWS_FOR_BOUNDS, _FEWEST_FOR_BOUNDS, _DRAWS_FOR_BOUNDS = 1_000, 50, 4
-
-
-@dataclass(frozen=True)
-class Compressed:
-    """A file that was written, and what its bytes are.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    rows : int
-        Rows in it.
-    cells : int
-        Cells of a row.
-    coded_bits : int
-        What the rows took: the stacks without their initial bits and without what says which cells are missing.
-    initial_bits : int
-        What the stacks of all chunks had to begin with.
-    mask_bits : int
-        What says which cells are missing.
-    head_bytes : int
-        Head with its checksums.
-    index_bytes : int
-        Index of the chunks with theirs.
-    beside_bytes : int
-        What no model codes: other columns, and cells that the grid does not give back.
-    chunks : int
-        How many there are.
-    contexts_bytes : int
-        What the model reads beside x and z, by a general compressor: contexts and size factors, with their checksum.
-    draws : int
-        Of the latents, for each row.
-    bound : Estimate or None
-        ELBO of the rounded model on the first rows, 1,000 at most, under the masses that are coded; of several draws
-        their importance-weighted bound, on fewer rows.
-    float_bound : Estimate or None
-        That of the model as it was trained, on the same rows and the same noise.
-    step : array or None
-        What real numbers were rounded to, [cells]; None where none are.
-    """
-
-    path: Path
-    rows: int
-    cells: int
-    coded_bits: int
-    initial_bits: int
-    mask_bits: int
-    head_bytes: int
-    index_bytes: int
-    beside_bytes: int
-    chunks: int
-    contexts_bytes: int = 0
-    draws: int = 1
-    bound: Estimate | None = None
-    float_bound: Estimate | None = None
-    step: NDArray[np.float64] | None = None
-
-    @property
-    def total_bytes(self) -> int:
-        """Size of the file."""
-        stacks = (self.coded_bits + self.initial_bits + self.mask_bits) // 8
-        return stacks + self.head_bytes + self.index_bytes + self.beside_bytes + self.contexts_bytes
-
-    @property
-    def nats(self) -> float:
-        """What a row took, in nats: to be held against the negative bound of the rounded model."""
-        return self.coded_bits * math.log(2) / self.rows
-
-    def __str__(self) -> str:
-        initial, mask = self.initial_bits / 8, self.mask_bits / 8
-        return (
-            f"{self.path}: {self.total_bytes:,} bytes for {self.rows:,} rows of {self.cells:,} cells, "
-            f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
-            f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
-            f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
-            f"beside {self.beside_bytes:,}{self._contexts()}.{self._rounding()}{self._bounds()}"
-        )
-
-    def _contexts(self) -> str:
-        return f", contexts {self.contexts_bytes:,}" if self.contexts_bytes else ""
-
-    def _rounding(self) -> str:
-        if self.step is None:
-            return ""
-        low, high = self.step.min(), self.step.max()
-        steps = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
-        return f" Real numbers are rounded to steps of {steps}: they come back half a step away at most."
-
-    def _bounds(self) -> str:
-        if self.bound is None or self.float_bound is None:
-            return ""
-        name = "ELBO" if self.draws == 1 else f"IWAE-{self.draws}"
-        return (
-            f" −{name} of the rounded model, by the masses that are coded, {-self.bound.mean:.2f} ± "
-            f"{self.bound.se_total:.2f} nats on the first {len(self.bound.values):,} rows, of the model as trained "
-            f"{-self.float_bound.mean:.2f}."
-        )
 
 
 @plain_arguments
@@ -265,7 +169,10 @@ def compress(
 
         write_atomic(out, to)
     measured = _bounds(vae, codec, cells, source, window) if bounds else (None, None)
-    return replace(_account(out, *written[0], len(cells.levels), draws, *measured), step=steps)
+    account = replace(_account(out, *written[0], len(cells.levels), draws, *measured), step=steps)
+    if not isinstance(model, VAE):
+        keep_file(run_folder(Path(model)), account.record(refine))
+    return account
 
 
 def _steps(step: float | Sequence[float], cells: int) -> NDArray[np.float64]:

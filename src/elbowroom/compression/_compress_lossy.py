@@ -13,6 +13,8 @@ import torch
 from elbowroom.atomic import write_atomic
 from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.progress import Progress
+from elbowroom.records import FileRecord, keep_file
+from elbowroom.runs._run_data import run_folder
 from elbowroom.vae import VAE
 
 from ._compress import model_of
@@ -82,6 +84,13 @@ class CompressedLossy:
     def psnr(self) -> float:
         """Peak signal-to-noise ratio of the mean squared error over all cells, in dB."""
         return math.inf if self.squared_error == 0 else 10 * math.log10(self.peak**2 / self.squared_error)
+
+    def record(self) -> FileRecord:
+        """The account as a run keeps it."""
+        return FileRecord(
+            self.path.name, self.rows, self.cells, self.total_bytes, self.coded_bytes, 0.0, 0.0, self.told_bytes,
+            lossy_error=math.sqrt(self.squared_error),
+        )  # fmt: skip
 
     def __str__(self) -> str:
         same = "the same on every machine" if self.exact else "the same up to rounding on other machines"
@@ -184,10 +193,13 @@ def compress_lossy(
         write_atomic(out, to)
     entries, sizes = written[0]
     initial = sum(4 * chunk.initial for chunk in entries)
-    return CompressedLossy(
+    account = CompressedLossy(
         out, len(codes), len(decoder.cells.levels), step, sizes.chunks - initial, sizes.beside,
         sizes.head + sizes.index + initial, errors.mean, errors.peak(decoder, source.scale), decoder.exact,
     )  # fmt: skip
+    if not isinstance(model, VAE):
+        keep_file(run_folder(Path(model)), account.record())
+    return account
 
 
 def _source(data: Any, vae: VAE, decoder: Decoder) -> ArraySource:

@@ -16,6 +16,7 @@ from .card import card
 from .cells import batch_map, cell_figures, gene_rows, size_words
 from .estimators import evidence_panel
 from .figure import Figure
+from .files import file_rows
 from .images import image_figures
 from .ladder import about_bits, evidence_rows, ladder
 from .latents import kl, latent_map
@@ -44,7 +45,8 @@ def report(subject: str | Path | AuditRecord, path: str | Path | None = None) ->
     Returns
     -------
     Path
-        Of the page: one file of HTML, which fetches nothing.
+        Of the page: one file of HTML, which fetches nothing. Files that `compress` wrote with the model of a
+        study, or of the run folder in which an audit's page goes, stand in it with their measured bytes.
 
     Raises
     ------
@@ -61,7 +63,8 @@ def report(subject: str | Path | AuditRecord, path: str | Path | None = None) ->
     """
     if isinstance(subject, AuditRecord):
         target = Path("audit.html" if path is None else path)
-        write_atomic(target, card(subject) if target.suffix == ".md" else audit_page(subject))
+        page = card(subject) if target.suffix == ".md" else audit_page(subject, file_rows(target.parent))
+        write_atomic(target, page)
         return target
     folder = Path(subject)
     fixed = (folder / "fix.json").is_file()
@@ -88,6 +91,7 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "evidence": evidence_rows(study),
         "estimators": evidence_panel(read_estimates(study.run / "evidence.json"), study.evidence.not_measured),
         "about_bits": about_bits(study.data, study.evidence.best),
+        "files": file_rows(study.run),
         "has_squares": study.reconstruction.why_none is None,
         "left_out": study.contest.said if study.contest else None,
         "estimands": sorted({row.estimate.quantity for row in study.rows}),

@@ -1,5 +1,6 @@
 """The page of an audit alone."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elbowroom.numerics import count
@@ -13,20 +14,22 @@ from .rendering import rendered
 __all__ = ["audit_page", "fix_page"]
 
 
-def audit_page(audit: AuditRecord) -> str:
+def audit_page(audit: AuditRecord, files: Sequence[Mapping[str, str]] = ()) -> str:
     """An audit as one file of HTML.
 
     Parameters
     ----------
     audit : AuditRecord
         As `er.audit` returned it.
+    files : sequence of mapping, default ()
+        Measured files of the run, as `file_rows` has them.
 
     Returns
     -------
     str
         The page.
     """
-    return rendered("audit_page.html", _content(audit))
+    return rendered("audit_page.html", {**_content(audit), "files": files})
 
 
 def fix_page(fixed: FixedRun) -> str:
@@ -63,6 +66,7 @@ def _content(audit: AuditRecord) -> dict[str, Any]:
         "verdict_figures": audit_figures(audit),
         "found": [one for one in audit.findings if one.found],
         "fixed": None,
+        "files": (),
         "audit": audit_view(audit),
         "facts": _facts(audit),
     }
