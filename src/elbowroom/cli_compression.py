@@ -19,7 +19,9 @@ def _above_zero(value: float | None) -> float | None:
 
 def compress(
     run: Run,
-    data: Annotated[Path, typer.Argument(help="A .npy file, a table (.csv, .tsv, .parquet) or a folder of images.")],
+    data: Annotated[
+        Path, typer.Argument(help="A .npy or .npz file, a table (.csv, .tsv, .parquet), .h5ad or a folder of images.")
+    ],
     out: Annotated[Path, typer.Option(help="The file to write, FILE.elb.")],
     bits: Annotated[int, typer.Option(help="A latent is told to one of 2^bits buckets of its prior.")] = 16,
     draws: Annotated[
@@ -66,7 +68,9 @@ def compress(
 def decompress(
     run: Run,
     file: Annotated[Path, typer.Argument(help="What elbowroom compress has written.")],
-    out: Annotated[Path, typer.Option(help="Where the data go: .npy, .csv, .tsv, .parquet, or a new folder.")],
+    out: Annotated[
+        Path, typer.Option(help="Where the data go: .npy, .npz, .csv, .tsv, .parquet, .h5ad, or a new folder.")
+    ],
     chunk: Annotated[int | None, typer.Option(help="Only the rows of this chunk, from 0.")] = None,
 ) -> None:
     """Give back the data of a file, the same values, types and names (of a lossy one: near ones), or nothing at all."""

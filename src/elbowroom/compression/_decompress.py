@@ -18,6 +18,7 @@ from ._compress import model_of
 from ._rounded import rounded
 from .archives import ArchiveTarget, write_archive
 from .arrays import ArrayTarget
+from .cell_data import CellTarget
 from .cells import Cells
 from .codec import Codec, OtherOutputs
 from .container import Reader
@@ -35,7 +36,13 @@ __all__ = ["decompress"]
 
 NO_CONTEXTS = Contexts()
 
-_ENDINGS = {"array": (".npy",), "arrays": (".npz",), "table": (".csv", ".tsv", ".parquet"), "images": ("",)}
+_ENDINGS = {
+    "array": (".npy",),
+    "arrays": (".npz",),
+    "table": (".csv", ".tsv", ".parquet"),
+    "images": ("",),
+    "cells": (".h5ad",),
+}
 
 
 @plain_arguments
@@ -59,16 +66,16 @@ def decompress(
     file : str or Path
         FILE.elb.
     out : str, Path or None, default None
-        Where the data go: a .npy file for an array, .npz for arrays by name, .csv, .tsv or .parquet for a table, a new
-        folder for images. None returns them.
+        Where the data go: a .npy file for an array, .npz for arrays by name, .csv, .tsv or .parquet for a table, .h5ad
+        for cells, a new folder for images. None returns them.
     chunk : int or None, default None
-        Only the rows of this chunk, from 0; the others are not decoded. For arrays and images.
+        Only the rows of this chunk, from 0; the others are not decoded. For arrays, cells and images.
     progress : bool, default True
         Whether standard error shows how far it is.
 
     Returns
     -------
-    array, dict of array, DataFrame or Path
+    array, dict of array, DataFrame, AnnData or Path
         The data, or where they were written; arrays by name where they were given so, contexts among them.
 
     Raises
@@ -97,6 +104,8 @@ def decompress(
             return _table(codec, reader, contexts, parts, out)
         if kind == "arrays":
             return _arrays(codec, reader, contexts, parts, out, chunk)
+        if kind == "cells":
+            return _cells(codec, reader, parts, out, chunk)
         return _array(codec.cells, parts, reader, out, kind, chunk)
 
 
@@ -250,6 +259,16 @@ def _arrays(
     if out is None:
         return arrays
     write_atomic(Path(out), lambda path: write_archive(path, arrays))
+    return Path(out)
+
+
+def _cells(codec: Codec, reader: Reader, parts: Any, out: str | Path | None, chunk: int | None) -> Any:
+    target = CellTarget(reader)
+    blocks = [(part, target.rows(part, codec.cells.x(whole).numpy(), seen)) for part, whole, seen in parts]
+    adata = target.anndata(blocks, None if chunk is None else blocks[0][0])
+    if out is None:
+        return adata
+    write_atomic(Path(out), lambda path: adata.write_h5ad(path))
     return Path(out)
 
 

@@ -65,6 +65,8 @@ class ArraySource:
     ----------
     contexts : Contexts
         Of these rows; none where nobody says any.
+    left_out : list of str
+        What a file does not hold of the data.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class ArraySource:
             )
         self.array, self.cells, self.header = array, cells, header
         self.exceptions, self.contexts = Exceptions(), Contexts()
+        self.left_out: list[str] = []
         self.scale = self._scale()
 
     def __len__(self) -> int:

@@ -1,6 +1,8 @@
 """Arrays that no model codes, as bytes for a general compressor: texts and classes as codes, numbers by their bytes."""
 
+import json
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ __all__ = ["Column", "columns_of", "packed"]
 
 _KINDS, _TEXT = "biuf", "|O"
 _MOST_VALUES, _MOST_SIDES = 2**28, 8
+_LENGTH = struct.Struct("<Q")
 _CODES = (np.dtype("u1"), np.dtype("<u2"), np.dtype("<u4"))
 
 
@@ -75,12 +78,14 @@ class Column:
 
     def values(self) -> NDArray[Any]:
         """The array."""
+        if self.texts is not None or self.hot:
+            way_out = "read its rows by chunks"
+            refuse_what_exceeds_memory("Classes and texts of this file", self.shape, np.dtype(self.dtype), way_out)
         if self.texts is not None:
             table = np.array([*self.texts, None], object)[:-1]
             return table[self.data].astype(self.dtype)
         if not self.hot:
             return self.data
-        refuse_what_exceeds_memory("Classes of this file", self.shape, np.dtype(self.dtype), "read its rows by chunks")
         array = np.zeros(self.shape, self.dtype)
         array[np.arange(len(array)), self.data] = 1
         return array
@@ -92,13 +97,15 @@ class Column:
 
     def said(self) -> dict[str, Any]:
         """What a reader has to know, in plain values."""
-        texts = {} if self.texts is None else {"texts": list(self.texts)}
-        return {"dtype": self.dtype, "shape": list(self.shape), **texts, **({"hot": True} if self.hot else {})}
+        kind = {"texts": True} if self.texts is not None else {"hot": True} if self.hot else {}
+        return {"dtype": self.dtype, "shape": list(self.shape), **kind}
 
     def content(self) -> bytes:
-        """Codes, or the numbers, their first bytes first."""
+        """Texts with their length before them, and codes; or the numbers, their first bytes first."""
+        texts = b"" if self.texts is None else json.dumps(self.texts).encode()
         if self.texts is not None or self.hot:
-            return self.data.astype(_code_type(self._classes)).tobytes()
+            told = b"" if self.texts is None else _LENGTH.pack(len(texts)) + texts
+            return told + self.data.astype(_code_type(self._classes)).tobytes()
         planes = np.frombuffer(self.data.tobytes(), np.uint8).reshape(-1, self.data.dtype.itemsize)
         return planes.T.tobytes()
 
@@ -112,19 +119,19 @@ class Column:
         if not isinstance(said, dict) or not isinstance(said.get("shape"), list) or not 1 <= len(said["shape"]) < 9:
             raise reader.damaged("an array beside x")
         shape = tuple(reader.numbers(said["shape"], len(said["shape"]), int, "an array beside x"))
-        texts, hot = said.get("texts"), said.get("hot", False)
-        dtype = _type(said.get("dtype"), texts is not None)
-        if dtype is None or min(shape) < 0 or math.prod(shape) > _MOST_VALUES or type(hot) is not bool:
+        worded, hot = said.get("texts", False), said.get("hot", False)
+        dtype = _type(said.get("dtype"), worded is True)
+        if dtype is None or min(shape) < 0 or math.prod(shape) > _MOST_VALUES or {type(worded), type(hot)} != {bool}:
             raise reader.damaged("an array beside x")
-        if texts is not None and not _are_texts(texts):
-            raise reader.damaged("an array beside x")
-        if not hot and texts is None:
+        if not hot and not worded:
             size = math.prod(shape) * dtype.itemsize
             planes = np.frombuffer(_first(reader, content, size), np.uint8).reshape(dtype.itemsize, -1)
             return cls(dtype.str, shape, np.frombuffer(planes.T.tobytes(), dtype).reshape(shape)), content[size:]
-        if hot and (len(shape) != 2 or texts is not None):
+        if hot and (len(shape) != 2 or worded):
             raise reader.damaged("an array beside x")
-        told = None if texts is None else tuple(texts)
+        told = None
+        if worded:
+            told, content = _texts_of(reader, content)
         classes, sides = (shape[1], shape[:1]) if told is None else (len(told), shape)
         code = _code_type(classes)
         size = math.prod(sides) * code.itemsize
@@ -199,8 +206,17 @@ def _type(text: Any, texts: bool) -> np.dtype[Any] | None:
     return dtype if held and (texts or dtype.itemsize <= 8) else None
 
 
-def _are_texts(texts: Any) -> bool:
-    return isinstance(texts, list) and all(one is None or isinstance(one, str) for one in texts)
+def _texts_of(reader: Reader, content: bytes) -> tuple[tuple[str | None, ...], bytes]:
+    """Texts from the bytes of a column, and the bytes behind them."""
+    (length,) = _LENGTH.unpack(_first(reader, content, _LENGTH.size))
+    written = _first(reader, content[_LENGTH.size :], length)
+    try:
+        texts = json.loads(written)
+    except (ValueError, RecursionError) as error:
+        raise reader.damaged("an array beside x") from error
+    if not isinstance(texts, list) or not all(one is None or isinstance(one, str) for one in texts):
+        raise reader.damaged("an array beside x")
+    return tuple(texts), content[_LENGTH.size + length :]
 
 
 def _first(reader: Reader, content: bytes, size: int) -> bytes:

@@ -51,6 +51,8 @@ class Compressed:
         That of the model as it was trained, on the same rows and the same noise.
     step : array or None
         What real numbers were rounded to, [cells]; None where none are.
+    left_out : tuple of str
+        What the file does not hold of the data: layers, embeddings and the like of cells.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Compressed:
     bound: Estimate | None = None
     float_bound: Estimate | None = None
     step: NDArray[np.float64] | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -99,11 +102,14 @@ class Compressed:
             f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
             f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
             f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
-            f"beside {self.beside_bytes:,}{self._contexts()}.{self._rounding()}{self._bounds()}"
+            f"beside {self.beside_bytes:,}{self._contexts()}.{self._left()}{self._rounding()}{self._bounds()}"
         )
 
     def _contexts(self) -> str:
         return f", contexts {self.contexts_bytes:,}" if self.contexts_bytes else ""
+
+    def _left(self) -> str:
+        return f" Not in the file, and not given back: {', '.join(self.left_out)}." if self.left_out else ""
 
     def _rounding(self) -> str:
         if self.step is None:

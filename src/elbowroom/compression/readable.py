@@ -7,6 +7,7 @@ from elbowroom.vae import VAE
 
 from .archives import ArchiveTarget
 from .arrays import ArrayTarget
+from .cell_data import CellTarget
 from .codec import Codec
 from .container import Reader
 from .contexts import Contexts
@@ -45,6 +46,9 @@ def refuse_unreadable(path: Path, vae: VAE, codec: Codec | None = None) -> None:
         settings_of(reader, codec.cells, sizes)
     if kind == "table":
         TableTarget(reader, vae, contexts)
+        return
+    if kind == "cells":
+        CellTarget(reader)
         return
     target = ArchiveTarget(reader, contexts) if kind == "arrays" else ArrayTarget(reader)
     if kind == "images":

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from elbowroom.data.anndata_objects import is_anndata
 from elbowroom.numerics import InputError
 from elbowroom.vae import VAE
 
 from .archives import ArchiveSource, contexts_of_arrays
 from .arrays import ArraySource, read_header
+from .cell_data import CellSource, read_h5ad
 from .cells import Cells
 from .images import ImageSource
 from .known import Known
@@ -29,8 +31,8 @@ def source_of(data: Any, vae: VAE, cells: Cells, known: Known) -> Source:
 
     Parameters
     ----------
-    data : array, tensor, mapping, DataFrame, part of a data set, str or Path
-        Paths lead to a .npy or .npz file, a table (.csv, .tsv, .parquet) or a folder of images.
+    data : array, tensor, mapping, DataFrame, AnnData, part of a data set, str or Path
+        Paths lead to a .npy or .npz file, a table (.csv, .tsv, .parquet), cells (.h5ad) or a folder of images.
     vae : VAE
         The model.
     cells : Cells
@@ -50,6 +52,8 @@ def source_of(data: Any, vae: VAE, cells: Cells, known: Known) -> Source:
     """
     if isinstance(data, str | Path):
         return _of_path(Path(data), vae, cells, known)
+    if is_anndata(data):
+        return CellSource(data, cells, known)
     if hasattr(data, "iloc"):
         return TableSource(data, vae, cells, known)
     if hasattr(data, "rows") and hasattr(data, "index"):
@@ -103,12 +107,16 @@ def _of_path(path: Path, vae: VAE, cells: Cells, known: Known) -> Source:
     ending = path.suffix.lower()
     if path.is_dir():
         return ImageSource(path, cells, known)
+    if ending == ".h5ad":
+        return CellSource(read_h5ad(path), cells, known)
     if ending in _TABLES:
         return TableSource(read_table(path), vae, cells, known)
     if ending == ".npz":
         return ArchiveSource(_archive(path), cells, known)
     if ending != ".npy":
-        raise InputError(f"{str(path)!r} is none of what is compressed: .npy, .npz, {', '.join(_TABLES)}, or images.")
+        raise InputError(
+            f"{str(path)!r} is none of what is compressed: .npy, .npz, {', '.join(_TABLES)}, .h5ad, or images."
+        )
     try:
         header, _, _, _ = read_header(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -122,7 +122,7 @@ class TableSource:
         self.places = {name: place for place, name in enumerate(self.known)}
         self.matrix = np.stack([_numbers(name, frame[name], words) for name, words in self.known.items()], 1)
         self.wrong: dict[str, list[int]] = {name: [] for name in self.known}
-        self.contexts = Contexts()
+        self.contexts, self.left_out = Contexts(), list[str]()
         if known is not None and known.names:
             self.contexts = contexts_of_arrays(_Arrays(frame), self.matrix, known)
 
