@@ -55,7 +55,7 @@ class ArraySource:
     Parameters
     ----------
     array : array
-        Of booleans or real numbers, in memory or mapped.
+        Of booleans or real numbers, in memory or mapped; or what has its type and shape and hands out rows.
     cells : Cells
         Of the model.
     header : bytes, default b""
@@ -74,7 +74,7 @@ class ArraySource:
         For other arrays, and rows of another size.
     """
 
-    def __init__(self, array: NDArray[Any], cells: Cells, header: bytes = b"") -> None:
+    def __init__(self, array: Any, cells: Cells, header: bytes = b"") -> None:
         if array.dtype.kind not in _KINDS or array.dtype.itemsize > 8:  # longer ones hold bytes that say nothing
             raise InputError(
                 f"Arrays of {array.dtype} are not compressed: booleans and real numbers of 64 bits at most are."

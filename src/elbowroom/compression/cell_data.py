@@ -80,7 +80,7 @@ class CellSource(ArraySource):
         places = {str(name): place for place, name in enumerate(adata.var_names)}
         self.places = np.array([places[name] for name in known.summary["columns"]])
         matrix = adata.X.tocsr() if hasattr(adata.X, "tocsr") else adata.X
-        super().__init__(_Dense(matrix, self.places), cells)  # type: ignore[arg-type]
+        super().__init__(_Dense(matrix, self.places), cells)
         self.contexts = Contexts(tuple(_context(name, part.context, known) for name in known.names))
         self.sparse = hasattr(matrix, "tocsr")
         self.left_out = [name for name in _NOT_HELD if len(getattr(adata, name))] + ["raw"] * (adata.raw is not None)
