@@ -68,7 +68,7 @@ def short_study(monkeypatch) -> None:
     """That contest, annealing of hardly any steps, an audit of hardly any examples and variances of few draws."""
     short_contest(monkeypatch)
     short_audit(monkeypatch)
-    monkeypatch.setattr("elbowroom.studies.measure._ANNEALING", {"temperatures": 4, "chains": 6, "leapfrog": 1})
+    monkeypatch.setattr("elbowroom.studies.spending.ANNEALING", {"temperatures": 4, "chains": 6, "leapfrog": 1})
     monkeypatch.setattr("elbowroom.studies.variance._DRAWS", 100)
     monkeypatch.setattr("elbowroom.studies.variance._REPEATS", 2)
 

@@ -27,7 +27,8 @@ def own(model: str, seed: int) -> dict[str, Any]:
 def data_of(found: Any) -> er.data.Dataset:
     """The cells with batch and observed size as load_data makes them, in the parts that scvi-tools is given."""
     words: dict[str, Any] = {"support": "counts", "preprocess": "none", "size_factor": "observed", "progress": False}
-    data = er.load_data(found.x, batch=found.batch.astype(str), **words)
+    batch = found.batch.astype(str) if found.batch.any() else None
+    data = er.load_data(found.x, batch=batch, **words)
     parts = list(data.parts.values())
     order = torch.cat([part.index for part in parts]).argsort()
     context = {name: torch.cat([part.context[name] for part in parts])[order] for name in parts[0].context}

@@ -109,8 +109,13 @@ def study(
         int | None,
         typer.Option(help="Passes over the training data per model; by default as many as make 3,000 or 4,000 steps."),
     ] = None,
-    draws: Annotated[int, typer.Option(help="Importance-weighted draws per test example.")] = 1_000,
-    annealed: Annotated[int, typer.Option(help="Test examples that AIS measures as well; 0 for none.")] = 50,
+    draws: Annotated[
+        int | None, typer.Option(help="Importance-weighted draws per test example; by default 1,000, of cells fewer.")
+    ] = None,
+    annealed: Annotated[
+        int | None,
+        typer.Option(help="Test examples that AIS measures as well; 0 for none, by default 50, of cells fewer."),
+    ] = None,
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds first.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted study.")] = False,

@@ -22,7 +22,7 @@ from .batches import batches_of, refuse_unseen_batches
 from .beside import beside_of, context_sources, names_in, without_labels
 from .cell_table import from_cells
 from .choices import choose_preprocess, fill_for
-from .counted import LATENT, NONE, OBSERVED, counted
+from .counted import counted, refuse_size_names
 from .csr_on_disk import CsrOnDisk
 from .dataset import Dataset, Examples
 from .files import read_path
@@ -36,6 +36,7 @@ from .raw import Raw, without_columns
 from .repeats import repeats_of
 from .scan import Scan, scan
 from .sentinels import sentinels
+from .size_factors import LATENT, NONE, OBSERVED
 from .values import is_sparse
 
 __all__ = ["load_data"]
@@ -229,11 +230,7 @@ def load_data(
         raw.notes += refuse_unseen_batches(*batches, vars(parts))
     if counts.size is not None:
         beside = beside.and_context(SIZE, counts.size, "size_factor")
-    if counts.sizes is not None and counts.size is None and LOG_SIZE in beside.context:
-        raise InputError(
-            f"A context is called {LOG_SIZE!r}, as the latent block that size_factor='latent' makes: give it another "
-            "name."
-        )
+    refuse_size_names(counts, beside.context, found.kind)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":

@@ -13,9 +13,9 @@ from elbowroom.preprocess import Preprocess
 from elbowroom.recipes import recipe_of
 
 from .columns import Column, column_rows
-from .counted import SizeFactors
 from .given import given_values, known_contexts
 from .repeats import Repeats
+from .size_factors import SizeFactors
 from .values import Dense, Values
 
 __all__ = ["Dataset", "Examples", "describe", "filled"]

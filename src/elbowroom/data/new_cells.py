@@ -12,10 +12,10 @@ from elbowroom.numerics import InputError
 
 from .beside import context_sources
 from .cell_table import CellTable, from_cells, twice_named
-from .counted import LATENT, OBSERVED, sizes_of_others
 from .csr_on_disk import CsrOnDisk
 from .dataset import Examples
 from .raw import Raw, name_list
+from .size_factors import LATENT, OBSERVED, sizes_of_others
 from .values import Sparse, blocks
 
 __all__ = ["new_cells"]

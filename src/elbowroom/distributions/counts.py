@@ -101,7 +101,7 @@ class NegativeBinomial(_Counts):
         log_ratio, dispersion = self.log_mean.double() - log_dispersion, log_dispersion.exp()
         log_total = torch.nn.functional.softplus(log_ratio, threshold=40)
         of_mean = value * (log_ratio - log_total) - dispersion * log_total
-        return of_mean + (_log_rising(dispersion, value) - torch.lgamma(value + 1))
+        return of_mean + _log_choices(dispersion, value)
 
 
 class ZeroInflatedNegativeBinomial(_Counts):
@@ -153,9 +153,23 @@ class ZeroInflatedNegativeBinomial(_Counts):
         return torch.where(value == 0, torch.logaddexp(gate + log_counted, counted), counted)
 
 
-def _log_rising(start: Tensor, steps: Tensor) -> Tensor:
-    """log Γ(start + steps) − log Γ(start), exactly 0 at steps = 0."""
-    return torch.where(steps == 0, 0.0, torch.lgamma(start + steps) - torch.lgamma(start))
+def _log_choices(dispersion: Tensor, value: Tensor) -> Tensor:
+    """log Γ(r + x) − log Γ(r) − log Γ(x + 1), exactly 0 at x = 0, as most counts of cells are: no Γ is taken there."""
+    there = value != 0
+    if not _chosen(there):
+        rising = torch.where(there, torch.lgamma(dispersion + value) - torch.lgamma(dispersion), 0.0)
+        return rising - torch.lgamma(value + 1)
+    start, steps, there = torch.broadcast_tensors(dispersion, value, there)
+    start, steps = start.masked_select(there), steps.masked_select(there)
+    found = torch.lgamma(start + steps) - torch.lgamma(start) - torch.lgamma(steps + 1)
+    return found.new_zeros(there.shape).masked_scatter(there, found)
+
+
+def _chosen(there: Tensor) -> bool:
+    """Whether to choose elements pays: few are there, and neither a transform nor a device has to know how many."""
+    if not there.is_cpu or torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    return 2 * int(there.sum()) < there.numel()
 
 
 @simulate.register

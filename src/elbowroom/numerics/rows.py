@@ -91,6 +91,11 @@ def _with_gaps(x: Tensor) -> Batch:
 
 def _numbers(examples: Any, frame: bool) -> NDArray[Any]:
     """The examples as an array of numbers, in this machine's byte order; NaN where they are masked."""
+    if hasattr(examples, "obs_names"):
+        raise InputError(
+            "Cells come as an AnnData, which holds counts in several places: load_data reads them as a data set, and "
+            "er.annotations.annotate(vae, adata, data=…) scores the cells of one as the model's own."
+        )
     if hasattr(examples, "tocsr"):
         raise InputError("Sparse examples are read by rows: load them with load_data, which keeps them sparse.")
     if np.ma.is_masked(examples):

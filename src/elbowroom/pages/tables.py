@@ -46,14 +46,26 @@ def model_quantiles(study: StudyRecord, pictures: ModelPictures, label: str, key
     if not kept:
         return None
     drawn = {"held-out data": study.pictures.rows, f"samples at {label}": pictures.samples}
-    series = {name: _flat(values)[:, kept] for name, values in drawn.items()}
-    names = [study.data.column_names[i] for i in kept[:_OF_MODEL]]
-    title = f"{label}: samples beside data" + (f", first {len(names)} columns" if len(kept) > _OF_MODEL else "")
+    few, which = kept, ""
+    if len(kept) > _OF_MODEL:
+        few, which = _few(study, kept)
+    series = {name: _flat(values)[:, few] for name, values in drawn.items()}
+    names = [study.data.column_names[i] for i in few]
+    title = f"{label}: samples beside data{which}"
 
     def draw(sheet: Sheet) -> None:
         plots.quantile_strips(series, names, ax=sheet.subplots())
 
     return Figure(key, title, "", svg=both_widths(draw, key, title))
+
+
+def _few(study: StudyRecord, kept: list[int]) -> tuple[list[int], str]:
+    """Some columns, and which in words: of cells the genes that are counted most, as most others are all zeros."""
+    if study.evidence.cells is None:
+        return kept[:_OF_MODEL], f", first {_OF_MODEL} columns"
+    means = np.nanmean(_flat(study.pictures.rows)[:, kept], 0)
+    most = [kept[place] for place in np.argsort(-means, kind="stable")[:_OF_MODEL]]
+    return most, f", the {_OF_MODEL} genes that are counted most"
 
 
 def _flat(values: np.ndarray) -> np.ndarray:

@@ -14,9 +14,10 @@ from elbowroom.sweeps.swept_of import swept_of
 from .asked import Asked
 from .load import data_of, load
 from .measure import MeasureBudget
+from .spending import CHOICE_DRAWS
 from .stages import Stages
 from .study import measured
-from .train import CHOICE_DRAWS, Models, record_of
+from .train import Models, record_of
 
 __all__ = ["report_run"]
 

@@ -25,7 +25,7 @@ _LEAST_FOR_UMAP = 30
 
 
 def cells_record(
-    vae: VAE, data: Dataset, bounds: Mapping[str, Estimate], seed: int
+    vae: VAE, data: Dataset, bounds: Mapping[str, Estimate], seed: int, progress: bool
 ) -> tuple[CellsRecord | None, dict[str, Tensor]]:
     """The checks of the chosen model on test, and their arrays.
 
@@ -39,6 +39,8 @@ def cells_record(
         On test.
     seed : int
         Of the replicates.
+    progress : bool
+        Whether a line says how far it is.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def cells_record(
     """
     if not many_counts(data.support, data.event):
         return None, {}
-    found = count_checks(vae, data, data.test, seed=seed)
+    found = count_checks(vae, data, data.test, seed=seed, progress=progress)
     best = max(bounds.values(), key=lambda bound: bound.mean)
     bound, law = _with_size(data, best)
     record = CellsRecord(
@@ -102,7 +104,8 @@ def plane_of(codes: Any, data: Dataset) -> Any:
 
 
 def _by_umap(data: Dataset) -> bool:
-    there = importlib.util.find_spec("umap") is not None
+    found = importlib.util.find_spec("umap")
+    there = found is not None and found.origin is not None  # a folder of that name is no package
     return there and many_counts(data.support, data.event) and len(data.test) >= _LEAST_FOR_UMAP
 
 

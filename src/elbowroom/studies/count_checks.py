@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from elbowroom.data import Dataset, Examples
 from elbowroom.distributions import simulate
 from elbowroom.numerics import Support, derived_seed, in_parts
+from elbowroom.progress import Progress
 from elbowroom.records import CheckRecord, GeneRecord
 from elbowroom.vae import VAE
 from elbowroom.vae.vae import evaluating
@@ -72,7 +73,7 @@ def many_counts(support: Support, event: tuple[int, ...]) -> bool:
 
 
 @torch.no_grad()
-def count_checks(vae: VAE, data: Dataset, examples: Examples, *, seed: int) -> CountChecks:
+def count_checks(vae: VAE, data: Dataset, examples: Examples, *, seed: int, progress: bool = False) -> CountChecks:
     """Draw replicates of held-out rows, each at a z from its own q(z | x), and set statistics side by side.
 
     Parameters
@@ -85,6 +86,8 @@ def count_checks(vae: VAE, data: Dataset, examples: Examples, *, seed: int) -> C
         Held-out rows, of which the first 500 are taken.
     seed : int
         Of z and of the replicates.
+    progress : bool, default False
+        Whether a line says how far it is.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def count_checks(vae: VAE, data: Dataset, examples: Examples, *, seed: int) -> C
     by_gene = _Sums(columns)
     cells = []
     generator = Generator(vae.device).manual_seed(derived_seed(seed, _STREAM))
-    with evaluating(vae):
+    with evaluating(vae), Progress("replicates of test cells", len(some), show=progress) as bar:
         for part in in_parts(some, most=step):
             noise = vae.keyed_noise(_DRAWS, part.index, seed)
             p_x = vae(part, noise, lay_out=False).p_x
@@ -106,6 +109,7 @@ def count_checks(vae: VAE, data: Dataset, examples: Examples, *, seed: int) -> C
             x = part.x.to(vae.device).double()
             by_gene.add(x, replicates, mean)
             cells.append(_beside(_of_cells(x.unsqueeze(0)), _of_cells(replicates)))
+            bar.advance(len(part))
     names = [str(one) for one in data.columns or range(columns)]
     return CountChecks(by_gene.values(), np.concatenate(cells), by_gene.worst(names), len(some), _DRAWS)
 

@@ -21,6 +21,7 @@ from elbowroom.vae import VAE
 from .cells import cells_record
 from .latents import latent_record
 from .pictures import draw_pictures, within_cells
+from .spending import ANNEALING, measuring
 from .train import Models, decibels
 from .variance import ink_record, variance_records
 
@@ -30,7 +31,6 @@ _PICTURES = 16
 _USUAL_STEP = 100  # examples, by which a model is small, and measured on one thread, or not
 _LEAKING = 1_000  # validation examples that say how much of the likelihood lies outside the range of the data
 _ELBO_DRAWS = 64
-_ANNEALING: dict[str, Any] = {"temperatures": 100, "chains": 12, "leapfrog": 5}
 
 
 class MeasureBudget(NamedTuple):
@@ -38,16 +38,16 @@ class MeasureBudget(NamedTuple):
 
     Attributes
     ----------
-    draws : int
-        Of IWAE, per test example.
-    annealed : int
-        Test examples that AIS measures; 0 for none.
+    draws : int or None
+        Of IWAE, per test example; None: as many as `spending.measuring` says.
+    annealed : int or None
+        Test examples that AIS measures; 0 for none, None likewise.
     seed : int
         Of all noise.
     """
 
-    draws: int
-    annealed: int
+    draws: int | None
+    annealed: int | None
     seed: int
 
 
@@ -104,7 +104,8 @@ def annealed_by(run: Path, seed: int) -> Estimate | None:
         None where nothing was annealed, or not so that a mean is known.
     """
     kept = [one for one in read_estimates(run / "evidence.json") if one.part == "test"]
-    found = [one.estimate for one in kept if one.settings == {**_ANNEALING, "seed": seed}]
+    own = {*ANNEALING, "seed"}
+    found = [one.estimate for one in kept if own == set(one.settings) and one.settings["seed"] == seed]
     return found[-1] if found and len(found[-1]) > 1 and math.isfinite(found[-1].mean) else None
 
 
@@ -118,20 +119,22 @@ def _measured(
     budget: MeasureBudget,
     progress: bool,
 ) -> EvidenceRecord:
-    draws, annealed, seed = budget
+    seed = budget.seed
+    draws, annealed, settings, said = measuring(vae, data, budget.draws, budget.annealed)
     bounds = {
-        "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed, memory=PASS),
+        "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed, memory=PASS, progress=progress),
         f"IWAE-{draws}": evidence.iwae(vae, data.test, draws=draws, seed=seed, memory=PASS, progress=progress),
     }
-    annealing, not_measured = _annealed(vae, data.test, annealed, seed, progress)
+    how: dict[str, Any] = {**settings, "seed": seed}
+    annealing, not_measured = _annealed(vae, data.test, annealed, how, progress)
     if annealing is not None:
         bounds = {name: _checked(bound, annealing) for name, bound in bounds.items()}
-    _keep_evidence(run, bounds, annealing, seed)
+    _keep_evidence(run, bounds, annealing, how)
     squares = sweep.model(run.name).why_no_squares
-    cells, arrays = cells_record(vae, data, bounds, seed)
+    cells, arrays = cells_record(vae, data, bounds, seed, progress)
     record = EvidenceRecord(
         bounds=bounds,
-        not_measured=tuple(not_measured),
+        not_measured=(*not_measured, *said),
         latents=latent_record(vae, data),
         reconstruction=_reconstruction(vae, data.test, about, squares),
         leak=_leak(vae, data.validation[: within_cells(_LEAKING, data)], data.preprocess.support(data.support)),
@@ -145,13 +148,15 @@ def _measured(
     return record
 
 
-def _annealed(vae: VAE, test: Examples, annealed: int, seed: int, progress: bool) -> tuple[Estimate | None, list[str]]:
+def _annealed(
+    vae: VAE, test: Examples, annealed: int, how: dict[str, Any], progress: bool
+) -> tuple[Estimate | None, list[str]]:
     """AIS on some test examples; or what could not be measured, in words."""
     if not annealed:
         return None, []
     examples = shuffled(test, min(annealed, len(test)))
     try:
-        return evidence.ais(vae, examples, **_ANNEALING, seed=seed, memory=PASS, progress=progress), []
+        return evidence.ais(vae, examples, **how, memory=PASS, progress=progress), []
     except (CapabilityError, InputError) as error:  # a bound less is no reason to lose the study
         return None, [f"AIS was not run: {error}"]
 
@@ -163,12 +168,12 @@ def _checked(bound: Estimate, annealing: Estimate) -> Estimate:
     return replace(bound, checked=words.replace("-", "−"))
 
 
-def _keep_evidence(run: Path, bounds: dict[str, Estimate], annealing: Estimate | None, seed: int) -> None:
+def _keep_evidence(run: Path, bounds: dict[str, Estimate], annealing: Estimate | None, how: dict[str, Any]) -> None:
     """Write the run's evidence.json."""
     for bound in bounds.values():
-        keep_estimates(run / "evidence.json", "test", [bound], {"draws": bound.budget.draws, "seed": seed})
+        keep_estimates(run / "evidence.json", "test", [bound], {"draws": bound.budget.draws, "seed": how["seed"]})
     if annealing is not None:
-        keep_estimates(run / "evidence.json", "test", [annealing], {**_ANNEALING, "seed": seed})
+        keep_estimates(run / "evidence.json", "test", [annealing], how)
 
 
 def _reconstruction(vae: VAE, test: Examples, about: DataRecord, why_none: str | None) -> ReconstructionRecord:

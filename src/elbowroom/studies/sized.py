@@ -101,14 +101,17 @@ def sized_rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[Classic
         "latent class model": [(k, by_batch, True) for k in _CLASSES if k * _ROWS_OF_A_CLASS <= len(train.size)],
     }
     every = 0
-    with Progress("baselines", None, show=progress):
+    with Progress("baselines", sum(map(len, tried.values())), show=progress) as bar:
         for name, settings in tried.items():
             scores: list[float] = []
             fits: list[_Shares] = []
-            for setting in settings:
+            for number, setting in enumerate(settings, 1):
+                bar.doing(f"{name}, {_words(setting, by_batch)}")
                 fits.append(_fitted(train, *setting, seed))
                 scores.append(float(fits[-1].log_prob(validation).mean()))
+                bar.advance()
                 if setting[0] > 1 and scores[-1] < max(scores):
+                    bar.advance(len(settings) - number)
                     break  # more classes are worse from here on
             every += len(fits)
             if not fits:

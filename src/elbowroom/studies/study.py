@@ -64,8 +64,8 @@ def study(
     recipe: Recipe | Mapping[str, Any] | VAE | None = None,
     axes: Mapping[str, Any] | None = None,
     epochs: int | None = None,
-    draws: int = 1_000,
-    annealed: int = 50,
+    draws: int | None = None,
+    annealed: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
@@ -92,15 +92,17 @@ def study(
         scale). What the recipe says is not varied, nor is anything of a ready VAE.
     epochs : int, optional
         Passes over the training data for every model whose recipe does not say them; by default as many as make 5,000
-        steps of 100 rows, or 3,000 of 32 where there are fewer than 1,000, and at most 400. The learning rate falls
+        steps of 100 rows, or 3,000 of 32 where there are fewer than 1,000, and at most 400; of cells as many as a page
+        within minutes affords, and fewer models where a pass is dear. The learning rate falls
         from 0.003 to 0.0003, unless the recipe or an axis says one. Where it does not fall, a model stops sooner if its
         validation value has not improved for a tenth of the epochs, at least 10, counted after the objective's
         schedule; a recipe's own patience, which may be None, stands before that.
-    draws : int, default 1000
-        Draws of z per test example for the importance-weighted bound (IWAE).
-    annealed : int, default 50
+    draws : int, optional
+        Draws of z per test example for the importance-weighted bound (IWAE); by default 1,000.
+    annealed : int, optional
         How many test examples are measured by annealed importance sampling (AIS) too, with 100 temperatures and 12
-        chains each; 0 for none.
+        chains each; 0 for none, by default 50. Cells have fewer draws, examples, temperatures and chains by default, as
+        many as a page within minutes affords, and the page says so.
     seed : int, default 0
         Seed of the split, the training and all estimates. The weights are drawn by it too, unless `recipe` brings its
         own seed (a `Recipe`) or its own weights (a VAE).
@@ -138,8 +140,13 @@ def study(
     for name, number, least in (("draws", draws, 1), ("annealed", annealed, 0), ("epochs", epochs, 1)):
         if number is not None and number < least:
             raise InputError(f"{name} must be {least} or more; got {number}.")
-    options = {"recipe": (recipe, None), "axes": (axes, None), "epochs": (epochs, None), "draws": (draws, 1_000)}
-    options |= {"annealed": (annealed, 50), "seed": (seed, 0)}
+    options: dict[str, tuple[Any, Any]] = {
+        "recipe": (recipe, None),
+        "axes": (axes, None),
+        "epochs": (epochs, None),
+        "draws": (draws, None),
+    }
+    options |= {"annealed": (annealed, None), "seed": (seed, 0)}
     asked = typed(command) if command else called(data, folder, options)
     data = data_of(data, seed, progress)
     about = load(data)

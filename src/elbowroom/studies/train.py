@@ -32,9 +32,9 @@ from elbowroom.vae.vae import evaluating
 
 from .calibrated import calibration_of
 from .count_checks import many_counts
+from .spending import CHOICE_DRAWS, trained
 
 __all__ = [
-    "CHOICE_DRAWS",
     "Models",
     "Training",
     "axes_of",
@@ -44,9 +44,6 @@ __all__ = [
     "training_of",
     "why_no_squares",
 ]
-
-CHOICE_DRAWS = 100
-"""Of z per validation example, by which a model is chosen."""
 
 
 class Training(NamedTuple):
@@ -66,6 +63,8 @@ class Training(NamedTuple):
         Epochs without a better validation value after which a model stops, if its recipe does not say otherwise.
     lr, lr_final : float
         Learning rates of the first and of the last epoch, likewise; the second may be None.
+    draws : int
+        Of z per validation example, by which a model is chosen.
     """
 
     recipe: Recipe | VAE
@@ -76,6 +75,7 @@ class Training(NamedTuple):
     patience: int | None
     lr: float
     lr_final: float | None
+    draws: int = CHOICE_DRAWS
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -86,7 +86,6 @@ class Training(NamedTuple):
             **self._asdict(),
             "recipe": what,
             "ready": ready and _weights_and_code(self.recipe),
-            "draws": CHOICE_DRAWS,
         }
         return {**said, "axes": {name: plain(values) for name, values in self.axes.items()}}
 
@@ -154,6 +153,7 @@ def training_of(
         Default what the recipe leaves open, as `axes_of` says.
     epochs : int, optional
         Default as many as make 4,000 steps of 100 rows, or 3,000 of 32 where there are fewer than 1,000; at most 400.
+        Cells have fewer, and fewer models where those are not enough, as `spending.trained` says.
     data : Dataset
         Of the study.
     seed : int
@@ -166,12 +166,17 @@ def training_of(
     """
     if not isinstance(recipe, Recipe | VAE):
         recipe = Recipe(seed=seed).where(**(recipe or {}))
+    own = axes is None
     if axes is None:
         axes = {} if isinstance(recipe, VAE) else axes_of(recipe, data)
+    draws = CHOICE_DRAWS
+    if dear := trained(recipe, axes, data, own):
+        axes, draws = dear.axes if own else axes, dear.draws
+        epochs = dear.epochs if epochs is None else epochs
     said = {} if isinstance(recipe, VAE) else recipe.training
     usual = usual_training(said, len(data.train), axes=axes, epochs=epochs)
     settings = {name: usual[name] for name in ("epochs", "batch_size", "patience", "lr", "lr_final")}
-    return Training(recipe, axes, seed=seed, **settings)
+    return Training(recipe, axes, seed=seed, draws=draws, **settings)
 
 
 def axes_of(recipe: Recipe, data: Dataset) -> dict[str, list[Any]]:
@@ -238,7 +243,7 @@ def train(
         training.recipe,
         data,
         training.axes,
-        draws=CHOICE_DRAWS,
+        draws=training.draws,
         seed=training.seed,
         runs=models.runs,
         resume=resume and (models.runs / "sweep.json").exists(),
