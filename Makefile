@@ -5,6 +5,8 @@
 #   make scvi    installs scvi-tools beside elbowroom into an environment of its own, for audits of its models (minutes)
 #   make search-postgres starts a PostgreSQL of its own, shares a search through it, and stops it (a minute)
 PYTHON ?= python3.11
+SCVI_PYTHON ?= $(PYTHON)
+SCVI_VERSION = $(shell $(SCVI_PYTHON) -c 'import sys; print("1.5.1" if sys.version_info >= (3, 12) else "1.4.2")')
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -40,14 +42,15 @@ records: $(STAMP)
 	@echo "== the first steps of every record, computed again; data are looked for in ELBOWROOM_DATA and the cache"
 	@$(BIN)/python reproductions/canary.py
 
-# scvi-tools 1.5 asks for Python 3.12; of 3.11 the last is 1.4.2. No part of `make test`, which has doubles of its modules.
+# scvi-tools 1.5 asks for Python 3.12, `make scvi SCVI_PYTHON=python3.12`; of 3.11 the last is 1.4.2. No part of `make
+# test`, which has doubles of its modules.
 scvi: .venv-scvi/.installed
 	@echo "== .venv-scvi/bin/elbowroom audit MODEL/model.pt CELLS.h5ad   (or er.adapters.from_scvi in .venv-scvi/bin/python)"
 
 .venv-scvi/.installed: pyproject.toml constraints.txt
-	@echo "== installing scvi-tools and elbowroom into .venv-scvi (a few minutes)"
-	@test -d .venv-scvi || $(PYTHON) -m venv .venv-scvi
-	@.venv-scvi/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' 'scvi-tools==1.4.2'
+	@echo "== installing scvi-tools $(SCVI_VERSION) and elbowroom into .venv-scvi (a few minutes)"
+	@test -d .venv-scvi || $(SCVI_PYTHON) -m venv .venv-scvi
+	@.venv-scvi/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' 'scvi-tools==$(SCVI_VERSION)'
 	@touch $@
 
 search-postgres: $(STAMP)

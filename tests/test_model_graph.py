@@ -30,6 +30,13 @@ def test_one_component_is_the_block_z() -> None:
     assert model.inference == (("x", "z"),)
 
 
+def test_a_size_factor_is_a_parent_of_x_that_no_network_reads() -> None:
+    likelihood = {"kind": "negative-binomial", "given": ["z", "batch"], "size_factor": "size"}
+    model = graph({"prior": {"kind": "p"}, "posterior": {"kind": "q"}, "likelihood": likelihood})
+    assert model.generative == (("z", "x"), ("batch", "x"), ("size", "x"))
+    assert model.context == ("batch", "size")
+
+
 def test_circles_and_missing_parts_are_refused() -> None:
     circle = {"z1": {"given": ["z2"]}, "z2": {"given": ["z1"]}}
     with pytest.raises(InputError, match=r"\['z1', 'z2'\] of the recipe depend on each other in a circle"):

@@ -40,6 +40,12 @@ class TestLatents:
         assert ax.texts[0].xy == pytest.approx(np.median(spots[labels == 2], axis=0))
         assert (ax.get_legend() is None) == (width == 348)
 
+    @WIDTHS
+    def test_groups_on_one_another_are_named_beside_and_not_in_the_plane(self, width):
+        ax = plots.latent_map(NORMAL(size=(20, 2)), np.arange(20) % 2, at_medians=False, ax=sheet(width).subplots())
+        assert texts(ax) == []
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0 (10)", "1 (10)"]
+
     def test_what_is_not_finite_does_not_stand_in_the_way(self):
         spots = np.array([[0.0, 1.0], [2.0, 3.0], [math.nan, 5.0]])
         assert plots.latent_map(spots, [0, 0, 0], ax=sheet().subplots()).texts[0].xy == pytest.approx([1.0, 2.0])

@@ -26,7 +26,7 @@ def along(set: str, beta: float, latents: int, seed: int, epochs: int) -> dict[s
     found = cells(set)
     data = data_of(found)
     vae = er.models.build({"model": "scvi", "latents": latents, "seed": seed}, data)
-    warm = min(WARM, epochs // 4) * -(-len(data.train) // BATCH)
+    warm = min(WARM, max(epochs // 4, 1)) * -(-len(data.train) // BATCH)
     objective = er.objectives.Elbo(beta, schedule=LinearSchedule(warm))
     settings: dict[str, Any] = {"epochs": epochs, "batch_size": BATCH, "patience": PATIENCE, "seed": seed}
     history = er.fit(vae, data, objective, progress=False, **settings)

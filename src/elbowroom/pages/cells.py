@@ -12,6 +12,7 @@ from elbowroom.records import CellsRecord, GeneRecord, StudyRecord
 
 from .embedding import both_widths
 from .figure import Figure
+from .latents import directions
 
 __all__ = ["GeneRow", "batch_map", "cell_figures", "gene_rows", "size_words"]
 
@@ -103,8 +104,8 @@ def batch_map(study: StudyRecord) -> Figure | None:
     )
 
     def draw(sheet: Sheet) -> None:
-        ax = plots.latent_map(points, marks, names=names, axes=cells.map_axes, ax=sheet.subplots())
-        describe(ax, str(ax.get_label()), "", "")
+        ax = plots.latent_map(points, marks, names=names, axes=cells.map_axes, at_medians=False, ax=sheet.subplots())
+        describe(ax, str(ax.get_label()), *directions(cells.map_axes))
 
     return Figure("batches", title, how, f"{len(points):,} test cells.", svg=both_widths(draw, "batches", title))
 

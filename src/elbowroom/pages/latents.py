@@ -14,7 +14,9 @@ from . import words
 from .embedding import both_widths
 from .figure import Figure
 
-__all__ = ["kl", "kl_figure", "latent_map"]
+__all__ = ["directions", "kl", "kl_figure", "latent_map"]
+
+_UMAP = "two coordinates of "
 
 
 def kl(study: StudyRecord) -> Figure:
@@ -72,6 +74,8 @@ def latent_map(study: StudyRecord) -> Figure:
         foot = f"{shown} points; no nearest-neighbour accuracy, because the data have no labels."
     how = f"Each point is an example's encoder mean ({axes}). Points that lie together look alike to the model"
     how += "; a label's name stands at its median." if (labels >= 0).any() else "."
+    if axes.startswith(_UMAP):
+        how += " UMAP keeps who is near whom: how far groups lie apart, and how large they are, says little."
 
     if not np.isfinite(points[: plots.MAP_LIMIT]).all(axis=1).any():
         return Figure("map", title, how, missing="No map: the encoder's mean is not finite for any point.")
@@ -80,13 +84,16 @@ def latent_map(study: StudyRecord) -> Figure:
 
     def draw(sheet: Sheet) -> None:
         ax = plots.latent_map(points, labels, names=names, axes=axes, ax=sheet.subplots())
-        describe(ax, str(ax.get_label()), *_directions(axes))
+        describe(ax, str(ax.get_label()), *directions(axes))
 
     return Figure("map", title, how, foot, svg=both_widths(draw, "map", title))
 
 
-def _directions(axes: str) -> tuple[str, str]:
+def directions(axes: str) -> tuple[str, str]:
     """What runs across and what runs up."""
+    if axes.startswith(_UMAP):
+        rest = axes.removeprefix(_UMAP)
+        return f"first coordinate of {rest}", f"second coordinate of {rest}"
     if axes.startswith("first two "):
         rest = axes.removeprefix("first two ").replace("components", "component")
         return f"first {rest}", f"second {rest}"

@@ -73,6 +73,8 @@ def factors(study: StudyRecord) -> list[tuple[str, str]]:
         for name, component in blocks.items():
             given = component.get("given", default)
             given = [given] if isinstance(given, str) else list(given or ())
+            if part == "likelihood" and (size := component.get("size_factor")) and size not in given:
+                given.append(size)
             bar = f" | {', '.join(map(str, given))}" if given else ""
             factors.append((f"{letter}({name}{bar})", _component_words(component)))
     return factors

@@ -42,6 +42,7 @@ def latent_map(
     *,
     names: Sequence[str] | None = None,
     axes: str = "z1, z2",
+    at_medians: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Encoder means in the plane coloured by label, each label's name at its median; one scale both ways.
@@ -58,6 +59,8 @@ def latent_map(
         What the labels are called; None: by their numbers.
     axes : str, default "z1, z2"
         What the two directions are.
+    at_medians : bool, default True
+        Whether the names stand in the plane too: of groups that lie on one another the median is nobody's place.
     ax : Axes, default None
         Where to draw; None: a new figure.
 
@@ -96,12 +99,16 @@ def latent_map(
         about = f"{count(len(spots), 'point')}; labels: {', '.join(texts.values()) or 'none'}; axes: {axes}{lost}."
         describe(ax, about, axes + lost)
         if 0 < len(texts) <= _NAMED_AT_MOST:
+            look = {"frameon": False, "fontsize": 12, "labelcolor": outside(ax, INK), "markerscale": 1.8}
             if not is_narrow(ax):
-                look = {"frameon": False, "fontsize": 12, "labelcolor": outside(ax, INK)}
-                ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=1.8, **look)
+                ax.legend(loc="upper left", bbox_to_anchor=(1, 1), **look)
+            elif not at_medians:
+                ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, **look)
             ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
             taken: list[Any] = []
-            for kind, text in texts.items():  # at the medians, moved down where one would cover another
+            for kind, text in (
+                texts.items() if at_medians else ()
+            ):  # at the medians, moved down where one would cover another
                 look = {"fontsize": 14, "color": INK, "weight": "bold", "ha": "center"}
                 name = note(ax, short(text, 120, 14), np.median(groups[kind], axis=0), **look)
                 fits(name, ((0, -down) for down in range(0, 400, 4)), taken, None)

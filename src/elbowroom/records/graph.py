@@ -67,7 +67,9 @@ def graph(recipe: Mapping[str, Any]) -> Graph:
     single = {part: {"z": recipe[part]} if "kind" in recipe[part] else recipe[part] for part in ("prior", "posterior")}
     prior, posterior = single["prior"], single["posterior"]
     blocks = tuple(dict.fromkeys((*prior, *posterior)))
-    parents = {name: _given(block, ()) for name, block in prior.items()} | {"x": _given(recipe["likelihood"], ("z",))}
+    parents = {name: _given(block, ()) for name, block in prior.items()}
+    size = recipe["likelihood"].get("size_factor")  # multiplies the means, and no network reads it
+    parents["x"] = tuple(dict.fromkeys([*_given(recipe["likelihood"], ("z",)), *([] if size is None else [size])]))
     try:
         TopologicalSorter(parents).prepare()
     except CycleError as error:

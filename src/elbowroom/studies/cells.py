@@ -93,7 +93,7 @@ def plane_of(codes: Any, data: Dataset) -> Any:
     if codes.shape[1] > 2 and _by_umap(data) and len(codes) >= _LEAST_FOR_UMAP:
         import umap
 
-        return umap.UMAP(random_state=0).fit_transform(codes)
+        return umap.UMAP(random_state=0, n_jobs=1).fit_transform(codes)
     if codes.shape[1] > 2:
         from sklearn.decomposition import PCA
 
