@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def main() -> None:
     start = time.process_time()
     train()
     seconds, most = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": seconds, "peak GiB": most / 2**20}))
+    versions = {"version": version(package), "torch": torch.__version__}
+    print(json.dumps({"seconds": seconds, "peak GiB": most / 2**20} | versions))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def own(runs: Path) -> None:
 def cost(runs: Path) -> None:
     from cost_rows import costs
 
-    keys = [{"package": name, "cells": 3_000, "genes": 20_000} for name in ("scvi-tools", "elbowroom")]
+    sizes = [(cells, 20_000, name) for cells in (3_000, 30_000) for name in ("scvi-tools", "elbowroom")]
+    keys = [{"package": name, "cells": cells, "genes": genes} for cells, genes, name in sizes]
     Record("cost").rows(keys, costs)
 
 

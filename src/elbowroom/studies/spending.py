@@ -148,12 +148,13 @@ def measuring(vae: VAE, data: Dataset, draws: int | None, annealed: int | None) 
             said.append(f"IWAE has {draws} draws of {DRAWS:,}, {dear} (draws={DRAWS} asks for all).")
     if annealed is not None:
         return Annealing(draws, annealed, ANNEALING, tuple(said))
-    full = EXAMPLES * math.prod(ANNEALING.values()) * _BACKWARD * one
+    most = min(EXAMPLES, len(data.test))
+    full = most * math.prod(ANNEALING.values()) * _BACKWARD * one
     by = max(full / _ANNEALING, 1.0) ** 0.25
     settings = {name: max(round(number / by), _LEAST_ANNEALING[name]) for name, number in ANNEALING.items()}
     each = math.prod(settings.values()) * _BACKWARD * one
-    annealed = min(EXAMPLES, int(_ANNEALING / each))
-    if annealed < _LEAST_EXAMPLES:
+    annealed = min(most, int(_ANNEALING / each))
+    if annealed < min(most, _LEAST_EXAMPLES):
         annealed = 0
         said.append(
             f"AIS was not run, {dear} (annealed={EXAMPLES} runs it): the importance-weighted bound is all that is "
@@ -161,7 +162,7 @@ def measuring(vae: VAE, data: Dataset, draws: int | None, annealed: int | None) 
         )
     elif by > 1:
         said.append(
-            f"AIS has {count(annealed, 'cell')} of {EXAMPLES}, {settings['temperatures']} temperatures of "
+            f"AIS has {count(annealed, 'cell')} of {most}, {settings['temperatures']} temperatures of "
             f"{ANNEALING['temperatures']} and {count(settings['chains'], 'chain')} of {ANNEALING['chains']}, {dear} "
             f"(annealed={EXAMPLES} asks for all)."
         )
