@@ -1,6 +1,6 @@
 """Figure 3a of Alemi et al. 2018 on static MNIST: rate and distortion over β, by decoder and by prior.
 
-    python reproductions/broken_elbo/run.py train --runs FOLDER [--only FAMILY] [--seed 0]    # FOLDER/FAMILY-seed.json
+    python reproductions/broken_elbo/run.py train --runs FOLDER [--only FAMILY] [--device cuda]
     python reproductions/broken_elbo/run.py sandwich --runs FOLDER      # of the best model: how large H can be
     python reproductions/broken_elbo/run.py tables [--runs FOLDER]      # record.json, the README's table, figure.svg
 
@@ -29,7 +29,7 @@ BETAS = {
     "simple, normal": (1.0, 0.1, 10.0, 0.5, 2.0, 0.0),
     "simple, VampPrior": (1.0, 0.1, 10.0, 0.5, 2.0),
     "autoregressive, normal": (1.0, 0.1, 10.0, 0.5, 2.0, 0.0),
-    "autoregressive, VampPrior": (1.0, 0.1, 10.0),
+    "autoregressive, VampPrior": (1.0, 0.1, 10.0, 0.5, 2.0),
 }
 """By family, in the order of training; at β = 0 no prior is trained, so that it is tried with one."""
 
@@ -44,9 +44,9 @@ DECODERS: dict[str, Any] = {
     },
 }
 PRIORS: dict[str, Any] = {"normal": "standard-normal", "VampPrior": {"kind": "vamp-prior", "pseudo_inputs": 100}}
-EPOCHS, LR, VALIDATION = 3, 2e-3, 1_000  # 500 steps an epoch; images by which the best epoch is told
+EPOCHS, LR, LR_FINAL, VALIDATION = 30, 2e-3, 2e-4, 1_000  # 500 steps an epoch; images that tell the best epoch
 TEST, DRAWS = 1_000, 16
-BOUNDED, IWAE_DRAWS = 200, 100
+BOUNDED, IWAE_DRAWS = 1_000, 100
 SANDWICHED, ANNEALING = 10, {"temperatures": 60, "leapfrog": 3, "chains": 6, "warm_up": 40}
 
 
@@ -68,30 +68,68 @@ def tested(data: Any, n: int) -> Any:
     return data.test[torch.randperm(len(data.test), generator=torch.Generator().manual_seed(0))[:n]]
 
 
-def train(family: str, seed: int, runs: Path, betas: Sequence[float]) -> None:
-    """Train the models of a family, or go on; then measure each on test images, or go on."""
+def train(family: str, seed: int, runs: Path, betas: Sequence[float], device: str) -> None:
+    """Train the models of a family, or go on, and measure each on test images."""
     from canaries import row, steps
-    from canary import begin
 
-    data, folder = data_at_hand(), runs / f"{family.replace(', ', '-')}-{seed}"
-    began = begin(folder, recipe(family, seed).to_dict(), lambda: steps(family, seed))
-    settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": 100, "lr": LR, "draws": 2, "processes": 1}
-    going_on = (folder / "sweep.json").exists()
-    swept = er.sweep(recipe(family, seed), data, {"beta": betas}, runs=folder, resume=going_on, **settings)
-    path = folder.with_suffix(".json")
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"canary": {row(family, seed): began}}
-    for one in swept:
-        if one.label not in found:
-            found[one.label] = measured(one, data)
-            write_atomic(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-            print(family, one.label, mean(found[one.label]["rate"]), mean(found[one.label]["distortion"]), flush=True)
+    path, data = runs / f"{stem(family)}-{seed}.json", data_at_hand()
+    if device != "cpu":
+        together(family, seed, betas, data, runs, device)
+    for beta in betas:
+        one(family, seed, beta, data, runs, device)
+    found = {"canary": {row(family, seed): steps(family, seed)}}
+    for beta in BETAS[family]:
+        if (each := part(family, seed, beta, runs)).exists():
+            found |= json.loads(each.read_text(encoding="utf-8"))
+    write_atomic(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
-def measured(one: Any, data: Any) -> dict[str, Any]:
+def stem(family: str) -> str:
+    """A family in the name of a file."""
+    return family.replace(", ", "-")
+
+
+def part(family: str, seed: int, beta: float, runs: Path) -> Path:
+    """What is measured of one model."""
+    return runs / f"{stem(family)}-{seed}" / f"beta-{beta:g}.json"
+
+
+SETTINGS: dict[str, Any] = {"epochs": EPOCHS, "batch_size": 100, "lr": LR, "lr_final": LR_FINAL, "progress": False}
+
+
+def together(family: str, seed: int, betas: Sequence[float], data: Any, runs: Path, device: str) -> None:
+    """Train the models of a family as one."""
+    folders = {beta: part(family, seed, beta, runs).with_suffix("") for beta in betas}
+    folders = {beta: run for beta, run in folders.items() if not (run / "summary.json").exists()}
+    words = [recipe(family, seed).where(beta=beta) for beta in folders]
+    vaes, goals = [er.models.build(one, data) for one in words], [er.models.goal(one) for one in words]
+    going_on = all((run / "recipe.yaml").exists() for run in folders.values())
+    if folders:
+        settings = SETTINGS | {"runs": list(folders.values()), "resume": going_on, "device": device}
+        er.fit_stacked(vaes, data, goals, seed=seed, **settings)
+
+
+def one(family: str, seed: int, beta: float, data: Any, runs: Path, device: str) -> None:
+    """Train a model, or go on, and measure it, if that is not done: models of a family can be made side by side."""
+    path, run = part(family, seed, beta, runs), part(family, seed, beta, runs).with_suffix("")
+    if path.exists():
+        return
+    words = recipe(family, seed).where(beta=beta)
+    if not (run / "summary.json").exists():
+        vae, goal = er.models.build(words, data), er.models.goal(words)
+        er.fit(vae, data, goal, **SETTINGS, seed=seed, run=run, resume=(run / "recipe.yaml").exists(), device=device)
+    vae, history = er.runs.read_run(run)
+    made_on = f"{torch.cuda.get_device_name() if device == 'cuda' else device}, torch {torch.__version__}"
+    found = measured(vae.to(device), data) | {"beta": beta, "epoch": history.best_epoch, "made on": made_on}
+    write_atomic(path, json.dumps({er.models.label({"beta": beta}): found}, indent=1, ensure_ascii=False) + "\n")
+    print(family, beta, mean(found["rate"]), mean(found["distortion"]), flush=True)
+
+
+def measured(vae: er.VAE, data: Any) -> dict[str, Any]:
     """Values and Monte-Carlo variances of every test image, so that models can be compared image by image."""
-    rate, distortion, elbo = er.evidence.rate_distortion(one.vae, tested(data, TEST), draws=DRAWS)
-    iwae = er.evidence.iwae(one.vae, tested(data, BOUNDED), draws=IWAE_DRAWS)
-    found: dict[str, Any] = {"beta": one.settings["beta"], "active": one.active, "epoch": one.history.best_epoch}
+    rate, distortion, elbo = er.evidence.rate_distortion(vae, tested(data, TEST), draws=DRAWS)
+    iwae = er.evidence.iwae(vae, tested(data, BOUNDED), draws=IWAE_DRAWS)
+    found: dict[str, Any] = {"active": int(er.metrics.latent_use(vae, data.validation).active.sum())}
     by_image = {"rate": rate, "distortion": distortion, "elbo": elbo, "iwae": iwae}
     return found | {what: [e.values.tolist(), e.mc_variance.tolist()] for what, e in by_image.items()}
 
@@ -105,10 +143,8 @@ def mean(by_image: Any) -> list[float]:
 
 def sandwich(runs: Path) -> None:
     """log p(x) of the model with the best bound, from below and, if its chains mix, from above."""
-    from elbowroom.runs import read_run
-
     (family, seed, label), row = max(rows_of(runs).items(), key=lambda item: mean(item[1]["iwae"])[0])
-    vae, _ = read_run(runs / f"{family.replace(', ', '-')}-{seed}" / f"beta-{row['beta']:g}")
+    vae, _ = er.runs.read_run(runs / f"{stem(family)}-{seed}" / f"beta-{row['beta']:g}")
     images = tested(data_at_hand(), SANDWICHED)
     ends = er.evidence.reverse_ais(vae, images, progress=True, **ANNEALING)
     iwae = er.evidence.iwae(vae, images, draws=IWAE_DRAWS)
@@ -124,7 +160,7 @@ def rows_of(runs: Path) -> dict[tuple[str, int, str], dict[str, Any]]:
     """What was measured, by family, seed and β."""
     found = {}
     for family in BETAS:
-        for path in sorted(runs.glob(f"{family.replace(', ', '-')}-?.json")):
+        for path in sorted(runs.glob(f"{stem(family)}-?.json")):
             for label, row in json.loads(path.read_text(encoding="utf-8")).items():
                 if label != "canary":
                     found[family, int(path.stem[-1]), label] = row
@@ -137,7 +173,9 @@ def gathered(runs: Path) -> dict[str, Any]:
     for path in sorted(runs.glob("*-?.json")):
         record["canary"] |= json.loads(path.read_text(encoding="utf-8"))["canary"]
     for (family, seed, label), row in sorted(found.items(), key=lambda item: (*item[0][:2], item[1]["beta"])):
-        one: dict[str, Any] = {"family": family, "seed": seed} | {n: row[n] for n in ("beta", "active", "epoch")}
+        one: dict[str, Any] = {"family": family, "seed": seed} | {
+            n: row[n] for n in ("beta", "active", "epoch", "made on")
+        }
         one |= {what: mean(row[what]) for what in ("rate", "distortion", "elbo", "iwae")}
         plain = found.get(("simple, normal", seed, label))
         if plain is not None and family != "simple, normal":
@@ -204,12 +242,13 @@ def main() -> None:
     parser.add_argument("--only", choices=BETAS, help="one family; else all, one after another")
     parser.add_argument("--betas", type=float, nargs="+", help="some of the family's; else all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--runs", type=Path, default=Path("runs/broken_elbo"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what == "train":
         for family in [asked.only] if asked.only else list(BETAS):
-            train(family, asked.seed, asked.runs, asked.betas or BETAS[family])
+            train(family, asked.seed, asked.runs, asked.betas or BETAS[family], asked.device)
     else:
         (sandwich if asked.what == "sandwich" else tables)(asked.runs)
 
