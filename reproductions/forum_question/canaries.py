@@ -12,6 +12,7 @@ import curve
 import decoder
 import fitting
 import linear
+import sandwich
 import sizes
 from shelf import HERE, digits, normal, vae
 
@@ -39,6 +40,7 @@ def canaries() -> list[Canary]:
         ("pca", "ten components"): (lambda: {"numbers": numbers_of(sizes._pca(10))}, ("mnist",)),
         ("sizes", "ten latents"): (lambda: first_steps(sizes.model(10, 0), sizes.mnist()), ("mnist",)),
         ("curve", "one network"): (of_curve, ()),
+        ("sandwich", "digits"): (of_sandwich, ()),
     }
     found |= {("autoregressive", name): (partial(of_decoder, name), ()) for name in decoder.FAMILIES}
     found |= {("condition", way): (partial(of_condition, way), ()) for way in condition.WAYS}
@@ -100,6 +102,13 @@ def of_curve() -> Numbers:
     numbers = first_steps(model, digits(), MultiRate())
     low = er.evidence.elbo(model.at_beta(0.2), digits().test[:10], draws=20)
     return numbers | {"low": [low.mean]}
+
+
+def of_sandwich() -> Numbers:
+    """A VAE of fixed noise, and a bound from below after five steps."""
+    data, rows = sandwich.data_of("digits", 0), sandwich.pixels()[: sandwich.K["digits"]]
+    found = first_steps(sandwich.model(data, 5.0, 0), data)
+    return found | {"below": sandwich.below(lambda: rows, lambda: rows, 5.0, 0, steps=5)[:1]}
 
 
 if __name__ == "__main__":

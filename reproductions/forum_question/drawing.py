@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
+from sandwich import LAMBDAS, at_least, exact
 from shelf import HERE, Row, by, first, over, records
 
 from elbowroom.plots import Series, lines
@@ -90,8 +92,25 @@ def curve(rows: list[Row]) -> Figure:
     return sheet
 
 
+def between(rows: list[Row]) -> Figure:
+    """R(D) from above and from below: of a Gaussian source, whose own is known, and of the digits."""
+    sheet, panels = _sheet(2)
+    for source, panel in zip(("Gaussian", "digits"), panels, strict=True):
+        own = [row for row in rows if row["source"] == source]
+        points = [(first(row["distortion"]), first(row["rate"])) for row in own]
+        series = [Series("VAEs, test: above", *map(list, zip(*points, strict=True)), look="points")]
+        across = np.linspace(min(points)[0], max(points)[0], 60)
+        series.append(Series("from below", list(across), [at_least(own, d) for d in across], look="line"))
+        if source == "Gaussian":
+            known = sorted(tuple(exact(slope).values()) for slope in np.geomspace(min(LAMBDAS), max(LAMBDAS), 40))
+            series.append(Series("R(D)", *map(list, zip(*known, strict=True)), look="dashed"))
+        lines(series, across=f"squared error, {source}", up="rate, nats", ax=panel)
+    return sheet
+
+
 FIGURES: dict[str, tuple[str, Callable[[list[Row]], Figure]]] = {
     "scan": ("scan", scan),
     "sizes": ("sizes", sizes),
     "curve": ("curve", curve),
+    "sandwich": ("sandwich", between),
 }

@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "threshold": "linear.run",
     "sizes": "sizes.run",
     "curve": "curve.run",
+    "sandwich": "sandwich.run",
     "canaries": "canaries.write",
     "tables": "tables.run",
     "figures": "drawing.run",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from fitting import RULES, chosen
+from sandwich import at_least
 from shelf import HERE, Row, by, first, over, records
 
 
@@ -251,6 +252,24 @@ def _seconds(rows: list[Row], kind: str) -> float:
     return round(float(np.mean([take(first(row["training_seconds"]) for row in group) for group in seeds.values()])), 1)
 
 
+def between(rows: list[Row]) -> None:
+    """Of each source and slope: the point that a VAE has, and what R(D) is at least at its distortion."""
+    for source in ("Gaussian", "digits"):
+        own = [row for row in rows if row["source"] == source]
+        lines = []
+        for (slope,), group in sorted(by(own, "slope").items()):
+            distortion = over([{"d": first(row["distortion"])} for row in group], "d")[0]
+            parts = [row | {"whole": first(row["rate"]) + slope * first(row["distortion"])} for row in group]
+            cells = [said(parts, key, 2) for key in ("distortion", "rate", "whole", "lower")]
+            known = [
+                f"{exact['rate'] + slope * exact['distortion']:.2f}" for row in group[:1] if (exact := row.get("exact"))
+            ]
+            lines.append([source, slope, *cells[:2], f"{at_least(own, distortion):.2f}", *cells[2:], *(known or ["–"])])
+        head = ["source", "λ", "D, test", "R, above", "R(D) at least", "R + λD, above", "R + λD, below", "exact"]
+        table(head, lines)
+        print()
+
+
 TABLES: dict[str, tuple[str, Any]] = {
     "Mis-scaled noise": ("scan", noise),
     "β with a learned σ": ("learned", learned),
@@ -266,4 +285,5 @@ TABLES: dict[str, tuple[str, Any]] = {
     "The threshold": ("threshold", threshold),
     "Latents 1 to 250": ("sizes", sizes),
     "One training, every β": ("curve", curve),
+    "R(D) between two bounds": ("sandwich", between),
 }
