@@ -25,6 +25,7 @@ from elbowroom.recipes import build, recipe_of
 EVENT, READS = 4, 3
 ARGUMENTS: dict[str, dict[str, object]] = {
     "Autoregressive": {"family": likelihoods.Bernoulli(None, 4), "image_shape": (2, 2)},
+    "BetaBinomial": {"levels": 5},
     "Categorical": {"levels": 5, "classes": EVENT, "given": ("z",)},
     "CategoricalGrid": {"cells": 2, "given": ("z",)},
     "DiscretisedLogistic": {"levels": 5},

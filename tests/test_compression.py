@@ -217,6 +217,10 @@ FAMILIES: dict[str, tuple[Callable[[Any], Any], Any, Callable[[NDArray[Any], NDA
         lambda r, x: logistic(x, 8 * r[:, 0], 8 * (0.00625 + softplus(r[:, 1])), 9),
     ),
     "mixture": (lambda n: lik.DiscretisedLogistic(n, D, levels=9, components=3), None, mixture),
+    "beta-binomial": (
+        lambda n: lik.BetaBinomial(n, D, levels=9), None,
+        lambda r, x: scipy.stats.betabinom.pmf(x, 8, *np.exp(r.T)),
+    ),
     "poisson": (
         lambda n: lik.Poisson(n, D), None, lambda r, x: scipy.stats.poisson.pmf(x, np.exp(bounded(r[:, 0])))
     ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from test_compression import D, hierarchies, mlp, settings
 from test_compression_files import QUIET, VAE, X, forged, refused
@@ -17,7 +18,9 @@ from elbowroom import likelihoods as lik
 from elbowroom import posteriors, priors
 from elbowroom.compression import compress, decompress, rounded
 from elbowroom.compression.ascent import Ascent
+from elbowroom.compression.beta_binomial import log_masses
 from elbowroom.compression.codec import Codec, Settings
+from elbowroom.compression.masses import LOG_UNITS
 from elbowroom.compression.outputs import run
 
 ROWS = 120
@@ -64,6 +67,45 @@ def test_gradients_are_those_of_the_network_and_the_same_in_any_order(activation
     assert (taken[0] == taken[1]).all()
 
 
+def levels_model(levels: int = 256) -> er.VAE:
+    torch.manual_seed(0)
+    decoder = mlp(3, 20, 2 * D, activation="relu", norm="batch")
+    nn.init.normal_(decoder.layers[3].weight, std=0.5)
+    decoder(torch.randn(50, 3))
+    return er.VAE(
+        priors.Normal(3), posteriors.DiagonalNormal(mlp(D, 4, 6), 3), lik.BetaBinomial(decoder, D, levels)
+    ).eval()  # fmt: skip
+
+
+def test_gradients_of_levels_behind_batch_norm_are_those_of_torch() -> None:
+    vae = levels_model().double()
+    ascent = Ascent(rounded(vae), 3)
+    z = torch.randn(ROWS, 3, dtype=torch.float64, requires_grad=True)
+    x = torch.randint(0, 256, (ROWS, D)).double()
+    p_x = vae.likelihood.eval()({"z": z[None]})
+    (wanted,) = torch.autograd.grad(p_x.log_prob(x).sum(), z)
+    near = torch.isclose(ascent._gradient(z.detach(), x), wanted, atol=0.02, rtol=0.01).all(1)
+    assert near.float().mean() > 0.95
+
+
+def test_weights_of_draws_are_the_log_probabilities_of_levels() -> None:
+    raw = np.random.default_rng(0).uniform(-5.0, 5.0, (50, 2, D))
+    raw[0] = np.array([-31.0, 18.6])[:, None]
+    x = np.random.default_rng(1).integers(0, 256, (50, D))
+    wanted = scipy.stats.betabinom.logpmf(x, 255, np.exp(raw[:, 0]), np.exp(raw[:, 1]))
+    assert np.allclose(log_masses(x, raw, 256) / LOG_UNITS, wanted, atol=2e-6, rtol=1e-7)
+
+
+def test_a_file_of_levels_with_a_refined_q_comes_back(tmp_path: Path) -> None:
+    vae, path = levels_model(40), tmp_path / "x.elb"
+    x = vae.sample(60).numpy().astype(np.uint8)
+    nats = [compress(vae, x, path, refine=steps, bounds=False, **QUIET).nats for steps in (0, 20)]
+    assert decompress(vae, path, **QUIET).tobytes() == x.tobytes()
+    assert nats[1] < nats[0]
+    compress(vae, x, path, draws=3, refine=2, bounds=False, **QUIET)
+    assert decompress(vae, path, **QUIET).tobytes() == x.tobytes()
+
+
 @pytest.mark.parametrize("draws", [1, 4])
 def test_bits_are_those_of_the_refined_bound(draws: int) -> None:
     torch.manual_seed(1)
@@ -103,9 +145,9 @@ def test_files_with_a_refined_q_come_back_and_others_are_refused(tmp_path: Path)
         refused(path, vae)
     with pytest.raises(er.InputError, match="0 to 1,000 steps"):
         compress(vae, x, path, refine=1_001, **QUIET)
-    with pytest.raises(er.CapabilityError, match="computed exactly for bits whose decoder is an MLP"):
+    with pytest.raises(er.CapabilityError, match="computed exactly for bits and beta-binomial levels"):
         compress(VAE, X, path, refine=2, **QUIET)
-    with pytest.raises(er.CapabilityError, match="write this file with refine=0"):
+    with pytest.raises(er.CapabilityError, match="with refine=0"):
         compress(hierarchies()["markov"], x, path, refine=2, **QUIET)
     with pytest.raises(er.CapabilityError, match="without missing cells"):
         compress(vae, np.where(x == 1, np.nan, 0.0), path, refine=2, **QUIET)

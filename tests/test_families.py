@@ -76,6 +76,12 @@ def _beta(x: Any, a: Any, b: Any) -> Any:
     return (a - 1) * mp.log(x) + (b - 1) * mp.log1p(-x) + mp.loggamma(a + b) - mp.loggamma(a) - mp.loggamma(b)
 
 
+def _beta_binomial(x: Any, log_one: Any, log_zero: Any) -> Any:
+    a, b, n = mp.exp(log_one), mp.exp(log_zero), LEVELS - 1
+    ways = mp.loggamma(n + 1) - mp.loggamma(x + 1) - mp.loggamma(n - x + 1)
+    return ways + mp.log(mp.beta(x + a, n - x + b) / mp.beta(a, b))
+
+
 def _poisson(x: Any, log_mean: Any) -> Any:
     return x * log_mean - mp.exp(log_mean) - mp.loggamma(x + 1)
 
@@ -229,6 +235,14 @@ CASES = {
     ),
     "DiscretisedNormal": Case(
         lambda m, s: rooms.DiscretisedNormal(m, s, LEVELS), _rounded(_normal_mass), GRID, LOCATIONS, ROUNDED, True
+    ),
+    "BetaBinomial": Case(
+        lambda a, b: rooms.BetaBinomial(a, b, LEVELS),
+        _beta_binomial,
+        GRID,
+        [(0.5, 1.0), (-3.0, -2.0), (3.0, 2.5)],
+        [(7.0, (-30.0, 3.0)), (0.0, (-30.0, 18.0)), (3.0, (16.0, 15.0))],
+        True,
     ),
     "DiscretisedLogistic": Case(
         lambda m, s: rooms.DiscretisedLogistic(m, s, LEVELS), _rounded(_logistic_mass), GRID, LOCATIONS, ROUNDED, True

@@ -48,6 +48,7 @@ CASES = {
     "TruncatedNormal": Case(lambda n: L.TruncatedNormal(n, D, scale="predicted"), "unit", ("real", *DISCRETE)),
     "TruncatedNormal 2": Case(lambda n: L.TruncatedNormal(n, D, low=-9.0, high=9.0), "real", DISCRETE),
     "LogitNormal": Case(lambda n: L.LogitNormal(n, D, scale="feature"), "unit", ("real", *DISCRETE)),
+    "BetaBinomial": Case(lambda n: L.BetaBinomial(n, D, 17), "grid", (*CONTINUOUS, "counts", "categorical")),
     "DiscretisedNormal": Case(
         lambda n: L.DiscretisedNormal(n, D, 17), "grid", (*CONTINUOUS, "counts", "categorical")
     ),

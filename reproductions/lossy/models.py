@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ import elbowroom as er
 BETAS = (0.1, 0.5, 2.0)
 NOISE = 0.1
 SETTINGS: dict[str, dict[str, Any]] = {
-    "fashion-mnist": {"latents": 64, "widths": [512, 256], "epochs": 25, "test": 1_000},
-    "cifar10": {"latents": 96, "widths": [384, 256], "epochs": 8, "test": 1_000},
-    "frey-faces": {"latents": 32, "widths": [256, 256], "epochs": 120, "test": 300},
+    "fashion-mnist": {"latents": 64, "channels": [32, 64, 128], "dense": None, "test": 1_000},
+    "cifar10": {"latents": 96, "channels": [32, 64, 128], "dense": None, "test": 1_000},
+    "frey-faces": {"latents": 32, "widths": [256, 256], "test": 300},
 }
-"""Latents, hidden layers, epochs, and test images."""
-TRAIN = 9_000
+"""Latents, channels of convolutions or hidden layers of perceptrons, and test images."""
+LEGS = ((0.45, 1e-3), (0.25, 4e-4), (0.2, 1.5e-4), (0.1, 5e-5))
+"""Shares of the time that a training has, and the learning rate of each."""
 
 
 def folder(name: str) -> Path:
@@ -27,46 +29,72 @@ def folder(name: str) -> Path:
     return Path(os.environ["ELBOWROOM_DATA"]) / name
 
 
-def images(name: str) -> np.ndarray:
-    """All images that are used, [n, C, H, W], 0 … 255."""
-    if name == "frey-faces":
-        return np.load(folder("freyfaces") / "freyfaces_u8.npz")["images"].reshape(-1, 1, 28, 20)
-    if name == "fashion-mnist":
-        x = er.load_data("fashion-mnist").train.rows(slice(0, TRAIN + 1_000)).x
-        return x.numpy().astype(np.uint8).reshape(-1, 1, 28, 28)
+def sheets(pattern: str) -> np.ndarray:
+    """Images of CIFAR-10 from sheets of 25 × 40, [n, 3, 32, 32]."""
     from PIL import Image
 
-    sheets = [Image.open(folder("cifar10") / f"train_{i:02}.webp").convert("RGB") for i in range(10)]
-    found = [np.asarray(sheet).reshape(25, 32, 40, 32, 3).transpose(0, 2, 4, 1, 3) for sheet in sheets]
-    return np.concatenate(found).reshape(-1, 3, 32, 32)
+    found = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder("cifar10").glob(pattern))]
+    return np.concatenate([one.reshape(25, 32, 40, 32, 3).transpose(0, 2, 4, 1, 3) for one in found]).reshape(
+        -1, 3, 32, 32
+    )
 
 
 @cache
 def data_of(name: str) -> er.data.Dataset:
-    """The images as a data set: flat rows, dequantised, a fixed split."""
-    x = images(name).reshape(-1, math.prod(images(name).shape[1:]))
+    """The images to train on, dequantised: those of CIFAR-10 with their mirror images."""
+    if name == "fashion-mnist":
+        return er.load_data(name, preprocess="dequantise", flat=False, progress=False)
+    if name == "cifar10":
+        x = sheets("train_*.webp")
+        return er.load_data(np.concatenate([x, x[..., ::-1]]), preprocess="dequantise", validation=1_000, test=100)
+    x = np.load(folder("freyfaces") / "freyfaces_u8.npz")["images"].reshape(-1, 28 * 20)
     return er.load_data(x, preprocess="dequantise", validation=100, test=SETTINGS[name]["test"])
 
 
+def test_of(name: str) -> np.ndarray:
+    """The test images, [n, C, H, W], 0 … 255."""
+    if name == "cifar10":
+        return sheets("test_00.webp")
+    x = data_of(name).test.rows(slice(0, SETTINGS[name]["test"])).x.numpy()
+    return np.rint(x).astype(np.uint8).reshape(-1, 1, 28, 20 if name == "frey-faces" else 28)
+
+
 def model(name: str, beta: float) -> er.VAE:
-    """A Gaussian VAE of perceptrons, its noise fixed: β decides what it is worth to tell a pixel."""
+    """A Gaussian VAE whose noise is fixed: β decides what it is worth to tell a pixel."""
     data, words = data_of(name), SETTINGS[name]
     torch.manual_seed(0)
-    size, latents, widths = math.prod(data.event), words["latents"], words["widths"]
+    latents, event = words["latents"], data.event
+    if "widths" in words:
+        size, widths = math.prod(event), words["widths"]
+        q: Any = er.networks.MLP([size, *widths, 2 * latents])
+        p: Any = er.networks.MLP([latents, *widths[::-1], size])
+    else:
+        q = er.networks.ConvNet(event, latents, parts=2, channels=words["channels"])
+        p = er.networks.ConvNet(latents, event, channels=words["channels"])
     return er.VAE(
-        er.priors.StandardNormal(latents),
-        er.posteriors.DiagonalNormal(er.networks.MLP([size, *widths, 2 * latents]), latents),
-        er.likelihoods.Normal(er.networks.MLP([latents, *widths[::-1], size]), size, scale=NOISE),
-        preprocess=data.preprocess,
-    )
-
-
-def train(name: str, beta: float, runs: Path) -> er.VAE:
-    """Train, or go on where it was stopped, or read what is trained."""
-    run, vae = runs / f"{name}-{beta:g}", model(name, beta)
-    epochs = SETTINGS[name]["epochs"]
-    er.fit(
-        vae, data_of(name), er.objectives.Elbo(beta), epochs=epochs, batch_size=100, run=run,
-        resume=run.exists(), progress=False,
+        er.priors.StandardNormal(latents), er.posteriors.DiagonalNormal(q, latents),
+        er.likelihoods.Normal(p, event, scale=NOISE), preprocess=data.preprocess,
     )  # fmt: skip
-    return vae
+
+
+def train(
+    vae: er.VAE, data: er.data.Dataset, objective: Any, seconds: float, device: str, batch: int, *, after_leg: Any
+) -> None:
+    """Train for so long, in legs of ever smaller steps; each keeps its best epoch on validation."""
+    began, rows, each = time.monotonic(), list[dict[str, Any]](), 0.0
+    for number, (share, rate) in enumerate([(0.0, LEGS[0][1]), *LEGS]):
+        left = (
+            0.93
+            * (seconds - (time.monotonic() - began))
+            * share
+            / max(sum(one for one, _ in LEGS[number - 1 :]), share)
+        )
+        epochs = max(int(left / each), 1) if number else 2  # two epochs tell how long one takes
+        found = er.fit(
+            vae, data, objective, epochs=epochs, batch_size=batch, lr=rate, seed=number, device=device,
+            settle=not number, progress=False,
+        )  # fmt: skip
+        each = found.seconds / epochs
+        kept = {"epochs": epochs, "rate": rate, "kept": found.best_epoch, "validation": found.best["validation"]}
+        rows.append(kept)
+        after_leg({"legs": rows, "seconds": time.monotonic() - began, "device": device})

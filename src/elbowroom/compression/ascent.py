@@ -14,8 +14,8 @@ from elbowroom.networks import MLP
 from elbowroom.numerics import CapabilityError
 from elbowroom.vae import VAE
 
-from . import portable
-from .exact_layers import ExactLinear, Leaky, Rectifier, Table, as_read, on_grid, weight_bits
+from . import beta_binomial, portable
+from .exact_layers import ExactLinear, ExactNorm, Leaky, Rectifier, Table, as_read, on_grid, weight_bits
 from .latents import Reference, fixed_prior, quantiles
 from .portable import Array, exp, log
 from .stack import stream
@@ -26,6 +26,8 @@ _NOISE = 3 * 2**29
 _NOISE_BITS = 12
 _RATE, _LAST, _BETAS, _EPSILON = 0.1, 0.02, (0.8, 0.95), 1e-8
 _APART = 8  # places of a table between which its slope is taken
+
+_SCORED = (lik.Bernoulli, lik.BetaBinomial)
 
 Back = Callable[[Tensor, Tensor], Tensor]
 """From the gradient by what a layer returned, and what it read, to the gradient by what it read."""
@@ -46,11 +48,11 @@ def refuse_ascent(vae: VAE) -> None:
     """
     blocks: list[Any] = list(vae.posterior.values())
     one = len(blocks) == 1 and type(blocks[0]) is posteriors.DiagonalNormal and blocks[0].given == ("x",)
-    known = isinstance(vae.likelihood, lik.Bernoulli) and isinstance(vae.likelihood.network, MLP)
+    known = isinstance(vae.likelihood, _SCORED) and isinstance(vae.likelihood.network, MLP)
     if not one or not known or not _leaves_known(vae.likelihood.network):
         raise CapabilityError(
-            "Steps by which q is refined row by row are computed exactly for bits whose decoder is an MLP, with one "
-            "block of latents and a diagonal normal q(z | x): write this file with refine=0."
+            "Steps by which q is refined row by row are computed exactly for bits and beta-binomial levels whose "
+            "decoder is an MLP, with one block of latents and a diagonal normal q(z | x): write it with refine=0."
         )
     if fixed_prior(next(iter(vae.prior.values()))) is None:
         raise CapabilityError("Steps by which q is refined need a normal prior: write this file with refine=0.")
@@ -84,13 +86,13 @@ class Ascent:
         refuse_ascent(vae)
         network: Any = vae.likelihood.network
         self.layers = [(layer, _back(layer)) for layer in network.modules() if not list(layer.children())]
-        self.sigmoid = Table(portable.sigmoid, False)
+        self.slopes = _output_slopes(vae.likelihood)
         self.prior: Reference | None = fixed_prior(next(iter(vae.prior.values())))
         self.steps = steps
 
     @torch.no_grad()
     def __call__(self, location: Array, scale: Array, x: Tensor) -> tuple[Array, Array]:
-        """Mean and standard deviation [n, D] of the q of each row, from the encoder's; x [n, …] holds bits."""
+        """Mean and standard deviation [n, D] of the q of each row, from the encoder's; x [n, …]: bits or levels."""
         bits = x.reshape(len(x), -1).double().repeat(2, 1)
         size = location.shape[1]
         at = np.concatenate([location, log(scale)], 1)
@@ -124,7 +126,7 @@ class Ascent:
         for layer, _ in self.layers:
             read.append(z)
             z = layer(z)
-        gradient = bits - self.sigmoid(z)
+        gradient = self.slopes(z, bits)
         for (_, back), was in zip(reversed(self.layers), reversed(read), strict=True):
             gradient = back(gradient, was)
         return gradient
@@ -132,13 +134,22 @@ class Ascent:
 
 def _leaves_known(network: Any) -> bool:
     leaves = (layer for layer in network.modules() if not list(layer.children()))
-    return all(isinstance(layer, ExactLinear | Table | Rectifier | Leaky | nn.Identity) for layer in leaves)
+    return all(isinstance(layer, ExactLinear | ExactNorm | Table | Rectifier | Leaky | nn.Identity) for layer in leaves)
+
+
+def _output_slopes(likelihood: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    if isinstance(likelihood, lik.BetaBinomial):
+        return beta_binomial.slopes(likelihood.levels)
+    sigmoid = Table(portable.sigmoid, False)
+    return lambda out, bits: bits - sigmoid(out)
 
 
 def _back(layer: nn.Module) -> Back:
     if isinstance(layer, ExactLinear):
         weight = on_grid(layer.weight, weight_bits(layer.weight, 1, None, "linear layer")).T.contiguous()
         return lambda gradient, _: functional.linear(as_read(gradient), weight)
+    if isinstance(layer, ExactNorm):
+        return lambda gradient, _: gradient * layer.scale
     if isinstance(layer, Table):
         slopes = _slopes(layer)
         return lambda gradient, read: gradient * slopes(read)

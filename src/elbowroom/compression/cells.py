@@ -23,7 +23,9 @@ _MOST_DECIMALS = 9
 _HALF = 0.5 + 1e-6
 _MOST_LEVELS, _MOST_COUNTS, _BEYOND = 2**24, 2**53, 2.0**60
 _COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
-_OF_GRIDS = (lik.Bernoulli, lik.Detection, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal)
+_OF_GRIDS = (
+    lik.Bernoulli, lik.BetaBinomial, lik.Detection, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal,
+)  # fmt: skip
 CONTINUOUS = (
     lik.Normal, lik.Laplace, lik.TruncatedNormal, lik.ContinuousBernoulli, lik.LogitNormal,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from elbowroom import likelihoods as lik
 from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import CapabilityError, Given
 
+from . import beta_binomial
 from .cells import Cells
 from .counts import Counts, Detected, beside_of, gathered
 from .masses import LOG_UNITS, Below, Nested, Whole, from_weights
@@ -53,11 +54,12 @@ class Family:
         self._below = _below_of(likelihood, cells, places, cap)
         self._beside = beside_of(likelihood)
         self.bits = _log_sigmoids() if isinstance(likelihood, lik.Bernoulli) else None
+        self.trials = likelihood.levels if isinstance(likelihood, lik.BetaBinomial) else None
 
     @property
     def width(self) -> int:
         """How many numbers are held for a cell while it is coded, in round figures."""
-        return self.cap if self.counts else 17 * max(self.parts // 3, 1)
+        return self.cap if self.counts else self.trials or 17 * max(self.parts // 3, 1)
 
     def with_beside(self, raw: Array, given: Given) -> Array:
         """Numbers [n, parts, size] of a network, and behind them what the family itself reads: sizes, batches."""
@@ -89,6 +91,8 @@ class Family:
         """log p(x | z) of each row, [n], in whole units of 2⁻²⁰ nats."""
         if self.bits is not None:
             return np.where(seen, self.bits[_places(np.where(whole > 0, raw[:, 0], -raw[:, 0]))], 0).sum(1)
+        if self.trials is not None:
+            return np.where(seen, beta_binomial.log_masses(whole, raw, self.trials), 0).sum(1)
         rows, columns = np.nonzero(seen)
         symbols, logs = whole[rows, columns], np.zeros(seen.shape, np.int64)
         if self.counts:
@@ -212,6 +216,8 @@ def _below_of(likelihood: Likelihood, cells: Cells, places: slice, cap: int) -> 
         return lambda raw, _: gathered(np.concatenate([np.zeros_like(raw), sigmoid(-raw), np.ones_like(raw)], 1))
     if isinstance(likelihood, lik.Detection):
         return Detected(likelihood)
+    if isinstance(likelihood, lik.BetaBinomial):
+        return beta_binomial.levels_below(likelihood.levels)
     if isinstance(likelihood, lik.Categorical):
         return lambda raw, _: gathered(from_weights(raw))
     if isinstance(likelihood, _COUNTS):

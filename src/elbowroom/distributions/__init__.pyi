@@ -4,6 +4,7 @@ from ._kl import kl as kl
 from ._log_prob_seen import log_prob_seen as log_prob_seen
 from ._log_prob_seen import simulate_missing as simulate_missing
 from .autoregressive import Autoregressive as Autoregressive
+from .beta_binomial import BetaBinomial as BetaBinomial
 from .binary_bernoulli import BinaryBernoulli as BinaryBernoulli
 from .bounded import Beta as Beta
 from .bounded import LogitNormal as LogitNormal

@@ -3,6 +3,7 @@ from ._leak import leak as leak
 from ._leak import mass_outside as mass_outside
 from .autoregressive import Autoregressive as Autoregressive
 from .bernoulli import Bernoulli as Bernoulli
+from .beta_binomial import BetaBinomial as BetaBinomial
 from .continuous import Laplace as Laplace
 from .continuous import StudentT as StudentT
 from .counts import NegativeBinomial as NegativeBinomial

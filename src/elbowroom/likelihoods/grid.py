@@ -39,7 +39,7 @@ class _Discretised(Scaled):
         start: float | None,
         given: Sequence[str],
     ) -> None:
-        self.levels = _at_least_two(self, levels)
+        self.levels = at_least_two(self, levels)
         self.top = levels - 1
         super().__init__(network, event, scale, _LEAST_STEPS / self.top if floor is None else floor, start, given)
 
@@ -62,7 +62,7 @@ class _Discretised(Scaled):
 
     def check(self, support: Support) -> None:
         """Levels of a grid only, and no more of them than `levels`."""
-        _needs_levels(self, support, ("grid", "binary"))
+        needs_levels(self, support, ("grid", "binary"))
 
     def _scale_of(self, p_x: Distribution) -> Tensor:
         return super()._scale_of(p_x) / self.top
@@ -275,7 +275,7 @@ class Categorical(Likelihood):
         given: Sequence[str] = ("z",),
     ) -> None:
         super().__init__(event, given=given, network=network)
-        self.parts = self.levels = _at_least_two(self, levels)
+        self.parts = self.levels = at_least_two(self, levels)
         self.ordered = ordered
 
     def distribution(self, raw: tuple[Tensor, ...], given: Given) -> Distribution:
@@ -294,16 +294,16 @@ class Categorical(Likelihood):
 
     def check(self, support: Support) -> None:
         """Levels or categories only, and no more of them than `levels`."""
-        _needs_levels(self, support, ("grid", "binary", "categorical"))
+        needs_levels(self, support, ("grid", "binary", "categorical"))
 
 
-def _at_least_two(likelihood: Likelihood, levels: int) -> int:
+def at_least_two(likelihood: Likelihood, levels: int) -> int:
     if levels < 2:
         raise InputError(f"A {type(likelihood).__name__} likelihood needs at least 2 levels; got {levels}.")
     return levels
 
 
-def _needs_levels(likelihood: Any, support: Support, kinds: tuple[str, ...]) -> None:
+def needs_levels(likelihood: Any, support: Support, kinds: tuple[str, ...]) -> None:
     found = 2 if support.kind == "binary" else support.levels or 0
     if support.kind not in kinds or found > likelihood.levels:
         holds = f"one of the integers 0…{likelihood.levels - 1}, without preprocessing"
