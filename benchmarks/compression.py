@@ -2,6 +2,7 @@
 
     ELBOWROOM_DATA=… python benchmarks/compression.py train NAME --runs FOLDER     # once per name: minutes of one core
     ELBOWROOM_DATA=… python benchmarks/compression.py NAME --runs FOLDER           # records/compression.json, one row
+    ELBOWROOM_DATA=… python benchmarks/compression.py rivals NAME --runs FOLDER    # the other codecs of a row alone
     python benchmarks/compression.py mutate --runs FOLDER                          # 10,000 damaged files
 
     digits      1,797 images of 8×8, 17 levels (scikit-learn's): the test part
@@ -13,12 +14,12 @@
 
 What is compressed was not trained on. The file's rows are held, both ways, against −ELBO of the rounded model under the
 masses that the coder has, on the same rows, within 0.5 % and three standard errors of the difference: the file holds
-one draw of z per row, the ELBO 8 others. Beside it stands the ELBO by the model's own masses, which is larger where
-rows are outliers: the coder has no symbol rarer than 1 of 2²⁴ a digit.
+one draw of z per row, the ELBO 8 others (2 where there are 10,000 rows). Beside it stands the ELBO by the model's own
+masses, which is larger where rows are outliers: the coder has no symbol rarer than 1 of 2²⁴ a digit.
 Initial bits, head, index, mask and other columns stand apart. Rivals get the same values in the fewest bytes per value
-(bits packed), whole, at their strongest setting; PNG, WebP and JPEG XL get sheets of the images (the last where
-pillow-jxl-plugin is installed). The model is in no file: its
-bytes stand beside, with the number of rows from which file and model together are smaller than the best rival's file.
+(bits packed), whole, at their strongest setting; PNG, WebP and JPEG XL get sheets of 100 images; zstd needs zstandard,
+JPEG XL pillow-jxl-plugin. The model is in no file: its bytes stand beside, with the number of rows from which file and
+model together are smaller than the best rival's file.
 """
 
 import argparse
@@ -51,7 +52,7 @@ from elbowroom.compression.tables import TableSource
 from elbowroom.distributions.tails import log_mass as log_mass_between
 from elbowroom.evidence import elbo
 
-LIMIT, DRAWS = 0.005, 8
+LIMIT, DRAWS, FEW = 0.005, 8, 3_000
 WORDS: dict[str, dict[str, Any]] = {
     "digits": {"latents": 16, "widths": [256, 256], "epochs": 80, "likelihood": "discretised-logistic"},
     "binarised": {"latents": 40, "widths": [100], "epochs": 40},
@@ -151,26 +152,38 @@ def measure(name: str, run: Path) -> dict[str, Any]:
     found["bits per cell"] = {
         "file": 8 * file.total_bytes / file.rows / file.cells, "rows": file.coded_bits / file.rows / file.cells
     }  # fmt: skip
-    best = min(found["rivals"].values())
-    saved = (best - file.total_bytes) / file.rows
-    found["rows to break even"] = math.ceil(found["bytes"]["model"] / saved) if saved > 0 else None
-    return found
+    return found | {"rows to break even": break_even(found)}
+
+
+def break_even(row: dict[str, Any]) -> int | None:
+    """From how many rows on file and model together are smaller than the best rival's file."""
+    saved = (min(row["rivals"].values()) - row["bytes"]["file"]) / row["rows"]
+    return math.ceil(row["bytes"]["model"] / saved) if saved > 0 else None
+
+
+def with_rivals(name: str) -> dict[str, Any]:
+    """A row as it is recorded, with the other codecs measured again."""
+    row = json.loads((RECORDS / "compression.json").read_text(encoding="utf-8"))["rows"][name]
+    data = data_of(name)
+    row["rivals"] = rivals(name, values_of(name, data), data)
+    return {**row, "rows to break even": break_even(row)}
 
 
 def against(vae: er.VAE, codec: Codec, nats: float, values: torch.Tensor, data: er.data.Dataset) -> dict[str, Any]:
     """The rows' nats against the bound of the masses in the file, and how far apart chance lets the two be."""
-    bound = coded_bound(codec, values, draws=DRAWS)
-    error = math.sqrt(float(bound.mc_variance.sum()) * (DRAWS + 1)) / len(bound)
+    draws = DRAWS if len(values) <= FEW else 2
+    bound = coded_bound(codec, values, draws=draws)
+    error = math.sqrt(float(bound.mc_variance.sum()) * (draws + 1)) / len(bound)
     return {
         "rows, nats": nats, "bound, nats": -bound.mean, "standard error of the difference": error,
         "excess": nats / -bound.mean - 1, "within": bool(abs(nats + bound.mean) < -LIMIT * bound.mean + 3 * error),
-        "by the model's own masses, nats": sampled(codec.vae, data)[0],
-        "−ELBO, float": -elbo(vae, data.test, draws=DRAWS).mean,
+        "by the model's own masses, nats": sampled(codec.vae, data, draws)[0],
+        "−ELBO, float": -elbo(vae, data.test, draws=draws).mean,
     }  # fmt: skip
 
 
 @torch.no_grad()
-def sampled(exact: er.VAE, data: er.data.Dataset, draws: int = 8) -> tuple[float, float]:
+def sampled(exact: er.VAE, data: er.data.Dataset, draws: int) -> tuple[float, float]:
     """−ELBO by draws, its rate too, and the error of one draw against it; normals are taken over cells.
 
     The masses of cells are differences of the normal's distribution function as torch has it.
@@ -218,6 +231,8 @@ def rivals(name: str, values: Any, data: er.data.Dataset) -> dict[str, int]:
         "bz2": len(bz2.compress(plain, 9)),
         "xz": len(lzma.compress(plain, preset=9 | lzma.PRESET_EXTREME)),
     }
+    if zstandard is not None:
+        found["zstd"] = len(zstandard.ZstdCompressor(level=22).compress(plain))
     if name == "table":
         buffer = io.BytesIO()
         values.to_parquet(buffer, compression="zstd")
@@ -230,6 +245,9 @@ def rivals(name: str, values: Any, data: er.data.Dataset) -> dict[str, int]:
 KINDS: dict[str, dict[str, Any]] = {"PNG": {"optimize": True}, "WebP": {"lossless": True, "quality": 100, "method": 6}}
 
 
+zstandard: Any = None
+with contextlib.suppress(ImportError):
+    import zstandard
 with contextlib.suppress(ImportError):
     import pillow_jxl  # noqa: F401 (it teaches Pillow JPEG XL)
 
@@ -254,7 +272,11 @@ def pictures(values: np.ndarray, shape: tuple[int, ...], kind: str, how: dict[st
 
 
 def profile(run: Path) -> dict[str, float]:
-    """What decoding spends its time on: shares of networks, of masses, and of the entropy coder."""
+    """What decoding spends its time on: shares of networks, of masses, and of the entropy coder.
+
+    "opening" is what comes before the first row (reading and rounding the model, its hash, a probe), and has networks
+    and masses of its own in it, which count there and here.
+    """
     import cProfile
     import pstats
 
@@ -262,10 +284,12 @@ def profile(run: Path) -> dict[str, float]:
     watch.runcall(decompress, run, run / "test.elb", progress=False)
     stats: Any = pstats.Stats(watch)
     whole = stats.total_tt
-    spent = dict.fromkeys(("networks", "masses", "coder"), 0.0)
+    spent = dict.fromkeys(("networks", "masses", "coder", "opening"), 0.0)
     for (_, _, function), (_, _, own, cumulative, _) in stats.stats.items():
         if function == "network_output" or function == "_masses":
             spent["networks" if function == "network_output" else "masses"] += cumulative
+        elif function in ("opened", "model_of"):
+            spent["opening"] += cumulative
         elif "encode_reverse" in function or "method 'decode' of 'constriction" in function:
             spent["coder"] += own
     return {name: round(seconds / whole, 3) for name, seconds in spent.items()}
@@ -314,7 +338,7 @@ def keep(name: str, row: dict[str, Any]) -> None:
     """Write one row of the record, and the machine it was measured on."""
     path = RECORDS / "compression.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"benchmark": "compression", "rows": {}}
-    record["rows"][name] = {**row, "recipe": WORDS.get(name), "machine": machine()}
+    record["rows"][name] = {"recipe": WORDS.get(name), "machine": machine(), **row}
     write_atomic(path, json.dumps(record, indent=2) + "\n")
     print(json.dumps({name: row}, indent=2))
 
@@ -322,12 +346,14 @@ def keep(name: str, row: dict[str, Any]) -> None:
 def main() -> None:
     """Train, measure, or damage."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="+", help="NAME, train NAME, or mutate")
+    parser.add_argument("what", nargs="+", help="NAME, train NAME, rivals NAME, or mutate")
     parser.add_argument("--runs", type=Path, required=True)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what[0] == "train":
         train(asked.what[1], asked.runs / asked.what[1])
+    elif asked.what[0] == "rivals":
+        keep(asked.what[1], with_rivals(asked.what[1]))
     elif asked.what[0] == "mutate":
         keep("mutated files", mutate(asked.runs / "digits"))
     else:

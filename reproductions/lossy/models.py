@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import elbowroom as er
 
@@ -20,6 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "frey-faces": {"latents": 32, "widths": [256, 256], "test": 300},
 }
 """Latents, channels of convolutions or hidden layers of perceptrons, and test images."""
+_LARGE = 4_000
 LEGS = ((0.45, 1e-3), (0.25, 4e-4), (0.2, 1.5e-4), (0.1, 5e-5))
 """Shares of the time that a training has, and the learning rate of each."""
 
@@ -59,6 +62,12 @@ def test_of(name: str) -> np.ndarray:
     return np.rint(x).astype(np.uint8).reshape(-1, 1, 28, 20 if name == "frey-faces" else 28)
 
 
+def train_images(name: str) -> np.ndarray:
+    """What PCA is fitted to, [n, D], 0 … 255: what the models are trained on, without mirror images."""
+    x = data_of(name).train.rows(slice(None)).x.numpy() if name != "cifar10" else sheets("train_*.webp")
+    return x.reshape(len(x), -1)
+
+
 def model(name: str, beta: float) -> er.VAE:
     """A Gaussian VAE whose noise is fixed: β decides what it is worth to tell a pixel."""
     data, words = data_of(name), SETTINGS[name]
@@ -78,23 +87,42 @@ def model(name: str, beta: float) -> er.VAE:
 
 
 def train(
-    vae: er.VAE, data: er.data.Dataset, objective: Any, seconds: float, device: str, batch: int, *, after_leg: Any
+    vae: er.VAE, data: er.data.Dataset, objective: Any, seconds: float, device: str, batch: int, kept: Any
 ) -> None:
-    """Train for so long, in legs of ever smaller steps; each keeps its best epoch on validation."""
+    """Train for so long, in legs of ever smaller steps; each keeps its best epoch on validation, and is handed on."""
     began, rows, each = time.monotonic(), list[dict[str, Any]](), 0.0
     for number, (share, rate) in enumerate([(0.0, LEGS[0][1]), *LEGS]):
-        left = (
-            0.93
-            * (seconds - (time.monotonic() - began))
-            * share
-            / max(sum(one for one, _ in LEGS[number - 1 :]), share)
-        )
+        part = share / max(sum(one for one, _ in LEGS[number - 1 :]), share)
+        left = 0.93 * (seconds - (time.monotonic() - began)) * part
         epochs = max(int(left / each), 1) if number else 2  # two epochs tell how long one takes
         found = er.fit(
             vae, data, objective, epochs=epochs, batch_size=batch, lr=rate, seed=number, device=device,
             settle=not number, progress=False,
         )  # fmt: skip
         each = found.seconds / epochs
-        kept = {"epochs": epochs, "rate": rate, "kept": found.best_epoch, "validation": found.best["validation"]}
-        rows.append(kept)
-        after_leg({"legs": rows, "seconds": time.monotonic() - began, "device": device})
+        best = {"epochs": epochs, "rate": rate, "kept": found.best_epoch, "validation": found.best["validation"]}
+        rows.append(best)
+        steps = sum(row["epochs"] for row in rows) * math.ceil(len(data.train) / batch)
+        kept({"steps": steps, "seconds": time.monotonic() - began, "device": device, "legs": rows})
+
+
+def keep(vae: er.VAE, path: Path) -> None:
+    """Write a model, its large tensors in 16 bits: the model is then what these say."""
+    er.save_model(vae, path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    held = load_file(path)
+    small = {name: one.half() if one.numel() > _LARGE else one for name, one in held.items()}
+    save_file(small, path, metadata=metadata)
+
+
+def kept_model(path: Path, part: int = 0) -> er.VAE:
+    """A model that `keep` wrote; processes that read one at the same time have numbers of their own."""
+    whole = path.with_suffix(f".{part}.whole")
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    wide = {name: one.float() if one.dtype == torch.float16 else one for name, one in load_file(path).items()}
+    save_file(wide, whole, metadata=metadata)
+    vae = er.load_model(whole)
+    whole.unlink()
+    return vae

@@ -1,12 +1,15 @@
 """Real bytes against PSNR and MS-SSIM: lossy files of VAEs over β and step, beside JPEG, WebP and PCA.
 
-    ELBOWROOM_DATA=… python reproductions/lossy/run.py measure --data cifar10 --runs FOLDER   # trains what is not there
-    python reproductions/lossy/run.py figure                                                  # figure.svg
-    python reproductions/lossy/run.py tables                                                  # tables.md
+    export ELBOWROOM_DATA=…
+    python reproductions/lossy/run.py train --data cifar10 --beta 0.5 --seconds 400 --device cuda --models MODELS
+    python reproductions/lossy/run.py files --data cifar10 --beta 0.5 --models MODELS     # MODELS/cifar10-0.5.points
+    python reproductions/lossy/run.py measure --data cifar10 --models MODELS              # records/cifar10.json
+    python reproductions/lossy/run.py figure                                              # figure.svg
+    python reproductions/lossy/run.py tables                                              # tables.md
 
-The data sets are fashion-mnist, cifar10 and frey-faces. One record each in records/; models are kept in run folders
-(--runs, outside the repository) and training goes on from there when it was interrupted. MS-SSIM is that of
-torchmetrics (pip install torchmetrics), of two scales, as images of 28 pixels have no five.
+The data sets are fashion-mnist, cifar10 and frey-faces. One record each in records/; models are kept in a folder
+outside the repository. MS-SSIM is that of torchmetrics (pip install torchmetrics), of two scales, as images of 28
+pixels have no five.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from models import BETAS, SETTINGS, data_of, images, train
+from models import BETAS, SETTINGS, data_of, keep, kept_model, model, test_of, train, train_images
 
 import elbowroom as er
 from elbowroom.atomic import write_atomic
@@ -38,12 +41,6 @@ SHEET, EDGE = 100, 8
 Point = dict[str, Any]
 
 
-def test_of(name: str) -> np.ndarray:
-    """The test images, [n, C, H, W], 0 … 255."""
-    x = data_of(name).test.rows(slice(None)).x.numpy()
-    return np.rint(x).astype(np.uint8).reshape(-1, *images(name).shape[1:])
-
-
 def quality(x: np.ndarray, back: np.ndarray) -> Point:
     """PSNR over all pixels, and the mean MS-SSIM of images, two scales of weights 0.0448 and 0.2856 over their sum."""
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
@@ -54,52 +51,65 @@ def quality(x: np.ndarray, back: np.ndarray) -> Point:
     return {"psnr": 10 * math.log10(255**2 / error) if error else math.inf, "ms_ssim": float(similar)}
 
 
-def vaes(name: str, runs: Path) -> list[Point]:
-    """Files of every model and step, and where each model's own rate and distortion lie."""
-    x, found = test_of(name), []
-    for beta in BETAS:
-        vae = train(name, beta, runs)
-        rate = er.evidence.rate_distortion(vae, data_of(name).test, draws=4).rate
-        for step in STEPS:
-            path = runs / f"{name}.elb"
-            file = compress_lossy(vae, x.reshape(len(x), -1), path, step=step, progress=False)
-            back = decompress(vae, path, progress=False).reshape(x.shape)
-            assert path.stat().st_size == file.total_bytes
-            found.append(
-                {
-                    "beta": beta, "step": step, "bytes": file.total_bytes / len(x),
-                    "codes": file.coded_bytes / len(x), "masses": file.told_bytes / len(x), **quality(x, back),
-                    "rate": rate.mean / math.log(256), "rate_se": rate.se_total / math.log(256),
-                    "rate_refitted": refitted(vae, name), "drawn": drawn(vae, name, x),
-                }
-            )  # fmt: skip
-            print(name, found[-1], flush=True)
+def trained(name: str, beta: float, seconds: float, device: str, models: Path) -> None:
+    """Train one model, and keep it and how it went."""
+    vae, path = model(name, beta), models / f"{name}-{beta:g}.safetensors"
+
+    def kept(row: dict[str, Any]) -> None:
+        keep(vae, path)
+        write_atomic(path.with_suffix(".json"), json.dumps(row | {"torch": torch.__version__}, indent=1))
+
+    train(vae, data_of(name), er.objectives.Elbo(beta), seconds, device, 100, kept)
+
+
+def files(name: str, beta: float, models: Path) -> list[Point]:
+    """Files of one model at every step, and where its own rate and distortion lie."""
+    path = models / f"{name}-{beta:g}.safetensors"
+    vae, images, found = kept_model(path), test_of(name), []
+    x = images.reshape(len(images), *vae.likelihood.event)
+    examples = vae.examples(torch.from_numpy(x.astype(np.float32)))
+    rate = er.evidence.rate_distortion(vae, examples, draws=4).rate
+    at_draws = drawn(vae, examples, images)
+    for step in STEPS:
+        out = path.with_suffix(f".{step:g}.elb")
+        file = compress_lossy(vae, x, out, step=step, progress=False)
+        back = decompress(vae, out, progress=False).reshape(images.shape)
+        assert out.stat().st_size == file.total_bytes
+        found.append(
+            {
+                "beta": beta, "step": step, "bytes": file.total_bytes / len(x),
+                "codes": file.coded_bytes / len(x), "masses": file.told_bytes / len(x), **quality(images, back),
+                "rate": rate.mean / math.log(256), "rate_se": rate.se_total / math.log(256),
+                "rate_refitted": refitted(vae, examples), "drawn": at_draws,
+            }
+        )  # fmt: skip
+        print(name, found[-1], flush=True)
+        out.unlink()
+    write_atomic(path.with_suffix(".points"), json.dumps(found, indent=1))
     return found
 
 
 @torch.no_grad()
-def refitted(vae: er.VAE, name: str) -> float:
+def refitted(vae: er.VAE, examples: Any) -> float:
     """R in bytes once p(z) is the normal of independent latents whose moments are those of q(z) over the test rows."""
-    given = vae.at_means(data_of(name).test)
-    q = vae.posterior["z"](given)
+    q = vae.posterior["z"](vae.at_means(examples))
     spread = q.mean[0].var(0, correction=0) + q.variance[0].mean(0)
     return float(0.5 * (spread.log() - q.variance[0].log()).sum(1).mean()) / math.log(256)
 
 
 @torch.no_grad()
-def drawn(vae: er.VAE, name: str, x: np.ndarray) -> Point:
+def drawn(vae: er.VAE, examples: Any, images: np.ndarray) -> Point:
     """Quality at a draw of z from q: the distortion that belongs to the model's rate."""
-    batch = data_of(name).test.rows(slice(None))
+    batch = examples.rows(slice(None))
     terms = vae.eval()(batch, vae.keyed_noise(1, batch.index, 0))
-    means = vae.preprocess.inverse(terms.p_x.mean[0])
-    return quality(x, means.numpy().reshape(x.shape))
+    return quality(images, vae.preprocess.inverse(terms.p_x.mean[0]).numpy().reshape(images.shape))
 
 
 def pca(name: str, head: float) -> list[Point]:
     """Principal components of the training images, coded as the VAEs' means are, on one step, with as long a head."""
-    rows = data_of(name).train.rows(slice(None)).x.double().numpy()
+    rows = train_images(name).astype(np.float64)
     middle = rows.mean(0)
-    axes = np.linalg.svd(rows - middle, full_matrices=False)[2][:128]
+    axes = np.linalg.eigh(np.cov(rows.T))[1][:, ::-1][:, :128].T
     x = test_of(name)
     codes, found = (x.reshape(len(x), -1) - middle) @ axes.T, []
     for step in PCA_STEPS:
@@ -139,21 +149,27 @@ def sheets(name: str, kind: str) -> list[Point]:
     return found
 
 
-def measure(name: str, runs: Path) -> None:
-    """One record."""
+def measure(name: str, models: Path) -> None:
+    """One record, of files that are measured and of those that are not yet."""
     from canaries import of_record
-    from canary import keep
+    from canary import keep as keep_canaries
 
-    record, files = HERE / "records" / f"{name}.json", vaes(name, runs)
-    head = files[0]["bytes"] - files[0]["codes"] - files[0]["masses"]
-    found = {
-        "data": name, "settings": SETTINGS[name], "test_images": len(test_of(name)),
-        "raw": int(np.prod(images(name).shape[1:])), "vae": files, "PCA": pca(name, head),
-        "JPEG": sheets(name, "JPEG"), "WebP": sheets(name, "WebP"), "torch": torch.__version__,
+    vaes, trainings = list[Point](), dict[str, Any]()
+    for beta in BETAS:
+        path = models / f"{name}-{beta:g}.points"
+        vaes += json.loads(path.read_text()) if path.exists() else files(name, beta, models)
+        trainings[f"{beta:g}"] = json.loads(path.with_suffix(".json").read_text())
+    record, head = HERE / "records" / f"{name}.json", vaes[0]["bytes"] - vaes[0]["codes"] - vaes[0]["masses"]
+    held = json.loads(record.read_text()) if record.exists() else {}
+    rivals = {} if held.get("settings") == SETTINGS[name] else {"PCA": pca(name, head)} | {
+        kind: sheets(name, kind) for kind in ("JPEG", "WebP")
     }  # fmt: skip
-    record.parent.mkdir(exist_ok=True)
+    found = {
+        **held, "data": name, "settings": SETTINGS[name], "training": trainings, "test_images": len(test_of(name)),
+        "raw": int(np.prod(test_of(name).shape[1:])), "vae": vaes, **rivals, "torch": torch.__version__,
+    }  # fmt: skip
     write_atomic(record, json.dumps(found, indent=1) + "\n")
-    keep(record, of_record(record))
+    keep_canaries(record, of_record(record))
 
 
 def records() -> list[dict[str, Any]]:
@@ -246,13 +262,20 @@ def figure() -> None:
 def main() -> None:
     """Measure, tabulate, or draw."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["measure", "tables", "figure"])
+    parser.add_argument("what", choices=["train", "files", "measure", "tables", "figure"])
     parser.add_argument("--data", choices=list(SETTINGS))
-    parser.add_argument("--runs", type=Path)
+    parser.add_argument("--beta", type=float)
+    parser.add_argument("--seconds", type=float, default=400.0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--models", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    if asked.what == "measure":
-        measure(asked.data, asked.runs)
+    if asked.what == "train":
+        trained(asked.data, asked.beta, asked.seconds, asked.device, asked.models)
+    elif asked.what == "files":
+        files(asked.data, asked.beta, asked.models)
+    elif asked.what == "measure":
+        measure(asked.data, asked.models)
     else:
         {"tables": tables, "figure": figure}[asked.what]()
 
