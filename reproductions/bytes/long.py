@@ -1,14 +1,16 @@
 """Files of VAEs that were trained for minutes of a GPU, or of many cores: MNIST of 256 levels, and binarised.
 
-export ELBOWROOM_DATA=…
-python reproductions/bytes/long.py train levels --seconds 320 --device cuda --models MODELS
-python reproductions/bytes/long.py files levels --part 0 --rows 1250 --models MODELS    # of the test images, by parts
-python reproductions/bytes/long.py record --models MODELS                               # long.json
+    python reproductions/bytes/long.py train levels --seconds 320 --device cuda --models MODELS
+    python reproductions/bytes/long.py files levels --part 0 --rows 1250 --models MODELS  # of test images, by parts
+    python reproductions/bytes/long.py whole residual --models MODELS                       # of all in one file
+    python reproductions/bytes/long.py record --models MODELS                               # long.json
 
-levels      784-400-400-50, beta-binomial levels, perceptrons
-residual    residual convolutions of 32 and 64 channels, 40 latents, mixtures of 4 logistics
-binarised   784-100-40, bits
-two-layer   784-200-100-200-50, bits
+ELBOWROOM_DATA says where the data lie. The models:
+
+    levels      784-400-400-50, beta-binomial levels, perceptrons
+    residual    residual convolutions of 32 and 64 channels, 40 latents, mixtures of 4 logistics
+    binarised   784-100-40, bits
+    two-layer   784-200-100-200-50, bits
 """
 
 import argparse
@@ -84,6 +86,15 @@ def files(name: str, part: int, rows: int, folder: Path) -> None:
     write_atomic(folder / f"{name}.{part}.files", json.dumps(found, indent=1))
 
 
+def whole(name: str, folder: Path) -> None:
+    """One file of all test images, of one draw, and how long it takes."""
+    vae = models.kept_model(folder / f"{name}.safetensors", -1)
+    x = data_of(name).test.rows(slice(None)).x.numpy().astype(np.uint8)
+    path = folder / f"{name}.elb"
+    write_atomic(folder / f"{name}.whole", json.dumps(file(vae, x, 1, 0, path), indent=1))
+    path.unlink()
+
+
 def together(parts: list[Row]) -> Row:
     """One row of what was measured by parts."""
     images = sum(part["images"] for part in parts)
@@ -116,6 +127,8 @@ def record(folder: Path) -> None:
             same = [one for part in parts for one in part if (one.get("draws"), one.get("steps")) == (draws, steps)]
             if same:
                 row[f"{draws} draws, {steps} steps"] = together(same)
+        if (folder / f"{name}.whole").exists():
+            row["all images in one file"] = json.loads((folder / f"{name}.whole").read_text())
         claims = [one for part in parts for one in part if "elbo" in one]
         if claims:
             total = sum(one["images"] for one in claims)
@@ -127,7 +140,7 @@ def record(folder: Path) -> None:
 def main() -> None:
     """Train, write files, or put together what was measured."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["train", "files", "record"])
+    parser.add_argument("what", choices=["train", "files", "whole", "record"])
     parser.add_argument("name", nargs="?", choices=list(WORDS))
     parser.add_argument("--seconds", type=float, default=320.0)
     parser.add_argument("--device", default="cpu")
@@ -140,6 +153,8 @@ def main() -> None:
         train(asked.name, asked.seconds, asked.device, asked.models)
     elif asked.what == "files":
         files(asked.name, asked.part, asked.rows, asked.models)
+    elif asked.what == "whole":
+        whole(asked.name, asked.models)
     else:
         record(asked.models)
 
