@@ -119,7 +119,7 @@ def measured(kind: str, rounds: int) -> dict[str, Any]:
     of = data(kind)
     betas = [0.1 * (1 + i) for i in range(MEMBERS)]
     stack, alone = Ours([model(kind) for _ in betas], betas, of), Ours([model(kind)], betas[-1:], of)
-    with whole_products():  # a stack's convolutions are products of 32 bits, those of one alone are TF32's else
+    with whole_products():  # so that rounding to TF32, which differs from kernel to kernel, is no part of it
         stack()
         alone()
     apart = furthest(stack, alone, MEMBERS - 1)

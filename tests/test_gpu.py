@@ -235,7 +235,9 @@ def test_the_command_line_there(
     asked("fit", "digits", "--run", run, *words, "--device", "cuda")
     assert "lower bound on log p(x)" in asked("evidence", run, "--draws", "8")
     short_study(monkeypatch)
-    assert "report.html" in asked("study", "digits", "--folder", str(tmp_path / "study"), "--epochs", "1")
+    assert "report.html" in asked(
+        "study", "digits", "--folder", str(tmp_path / "study"), "--epochs", "1", "--device", "cuda"
+    )
 
 
 def test_bounds_of_convolutional_models_are_those_of_the_cpu_whatever_torch_lets_convolutions_do() -> None:

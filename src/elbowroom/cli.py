@@ -119,6 +119,7 @@ def study(
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what the folder holds first.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted study.")] = False,
+    device: Annotated[str, typer.Option(help="Where models are trained: cpu, cuda or auto.")] = "cpu",
     loading: Any = None,
 ) -> None:
     """The main job: data → sweep → chosen model → evidence beside the baselines → report.html."""
@@ -149,6 +150,7 @@ def study(
         seed=seed,
         overwrite=overwrite,
         resume=resume,
+        device=device,
         command=shlex.join(["elbowroom", *sys.argv[1:]]),
     )
     for label, text in verdict_table(done.page.parent):

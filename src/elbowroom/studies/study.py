@@ -10,6 +10,7 @@ from elbowroom.models import Recipe
 from elbowroom.numerics import Estimate, InputError, plain_arguments
 from elbowroom.pages import report, sentence
 from elbowroom.records import DataRecord, ModelRecord, StudyRecord, SweepRecord, read_study
+from elbowroom.training.device import device_named
 from elbowroom.vae import VAE
 
 from .account import account
@@ -69,6 +70,7 @@ def study(
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
+    device: str = "cpu",
     progress: bool = True,
     command: str | None = None,
 ) -> Study:
@@ -110,6 +112,8 @@ def study(
         Delete what the folder holds.
     resume : bool, default False
         Go on with what the folder holds.
+    device : str, default "cpu"
+        Where models are trained and compared on validation, as `er.sweep` takes it; all else is done on the CPU.
     progress : bool, default True
         Whether a line on standard error says how far it is.
     command : str, optional
@@ -146,7 +150,8 @@ def study(
         "epochs": (epochs, None),
         "draws": (draws, None),
     }
-    options |= {"annealed": (annealed, None), "seed": (seed, 0)}
+    options |= {"annealed": (annealed, None), "seed": (seed, 0), "device": (device, "cpu")}
+    device_named(device)
     asked = typed(command) if command else called(data, folder, options)
     data = data_of(data, seed, progress)
     about = load(data)
@@ -159,7 +164,7 @@ def study(
     stages.record("load", lambda: about, about.identity)
     swept = stages.record(
         "train",
-        lambda: train(data, about, training, models, resume=resume, progress=progress),
+        lambda: train(data, about, training, models, resume=resume, device=device, progress=progress),
         training.settings,
         models.hold,
     )

@@ -210,7 +210,14 @@ def axes_of(recipe: Recipe, data: Dataset) -> dict[str, list[Any]]:
 
 
 def train(
-    data: Dataset, about: DataRecord, training: Training, models: Models, *, resume: bool, progress: bool
+    data: Dataset,
+    about: DataRecord,
+    training: Training,
+    models: Models,
+    *,
+    resume: bool,
+    device: str = "cpu",
+    progress: bool,
 ) -> SweepRecord:
     """Train a model for every combination on the axes, and measure each on validation.
 
@@ -226,6 +233,8 @@ def train(
         Where the models go.
     resume : bool
         Read runs that are finished, and go on with those that were interrupted.
+    device : str, default "cpu"
+        Where they are trained and measured, as `sweep` takes it.
     progress : bool
         Whether a line says how far it is.
 
@@ -247,6 +256,7 @@ def train(
         seed=training.seed,
         runs=models.runs,
         resume=resume and (models.runs / "sweep.json").exists(),
+        device=device,
         progress=progress,
         epochs=training.epochs,
         batch_size=training.batch_size,

@@ -105,7 +105,7 @@ def sweep(
     resume : bool, default False
         Read the finished runs in that folder, continue those that were interrupted, and train the others.
     device : str, default "cpu"
-        Where models are trained and measured: "cpu", "cuda", "mps" or "auto" (the best there is); they come back on the
+        Where models are trained and measured: "cpu", "cuda" or "auto" (the best there is); they come back on the
         CPU. On a GPU all that differ in numbers only are one stack.
     processes : int, optional
         In how many processes models are trained side by side, as for `fit_stacked`; by default as many as make it

@@ -220,7 +220,7 @@ def fit_stacked(
     resume : bool, default False
         Continue the interrupted runs in these folders.
     device : str, default "cpu"
-        Where they are trained: "cpu", "cuda", "mps" or "auto" (the best there is). On a GPU all that are alike are one
+        Where they are trained: "cpu", "cuda" or "auto" (the best there is). On a GPU all that are alike are one
         stack, whatever their size; they come back on the CPU.
     processes : int, optional
         In how many processes models that are not stacked are trained side by side; by default in as many as there are

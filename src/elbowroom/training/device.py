@@ -17,7 +17,7 @@ def device_named(word: str) -> torch.device:
     Parameters
     ----------
     word : str
-        "cpu", "cuda", "mps", or "auto" for the best there is.
+        "cpu", "cuda", or "auto" for the best there is.
 
     Returns
     -------
@@ -34,14 +34,12 @@ def device_named(word: str) -> torch.device:
     >>> device_named("cpu")
     device(type='cpu')
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if word == "auto":
-        return torch.device(next(name for name, found in there.items() if found))
-    if word not in there:
-        raise InputError(f'device is "cpu", "cuda", "mps" or "auto" where models are trained together; got {word!r}.')
-    if not there[word]:
-        raise InputError(f'There is no {word} device that torch sees: leave device= out, or say "auto".')
-    return torch.device(word)
+    if word not in ("cpu", "cuda", "auto"):
+        raise InputError(f'device is "cpu", "cuda" or "auto" where models are trained together; got {word!r}.')
+    there = torch.cuda.is_available()
+    if word == "cuda" and not there:
+        raise InputError('torch sees no CUDA device here: leave device= out, or say device="auto".')
+    return torch.device("cuda" if there and word != "cpu" else "cpu")
 
 
 @contextmanager

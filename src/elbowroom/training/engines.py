@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -20,7 +19,6 @@ from .lanes import Batches, Noises, tensors_of
 from .padding import Padding, largest, sizes
 from .traced import Traced
 from .training_step import TrainingStep
-from .unfolded import Unfolded
 
 __all__ = ["Adam", "Alone", "Engine", "Tensors", "Stacked"]
 
@@ -215,8 +213,6 @@ class Stacked(Engine):
             for name, _ in [*part.named_parameters("", False, False), *part.named_buffers("", False, False)]
         ]
         self._shapes = self.step.noise_shapes()
-        grouped = self.members > 1 and self.step.vae.device.type == "cuda"  # there grouped kernels are slow
-        self._convolutions: Callable[[], AbstractContextManager[Any]] = Unfolded if grouped else nullcontext
         self._functions: dict[tuple[str, str, tuple[bool, bool]], Traced] = {}
 
     def _stack(self, steps: Sequence[TrainingStep]) -> tuple[Tensors, Tensors]:
@@ -263,8 +259,7 @@ class Stacked(Engine):
         values = {**learned, **fixed, **buffers}
         placed = {name: values[self.names[name]] for name in self.places}
         arguments = Batch(**batch), noise, clock, phase
-        with self._convolutions():
-            loss: Loss = functional_call(self.step, placed, arguments, tie_weights=False)
+        loss: Loss = functional_call(self.step, placed, arguments, tie_weights=False)
         return loss.total, (dict(loss.logged), dict(loss.moved))
 
     def _mapped(self, kind: str, phase: str, batch: Batch, noise: Noise, clock: Tensor) -> Any:
