@@ -74,7 +74,8 @@ class Context:
                 f"The context {self.name!r} holds words, and the model reads numbers there or knows no words: give it "
                 f"as the model was trained, or the run folder, which knows its words."
             )
-        numbers = self.column.data.astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond floats of 32 bits: refused below
+            numbers = self.column.data.astype(np.float32)
         if not np.isfinite(numbers).all():
             raise InputError(
                 f"The context {self.name!r} has missing or infinite values: fill them in, or drop those rows."

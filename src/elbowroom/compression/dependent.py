@@ -68,23 +68,19 @@ class Mixtures:
 
     def at(self, state: State, place: int, edges: EdgesOf) -> Below:
         """What lies below places of a latent, given those before it."""
-        location, scale = self._location(state, place), self.scales[:, place]
         weights = exp(state.log_weights - state.log_weights.max(1, keepdims=True))
-        used = [(k, np.flatnonzero(weights[:, k] >= _LEAST_WEIGHT)) for k in range(len(scale))]
-        mean, total = np.zeros((len(weights), 1)), np.zeros((len(weights), 1))
-        for k, _ in used:  # in this order, so that sums are the same everywhere
-            weight = weights[:, k : k + 1]
-            mean, total = mean + weight * location[:, k : k + 1], total + weight
+        weights = np.where(weights >= _LEAST_WEIGHT, weights, 0.0)
+        used = np.flatnonzero(weights.any(0))
+        weights, location = weights[:, used, None], self._location(state, place)[:, used, None]
+        scale = self.scales[used, place, None]
+        mean, total = _summed(weights * location), _summed(weights)
 
         def below(places: Whole) -> Array:
             at = edges(places)
             middle = np.clip(0.5 * (at[:, :1] + at[:, -1:]), -1e6, 1e6)
-            sign, sums = np.where(middle * total > mean, -1.0, 1.0), np.zeros_like(at)
-            for k, rows in used:
-                if len(rows):
-                    t = (at[rows] - location[rows, k : k + 1]) / scale[k]
-                    sums[rows] = sums[rows] + weights[rows, k : k + 1] * normal_below(sign[rows] * t)
-            return sign * sums
+            sign = np.where(middle * total > mean, -1.0, 1.0)
+            t = (at[:, None] - location) / scale
+            return sign * _summed(weights * normal_below(sign[:, None] * t))
 
         return below
 
@@ -103,6 +99,12 @@ class Mixtures:
             for before, noise in enumerate(state.noise):
                 location = location + self.roots[:, place, before] * noise
         return location
+
+
+def _summed(parts: Array) -> Array:
+    """Sums over components, [n, K, m] → [n, m], one after another, so that they are the same everywhere."""
+    total: Array = np.add.accumulate(parts, axis=1)[:, -1]
+    return total
 
 
 class Affine:
