@@ -5,9 +5,12 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import long
 import published
 import torch
 from run import RECORD, data, plain
+
+import elbowroom as er
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -25,12 +28,19 @@ SIZES = {
 def canaries() -> list[Canary]:
     """One for our own model, and one for each of the published ones, without their weights."""
     ways = [Canary(published.RECORD, what, partial(way, what), ("mnist",)) for what in SIZES]
+    ways.append(Canary(long.RECORD, "levels", longer, ("mnist",)))
     return [Canary(RECORD, "784-100-40", steps, ("binarized-mnist",)), *ways]
 
 
 def steps() -> Numbers:
     """Twenty steps and ten images."""
     return first_steps(plain(), data(), seed=0)
+
+
+def longer() -> Numbers:
+    """Twenty steps of the model of levels."""
+    levels = long.data_of("levels")
+    return first_steps(er.models.build(long.WORDS["levels"], levels), levels, seed=0)
 
 
 def way(what: str) -> Numbers:
