@@ -23,9 +23,7 @@ _MOST_DECIMALS = 9
 _HALF = 0.5 + 1e-6
 _MOST_LEVELS, _MOST_COUNTS, _BEYOND = 2**24, 2**53, 2.0**60
 _COUNTS = (lik.Poisson, lik.NegativeBinomial, lik.ZeroInflatedNegativeBinomial)
-_OF_GRIDS = (
-    lik.Bernoulli, lik.BetaBinomial, lik.Detection, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal,
-)  # fmt: skip
+_OF_GRIDS = (lik.Bernoulli, lik.Detection, lik.Categorical, lik.DiscretisedLogistic, lik.DiscretisedNormal)
 CONTINUOUS = (
     lik.Normal, lik.Laplace, lik.TruncatedNormal, lik.ContinuousBernoulli, lik.LogitNormal,
 )  # fmt: skip
@@ -190,7 +188,7 @@ def _columns(vae: VAE, steps: NDArray[np.float64] | None) -> list[_Column]:
 def _of_map(likelihood: Likelihood, one: pre.Preprocess, size: int, steps: NDArray[np.float64] | None) -> list[_Column]:
     first, *rest = list(one.steps) if isinstance(one, pre.Chain) else [one]
     name = type(likelihood).__name__
-    if isinstance(likelihood, (*_OF_GRIDS, *_COUNTS)) and not rest:
+    if isinstance(likelihood, (lik.BetaBinomial, *_OF_GRIDS, *_COUNTS)) and not rest:
         if getattr(likelihood, "unnormalised", False):
             raise CapabilityError("Grey levels under a Bernoulli have a score and no probability, so no file is made.")
         levels = 2 if isinstance(likelihood, lik.Bernoulli | lik.Detection) else getattr(likelihood, "levels", None)

@@ -216,14 +216,14 @@ def _below_of(likelihood: Likelihood, cells: Cells, places: slice, cap: int) -> 
         return lambda raw, _: gathered(np.concatenate([np.zeros_like(raw), sigmoid(-raw), np.ones_like(raw)], 1))
     if isinstance(likelihood, lik.Detection):
         return Detected(likelihood)
-    if isinstance(likelihood, lik.BetaBinomial):
-        return beta_binomial.levels_below(likelihood.levels)
     if isinstance(likelihood, lik.Categorical):
         return lambda raw, _: gathered(from_weights(raw))
     if isinstance(likelihood, _COUNTS):
         return Counts(likelihood, cap)
     if isinstance(likelihood, lik.ContinuousBernoulli):
         return _continuous_bernoulli(cells, places)
+    if isinstance(likelihood, lik.BetaBinomial):
+        return beta_binomial.levels_below(likelihood.levels)
     standard = _STANDARD.get(type(likelihood))
     if standard is None or getattr(likelihood, "scale", None) == "optimal":
         raise CapabilityError(f"A {type(likelihood).__name__} likelihood has no masses that are the same everywhere.")
