@@ -198,6 +198,11 @@ def main() -> None:
         else:
             path = asked.files / f"{asked.what}.elb"
             kept(asked.what, key, file(vae, images(asked.what)[: asked.images], *FILES[asked.what][name], path))
+    sys.path.append(str(Path(__file__).parents[1]))
+    from canaries import canaries
+    from canary import keep
+
+    keep(RECORD, canaries(), asked.what)
 
 
 if __name__ == "__main__":
