@@ -1,5 +1,7 @@
 """The beta-binomial: a binomial whose probability is drawn from a Beta."""
 
+import math
+
 import torch
 from torch import Generator, Tensor
 from torch.distributions import Beta as TorchBeta
@@ -65,7 +67,7 @@ class BetaBinomial(Distribution):
         one, zero = self._concentrations()
         k, n = value.double(), float(self.levels - 1)
         both, log_gamma = one + zero, torch.lgamma
-        ways = log_gamma(one.new_tensor(n + 1)) - log_gamma(k + 1) - log_gamma(n - k + 1)
+        ways = math.lgamma(n + 1) - log_gamma(k + 1) - log_gamma(n - k + 1)
         up, down = log_gamma(k + one) - log_gamma(one), log_gamma(n - k + zero) - log_gamma(zero)
         return (ways + up + down - (log_gamma(n + both) - log_gamma(both))).to(self.log_one.dtype)
 
