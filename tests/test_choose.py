@@ -5,6 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import elbowroom as er
 from elbowroom.models import build
@@ -115,7 +119,10 @@ def test_what_it_is_wanted_for_decides() -> None:
     probe = choose(swept, goal="representation", data=data)
     assert probe.model is swept[0]
     collapsed = probe.standings[1]
-    assert collapsed.value < 0.35 < 0.6 < probe.standings[0].value
+    assert collapsed.value < -2.0 < -1.5 < probe.standings[0].value <= 0  # −log 10 says nothing
+    codes = [swept[0].vae.encode(part)["z"].double().numpy() for part in (data.train, data.validation)]
+    told = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000)).fit(codes[0], data.train.labels)
+    assert probe.standings[0].value == pytest.approx(-log_loss(data.validation.labels, told.predict_proba(codes[1])))
     bits = choose(swept, goal="compression")
     assert bits.standings[0].value == pytest.approx(swept[0].elbo.mean / math.log(2))
     samples = choose(swept, goal="samples", data=data)

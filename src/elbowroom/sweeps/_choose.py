@@ -77,9 +77,9 @@ def choose(
     goal : {"density", "compression", "samples", "representation", "rate", "distortion"}, default "density"
         "density": the importance-weighted bound on log p(x). "compression": the ELBO in bits, which bits-back coding
         pays. "samples": how little a classifier tells samples from data; of those that it tells alike the smaller.
-        "representation": how well a logistic regression on the codes tells the labels, or where there are none the
-        information per active unit. "rate": the least distortion within a target rate; "distortion": the least rate
-        within a target distortion.
+        "representation": the log score of a logistic regression that tells the labels by the codes, or where there
+        are no labels the information per active unit. "rate": the least distortion within a target rate; "distortion":
+        the least rate within a target distortion.
     data : Dataset, optional
         What the sweep was trained on. Needed for "samples" and "representation"; with it models of one noise scale or
         temperature are calibrated before "density" and "compression" are judged, where that pays.
