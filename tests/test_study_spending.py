@@ -27,7 +27,7 @@ def test_cheap_cells_get_the_epochs_that_few_rows_bear_and_all_draws(few: er.dat
     assert (training.epochs, training.draws, len(training.axes)) == (40, 100, 2)
     assert training_of(None, None, 3, few, 0).epochs == 3
     vae = er.models.build({"latents": 2, "widths": [8]}, few)
-    assert spending.measuring(vae, few, None, None) == (1_000, 50, spending.ANNEALING, ())
+    assert spending.measuring(vae, few, None, None) == (1_000, len(few.test), spending.ANNEALING, ())
 
 
 def test_dear_cells_get_fewer_models_first_and_less_of_everything_else_with_its_reason() -> None:

@@ -1,5 +1,7 @@
 """Our own model of cells along β and latent size, on every set, after a long training; latent classes beside."""
 
+import os
+import platform
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,7 @@ def along(set: str, beta: float, latents: int, seed: int, epochs: int) -> dict[s
         **of_clusters,
         **(against_truth(vae, test[:LOOKED_AT], found) if found.truth else {}),
         "torch": torch.__version__,
+        **machine(),
     }
 
 
@@ -57,7 +60,7 @@ def classes(set: str, seed: int) -> dict[str, Any]:
     data = data_of(cells(set))
     found, _, _ = sized_rivals(data, seed, False)
     few = set_of(data.test.index[:WEIGHED])
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {**machine()}
     for one in found:
         values = one.estimate.values
         ours = [float(v) for place, v in zip(one.estimate.index, values, strict=True) if int(place) in few]
@@ -68,3 +71,8 @@ def classes(set: str, seed: int) -> dict[str, Any]:
 def set_of(index: Any) -> Any:
     """Their places."""
     return {int(one) for one in index}
+
+
+def machine() -> dict[str, str]:
+    """Where a row is made."""
+    return {"machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"}

@@ -21,7 +21,7 @@ GENES, CELLS = 100, 200
 
 def canaries() -> list[Canary]:
     """One for each record."""
-    made = dict.fromkeys(OF_SCVI, untrained) | {"own": trained}
+    made = dict.fromkeys(OF_SCVI, untrained) | {"own": trained, "along": trained}
     return [
         Canary(path, "first numbers", made.get(path.stem, counts), ("scvi",) * (path.stem in OF_SCVI))
         for path in sorted(RECORDS.glob("*.json"))

@@ -56,6 +56,19 @@ def own(runs: Path) -> None:
     Record("own").rows([{"model": name, "seed": 0} for name in ("scvi", "ldvae")], own)
 
 
+def along(runs: Path) -> None:
+    """Our own model on every set, up to 400 epochs, and latent classes beside; no scvi-tools is needed."""
+    import along_rows as rows
+
+    long = [(beta, latents, seed, 400) for beta, latents in rows.POINTS[:3] for seed in range(3)]
+    long += [(beta, latents, 0, 400) for beta, latents in rows.POINTS[3:]]
+    points = [*long, (*rows.POINTS[0], 0, 40), (*rows.POINTS[0], 1, 40)]
+    names = ("set", "beta", "latents", "seed", "epochs")
+    keys = [dict(zip(names, (name, *point), strict=True)) for name in rows.SETS for point in points]
+    Record("along").rows(keys, rows.along)
+    Record("latent_classes").rows([{"set": name, "seed": 0} for name in rows.SETS], rows.classes)
+
+
 def cost(runs: Path) -> None:
     from cost_rows import costs
 
@@ -64,7 +77,7 @@ def cost(runs: Path) -> None:
     Record("cost").rows(keys, costs)
 
 
-PARTS = {"evidence": evidence, "structure": structure, "own": own, "longer": longer, "cost": cost}
+PARTS = {"evidence": evidence, "structure": structure, "own": own, "longer": longer, "along": along, "cost": cost}
 
 
 def main() -> None:
