@@ -36,6 +36,7 @@ _FLOOR = 1e-5
 _PITCH = 80.0
 
 
+@plain_arguments
 def latent_map(
     points: ArrayLike,
     labels: ArrayLike | None,
