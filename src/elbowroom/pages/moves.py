@@ -67,7 +67,7 @@ def _value(one: Summary) -> Value:
 def _shifted(one: Summary, by: Number) -> Value:
     """With the error of the change alone, which is paired: where it starts is uncertain for all alike."""
     if max(abs(by.value), by.se or 0.0) < _NOWHERE:  # what rounding moves is where it was
-        return _value(one)
+        return Value(one.mean, 0.0)
     return Value(one.mean + by.value, by.se or 0.0)
 
 
