@@ -230,7 +230,7 @@ def load_data(
         raw.notes += refuse_unseen_batches(*batches, vars(parts))
     if counts.size is not None:
         beside = beside.and_context(SIZE, counts.size, "size_factor")
-    refuse_size_names(counts, beside.context, found.kind)
+    refuse_size_names(counts, beside.context, isinstance(size_factor, str) and size_factor == NONE)
     image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
     notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":

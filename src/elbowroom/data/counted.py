@@ -169,7 +169,7 @@ def _with_chosen(raw: Raw, train: NDArray[np.int64], genes: int, batches: Tensor
     return replace(raw, x=x, columns=columns, notes=[*raw.notes, note])
 
 
-def refuse_size_names(counts: Counts, context: Collection[str], kind: str) -> None:
+def refuse_size_names(counts: Counts, context: Collection[str], none: bool) -> None:
     """Refuse a context of the user's that bears the name of a size factor, for which it would be taken.
 
     Parameters
@@ -178,15 +178,15 @@ def refuse_size_names(counts: Counts, context: Collection[str], kind: str) -> No
         What is known of the data.
     context : collection of str
         Names.
-    kind : str
-        Of the support of the data.
+    none : bool
+        Whether it was said that there is no size factor.
 
     Raises
     ------
     InputError
-        For "size" of counts without that size factor, and for "log_size" beside a latent one.
+        For "size" where no size factor was said to be there, and for "log_size" beside a latent one.
     """
-    if kind == "counts" and counts.size is None and SIZE in context:
+    if none and SIZE in context:
         raise InputError(
             f"A context is called {SIZE!r}, as the observed size factor of counts, for which it would be taken in "
             f"log p(x | {SIZE}): say size_factor= with that column, or give the context another name."
