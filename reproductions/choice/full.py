@@ -50,10 +50,6 @@ TRIED_WIDER = ("digits", "mnist", "fashion-mnist")
 SEEDS = {"digits": range(6)}  # of few rows: each seed draws its own test rows too
 FIRST, MEASURED = "fixed", 1_000  # test rows, at most, whose bound is measured
 DRAWS, PROBED = 500, 10_000  # of z; training rows of a probe
-    500,
-    10_000,
-    1_000,
-)  # of z; training rows of a probe; test rows, at most, whose bound is measured
 Scores = dict[str, NDArray[np.float64]]
 
 
