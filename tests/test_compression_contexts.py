@@ -24,7 +24,7 @@ from elbowroom.compression.columns import Column
 from elbowroom.compression.container import Reader
 from elbowroom.compression.contexts import Context, Contexts
 from elbowroom.compression.exact_layers import ExactLinear
-from elbowroom.compression.families import families_of
+from elbowroom.compression.ordered import families_of
 from elbowroom.compression.stack import Stack
 from elbowroom.compression.survey import Survey
 from elbowroom.records import read_files

@@ -18,7 +18,7 @@ from elbowroom import networks, posteriors, priors
 from elbowroom.compression import compress, decompress, rounded
 from elbowroom.compression.cells import Cells
 from elbowroom.compression.codec import Codec, Settings
-from elbowroom.compression.families import families_of
+from elbowroom.compression.ordered import families_of
 from elbowroom.compression.latents import Normals
 from elbowroom.compression.masses import LOG_UNITS
 from elbowroom.compression.stack import TOTAL, Damaged

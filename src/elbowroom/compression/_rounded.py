@@ -6,6 +6,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
+from elbowroom.likelihoods import Autoregressive
 from elbowroom.networks import MLP, Beside, Chained, ConvNet, ResNet, ScaledInputs, Standardised, Tempered, Wired
 from elbowroom.networks.image_network import Block, Decoder, Encoder, OnFirst
 from elbowroom.numerics import CapabilityError, plain_arguments
@@ -13,7 +14,7 @@ from elbowroom.priors import Flow
 from elbowroom.vae import VAE
 
 from .exact_flows import affine_layer, unmasked
-from .exact_layers import EXACT
+from .exact_layers import EXACT, ExactLinear
 from .portable import log
 
 __all__ = ["exact_network", "fingerprint", "rounded"]
@@ -64,6 +65,10 @@ def rounded(vae: VAE) -> VAE:
     for part in [*other.prior.values(), *other.posterior.values(), other.likelihood]:
         if part.network is not None:
             part.network = made.setdefault(id(part.network), exact_network(part.network))
+    for part in other.likelihood.modules():
+        if isinstance(part, Autoregressive):
+            part.inner, part.outer = ExactLinear(part.inner), ExactLinear(part.outer)  # type: ignore[assignment]
+            part.activation = exact_network(part.activation)  # type: ignore[assignment]
     for part in other.prior.values():
         layer = affine_layer(part) if isinstance(part, Flow) else None
         if layer is not None:

@@ -164,6 +164,7 @@ def _grouped(vae: VAE) -> Iterator[tuple[Likelihood, list[tuple[pre.Preprocess, 
     steps = list(zip(whole.steps, whole.sizes, strict=True)) if columns else [(whole, int(np.prod(likelihood.event)))]
     for family in families:
         assert isinstance(family, Likelihood)
+        family = family.family if isinstance(family, lik.Autoregressive) else family
         wanted, taken = int(np.prod(family.event)), list[tuple[pre.Preprocess, int]]()
         while wanted:
             step, size = steps.pop(0)

@@ -20,9 +20,10 @@ from .cells import Cells, Spans
 from .chunk import Chunk
 from .contexts import Contexts
 from .coupled import Coupled
-from .families import Bool, families_of
+from .families import Bool, Family
 from .latents import Block, Reference
 from .masses import Nested, Whole
+from .ordered import Ordered, families_of
 from .outputs import OfGroup, Outputs, digest, run
 from .portable import Array
 from .refusals import refuse_what_reads_more
@@ -289,16 +290,19 @@ class Codec:
         return given
 
     def _push_x(self, stack: Stack, whole: Whole, seen: Bool | None, given: Given, outputs: OfGroup) -> None:
-        for family, raw in reversed(list(self.numbers(outputs(self.vae.likelihood, given), given))):
-            family.push(stack, whole[:, family.places], raw, _seen_of(seen, whole.shape)[:, family.places])
+        pairs, there = list(self.numbers(outputs(self.vae.likelihood, given), given)), _seen_of(seen, whole.shape)
+        for family, raw in reversed(pairs):
+            family.push(stack, whole[:, family.places], raw, there[:, family.places])
+        _note_ordered(pairs, whole, there, outputs)
 
     def _pop_x(self, stack: Stack, rows: int, seen: Bool | None, given: Given, outputs: OfGroup) -> Whole:
-        shape = (rows, len(self.cells.levels))
-        pairs = self.numbers(outputs(self.vae.likelihood, given), given)
-        parts = [family.pop(stack, raw, _seen_of(seen, shape)[:, family.places]) for family, raw in pairs]
-        return np.concatenate(parts, 1)
+        pairs = list(self.numbers(outputs(self.vae.likelihood, given), given))
+        there = _seen_of(seen, (rows, len(self.cells.levels)))
+        whole = np.concatenate([family.pop(stack, raw, there[:, family.places]) for family, raw in pairs], 1)
+        _note_ordered(pairs, whole, there, outputs)
+        return whole
 
-    def numbers(self, out: Array, given: Given) -> Iterator[tuple[Any, Array]]:
+    def numbers(self, out: Array, given: Given) -> Iterator[tuple[Family | Ordered, Array]]:
         """Each family with its numbers [n, parts, size], of what the network returned and of what stands beside it."""
         start = 0
         for family in self.families:
@@ -332,6 +336,14 @@ class Codec:
 
 def _of_rows(context: Given, rows: slice) -> Given:
     return {name: value[:, rows] for name, value in context.items()}
+
+
+def _note_ordered(pairs: Sequence[tuple[Any, Array]], whole: Whole, seen: Bool, outputs: OfGroup) -> None:
+    """Hand on what networks of neighbours return for all cells, to a check word."""
+    for family, raw in pairs:
+        if isinstance(family, Ordered):
+            places = family.places
+            outputs.note(f"x {places.start}", family.completed(whole[:, places], raw, seen[:, places]))
 
 
 def _as_bytes(whole: Whole, seen: Bool | None) -> bytes:

@@ -18,7 +18,7 @@ from .masses import LOG_UNITS, Below, Nested, Whole, from_weights
 from .portable import Array, exp, log, normal_below, sigmoid, softplus
 from .stack import Stack
 
-__all__ = ["Family", "families_of", "location_scale"]
+__all__ = ["Family", "location_scale"]
 
 Bool = NDArray[np.bool_]
 _NOWHERE = 1e30
@@ -139,32 +139,6 @@ def _places(logits: Array) -> Whole:
 
 BelowOf = Callable[[Array, Whole], Below]
 """From the network's numbers [cells, parts] and the columns [cells] to what lies below places."""
-
-
-def families_of(likelihood: Likelihood, cells: Cells, cap: int) -> list[Family]:
-    """The families of a likelihood, in the order of the columns.
-
-    Parameters
-    ----------
-    likelihood : Likelihood
-        In 64 bits.
-    cells : Cells
-        Levels and edges of all cells of x.
-    cap : int
-        As for `Family`.
-
-    Returns
-    -------
-    list of Family
-        One, or those of a mixed table.
-    """
-    if not isinstance(likelihood, lik.Mixed):
-        return [Family(likelihood, cells, slice(0, len(cells.levels)), cap)]
-    found, start = [], 0
-    for family, size in zip(likelihood.families, likelihood.sizes, strict=True):
-        found.append(Family(family, cells, slice(start, start + size), cap))  # type: ignore[arg-type]
-        start += size
-    return found
 
 
 def location_scale(edges: Callable[[Whole], Array], location: Array, scale: Array, standard: Any) -> Below:

@@ -29,11 +29,6 @@ def refuse_what_reads_more(vae: VAE) -> None:
             "The encoder of this model reads more than x (the weight of the rate, or the place of a row), which a "
             "decoder does not know: train one whose q(z | x) reads x alone."
         )
-    if isinstance(vae.likelihood, lik.Autoregressive):
-        raise CapabilityError(
-            "An autoregressive p(x | z) is decoded cell by cell, which this codec does not do: train one whose cells "
-            "are independent given z."
-        )
 
 
 @torch.no_grad()

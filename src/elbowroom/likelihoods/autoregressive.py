@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
-from torch.nn.functional import one_hot, pad, silu
+from torch.nn.functional import one_hot, pad
 
 from elbowroom import distributions
 from elbowroom.distributions.sparse_precision_normal import fronts, later_neighbours
@@ -100,6 +100,7 @@ class Autoregressive(Likelihood):
         channels = self.image[0]
         reads = _neighbours(self.image, radius).shape[1] + self.parts + (channels if channels > 1 else 0)
         self.inner = nn.Linear(reads, hidden)
+        self.activation = nn.SiLU()
         self.outer = nn.Linear(hidden, self.parts)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
@@ -112,14 +113,29 @@ class Autoregressive(Likelihood):
 
         def conditional(value: Tensor, at: Tensor | None) -> Distribution:
             own = numbers if at is None else numbers[:, :, at]
-            parts = (own + self._correction(value, own, at)).unbind(-1)
+            parts = self.given_neighbours(value, own, at).unbind(-1)
             return cast(Independent, _some_of(self.family, at).distribution(parts, given)).base_dist
 
-        order = _order(self.image, self.radius)
-        return distributions.Autoregressive(conditional, order, numbers.shape[:2], torch.Size(self.event), numbers)
+        lead = numbers.shape[:2]
+        return distributions.Autoregressive(conditional, self.fronts, lead, torch.Size(self.event), numbers)
 
-    def _correction(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
-        """What the neighbours add to the numbers [draws, batch, n, parts] of the elements at these positions."""
+    @property
+    def fronts(self) -> list[Tensor]:
+        """Positions in the flat event, in an order of drawing: those of a front do not read one another."""
+        return _order(self.image, self.radius)
+
+    def given_neighbours(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
+        """The family's numbers [draws, batch, n, parts] of the elements at these positions (None: of all).
+
+        Parameters
+        ----------
+        value : Tensor
+            x [draws or 1, batch, *event], of which the elements' neighbours are read.
+        numbers : Tensor
+            [draws, batch, n, parts]: what the network returned for these elements.
+        at : Tensor or None
+            Positions [n] in the flat event.
+        """
         flat = (value.flatten(value.dim() - len(self.event)) - self.centre) / self.spread
         near = _neighbours(self.image, self.radius).to(numbers.device)
         channel = torch.arange(len(near), device=numbers.device) // math.prod(self.image[1:])
@@ -130,7 +146,8 @@ class Autoregressive(Likelihood):
             read.append(one_hot(channel, self.image[0]).to(numbers))
         lead = torch.broadcast_shapes(flat.shape[:-1], numbers.shape[:2])
         read = [part.expand(*lead, *part.shape[-2:]) for part in read]
-        return self.outer(silu(self.inner(torch.cat(read, -1))))
+        correction: Tensor = self.outer(self.activation(self.inner(torch.cat(read, -1))))
+        return numbers + correction
 
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
         """Settle the family from the training data y [n, *event], and the scale on which neighbours are read."""
