@@ -21,9 +21,9 @@ from elbowroom.compression._rounded import exact_network
 from elbowroom.compression.cells import Cells, Spans
 from elbowroom.compression.codec import Chunk, Codec, OtherOutputs, Settings
 from elbowroom.compression.exact_layers import ExactLinear, as_read, weight_bits
-from elbowroom.compression.ordered import families_of
 from elbowroom.compression.latents import quantiles
 from elbowroom.compression.masses import Nested, spare_masses
+from elbowroom.compression.ordered import families_of
 from elbowroom.compression.stack import TOTAL, Damaged, Empty, Stack, initial_words
 from elbowroom.compression.survey import Survey
 from elbowroom.evidence import elbo

@@ -18,9 +18,9 @@ from elbowroom import networks, posteriors, priors
 from elbowroom.compression import compress, decompress, rounded
 from elbowroom.compression.cells import Cells
 from elbowroom.compression.codec import Codec, Settings
-from elbowroom.compression.ordered import families_of
 from elbowroom.compression.latents import Normals
 from elbowroom.compression.masses import LOG_UNITS
+from elbowroom.compression.ordered import families_of
 from elbowroom.compression.stack import TOTAL, Damaged
 from elbowroom.compression.survey import Survey
 from elbowroom.compression.units import Units

@@ -121,6 +121,7 @@ def test_tables_come_back_with_values_types_and_names(tmp_path: Path) -> None:
     file = written(tmp_path / "t.elb", frame, vae)
     pd.testing.assert_frame_equal(decompress(vae, tmp_path / "t.elb", **QUIET), frame, check_exact=True)
     assert file.mask_bits > 0
+    assert file.cells_beside == 2 + int((frame["gap"] == 0).sum())
     frame[:30].to_csv(tmp_path / "t.csv", index=False)
     written(tmp_path / "c.elb", tmp_path / "t.csv", vae)
     decompress(vae, tmp_path / "c.elb", out=tmp_path / "u.csv", **QUIET)
@@ -363,5 +364,6 @@ def test_a_few_cells_that_the_model_cannot_hold_stand_beside(tmp_path: Path) -> 
     assert decompress(VAE, tmp_path / "x.elb", **QUIET).tobytes() == x.tobytes()
     assert file.bound is not None
     assert file.beside_bytes < 60
+    assert "outliers, levels beyond the last, −0.0): 4;" in str(file)
     with pytest.raises(er.InputError, match="outside what the model was made for"):
         written(tmp_path / "x.elb", X + 3)

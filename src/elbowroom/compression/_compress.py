@@ -33,7 +33,7 @@ from .heads import LEAST_STEP, MOST_DRAWS, MOST_STEPS, said
 from .known import known_of
 from .masses import Whole
 from .readable import refuse_other_places, refuse_unreadable
-from .refusals import refuse_other_contexts, refuse_what_reads_more
+from .refusals import refuse_other_contexts, refuse_other_gaps, refuse_what_reads_more
 from .sources import Source, source_of
 from .survey import Survey
 
@@ -170,7 +170,7 @@ def compress(
         write_atomic(out, to)
     measured = _bounds(vae, codec, cells, source, window) if bounds else (None, None)
     account = replace(_account(out, *written[0], len(cells.levels), draws, *measured), step=steps)
-    account = replace(account, left_out=tuple(source.left_out))
+    account = replace(account, left_out=tuple(source.left_out), cells_beside=source.cells_beside)
     if not isinstance(model, VAE):
         keep_file(run_folder(Path(model)), account.record(refine))
     return account
@@ -238,6 +238,7 @@ def _survey(
     with Progress("reading", len(source), show=progress) as bar:
         for part in parts:
             whole, seen = _whole(cells, _batch(exact, cells, source, window, part))
+            refuse_other_gaps(exact, seen)
             source.settle(part, cells, whole, seen)
             found.add(whole, seen, source.contexts.rows(part))
             bar.advance(part.stop - part.start)

@@ -14,7 +14,7 @@ from elbowroom.priors import Flow
 from elbowroom.vae import VAE
 
 from .exact_flows import affine_layer, unmasked
-from .exact_layers import EXACT, ExactLinear
+from .exact_layers import EXACT
 from .portable import log
 
 __all__ = ["exact_network", "fingerprint", "rounded"]
@@ -65,10 +65,9 @@ def rounded(vae: VAE) -> VAE:
     for part in [*other.prior.values(), *other.posterior.values(), other.likelihood]:
         if part.network is not None:
             part.network = made.setdefault(id(part.network), exact_network(part.network))
-    for part in other.likelihood.modules():
-        if isinstance(part, Autoregressive):
-            part.inner, part.outer = ExactLinear(part.inner), ExactLinear(part.outer)  # type: ignore[assignment]
-            part.activation = exact_network(part.activation)  # type: ignore[assignment]
+    for tied in [one for one in other.likelihood.modules() if isinstance(one, Autoregressive)]:
+        for name in ("inner", "activation", "outer"):
+            setattr(tied, name, exact_network(getattr(tied, name)))
     for part in other.prior.values():
         layer = affine_layer(part) if isinstance(part, Flow) else None
         if layer is not None:

@@ -131,6 +131,11 @@ class ArraySource:
         header = base64.b64encode(self.header).decode()
         return {**known, "fortran": fortran, "header": header, "exceptions": self.exceptions.count}
 
+    @property
+    def cells_beside(self) -> int:
+        """How many cells the model's grid does not give back."""
+        return self.exceptions.count
+
     def beside(self) -> bytes:
         """The exceptions."""
         return self.exceptions.packed()

@@ -53,6 +53,9 @@ class Compressed:
         What real numbers were rounded to, [cells]; None where none are.
     left_out : tuple of str
         What the file does not hold of the data: layers, embeddings and the like of cells.
+    cells_beside : int
+        Cells that the model's grid does not give back, as an outlier, a level beyond the last or −0.0: they stand
+        beside as they are, and near ones are coded in their place.
     """
 
     path: Path
@@ -71,6 +74,7 @@ class Compressed:
     float_bound: Estimate | None = None
     step: NDArray[np.float64] | None = None
     left_out: tuple[str, ...] = ()
+    cells_beside: int = 0
 
     @property
     def total_bytes(self) -> int:
@@ -102,11 +106,20 @@ class Compressed:
             f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
             f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
             f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
-            f"beside {self.beside_bytes:,}{self._contexts()}.{self._left()}{self._rounding()}{self._bounds()}"
+            f"beside {self.beside_bytes:,}{self._contexts()}.{self._escaped()}{self._left()}{self._rounding()}"
+            f"{self._bounds()}"
         )
 
     def _contexts(self) -> str:
         return f", contexts {self.contexts_bytes:,}" if self.contexts_bytes else ""
+
+    def _escaped(self) -> str:
+        if not self.cells_beside:
+            return ""
+        return (
+            f" Cells that the model's grid does not give back (outliers, levels beyond the last, −0.0): "
+            f"{self.cells_beside:,}; they stand beside as they are, and come back too."
+        )
 
     def _left(self) -> str:
         return f" Not in the file, and not given back: {', '.join(self.left_out)}." if self.left_out else ""

@@ -22,6 +22,7 @@ from .container import Reader
 from .lossy_masses import CodeMasses
 from .masses import Whole
 from .portable import Array
+from .refusals import refuse_cells_in_order
 from .stack import Damaged, Stack, initial_words, refuse_other_coder
 
 __all__ = ["Decoder", "check_word", "reconstructed"]
@@ -54,6 +55,7 @@ class Decoder:
 
     def __init__(self, vae: VAE) -> None:
         refuse_what_reads_more(vae)
+        refuse_cells_in_order(vae)
         if vae.context_names:
             raise CapabilityError(
                 f"This model reads the context {vae.context_names[0]!r}, which a lossy file does not hold: write one "

@@ -155,6 +155,11 @@ class TableSource:
         ]
         return {"kind": "table", "columns": columns}
 
+    @property
+    def cells_beside(self) -> int:
+        """How many cells of modelled columns the model's grid does not give back."""
+        return sum(map(len, self.wrong.values()))
+
     def beside(self) -> bytes:
         """Other columns, and single cells that would come back as others."""
         held = {}
