@@ -25,7 +25,7 @@ QUIET: dict[str, Any] = {"progress": False}
 RNG = np.random.default_rng(3)
 SHAPES = {"bits": (3, 3), "mixture of logistics": (3, 4), "colours": (2, 2, 3), "counts": (3, 3)}
 X: dict[str, Any] = {
-    "bits": RNG.integers(0, 2, (4 * N, 9)).astype(np.uint8),
+    "bits": RNG.integers(0, 2, (3 * N, 9)).astype(np.uint8),
     "mixture of logistics": RNG.binomial(39, 0.4, (N, 12)).astype(np.uint8),
     "colours": RNG.integers(0, 3, (N, 12)).astype(np.uint8),
     "counts": RNG.poisson(RNG.gamma(1.0, 4.0, (N, 9))).astype(np.int64),
@@ -187,7 +187,7 @@ def test_a_table_some_of_whose_columns_read_others_comes_back(tmp_path: Any) -> 
 
 
 def test_missing_cells_are_left_out_at_the_end_of_the_order_alone(tmp_path: Any) -> None:
-    vae, x = MODELS["bits"], X["bits"].astype(np.float64)
+    vae, x = MODELS["bits"], X["bits"][: 2 * N].astype(np.float64)
     x[::2, :2] = np.nan  # the first in raster order are the last to be drawn
     file = compress(vae, x, tmp_path / "x.elb", **QUIET)
     assert decompress(vae, tmp_path / "x.elb", **QUIET).tobytes() == x.tobytes()
