@@ -125,7 +125,7 @@ class Autoregressive(Likelihood):
         return _order(self.image, self.radius)
 
     def given_neighbours(self, value: Tensor, numbers: Tensor, at: Tensor | None) -> Tensor:
-        """The family's numbers [draws, batch, n, parts] of the elements at these positions (None: of all).
+        """The family's numbers of the elements at these positions, given the elements that they read.
 
         Parameters
         ----------
@@ -134,7 +134,12 @@ class Autoregressive(Likelihood):
         numbers : Tensor
             [draws, batch, n, parts]: what the network returned for these elements.
         at : Tensor or None
-            Positions [n] in the flat event.
+            Positions [n] in the flat event; None: all.
+
+        Returns
+        -------
+        Tensor
+            Of the shape of `numbers`.
         """
         flat = (value.flatten(value.dim() - len(self.event)) - self.centre) / self.spread
         near = _neighbours(self.image, self.radius).to(numbers.device)
