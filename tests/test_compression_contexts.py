@@ -109,22 +109,27 @@ def cells() -> Any:
     obs = pd.DataFrame(
         {"lab": batch, "age": rng.integers(0, 9, n).astype(np.int8), "w": "u v", "s": stage, "f": rng.random(n)}
     )
+    obs["gaps"] = pd.array([None, 2**60 + 1, *range(n - 2)], dtype="Int64")
+    obs["known"] = pd.array([None, *rng.integers(0, 2, n - 1).astype(bool)], dtype="boolean")
     obs.index = [f"cell {i}" for i in range(n)]
     var = pd.DataFrame({"chosen": np.arange(12) % 2 == 0}, index=[f"g{i}" for i in range(12)])
     return anndata.AnnData(sparse.csr_matrix(x), obs=obs, var=var, obsm={"X_pca": rng.random((n, 2))})
 
 
-@pytest.mark.parametrize("size", ["observed", "latent"])
-def test_cells_come_back_with_genes_batches_and_names(size: str, cells: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "form"), [("observed", "csr"), ("latent", "csc")])
+def test_cells_come_back_with_genes_batches_and_names(size: str, form: str, cells: Any, tmp_path: Path) -> None:
+    cells = cells.copy()
+    cells.X = cells.X.asformat(form)
     data = er.load_data(cells, batch="lab", genes=7, size_factor=size, validation=15, test=15)
     er.fit(er.models.build({"model": "scvi", "widths": [8]}, data), data, epochs=1, run=tmp_path / "run", **QUIET)
-    cells.write_h5ad(tmp_path / "x.h5ad")
+    cells.write_h5ad(tmp_path / "x.h5ad", convert_strings_to_categoricals=False)
     file = compress(tmp_path / "run", tmp_path / "x.h5ad", tmp_path / "x.elb", chunk_rows=40, **QUIET)
     assert "Not in the file, and not given back: obsm." in str(file)
     assert file.total_bytes == (tmp_path / "x.elb").stat().st_size
     assert file.bound is not None
     assert abs(file.nats + file.bound.mean) < 0.005 * file.nats + 3 * file.bound.se_total
     back = anndata.read_h5ad(decompress(tmp_path / "run", tmp_path / "x.elb", out=tmp_path / "y.h5ad", **QUIET))
+    assert back.X.format == form
     for name in ("data", "indices", "indptr"):
         assert getattr(back.X, name).tobytes() == getattr(cells.X, name).tobytes()
     pd.testing.assert_frame_equal(back.obs, cells.obs, check_exact=True)
@@ -132,10 +137,32 @@ def test_cells_come_back_with_genes_batches_and_names(size: str, cells: Any, tmp
     some = decompress(tmp_path / "run", tmp_path / "x.elb", chunk=2, **QUIET)
     assert (some.X.toarray() == cells.X[80:].toarray()).all()
     pd.testing.assert_frame_equal(some.obs, cells.obs[80:], check_exact=True)
+    twice = cells.copy()
+    twice.obs = twice.obs.rename(columns={"age": "w"})
+    with pytest.raises(er.InputError, match="two columns of one name"):
+        compress(tmp_path / "run", twice, tmp_path / "z.elb", **QUIET)
     other = cells.copy()
     other.obs["lab"] = "z"
     with pytest.raises(er.InputError, match="knows no batch 'z'"):
         compress(tmp_path / "run", other, tmp_path / "z.elb", **QUIET)
+
+
+def test_columns_called_as_contexts_of_the_model_are_not_taken_for_them(tmp_path: Path) -> None:
+    frame = table().rename(columns={"other": "size", "g0": "batch", "batch": "site"}).drop(columns="age")
+    frame["size"] = frame.iloc[:, 1:-1].sum(1) * 3.0 + 1
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    data = er.load_data(tmp_path / "t.csv", context={"batch": "site"}, size_factor="size", validation=20, test=20)
+    assert {"batch", "size"} == set(data.train.context)
+    vae = er.models.build({"latents": 2, "widths": [8], "likelihood": "poisson"}, data)
+    er.fit(vae, data, epochs=1, run=tmp_path / "run", **QUIET)
+    rows = pd.read_csv(tmp_path / "t.csv").iloc[data.test.index].reset_index(drop=True)
+    of_part, of_table = (compress(tmp_path / "run", one, tmp_path / "x.elb", **QUIET) for one in (data.test, rows))
+    assert of_part.bound is not None
+    assert of_table.bound is not None
+    assert (of_part.coded_bits, of_part.bound.mean) == (of_table.coded_bits, of_table.bound.mean)
+    pd.testing.assert_frame_equal(decompress(tmp_path / "run", tmp_path / "x.elb", **QUIET), rows, check_exact=True)
+    with pytest.raises(er.InputError, match="a table, which comes back whole"):
+        decompress(tmp_path / "run", tmp_path / "x.elb", chunk=0, **QUIET)
 
 
 REFUSED: dict[str, tuple[Any, str]] = {

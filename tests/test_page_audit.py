@@ -285,10 +285,17 @@ def test_measured_files_of_a_run_stand_on_its_page_beside_the_bound(tmp_path):
     keep_file(tmp_path, one)
     assert [kept.name for kept in read_files(tmp_path)] == ["l.elb", "x.elb"]
     said = words_of(report(without_anything(), tmp_path / "a.html").read_text(encoding="utf-8"))
-    assert "x.elb lossless, one draw a row 100 83.18 83.40 ± 0.51 20.00 0.2041 5.00" in said
+    assert (
+        "x.elb lossless, one draw a row, rows and bound given their contexts 100 83.18 83.40 ± 0.51 20.00 0.2041 5.00"
+        in said
+    )
     assert "l.elb lossy, 0.125 off in the root mean square 100 a lossy file has none none 20.00" in said
     (tmp_path / "files.json").write_text("[{}]")
     with pytest.raises(InputError, match="is damaged"):
         report(without_anything(), tmp_path / "a.html")
     keep_file(tmp_path, one)
     assert read_files(tmp_path) == [one]
+    (tmp_path / "model.safetensors").write_bytes(b"trained further")
+    assert read_files(tmp_path) == []
+    keep_file(tmp_path, one)
+    assert [kept.total_bytes for kept in read_files(tmp_path)] == [2_000]

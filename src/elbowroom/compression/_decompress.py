@@ -18,7 +18,7 @@ from ._compress import model_of
 from ._rounded import rounded
 from .archives import ArchiveTarget, write_archive
 from .arrays import ArrayTarget
-from .cell_data import CellTarget
+from .cell_data import CellTarget, write_h5ad
 from .cells import Cells
 from .codec import Codec, OtherOutputs
 from .container import Reader
@@ -81,7 +81,8 @@ def decompress(
     Raises
     ------
     InputError
-        For a damaged file, one of another model, and where the networks return other numbers than they did.
+        For a damaged file, one of another model, where the networks return other numbers than they did, and for a
+        chunk of a table.
     CapabilityError
         For a model that cannot have written it.
 
@@ -93,6 +94,8 @@ def decompress(
     """
     reader = Reader(file)
     kind, numbers = _kind(reader, out), _numbers(reader, chunk)
+    if kind == "table" and chunk is not None:
+        raise InputError(f"{reader.path.name!r} holds a table, which comes back whole: leave chunk out.")
     if "lossy" in reader.head:
         with Progress("decompressing", sum(reader.rows[i] for i in numbers), show=progress) as bar:
             return _array(*reconstructed(model_of(model), reader, numbers, bar), reader, out, kind, chunk)
@@ -268,7 +271,7 @@ def _cells(codec: Codec, reader: Reader, parts: Any, out: str | Path | None, chu
     adata = target.anndata(blocks, None if chunk is None else blocks[0][0])
     if out is None:
         return adata
-    write_atomic(Path(out), lambda path: adata.write_h5ad(path))
+    write_atomic(Path(out), lambda path: write_h5ad(adata, path))
     return Path(out)
 
 

@@ -44,8 +44,8 @@ def contexts_of_arrays(arrays: Mapping[str, Any], x: NDArray[Any], known: Known)
     InputError
         For one that is missing.
     """
-    size = None if _SIZE in arrays or _SIZE not in known.names else known.sizes(*_totals(x), arrays)
-    called = {name: name if name in arrays else known.called.get(name, name) for name in known.names}
+    size = known.sizes(*_totals(x), arrays)
+    called = {name: known.at(name, arrays) for name in known.names}
     named = [name for name in known.names if name != _SIZE or size is None]
     found = {one.name: one for one in contexts_by_name(named, arrays, known.words, called).all}
     if size is not None:

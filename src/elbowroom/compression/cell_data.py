@@ -19,9 +19,16 @@ from .container import Reader
 from .contexts import Context, Contexts
 from .known import Known
 
-__all__ = ["CellSource", "CellTarget", "read_h5ad"]
+__all__ = ["CellSource", "CellTarget", "read_h5ad", "write_h5ad"]
 
-_PLAIN, _CLASSES = "plain", "classes"
+_PLAIN, _CLASSES, _GAPS = "plain", "classes", "gaps"
+_TEXTS, _FORMATS = ("object", "str", "string"), ("", "csr", "csc")
+_WITH_GAPS = {
+    "boolean",
+    "Float32",
+    "Float64",
+    *(f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)),
+}
 _NOT_HELD = ("layers", "obsm", "varm", "obsp", "varp", "uns")
 
 
@@ -31,6 +38,15 @@ def read_h5ad(path: Path) -> Any:
         return needs_anndata(repr(path.name)).read_h5ad(path)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{str(path)!r} cannot be read: {' '.join(str(error).split())}.") from error
+
+
+def write_h5ad(adata: Any, path: Path) -> None:
+    """An AnnData as an .h5ad file, texts as texts; as classes where some are missing, which no text there can be."""
+    for frame in (adata.obs, adata.var):
+        for name in frame.select_dtypes("object"):
+            frame[name] = frame[name].astype("category") if frame[name].isna().any() else frame[name]
+    with needs_anndata(repr(path.name)).settings.override(allow_write_nullable_strings=True):
+        adata.write_h5ad(path, convert_strings_to_categoricals=False)
 
 
 class _Dense:
@@ -76,13 +92,16 @@ class CellSource(ArraySource):
                 "Cells are compressed with the run of a model that was trained on X of cells, which knows genes, "
                 "batches and sizes: give its folder, or the rows as arrays by name."
             )
+        if not adata.n_obs:
+            raise InputError("The AnnData has no cells: give some.")
+        adata = adata.to_memory() if adata.isbacked else adata
         part = new_cells(known.summary, of_anndata(adata))
         places = {str(name): place for place, name in enumerate(adata.var_names)}
         self.places = np.array([places[name] for name in known.summary["columns"]])
         matrix = adata.X.tocsr() if hasattr(adata.X, "tocsr") else adata.X
         super().__init__(_Dense(matrix, self.places), cells)
         self.contexts = Contexts(tuple(_context(name, part.context, known) for name in known.names))
-        self.sparse = hasattr(matrix, "tocsr")
+        self.sparse = getattr(adata.X, "format", "")
         self.left_out = [name for name in _NOT_HELD if len(getattr(adata, name))] + ["raw"] * (adata.raw is not None)
         others = np.setdiff1d(np.arange(matrix.shape[1]), self.places)
         frames = {"obs": adata.obs, "var": adata.var}
@@ -119,19 +138,24 @@ def _csr_columns(matrix: Any) -> list[Column]:
 
 def _frame(what: str, frame: pd.DataFrame) -> tuple[dict[str, Any], list[Column]]:
     """What is said of a table of cells or genes, and its columns, the index first."""
-    said: list[dict[str, Any]] = []
+    names, said = list(frame.columns), list[dict[str, Any]]()
+    if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{what} has two columns of one name, or a name that is no text: name its columns otherwise.")
     columns = [Column.of(f"{what}_names", frame.index.astype(str).to_numpy(object))]
-    for name in frame.columns:
-        series = frame[name]
+    for name in names:
+        series, dtype = frame[name], str(frame[name].dtype)
         if isinstance(series.dtype, pd.CategoricalDtype):
-            said.append({"name": str(name), "kind": _CLASSES, "dtype": "", "ordered": bool(series.cat.ordered)})
+            said.append({"name": name, "kind": _CLASSES, "dtype": "", "ordered": bool(series.cat.ordered)})
             texts = series.cat.categories.to_numpy()
-            columns += [Column.of(str(name), texts), Column.of(str(name), series.cat.codes.to_numpy())]
+            columns += [Column.of(name, texts), Column.of(name, series.cat.codes.to_numpy())]
             continue
-        dtype = str(series.dtype)
-        said.append({"name": str(name), "kind": _PLAIN, "dtype": dtype, "ordered": False})
-        text = dtype in ("object", "str", "string")
-        columns.append(Column.of(str(name), series.to_numpy(object) if text else series.to_numpy()))
+        gaps, text = dtype in _WITH_GAPS, dtype in _TEXTS
+        said.append({"name": name, "kind": _GAPS if gaps else _PLAIN, "dtype": dtype, "ordered": False})
+        plain = (
+            series.array.fillna(series.dtype.type(0)).to_numpy(series.dtype.numpy_dtype) if gaps else series.to_numpy()
+        )
+        columns.append(Column.of(name, series.to_numpy(object, na_value=None) if text else plain))
+        columns += [Column.of(name, series.isna().to_numpy())] if gaps else []
     return {"columns": said, "index": None if frame.index.name is None else str(frame.index.name)}, columns
 
 
@@ -161,7 +185,7 @@ class CellTarget(ArrayTarget):
             counts = {name: _columns_in(said) for name, said in self.frames.items()}
             self.columns = {"obs": columns[3 : 3 + counts["obs"]], "var": columns[3 + counts["obs"] :]}
             genes = np.array(held["genes"], np.int64)
-            sound = len(self.columns["var"]) == counts["var"] and type(held["sparse"]) is bool
+            sound = len(self.columns["var"]) == counts["var"] and held["sparse"] in _FORMATS
             self.sparse, width = held["sparse"], self.columns["var"][0].shape[0]
             others = np.setdiff1d(np.arange(width), genes)
             sound &= len(others) + len(genes) == width and genes.shape == self.shape[1:]
@@ -193,7 +217,9 @@ class CellTarget(ArrayTarget):
         matrix = matrix.astype(self.dtype)
         matrix.sort_indices()
         obs, var = (self._frame(name, every if name == "obs" else slice(None)) for name in ("obs", "var"))
-        return needs_anndata("this file").AnnData(matrix if self.sparse else matrix.toarray(), obs=obs, var=var)
+        return needs_anndata("this file").AnnData(
+            matrix.asformat(self.sparse) if self.sparse else matrix.toarray(), obs=obs, var=var
+        )
 
     def _frame(self, name: str, part: slice) -> pd.DataFrame:
         said, columns = self.frames[name], list(self.columns[name])
@@ -208,7 +234,9 @@ def _series(said: dict[str, Any], columns: list[Column], part: slice, reader: Re
             texts, codes = columns.pop(0).values(), columns.pop(0).rows(part).values()
             return pd.Categorical.from_codes(codes, pd.Index(texts), ordered=said["ordered"])
         values = columns.pop(0).rows(part).values()
-        return pd.array(values, dtype=said["dtype"]) if said["dtype"] in ("str", "string") else values
+        if said["kind"] == _GAPS:
+            return pd.Series(pd.array(values, dtype=said["dtype"])).mask(columns.pop(0).rows(part).values()).array
+        return pd.array(values, dtype=said["dtype"]) if said["dtype"] in _TEXTS[1:] else values
     except (ValueError, TypeError, IndexError) as error:
         raise reader.damaged("a column") from error
 
@@ -216,7 +244,8 @@ def _series(said: dict[str, Any], columns: list[Column], part: slice, reader: Re
 def _columns_in(said: dict[str, Any]) -> int:
     """How many arrays a frame has, its index among them."""
     known: Sequence[Any] = said["columns"]
-    sound = all(isinstance(one["name"], str) and one["kind"] in (_PLAIN, _CLASSES) for one in known)
+    sound = all(isinstance(one["name"], str) and one["kind"] in (_PLAIN, _CLASSES, _GAPS) for one in known)
+    sound &= all(one["dtype"] in _WITH_GAPS for one in known if one["kind"] == _GAPS)
     if not sound or not (said["index"] is None or isinstance(said["index"], str)):
         raise ValueError
-    return 1 + sum(2 if one["kind"] == _CLASSES else 1 for one in known)
+    return 1 + sum(1 if one["kind"] == _PLAIN else 2 for one in known)

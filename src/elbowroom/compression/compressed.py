@@ -135,8 +135,9 @@ class Compressed:
         if self.bound is None or self.float_bound is None:
             return ""
         name = "ELBO" if self.draws == 1 else f"IWAE-{self.draws}"
+        given = " (rows given their contexts, as what they took)" if self.contexts_bytes else ""
         return (
-            f" −{name} of the rounded model, by the masses that are coded, {-self.bound.mean:.2f} ± "
+            f" −{name}{given} of the rounded model, by the masses that are coded, {-self.bound.mean:.2f} ± "
             f"{self.bound.se_total:.2f} nats on the first {len(self.bound.values):,} rows, of the model as trained "
             f"{-self.float_bound.mean:.2f}."
         )

@@ -1,7 +1,7 @@
 """What a run knows of its contexts: their words, and where they stand in data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,30 @@ class Known:
     called: Mapping[str, str] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
 
+    def at(self, name: str, arrays: Mapping[str, Any]) -> str:
+        """What a context is called in these arrays: as when the run was trained, else as the model calls it."""
+        told = self.called.get(name, name)
+        return name if told not in arrays and name in arrays else told
+
+    @property
+    def of_model(self) -> "Known":
+        """The same for arrays that are called, coded and scaled as the model reads them."""
+        return replace(self, called={}, summary={})
+
     def sizes(self, totals: NDArray[np.float64], columns: int, arrays: Mapping[str, Any]) -> NDArray[np.float32] | None:
-        """Size factors on the model's scale, [n, 1]: of totals over so many columns, or of a column by its name."""
+        """Size factors on the model's scale, [n, 1], of totals over so many columns or of a column by its name.
+
+        None where they stand there themselves, as an array 'size'.
+        """
         told = self.summary.get("size_factor")
         if _SIZE not in self.names or not told:
             return None
-        if told["word"] in arrays:
+        own = told["word"] == "observed"
+        if not own and told["word"] in arrays:
             totals = np.asarray(arrays[told["word"]], np.float64)
-        elif told["word"] != "observed" or told["columns"] != columns:
+        elif _SIZE in arrays and not (own and told["columns"] == columns):
+            return None
+        elif not own or told["columns"] != columns:
             raise InputError(
                 f"The model reads 'size', by {told['word']!r} over {told['columns']:,} columns, which these data do "
                 f"not have: give the rows with all columns, or the sizes themselves as an array 'size' beside x."

@@ -87,7 +87,7 @@ def _of_part(vae: VAE, data: Any, cells: Cells, known: Known) -> Source:
     x = x if batch.seen is None else _with_gaps(x, batch.seen.numpy())
     if not known.names:
         return ArraySource(x, cells)
-    return ArchiveSource({"x": x, **{name: _array(batch.context[name]) for name in known.names}}, cells, known)
+    return ArchiveSource({"x": x, **{name: _array(batch.context[name]) for name in known.names}}, cells, known.of_model)
 
 
 def _alone(source: ArraySource, known: Known) -> ArraySource:

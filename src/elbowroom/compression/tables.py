@@ -124,7 +124,8 @@ class TableSource:
         self.wrong: dict[str, list[int]] = {name: [] for name in self.known}
         self.contexts, self.left_out = Contexts(), list[str]()
         if known is not None and known.names:
-            self.contexts = contexts_of_arrays(_Arrays(frame), self.matrix, known)
+            beside = [name for name in names if name not in self.known]
+            self.contexts = contexts_of_arrays(_Arrays(frame[beside]), self.matrix, known)
 
     def __len__(self) -> int:
         return len(self.frame)

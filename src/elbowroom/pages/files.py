@@ -61,4 +61,5 @@ def _how(one: FileRecord) -> str:
     if one.lossy_error is not None:
         return f"lossy, {one.lossy_error:.4g} off in the root mean square"
     drawn = "one draw a row" if one.draws == 1 else f"{one.draws} draws a row"
-    return f"lossless, {drawn}" + (f", q refined by {one.refine} steps" if one.refine else "")
+    refined = f", q refined by {one.refine} steps" if one.refine else ""
+    return f"lossless, {drawn}{refined}" + (", rows and bound given their contexts" if one.contexts_bytes else "")

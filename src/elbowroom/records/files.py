@@ -2,8 +2,9 @@
 
 import contextlib
 import functools
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class FileRecord:
         On how many rows it was measured.
     lossy_error : float, optional
         Of a lossy file, which bounds nothing: root mean squared error on the data's scale; None for a lossless one.
+    model : str, default ""
+        SHA-256 of the run's model.safetensors when the file was kept, by `keep_file`.
     """
 
     name: str
@@ -59,6 +62,7 @@ class FileRecord:
     bound_se: float | None = None
     bound_rows: int = 0
     lossy_error: float | None = None
+    model: str = ""
 
 
 def keep_file(folder: Path, record: FileRecord) -> None:
@@ -76,11 +80,12 @@ def keep_file(folder: Path, record: FileRecord) -> None:
             others = [one for one in read_files(folder) if one.name != record.name]
         except InputError:  # damaged: what was measured now is worth more
             others = []
-        write_atomic(folder / _FILE, json.dumps([asdict(one) for one in [*others, record][-_MOST:]], indent=1))
+        kept = [*others, replace(record, model=_hash(folder))]
+        write_atomic(folder / _FILE, json.dumps([asdict(one) for one in kept[-_MOST:]], indent=1))
 
 
 def read_files(folder: Path) -> list[FileRecord]:
-    """The accounts of all files that were written with a run's model.
+    """The accounts of all files that were written with a run's model as it is now, not as before further training.
 
     Parameters
     ----------
@@ -103,9 +108,16 @@ def read_files(folder: Path) -> list[FileRecord]:
     if not path.is_file():
         return []
     try:
-        return list(_adapter().validate_python(json.loads(path.read_text(encoding="utf-8"))))
+        held = _adapter().validate_python(json.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged: delete it, and compress again.") from error
+    model = _hash(Path(folder))
+    return [one for one in held if one.model == model]
+
+
+def _hash(folder: Path) -> str:
+    path = folder / "model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 @functools.cache
