@@ -65,10 +65,20 @@ def test_columns_that_are_contexts_come_back_with_the_table(run: Path, tmp_path:
     (kept,) = [one for one in read_files(run) if one.name == "t.elb"]
     assert (kept.total_bytes, kept.contexts_bytes) == (file.total_bytes, file.contexts_bytes)
     assert kept.bound == -file.bound.mean
+    frame[""], frame["code"], frame["land"] = np.arange(N), [f"{i:03d}" for i in range(N)], ["NA", "", "DE"] * (N // 3)
     frame.to_csv(tmp_path / "t.csv", index=False)
     compress(run, tmp_path / "t.csv", path, bounds=False, **QUIET)
     decompress(run, path, out=tmp_path / "u.csv", **QUIET)
-    assert (tmp_path / "u.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
+    texts = [pd.read_csv(tmp_path / one, dtype=str, keep_default_na=False) for one in ("t.csv", "u.csv")]
+    pd.testing.assert_frame_equal(*texts)
+    assert (tmp_path / "u.csv").read_text().splitlines()[0] == (tmp_path / "t.csv").read_text().splitlines()[0]
+    twice = (tmp_path / "t.csv").read_text().replace("land", "code", 1)
+    (tmp_path / "t.csv").write_text(twice)
+    with pytest.raises(er.InputError, match="has two columns 'code'"):
+        compress(run, tmp_path / "t.csv", path, **QUIET)
+    frame["land"] = pd.array([None, *["DE"] * (N - 1)], dtype="string")
+    compress(run, frame, path, bounds=False, **QUIET)
+    pd.testing.assert_frame_equal(decompress(run, path, **QUIET), frame, check_exact=True)
 
 
 @pytest.mark.parametrize("dtype", ["<U3", "O"])

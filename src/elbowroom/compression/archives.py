@@ -99,8 +99,7 @@ def _name_of_x(arrays: Mapping[str, Any], known: Known) -> str:
     for word in _X:
         if word in arrays:
             return word
-    read = {*known.names, *known.called.values()}
-    left = [name for name in arrays if name not in read]
+    left = [name for name in arrays if name not in known.read]
     if len(left) != 1:
         held = ", ".join(map(repr, arrays)) or "nothing"
         raise InputError(f"These arrays are called {held}: call the data 'x'.")

@@ -40,6 +40,12 @@ class Known:
     called: Mapping[str, str] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def read(self) -> set[str]:
+        """Names that columns with contexts and sizes may have."""
+        word = (self.summary.get("size_factor") or {}).get("word")
+        return {*self.names, *self.called.values(), *([word] if word else [])}
+
     def at(self, name: str, arrays: Mapping[str, Any]) -> str:
         """What a context is called in these arrays: as when the run was trained, else as the model calls it."""
         told = self.called.get(name, name)

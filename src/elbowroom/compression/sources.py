@@ -110,7 +110,7 @@ def _of_path(path: Path, vae: VAE, cells: Cells, known: Known) -> Source:
     if ending == ".h5ad":
         return CellSource(read_h5ad(path), cells, known)
     if ending in _TABLES:
-        return TableSource(read_table(path), vae, cells, known)
+        return TableSource(read_table(path, {name for name, _ in vae.table} | known.read), vae, cells, known)
     if ending == ".npz":
         return ArchiveSource(_archive(path), cells, known)
     if ending != ".npy":

@@ -1,7 +1,8 @@
 """Tables as a file holds them: columns through the model where it knows them, beside it where it does not."""
 
+import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +29,40 @@ _TEXTS = ("object", "str", "string")
 NO_CONTEXTS = Contexts()
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, read: Collection[str] = ()) -> pd.DataFrame:
     """A .csv, .tsv or .parquet file.
 
     Parameters
     ----------
     path : Path
         The file.
+    read : collection of str, default ()
+        Columns that the model reads.
 
     Returns
     -------
     DataFrame
-        As pandas reads it, numbers to their last bit.
+        As pandas reads it, numbers to their last bit; other columns that it would write otherwise, as 007 or the word
+        NA, as the texts that stand there.
     """
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
         exact: Any = {} if _EXACT_BY_DEFAULT else {"float_precision": "round_trip"}
-        return pd.read_csv(path, sep=_SEPARATORS[path.suffix.lower()], low_memory=False, **exact)
+        how: dict[str, Any] = {"sep": _SEPARATORS[path.suffix.lower()], "low_memory": False}
+        frame = pd.read_csv(path, **how, **exact)
+        names = pd.read_csv(path, sep=how["sep"], header=None, nrows=1, dtype=str).iloc[0].dropna()
+        if names.duplicated().any():
+            raise InputError(
+                f"{str(path)!r} has two columns {names[names.duplicated()].iloc[0]!r}: name one otherwise."
+            )
+        others = [name for name in frame.columns if name not in read]
+        if not others:
+            return frame
+        written = io.StringIO(frame[others].to_csv(index=False, sep=how["sep"]))
+        told = {**how, "dtype": str, "keep_default_na": False, "na_values": [""]}
+        there, back = pd.read_csv(path, **told)[others], pd.read_csv(written, **told)
+        return frame.assign(**{name: there[name] for name in others if not there[name].equals(back[name])})
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{str(path)!r} cannot be read as a table: {' '.join(str(error).split())}.") from error
 
@@ -65,7 +82,8 @@ def write_frame(frame: pd.DataFrame, path: Path, ending: str) -> None:
     if ending == ".parquet":
         frame.to_parquet(path, index=False)
     else:
-        frame.to_csv(path, index=False, sep=_SEPARATORS[ending])
+        header = ["" if name == f"Unnamed: {place}" else name for place, name in enumerate(frame.columns)]
+        frame.to_csv(path, index=False, sep=_SEPARATORS[ending], header=header)  # pandas' name for a column without one
 
 
 class _Arrays(Mapping[str, Any]):
@@ -259,11 +277,15 @@ def _numeric(dtype: str) -> bool:
 
 def _refuse_type(name: str, column: pd.Series) -> None:
     dtype = str(column.dtype)
-    texts = dtype in _TEXTS and all(isinstance(one, str) or one is None or one != one for one in column)
+    texts = dtype in _TEXTS and all(isinstance(one, str) or _absent(one) for one in column)
     if not texts and not _numeric(dtype):
         raise InputError(
             f"Column {name!r} is of type {dtype}, which a file does not hold: numbers, booleans and texts are held."
         )
+
+
+def _absent(value: Any) -> bool:
+    return value is None or value is pd.NA or value != value
 
 
 def _numbers(name: str, column: pd.Series, words: Sequence[str]) -> NDArray[np.float64]:
@@ -276,7 +298,7 @@ def _numbers(name: str, column: pd.Series, words: Sequence[str]) -> NDArray[np.f
     codes = {word: float(code) for code, word in enumerate(words)}
     found = np.full(len(column), np.nan)
     for i, value in enumerate(column):
-        if isinstance(value, str) or (value == value and value is not None):
+        if not _absent(value):
             text = " ".join(str(value).split())
             if text not in codes:
                 raise InputError(f"Column {name!r} holds {text!r}, a word that the model does not know.")
