@@ -74,6 +74,15 @@ def keep_file(folder: Path, record: FileRecord) -> None:
         Of the run.
     record : FileRecord
         What the file took.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     keep_file(Path(folder), FileRecord("t.elb", 10, 4, 80, 50.0, 8.0, 0.0, 2.0))
+    ...     [(one.name, one.total_bytes) for one in read_files(Path(folder))]
+    [('t.elb', 80)]
     """
     with contextlib.suppress(OSError), one_at_a_time(folder):  # of a run that cannot be written to nothing is kept
         try:
@@ -101,6 +110,12 @@ def read_files(folder: Path) -> list[FileRecord]:
     ------
     InputError
         Where files.json is damaged.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> read_files(Path("a folder without files"))
+    []
     """
     from pydantic import ValidationError
 
