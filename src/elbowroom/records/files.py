@@ -77,12 +77,11 @@ def keep_file(folder: Path, record: FileRecord) -> None:
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     keep_file(Path(folder), FileRecord("t.elb", 10, 4, 80, 50.0, 8.0, 0.0, 2.0))
-    ...     [(one.name, one.total_bytes) for one in read_files(Path(folder))]
-    [('t.elb', 80)]
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keep_file(Path(folder), FileRecord("x.elb", 10, 4, 80, 50.0, 8.0, 0.0, 2.0))
+    ...     [one.name for one in read_files(Path(folder))]
+    ['x.elb']
     """
     with contextlib.suppress(OSError), one_at_a_time(folder):  # of a run that cannot be written to nothing is kept
         try:
@@ -113,8 +112,7 @@ def read_files(folder: Path) -> list[FileRecord]:
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> read_files(Path("a folder without files"))
+    >>> read_files(Path("no-such-run"))
     []
     """
     from pydantic import ValidationError
