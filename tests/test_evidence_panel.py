@@ -20,6 +20,7 @@ from elbowroom.records import FileRecord, keep_file
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.saved_estimates import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.studies.measure import _annealed, _keep_evidence
+from elbowroom.studies.spending import ANNEALING
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON = np.random.default_rng(0).normal(-100.0, 20.0, 400)  # what examples differ by, the same for every estimator
@@ -170,8 +171,9 @@ def digits():
 class TestWhatAStudyWrites:
     def kept(self, vae, digits, run: Path, annealed: int) -> tuple[list[str], list[KeptEstimate]]:
         bounds = {"ELBO": er.evidence.elbo(vae, digits.test[:9], draws=4)}
-        annealing, said = _annealed(vae, digits.test, annealed, 3, False)
-        _keep_evidence(run, bounds, annealing, 3)
+        how = {**ANNEALING, "seed": 3}
+        annealing, said = _annealed(vae, digits.test, annealed, how, False)
+        _keep_evidence(run, bounds, annealing, how)
         return said, read_estimates(run / "evidence.json")
 
     def test_annealing_is_that_of_the_library_on_the_first_of_a_seeded_order(self, digits, tmp_path) -> None:

@@ -47,6 +47,7 @@ class BetaBinomial(Likelihood):
 
     Examples
     --------
+    >>> import torch
     >>> p = BetaBinomial(nn.Linear(2, 6), 3, levels=256)
     >>> p({"z": torch.zeros(1, 4, 2)}).log_prob(torch.tensor([0.0, 128.0, 255.0])).shape
     torch.Size([1, 4])
