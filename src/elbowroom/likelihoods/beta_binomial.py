@@ -6,11 +6,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from elbowroom.distributions import BetaBinomial as BetaBinomialDistribution
-from elbowroom.numerics import Given, Support
+from elbowroom.numerics import Given
 from elbowroom.recipes import described
 
-from .grid import at_least_two, needs_levels
-from .likelihood import Likelihood, not_whole_from_0
+from .grid import OnLevels, at_least_two
 
 __all__ = ["LEAST_LOG", "MOST_LOG", "BetaBinomial"]
 
@@ -19,7 +18,7 @@ LEAST_LOG, MOST_LOG = -40.0, 20.0
 
 
 @described("beta-binomial")
-class BetaBinomial(Likelihood):
+class BetaBinomial(OnLevels):
     """Independent beta-binomials on an integer grid; gives log P(x) of raw grey levels, without preprocessing.
 
     Parameters
@@ -65,15 +64,3 @@ class BetaBinomial(Likelihood):
         """p(x | z) with batch shape [draws, batch]."""
         one, zero = (part.clamp(LEAST_LOG, MOST_LOG) for part in raw)
         return Independent(BetaBinomialDistribution(one, zero, self.levels), len(self.event), False)
-
-    def outside(self, y: Tensor) -> Tensor:
-        """All but the whole numbers 0 … levels − 1."""
-        return not_whole_from_0(y, self.levels)
-
-    def holds(self, place: int = 0) -> str:
-        """What a cell may hold, in words."""
-        return f"the whole numbers 0…{self.levels - 1}"
-
-    def check(self, support: Support) -> None:
-        """Levels of a grid only, and no more of them than `levels`."""
-        needs_levels(self, support, ("grid", "binary"))

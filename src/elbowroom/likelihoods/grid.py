@@ -23,7 +23,25 @@ _LEAST_STEPS = 0.05
 _OTHERWISE = "take likelihoods.Normal for continuous data, likelihoods.NegativeBinomial for counts, or more levels"
 
 
-class _Discretised(Scaled):
+class OnLevels(Likelihood):
+    """A family on the whole numbers 0 … levels − 1: what it can hold."""
+
+    levels: int
+
+    def outside(self, y: Tensor) -> Tensor:
+        """All but the whole numbers 0 … levels − 1."""
+        return not_whole_from_0(y, self.levels)
+
+    def holds(self, place: int = 0) -> str:
+        """What a cell may hold, in words."""
+        return f"the whole numbers 0…{self.levels - 1}"
+
+    def check(self, support: Support) -> None:
+        """Levels of a grid only, and no more of them than `levels`."""
+        needs_levels(self, support, ("grid", "binary"))
+
+
+class _Discretised(OnLevels, Scaled):
     """A scaled family rounded to the grid.
 
     Network, scale, floor and start are on the unit scale, where 0 is level 0 and 1 is level levels − 1.
@@ -51,18 +69,6 @@ class _Discretised(Scaled):
     def settle(self, y: Tensor, step: float | None, latents: int) -> list[str]:
         """Settle the start from the training data y [n, *event], which are levels."""
         return super().settle(y / self.top, None, latents)
-
-    def outside(self, y: Tensor) -> Tensor:
-        """All but the whole numbers 0 … levels − 1."""
-        return not_whole_from_0(y, self.levels)
-
-    def holds(self, place: int = 0) -> str:
-        """What a cell may hold, in words."""
-        return f"the whole numbers 0…{self.levels - 1}"
-
-    def check(self, support: Support) -> None:
-        """Levels of a grid only, and no more of them than `levels`."""
-        needs_levels(self, support, ("grid", "binary"))
 
     def _scale_of(self, p_x: Distribution) -> Tensor:
         return super()._scale_of(p_x) / self.top
@@ -234,7 +240,7 @@ class DiscretisedLogistic(_Discretised):
 
 
 @described("categorical")
-class Categorical(Likelihood):
+class Categorical(OnLevels):
     """Independent categoricals over the levels or classes 0 … levels − 1.
 
     Parameters
@@ -283,14 +289,6 @@ class Categorical(Likelihood):
         logits = torch.stack(raw, -1)
         family = Levels(logits) if self.ordered else TorchCategorical(logits=logits, validate_args=False)
         return Independent(family, len(self.event), False)
-
-    def outside(self, y: Tensor) -> Tensor:
-        """All but the whole numbers 0 … levels − 1."""
-        return not_whole_from_0(y, self.levels)
-
-    def holds(self, place: int = 0) -> str:
-        """What a cell may hold, in words."""
-        return f"the whole numbers 0…{self.levels - 1}"
 
     def check(self, support: Support) -> None:
         """Levels or categories only, and no more of them than `levels`."""
