@@ -88,7 +88,7 @@ class _Bernoullis(Independent):
     """Independent Bernoullis that are summed with fewer passes over the data."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if not torch.is_grad_enabled() and isinstance(self.base_dist, BinaryBernoulli):
+        if isinstance(self.base_dist, BinaryBernoulli):
             return self.base_dist.summed_log_prob(value, self.reinterpreted_batch_ndims)
         logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
         losses = binary_cross_entropy_with_logits(logits, value, reduction="none")
