@@ -27,6 +27,7 @@ from .evidence import LatentRecord as LatentRecord
 from .evidence import NeighbourRecord as NeighbourRecord
 from .evidence import ReconstructionRecord as ReconstructionRecord
 from .evidence import VarianceRecord as VarianceRecord
+from .files import FILES as FILES
 from .files import FileRecord as FileRecord
 from .files import keep_file as keep_file
 from .files import read_files as read_files

@@ -11,9 +11,11 @@ from typing import Any
 from elbowroom.atomic import one_at_a_time, write_atomic
 from elbowroom.numerics import InputError
 
-__all__ = ["FileRecord", "keep_file", "read_files"]
+__all__ = ["FILES", "FileRecord", "keep_file", "read_files"]
 
-_FILE, _MOST = "files.json", 50
+FILES = "files.json"
+"""Where a run keeps the accounts of files."""
+_MOST = 50
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def keep_file(folder: Path, record: FileRecord) -> None:
         except InputError:  # damaged: what was measured now is worth more
             others = []
         kept = [*others, replace(record, model=_hash(folder))]
-        write_atomic(folder / _FILE, json.dumps([asdict(one) for one in kept[-_MOST:]], indent=1))
+        write_atomic(folder / FILES, json.dumps([asdict(one) for one in kept[-_MOST:]], indent=1))
 
 
 def read_files(folder: Path) -> list[FileRecord]:
@@ -117,7 +119,7 @@ def read_files(folder: Path) -> list[FileRecord]:
     """
     from pydantic import ValidationError
 
-    path = Path(folder) / _FILE
+    path = Path(folder) / FILES
     if not path.is_file():
         return []
     try:

@@ -1,5 +1,6 @@
 """The page of a single run: a study of one model that is trained already."""
 
+import contextlib
 import dataclasses
 import hashlib
 import shutil
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elbowroom.numerics import plain_arguments
-from elbowroom.records import SweepRecord, holds_study
+from elbowroom.records import FILES, SweepRecord, holds_study
 from elbowroom.runs import read_run, run_data
 from elbowroom.sweeps.swept_of import swept_of
 
@@ -94,4 +95,6 @@ def report_run(
     stages.record("load", lambda: about, about.identity)
     trained = {"model": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(), "seed": seed}
     swept = stages.record("train", train, trained, models.hold)
+    with contextlib.suppress(FileNotFoundError):  # files may have been written since the model was read
+        shutil.copyfile(run / FILES, models.runs / name / FILES)
     return measured(stages, data, about, models, swept, MeasureBudget(draws, annealed, seed), progress).page
