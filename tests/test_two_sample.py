@@ -65,6 +65,23 @@ def test_copies_stay_with_their_originals_and_cannot_be_told(classifier: str) ->
     assert result.accuracy == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("classifier", ["logistic", "trees"])
+def test_columns_in_any_units_and_far_from_0_are_told_apart_alike(classifier: str) -> None:
+    """Seconds since 1970 beside shares: neither hides the other, nor do 32 bits hide either."""
+    narrow = torch.arange(34) == 8  # in more columns than components, and none of those that trees see besides
+    data, samples = shifted(600, torch.where(narrow, 2.0, 0.0))
+    units, origin = (torch.where(narrow, *pair).double() for pair in ((1e-3, 1e6), (1e3, 1.6e9)))
+    plain = classifier_two_sample(data, samples, classifier=classifier)
+    assert plain.log_odds > 0.3 * jensen_shannon(2.0)
+    other = classifier_two_sample(origin + units * data, origin + units * samples, classifier=classifier)
+    assert other.log_odds == pytest.approx(plain.log_odds, abs=0.01)
+
+
+def test_whole_numbers_beyond_32_bit_floats_are_not_rounded() -> None:
+    data, samples = (2**30 + (8 * x).round().long() for x in shifted(600, torch.tensor([2.0])))
+    assert classifier_two_sample(data, samples).log_odds > 0.6 * jensen_shannon(2.0)
+
+
 def test_correlation_alone_shows_to_the_convolutional_network_and_not_to_a_linear_one() -> None:
     white, other = torch.randn(2, 3_000, 8, 8, generator=torch.Generator().manual_seed(1))
     smooth = (other + other.roll(1, 2)) / math.sqrt(2)

@@ -167,7 +167,7 @@ def _samples(vae: VAE, data: Dataset, most: int, seed: int) -> SampleGapRecord:
     own, other = both.rows(slice(None, n)), both.rows(slice(n, None))
     classifier: Any = "trees" if own.x[0].numel() <= _WIDE else "logistic"
     prior, posterior = (
-        classifier_two_sample(own.x, decoded, classifier=classifier, seed=seed)
+        classifier_two_sample(own.x, decoded, classifier=classifier, image_shape=data.image_shape, seed=seed)
         for decoded in (_from_prior(vae, other, seed), _from_posterior(vae, other, seed))
     )
     error = math.hypot(prior.se, posterior.se)

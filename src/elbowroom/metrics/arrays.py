@@ -29,7 +29,7 @@ def as_tensor(x: Array, name: str) -> Tensor:
     Returns
     -------
     Tensor
-        The same on the CPU, as floats.
+        The same on the CPU, as floats that hold whole numbers exactly.
 
     Raises
     ------
@@ -37,7 +37,8 @@ def as_tensor(x: Array, name: str) -> Tensor:
         Where it is empty or not finite.
     """
     values = numerics.as_tensor(x, name).cpu()
-    values = values if values.is_floating_point() else values.float()
+    if not values.is_floating_point():
+        values = values.float() if values.element_size() <= 2 else values.double()
     if values.ndim < 2 or not values.numel():
         raise InputError(f"The {name} must be rows or images [n, *event]; they have the shape {tuple(values.shape)}.")
     if not bool(torch.isfinite(values).all()):

@@ -30,7 +30,7 @@ _SHARPEST = 4.0
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-_Logits = Callable[[Tensor], Floats]
+_OfRows = Callable[[Tensor], Floats]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class _Part(NamedTuple):
     labels: Labels
 
 
+class _Columns(NamedTuple):
+    scaled: _OfRows  # standardised
+    of_one_unit: _OfRows  # images as they are, others standardised
+
+
 @plain_arguments
 def classifier_two_sample(
     data: Array,
@@ -105,7 +110,8 @@ def classifier_two_sample(
         "logistic" on standardised elements; "trees", gradient-boosted, on 32 principal components and 32 elements;
         "convolutional", for images, the network of `small_classifier`.
     image_shape : sequence of int, optional
-        (H, W) or (C, H, W), where images are given as rows.
+        (H, W) or (C, H, W), where images are given as rows. Elements of images have one unit, and one that hardly
+        varies counts for little; columns of other rows may have any, and all count alike.
     seed : int, default 0
         Of the split: 60 % of the rows train the classifier, 10 % choose its penalty, stage or epoch and the temperature
         of its log-odds, 30 % measure it.
@@ -140,9 +146,10 @@ def classifier_two_sample(
     if not float(fitted.x.std(0).max()):
         raise InputError("All data and samples are the same constant: there is nothing to tell apart.")
     fit, stages = _KINDS[classifier]
-    best: tuple[float, float, _Logits] | None = None
+    columns = _columns_of(fitted.x, one_unit=image_shape is not None or np.ndim(data) > 2)
+    best: tuple[float, float, _OfRows] | None = None
     with Progress(f"two-sample test, {classifier}", stages) as progress:
-        for logits in fit(fitted, choosing, seed):
+        for logits in fit(fitted, choosing, seed, columns):
             loss, factor = _best_temperature(logits(choosing.x), choosing.labels)
             best = (loss, factor, logits) if best is None or loss < best[0] else best
             progress.advance(cross_entropy=loss)
@@ -159,55 +166,56 @@ def _parts(data: Tensor, samples: Tensor, seed: int) -> list[_Part]:
     order = torch.randperm(len(data), generator=Generator().manual_seed(seed))
     cuts = [round(_FITTED * len(data)), round((_FITTED + _CHOOSING) * len(data))]
     return [
-        _Part(torch.cat([data[rows], samples[rows]]).float(), np.repeat([0, 1], len(rows)))
-        for rows in order.tensor_split(cuts)
+        _Part(torch.cat([data[rows], samples[rows]]), np.repeat([0, 1], len(rows))) for rows in order.tensor_split(cuts)
     ]
 
 
-def _scaler(fitted: Tensor) -> Callable[[Tensor], Floats]:
-    """Standardises elements as in the rows [n, elements]; rare ones are not blown up, constant ones left out."""
-    rows = fitted.double()
+def _columns_of(fitted: Tensor, one_unit: bool) -> _Columns:
+    """Standardises elements as in the rows [n, ...], but for rare ones of one unit; constant ones are left out."""
+    rows = fitted.flatten(1).double()
     centre, deviation = rows.mean(0), rows.std(0)
     varying = deviation > 0
-    divisor = deviation.clamp(min=0.01 * float(deviation.max()))[varying]
-    return lambda x: ((x.double() - centre)[:, varying] / divisor).numpy()
+    divisor = (deviation.clamp(min=0.01 * float(deviation.max())) if one_unit else deviation)[varying]
+
+    def scaled(x: Tensor) -> Floats:
+        return ((x.double() - centre)[:, varying] / divisor).numpy()
+
+    return _Columns(scaled, (lambda x: x.numpy()) if one_unit else scaled)
 
 
-def _logits_of(model: Any, columns: Callable[[Tensor], Floats]) -> _Logits:
-    return lambda x: model.decision_function(columns(x))
+def _logits_of(model: Any, inputs: _OfRows) -> _OfRows:
+    return lambda x: model.decision_function(inputs(x))
 
 
-def _logistic(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
+def _logistic(fitted: _Part, choosing: _Part, seed: int, columns: _Columns) -> Iterator[_OfRows]:
     """Logistic regression, one stage a penalty."""
     from sklearn.linear_model import LogisticRegression
 
-    scaled = _scaler(fitted.x)
     for inverse_penalty in _PENALTIES:
-        model = LogisticRegression(C=inverse_penalty, max_iter=1_000).fit(scaled(fitted.x), fitted.labels)
-        yield _logits_of(model, scaled)
+        model = LogisticRegression(C=inverse_penalty, max_iter=1_000).fit(columns.scaled(fitted.x), fitted.labels)
+        yield _logits_of(model, columns.scaled)
 
 
-def _trees(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
+def _trees(fitted: _Part, choosing: _Part, seed: int, columns: _Columns) -> Iterator[_OfRows]:
     """Boosted trees on principal components and on elements evenly spaced among those that vary."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    scaled, rows = _scaler(fitted.x), fitted.x.numpy()
+    rows, width = columns.of_one_unit(fitted.x), columns.scaled(fitted.x[:1]).shape[1]
     pca = PCA(min(_COLUMNS, *rows.shape), svd_solver="covariance_eigh").fit(rows)
-    width = scaled(fitted.x[:1]).shape[1]
     picked = np.unique(np.linspace(0, width - 1, min(_COLUMNS, width)).round().astype(int))
 
-    def columns(x: Tensor) -> Floats:
-        return np.hstack([pca.transform(x.numpy()), scaled(x)[:, picked]])
+    def inputs(x: Tensor) -> Floats:
+        return np.hstack([pca.transform(columns.of_one_unit(x)), columns.scaled(x)[:, picked]])
 
-    inputs = columns(fitted.x)
+    found = inputs(fitted.x)
     model = HistGradientBoostingClassifier(early_stopping=False, warm_start=True, random_state=narrow_seed(seed))
     for stage in range(1, _ROUNDS + 1):
-        model.set_params(max_iter=stage * _TREES_A_ROUND).fit(inputs, fitted.labels)
-        yield _logits_of(deepcopy(model), columns)
+        model.set_params(max_iter=stage * _TREES_A_ROUND).fit(found, fitted.labels)
+        yield _logits_of(deepcopy(model), inputs)
 
 
-def _convolutional(fitted: _Part, choosing: _Part, seed: int) -> Iterator[_Logits]:
+def _convolutional(fitted: _Part, choosing: _Part, seed: int, columns: _Columns) -> Iterator[_OfRows]:
     """The small network, which chooses its epoch itself."""
     labels, kept = torch.as_tensor(fitted.labels), torch.as_tensor(choosing.labels)
     model = train_small(fitted.x, labels, choosing.x, kept, seed=seed)

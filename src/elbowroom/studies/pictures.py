@@ -95,7 +95,7 @@ def draw_pictures(
     for name in (one.name for one in sweep.models if not one.diverged):
         arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
-    plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
+    plain = {name: array.detach().contiguous() for name, array in arrays.items()}
     write_atomic(folder / "pictures.safetensors", lambda path: save_file(plain, path))
 
 
@@ -123,7 +123,7 @@ def draw_before_after(before: VAE, after: VAE, data: Dataset, path: Path, n: int
     for name, one in (("before", before), ("after", after)):
         arrays[f"reconstructions_{name}"] = _reconstructions(one, shown)
         arrays[f"samples_{name}"] = _sample(one, data, many, seed)
-    plain = {name: array.detach().float().contiguous() for name, array in arrays.items()}
+    plain = {name: array.detach().contiguous() for name, array in arrays.items()}
     write_atomic(path, lambda temporary: save_file(plain, temporary))
 
 

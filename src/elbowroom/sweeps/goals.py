@@ -107,7 +107,7 @@ def _samples(model: Swept, data: Dataset | None, seed: int) -> Scored:
         )
     x = held_out.batch().x
     drawn = model.vae.sample(len(x), seed=seed).cpu().reshape(x.shape)
-    told = metrics.classifier_two_sample(x, drawn, seed=seed)
+    told = metrics.classifier_two_sample(x, drawn, image_shape=data.image_shape, seed=seed)
     return Scored(model, -told.log_odds, told.se)
 
 
