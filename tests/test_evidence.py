@@ -18,6 +18,7 @@ from elbowroom.evidence import (
     prior_sampling,
     rate_distortion,
 )
+from elbowroom.evidence.elbo_and_iwae import elbo_and_iwae
 from elbowroom.evidence.memory import Bytes, as_bytes
 from elbowroom.evidence.target import subject_of
 from elbowroom.exact import LinearVAE, log_evidence_by_quadrature
@@ -159,6 +160,23 @@ def test_the_encoder_runs_once_per_example() -> None:
     vae.posterior["z"].network.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
     iwae(vae, examples, draws=200)
     assert sum(rows[8:]) == 9  # after six that ask who reads x, and two that ask how large a pass is
+
+
+@pytest.mark.parametrize("draws", [1, 100])
+def test_elbo_and_iwae_of_one_pass_are_those_of_two(draws: int) -> None:
+    vae, examples, decoded = near_posterior_vae(), batch(), []
+    apart = *rate_distortion(vae, examples, draws=draws, seed=3), iwae(vae, examples, draws=draws, seed=3)
+    vae.likelihood.network.register_forward_hook(lambda module, inputs, out: decoded.append(len(out)))
+    (rate, distortion, bound), weighted = elbo_and_iwae(vae, examples, draws=draws, seed=3)
+    assert decoded.count(draws * N) == 1
+    for one, other in zip((rate, distortion, bound, weighted), apart, strict=True):
+        fields = vars(one).keys() - {"budget"}
+        for name in fields:
+            mine, theirs = getattr(one, name), getattr(other, name)
+            if isinstance(mine, np.ndarray):
+                np.testing.assert_allclose(mine, theirs, rtol=1e-9)
+            else:
+                assert mine == theirs, name
 
 
 def test_draws_are_really_used() -> None:

@@ -1,6 +1,7 @@
 """Rate and distortion: the two parts of the ELBO."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,9 +14,12 @@ from elbowroom.vae.terms import KL
 
 from .memory import MEMORY, Memory
 from .model_passes import TargetTerms, checked_subject, from_posterior, run_passes
-from .target import Target
+from .target import Subject, Target
 
-__all__ = ["RateDistortion", "rate_distortion"]
+__all__ = ["Means", "RateDistortion", "means_of", "of_parts", "rate_distortion"]
+
+Means = list[tuple[Tensor, Tensor]]
+"""Of rate, distortion and ELBO of some examples: the mean over draws and its variance, [n] each."""
 
 
 class RateDistortion(NamedTuple):
@@ -111,24 +115,54 @@ def rate_distortion(
 
     start = time.monotonic()
     subject = checked_subject(model, examples, draws)
-    means: list[list[Tensor]] = [[], [], []]
-    variances: list[list[Tensor]] = [[], [], []]
     with Progress("ELBO", len(subject), show=progress) as bar:
         passes = run_passes(subject, from_posterior(subject, measure, seed), draws, memory, bar)
-        for rate, log_likelihood in passes:
-            for kind, term in enumerate((rate, -log_likelihood, log_likelihood - rate)):
-                mean, variance = _mean(term)
-                means[kind].append(mean)
-                variances[kind].append(variance)
-    budget = Budget(draws, seed, time.monotonic() - start)
+        parts = [means_of(*terms) for terms in passes]
+    return of_parts(parts, subject, Budget(draws, seed, time.monotonic() - start))
+
+
+def means_of(rate: Tensor, log_likelihood: Tensor) -> Means:
+    """Means over the draws of a group, and their variances.
+
+    Parameters
+    ----------
+    rate, log_likelihood : Tensor
+        [draws, n], in nats.
+
+    Returns
+    -------
+    list of tuple of Tensor
+        Of rate, distortion and ELBO: the mean and the variance of that mean, [n] each.
+    """
+    return [_mean(term) for term in (rate, -log_likelihood, log_likelihood - rate)]
+
+
+def of_parts(parts: Sequence[Means], subject: Subject, budget: Budget) -> RateDistortion:
+    """The estimates of all groups.
+
+    Parameters
+    ----------
+    parts : sequence
+        What `means_of` gave for each group.
+    subject : Subject
+        The model and its examples.
+    budget : Budget
+        What was spent.
+
+    Returns
+    -------
+    RateDistortion
+        [n] each.
+    """
 
     def estimate(kind: int, quantity: str, estimator: str, direction: Direction) -> Estimate:
+        means, variances = zip(*(part[kind] for part in parts), strict=True)
         return Estimate.of(
-            torch.cat(means[kind]),
-            torch.cat(variances[kind]),
+            torch.cat(means),
+            torch.cat(variances),
             subject.index.cpu(),
             quantity=quantity,
-            estimator=f"{estimator} with {count(draws, 'draw')}",
+            estimator=f"{estimator} with {count(budget.draws or 1, 'draw')}",
             direction=direction,
             budget=budget,
             data=subject.data,

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from elbowroom import evidence, models
+from elbowroom import models
 from elbowroom.data import Dataset, Examples
+from elbowroom.evidence.elbo_and_iwae import elbo_and_iwae
 from elbowroom.metrics import latent_use, reconstruction_error
 from elbowroom.numerics import Budget, CapabilityError, Estimate
 from elbowroom.runs import History
@@ -28,8 +29,7 @@ def swept_of(
         budget = Budget(draws=draws, seed=seed)
         rate, distortion, elbo, iwae = (_nothing(vae, held_out, one, budget) for one in (*_MEASURED, f"IWAE-{draws}"))
         return Swept(name, label, settings, vae, history, rate, distortion, elbo, iwae, 0, None)
-    rate, distortion, elbo = evidence.rate_distortion(vae, held_out, draws=draws, seed=seed, memory=PASS)
-    iwae = evidence.iwae(vae, held_out, draws=draws, seed=seed, memory=PASS)
+    (rate, distortion, elbo), iwae = elbo_and_iwae(vae, held_out, draws=draws, seed=seed, memory=PASS)
     active, squares = int(latent_use(vae, held_out).active.sum()), _squared_error(vae, held_out)
     return Swept(name, label, settings, vae, history, rate, distortion, elbo, iwae, active, squares)
 
