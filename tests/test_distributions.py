@@ -27,6 +27,7 @@ from torch.distributions import (
 
 from elbowroom.distributions import capabilities, draw, kl, require, simulate
 from elbowroom.distributions.binary_bernoulli import BinaryBernoulli
+from elbowroom.distributions.bounded import TruncatedNormal
 from elbowroom.distributions.bounded import Beta, LogitNormal
 from elbowroom.numerics import CapabilityError
 
@@ -206,3 +207,14 @@ def test_draws_of_the_unit_interval_stay_within_it(dtype: torch.dtype, first: fl
         assert x.dtype == dtype
         assert bool(((x > 0) & (x < 1)).all())
         assert bool(p.log_prob(x).isfinite().all())
+
+
+@pytest.mark.parametrize("least", [-1.0, -60.0])
+def test_a_truncated_normal_has_the_same_density_with_and_without_gradients(least: float) -> None:
+    """Without, the densities at the ends are left out, which only a gradient needs; far outside and not."""
+    loc = torch.linspace(least, 1.5, 200)
+    p = TruncatedNormal(loc, torch.tensor([[0.02], [0.3], [50.0]]))
+    x = torch.linspace(0, 1, 200)
+    with torch.no_grad():
+        plain = p.log_prob(x)
+    assert torch.equal(plain, p.log_prob(x))

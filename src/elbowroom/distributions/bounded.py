@@ -69,7 +69,11 @@ class TruncatedNormal(Distribution):
         inside = (value >= self.low) & (value <= self.high)
         loc, scale = self._wide()
         y = torch.where(inside, value, self.low).double()
-        log_density = _LogDensity.apply(*torch.broadcast_tensors(y, loc, scale), self.low, self.high)[0]
+        if torch.is_grad_enabled():
+            log_density = _LogDensity.apply(*torch.broadcast_tensors(y, loc, scale), self.low, self.high)[0]
+        else:
+            log_inside = log_mass((self.low - loc).div_(scale), (self.high - loc).div_(scale))
+            log_density = _log_density(y, loc, scale, log_inside)
         return torch.where(inside, log_density.to(self.loc.dtype), -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
@@ -124,6 +128,12 @@ class TruncatedNormal(Distribution):
         return self.loc.double(), self.scale.double()
 
 
+def _log_density(value: Tensor, loc: Tensor, scale: Tensor, log_inside: Tensor) -> Tensor:
+    """Of a normal, divided by its mass inside; that is written over."""
+    z = (value - loc).div_(scale)
+    return z.square_().mul_(-0.5).sub_(log_inside.add_(scale.log()).add_(_HALF_LOG_TAU))
+
+
 class _LogDensity(Elementwise):
     """log-density of a truncated normal inside its interval, and the density at both ends, in standard deviations."""
 
@@ -131,8 +141,7 @@ class _LogDensity(Elementwise):
     def forward(value: Tensor, loc: Tensor, scale: Tensor, low: float, high: float) -> tuple[Tensor, ...]:
         """Log-density and densities, of float64."""
         log_inside, *at_ends = mass_and_densities((low - loc).div_(scale), (high - loc).div_(scale))
-        z = (value - loc).div_(scale)
-        return z.square_().mul_(-0.5).sub_(log_inside.add_(scale.log()).add_(_HALF_LOG_TAU)), *at_ends
+        return _log_density(value, loc, scale, log_inside), *at_ends
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *of_densities: Tensor | None) -> tuple[Any, ...]:

@@ -68,7 +68,10 @@ def log_mass(low: Tensor, high: Tensor) -> Tensor:
     >>> round(log_mass(bounds[0], bounds[1]).item(), 3)
     -804.608
     """
-    return log_mass_and_densities(low, high)[0]
+    if torch.is_grad_enabled():
+        return log_mass_and_densities(low, high)[0]
+    inside, edge = _mass_and_edge(*torch.broadcast_tensors(low, high))
+    return inside.log_() if edge is None else inside.log_().sub_(edge.square_().div_(2))
 
 
 def log_mass_and_densities(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,8 +125,7 @@ def mass_and_densities(low: Tensor, high: Tensor) -> list[Tensor]:
     list of Tensor
         In nats; per unit of the bounds, at `low` and at `high`.
     """
-    # Mirrored where it reaches further up than down: its lower tail is then never the greater.
-    inside, edge = _mass(torch.minimum(low, -high), torch.minimum(high, -low))
+    inside, edge = _mass_and_edge(low, high)
     inside_log = inside.log()
     if edge is None:
         return [inside_log, *(x.square().mul_(-0.5).sub_(inside_log).exp_().mul_(_DENSITY_AT_0) for x in (low, high))]
@@ -164,8 +166,10 @@ def slopes(
     return to_low, to_high
 
 
-def _mass(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
-    """A mass, with low + high ≤ 0, relative to exp(−edge² / 2), and the edge: 0 but in the far tail, None for none."""
+def _mass_and_edge(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor | None]:
+    """A mass relative to exp(−edge² / 2), and the edge: 0 but in the far tail, None for none."""
+    # Mirrored where it reaches further up than down: its lower tail is then never the greater.
+    low, high = torch.minimum(low, -high), torch.minimum(high, -low)
     inside = torch.special.erfc(high * -_SQRT_HALF).sub_(torch.special.erfc(low * -_SQRT_HALF)).mul_(0.5)
     far = high < _FAR
     if not bool(far.any()):
