@@ -27,8 +27,7 @@ from torch.distributions import (
 
 from elbowroom.distributions import capabilities, draw, kl, require, simulate
 from elbowroom.distributions.binary_bernoulli import BinaryBernoulli
-from elbowroom.distributions.bounded import TruncatedNormal
-from elbowroom.distributions.bounded import Beta, LogitNormal
+from elbowroom.distributions.bounded import Beta, LogitNormal, TruncatedNormal
 from elbowroom.numerics import CapabilityError
 
 
