@@ -134,7 +134,7 @@ def train(row: Row, name: str, data: Dataset, runs: Path, device: str) -> None:
     vae, names = er.models.build(recipe, data), ("epochs", "batch_size", "patience", "lr", "lr_final", "seed")
     if not (run / "summary.json").exists():
         settings = {name: getattr(training, name) for name in names}
-        goal, going_on = er.models.goal(recipe), (run / "checkpoint.safetensors").exists()
+        goal, going_on = er.models.goal(recipe), (run / "recipe.yaml").exists()
         er.fit(vae, data, goal, **settings, run=run, resume=going_on, device=device, progress=False)
     vae, _ = read_run(run)
     vae.to(device)
