@@ -52,7 +52,8 @@ class FrechetDistance:
 def frechet_distance(features_data: Array, features_samples: Array, *, seed: int = 0) -> FrechetDistance:
     """Fréchet distance between features of data and of samples: ‖m − m′‖² + tr(C + C′ − 2 (C C′)^½).
 
-    Its bias depends on n, so distances at different n do not compare.
+    Its bias depends on n, so distances at different n do not compare. Features are of one unit: among columns of a
+    table the widest hides the others, unless both arrays are standardised by the same numbers first.
 
     Parameters
     ----------

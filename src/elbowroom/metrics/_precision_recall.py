@@ -57,6 +57,9 @@ class PrecisionRecall:
 def precision_recall(features_data: Array, features_samples: Array, *, k: int = 3) -> PrecisionRecall:
     """Precision, recall, density and coverage of samples against data, by nearest neighbours among features.
 
+    Features are of one unit: among columns of a table the widest hides the others, unless both arrays are standardised
+    by the same numbers first.
+
     Parameters
     ----------
     features_data : array or Tensor
