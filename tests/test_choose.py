@@ -154,3 +154,65 @@ def test_one_standing_alone_is_its_own_best() -> None:
     (only,) = standings([Entry("a", "a", (1, 10), -3.0, 0.5)])
     assert smallest([only]) is only
     assert (only.behind, only.within) == (0.0, True)
+
+
+def test_what_was_measured_otherwise_is_not_compared() -> None:
+    """Of other data, another split, another scale or other draws: their bounds differ by that alone."""
+    x = np.random.default_rng(3).poisson(5.0, (80, 3)).astype(float)
+    words = {"latents": 1, "widths": [4], "epochs": 1}
+    data = er.load_data(x, support="counts")
+    mine = er.sweep(words, data, {}, draws=2, progress=False)
+    for other in (
+        er.load_data(10 * x, support="counts"),
+        er.load_data(x, support="counts", seed=1),
+        er.load_data(x, support="real"),
+    ):
+        theirs = er.sweep(words, other, {"lr": [1e-4]}, draws=2, progress=False)
+        with pytest.raises(er.InputError, match="other data, or on another split or scale"):
+            choose([*mine, *theirs])
+        if other.support.kind == data.support.kind:
+            with pytest.raises(er.InputError, match="data= is not what the models were measured on"):
+                choose(mine, data=other)
+    more = er.sweep(words, data, {"lr": [1e-4]}, draws=3, progress=False)
+    with pytest.raises(er.InputError, match=r"by IWAE-2 and lr = 0\.0001 by IWAE-3"):
+        choose([*mine, *more])
+    assert choose([*mine, *more], goal="compression").standings[1].seeds == 1
+
+
+def test_models_of_the_same_settings_are_no_seeds_of_each_other() -> None:
+    """As where two models are read along β: averaged they would be a model that nobody has."""
+    one, two = (replace(member(latents, NOISE), settings={"beta": 0.5}, label="β = 0.5") for latents in (1, 2))
+    for pair in ([one, two], [one, one], [member(1, NOISE, 0), replace(member(2, NOISE, 1), settings={"latents": 1})]):
+        with pytest.raises(er.InputError, match="do not differ in their seed alone"):
+            choose(pair)
+
+
+def test_a_score_that_is_no_number_is_never_chosen_and_places_are_of_the_models_that_were_given() -> None:
+    lost, good, best = member(1, [math.nan, 1.0]), member(2, NOISE - 9.0), member(3, NOISE)
+    broken = replace(good, elbo=bound(np.full(400, math.nan)), distortion=bound(np.full(2, math.nan)))
+    for asked in ({"goal": "compression"}, {"goal": "rate", "target": 9.0}):
+        found = choose([lost, broken, best], **asked)
+        assert (found.model, found.standings[0].best_entry) == (best, 2)
+        assert "d = 3 is the only setting left" in found.reason
+        assert "2 models without a finite bound are left out." in found.reason
+    with pytest.raises(er.InputError, match="finite score for goal='compression'"):
+        choose([broken], goal="compression")
+    few = choose([replace(good, rate=bound(np.full(2, 3.0))), best], goal="rate", target=2.0)
+    assert few.reason.startswith("d = 3 is the only setting left")
+    assert few.reason.endswith("1 model beyond the target is left out.")
+
+
+def test_a_model_that_is_chosen_calibrated_is_measured_calibrated_and_the_reason_says_so() -> None:
+    data = er.load_data("digits")
+    words = {"latents": 2, "widths": [8], "epochs": 1, "likelihood": {"kind": "normal", "scale": 1.0}}
+    found = choose(er.sweep(words, data, {}, draws=3, seed=4, progress=False), data=data)
+    model = found.model
+    assert model.rate.mean + model.distortion.mean == pytest.approx(-model.elbo.mean)
+    assert "1 model judged calibrated; chosen is the only one, noise scale" in found.reason
+
+
+def test_codes_that_are_told_the_labels_are_no_representation_of_them() -> None:
+    data = er.load_data("digits", context=["label"])
+    swept = er.sweep({"latents": 2, "widths": [8], "epochs": 1}, data, {}, draws=2, progress=False)
+    with pytest.raises(er.InputError, match=r"q\(z \| x, label\) is given them"):
+        choose(swept, goal="representation", data=data)

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
 
 from elbowroom import models
 from elbowroom.data import Dataset
 from elbowroom.numerics import InputError, count, one_of, plain_arguments, with_error
+from elbowroom.recipes import recipe_of
 from elbowroom.records import ModelRecord
 from elbowroom.vae import VAE
 
@@ -37,7 +40,8 @@ class Choice:
     reason : str
         In a sentence.
     standings : tuple of Standing
-        The score of every setting, and how far it is behind the best.
+        The score of every setting, and how far it is behind the best; `best_entry` of each is a place among the models
+        that were given.
     """
 
     model: Swept
@@ -73,7 +77,7 @@ def choose(
     Parameters
     ----------
     swept : sequence of Swept
-        The models of a sweep, as `er.sweep` returns them.
+        The models of a sweep, as `er.sweep` returns them; or of several, of other words, on the same data.
     goal : {"density", "compression", "samples", "representation", "rate", "distortion"}, default "density"
         "density": the importance-weighted bound on log p(x). "compression": the ELBO in bits, which bits-back coding
         pays. "samples": how little a classifier tells samples from data; of those that it tells alike the smaller.
@@ -96,8 +100,9 @@ def choose(
     Raises
     ------
     InputError
-        Where no model has a finite bound, where the bounds are on different quantities, where a goal needs data or a
-        target that is not given, or where no model stays within the target.
+        Where no model has a finite score, where the bounds are on different quantities, by different estimators or of
+        other examples, where two models have the same settings, where a goal needs data or a target that is not given,
+        where codes are told the labels that "representation" asks them for, or where no model stays within the target.
 
     References
     ----------
@@ -113,17 +118,29 @@ def choose(
     ('lr = 0.01', 'density')
     """
     one_of("goal", goal, (*GOALS, *_TARGETS))
-    finite = comparable(swept)
+    comparable(swept)
     _check_asked(goal, data, target)
+    kept = {place: one for place, one in enumerate(swept) if math.isfinite(one.iwae.mean)}
+    _check_measured(list(kept.values()), goal, data)
     if target is not None:
-        scored = target_scores(finite, goal, target)
         words = f"minus the {'distortion' if goal == 'rate' else 'rate'} on validation, in nats per example"
+        every = target_scores(kept, goal, target)
     else:
-        scored, words = [GOALS[goal].score(one, data, seed) for one in finite], GOALS[goal].words
-    found = standings([entry_of(one) for one in scored])
+        words = GOALS[goal].words
+        every = {place: GOALS[goal].score(one, data, seed) for place, one in kept.items()}
+    scored = {place: one for place, one in every.items() if math.isfinite(one.value)}
+    if not scored:
+        raise InputError(f"No model of the sweep has a finite score for goal={goal!r}: lower the learning rate.")
+    places, entries = list(scored), [entry_of(one) for one in scored.values()]
+    _check_apart(entries)
+    found = standings(entries)
     chosen = smallest(found)
-    left_out = len(swept) - len(scored) if target is None else 0
-    return Choice(scored[chosen.best_entry].model, goal, reason_of(found, chosen, words, left_out), tuple(found))
+    beyond = len(kept) - len(every)
+    reason = reason_of(found, chosen, words, len(swept) - beyond - len(scored), beyond)
+    model = scored[places[chosen.best_entry]].model
+    reason += _calibrated(model, [one.model is not swept[place] for place, one in scored.items()])
+    found = [replace(one, best_entry=places[one.best_entry]) for one in found]
+    return Choice(model, goal, reason, tuple(found))
 
 
 def comparable(swept: Sequence[_Model]) -> list[_Model]:
@@ -135,6 +152,41 @@ def comparable(swept: Sequence[_Model]) -> list[_Model]:
         what = " and ".join(sorted({one.iwae.quantity for one in finite}))
         raise InputError(f"The models of the sweep bound different things, {what}, so none of them is the best.")
     return finite
+
+
+def _check_measured(swept: Sequence[Swept], goal: str, data: Dataset | None) -> None:
+    """Models of several sweeps may be given, of which none knows what the others were measured on."""
+    first = swept[0]
+    for one in swept:
+        same = np.array_equal(one.iwae.index, first.iwae.index) and one.iwae.data == first.iwae.data
+        if not same or recipe_of(one.vae.preprocess) != recipe_of(first.vae.preprocess):
+            raise InputError(
+                f"{first.label} and {one.label} were measured on other data, or on another split or scale of them, so "
+                f"neither is the better one: sweep both over the same data."
+            )
+        if goal == "density" and one.iwae.estimator != first.iwae.estimator:
+            raise InputError(
+                f"{first.label} was measured by {first.iwae.estimator} and {one.label} by {one.iwae.estimator}, and "
+                f"more draws make a higher bound: sweep both with the same draws=."
+            )
+    if data is None or first.iwae.data is None:
+        return
+    if data.validation.data != first.iwae.data or not np.array_equal(data.validation.index.numpy(), first.iwae.index):
+        raise InputError(
+            "data= is not what the models were measured on, or is split otherwise: give that of the sweep."
+        )
+
+
+def _check_apart(entries: Sequence[Entry]) -> None:
+    """What has the settings of another is no other seed of it."""
+    known: dict[Any, Entry] = {}
+    for one in entries:
+        other = known.setdefault((one.setting, one.seed), one)
+        if other is not one or known.setdefault(one.setting, one).size != one.size:
+            raise InputError(
+                f"Two models have the settings {one.label!r} and do not differ in their seed alone, so that neither "
+                f"can be told from the other: give each a setting more, by dataclasses.replace(model, settings=…)."
+            )
 
 
 def _check_asked(goal: str, data: Dataset | None, target: float | None) -> None:
@@ -156,14 +208,15 @@ def entry_of(scored: Scored) -> Entry:
     return Entry(label, models.label(settings), size, scored.value, scored.se, seed, scored.by_example)
 
 
-def reason_of(found: Sequence[Standing], chosen: Standing, words: str, left_out: int = 0) -> str:
-    """Why one of the standings was chosen, in a sentence or two."""
+def reason_of(found: Sequence[Standing], chosen: Standing, words: str, left_out: int = 0, beyond: int = 0) -> str:
+    """Why one of the standings was chosen, in a sentence or two; `beyond` models were not within a target."""
     said = with_error(chosen.value, chosen.se)
-    lost = f" {count(left_out, 'model')} without a finite bound {'is' if left_out == 1 else 'are'} left out."
+    lost = [(left_out, "without a finite bound"), (beyond, "beyond the target")]
+    lines = [f" {count(n, 'model')} {why} {'is' if n == 1 else 'are'} left out." for n, why in lost if n]
     best = max(found, key=lambda one: one.value)
     over = f", over {count(chosen.seeds, 'seed')}" if chosen.seeds > 1 else ""
     if len(found) == 1:
-        text = f"{chosen.label} is the only setting: {said} ({words}{over})."
+        text = f"{chosen.label} is the only setting{' left' if lines else ''}: {said} ({words}{over})."
     elif chosen is best:
         close = sum(one.within for one in found) - 1
         tie = f"; {count(close, 'other setting')} within a standard error {'is' if close == 1 else 'are'} no smaller"
@@ -172,4 +225,10 @@ def reason_of(found: Sequence[Standing], chosen: Standing, words: str, left_out:
         gap = with_error(chosen.behind, chosen.se_behind)
         near = f"{chosen.label} is the smallest within one standard error of the best, {best.label}"
         text = f"{near}: {gap} behind it, at {said} ({words}{over})."
-    return text + (lost if left_out else "")
+    return text + "".join(lines)
+
+
+def _calibrated(model: Swept, which: Sequence[bool]) -> str:
+    """That scores are of calibrated models, where some are."""
+    number = sum(which)
+    return f" {count(number, 'model')} judged calibrated; chosen is {model.label}." if number else ""

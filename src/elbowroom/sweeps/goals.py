@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom import metrics, remedies
+from elbowroom import evidence, metrics, remedies
 from elbowroom.data import Dataset, Examples
 from elbowroom.numerics import CapabilityError, Estimate, InputError, in_parts
 from elbowroom.vae import VAE
 
-from .swept import Swept
+from .swept import PASS, Swept
 
 __all__ = ["GOALS", "Goal", "Scored", "target_scores"]
 
@@ -77,12 +77,11 @@ def _calibrated(model: Swept, data: Dataset | None, seed: int) -> Swept:
         found = remedies.calibrate(model.vae, data, draws=draws, seed=seed)
     except CapabilityError:
         return model
-    won = found.elbo_after - found.elbo_before
-    if not won.mean > won.se_total:
+    if not found.gain.mean > found.gain.se_total:
         return model
-    fields = {**vars(model), "vae": found.vae, "elbo": found.elbo_after, "iwae": found.iwae_after}
-    fields["label"] = f"{model.label}, {found.what} {found.value:.3g}"
-    return Swept(**fields)
+    parts = evidence.rate_distortion(found.vae, data.validation, draws=draws, seed=seed, memory=PASS)
+    label = f"{model.label}, {found.what} {found.value:.3g}"
+    return replace(model, label=label, vae=found.vae, iwae=found.iwae_after, **parts._asdict())
 
 
 def _density(model: Swept, data: Dataset | None, seed: int) -> Scored:
@@ -130,6 +129,12 @@ def _representation(model: Swept, data: Dataset | None, seed: int) -> Scored:
     held_out, train = data.validation, data.train[: min(_MOST_ROWS, len(data.train))]
     if held_out.labels is None or train.labels is None:
         return _information(model)
+    blocks = model.vae.posterior
+    if "label" not in blocks and any("label" in block.given for block in blocks.values()):
+        raise InputError(
+            "goal='representation' asks codes for the labels, and q(z | x, label) is given them: choose by another "
+            "goal, or train without that context."
+        )
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -163,13 +168,13 @@ GOALS: Mapping[str, Goal] = {
 """Name → what `choose` can choose for; "rate" and "distortion" are asked for with a target beside these."""
 
 
-def target_scores(swept: list[Swept], goal: str, target: float) -> list[Scored]:
+def target_scores(swept: Mapping[int, Swept], goal: str, target: float) -> dict[int, Scored]:
     """Of the models within a target rate, minus their distortion; within a target distortion, minus their rate.
 
     Parameters
     ----------
-    swept : list of Swept
-        With finite bounds.
+    swept : mapping of int to Swept
+        With finite bounds, by their places.
     goal : {"rate", "distortion"}
         Which of the two is limited.
     target : float
@@ -177,7 +182,7 @@ def target_scores(swept: list[Swept], goal: str, target: float) -> list[Scored]:
 
     Returns
     -------
-    list of Scored
+    dict of int to Scored
         Of the models that stay within it, by their means.
 
     Raises
@@ -187,11 +192,11 @@ def target_scores(swept: list[Swept], goal: str, target: float) -> list[Scored]:
     """
     held: dict[str, tuple[str, str]] = {"rate": ("rate", "distortion"), "distortion": ("distortion", "rate")}
     limited, other = held[goal]
-    within = [one for one in swept if getattr(one, limited).mean <= target]
+    within = {place: one for place, one in swept.items() if getattr(one, limited).mean <= target}
     if not within:
-        least: Any = min(swept, key=lambda one: getattr(one, limited).mean)
+        least: Any = min(swept.values(), key=lambda one: getattr(one, limited).mean)
         raise InputError(
             f"No model of the sweep has a {limited} of {target:g} nats or less; the least is "
             f"{getattr(least, limited).mean:.4g} of {least.label}: sweep over other β, or ask for more."
         )
-    return [_of(one, getattr(one, other), -1.0) for one in within]
+    return {place: _of(one, getattr(one, other), -1.0) for place, one in within.items()}
