@@ -216,3 +216,17 @@ def test_codes_that_are_told_the_labels_are_no_representation_of_them() -> None:
     swept = er.sweep({"latents": 2, "widths": [8], "epochs": 1}, data, {}, draws=2, progress=False)
     with pytest.raises(er.InputError, match=r"q\(z \| x, label\) is given them"):
         choose(swept, goal="representation", data=data)
+
+
+def test_one_seed_is_not_surer_than_several() -> None:
+    """Of three seeds two diverged: the mean over the one that is left varies as one seed of the others does."""
+    shifts = (0.0, 0.9, -0.5)
+    large = [member(2, NOISE + shift, seed) for seed, shift in enumerate(shifts)]
+    small = [member(1, NOISE + 0.8, 0), *(member(1, [math.nan, 1.0], seed) for seed in (1, 2))]
+    deviation = np.std(shifts, ddof=1)
+    found = choose([*large, *small])
+    assert found.standings[0].se_behind == pytest.approx(deviation * math.sqrt(1 + 1 / 3))
+    assert found.standings[1].se == pytest.approx(math.hypot(deviation, NOISE.std(ddof=1) / 20))
+    turned = choose([*reversed(large), member(1, NOISE - 0.2, 0), member(1, NOISE + 0.7, 1), member(1, NOISE - 0.7, 2)])
+    assert turned.standings[1].behind == pytest.approx(0.2)
+    assert turned.standings[1].se_behind == pytest.approx(0, abs=1e-12)  # paired by seed, in whatever order they come

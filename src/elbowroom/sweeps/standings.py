@@ -50,7 +50,8 @@ class Standing:
     size : tuple of int
         Latent dimensions, then parameters.
     value, se : float
-        The score, a mean over seeds, and its standard error over examples and seeds.
+        The score, a mean over seeds, and its standard error over examples and seeds. Of a setting that was trained by
+        one seed beside others that were by several, the error over seeds is how far those lie apart.
     behind, se_behind : float
         What it lacks of the best score, and the standard error of that difference, which pairs examples, and seeds.
     seeds : int
@@ -97,12 +98,12 @@ def standings(entries: Sequence[Entry]) -> list[Standing]:
     for place, one in enumerate(entries):
         groups.setdefault(one.setting, []).append(place)
     sets = [[entries[place] for place in places] for places in groups.values()]
-    best = max(sets, key=_mean)
+    best, apart = max(sets, key=_mean), _apart(sets)
     found = []
     for mine, places in zip(sets, groups.values(), strict=True):
-        behind, se_behind = (0.0, 0.0) if mine is best else _difference(best, mine)
+        behind, se_behind = (0.0, 0.0) if mine is best else _difference(best, mine, apart)
         top = max(places, key=lambda place: entries[place].value)
-        se = math.hypot(_points(mine), _between([one.value for one in mine]))
+        se = math.hypot(_points(mine), _between([one.value for one in mine], apart))
         found.append(Standing(mine[0].label, mine[0].size, _mean(mine), se, behind, se_behind, len(mine), top))
     return found
 
@@ -129,21 +130,28 @@ def _over_seeds(group: Sequence[Entry]) -> NDArray[np.float64] | None:
     return np.mean(rows, axis=0) if len(rows) == len(group) else None
 
 
-def _between(values: Sequence[float]) -> float:
-    """Standard error of a mean over seeds; 0 where one was trained, as nothing is known of it."""
-    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+def _apart(sets: Sequence[Sequence[Entry]]) -> float:
+    """The deviation of one seed, pooled over the settings that have several; 0 where none has: nothing is known."""
+    several = [[one.value for one in group] for group in sets if len(group) > 1]
+    squares = sum(float(np.var(values)) * len(values) for values in several)
+    return math.sqrt(squares / sum(len(values) - 1 for values in several)) if several else 0.0
 
 
-def _difference(best: Sequence[Entry], other: Sequence[Entry]) -> tuple[float, float]:
+def _between(values: Sequence[float], apart: float) -> float:
+    """Standard error of a mean over seeds; of one seed the deviation of others."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else apart
+
+
+def _difference(best: Sequence[Entry], other: Sequence[Entry], apart: float) -> tuple[float, float]:
     """The difference of two means, and its standard error over examples and seeds, paired where they can be."""
     mine, theirs = _over_seeds(best), _over_seeds(other)
     if mine is None or theirs is None or len(mine) != len(theirs):
         points = math.hypot(_points(best), _points(other))
     else:
         points = float((mine - theirs).std(ddof=1) / math.sqrt(len(mine))) if len(mine) > 1 else math.inf
-    seeds = [one.seed for one in best]
-    if len(seeds) > 1 and seeds == [one.seed for one in other]:
-        between = _between([one.value - two.value for one, two in zip(best, other, strict=True)])
+    first, second = ({one.seed: one.value for one in group} for group in (best, other))
+    if len(best) > 1 and first.keys() == second.keys():
+        between = _between([value - second[seed] for seed, value in first.items()], apart)
     else:
-        between = math.hypot(*(_between([one.value for one in group]) for group in (best, other)))
+        between = math.hypot(*(_between([one.value for one in group], apart) for group in (best, other)))
     return _mean(best) - _mean(other), math.hypot(points, between)
