@@ -15,7 +15,7 @@ from elbowroom.models import build
 from elbowroom.records import ModelRecord, Number, Summary, SweepRecord
 from elbowroom.runs import History
 from elbowroom.studies.choose import choose as choose_in_study
-from elbowroom.studies.train import _behind
+from elbowroom.studies.train import _stands
 from elbowroom.sweeps import Swept, choose
 from elbowroom.sweeps.standings import Entry, smallest, standings
 
@@ -133,21 +133,27 @@ def test_what_it_is_wanted_for_decides() -> None:
 
 
 def test_a_study_chooses_as_the_sweep_does() -> None:
-    """The record holds no values by example, but how far behind each is, and the error of that."""
+    """The record holds no values by example, but how far behind each setting is, over seeds, and the error of that."""
     hard, small = 10 * NOISE, 0.1 * np.random.default_rng(2).normal(size=400)
-    swept = [member(1, hard - 0.002 + small - small.mean()), member(2, hard), member(3, hard - 5.0)]
-    behind = _behind(swept)
-    records = tuple(_record(one, behind[one.name]) for one in swept)
-    found = choose_in_study(SweepRecord(records))
-    assert (found.name, found.reason) == (choose(swept).model.name, choose(swept).reason)
-    older = choose_in_study(SweepRecord(tuple(replace(one, behind=None) for one in records)))
+    plain = [member(1, hard - 0.002 + small - small.mean()), member(2, hard), member(3, hard - 5.0)]
+    seeds = [
+        member(d, NOISE + at, seed) for d, shifts in ((1, (-3, 4)), (2, (1, 1.2))) for seed, at in enumerate(shifts)
+    ]
+    alike = [replace(one, vae=VAES[1]) for one in seeds]  # of one size: the better mean, not the better seed
+    for swept in (plain, seeds, alike, [*seeds[:3], replace(seeds[3], iwae=bound([math.nan, 1.0]))]):
+        stands = _stands(swept)
+        records = tuple(_record(one, stands.get(one.name, {})) for one in swept)
+        found, expected = choose_in_study(SweepRecord(records)), choose(swept)
+        assert (found.name, found.reason) == (expected.model.name, expected.reason)
+    older = choose_in_study(SweepRecord(tuple(_record(one, {}) for one in plain)))
     assert older.label == "d = 2"  # of a record that does not say, the best
 
 
-def _record(one: Swept, behind: Number) -> ModelRecord:
+def _record(one: Swept, stands: dict[str, Number]) -> ModelRecord:
     sizes = sum(p.numel() for p in one.vae.parameters()), one.vae.latents, one.active
     bounds = (Summary.of(each) for each in (one.rate, one.distortion, one.elbo, one.iwae))
-    return ModelRecord(one.name, one.label, {}, {}, 1, 1, 0.0, *sizes, *bounds, None, None, behind=behind)
+    settings = dict(one.settings)
+    return ModelRecord(one.name, one.label, settings, {}, 1, 1, 0.0, *sizes, *bounds, None, None, **stands)
 
 
 def test_one_standing_alone_is_its_own_best() -> None:

@@ -79,6 +79,9 @@ class ModelRecord:
     behind : Number, optional
         What its setting, its seed left out, lacks of the best bound of the sweep, and the standard error of that
         difference over examples and seeds; None where its bound is no finite number.
+    bound : Number, optional
+        The bound of its setting, a mean over seeds, and its standard error over examples and seeds; None likewise, and
+        in older records.
     calibrated : CalibrationRecord, optional
         What calibration wins; None where there is no one scale or temperature to choose.
     """
@@ -102,6 +105,7 @@ class ModelRecord:
     why_no_squares: str | None = None
     notes: tuple[str, ...] = ()
     behind: Number | None = None
+    bound: Number | None = None
     calibrated: CalibrationRecord | None = None
 
     @property

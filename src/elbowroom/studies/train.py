@@ -287,20 +287,24 @@ def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset, *, seed:
     SweepRecord
         The record of the stage.
     """
-    some, behind = data.validation[:2], _behind(swept)
+    some, stands = data.validation[:2], _stands(swept)
     records = (_model_record(one, about, why_no_squares(one.vae, data.support, some)) for one in swept)
     found = {one.name: calibration_of(one.vae, data, seed) for one in swept if not one.history.diverged}
     return SweepRecord(
-        tuple(replace(one, behind=behind.get(one.name), calibrated=found.get(one.name)) for one in records)
+        tuple(replace(one, **stands.get(one.name, {}), calibrated=found.get(one.name)) for one in records)
     )
 
 
-def _behind(swept: Sequence[Swept]) -> dict[str, Number]:
-    """What each model's setting lacks of the best bound, by the model's name, where bounds are finite."""
+def _stands(swept: Sequence[Swept]) -> dict[str, dict[str, Any]]:
+    """The bound of each model's setting, and what that lacks of the best, by the model's name, where it is finite."""
     finite = [one for one in swept if math.isfinite(one.iwae.mean)]
     entries = [entry_of(Scored(one, one.iwae.mean, one.iwae.se_total, one.iwae.values)) for one in finite]
-    found = {one.label: Number(one.behind, one.se_behind) for one in standings(entries)} if entries else {}
-    return {one.name: found[entry.label] for one, entry in zip(finite, entries, strict=True)}
+    found = {one.label: one for one in standings(entries)} if entries else {}
+    mine = [found[entry.label] for entry in entries]
+    return {
+        one.name: {"behind": Number(at.behind, at.se_behind), "bound": Number(at.value, at.se)}
+        for one, at in zip(finite, mine, strict=True)
+    }
 
 
 def decibels(squared_error: float | None, about: DataRecord) -> float | None:
