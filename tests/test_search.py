@@ -256,6 +256,18 @@ def test_a_folder_with_a_run_that_the_database_does_not_know_is_left_alone(data,
     assert (tmp_path / "trial-0000" / "recipe.yaml").read_text() == "version: 2"
 
 
+def test_trials_of_another_split_or_preprocessing_are_not_taken_for_these(data, tmp_path) -> None:
+    """The values and so their sha256 are the same; what one trains on is validation of the other."""
+    shared = {"storage": f"sqlite:///{tmp_path}/shared.db", **QUIET}
+    er.search(WORDS, data, ONE, trials=1, runs=tmp_path / "one", **shared)
+    for other in (er.load_data(TABLE, seed=1, name="made"), er.load_data(TABLE, preprocess="none", name="made")):
+        assert other.sha256 == data.sha256
+        with pytest.raises(er.InputError, match=r"holds another search \(its examples differs\)"):
+            er.search(WORDS, other, ONE, trials=1, runs=tmp_path / "one", **shared)
+        found = er.search(WORDS, other, ONE, trials=1, runs=tmp_path / f"{other.split_seed}", **shared)
+        assert [one.number for one in found.trials] == [0]  # a search of its own
+
+
 def test_two_that_share_a_database_share_the_trials_and_no_folder(data, tmp_path, monkeypatch) -> None:
     shared, inner = {"runs": tmp_path, "storage": f"sqlite:///{tmp_path}/shared.db", **QUIET}, []
 

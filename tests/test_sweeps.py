@@ -165,6 +165,13 @@ def test_finished_runs_of_another_split_or_preprocessing_are_not_read(tmp_path) 
             er.sweep(words, other, axes, draws=2, runs=tmp_path, resume=True, progress=False)
 
 
+def test_runs_of_a_ready_model_with_other_weights_are_not_read(data, tmp_path) -> None:
+    settings = {"epochs": 1, "runs": tmp_path, **QUIET}
+    er.sweep(build(WORDS, data), data, {"lr": [1e-9]}, **settings)
+    with pytest.raises(er.InputError, match="holds runs of another recipe"):
+        er.sweep(build({**WORDS, "seed": 1}, data), data, {"lr": [1e-9]}, resume=True, **settings)
+
+
 def test_a_sweep_that_is_refused_leaves_nothing_and_one_that_was_not_begun_is_not_resumed(tmp_path) -> None:
     data, runs = er.load_data("digits"), tmp_path / "runs"
     for setting in ({"select": "best"}, {"patience": 0}):

@@ -1,7 +1,6 @@
 """The stage `train`: a sweep over the words of a recipe, and its models by name."""
 
 import copy
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from elbowroom.records import DataRecord, ModelRecord, Number, Summary, SweepRec
 from elbowroom.runs import read_run
 from elbowroom.sweeps import Swept, sweep
 from elbowroom.sweeps._choose import entry_of
+from elbowroom.sweeps._sweep import weights_and_code
 from elbowroom.sweeps.goals import Scored
 from elbowroom.sweeps.standings import standings
 from elbowroom.sweeps.usual import usual_training
@@ -85,18 +85,9 @@ class Training(NamedTuple):
         said = {
             **self._asdict(),
             "recipe": what,
-            "ready": ready and _weights_and_code(self.recipe),
+            "ready": ready and weights_and_code(self.recipe),
         }
         return {**said, "axes": {name: plain(values) for name, values in self.axes.items()}}
-
-
-def _weights_and_code(vae: Any) -> str:
-    """Fingerprint of what a recipe leaves open of a ready model: its weights, and modules of one's own."""
-    state = sorted(vae.state_dict().items())
-    said = hashlib.sha256(torch.nn.Module.__repr__(vae).encode())
-    for name, tensor in state:
-        said.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return said.hexdigest()[:16]
 
 
 class Models:

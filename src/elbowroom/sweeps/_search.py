@@ -179,7 +179,8 @@ def search(
     from .trial_run import Asked
 
     how = {"goal": goal, "target": target, "sampler": sampler, "prune": prune, "draws": draws, "seed": seed}
-    what = {"recipe": common.to_dict(), "space": searched.to_dict(), "data": data.sha256, **how}
+    whose = {"data": data.sha256, "examples": _examples(data)}
+    what = {"recipe": common.to_dict(), "space": searched.to_dict(), **whose, **how}
     folder = None if runs is None else Path(runs)
     place = storage if storage is not None or folder is None else folder / _DATABASE
     about = {**what, "database": "elsewhere" if storage else _DATABASE}
@@ -198,6 +199,21 @@ def _said(recipe: models.Recipe | Mapping[str, Any]) -> set[str]:
     if isinstance(recipe, models.Recipe):
         return set()
     return {*recipe, *(words_of(recipe["model"]) if "model" in recipe else ())}
+
+
+def _examples(data: Dataset) -> str:
+    """Which examples are in which part, and what is made of their values: trials of others do not compare."""
+    about = data.summary()
+    return _digest({name: _short(about[name]) for name in ("parts", "support", "preprocess")})
+
+
+def _short(value: Any) -> Any:
+    """Plain values with six digits, which two machines have in common."""
+    if isinstance(value, Mapping):
+        return {name: _short(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(one) for one in value]
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _check_same(folder: Path | None, about: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from elbowroom import models
 from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset
@@ -32,7 +34,7 @@ from .axes import axis_values
 from .swept import Swept
 from .swept_of import swept_of
 
-__all__ = ["sweep"]
+__all__ = ["sweep", "weights_and_code"]
 
 _BATCH = 100  # a usual step, by which a model is small, and measured on one thread, or not
 _LONGEST = 80  # characters of a folder's name
@@ -142,7 +144,9 @@ def sweep(
     if resume:
         _check_begun(runs)
     members = _members(common, recipe if isinstance(recipe, VAE) else None, data, axes, runs)
-    what = common.to_dict() | ({"model": model_recipe(recipe)} if isinstance(recipe, VAE) else {})
+    what = common.to_dict()
+    if isinstance(recipe, VAE):  # of which copies are trained: a recipe says nothing of its weights
+        what |= {"model": model_recipe(recipe), "weights": weights_and_code(recipe)}
     together: dict[str, list[_Member]] = {}
     for one in members:
         together.setdefault(f"{one.state(resume)} {json.dumps(one.training)}", []).append(one)
@@ -229,6 +233,15 @@ def _check_begun(runs: str | Path | None) -> None:
         raise InputError("A sweep is resumed in its folder: name it by runs=, or leave resume= out.")
     if not (Path(runs) / "sweep.json").exists():
         raise InputError(f"{runs} holds no sweep, so there is nothing to resume: leave resume= out to begin one.")
+
+
+def weights_and_code(vae: Any) -> str:
+    """Fingerprint of what a recipe leaves open of a ready model: its weights, and modules of one's own."""
+    state = sorted(vae.state_dict().items())
+    said = hashlib.sha256(torch.nn.Module.__repr__(vae).encode())
+    for name, tensor in state:
+        said.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return said.hexdigest()[:16]
 
 
 @contextmanager
