@@ -1,6 +1,7 @@
 """The rate–distortion plane: frontiers against brute force, the line of H where it is known, and legible crowds."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +12,10 @@ from matplotlib.transforms import Bbox
 
 import elbowroom as er
 from elbowroom import plots
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, with_error
 from elbowroom.pages.plane import _entropy_of
 from elbowroom.plots import Model, Value
-from elbowroom.plots.plane import FAULTS, frontier
+from elbowroom.plots.plane import FAULTS, best_entropy, frontier
 from elbowroom.plots.style import ACCENT, INK, PAPER, Sheet
 from elbowroom.studies.calibrated import calibration_of
 
@@ -192,6 +193,42 @@ def test_the_best_estimate_of_h_counts_calibrated_models() -> None:
     (line,) = by_gid(ax, "entropy")
     least = min(models[0].rate.mean + models[0].distortion.mean - 50.0, -models[1].iwae.mean)
     assert line.get_xydata().sum(1) == pytest.approx(least)
+
+
+def test_the_error_of_h_is_that_of_the_calibrated_bound_and_no_sum_of_squares() -> None:
+    """A normal of scale 1 where 0.8 is right: what calibration wins falls as the bound does, example by example."""
+    squares = np.random.default_rng(0).chisquare(6, 500) * 0.64
+    before, after = (0.5 * (squares / s**2 + 6 * math.log(2 * math.pi * s**2)) for s in (1.0, 0.8))
+    said = {"quantity": "log p(x)", "estimator": "exact", "direction": "exact"}
+    rate, raw, bound, won = (er.Estimate.of(v, **said) for v in (np.zeros(500), before, -before, before - after))
+    one = SimpleNamespace(label="σ = 1", rate=rate, distortion=raw, iwae=bound)
+    truth = after.std(ddof=1) / math.sqrt(500)
+    assert best_entropy([one], [won]) == (
+        pytest.approx(after.mean()),
+        f"{with_error(after.mean(), truth)}, by the ELBO of σ = 1, calibrated",
+    )
+    few, part = won.at(np.arange(100)), after[:100]
+    assert f"± {0.1 * part.std(ddof=1):.2f}" in best_entropy([one], [few])[1]
+    known = SimpleNamespace(mean=won.mean, se_total=won.se_total, se_after=truth)
+    assert best_entropy([one], [known]) == best_entropy([one], [won])
+    assert math.hypot(bound.se_total, won.se_total) < 0.8 * truth < truth
+    assert best_entropy([one], [Value(won.mean, won.se_total)])[1].startswith(with_error(after.mean(), truth))
+
+
+def test_bounds_on_different_things_say_nothing_of_one_entropy() -> None:
+    models, _ = scanned((1.0, 2.0))
+    for other in (replace(models[1].iwae, quantity="log p(x | c)"), replace(models[1].iwae, data="other")):
+        pair = [models[0], SimpleNamespace(**{**vars(models[1]), "iwae": other})]
+        assert not by_gid(plots.rate_distortion(pair, ax=sheet().subplots()), "entropy")
+
+
+def test_the_chosen_one_is_found_where_it_was_calibrated_since_and_refused_where_it_is_not_there() -> None:
+    models = [SimpleNamespace(**vars(model(f"β = {b}", 5.0 * b, -9.0 * b)), name=f"beta-{b}") for b in (1, 2)]
+    since = SimpleNamespace(**{**vars(models[1]), "label": "β = 2, noise scale 0.3"})
+    ax = plots.rate_distortion(models, chosen=since, ax=sheet().subplots())
+    assert "β = 2 (chosen)" in [text.get_text() for text in ax.texts]
+    with pytest.raises(InputError, match="chosen, β = 3, is none of the models"):
+        plots.rate_distortion(models, chosen=model("β = 3", 1.0, 1.0), ax=sheet().subplots())
 
 
 def test_what_an_audit_said_is_a_colour_and_stands_in_the_key() -> None:

@@ -9,7 +9,7 @@ from elbowroom import plots
 from elbowroom.numerics import Estimate, count, rounded, with_error
 from elbowroom.plots.plane import best_entropy, families_of, short_label
 from elbowroom.plots.style import Sheet
-from elbowroom.records import ModelRecord, StudyRecord
+from elbowroom.records import CalibrationRecord, ModelRecord, StudyRecord
 from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
 from . import words
@@ -89,9 +89,14 @@ def _by_family(models: Sequence[ModelRecord]) -> bool:
 
 def _gains(models: Sequence[ModelRecord]) -> list[Any] | None:
     """What calibration wins, by model, where it pays; None where it pays nowhere."""
-    found = [one.calibrated for one in models]
-    paid = [None if one is None or not one.pays else plots.Value(one.gain.value, one.gain.se or 0.0) for one in found]
+    paid = [None if one.calibrated is None or not one.calibrated.pays else _gain(one.calibrated) for one in models]
     return paid if any(one is not None for one in paid) else None
+
+
+def _gain(one: CalibrationRecord) -> SimpleNamespace:
+    """As `plots.Value`, with the error of the ELBO that it leads to, where the record has it."""
+    after = None if one.elbo is None else one.elbo.se
+    return SimpleNamespace(mean=one.gain.value, se_total=one.gain.se or 0.0, se_after=after)
 
 
 def _decoder_curve(kept: Sequence[KeptEstimate]) -> tuple[Any, str]:

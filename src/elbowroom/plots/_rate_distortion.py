@@ -84,7 +84,7 @@ def rate_distortion(
         What `er.sweep` returns, or anything with `label`, and `rate` and `distortion` (nats per example) that have
         `mean` and `se_total`. Models with the same `family` share colour, mark and frontier.
     chosen : one of `models`, default None
-        The model that is set apart.
+        The model that is set apart; one that `choose` has calibrated stands for the one that it was made of.
     entropy : Estimate or Value, default None
         An estimate of the entropy H of x, in nats per example. As −ELBO = R + D ≥ H, the corner below that line, which
         is shaded, is out of reach. Nobody knows H: −E log p̂(x) lies above it, so that against such an estimate of
@@ -109,7 +109,8 @@ def rate_distortion(
     Raises
     ------
     InputError
-        Where no model has a finite rate and distortion, and where `calibrated` or `healthy` has not one for each.
+        Where no model has a finite rate and distortion, where `calibrated` or `healthy` has not one for each, and where
+        `chosen` is none of the models.
 
     References
     ----------
@@ -125,6 +126,7 @@ def rate_distortion(
     for name, given in (("calibrated", calibrated), ("healthy", healthy)):
         if given is not None and len(given) != len(models):
             raise InputError(f"{name} must have one for each of the {len(models)} models; it has {len(given)}.")
+    chosen = _one_of(models, chosen)
     places = places_of(models, chosen, calibrated, healthy)
     if not places:
         raise InputError("No model has a finite rate and distortion, so there is no plane to draw.")
@@ -215,6 +217,17 @@ def _name_the_curve(ax: Axes, points: Sequence[tuple[float, float]]) -> None:
         if fits(text, _PLACES + _FURTHER, taken, ax.get_window_extent()):
             return
         text.remove()
+
+
+def _one_of(models: Sequence[Any], chosen: Any) -> Any:
+    """Which of the models was chosen: itself, or by its name where it was calibrated since."""
+    if chosen is None or any(one is chosen for one in models):
+        return chosen
+    name = getattr(chosen, "name", None)
+    found = [one for one in models if name is not None and getattr(one, "name", None) == name]
+    if len(found) != 1:
+        raise InputError(f"chosen, {chosen.label}, is none of the models: give it among them.")
+    return found[0]
 
 
 def _entropy_of(entropy: Any, models: Sequence[Any], gains: Sequence[Any] | None) -> tuple[float, str] | None:

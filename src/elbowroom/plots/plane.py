@@ -255,19 +255,36 @@ def best_entropy(models: Sequence[Any], gains: Sequence[Any] | None) -> tuple[fl
     float
         Nats per example.
     str
-        As "85.1 ± 0.9, by IWAE-100 of β = 0.5"; None in place of both where no model has an importance-weighted bound.
+        As "85.1 ± 0.9, by IWAE-100 of β = 0.5"; None in place of both where no model has an importance-weighted bound,
+        and where they are bounds on different things or of different data, whose entropies differ.
     """
-    found = []
+    found, of = [], set()
     for i, m in enumerate(models):
         bound = getattr(m, "iwae", None)
         if bound is None or not math.isfinite(bound.mean):
             continue
+        of.add((bound.quantity, getattr(bound, "data", None)))
         found.append((-bound.mean, bound.se_total, f"{bound.estimator} of {m.label}"))
         won = gains[i] if gains is not None else None
         if won is not None and math.isfinite(won.mean):
             value = m.rate.mean + m.distortion.mean - won.mean
-            found.append((value, math.hypot(bound.se_total, won.se_total), f"the ELBO of {m.label}, calibrated"))
-    if not found:
+            found.append((value, _error_after(m, won), f"the ELBO of {m.label}, calibrated"))
+    if len(of) != 1:
         return None
     value, error, words = min(found)
     return value, f"{with_error(value, error)}, by {words}"
+
+
+def _error_after(model: Any, won: Any) -> float:
+    """Standard error of a calibrated ELBO: what calibration wins of an example goes with what it was worth before.
+
+    Where it is neither known nor to be had by example, the two errors are added: it cannot be greater.
+    """
+    parts = (model.rate, model.distortion, won)
+    if (known := getattr(won, "se_after", None)) is not None:
+        return float(known)
+    if not all(hasattr(one, "values") for one in parts):
+        return float(model.iwae.se_total + won.se_total)
+    shared = np.intersect1d(won.index, model.rate.index)
+    rate, distortion, gain = (one.at(shared).values for one in parts)
+    return float((rate + distortion - gain).std(ddof=1) / math.sqrt(len(shared)))

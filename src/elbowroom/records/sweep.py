@@ -31,12 +31,15 @@ class CalibrationRecord:
         The scale, on the scale of preprocessed x; or the factor on the logits.
     n : int
         Validation examples that the gain was measured on.
+    elbo : Number, optional
+        The ELBO after it, on the same examples; None in older records.
     """
 
     gain: Number
     what: str
     value: float
     n: int
+    elbo: Number | None = None
 
     @property
     def pays(self) -> bool:

@@ -35,5 +35,5 @@ def calibration_of(vae: VAE, data: Dataset, seed: int) -> CalibrationRecord | No
         found = calibrate(vae, few, draws=_DRAWS, seed=seed)
     except CapabilityError:
         return None
-    gain = found.gain
-    return CalibrationRecord(Number(gain.mean, gain.se_total), found.what, found.value, len(gain))
+    gain, elbo = (Number(one.mean, one.se_total) for one in (found.gain, found.elbo_after))
+    return CalibrationRecord(gain, found.what, found.value, len(found.gain), elbo)
