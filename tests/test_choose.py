@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ import elbowroom as er
 from elbowroom.models import build
 from elbowroom.records import ModelRecord, Number, Summary, SweepRecord
 from elbowroom.runs import History
+from elbowroom.studies.calibrated import calibration_of
 from elbowroom.studies.choose import choose as choose_in_study
 from elbowroom.studies.train import _stands
 from elbowroom.sweeps import Swept, choose
@@ -236,3 +238,24 @@ def test_one_seed_is_not_surer_than_several() -> None:
     turned = choose([*reversed(large), member(1, NOISE - 0.2, 0), member(1, NOISE + 0.7, 1), member(1, NOISE - 0.7, 2)])
     assert turned.standings[1].behind == pytest.approx(0.2)
     assert turned.standings[1].se_behind == pytest.approx(0, abs=1e-12)  # paired by seed, in whatever order they come
+
+
+def test_what_is_measured_on_some_of_validation_is_not_of_its_first_class(monkeypatch) -> None:
+    """As an official part of a folder of images is, which is sorted by its classes."""
+    monkeypatch.setattr("elbowroom.studies.calibrated._MEASURED", 100)
+    monkeypatch.setattr("elbowroom.sweeps.goals._MOST_SAMPLES", 100)
+    x = np.random.default_rng(0).normal(size=(900, 1)) * 0.1
+    data = er.load_data(x, name="made", validation=400)
+    order = torch.from_numpy(np.argsort(data.validation.x[:, 0].numpy()))
+    ordered = replace(data, validation=data.validation[order])
+    vae = build({"latents": 1, "widths": [4], "likelihood": {"kind": "normal", "scale": 3.0}}, data)
+    gain, whole = calibration_of(vae, ordered, 0).gain, er.remedies.calibrate(vae, ordered, draws=8).gain
+    assert gain.value == pytest.approx(whole.mean, abs=3 * gain.se)
+    told = [
+        choose(er.sweep(vae, part, {}, epochs=1, draws=2, progress=False, lr=1e-9), goal="samples", data=part)
+        for part in (ordered, data)
+    ]
+    assert told[0].standings[0].value == pytest.approx(told[1].standings[0].value, abs=0.2)
+    some = ordered.validation.some(30)
+    assert len(set(some.index.tolist())) == 30
+    assert data.validation.some(400) is data.validation

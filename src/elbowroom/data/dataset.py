@@ -90,6 +90,13 @@ class Examples:
         some.table, some.coding = self.table, self.coding
         return some
 
+    def some(self, most: int) -> "Examples":
+        """At most so many, drawn at random and always the same: an official part may be sorted by its classes."""
+        if len(self) <= most:
+            return self
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
+        return self[order[:most].sort().values]
+
     def rows(self, positions: Tensor | slice) -> Batch:
         """The examples at these positions, as a batch; no others are read."""
         if not isinstance(positions, slice):

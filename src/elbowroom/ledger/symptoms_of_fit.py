@@ -78,7 +78,7 @@ def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, s
     others = data.train[~torch.isin(data.train.index, kept.index)]
     fitted, _ = _rows_of(vae, others[:_MOST_FITTED], seed)
     judged, jacobian = _rows_of(vae, kept, seed)
-    choosing, _ = _rows_of(vae, data.validation[:_MOST_FITTED], seed)
+    choosing, _ = _rows_of(vae, data.validation.some(_MOST_FITTED), seed)
     scores = [(float(density(choosing).mean()), name, density) for name, density in _classics(vae, data, fitted, seed)]
     if not scores:
         raise InputError(f"{len(data.train):,} training examples are too few to fit a classic.")

@@ -120,7 +120,8 @@ def calibrate(
     ('noise scale', True, True)
     """
     one_of("part", part, ("train", "validation"))
-    since, rows, what = time.monotonic(), data.parts[part][:MOST], vae.likelihood.calibrates
+    since, what = time.monotonic(), vae.likelihood.calibrates
+    rows = data.train[:MOST] if part == "train" else data.validation.some(MOST)
     after = copy.deepcopy(vae).eval()
     likelihood: Any = after.likelihood
     if what == "noise scale":

@@ -122,7 +122,7 @@ def refit_prior(
 
 def _drawn(vae: VAE, data: Dataset, block: str, seed: int) -> Drawn:
     own = derived_seed(seed, _DRAWN)
-    parts = (data.train[:MOST], _FEWEST), (data.validation[:MOST], _FEWEST // 4)
+    parts = (data.train[:MOST], _FEWEST), (data.validation.some(MOST), _FEWEST // 4)
     train, validation = (
         draws_of_q(vae, rows, block, max(1, math.ceil(fewest / len(rows))), own).cpu() for rows, fewest in parts
     )

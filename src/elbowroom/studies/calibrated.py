@@ -30,7 +30,7 @@ def calibration_of(vae: VAE, data: Dataset, seed: int) -> CalibrationRecord | No
     CalibrationRecord or None
         None where the likelihood has no one scale or temperature that could be chosen.
     """
-    few = replace(data, train=data.train[:_CHOOSING], validation=data.validation[:_MEASURED])
+    few = replace(data, train=data.train[:_CHOOSING], validation=data.validation.some(_MEASURED))
     try:
         found = calibrate(vae, few, draws=_DRAWS, seed=seed)
     except CapabilityError:

@@ -111,10 +111,11 @@ def rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[ClassicRecord
     if given_size(data):
         return sized_rivals(data, seed, progress)
     train = learned(data, seed)
-    validation = _stacked([seen_rows(data, data.validation, seed, _MOST_TEST, copy)[0] for copy in range(train.copies)])
+    held_out, tested = (part.some(_MOST_TEST) for part in (data.validation, data.test))
+    validation = _stacked([seen_rows(data, held_out, seed, _MOST_TEST, copy)[0] for copy in range(train.copies)])
     validated = validation.shape[0] // train.copies
-    test, log_jacobian = seen_rows(data, data.test, seed, _MOST_TEST)
-    tested = data.test[: len(log_jacobian)]
+    test, log_jacobian = seen_rows(data, tested, seed, _MOST_TEST)
+    tested = tested[: len(log_jacobian)]
     estimand = data.preprocess.estimand
     about: dict[str, Any] = {"direction": "exact", "data": tested.data}
     about["quantity"] = of_seen_cells(estimand) if _gaps(data) else estimand

@@ -83,7 +83,7 @@ def count_checks(vae: VAE, data: Dataset, examples: Examples, *, seed: int, prog
     data : Dataset
         Which names the columns.
     examples : Examples
-        Held-out rows, of which the first 500 are taken.
+        Held-out rows, of which 500 are taken.
     seed : int
         Of z and of the replicates.
     progress : bool, default False
@@ -94,7 +94,7 @@ def count_checks(vae: VAE, data: Dataset, examples: Examples, *, seed: int, prog
     CountChecks
         By gene, by cell, and the genes that fit least.
     """
-    some = examples[:_MOST_ROWS]
+    some = examples.some(_MOST_ROWS)
     columns = math.prod(data.event)
     step = max(_CELLS_AT_ONCE // (columns * _DRAWS), 1)
     by_gene = _Sums(columns)

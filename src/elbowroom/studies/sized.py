@@ -87,11 +87,12 @@ def sized_rivals(data: Dataset, seed: int, progress: bool) -> tuple[list[Classic
     """
     by_batch = _BATCH in data.conditions
     most = most_rows(math.prod(data.event))
+    held_out, tested = (part.some(_MOST_TEST) for part in (data.validation, data.test))
     train, validation, test = (
         _rows(data, part, seed, some)
-        for part, some in ((data.train, most), (data.validation, _MOST_TEST), (data.test, _MOST_TEST))
+        for part, some in ((data.train, most), (held_out, _MOST_TEST), (tested, _MOST_TEST))
     )
-    index = data.test.index[: len(test.size)].numpy()
+    index = tested.index[: len(test.size)].numpy()
     names = ", ".join([_BATCH] * by_batch + [_SIZE])
     about: dict[str, Any] = {"quantity": f"log p(x | {names})", "direction": "exact", "data": data.test.data}
     found = []

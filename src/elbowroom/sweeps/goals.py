@@ -98,7 +98,7 @@ def _compression(model: Swept, data: Dataset | None, seed: int) -> Scored:
 def _samples(model: Swept, data: Dataset | None, seed: int) -> Scored:
     """How little a classifier tells samples from held-out data: minus its log-odds, 0 where it cannot."""
     assert data is not None
-    held_out = data.validation[: min(_MOST_SAMPLES, len(data.validation))]
+    held_out = data.validation.some(_MOST_SAMPLES)
     if len(held_out) < _FEWEST_SAMPLES:
         raise InputError(
             f"goal='samples' needs {_FEWEST_SAMPLES} validation examples or more, and there are {len(held_out)}: "
