@@ -259,3 +259,34 @@ def test_what_is_measured_on_some_of_validation_is_not_of_its_first_class(monkey
     some = ordered.validation.some(30)
     assert len(set(some.index.tolist())) == 30
     assert data.validation.some(400) is data.validation
+
+
+def test_samples_are_compared_row_by_row_under_its_context_and_only_with_whole_rows() -> None:
+    """Two classes far apart: under the labels of their rows the samples of a model that reads them can stand beside."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 600)
+    x = rng.normal(size=(600, 2)) + 4 * labels[:, None]
+    words = {"latents": 1, "widths": [8], "epochs": 2}
+    data = er.load_data(x, labels=labels, context=["label"], validation=200)
+    (one,) = er.sweep(words, data, {}, draws=2, progress=False)
+    rows = data.validation.batch()
+    drawn = one.vae.sample(200, seed=3, context={"label": rows.context["label"]})
+    told = er.metrics.classifier_two_sample(rows.x, drawn, seed=3)
+    assert choose([one], goal="samples", data=data, seed=3).standings[0].value == pytest.approx(-told.log_odds)
+    x[::7, 0] = math.nan
+    gaps = er.load_data(x, validation=200)
+    (one,) = er.sweep(words, gaps, {}, draws=2, progress=False)
+    with pytest.raises(er.InputError, match="compares whole rows, and cells are missing"):
+        choose([one], goal="samples", data=gaps)
+
+
+def test_information_is_paired_by_example_and_sure_where_the_examples_can_show_no_more() -> None:
+    data = er.load_data(np.random.default_rng(0).normal(size=(80, 3)), name="made")
+    rates = np.abs(NOISE)
+    sizes = [replace(member(d, NOISE), rate=bound(rates * f), active=d) for d, f in ((1, 1.0), (2, 1.99))]
+    found = choose(sizes, goal="representation", data=data)
+    apart = rates * (1 - 1.99 / 2)
+    assert found.model.settings == {"latents": 1}
+    assert found.standings[1].se_behind == pytest.approx(apart.std(ddof=1) / 20)
+    full = choose([replace(one, rate=bound(rates + 9)) for one in sizes], goal="representation", data=data)
+    assert full.standings[1].se_behind == pytest.approx(0, abs=1e-12)

@@ -268,6 +268,12 @@ def test_trials_of_another_split_or_preprocessing_are_not_taken_for_these(data, 
         assert [one.number for one in found.trials] == [0]  # a search of its own
 
 
+def test_numbers_of_a_range_stay_in_it_though_they_are_rounded() -> None:
+    space = Space(Recipe(), {"beta": Range(0.12345, 0.12347)})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    assert {space.suggest(study.ask())["beta"] for _ in range(3)} == {0.12345}
+
+
 def test_two_that_share_a_database_share_the_trials_and_no_folder(data, tmp_path, monkeypatch) -> None:
     shared, inner = {"runs": tmp_path, "storage": f"sqlite:///{tmp_path}/shared.db", **QUIET}, []
 

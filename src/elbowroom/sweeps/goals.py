@@ -104,9 +104,15 @@ def _samples(model: Swept, data: Dataset | None, seed: int) -> Scored:
             f"goal='samples' needs {_FEWEST_SAMPLES} validation examples or more, and there are {len(held_out)}: "
             f"give more by validation=, or choose by goal='density'."
         )
-    x = held_out.batch().x
-    drawn = model.vae.sample(len(x), seed=seed).cpu().reshape(x.shape)
-    told = metrics.classifier_two_sample(x, drawn, image_shape=data.image_shape, seed=seed)
+    batch = held_out.batch()
+    if batch.seen is not None and not bool(batch.seen.all()):
+        raise InputError(
+            "goal='samples' compares whole rows, and cells are missing here, which samples have: choose by "
+            "goal='density', which is of the cells that are seen."
+        )
+    given = {name: batch.context[name] for name in model.vae.context_names}
+    drawn = model.vae.sample(len(batch.x), seed=seed, context=given).cpu().reshape(batch.x.shape)
+    told = metrics.classifier_two_sample(batch.x, drawn, image_shape=data.image_shape, seed=seed)
     return Scored(model, -told.log_odds, told.se)
 
 
@@ -149,9 +155,10 @@ def _representation(model: Swept, data: Dataset | None, seed: int) -> Scored:
 
 def _information(model: Swept) -> Scored:
     """The rate, at most log n, by active unit: a bound on I(x; z) is all that the examples can show."""
-    ceiling = math.log(len(model.rate))
-    units = max(model.active, 1)
-    return Scored(model, min(model.rate.mean, ceiling) / units, model.rate.se_total / units)
+    ceiling, units = math.log(len(model.rate)), max(model.active, 1)
+    if model.rate.mean >= ceiling:
+        return Scored(model, ceiling / units, 0.0, np.full(len(model.rate), ceiling / units))
+    return _of(model, model.rate, 1 / units)
 
 
 GOALS: Mapping[str, Goal] = {

@@ -122,7 +122,7 @@ class Space:
         for name, axis in self.axes.items():
             if isinstance(axis, Range):
                 how = trial.suggest_int if axis.whole else trial.suggest_float
-                found[name] = _rounded(how(name, axis.low, axis.high, log=True))
+                found[name] = _rounded(how(name, axis.low, axis.high, log=True), axis)
             elif _ordered(axis):
                 found[name] = axis[trial.suggest_int(name, 0, len(axis) - 1)]
             else:
@@ -246,5 +246,7 @@ def _own(recipe: models.Recipe, name: str) -> Any:
     return defaults[name].default if name in defaults else None
 
 
-def _rounded(value: float) -> float:
-    return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
+def _rounded(value: float, axis: Range) -> float:
+    if isinstance(value, int):
+        return value
+    return min(max(float(f"{value:.{_DIGITS}g}"), axis.low), axis.high)
