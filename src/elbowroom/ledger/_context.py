@@ -19,7 +19,7 @@ from elbowroom.records import CollapseCurve, ContextRecord, LatentRecord, Number
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.evaluating import evaluating
 
-from .aggregate import AggregateBudget, aggregate, chosen
+from .aggregate import AggregateBudget, aggregate, chosen, of_x_alone
 from .changes import changes
 
 __all__ = ["ContextBudget", "context"]
@@ -92,8 +92,10 @@ def context(
 
     common: dict[str, Any] = {"draws": budget.draws, "seed": seed, "memory": memory, "progress": progress}
     n = min(budget.bounds, len(data.test), len(data.train))
-    rate, distortion, elbo = evidence.rate_distortion(vae, chosen(data.test, budget.bounds, seed), **common)
-    train = evidence.elbo(vae, chosen(data.train, n, seed), **common)
+    test = chosen(data.test, budget.bounds, seed)
+    rate, distortion, elbo = evidence.rate_distortion(vae, test, **common)
+    train = evidence.elbo(vae, of_x_alone(chosen(data.train, n, seed)), **common)
+    held = evidence.elbo(vae, of_x_alone(test), **common) if test.observed else elbo
     both = had("The prior gap and I(x; z)", lambda: aggregate(vae, data, budget.aggregate, seed=seed))
     some = chosen(data.test, budget.units, seed)
     latents = had("The use of the latents", lambda: _latents(vae, some, seed))
@@ -102,7 +104,7 @@ def context(
         elbo=Summary.of(elbo),
         rate=Summary.of(rate),
         distortion=Summary.of(distortion),
-        generalisation=Number(train.mean - elbo.mean, math.hypot(train.se_total, elbo.se_total)),
+        generalisation=Number(train.mean - held.mean, math.hypot(train.se_total, held.se_total)),
         prior_gap=both and both.gap,
         information=both and both.information,
         latents=latents,

@@ -1,5 +1,6 @@
 """The aggregate posterior q(z) = E_x q(z | x) beside the prior: KL(q(z) ‖ p(z)) from both sides, and I(x; z)."""
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from elbowroom.numerics import CapabilityError, count, derived_seed, narrow_seed
 from elbowroom.records import InformationRecord, Number, PriorGapRecord
 from elbowroom.vae import VAE, VAETarget
 
-__all__ = ["Aggregate", "AggregateBudget", "aggregate"]
+__all__ = ["Aggregate", "AggregateBudget", "aggregate", "chosen", "of_x_alone"]
 
 _DRAWN = 0xA66  # a stream of its own
 _COMPONENTS = (1, 2, 4, 8, 16, 32)
@@ -137,6 +138,26 @@ def chosen(examples: Examples, n: int, seed: int) -> Examples:
         Some of them.
     """
     return examples[torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[:n]]
+
+
+def of_x_alone(examples: Examples) -> Examples:
+    """The same examples as if no latent block were known of any, so that every number of them is of log p(x).
+
+    Two parts of data, or a model and a classic, are compared by this: log p(x, y) counts what the known y cost.
+
+    Parameters
+    ----------
+    examples : Examples
+        A part of a data set.
+
+    Returns
+    -------
+    Examples
+        All of them.
+    """
+    other = copy.copy(examples)
+    other.observed = {}
+    return other
 
 
 def _one_prior(vae: VAE) -> VAE:

@@ -14,7 +14,7 @@ from elbowroom.records import ContextRecord, IdentityRecord, Number
 from elbowroom.remedies import refine
 from elbowroom.vae import VAE
 
-from .aggregate import chosen
+from .aggregate import chosen, of_x_alone
 from .symptoms_budget import SymptomBudget
 from .symptoms_of_condition import condition_lost
 from .symptoms_of_fit import beyond_classics, generalisation, objective_above_elbo
@@ -177,7 +177,8 @@ def symptoms(
     had(
         ("log_p", "log_p_test"),
         lambda: tuple(
-            evidence.iwae(best, rows, draws=budget.draws, seed=seed, memory=memory) for rows in (train, test)
+            evidence.iwae(best, of_x_alone(rows), draws=budget.draws, seed=seed, memory=memory)
+            for rows in (train, test)
         ),
     )
     if "log_p" in found:
