@@ -2,14 +2,31 @@
 
 import copy
 import dataclasses
+import math
 
 import numpy as np
+import torch
+from scipy.stats import norm
+from torch import Tensor, nn
 
 import elbowroom as er
+from elbowroom.ledger import symptoms_of_posterior
 from elbowroom.ledger._context import ContextBudget, context
 from elbowroom.ledger.aggregate import AggregateBudget
 from elbowroom.ledger.symptoms import symptoms
 from elbowroom.ledger.symptoms_budget import SymptomBudget
+
+
+class Rows(nn.Module):
+    """Fixed numbers of linear maps: weights [outputs, inputs] and a bias, of the inputs side by side."""
+
+    def __init__(self, weight: list[list[float]], bias: list[float] | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+        self.bias = nn.Parameter(torch.tensor(bias or [0.0] * len(weight)))
+
+    def forward(self, *read: Tensor) -> Tensor:
+        return torch.cat([one.flatten(1) for one in read], 1) @ self.weight.T + self.bias
 
 
 def semi_supervised() -> tuple[er.VAE, er.data.Dataset]:
@@ -37,3 +54,28 @@ def test_what_a_known_class_costs_is_in_no_comparison_of_an_audit() -> None:
     found = [context(vae, one, few, seed=0, memory="1 GiB", progress=False)[0] for one in (data, without_labels(data))]
     assert found[0].generalisation == found[1].generalisation
     assert found[0].elbo.mean < found[1].elbo.mean - 0.3
+
+
+def test_units_are_judged_by_their_own_intervals_whatever_the_order_of_the_blocks() -> None:
+    """x = 2 (a, b) + noise; q of a is half as wide as the posterior, q of b exact; p draws b before a."""
+    variance = 1 / (1 + 16)
+    weights = {"a": [2 / 0.25 * variance, 0.0], "b": [0.0, 2 / 0.25 * variance]}
+
+    def model(narrow: float) -> er.VAE:
+        spread = {"a": narrow * math.sqrt(variance), "b": math.sqrt(variance)}
+        q = {
+            name: er.posteriors.DiagonalNormal(
+                Rows([own, [0.0, 0.0]], [0.0, math.log(spread[name])]), 1, spread="exp", floor=0.0
+            )
+            for name, own in weights.items()
+        }
+        prior = {name: er.priors.StandardNormal(1) for name in ("b", "a")}
+        p_x = er.likelihoods.Normal(Rows([[2.0, 0.0], [0.0, 2.0]]), 2, scale=0.5, given=("a", "b"))
+        return er.VAE(prior, q, p_x)
+
+    x = er.numerics.as_rows(2.0 * torch.randn(20, 2, generator=torch.Generator().manual_seed(0)))
+    small = SymptomBudget(annealed=20, temperatures=5, chains=8, leapfrog=2)
+    exact = 90 - 100 * (2 * norm.cdf(0.5 * norm.ppf(0.95)) - 1)
+    for used, missed in (((True, False), exact), ((False, True), 0.0)):
+        _, found = symptoms_of_posterior.annealed_posterior(model(0.5), model(1.0), x, small, used, 0, "1 GiB")
+        assert abs(found.value - missed) < 4 * found.se + 1.5, used

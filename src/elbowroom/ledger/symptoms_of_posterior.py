@@ -66,7 +66,7 @@ def annealed_posterior(
         raise CapabilityError("Annealing to the true posterior is left out of this audit, for want of time.")
     start: Start = "both" if best is vae else "posterior"  # the best q has looked around already
     judged, rates, missed = vae.target(rows, seed=seed), [], []
-    counted = torch.tensor(used) if used is not None and any(used) else slice(None)
+    counted = _in_order_of_z(vae, used) if used is not None and any(used) else slice(None)
     for run in annealed_runs(
         best.target(rows, seed=seed),
         start,
@@ -83,6 +83,13 @@ def annealed_posterior(
         inside = coverage_of(judged.rows(run.places), z, weights, derived_seed(seed, _RANKS))
         missed.append(100 * (NOMINAL - inside[:, counted].mean(1)))
     return mean_and_error(torch.cat(rates)), mean_and_error(torch.cat(missed))
+
+
+def _in_order_of_z(vae: VAE, used: Sequence[bool]) -> Tensor:
+    """Which numbers of a flat z count, [dim]: units are told in the order of q's blocks, and z is in that of p's."""
+    sizes = {name: math.prod(block.event) for name, block in vae.posterior.items()}
+    of_block = dict(zip(sizes, torch.tensor(used).split(list(sizes.values())), strict=True))
+    return torch.cat([of_block[name] for name in vae.prior])
 
 
 @torch.no_grad()
