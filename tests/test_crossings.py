@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import norm
 from torch import Tensor, nn
@@ -79,3 +80,10 @@ def test_units_are_judged_by_their_own_intervals_whatever_the_order_of_the_block
     for used, missed in (((True, False), exact), ((False, True), 0.0)):
         _, found = symptoms_of_posterior.annealed_posterior(model(0.5), model(1.0), x, small, used, 0, "1 GiB")
         assert abs(found.value - missed) < 4 * found.se + 1.5, used
+
+
+def test_samples_under_one_context_are_drawn_one_by_one() -> None:
+    p_x = er.likelihoods.Normal(nn.Linear(3, 2), 2, scale=1.0, given=("label",))
+    vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(nn.Linear(2, 2), 1), p_x)
+    x = vae.sample(200, context={"label": torch.eye(3)[:1]})
+    assert x.std(0) == pytest.approx([1.0, 1.0], abs=0.2)

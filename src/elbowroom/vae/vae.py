@@ -240,7 +240,9 @@ class VAE(VAECore):
         with evaluating(self):
             p_x = self.likelihood(self.draw_prior(n, seed, context or {}))
             if mode == "ancestral":
-                y = simulate(p_x, Generator(self.device).manual_seed(derived_seed(seed, _SAMPLED)))
+                # One p(x | z) for all, as of a decoder that reads a context alone, would be drawn once.
+                each = p_x if p_x.batch_shape == (1, n) else p_x.expand(torch.Size([1, n]))
+                y = simulate(each, Generator(self.device).manual_seed(derived_seed(seed, _SAMPLED)))
             else:
                 require(p_x, "mean")
                 y = p_x.mean if mode == "mean" else p_x.mean + offset * p_x.stddev
