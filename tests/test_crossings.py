@@ -87,3 +87,12 @@ def test_samples_under_one_context_are_drawn_one_by_one() -> None:
     vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(nn.Linear(2, 2), 1), p_x)
     x = vae.sample(200, context={"label": torch.eye(3)[:1]})
     assert x.std(0) == pytest.approx([1.0, 1.0], abs=0.2)
+
+
+def test_estimates_in_nats_and_in_bits_are_kept_apart() -> None:
+    nats = er.Estimate.of([-1.0, -2.0], quantity="log p(x)", estimator="exact", direction="exact")
+    bits = nats.bits_per_dimension(4)
+    with pytest.raises(er.InputError, match="One estimate is in nats and the other in bits"):
+        nats - bits
+    with pytest.raises(er.InputError, match="Bits are made of nats, and this estimate is in bits"):
+        bits.bits_per_dimension(4)

@@ -292,6 +292,8 @@ class Estimate:
     @plain_arguments
     def bits_per_dimension(self, dimensions: int) -> "Estimate":
         """The same as −log2 per dimension, in bits: lower is better, and a lower bound becomes an upper one."""
+        if self.unit != "nats":
+            raise InputError(f"Bits are made of nats, and this estimate is in {self.unit}: take the one before.")
         factor = -1.0 / (dimensions * math.log(2.0))
         opposite: dict[Direction, Direction] = {"lower": "upper", "upper": "lower", "upper if mixed": "none"}
         return replace(
@@ -309,6 +311,8 @@ class Estimate:
         Each example keeps the worse diagnostics of the two (ESS relative to the draws, k̂, divergences, R-hat), so that
         a difference warns if one of its sides does.
         """
+        if self.unit != other.unit:
+            raise InputError(f"One estimate is in {self.unit} and the other in {other.unit}: give both in one unit.")
         if self.data != other.data:
             raise InputError("These estimates come from different data; only estimates of the same data compare.")
         if any(len(np.unique(one.index)) < len(one.index) for one in (self, other)):
