@@ -96,3 +96,11 @@ def test_estimates_in_nats_and_in_bits_are_kept_apart() -> None:
         nats - bits
     with pytest.raises(er.InputError, match="Bits are made of nats, and this estimate is in bits"):
         bits.bits_per_dimension(4)
+
+
+def test_units_beside_classes_have_no_share_of_the_kl_by_unit() -> None:
+    vae, data = semi_supervised()
+    found = er.metrics.latent_use(vae, without_labels(data).test)
+    assert len(found.kl) == 2  # all classes have one
+    assert len(found.active) == 5
+    assert found.carriers is None

@@ -29,7 +29,8 @@ class LatentUse:
     Parameters
     ----------
     kl : array or None
-        Mean KL(q ‖ p) per unit, [units], nats; None where a block has no closed form.
+        Mean KL(q ‖ p) per unit, [units], nats, and one number for all classes of a block over classes; None where a
+        block has no closed form.
     active : array
         [units], whether the variance of the posterior mean over the examples is greater than `ACTIVE` = 0.01.
     means : array
@@ -45,9 +46,13 @@ class LatentUse:
         """How many active units, the greatest KL first, it takes for 99 % of the KL of all units.
 
         None where `kl` is, and where the active ones do not reach it: a KL that is the same for every x carries
-        nothing.
+        nothing. Nor where a block is over classes, which have one KL together.
         """
-        return None if self.kl is None else most_of(self.kl.tolist(), among=self.active.tolist())
+        return (
+            None
+            if self.kl is None or len(self.kl) != len(self.active)
+            else most_of(self.kl.tolist(), among=self.active.tolist())
+        )
 
 
 @plain_arguments
