@@ -104,3 +104,20 @@ def test_units_beside_classes_have_no_share_of_the_kl_by_unit() -> None:
     assert len(found.kl) == 2  # all classes have one
     assert len(found.active) == 5
     assert found.carriers is None
+
+
+def test_the_spread_of_a_block_that_reads_another_is_given_x_alone() -> None:
+    """z2 = z1 + noise under q, z1 = x / 2 + noise: E[z2 | x] = x / 2, and both noises lie within."""
+    q = {
+        "z1": er.posteriors.DiagonalNormal(Rows([[0.5], [0.0]], [0.0, math.log(0.6)]), 1, spread="exp", floor=0.0),
+        "z2": er.posteriors.DiagonalNormal(
+            Rows([[1.0], [0.0]], [0.0, math.log(0.3)]), 1, given=("z1",), spread="exp", floor=0.0
+        ),
+    }
+    prior = {"z2": er.priors.StandardNormal(1), "z1": er.priors.Normal(1, network=nn.Linear(1, 2), given=("z2",))}
+    vae = er.VAE(prior, q, er.likelihoods.Normal(nn.Linear(1, 1), 1, given=("z1",)))
+    x = torch.randn(3_000, 1, generator=torch.Generator().manual_seed(0))
+    found = er.metrics.variance_budget(vae, x, draws=20)
+    between = 0.25 * x.var().item()
+    assert found.z_between == pytest.approx([between, between], rel=0.05)
+    assert found.z_within == pytest.approx([0.36, 0.45], rel=0.05)

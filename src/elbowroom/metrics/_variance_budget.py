@@ -28,6 +28,7 @@ from elbowroom.vae.evaluating import evaluating
 __all__ = ["VarianceBudget", "variance_budget"]
 
 _ROWS_AT_ONCE, _CELLS_AT_ONCE = 500, 2**22
+_OF_Z = 32  # draws of the blocks that another block of q reads
 _GROUPS = 10
 
 
@@ -166,7 +167,7 @@ def variance_budget(
         for moments in _passes(vae, rows, over, draws, seed):
             _share_out(model, first, draws, moments)
             first += len(moments[0])
-        z_mean, z_variance, z = _posterior_moments(vae, rows, seed)
+        z_mean, z_variance, z, z_error = _posterior_moments(vae, rows, seed)
     model = [group for group in model if group.n > 1]
     whole = functools.reduce(_Spread.joined, model)
     return VarianceBudget(
@@ -179,7 +180,7 @@ def variance_budget(
         ink_latent=whole.ink_covariance,
         ink_noise_diagonal=whole.noise,
         ink_noise_covariance=whole.ink - whole.noise,
-        z_between=z_mean.var(0).cpu().numpy(),
+        z_between=(z_mean.var(0) - z_error.mean(0)).clamp_min(0.0).cpu().numpy(),
         z_within=z_variance.mean(0).cpu().numpy(),
         z_correlation=np.atleast_2d(np.corrcoef(z.cpu().numpy(), rowvar=False)),
     )
@@ -293,13 +294,28 @@ def _moments(p_x: Distribution, generator: Generator) -> tuple[Tensor, ...]:
     return mean, mean, noise, residual.sum(1).square()
 
 
-def _posterior_moments(vae: VAE, rows: Rows, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and variance of q(z | x) and one draw of it, [n, units] each."""
+def _posterior_moments(vae: VAE, rows: Rows, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean and variance of q(z | x), one draw of it, and the variance of that mean by draws, [n, units] each.
+
+    A block that reads the draws of others has its moments given these, of which means are taken over several draws.
+    """
+    several = any(set(block.given) & set(vae.posterior) for block in vae.posterior.values())
     parts = []
-    for part in in_parts(rows, most=_ROWS_AT_ONCE):
-        terms = vae(part, vae.keyed_noise(1, part.index, seed), lay_out=False)
-        blocks = [(*vae.moments(name, q, part.index, seed=seed), terms.z[name]) for name, q in terms.q.items()]
+    for part in in_parts(rows, most=_ROWS_AT_ONCE // (_OF_Z if several else 1)):
+        terms = vae(part, vae.keyed_noise(_OF_Z if several else 1, part.index, seed), lay_out=False)
+        blocks = [
+            (*_over_draws(*vae.moments(name, q, part.index, seed=seed)), terms.z[name][0])
+            for name, q in terms.q.items()
+        ]
         columns = zip(*blocks, strict=True)
-        parts.append([torch.cat([t[0].flatten(1) for t in column], 1).double() for column in columns])
-    mean, variance, z = (torch.cat(column) for column in zip(*parts, strict=True))
-    return mean, variance, z
+        parts.append([torch.cat([t.flatten(1) for t in column], 1).double() for column in columns])
+    mean, variance, error, z = (torch.cat(column) for column in zip(*parts, strict=True))
+    return mean, variance, z, error
+
+
+def _over_draws(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance of z from those given each of some draws [draws, n, ...], and the mean's own variance."""
+    if len(mean) == 1:
+        return mean[0], variance[0], torch.zeros_like(mean[0])
+    between = mean.var(0)
+    return mean.mean(0), variance.mean(0) + between, between / len(mean)
