@@ -121,3 +121,27 @@ def test_the_spread_of_a_block_that_reads_another_is_given_x_alone() -> None:
     between = 0.25 * x.var().item()
     assert found.z_between == pytest.approx([between, between], rel=0.05)
     assert found.z_within == pytest.approx([0.36, 0.45], rel=0.05)
+
+
+def labelled(x: np.ndarray, words: list[str], codes: np.ndarray) -> er.data.Dataset:
+    return er.load_data(x, context={"c": np.array(words)[codes]}, preprocess="none", validation=10, test=30)
+
+
+def test_classes_are_known_by_their_words() -> None:
+    """Other data may have the classes in another order, and a context that q alone reads tells nothing of x."""
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(size=(90, 2)), rng.integers(0, 2, 90)
+    data, other = labelled(x, ["cat", "dog"], codes), labelled(x, ["eel", "dog"], codes)
+    vae = er.models.build({"latents": 1, "widths": []}, data)
+    assert er.classify(vae, data, draws=2).quantity == "log p(x | c)"
+    with pytest.raises(er.InputError, match="The context 'c' means 'dog', 'eel' in these examples and 'cat', 'dog'"):
+        er.classify(vae, data, examples=other.test, draws=2)
+    with pytest.raises(er.InputError, match="The context 'c' means 'dog', 'eel' in these examples and 'cat', 'dog'"):
+        er.classify(vae, other, draws=2)
+    blind = er.VAE(
+        er.priors.StandardNormal(1),
+        er.posteriors.DiagonalNormal(Rows([[1.0] * 4] * 2), 1, given=("x", "c")),
+        er.likelihoods.Normal(nn.Linear(1, 2), 2),
+    )
+    with pytest.raises(er.InputError, match="p of this one reads no context of classes"):
+        er.classify(blind, data, draws=2)

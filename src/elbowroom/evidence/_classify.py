@@ -14,6 +14,7 @@ from elbowroom.data.given import known_contexts
 from elbowroom.numerics import Batch, Estimate, InputError, Rows, as_rows, one_of, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
+from elbowroom.vae.outside import refuse_other_coding
 
 from .classification import Classification
 from .estimators import registered
@@ -105,10 +106,11 @@ def classify(
     name, classes = _classes(vae, data, context)
     weights = _prior(prior, data, name, classes)
     rows = as_rows(data.test if examples is None else examples)
+    refuse_other_coding([(name, classes)], rows)
     found: list[Estimate] = []
     with Progress(f"log p(x | {name})", len(classes), show=progress) as bar:
         for one_hot in torch.eye(len(classes)):
-            under = _Under(rows, name, one_hot)
+            under = _Under(rows, name, classes, one_hot)
             found.append(entry.estimator(vae, under, **settings, seed=seed, memory=memory))
             bar.advance(1)
     with np.errstate(divide="ignore"):
@@ -127,12 +129,14 @@ def classify(
 
 
 class _Under:
-    """Examples as if all were of one class."""
+    """Examples as if all were of one class, in words as the data have them."""
 
-    def __init__(self, rows: Rows, name: str, one_hot: Tensor) -> None:
+    def __init__(self, rows: Rows, name: str, classes: Sequence[str], one_hot: Tensor) -> None:
         self.inner, self.name, self.one_hot = rows, name, one_hot
         self.index = rows.index
         self.data, self.table = getattr(rows, "data", ""), getattr(rows, "table", ())
+        self.observed = getattr(rows, "observed", {})
+        self.coding = tuple({**dict(getattr(rows, "coding", ())), name: tuple(classes)}.items())
 
     def __len__(self) -> int:
         return len(self.inner)
@@ -147,11 +151,11 @@ class _Under:
 def _classes(vae: VAE, data: Dataset, context: str | None) -> tuple[str, list[str]]:
     """The context that is classified, and the names of its classes."""
     known = {name: words for name, (_, words) in known_contexts(data.summary()).items() if words}
-    read = [name for name in vae.context_names if name in known]
-    there = ", ".join(vae.context_names) or "none"
+    read = [name for name in vae.conditions if name in known]  # what q alone reads moves no density of x
+    there = ", ".join(vae.conditions) or "none"
     if not read:
         raise InputError(
-            f"Bayes' rule needs a model of log p(x | class), and this one reads no context of classes (it reads: "
+            f"Bayes' rule needs a model of log p(x | class), and p of this one reads no context of classes (it reads: "
             f"{there}): train one on data loaded with context=, as context='label'."
         )
     if context is None and len(read) > 1:

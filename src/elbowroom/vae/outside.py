@@ -14,7 +14,7 @@ from elbowroom.numerics import Batch, InputError, Rows
 from ._check_readings import check_cell_by_cell
 from .core import LOG_BETA, VAECore
 
-__all__ = ["coded", "refuse_misfits", "refuse_other_columns", "refuse_outside"]
+__all__ = ["coded", "refuse_misfits", "refuse_other_coding", "refuse_other_columns", "refuse_outside"]
 
 _TAKEN = {
     "x": "the observation",
@@ -97,7 +97,7 @@ def refuse_misfits(vae: VAECore, rows: Rows) -> None:
     if first.seen is not None:
         check_cell_by_cell(vae, first)
     missing = [name for name in vae.context_names if name not in first.context]
-    _refuse_other_coding([one for one in getattr(vae, "coding", ()) if one[0] in vae.context_names], rows)
+    refuse_other_coding([one for one in getattr(vae, "coding", ()) if one[0] in vae.context_names], rows)
     if missing:
         raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
     for block in vae.posterior.values():
@@ -149,7 +149,7 @@ def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: A
             )
 
 
-def _refuse_other_coding(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> None:
+def refuse_other_coding(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> None:
     """Refuse contexts whose classes stand in another order or are others, and sizes on another scale.
 
     Parameters
