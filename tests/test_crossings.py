@@ -145,3 +145,19 @@ def test_classes_are_known_by_their_words() -> None:
     )
     with pytest.raises(er.InputError, match="p of this one reads no context of classes"):
         er.classify(blind, data, draws=2)
+
+
+@pytest.mark.parametrize("draws", [100, 9_000])
+def test_every_example_whose_weights_stayed_unreliable_is_counted(draws: int) -> None:
+    """Whether they are weighed together or one by one; blocks over classes cannot be annealed."""
+    vae = er.VAE(
+        {"y": er.priors.Categorical(2), "z": er.priors.StandardNormal(1)},
+        {
+            "y": er.posteriors.Categorical(Rows([[0.0] * 2] * 2), 2),
+            "z": er.posteriors.DiagonalNormal(Rows([[0.0] * 2] * 2, [4.0, -3.0]), 1),
+        },
+        er.likelihoods.Normal(Rows([[1.0, 1.0, 0.0]] * 2), 2, scale=0.3, given=("z", "y")),
+    )
+    found = er.impute(vae, np.array([[0.0, np.nan]] * 5), draws=draws, samples=10)
+    assert found.unreliable.all()
+    assert "the weights of 5 examples are unreliable and stayed in use" in str(found)

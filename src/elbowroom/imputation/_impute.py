@@ -133,12 +133,13 @@ def _completed(
     seen = np.ones(whole.x.shape, bool) if whole.seen is None else whole.seen.cpu().numpy()
     x = np.where(seen, whole.x.double().cpu().numpy(), np.nan)
     gaps = np.flatnonzero(~seen.reshape(len(x), -1).all(1))
-    khat, annealed = np.full(len(x), np.nan), np.zeros(len(x), bool)
+    khat, annealed, unreliable = np.full(len(x), np.nan), np.zeros(len(x), bool), np.zeros(len(x), bool)
     drawn: list[NDArray[np.float64]] = []
     notes: list[str] = []
     with Progress("impute", len(gaps), show=progress) as bar:
         for group in posterior.of(rows, gaps, bar):
             khat[group.places], annealed[group.places] = group.khat.numpy(), group.annealed.numpy()
+            unreliable[group.places] = group.unreliable.numpy()
             drawn += decode_missing(vae, group.batch, group.z, posterior.seed)
             notes += group.notes
     flat = ~seen.reshape(len(x), -1)
@@ -152,6 +153,7 @@ def _completed(
         index=whole.index.cpu().numpy(),
         khat=khat,
         annealed=annealed,
+        unreliable=unreliable,
         categorical=classes_of(vae, whole.rows(slice(0, 1))),
         columns=None if data is None else data.columns,
         classes={} if data is None else data.classes,

@@ -50,6 +50,9 @@ class Imputations:
         What a person should know.
     truth : array [m] or None
         What the missing cells hold, where they were left out on purpose; NaN where they are missing anyway.
+    unreliable : array [n]
+        Whether an example's weights were unreliable and z could not be annealed, for the reason in `notes`: its draws
+        may be of another density.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Imputations:
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     truth: NDArray[np.float64] | None = None
+    unreliable: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -217,6 +221,8 @@ class Imputations:
         )
         if bool(self.annealed.any()):
             line += f"; z of {count(int(self.annealed.sum()), 'example')} annealed, whose weights were unreliable"
+        if bool(self.unreliable.any()):
+            line += f"; the weights of {count(int(self.unreliable.sum()), 'example')} are unreliable and stayed in use"
         return "\n".join([line + ".", *map(str, self.scores), *self.notes])
 
     __repr__ = __str__
@@ -265,6 +271,7 @@ def joined(parts: Sequence[Imputations]) -> Imputations:
         index=index[order],
         khat=np.concatenate([part.khat for part in parts])[order],
         annealed=np.concatenate([part.annealed for part in parts])[order],
+        unreliable=np.concatenate([part.unreliable for part in parts])[order],
         categorical=first.categorical,
         columns=first.columns,
         classes=first.classes,

@@ -46,6 +46,8 @@ class Group:
         Of the encoder's weights, [n].
     annealed : Tensor
         Whether z come from annealing, [n] bool.
+    unreliable : Tensor
+        Whether z should have come from annealing and could not, [n] bool.
     notes : list of str
         What a person should know.
     """
@@ -55,6 +57,7 @@ class Group:
     z: Tensor
     khat: Tensor
     annealed: Tensor
+    unreliable: Tensor
     notes: list[str]
 
 
@@ -114,7 +117,7 @@ class Posterior:
             poor = (khat > UNRELIABLE) | (log_mean_exp(log_weights).ess < min(_FEWEST_EFFECTIVE, self.draws / 4))
             kept = resampled(log_weights, z, batch.index, self.samples, self.seed)
             kept, annealed, notes = self._repaired(rows, here, kept, poor)
-            yield Group(here, batch, kept, khat, annealed, notes)
+            yield Group(here, batch, kept, khat, annealed, poor & ~annealed, notes)
             first += len(here)
 
     def _pass(self) -> Pass:
@@ -150,12 +153,7 @@ class Posterior:
             z = z.clone()
             z[:, poor] = self._annealed(target)
         except CapabilityError as error:
-            many = int(poor.sum())
-            return (
-                z,
-                torch.zeros_like(poor),
-                [f"The weights of {many:,} examples are unreliable, and z could not be annealed: {error}"],
-            )
+            return z, torch.zeros_like(poor), [f"z could not be annealed: {error}"]
         return z, poor, []
 
     def _annealed(self, target: Target) -> Tensor:
