@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import elbowroom as er
 from elbowroom.ledger import symptoms_of_posterior
+from elbowroom.ledger._audit import _as_a_file
 from elbowroom.ledger._context import ContextBudget, context
 from elbowroom.ledger.aggregate import AggregateBudget
 from elbowroom.ledger.symptoms import symptoms
@@ -161,3 +162,21 @@ def test_every_example_whose_weights_stayed_unreliable_is_counted(draws: int) ->
     found = er.impute(vae, np.array([[0.0, np.nan]] * 5), draws=draws, samples=10)
     assert found.unreliable.all()
     assert "the weights of 5 examples are unreliable and stayed in use" in str(found)
+
+
+def test_an_audit_gives_the_length_of_a_file_for_whole_rows_alone() -> None:
+    """Bits of the cells that are seen, over all cells, are nobody's length; nor are those of x and its class."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 2, (60, 4)).astype(float), rng.integers(0, 2, 60)
+    gappy = np.where(rng.random(x.shape) < 0.3, np.nan, x)
+    split = {"validation": 10, "test": 20}
+    whole, gaps, known = (
+        er.load_data(x, **split),
+        er.load_data(gappy, **split),
+        er.load_data(x, labels=y, observed="label", **split),
+    )
+    found = [
+        _as_a_file(er.models.build({"latents": 1, "widths": []} | words, data), data)
+        for data, words in ((whole, {}), (gaps, {}), (known, {"classes": "label"}))
+    ]
+    assert found == [True, False, False]

@@ -115,6 +115,8 @@ def test_what_is_named_by_its_estimator_is_not_named_twice():
         ({"kind": "grid", "preprocess": {"kind": "binarise"}}, "log p(binarised x)", "", "say nothing of the images"),
         ({"kind": "binary"}, "log p(x)", "", "bits of zeros and ones"),
         ({"kind": "real"}, "log p(x)", "not on a grid", "are not given"),
+        ({"kind": "binary", "missing": "mask"}, "log p(x_seen)", "cells are missing", "each example has others"),
+        ({"kind": "binary"}, "log p(x, label where known)", "not of x alone", "bits of zeros and ones"),
     ],
 )
 def test_bits_of_an_exact_density_of_dequantised_x_are_a_bound_and_binarised_ones_are_not_the_images(

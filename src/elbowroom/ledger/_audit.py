@@ -138,7 +138,7 @@ def audit(
         assumed=vae.assumed,
         versions=_versions(),
         quick=quick,
-        cells=math.prod(vae.likelihood.event) if _on_grid(vae, data.support) else None,
+        cells=math.prod(vae.likelihood.event) if _as_a_file(vae, data) else None,
     )
     if lacking:
         return replace(record, missing=_account(vae, lacking[0]), seconds=time.monotonic() - began)
@@ -152,6 +152,11 @@ def audit(
         of_gap = {"both_ends": both_ends, "log_p": log_p, **spending.budget.identity}
         record = _measured(record, vae, data, rows, spending, objective, of_gap, common)
     return replace(record, certified=certificate(record), seconds=time.monotonic() - began)
+
+
+def _as_a_file(vae: VAE, data: Dataset) -> bool:
+    """Whether the bounds are of all cells of x and nothing else, and of values that a file can hold."""
+    return data.test.fill is None and not data.test.observed and _on_grid(vae, data.support)
 
 
 def _on_grid(vae: VAE, support: Support) -> bool:

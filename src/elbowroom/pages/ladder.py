@@ -94,7 +94,9 @@ def _error(error: float, digits: int | None = None) -> str:
 
 def _bits(e: Estimate, data: DataRecord) -> str:
     if not data.in_bits:
-        return "not on a grid"
+        return "cells are missing" if data.on_grid else "not on a grid"
+    if "(x, " in e.quantity:
+        return "not of x alone"
     bits = e.bits_per_dimension(data.dimensions)
     most = e.direction == "lower" or _dequantised(data)
     return ("≤ " if most else "") + with_error(bits.mean, math.hypot(bits.se_mc, bits.se_points))
@@ -103,7 +105,8 @@ def _bits(e: Estimate, data: DataRecord) -> str:
 def about_bits(data: DataRecord, e: Estimate) -> str:
     """What the bits per dimension are bits of, and in which direction they are bounds."""
     if not data.in_bits:
-        return "Bits per dimension are not given, because the data are not on a grid."
+        why = "cells are missing, and each example has others" if data.on_grid else "the data are not on a grid"
+        return f"Bits per dimension are not given, because {why}."
     said = "Fewer bits per dimension are better; a lower bound on log p(x) is an upper bound on them"
     if _dequantised(data):
         said += ", and so is the density of dequantised x, which is exact but bounds the probability of a level"

@@ -117,5 +117,10 @@ class DataRecord:
 
     @property
     def in_bits(self) -> bool:
-        """Whether log p(x) has a length in bits: the data are on a grid."""
+        """Whether log p(x) has a length in bits per dimension: the data are on a grid, and no cell is missing."""
+        return self.on_grid and self.missing is None
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether the data are levels, or zeros and ones."""
         return self.kind in ("grid", "binary")

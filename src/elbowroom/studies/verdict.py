@@ -136,7 +136,7 @@ def _on_new_rows(
 def _figures(data: DataRecord, chosen: ModelRecord, best: Estimate, gap: Estimate) -> list[FigureRecord]:
     per_example = "nats per example"
     figures = [_figure("held-out log-likelihood", best.mean, best.se_total, per_example, f"at least; {best.estimator}")]
-    if data.in_bits:
+    if data.in_bits and "(x, " not in best.quantity:  # what a known class costs is no length of x
         bits = best.bits_per_dimension(data.dimensions)
         of = f"at most{_of_what(data, best)}"
         figures.append(_figure("code length", bits.mean, bits.se_total, "bits per dimension", of))
