@@ -63,12 +63,29 @@ def _audits_of_studies_are_short() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _the_audit_of_the_example_is_short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the doctest, which prints no number of it."""
+    if request.node.name == "elbowroom.ledger._audit.audit":
+        from staged import short_audit
+
+        short_audit(monkeypatch)
+
+
 @pytest.fixture
 def pilots_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Annealing whose step sizes were found at a few temperatures, not at 50 where a test anneals over 6."""
     from staged import short_pilots
 
     short_pilots(monkeypatch)
+
+
+@pytest.fixture
+def pages_are_sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages whose words are read, and whose like is drawn to the last line in another test."""
+    from drawings import sketched
+
+    monkeypatch.setattr("elbowroom.pages.embedding._drawing", sketched)
 
 
 @pytest.fixture(scope="module")

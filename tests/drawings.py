@@ -14,6 +14,7 @@ from elbowroom.plots.style import Sheet
 AFRESH = embedding._drawing
 """As pages draw outside the tests."""
 _KEPT: dict[Any, str] = {}
+_SKETCHED: list[Any] = []
 
 
 def drawn_once(draw: Callable[[Any], Any], salt: str, width: int, title: str) -> str:
@@ -30,9 +31,17 @@ def drawn_once(draw: Callable[[Any], Any], salt: str, width: int, title: str) ->
 
 
 def sketched(draw: Callable[[Any], Any], salt: str, width: int, title: str) -> str:
-    """A drawing whose parts are all made, as the plot makes them, but not set down as lines and letters."""
+    """A drawing whose parts are all made and said, as the plot makes them, but not set down as lines and letters.
+
+    What was made for the wide page stands on the narrow one too.
+    """
+    if width == embedding.NARROW and _SKETCHED and _SKETCHED[0] is draw:
+        return str(_SKETCHED[1])
     with matplotlib.rc_context():
         sheet = Sheet(figsize=(width / 72, 4), dpi=72, layout="constrained")
         draw(sheet)
     assert sheet.axes
-    return f'<svg class="plot"><title>{html.escape(title)}</title></svg>'
+    said = " ".join(str(ax.get_label()) for ax in sheet.axes if ax.get_label())
+    svg = f'<svg class="plot"><title>{html.escape(title)}</title><desc>{html.escape(said)}</desc></svg>'
+    _SKETCHED[:] = draw, svg
+    return svg

@@ -38,6 +38,7 @@ def short_contest(monkeypatch) -> None:
     """The classics at the settings that their search sets out from, and a flow that is hardly trained."""
     monkeypatch.setattr("elbowroom.studies.contest.BUDGET", 0.0)
     monkeypatch.setattr("elbowroom.studies.contest.copies_of", lambda rows, dimensions: 1)
+    monkeypatch.setattr("elbowroom.studies.classes._RESTARTS", 1)
     monkeypatch.setattr("elbowroom.studies.flows._MOST_STEPS", 20)
     monkeypatch.setattr("elbowroom.studies.autoregressive._MOST_STEPS", 20)
     monkeypatch.setattr("elbowroom.studies.autoregressive._FEWEST_STEPS", 1)
@@ -47,7 +48,8 @@ def short_pilots(monkeypatch) -> None:
     """Step sizes of annealing found at few temperatures: a run is unbiased whatever they are."""
     monkeypatch.setattr("elbowroom.evidence.annealed.LEAST_POINTS", 8)
     monkeypatch.setattr("elbowroom.evidence.looks._LEAST_POINTS", 6)
-    monkeypatch.setattr("elbowroom.evidence.looks._WARM_UP", 4)
+    for name in ("_WARM_UP", "_STAY", "_PASSES"):  # how hard they look for places that the encoder misses
+        monkeypatch.setattr(f"elbowroom.evidence.looks.{name}", 4)
 
 
 def short_audit(monkeypatch) -> None:

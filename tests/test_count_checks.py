@@ -57,6 +57,7 @@ def test_which_data_are_checked() -> None:
     assert not many_counts(er.numerics.Support("real"), (60,))
 
 
+@pytest.mark.usefixtures("pages_are_sketched")
 def test_a_study_of_cells_has_them_on_its_page(data: er.data.Dataset, tmp_path: Path, monkeypatch) -> None:
     short_study(monkeypatch)
     words = {"latents": 3, "widths": [8]}

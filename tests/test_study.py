@@ -299,6 +299,7 @@ def test_neighbours_vote() -> None:
     assert neighbour_accuracy(rows, labels, tested, np.array([0, 1, 1])) == pytest.approx(2 / 3)
 
 
+@pytest.mark.usefixtures("pages_are_sketched")
 def test_a_table_is_studied_too(tmp_path, monkeypatch) -> None:
     short_study(monkeypatch)
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawings import sketched
 from scipy import optimize, stats
 from staged import short_contest, short_study
 
@@ -48,10 +49,15 @@ def codes(n: int = 240) -> np.ndarray:
     return np.column_stack([np.where(rng.random(n) < 0.8, group, rng.integers(3, size=n)) for _ in range(4)])
 
 
-def studied(data, folder):
-    """A study whose classics are those that their search sets out from."""
+def studied(data, folder, *, drawn=False):
+    """A study whose classics are those that their search sets out from; its page's words are all there, drawn or not.
+
+    Pages of columns of classes are drawn in `test_page_figures`.
+    """
     with pytest.MonkeyPatch.context() as patch:
         short_study(patch)
+        if not drawn:
+            patch.setattr("elbowroom.pages.embedding._drawing", sketched)
         return er.study(data, folder / "study", **SMALL)
 
 
@@ -60,7 +66,7 @@ def mixed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixed")
     people().to_csv(folder / "people.csv", index=False)
     data = er.load_data(folder / "people.csv")
-    done = studied(data, folder)
+    done = studied(data, folder, drawn=True)
     return data, done, done.record
 
 
@@ -199,6 +205,7 @@ def test_the_mixed_page_says_what_is_left_out(mixed) -> None:
     assert "nan" not in page.lower().replace("nanvae", "")
 
 
+@pytest.mark.usefixtures("pages_are_sketched")
 def test_the_page_shows_the_shares_of_the_classes(classes) -> None:
     data, done, record = classes
     page = page_of(done)
@@ -266,7 +273,7 @@ def test_images_of_classes_go_to_the_report_too(tmp_path) -> None:
     """Pixels that are colours by number: no reconstructions, and samples stand beside held-out images."""
     rng = np.random.default_rng(0)
     images = (rng.integers(3, size=(90, 1, 1)) + (rng.random((90, 4, 4)) < 0.1)) % 3
-    done = er.study(er.load_data(images, support="categorical", name="flags"), tmp_path / "study", **SMALL)
+    done = studied(er.load_data(images, support="categorical", name="flags"), tmp_path)
     page = page_of(done)
     assert "8 validation examples, and 8 ancestral samples" in page  # a full row of the nine
     assert "There is no squared error" in page
