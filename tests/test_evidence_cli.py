@@ -4,12 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from staged import short_pilots
 
 import elbowroom as er
 from elbowroom import cli, evidence, likelihoods, networks, posteriors, priors, progress
@@ -19,6 +21,8 @@ from elbowroom.runs import measure_run, read_run
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
 from elbowroom.runs.saved_estimates import keep_estimates, read_estimates
+
+pytestmark = pytest.mark.usefixtures("pilots_were_short")
 
 AIS = {"temperatures": 4, "chains": 128, "leapfrog": 1, "points": 9}  # three groups
 COMMAND = [word for name, value in AIS.items() for word in (f"--{name}", str(value))]
@@ -30,6 +34,13 @@ def digits():
 
 
 @pytest.fixture(scope="module")
+def pilots_were_short() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        short_pilots(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
 def run(digits, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("evidence") / "run"
     er.fit(build({"latents": 2, "widths": (16,)}, digits), digits, epochs=2, run=folder, progress=False)
@@ -37,7 +48,7 @@ def run(digits, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(run) -> Estimate:
+def whole(run, pilots_were_short) -> Estimate:
     """AIS that nobody interrupted."""
     (estimate,) = measure_run(run, "ais", **AIS, progress=False)
     return estimate
@@ -89,7 +100,9 @@ def test_a_killed_run_goes_on_to_the_same_numbers(run, whole, spoken) -> None:
     """SIGKILL, so that nothing can be tidied up; the group under way is lost and no other."""
     partial = run / "evidence-ais.partial.jsonl"
     program = (
-        "import os, signal; from elbowroom import cli, evidence; ais, calls = evidence.ais, []\n"
+        "import os, pytest, signal; from elbowroom import cli, evidence; ais, calls = evidence.ais, []\n"
+        f"import sys; sys.path.append({str(Path(__file__).parent)!r})\n"
+        "from staged import short_pilots; short_pilots(pytest.MonkeyPatch())\n"
         "def deadly(*given, **settings):\n"
         "    calls.append(0); len(calls) > 2 and os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return ais(*given, **settings)\n"

@@ -130,6 +130,7 @@ def test_older_records_have_no_panel() -> None:
     assert evidence_panel(kept(IWAE, part="train")) is None
 
 
+@pytest.mark.usefixtures("pages_are_sketched")
 class TestOnThePage:
     @pytest.fixture
     def folder(self, tmp_path):
@@ -168,10 +169,15 @@ def digits():
     return er.load_data("digits")
 
 
+LITTLE = {"temperatures": 8, "chains": 4, "leapfrog": 2}
+"""A study's annealing, of which its budget has more."""
+
+
+@pytest.mark.usefixtures("pilots_are_short")
 class TestWhatAStudyWrites:
     def kept(self, vae, digits, run: Path, annealed: int) -> tuple[list[str], list[KeptEstimate]]:
         bounds = {"ELBO": er.evidence.elbo(vae, digits.test[:9], draws=4)}
-        how = {**ANNEALING, "seed": 3}
+        how = {**LITTLE, "seed": 3}
         annealing, said = _annealed(vae, digits.test, annealed, how, False)
         _keep_evidence(run, bounds, annealing, how)
         return said, read_estimates(run / "evidence.json")
@@ -180,7 +186,8 @@ class TestWhatAStudyWrites:
         vae = er.models.build({"latents": 2, "widths": (8,)}, digits)
         said, (bound, annealed) = self.kept(vae, digits, tmp_path, 2)
         examples = shuffled(digits.test, 2)
-        expected = er.evidence.ais(vae, examples, temperatures=100, chains=12, leapfrog=5, seed=3)
+        expected = er.evidence.ais(vae, examples, **LITTLE, seed=3)
+        assert ANNEALING == {"temperatures": 100, "chains": 12, "leapfrog": 5}
         assert (said, bound.estimate.estimator, annealed.part) == ([], "ELBO with 4 draws", "test")
         assert annealed.estimate.estimator == expected.estimator
         np.testing.assert_allclose(annealed.estimate.values, expected.values, rtol=1e-6)

@@ -20,6 +20,8 @@ from elbowroom.runs import measure_run, read_run
 from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
 from elbowroom.runs.saved_estimates import KeptEstimate, read_estimates
 
+pytestmark = pytest.mark.usefixtures("pilots_are_short")
+
 FEWER = {"draws": 512, "temperatures": 40, "leapfrog": 3, "chains": 64, "warm_up": 20}  # of what a command costs
 POINTS = 9
 
