@@ -229,6 +229,8 @@ def test_the_chosen_one_is_found_where_it_was_calibrated_since_and_refused_where
     assert "β = 2 (chosen)" in [text.get_text() for text in ax.texts]
     with pytest.raises(InputError, match="chosen, β = 3, is none of the models"):
         plots.rate_distortion(models, chosen=model("β = 3", 1.0, 1.0), ax=sheet().subplots())
+    with pytest.raises(InputError, match="chosen, a word, is none of the models"):
+        plots.rate_distortion(models, chosen="a word", ax=sheet().subplots())
 
 
 def test_what_an_audit_said_is_a_colour_and_stands_in_the_key() -> None:

@@ -347,6 +347,8 @@ def test_what_is_searched_where_nobody_says(data) -> None:
     assert axes["likelihood"] == ("auto", "laplace", "student-t", {"kind": "auto", "scale": "feature"})
     assert axes["beta"] == Range(0.2, 2.0)
     assert list(default_space(recipe, data, ("widths", "prior", "objective")).axes) == ["likelihood"]
+    said = {"prior": "vamp-prior", "latents": 2, "widths": [8], "objective": {"kind": "elbo", "beta": 0.5}}
+    assert _search._said(Recipe(**said)) == _search._said(said) == set(said)  # as mappings, Recipes are taken at a word
     assert "beta" not in default_space(Recipe(objective="iwae").sized(data), data, ("widths", "prior")).axes
     shapes = er.load_data((np.random.default_rng(0).random((40, 9)) < 0.5).astype(float))
     assert default_space(Recipe().sized(shapes), shapes, ("widths", "prior", "beta")).axes == {"latents": (2, 4, 8)}

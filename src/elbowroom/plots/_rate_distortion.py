@@ -226,7 +226,7 @@ def _one_of(models: Sequence[Any], chosen: Any) -> Any:
     name = getattr(chosen, "name", None)
     found = [one for one in models if name is not None and getattr(one, "name", None) == name]
     if len(found) != 1:
-        raise InputError(f"chosen, {chosen.label}, is none of the models: give it among them.")
+        raise InputError(f"chosen, {getattr(chosen, 'label', chosen)}, is none of the models: give it among them.")
     return found[0]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from elbowroom.data import Dataset
+from elbowroom.models.words import text
 from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.runs import History
 from elbowroom.vae import VAE
@@ -70,6 +71,6 @@ def along_beta(
     models = {beta: vae.at_beta(beta) for beta in betas}
     history = History() if history is None else history
     return [
-        swept_of(f"beta-{beta:g}", {"beta": beta}, one, history, data=data, draws=draws, seed=seed)
+        swept_of(f"beta-{text(beta)}", {"beta": beta}, one, history, data=data, draws=draws, seed=seed)
         for beta, one in models.items()
     ]

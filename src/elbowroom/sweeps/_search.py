@@ -197,7 +197,7 @@ def search(
 def _said(recipe: models.Recipe | Mapping[str, Any]) -> set[str]:
     """The words that were asked for, those of a model of the literature among them."""
     if isinstance(recipe, models.Recipe):
-        return set()
+        return {name for name, value in vars(recipe).items() if value != getattr(models.Recipe(), name)}
     return {*recipe, *(words_of(recipe["model"]) if "model" in recipe else ())}
 
 

@@ -65,7 +65,7 @@ class Goal:
 
 
 def _of(model: Swept, bound: Estimate, factor: float = 1.0) -> Scored:
-    return Scored(model, factor * bound.mean, factor * bound.se_total, factor * bound.values)
+    return Scored(model, factor * bound.mean, abs(factor) * bound.se_total, factor * bound.values)
 
 
 def _calibrated(model: Swept, data: Dataset | None, seed: int) -> Swept:
