@@ -35,6 +35,8 @@ class LinearVAE:
     ------
     CapabilityError
         For any other VAE.
+    InputError
+        Of every method, for examples with missing cells.
 
     References
     ----------
@@ -114,6 +116,11 @@ class LinearVAE:
 
     def _preprocess(self, examples: Any, seed: int = 0) -> tuple[Tensor, Tensor]:
         batch = as_batch(examples)
+        if batch.seen is not None and not bool(batch.seen.all()):
+            raise InputError(
+                "LinearVAE is exact for complete rows, and in these cells are missing: take log_evidence_by_quadrature "
+                "for one or two latents, or evidence.iwae."
+            )
         with torch.no_grad():
             given, log_jacobian = self.vae.given(batch, self.vae.keyed_noise(0, batch.index, seed))
         return given["x"][0].flatten(1).double(), log_jacobian.double()
