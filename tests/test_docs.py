@@ -13,7 +13,6 @@ from staged import short_audit
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.usefixtures("pilots_are_short")
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md") if ">>> " in path.read_text()))
 def test_the_code_of_a_page(page: str) -> None:
     found = doctest.testfile(str(DOCS / page), module_relative=False, encoding="utf-8")
