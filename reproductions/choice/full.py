@@ -1,8 +1,8 @@
-"""Images and cells, at the study's own training length and at a longer one: the choice beside one model for all data.
+"""Images, digits and cells at the study's own training length: the choice beside one model for all data.
 
     python reproductions/choice/full.py [WORDS] [--device cuda] [--runs FOLDER]    # full.json, and README.md's tables
 
-A row is a data set, a number of updates and a seed. Each of its models is trained and measured by itself (`train`), so
+A row is a data set and a seed. Each of its models is trained and measured by itself (`train`), so
 that models of a row can be made side by side; then the row is judged (`judge`).
 """
 
@@ -36,18 +36,9 @@ FIXED = {"likelihood": "auto", "latents": 16, "objective": "elbo"}
 CELLS = {"smFISH": ("smfish.h5ad", "obs/labels"), "worm neurons": ("worm_neuron_cell.h5", "Y")}
 """Counts of genes in cells, and where the cells' types stand."""
 GENES = 200  # those that vary most
-OWN, LONGER = 4_000, 16_000  # updates: the study's own, and four times as many
-LENGTHS = {
-    "mnist": (OWN, LONGER),
-    "fashion-mnist": (OWN, LONGER),
-    "frey-faces": (OWN,),
-    "digits": (OWN,),
-    **dict.fromkeys(CELLS, (OWN,)),
-}
-WIDER = {"latents": [10, 20, 40], "beta": [0.1, 0.3, 1.0]}
-"""What a study does not try by itself, for the sake of a representation."""
-TRIED_WIDER = ("digits", "mnist", "fashion-mnist")
-SEEDS = {"digits": range(6)}  # of few rows: each seed draws its own test rows too
+DATA = ("mnist", "fashion-mnist", "frey-faces", "digits", *CELLS)
+UPDATES, SEEDS = 4_000, range(3)  # the study's own length
+OWN_SPLITS = ("digits",)  # of few rows: each seed draws its own test rows too
 FIRST, MEASURED = "fixed", 1_000  # test rows, at most, whose bound is measured
 DRAWS, PROBED = 500, 10_000  # of z; training rows of a probe
 Scores = dict[str, NDArray[np.float64]]
@@ -57,30 +48,21 @@ class Row(NamedTuple):
     """One comparison."""
 
     data: str
-    updates: int
     seed: int
-    wider: bool = False
 
     def __str__(self) -> str:
-        return f"{self.data}, {self.updates:,} updates{', wider' if self.wider else ''}, seed {self.seed}"
+        return f"{self.data}, {UPDATES:,} updates, seed {self.seed}"
 
 
 def rows() -> list[Row]:
-    """The shorter trainings of all data first."""
-    found = [Row(name, n, seed) for name, lengths in LENGTHS.items() for n in lengths for seed in seeds_of(name)]
-    wider = [Row(name, OWN, seed, True) for name in TRIED_WIDER for seed in seeds_of(name)]
-    return [*sorted(found, key=lambda row: row.updates), *wider]
-
-
-def seeds_of(name: str) -> Sequence[int]:
-    return SEEDS.get(name, range(3))
+    return [Row(name, seed) for name in DATA for seed in SEEDS]
 
 
 def load(row: Row) -> Dataset:
     """The data, whole; in the same parts for every seed, but for digits."""
     if row.data in CELLS:
         return cells(row.data)
-    split = {"seed": row.seed} if row.data in SEEDS else {}
+    split = {"seed": row.seed} if row.data in OWN_SPLITS else {}
     return er.load_data(row.data, progress=False, **split)
 
 
@@ -98,10 +80,9 @@ def cells(name: str) -> Dataset:
 
 def trainings(row: Row, data: Dataset) -> dict[str, tuple[Training, dict[str, Any]]]:
     """Name → what is trained and its place on the axes: the model for all data, then what is tried."""
-    epochs = None if row.updates == OWN else math.ceil(row.updates / math.ceil(len(data.train) / 100))
     recipe = er.models.Recipe(seed=row.seed)
-    fixed = training_of(recipe.where(**FIXED), {}, epochs, data, row.seed)
-    study = training_of(recipe, WIDER if row.wider else None, epochs, data, row.seed)
+    fixed = training_of(recipe.where(**FIXED), {}, None, data, row.seed)
+    study = training_of(recipe, None, None, data, row.seed)
     points = [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
     return {FIRST: (fixed, {})} | {str(place): (study, point) for place, point in enumerate(points)}
 
@@ -113,7 +94,7 @@ def recipe_for(training: Training, point: Mapping[str, Any], data: Dataset) -> e
 
 
 def together(rows: Sequence[Row], data: Dataset, runs: Path, device: str) -> None:
-    """Train all models of rows that have data and updates in common: on a GPU in as few stacks as there are kinds."""
+    """Train all models of rows that have their data in common: on a GPU in as few stacks as there are kinds."""
     every = [(row, name, *found) for row in rows for name, found in trainings(row, data).items()]
     left = [one for one in every if not (runs / str(one[0]) / one[1] / "summary.json").exists()]
     if not left:
@@ -198,8 +179,6 @@ def judge(row: Row, data: Dataset, runs: Path, device: str) -> dict[str, Any]:
         "every one tried": {one.label: apart(scores[one.name], first) for one in tried},
         "seconds": [swept[FIRST].history.seconds, sum(one.history.seconds for one in tried)],
     }
-    if row.updates != OWN and (other := runs / str(row._replace(updates=OWN)) / f"{FIRST}.npz").exists():
-        found["fixed, longer"] = apart(first, dict(np.load(other)))
     if "test right" in first:
         found["probe"] = {what: probes(tried, scores, what) for what in ("right", "log score")}
     return found | {"made on": made_on(device)}

@@ -71,26 +71,18 @@ def chosen(found: Iterable[dict[str, Any]]) -> str:
 
 
 def of_full() -> Iterator[str]:
-    """Images and cells at the study's own length and longer."""
+    """Images, digits and cells."""
     yield heads(
         "data, updates of each model", "chosen (d, noise)", "choice minus d = 16, nats, by seed", "mean",
-        "of those tried the best on test", "d = 16 gains by these updates", "choice at 4,000 minus that"
+        "of those tried the best on test"
     )  # fmt: skip
-    every = groups(read("full.json"))
-    for name, found in every.items():
+    for name, found in groups(read("full.json")).items():
         own = name.startswith(OWN_ROWS)
         pairs = [one["difference"] for one in found]
         by_seed = "; ".join(signed(*pair, digits=1) for pair in pairs)
         best = [max(one["every one tried"].values(), key=lambda pair: pair[0]) for one in found]
-        longer, less = "–", "–"
-        if all("fixed, longer" in one for one in found):
-            gains = [one["fixed, longer"] for one in found]
-            before = every[f"{name.split(', ')[0]}, 4,000 updates"]
-            pairs_of = zip(before, gains, strict=False)
-            net = [(one["difference"][0] - gain[0], np.hypot(one["difference"][1], gain[1])) for one, gain in pairs_of]
-            longer, less = signed(*over_seeds(gains), digits=1), signed(*over_seeds(net), digits=1)
         mean, top = (signed(*over_seeds(each, own), digits=1) for each in (pairs, best))
-        yield row(name.removesuffix(" updates"), chosen(found), by_seed, mean, top, longer, less)
+        yield row(name.removesuffix(" updates"), chosen(found), by_seed, mean, top)
 
 
 def of_probes() -> Iterator[str]:
