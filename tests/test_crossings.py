@@ -192,3 +192,14 @@ def test_a_linear_vae_is_exact_for_whole_rows_and_refuses_others() -> None:
     for told in (model.log_prob, model.elbo, model.posterior):
         with pytest.raises(er.InputError, match="exact for complete rows, and in these cells are missing"):
             told(torch.tensor([[0.0, math.nan], [1.0, 2.0]]))
+
+
+def test_a_model_from_fresh_weights_sees_x_on_the_scale_that_it_was_made_for() -> None:
+    """Where a restart forgot the mean and spread of real columns, 1000 ± 50 went into its networks as they are."""
+    x = 1000 + 50 * np.random.default_rng(0).normal(size=(90, 2))
+    data = er.load_data(x, validation=20, test=20)
+    vae = er.models.build({"latents": 1, "widths": []}, data)
+    found = er.remedies.anneal(vae, data, epochs=1, draws=2)
+    for one, other in zip(found.vae.preprocess(data.test.x), vae.preprocess(data.test.x), strict=True):
+        torch.testing.assert_close(one, other)
+    assert found.elbo_after.mean > -200  # and not −577,921

@@ -88,7 +88,7 @@ def trained(vae: VAE, data: Dataset, goal: Goal, how: Training, *, settle: bool)
 
 
 def fresh(vae: VAE, seed: int) -> VAE:
-    """The same model with weights drawn anew, and nothing taken from the data yet.
+    """The same model with weights drawn anew, of which nothing was taken from the data but the scale of its x.
 
     Parameters
     ----------
@@ -109,6 +109,7 @@ def fresh(vae: VAE, seed: int) -> VAE:
     """
     with seeded(seed):
         other = build_model(model_recipe(vae), _Foreign(vae))
+    other.preprocess.load_state_dict(dict(vae.preprocess.named_buffers()), strict=False)  # as the data set fitted it
     for name in ("table", "assumed"):
         if name in vars(vae):
             setattr(other, name, vars(vae)[name])
