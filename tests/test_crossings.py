@@ -203,3 +203,12 @@ def test_a_model_from_fresh_weights_sees_x_on_the_scale_that_it_was_made_for() -
     for one, other in zip(found.vae.preprocess(data.test.x), vae.preprocess(data.test.x), strict=True):
         torch.testing.assert_close(one, other)
     assert found.elbo_after.mean > -200  # and not −577,921
+
+
+def test_the_mean_of_log_p_x_given_z_says_what_it_is_given_and_of_which_cells() -> None:
+    p_x = er.likelihoods.Normal(Rows([[1.0, 1.0]] * 2), 2, given=("z", "c"))
+    vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(nn.Linear(2, 2), 1), p_x)
+    x, seen = torch.zeros(3, 2), torch.eye(3)[:, :2] > 0
+    for mask, what in ((None, "E log p(x | z, c)"), (seen, "E log p(x_seen | z, c)")):
+        rows = er.Batch(x, torch.arange(3), context={"c": torch.ones(3, 1)}, seen=mask)
+        assert er.evidence.conditional_log_likelihood(vae, rows, draws=2).per_example.quantity == what

@@ -16,6 +16,7 @@ from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae._check_readings import check_cell_by_cell
 from elbowroom.vae.evaluating import evaluating
+from elbowroom.vae.vae_target import of_seen_cells
 
 from .memory import MEMORY, Memory, as_bytes
 from .model_passes import Pass, checked_subject, pass_size, without_gradients
@@ -135,13 +136,22 @@ def conditional_log_likelihood(
         values,
         variance,
         subject.index.cpu(),
-        quantity="E log p(x | z)",
+        quantity=_quantity(subject),
         estimator=f"mean with {count(draws, 'draw')}",
         direction="unbiased",
         budget=Budget(draws, seed, time.monotonic() - start),
         data=subject.data,
     )
     return ConditionalLogLikelihood(per_example, per_feature, mc_variance)
+
+
+def _quantity(subject: Subject) -> str:
+    """What is averaged: log p(x | z), of the seen cells where some are missing, given the contexts that p reads too."""
+    vae, seen = subject.vae, getattr(subject.some(slice(0, 1)), "seen", None)
+    estimand = "log p(x)" if vae is None else vae.preprocess.estimand
+    contexts = [] if vae is None else [name for name in vae.likelihood.given if name in vae.context_names]
+    what = estimand if seen is None else of_seen_cells(estimand)
+    return f"E {what.removesuffix(')')} | {', '.join(['z', *contexts])})"
 
 
 class _Moments:
