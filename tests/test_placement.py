@@ -36,10 +36,10 @@ class Here(nn.Linear):
 """
 
 
-def model(digits, decoder: nn.Module, *, norm: str | None = None, scale: str | float = "shared"):
+def model(digits, decoder: nn.Module, *, norm: str | None = None):
     torch.manual_seed(0)
     encoder = er.networks.MLP([64, 8, 4], norm=norm)
-    likelihood = er.likelihoods.Normal(decoder, 64, scale=scale)
+    likelihood = er.likelihoods.Normal(decoder, 64, start=0.3)  # settled without PCA, which each process would load
     return er.VAE(
         er.priors.StandardNormal(2), er.posteriors.DiagonalNormal(encoder, 2), likelihood, preprocess=digits.preprocess
     )
@@ -74,7 +74,7 @@ def test_what_fails_in_another_process_is_said_here(digits, tmp_path, monkeypatc
     layers = [importlib.import_module("fails_elsewhere").Here(2, 64) for _ in range(2)]
     for layer in layers:
         layer.place = os.getpid()
-    vaes = [model(digits, layer, norm="batch", scale=1.0) for layer in layers]
+    vaes = [model(digits, layer, norm="batch") for layer in layers]
     with pytest.raises(ArithmeticError, match="not here"):
         fit_stacked(vaes, digits, [Elbo(), Elbo(2.0)], epochs=1, processes=2, progress=False)
 
@@ -100,7 +100,7 @@ def test_whoever_ends_a_training_ends_its_processes_and_is_told(digits, monkeypa
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(importlib.import_module("elbowroom.training.side_by_side"), "wait", waits)
-    vaes = [model(digits, nn.Linear(2, 64), norm="batch", scale=1.0) for _ in range(2)]
+    vaes = [model(digits, nn.Linear(2, 64), norm="batch") for _ in range(2)]
     before, goals = signal.SIG_DFL, [Elbo(), Elbo(2.0)]
     outer = signal.signal(signal.SIGTERM, before)  # the command line, if it ran in this process, has set its own
     with pytest.raises(SystemExit, match="143"):
