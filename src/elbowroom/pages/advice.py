@@ -261,7 +261,7 @@ def _latents(study: StudyRecord) -> Iterator[Advice]:
         said = f"All of {count(size, 'latent')} are needed for 99 % of the rate: more of them may carry more."
         yield Advice(said, _with_latents(study, 2.0))
     elif latents.carriers and 2 * used <= size:
-        said = f"{used} of {size} latents carry 99 % of the rate: with fewer the model is smaller, and no worse."
+        said = f"{used} of {size} latents carry 99 % of the rate: a smaller model may do as well."
         yield Advice(said, _with_latents(study, used / size), "no nats, a smaller model", 0.0)
 
 
