@@ -12,9 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import elbowroom as er
+from elbowroom.claims import _check_claim
 from elbowroom.models import build
 from elbowroom.records import ModelRecord, Number, Summary, SweepRecord
 from elbowroom.runs import History
+from elbowroom.studies import pictures
 from elbowroom.studies.calibrated import calibration_of
 from elbowroom.studies.choose import choose as choose_in_study
 from elbowroom.studies.train import _stands
@@ -290,3 +292,19 @@ def test_information_is_paired_by_example_and_sure_where_the_examples_can_show_n
     assert found.standings[1].se_behind == pytest.approx(apart.std(ddof=1) / 20)
     full = choose([replace(one, rate=bound(rates + 9)) for one in sizes], goal="representation", data=data)
     assert full.standings[1].se_behind == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_shown_of_a_sorted_part_is_of_all_its_classes(monkeypatch) -> None:
+    """The map of latents, rows beside samples, contexts of samples, and the rows of a printed number."""
+    for name in ("_MAP", "_STRIPS"):
+        monkeypatch.setattr(f"elbowroom.studies.pictures.{name}", 40)
+    labels = np.repeat(np.arange(4), 100)
+    data = er.load_data(np.eye(4)[labels] + 0.1, labels=labels, context="label", test=100, validation=100)
+    order = {part: torch.argsort(data.parts[part].labels) for part in ("validation", "test")}
+    data = replace(data, **{part: data.parts[part][rows] for part, rows in order.items()})
+    vae = build({"latents": 2, "widths": [4]}, data)
+    assert set(pictures._map(vae, data)["latent_labels"].tolist()) == {0.0, 1.0, 2.0, 3.0}
+    assert pictures._contexts(vae, data, 40)["label"].sum(0).min() > 3
+    test, train = _check_claim._parts(vae, data, 40)
+    assert {len(test), len(train)} == {40}
+    assert test.batch().x.argmax(1).unique().tolist() == [0, 1, 2, 3]

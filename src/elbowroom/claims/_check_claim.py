@@ -158,14 +158,14 @@ def _within(said: Claim, right: Estimate, tighter: Estimate, dimensions: int) ->
 def _parts(model: VAE, data: Any, n: int) -> tuple[Rows, Rows | None]:
     """Test and training examples, n of each at most."""
     if isinstance(data, Dataset):
-        return model.examples(data.test[:n]), model.examples(data.train[:n])
-    return _first(model.examples(data), n), None
+        return model.examples(data.test.some(n)), model.examples(data.train.some(n))
+    return _some(model.examples(data), n), None
 
 
-def _first(rows: Rows, n: int) -> Rows:
-    if len(rows) <= n:
-        return rows
-    return rows[:n] if isinstance(rows, Examples) else rows.rows(slice(0, n))
+def _some(rows: Rows, n: int) -> Rows:
+    if isinstance(rows, Examples):
+        return rows.some(n)
+    return rows if len(rows) <= n else rows.rows(slice(0, n))
 
 
 def _length(data: Any) -> int:
@@ -253,7 +253,7 @@ def _unexplained(
 
 def _from_above(model: VAE, test: Rows, right: Estimate, seed: int) -> Number:
     """log p(x) of all examples from above: what is measured, and how far above it the upper end lies on some."""
-    some = _first(test, _BOUNDED)
+    some = _some(test, _BOUNDED)
     ends = evidence.reverse_ais(
         model, some, temperatures=40, chains=8, leapfrog=4, start="posterior", warm_up=30, seed=seed
     )

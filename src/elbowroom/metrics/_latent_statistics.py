@@ -130,7 +130,7 @@ def latent_statistics(
     block : str, default "z"
         Name of the latent block.
     most : int, default 2000
-        Examples of each part that are read, 2 or more: the first.
+        Examples of each part that are read, 2 or more, drawn at random.
     components : int, default 10
         Of the mixture over the channels of a position.
     seed : int, default 0
@@ -167,8 +167,8 @@ def latent_statistics(
     if components < 1 or min(most, len(data.train), len(data.test)) < 2:
         raise InputError(f"Statistics of z need 2 examples or more and 1 component; got {most}, {components}.")
     with evaluating(vae):
-        fitted = _read(vae, data.train[:most], block, seed)
-        held = _read(vae, data.test[:most], block, seed)
+        fitted = _read(vae, data.train.some(most), block, seed)
+        held = _read(vae, data.test.some(most), block, seed)
     z, mean, variance, kl = held
     over = (0, 2)
     per_channel, across, mixture = (

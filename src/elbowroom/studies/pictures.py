@@ -91,7 +91,7 @@ def draw_pictures(
     if _has_grid(chosen):
         arrays |= _decoded_grid(chosen)
     if data.image_shape is None:
-        arrays["data_sample"] = torch.cat([_cells(part) for part in in_parts(data.validation[:many])])
+        arrays["data_sample"] = torch.cat([_cells(part) for part in in_parts(data.validation.some(many))])
     for name in (one.name for one in sweep.models if not one.diverged):
         arrays[f"models.{name}.reconstructions"] = _reconstructions(models[name], shown[:_HOVER])
         arrays[f"models.{name}.samples"] = _sample(models[name], data, each, seed)
@@ -118,7 +118,7 @@ def draw_before_after(before: VAE, after: VAE, data: Dataset, path: Path, n: int
     generator = torch.Generator().manual_seed(seed)
     shown = data.validation[torch.randperm(len(data.validation), generator=generator)[:n]]
     many = n if data.image_shape is not None else within_cells(_STRIPS, data)
-    rows = shown if data.image_shape is not None else data.validation[:many]
+    rows = shown if data.image_shape is not None else data.validation.some(many)
     arrays = {"held_out": _cells(rows.batch())}
     for name, one in (("before", before), ("after", after)):
         arrays[f"reconstructions_{name}"] = _reconstructions(one, shown)
@@ -154,13 +154,14 @@ def _reconstructions(vae: VAE, examples: Examples) -> Tensor:
 
 
 def _contexts(vae: VAE, data: Dataset, n: int) -> dict[str, Tensor]:
-    held_out = data.validation[torch.arange(n) % len(data.validation)]
+    some = data.validation.some(n)
+    held_out = some[torch.arange(n) % len(some)]
     return {name: held_out.context[name] for name in vae.context_names}
 
 
 def _map(vae: VAE, data: Dataset) -> dict[str, Tensor]:
     """Posterior means of test examples in the plane: z itself where it is one, else its first two principal axes."""
-    shown = data.test[:_MAP]
+    shown = data.test.some(_MAP)
     plane = plane_of(use_of(vae, shown)[0].means, data)
     labels = torch.full((len(plane),), -1.0) if shown.labels is None else shown.labels.float()
     found = {"latent_map": torch.from_numpy(plane), "latent_labels": labels}
