@@ -239,7 +239,7 @@ def test_pictures_have_means_where_columns_have_them(mixed) -> None:
     given = done.vae.draw_prior(len(means), 0, {})
     normal = done.vae.likelihood(given).groups[1]
     expected = normal.mean[0, :, 0] * data.preprocess.steps[1].std + data.preprocess.steps[1].mean
-    torch.testing.assert_close(means[:, 1], expected.float(), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(means[:, 1].double(), expected.double(), rtol=1e-4, atol=1e-3)
 
 
 def test_what_has_no_mean_is_known_before_training() -> None:
