@@ -63,8 +63,8 @@ def ais(
         How temperatures are spread from 0 to 1: densely at both ends, evenly, or as a short pilot run finds best for
         each example.
     seed : int, default 0
-        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results do not
-        depend on how examples are batched.
+        Seed of all noise. An example's noise depends on the seed and its place in the data set only, so results depend
+        on how examples are batched by rounding alone; few temperatures and a q far off can make tenths of a nat of it.
     memory : int or str, default "1 GiB"
         How much memory a pass through the model may take: bytes, or words such as "500 MB". Results do not depend on it
         beyond rounding.
