@@ -4,7 +4,9 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import clip
 import full
 from run import HERE, canary_row, defaults
 
@@ -17,7 +19,7 @@ TABLES = HERE / "record.json"
 
 def canaries() -> list[Canary]:
     """One for each row."""
-    return [*of_tables(), *of_full()]
+    return [*of_tables(), *of_images(full), *of_images(clip)]
 
 
 def of_tables() -> list[Canary]:
@@ -26,11 +28,11 @@ def of_tables() -> list[Canary]:
     return [Canary(TABLES, row, canary_row(name), needs(name)) for row, name in names.items()]
 
 
-def of_full() -> list[Canary]:
+def of_images(script: Any) -> list[Canary]:
     """Of rows that were made on a GPU too: what the same training begins with on the CPU."""
-    made = set(rows_of(full.RECORD))
-    there = [row for row in full.rows() if str(row) in made]
-    return [Canary(full.RECORD, str(row), partial(full.first_steps_of, row), needs(row.data)) for row in there]
+    made = set(rows_of(script.RECORD))
+    there = [row for row in script.rows() if str(row) in made]
+    return [Canary(script.RECORD, str(row), partial(script.first_steps_of, row), needs(row.data)) for row in there]
 
 
 def rows_of(record: Path) -> list[str]:
