@@ -113,7 +113,17 @@ def probe_row(name: str, found: Sequence[dict[str, Any]]) -> str:
     return row(name.removesuffix(" updates"), len(found), f"{right:.1%}", *ways, density, signed(*nats, digits=3))
 
 
-TABLES = {"table": of_tables, "full": of_full, "probes": of_probes}
+def of_clip() -> Iterator[str]:
+    """What the model for all data gains on test by clipped gradients."""
+    yield heads("data", "log p(x) of d = 16 on test, at least", "with clip = 10", "gain by seed", "mean")
+    for name, found in groups(read("clip.json")).items():
+        pairs = [one["difference"] for one in found]
+        by_seed = "; ".join(signed(*pair, digits=1) for pair in pairs)
+        before, after = ("; ".join(signed(one["log_p"][i], digits=0) for one in found) for i in (0, 1))
+        yield row(name.split(", ")[0], before, after, by_seed, signed(*over_seeds(pairs), digits=1))
+
+
+TABLES = {"table": of_tables, "full": of_full, "probes": of_probes, "clip": of_clip}
 
 
 def main() -> None:
