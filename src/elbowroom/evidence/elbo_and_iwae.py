@@ -1,9 +1,9 @@
 """The ELBO with its parts and the importance-weighted bound, of the same draws in one pass."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from elbowroom.numerics import Budget, Estimate
@@ -12,7 +12,7 @@ from elbowroom.vae import VAE, Terms
 
 from ._rate_distortion import RateDistortion, means_of, of_parts
 from .importance import log_mean_exp, pareto_shape
-from .log_means import UNCHECKED
+from .log_means import UNCHECKED, bound_of
 from .memory import MEMORY, Memory
 from .model_passes import TargetTerms, checked_subject, from_posterior, run_passes
 from .target import Target
@@ -50,29 +50,17 @@ def elbo_and_iwae(
     """
     start = time.monotonic()
     subject = checked_subject(model, examples, draws)
-    parts, bounds = [], []
+    parts, bounds, khat = [], [], []
     with Progress("ELBO and IWAE", len(subject), show=False) as bar:
         for rate, log_likelihood, log_weight in run_passes(
             subject, from_posterior(subject, _measured, seed), draws, memory, bar
         ):
             parts.append(means_of(rate, log_likelihood))
-            bounds.append((*log_mean_exp(log_weight), pareto_shape(log_weight)))
+            bounds.append(log_mean_exp(log_weight))
+            khat.append(pareto_shape(log_weight))
     budget = Budget(draws, seed, time.monotonic() - start)
-    value, variance, ess, khat = (torch.cat(column) for column in zip(*bounds, strict=True))
-    iwae = Estimate.of(
-        value,
-        variance,
-        subject.index.cpu(),
-        quantity=subject.quantity,
-        estimator=f"IWAE-{draws}",
-        direction="lower",
-        budget=budget,
-        ess=ess,
-        khat=khat,
-        data=subject.data,
-        checked=UNCHECKED,
-    )
-    return of_parts(parts, subject, budget), iwae
+    iwae = bound_of(bounds, subject, budget, f"IWAE-{draws}", khat)
+    return of_parts(parts, subject, budget), replace(iwae, checked=UNCHECKED)
 
 
 def _measured(terms: Terms | TargetTerms) -> tuple[Tensor, ...]:

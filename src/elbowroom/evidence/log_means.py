@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from .memory import Memory
 from .model_passes import Pass, checked_subject, from_posterior, run_passes
 from .target import Subject, Target
 
-__all__ = ["UNCHECKED", "by_iwae", "log_means"]
+__all__ = ["UNCHECKED", "bound_of", "by_iwae", "log_means"]
 
 UNCHECKED = "not checked from a second start"
 """What the printed line of a bound says whose draws all come from q(z | x), which cannot show what q misses."""
@@ -74,24 +74,58 @@ def log_means(
                 pieces.append(mean(log_weight) if size == draws else _mean_of_blocks(log_weight, size))
             khat.append(pareto_shape(log_weight))
     budget = Budget(draws, seed, time.monotonic() - start)
-    estimates = []
-    for size, pieces in zip(sizes, found, strict=True):
-        value, variance, ess = (torch.cat(column) for column in zip(*pieces, strict=True))
-        estimates.append(
-            Estimate.of(
-                value,
-                variance,
-                subject.index.cpu(),
-                quantity=subject.quantity,
-                estimator=name(size) + (f", mean of {draws // size:,} blocks" if size < draws else ""),
-                direction="lower",
-                budget=budget,
-                ess=ess if size == draws else None,
-                khat=torch.cat(khat) if size == draws else None,
-                data=subject.data,
-            )
+    return tuple(
+        bound_of(
+            pieces,
+            subject,
+            budget,
+            name(size) + (f", mean of {draws // size:,} blocks" if size < draws else ""),
+            khat if size == draws else None,
         )
-    return tuple(estimates)
+        for size, pieces in zip(sizes, found, strict=True)
+    )
+
+
+def bound_of(
+    pieces: Sequence[tuple[Tensor, ...]],
+    subject: Subject,
+    budget: Budget,
+    estimator: str,
+    khat: Sequence[Tensor] | None,
+) -> Estimate:
+    """The lower bound that log-means of all groups of examples come to.
+
+    Parameters
+    ----------
+    pieces : sequence of tuple of Tensor
+        Value, variance and effective sample size of each group, [n] each, as a LogMean.
+    subject : Subject
+        The model and its examples.
+    budget : Budget
+        What was spent.
+    estimator : str
+        Its name.
+    khat : sequence of Tensor or None
+        Of the weights of each group; None where they are not those of all draws, and have no diagnostics.
+
+    Returns
+    -------
+    Estimate
+        [n], in nats.
+    """
+    value, variance, ess = (torch.cat(column) for column in zip(*pieces, strict=True))
+    return Estimate.of(
+        value,
+        variance,
+        subject.index.cpu(),
+        quantity=subject.quantity,
+        estimator=estimator,
+        direction="lower",
+        budget=budget,
+        ess=None if khat is None else ess,
+        khat=None if khat is None else torch.cat(list(khat)),
+        data=subject.data,
+    )
 
 
 def _mean_of_blocks(log_weight: Tensor, size: int) -> tuple[Tensor, ...]:
