@@ -61,8 +61,10 @@ def test_axes_that_are_said_are_the_only_ones_and_a_ready_model_has_none() -> No
 def test_a_rate_that_is_said_is_kept_and_stops_early_and_the_default_falls_to_the_last_epoch() -> None:
     digits = er.load_data("digits")
     default, said = (training_of(words, None, None, digits, 0) for words in ({}, {"lr": 1e-3}))
-    assert (default.lr, default.lr_final, default.patience, default.epochs) == (3e-3, 3e-4, None, 334)
+    assert (default.lr, default.lr_final, default.clip) == (3e-3, 3e-4, 10.0)
+    assert (default.patience, default.epochs) == (None, 334)
     assert (said.lr, said.lr_final, said.patience) == (1e-3, None, 33)
     assert training_of({}, {"lr": (1e-3, 1e-2)}, None, digits, 0).lr_final is None
+    assert training_of({"clip": None}, None, None, digits, 0).clip is None
     few = er.load_data(rng.normal(size=(60, 3)))
     assert [getattr(training_of({}, None, None, few, 0), one) for one in ("epochs", "batch_size")] == [400, 32]

@@ -390,7 +390,7 @@ def test_the_command_searches_prints_and_goes_on(tmp_path, monkeypatch, capsys) 
     assert lines[-1] == "runs/trial-0000"
     about = json.loads(Path("runs/search.json").read_text())
     assert about["space"]["beta"] == {"low": 0.5, "high": 2}
-    usual = {"lr": 0.003, "lr_final": 0.0003, "patience": None}
+    usual = {"lr": 0.003, "lr_final": 0.0003, "clip": 10.0, "patience": None}
     assert about["recipe"]["training"] == {"epochs": 2, "batch_size": 16, **usual}
     code, _, err = say("--latents", "1,2", "--trials", "1")
     assert (code, err.splitlines()[-1]) == (

@@ -176,6 +176,9 @@ def fit(
     epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 100,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest norm of a step's gradient, such as 10, which a study has; none here.")
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better validation value.")
     ] = None,
@@ -199,7 +202,13 @@ def fit(
     )
     loading, words = cli_labels.labelled(source, label, loading, words)
     data = load_source(source, seed, loading)
-    training: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "patience": patience}
+    training: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "clip": clip,
+        "patience": patience,
+    }
     recipe = er.models.Recipe(seed=seed).where(**words, **training).sized(data)
     vae = er.models.build(recipe, data)
     history = er.fit(

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from elbowroom.numerics import InputError
 from elbowroom.objectives import SemiSupervised
 from elbowroom.training import fit as train
+from elbowroom.training.adam import CLIP
 
 from .settings import seed_from
 from .supports import Floats
@@ -43,7 +44,7 @@ class VAEClassifier(ClassifierMixin, TableEstimator):
     batch_size : int, default 32
         Rows per step.
     learning_rate : float, default 3e-3
-        Of the first epoch; the last has a tenth of it.
+        Of the first epoch; the last has a tenth of it. Gradients are clipped to a norm of 10.
     validation_fraction : float, default 0.1
         Share of the rows that is kept apart to choose the epoch, one labelled row of each class never among them;
         where it is less than one row, the last epoch is kept.
@@ -148,6 +149,7 @@ class VAEClassifier(ClassifierMixin, TableEstimator):
             batch_size=asked["batch_size"],
             lr=asked["learning_rate"],
             lr_final=asked["learning_rate"] / 10,
+            clip=CLIP,
             select="objective" if data.validation is not data.train else "last",
             seed=seed,
             progress=False,

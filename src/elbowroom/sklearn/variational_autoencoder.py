@@ -13,6 +13,7 @@ from elbowroom.evidence import iwae
 from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.objectives import Elbo
 from elbowroom.training import fit as train
+from elbowroom.training.adam import CLIP
 from elbowroom.vae import VAE
 
 from .settings import seed_from
@@ -48,7 +49,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     batch_size : int, default 32
         Rows per step.
     learning_rate : float, default 3e-3
-        Of the first epoch; the last has a tenth of it.
+        Of the first epoch; the last has a tenth of it. Gradients are clipped to a norm of 10.
     validation_fraction : float, default 0.1
         Share of the rows that is kept apart to choose the epoch; where it is less than one row, the last is kept.
     draws : int, default 64
@@ -146,6 +147,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             batch_size=asked["batch_size"],
             lr=asked["learning_rate"],
             lr_final=asked["learning_rate"] / 10,
+            clip=CLIP,
             select=chosen,  # type: ignore[arg-type]
             seed=seed,
             progress=False,

@@ -93,10 +93,11 @@ def study(
         what the recipe leaves open: several "latents", and noise that depends on z or does not ("likelihood", its
         scale). What the recipe says is not varied, nor is anything of a ready VAE.
     epochs : int, optional
-        Passes over the training data for every model whose recipe does not say them; by default as many as make 5,000
+        Passes over the training data for every model whose recipe does not say them; by default as many as make 4,000
         steps of 100 rows, or 3,000 of 32 where there are fewer than 1,000, and at most 400; of cells as many as a page
         within minutes affords, and fewer models where a pass is dear. The learning rate falls
-        from 0.003 to 0.0003, unless the recipe or an axis says one. Where it does not fall, a model stops sooner if its
+        from 0.003 to 0.0003, unless the recipe or an axis says one, and gradients are clipped to a norm of 10, unless
+        the recipe says `clip`. Where it does not fall, a model stops sooner if its
         validation value has not improved for a tenth of the epochs, at least 10, counted after the objective's
         schedule; a recipe's own patience, which may be None, stands before that.
     draws : int, optional

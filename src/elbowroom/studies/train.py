@@ -63,6 +63,8 @@ class Training(NamedTuple):
         Epochs without a better validation value after which a model stops, if its recipe does not say otherwise.
     lr, lr_final : float
         Learning rates of the first and of the last epoch, likewise; the second may be None.
+    clip : float or None
+        Largest norm of a step's gradient, likewise.
     draws : int
         Of z per validation example, by which a model is chosen.
     """
@@ -75,6 +77,7 @@ class Training(NamedTuple):
     patience: int | None
     lr: float
     lr_final: float | None
+    clip: float | None
     draws: int = CHOICE_DRAWS
 
     @property
@@ -166,7 +169,7 @@ def training_of(
         epochs = dear.epochs if epochs is None else epochs
     said = {} if isinstance(recipe, VAE) else recipe.training
     usual = usual_training(said, len(data.train), axes=axes, epochs=epochs)
-    settings = {name: usual[name] for name in ("epochs", "batch_size", "patience", "lr", "lr_final")}
+    settings = {name: usual[name] for name in ("epochs", "batch_size", "patience", "lr", "lr_final", "clip")}
     return Training(recipe, axes, seed=seed, draws=draws, **settings)
 
 
@@ -254,6 +257,7 @@ def train(
         patience=training.patience,
         lr=training.lr,
         lr_final=training.lr_final,
+        clip=training.clip,
     )
     models.keep(swept)
     return record_of(swept, about, data, seed=training.seed)

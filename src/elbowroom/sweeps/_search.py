@@ -133,7 +133,8 @@ def search(
     **settings : Any
         Settings of `fit`, such as epochs, batch_size and lr, where the recipe does not say otherwise. By default
         models are trained as those of a study: as many epochs as make 4,000 steps of 100 rows, or 3,000 of 32 where
-        there are fewer than 1,000, at most 400, with a learning rate that falls from 0.003 to 0.0003.
+        there are fewer than 1,000, at most 400, with a learning rate that falls from 0.003 to 0.0003 and gradients
+        clipped to a norm of 10.
 
     Returns
     -------

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from elbowroom.numerics import InputError
 
-__all__ = ["MOMENTS", "Adam", "Moves"]
+__all__ = ["CLIP", "MOMENTS", "Adam", "Moves"]
+
+CLIP = 10.0
+"""Largest norm of a gradient, in nats per unit of the weights, wherever nobody says how models are trained."""
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What Adam keeps of a parameter, in its shape."""

@@ -35,7 +35,7 @@ from .training_step import TrainingStep
 __all__ = ["WAY_OUT", "Kept", "TrainingPlan"]
 
 _ROWS_AT_ONCE = 1_000
-WAY_OUT = "lower the learning rate, or raise the floors of the scales"
+WAY_OUT = "lower the learning rate, clip gradients (clip=10), or raise the floors of the scales"
 _CELLS_SETTLED, _CELLS_LOOKED_AT = 2**24, 2**22  # of training data in memory, and of validation data
 _WORTH_SAYING = 0.001
 
