@@ -14,7 +14,6 @@ from elbowroom.numerics.seeded import seeded
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.training import fit
-from elbowroom.training.adam import CLIP
 from elbowroom.training.stream import steps_per_epoch
 from elbowroom.vae import VAE
 from elbowroom.vae._load_model import build_model
@@ -41,7 +40,7 @@ class Training:
     batch_size : int, default 100
         Examples per step.
     lr : float, default 1e-3
-        Learning rate of Adam at first; it falls to a tenth, and gradients are clipped to a norm of 10.
+        Learning rate of Adam at first; it falls to a tenth.
     patience : int, optional
         Epochs without a better validation value after which training stops.
     seed : int, default 0
@@ -171,7 +170,6 @@ def _fit(vae: VAE, data: Dataset, goal: Goal, how: Training, settle: bool, lr_fi
         batch_size=how.batch_size,
         lr=how.lr,
         lr_final=lr_final,
-        clip=CLIP,
         patience=how.patience,
         seed=how.seed,
         settle=settle,
