@@ -3,7 +3,8 @@
     python reproductions/choice/full.py [WORDS] [--device cuda] [--runs FOLDER]    # full.json, and README.md's tables
 
 A row is a data set and a seed. Each of its models is trained and measured by itself (`train`), so
-that models of a row can be made side by side; then the row is judged (`judge`).
+that models of a row can be made side by side; then the row is judged (`judge`). Gradients are not clipped, as those of
+studies were not when the record was made; `clip.py` has what that cost.
 """
 
 import argparse

@@ -57,13 +57,15 @@ def planted(latents: int) -> Dataset:
 
 
 def training_on(data: Dataset, seed: int, words: dict[str, Any] | None = None) -> Training:
-    """What the study trains: its default, or these words alone; of planted sizes a finer row of them, and one noise."""
+    """What the study trains, but without clipping: its default, or these words alone; of planted sizes a finer row."""
     recipe = er.models.Recipe(seed=seed)
     is_planted = data.name.startswith("planted")
     recipe, epochs = (recipe.where(**OF_PLANTED), EPOCHS) if is_planted else (recipe, None)
     if words is not None:
-        return training_of(recipe.where(**(words | (OF_PLANTED if is_planted else {}))), {}, epochs, data, seed)
-    return training_of(recipe, {"latents": SIZES} if is_planted else None, epochs, data, seed)
+        found = training_of(recipe.where(**(words | (OF_PLANTED if is_planted else {}))), {}, epochs, data, seed)
+    else:
+        found = training_of(recipe, {"latents": SIZES} if is_planted else None, epochs, data, seed)
+    return found._replace(clip=None)
 
 
 def one_row(name: str, seed: int) -> dict[str, Any]:

@@ -56,9 +56,9 @@ Curve = dict[str, list[float]]
 
 
 def words(data: er.data.Dataset, seed: int) -> dict[str, Any]:
-    """What all trainings have in common."""
+    """What all trainings have in common; gradients are clipped in none, as a search clips where nothing is said."""
     epochs = math.ceil(STEPS / math.ceil(len(data.train) / BATCH))
-    return {"epochs": epochs, "batch_size": BATCH, "lr": RATE, "patience": epochs, "seed": seed}
+    return {"epochs": epochs, "batch_size": BATCH, "lr": RATE, "clip": None, "patience": epochs, "seed": seed}
 
 
 def curve(swept: Sequence[Swept | None], data: er.data.Dataset) -> Curve:
