@@ -147,6 +147,8 @@ def test_an_estimator_needs_one_line(run, path, monkeypatch) -> None:
         values = np.full(len(examples), -float(hunches))
         return er.Estimate.of(values, 0.0, examples.index, quantity="luck", estimator="a guess", direction="none")
 
+    measure_run(run, "elbo", source=path, progress=False)  # luck stands beside a bound, whatever was measured before
+
     monkeypatch.setattr(evidence, "guess", guess, raising=False)
     for module in (registry, cli):
         monkeypatch.setattr(module, "ESTIMATORS", {"guess": registry.Registered("guess", {"hunches": 3})})
