@@ -76,10 +76,8 @@ def default(data: Dataset, seed: int = 0) -> Training:
 
 def trained(data: Dataset, training: Training) -> list[er.sweeps.Swept]:
     """The models of the study's sweep."""
-    names = ("epochs", "batch_size", "patience", "lr", "lr_final", "clip")
-    settings = {name: getattr(training, name) for name in names}
     options = {"seed": training.seed, "processes": 1, "progress": False}
-    return er.sweep(training.recipe, data, training.axes, **options, **settings)
+    return er.sweep(training.recipe, data, training.axes, **options, **training.of_fit)
 
 
 def row(name: str) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from full import DRAWS, FIRST, MEASURED, SEEDS, Row, apart, load, recipe_for, tr
 
 import elbowroom as er
 from elbowroom.runs import read_run
+from elbowroom.training.adam import CLIP
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 RECORD = Path(__file__).parent / "clip.json"
-CLIP = 10.0  # greatest norm of a gradient, in nats per unit of the weights
 
 
 def rows() -> list[Row]:
@@ -31,8 +31,7 @@ def make(row: Row, runs: Path) -> dict[str, Any]:
     data = load(row)
     (training, point), run = trainings(row, data)[FIRST], runs / str(row) / "clipped"
     recipe = recipe_for(training, point, data)
-    names = ("epochs", "batch_size", "patience", "lr", "lr_final", "seed")
-    settings = {name: getattr(training, name) for name in names} | {"clip": CLIP}
+    settings = training._replace(clip=CLIP).of_fit | {"seed": training.seed}
     going_on = (run / "recipe.yaml").exists()
     er.fit(
         er.models.build(recipe, data),

@@ -82,8 +82,8 @@ def cells(name: str) -> Dataset:
 def trainings(row: Row, data: Dataset) -> dict[str, tuple[Training, dict[str, Any]]]:
     """Name → what is trained and its place on the axes: the model for all data, then what is tried."""
     recipe = er.models.Recipe(seed=row.seed)
-    fixed = training_of(recipe.where(**FIXED), {}, None, data, row.seed)
-    study = training_of(recipe, None, None, data, row.seed)
+    fixed = training_of(recipe.where(**FIXED), {}, None, data, row.seed)._replace(clip=None)
+    study = training_of(recipe, None, None, data, row.seed)._replace(clip=None)
     points = [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
     return {FIRST: (fixed, {})} | {str(place): (study, point) for place, point in enumerate(points)}
 
@@ -103,8 +103,10 @@ def together(rows: Sequence[Row], data: Dataset, runs: Path, device: str) -> Non
     recipes = [recipe_for(training, point, data) for _, _, training, point in left]
     vaes, goals = [er.models.build(one, data) for one in recipes], [er.models.goal(one) for one in recipes]
     folders = [runs / str(row) / name for row, name, *_ in left]
-    settings: dict[str, Any] = {name: getattr(left[0][2], name) for name in ("epochs", "batch_size", "lr", "lr_final")}
-    settings |= {"runs": folders, "resume": all((one / "recipe.yaml").exists() for one in folders)}
+    settings: dict[str, Any] = left[0][2].of_fit | {
+        "runs": folders,
+        "resume": all((one / "recipe.yaml").exists() for one in folders),
+    }
     settings |= {"device": device} if device != "cpu" else {"processes": 1}
     er.fit_stacked(vaes, data, goals, seed=[one[0].seed for one in left], progress=False, **settings)
 
@@ -113,11 +115,11 @@ def train(row: Row, name: str, data: Dataset, runs: Path, device: str) -> None:
     """Train a model of a row, if that is not done, and measure it on test rows: FOLDER/ROW/NAME.npz."""
     run, (training, point) = runs / str(row) / name, trainings(row, data)[name]
     recipe = recipe_for(training, point, data)
-    vae, names = er.models.build(recipe, data), ("epochs", "batch_size", "patience", "lr", "lr_final", "seed")
+    vae = er.models.build(recipe, data)
     if not (run / "summary.json").exists():
-        settings = {name: getattr(training, name) for name in names}
         goal, going_on = er.models.goal(recipe), (run / "recipe.yaml").exists()
-        er.fit(vae, data, goal, **settings, run=run, resume=going_on, device=device, progress=False)
+        how: dict[str, Any] = {"seed": training.seed, "run": run, "resume": going_on, "device": device}
+        er.fit(vae, data, goal, **training.of_fit, **how, progress=False)
     vae, _ = read_run(run)
     vae.to(device)
     bound = er.evidence.iwae(vae, data.test[: min(MEASURED, len(data.test))], draws=DRAWS)

@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 
+_OF_FIT = ("epochs", "batch_size", "patience", "lr", "lr_final", "clip")
+
+
 class Training(NamedTuple):
     """What a study trains.
 
@@ -79,6 +82,11 @@ class Training(NamedTuple):
     lr_final: float | None
     clip: float | None
     draws: int = CHOICE_DRAWS
+
+    @property
+    def of_fit(self) -> dict[str, Any]:
+        """Settings of `fit` for every model whose recipe does not say otherwise."""
+        return {name: getattr(self, name) for name in _OF_FIT}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -169,8 +177,7 @@ def training_of(
         epochs = dear.epochs if epochs is None else epochs
     said = {} if isinstance(recipe, VAE) else recipe.training
     usual = usual_training(said, len(data.train), axes=axes, epochs=epochs)
-    settings = {name: usual[name] for name in ("epochs", "batch_size", "patience", "lr", "lr_final", "clip")}
-    return Training(recipe, axes, seed=seed, draws=draws, **settings)
+    return Training(recipe, axes, seed=seed, draws=draws, **{name: usual[name] for name in _OF_FIT})
 
 
 def axes_of(recipe: Recipe, data: Dataset) -> dict[str, list[Any]]:
@@ -252,12 +259,7 @@ def train(
         resume=resume and (models.runs / "sweep.json").exists(),
         device=device,
         progress=progress,
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        patience=training.patience,
-        lr=training.lr,
-        lr_final=training.lr_final,
-        clip=training.clip,
+        **training.of_fit,
     )
     models.keep(swept)
     return record_of(swept, about, data, seed=training.seed)
