@@ -3,6 +3,7 @@
     images      784-200-200-50, 16 values of β
     digits      64-64-d with d of 2, 4, 8 and 16, four values of β each: one stack of several latent sizes
     table       9-32-d with d of 1, 2, 4 and 8, four values of β each
+    wide        784-512-512-50, 16 values of β
     vamp, iwae, flow      784-200-200-50 with another prior, objective or posterior
 
 Both sides are what two processes of one thread do at once, for the same number of steps: ours is the loop under
@@ -93,6 +94,7 @@ SWEEPS = {
     "images": Sweep(784, (200, 200), [50], 0.85),
     "digits": Sweep(64, (64,), [2, 4, 8, 16], 0.6),
     "table": Sweep(9, (32,), [1, 2, 4, 8], 0.6),
+    "wide": Sweep(784, (512, 512), [50], 1.0),
     "vamp": Sweep(784, (200, 200), [50], 1.0, parts.vamp, prior="vamp"),
     "iwae": Sweep(784, (200, 200), [50], 1.0, parts.iwae, draws=DRAWS),
     "flow": Sweep(784, (200, 200), [50], 1.0, parts.flow, posterior="flow"),

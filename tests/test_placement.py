@@ -117,7 +117,7 @@ def test_multiplications_are_those_of_the_weights(digits):
     assert weights == 64 * 16 + 16 * 8 + 8 * 4 + 2 * 8 + 8 * 16 + 16 * 64
     assert multiplications(one.vae, digits, 100) == 100 * weights
     assert worth_stacking(one.vae, digits, 100)
-    assert not worth_stacking(er.models.build({}, digits), digits, 1_000)
+    assert not worth_stacking(er.models.build({}, digits), digits, 10_000)
 
 
 def test_a_group_is_cut_for_every_core_and_for_memory(digits, monkeypatch):

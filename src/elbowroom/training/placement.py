@@ -30,7 +30,7 @@ from .training_step import TrainingStep
 __all__ = ["multiplications", "processes_for", "shared", "threads_for", "worth_stacking"]
 
 _ONE_THREAD = 2**26  # multiplications of a pass below which a second thread waits longer than it works
-_STACKED = 2**26  # above them what a step costs by itself is little, and nothing is won in a stack
+_STACKED = 2**28  # above them what a step costs by itself is little, and nothing is won in a stack
 _MOST_TOGETHER = 2**22  # parameters of a stack: with gradients and moments four times as many numbers, 64 MiB
 _MOST_ON_A_GPU = 2**28  # parameters of a stack there: 4 GiB
 _TINY, _FEWEST_TOGETHER = 2**22, 4  # below, a stack of fewer is no faster on a core of its own than beside others
