@@ -197,6 +197,23 @@ def test_models_of_the_same_settings_are_no_seeds_of_each_other() -> None:
             choose(pair)
 
 
+def test_sweeps_of_other_words_are_no_seeds_of_each_other() -> None:
+    """Their axes say the same, a seed, and the weight of the rate that each has fixed differs."""
+    data = er.load_data("digits", progress=False)
+    words = {"latents": 2, "widths": [8], "epochs": 1}
+    seeds = {0.1: 0, 1.0: 1}
+    apart = [
+        er.sweep(words | {"beta": beta}, data, {"seed": [seed]}, draws=2, progress=False)
+        for beta, seed in seeds.items()
+    ]
+    with pytest.raises(er.InputError, match="do not differ in their seed alone"):
+        choose([*apart[0], *apart[1]])
+    more = er.sweep(words | {"beta": 0.1}, data, {"seed": [2]}, draws=2, progress=False)
+    assert choose([*apart[0], *more]).standings[0].seeds == 2
+    assert more[0].recipe is not None
+    assert (more[0].recipe.seed, more[0].recipe.latents) == (2, 2)
+
+
 def test_a_score_that_is_no_number_is_never_chosen_and_places_are_of_the_models_that_were_given() -> None:
     lost, good, best = member(1, [math.nan, 1.0]), member(2, NOISE - 9.0), member(3, NOISE)
     broken = replace(good, elbo=bound(np.full(400, math.nan)), distortion=bound(np.full(2, math.nan)))

@@ -132,7 +132,7 @@ def choose(
     if not scored:
         raise InputError(f"No model of the sweep has a finite score for goal={goal!r}: lower the learning rate.")
     places, entries = list(scored), [entry_of(one) for one in scored.values()]
-    _check_apart(entries)
+    _check_apart(entries, [one.model for one in scored.values()])
     found = standings(entries)
     chosen = smallest(found)
     beyond = len(kept) - len(every)
@@ -177,16 +177,23 @@ def _check_measured(swept: Sequence[Swept], goal: str, data: Dataset | None) -> 
         )
 
 
-def _check_apart(entries: Sequence[Entry]) -> None:
+def _check_apart(entries: Sequence[Entry], trained: Sequence[Swept]) -> None:
     """What has the settings of another is no other seed of it."""
     known: dict[Any, Entry] = {}
-    for one in entries:
-        other = known.setdefault((one.setting, one.seed), one)
-        if other is not one or known.setdefault(one.setting, one).size != one.size:
+    words: dict[Any, Any] = {}
+    for one, model in zip(entries, trained, strict=True):
+        other, mine = known.setdefault((one.setting, one.seed), one), _words(model)
+        alike = known.setdefault(one.setting, one).size == one.size and words.setdefault(one.setting, mine) == mine
+        if other is not one or not alike:
             raise InputError(
                 f"Two models have the settings {one.label!r} and do not differ in their seed alone, so that neither "
                 f"can be told from the other: give each a setting more, by dataclasses.replace(model, settings=…)."
             )
+
+
+def _words(model: Swept) -> dict[str, Any] | None:
+    """Of its recipe, without the seed."""
+    return None if model.recipe is None else {**model.recipe.to_dict(), "seed": None}
 
 
 def _check_asked(goal: str, data: Dataset | None, target: float | None) -> None:

@@ -122,7 +122,8 @@ def sweep(
     list of Swept
         One per combination, the last axis changing fastest. Each has the fields `name`, `label`, `settings` (its value
         on every axis), `vae` (trained), `history`, and, measured on data.validation, the Estimates `rate`,
-        `distortion`, `elbo` and `iwae`, the number of `active` latents and the `squared_error` of reconstructions.
+        `distortion`, `elbo` and `iwae`, the number of `active` latents and the `squared_error` of reconstructions,
+        and the `recipe` of its own.
 
     Raises
     ------
@@ -163,7 +164,8 @@ def sweep(
             bar.doing(models.label(one.settings) or "the only model")
             vae = trained[one.name][0]
             with standing_on(where, [vae]), threads_for(vae, data, _BATCH):
-                found.append(swept_of(one.name, one.settings, *trained[one.name], data=data, draws=draws, seed=seed))
+                measured: dict[str, Any] = {"data": data, "draws": draws, "seed": seed, "recipe": one.recipe}
+                found.append(swept_of(one.name, one.settings, *trained[one.name], **measured))
             bar.advance(IWAE=found[-1].iwae.mean)
     return found
 

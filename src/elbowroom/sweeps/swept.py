@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from elbowroom.models import label
+from elbowroom.models import Recipe, label
 from elbowroom.numerics import Estimate, count, rounded
 from elbowroom.runs import History
 from elbowroom.vae import VAE
@@ -45,6 +45,8 @@ class Swept:
         Active latent units.
     squared_error : float or None
         Of reconstructions; None where p(x | z) has no mean, as over classes without an order.
+    recipe : Recipe, optional
+        What it was built and trained by, its settings among the rest; None where it was not trained by a recipe.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Swept:
     iwae: Estimate
     active: int
     squared_error: float | None
+    recipe: Recipe | None = None
 
     @property
     def family(self) -> str:

@@ -21,17 +21,25 @@ _MEASURED = ("rate", "distortion", "ELBO")
 
 
 def swept_of(
-    name: str, settings: Mapping[str, Any], vae: VAE, history: History, *, data: Dataset, draws: int, seed: int
+    name: str,
+    settings: Mapping[str, Any],
+    vae: VAE,
+    history: History,
+    *,
+    data: Dataset,
+    draws: int,
+    seed: int,
+    recipe: models.Recipe | None = None,
 ) -> Swept:
     """A trained model with its bounds on data.validation; NaN where training diverged."""
     held_out, label = data.validation, models.label(settings) or "the only one"
     if history.diverged:
         budget = Budget(draws=draws, seed=seed)
         rate, distortion, elbo, iwae = (_nothing(vae, held_out, one, budget) for one in (*_MEASURED, f"IWAE-{draws}"))
-        return Swept(name, label, settings, vae, history, rate, distortion, elbo, iwae, 0, None)
+        return Swept(name, label, settings, vae, history, rate, distortion, elbo, iwae, 0, None, recipe)
     (rate, distortion, elbo), iwae = elbo_and_iwae(vae, held_out, draws=draws, seed=seed, memory=PASS)
     active, squares = int(latent_use(vae, held_out).active.sum()), _squared_error(vae, held_out)
-    return Swept(name, label, settings, vae, history, rate, distortion, elbo, iwae, active, squares)
+    return Swept(name, label, settings, vae, history, rate, distortion, elbo, iwae, active, squares, recipe)
 
 
 def _nothing(vae: VAE, held_out: Examples, estimator: str, budget: Budget) -> Estimate:
