@@ -182,6 +182,26 @@ def test_an_audit_gives_the_length_of_a_file_for_whole_rows_alone() -> None:
     assert found == [True, False, False]
 
 
+def test_a_reconstruction_has_the_class_that_is_known() -> None:
+    """And what q tells of the class and of z stays what it tells from x, so that nobody scores a label by itself."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 3)), np.arange(60) % 3 - 1  # -1: not known
+    split = {"validation": 10, "test": 20, "observed": "label"}
+    data, other = (er.load_data(x, labels=labels, **split) for labels in (y, np.where(y < 0, -1, 1 - y)))
+    vae = er.models.build({"latents": 1, "widths": [8], "classes": "label"}, data)
+    ours, theirs = vae.reconstruct(data.test), vae.reconstruct(other.test)
+    (name,) = data.test.observed
+    value, known = data.test.observed[name]
+    assert ((ours != theirs).any(1) == known).all()
+    given = vae.at_means(data.test)
+    assert torch.equal(given[name][0][known], value[known].float())
+    shared = vae.preprocess.inverse(vae.likelihood(given).mean[0])
+    torch.testing.assert_close(ours, shared.to(ours))
+    told, again = vae.encode(data.test), vae.encode(other.test)
+    assert all(torch.equal(told[block], again[block]) for block in told)
+    assert (told[name] - given[name][0]).abs().amax(1)[known].min() > 0.01
+
+
 def test_a_linear_vae_is_exact_for_whole_rows_and_refuses_others() -> None:
     vae = er.VAE(
         er.priors.StandardNormal(1),

@@ -17,6 +17,7 @@ from .core import VAECore
 from .drawn_moments import drawn_moments
 from .evaluating import evaluating
 from .outside import coded, refuse_misfits, refuse_other_columns, refuse_outside
+from .simulation import where_known
 from .vae_target import VAETarget
 
 __all__ = ["VAE"]
@@ -264,13 +265,20 @@ class VAE(VAECore):
         -------
         dict of Tensor
             Name → [1, n, *event]: the preprocessed "x", the contexts, and the latent blocks. Later blocks are given the
-            means of earlier ones.
+            means of earlier ones; a class that is known of an example is itself.
         """
+        return self._at_means(examples, seed, known=True)
+
+    @torch.no_grad()
+    def _at_means(self, examples: Any, seed: int, known: bool) -> Given:
+        """With classes that are known, or with what q makes of them."""
         batch = self.examples(examples).rows(slice(None))
         with evaluating(self):
             given, _ = self.given(batch, self.keyed_noise(0, batch.index, seed))
             for name, block in self.posterior.items():
                 given[name], _ = self.moments(name, block(given), batch.index, seed=seed)
+                if known and name in batch.observed:
+                    given[name] = where_known(given[name], *batch.to(self.device).observed[name])
             return given
 
     @plain_arguments
@@ -315,7 +323,7 @@ class VAE(VAECore):
         -------
         dict of Tensor
             Block → [n, *event of the block]; a model with one block has "z", [n, latents]. Later blocks are given the
-            means of earlier ones.
+            means of earlier ones. A class is what q tells from x, also where it is known.
 
         Examples
         --------
@@ -325,13 +333,13 @@ class VAE(VAECore):
         >>> vae.encode(digits.test)["z"].shape
         torch.Size([397, 2])
         """
-        parts = [self.at_means(part, seed=seed) for part in in_parts(self.examples(examples))]
+        parts = [self._at_means(part, seed, known=False) for part in in_parts(self.examples(examples))]
         return {name: torch.cat([part[name][0] for part in parts]) for name in self.posterior}
 
     @plain_arguments
     @torch.no_grad()
     def reconstruct(self, examples: Any, *, seed: int = 0) -> Tensor:
-        """Mean of p(x | z) at the mean of q(z | x), on the user's scale.
+        """Mean of p(x | z) at the mean of q(z | x), and at a class that is known, on the user's scale.
 
         Parameters
         ----------
