@@ -71,10 +71,16 @@ def _how_to_read(models: Sequence[ModelRecord], gains: Sequence[Any] | None) -> 
     if (best := best_entropy(models, gains)) is not None:
         said.append(
             f"In the shaded corner rate + distortion would be less than {_entropy_of(models[0].iwae.quantity)}, which "
-            f"no bound can be. H is not known; it is drawn at its best estimate here, {best[1]}, which can only be too "
-            "high: a point may lie below it by its error, and models of another scan by more."
+            f"no bound can be. H is not known; it is drawn at its best estimate here, {best[1]}, which is too high but "
+            f"for its own error{_by_luck(len(models))}: a point may lie below it by that, and models of another scan "
+            "by more."
         )
     return " ".join(said)
+
+
+def _by_luck(models: int) -> str:
+    """What the best of several owes to the examples by which it was found."""
+    return f" and for what the best of {models} owes to these very examples" if models > 1 else ""
 
 
 def _entropy_of(quantity: str) -> str:

@@ -296,9 +296,9 @@ class TrainingPlan:
 
     @torch.no_grad()
     def _remarks(self, vae: VAE, seed: int) -> list[str]:
-        """What the likelihood says of itself on the first validation examples."""
+        """What the likelihood says of itself on some validation examples."""
         most = min(1_000, max(_CELLS_LOOKED_AT // math.prod(self.data.event), 4))
-        split = Split(self.data.validation[:most], vae.context_names, vae.device, vae.dtype)
+        split = Split(self.data.validation.some(most), vae.context_names, vae.device, vae.dtype)
         batch = split.batch(torch.arange(len(split), device=vae.device))
         p_x = vae(batch, vae.keyed_noise(1, batch.index, seed), lay_out=False).p_x
         remarks = vae.likelihood.remarks(p_x)
