@@ -3,8 +3,7 @@
     python reproductions/choice/full.py [WORDS] [--device cuda] [--runs FOLDER]    # full.json, and README.md's tables
 
 A row is a data set and a seed. Each of its models is trained and measured by itself (`train`), so
-that models of a row can be made side by side; then the row is judged (`judge`). Gradients are not clipped, as those of
-studies were not when the record was made; `clip.py` has what that cost.
+that models of a row can be made side by side; then the row is judged (`judge`).
 """
 
 import argparse
@@ -38,7 +37,7 @@ CELLS = {"smFISH": ("smfish.h5ad", "obs/labels"), "worm neurons": ("worm_neuron_
 """Counts of genes in cells, and where the cells' types stand."""
 GENES = 200  # those that vary most
 DATA = ("mnist", "fashion-mnist", "frey-faces", "digits", *CELLS)
-UPDATES, SEEDS = 4_000, range(3)  # the study's own length
+SEEDS = range(3)
 OWN_SPLITS = ("digits",)  # of few rows: each seed draws its own test rows too
 FIRST, MEASURED = "fixed", 1_000  # test rows, at most, whose bound is measured
 DRAWS, PROBED = 500, 10_000  # of z; training rows of a probe
@@ -52,7 +51,7 @@ class Row(NamedTuple):
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.data}, {UPDATES:,} updates, seed {self.seed}"
+        return f"{self.data}, seed {self.seed}"
 
 
 def rows() -> list[Row]:
@@ -82,8 +81,8 @@ def cells(name: str) -> Dataset:
 def trainings(row: Row, data: Dataset) -> dict[str, tuple[Training, dict[str, Any]]]:
     """Name → what is trained and its place on the axes: the model for all data, then what is tried."""
     recipe = er.models.Recipe(seed=row.seed)
-    fixed = training_of(recipe.where(**FIXED), {}, None, data, row.seed)._replace(clip=None)
-    study = training_of(recipe, None, None, data, row.seed)._replace(clip=None)
+    fixed = training_of(recipe.where(**FIXED), {}, None, data, row.seed)
+    study = training_of(recipe, None, None, data, row.seed)
     points = [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
     return {FIRST: (fixed, {})} | {str(place): (study, point) for place, point in enumerate(points)}
 
@@ -114,17 +113,20 @@ def together(rows: Sequence[Row], data: Dataset, runs: Path, device: str) -> Non
 def train(row: Row, name: str, data: Dataset, runs: Path, device: str) -> None:
     """Train a model of a row, if that is not done, and measure it on test rows: FOLDER/ROW/NAME.npz."""
     run, (training, point) = runs / str(row) / name, trainings(row, data)[name]
-    recipe = recipe_for(training, point, data)
-    vae = er.models.build(recipe, data)
-    if not (run / "summary.json").exists():
-        goal, going_on = er.models.goal(recipe), (run / "recipe.yaml").exists()
-        how: dict[str, Any] = {"seed": training.seed, "run": run, "resume": going_on, "device": device}
-        er.fit(vae, data, goal, **training.of_fit, **how, progress=False)
-    vae, _ = read_run(run)
+    vae, _ = trained(training, recipe_for(training, point, data), data, run, device)
     vae.to(device)
     bound = er.evidence.iwae(vae, data.test[: min(MEASURED, len(data.test))], draws=DRAWS)
     found = {"test": bound.values, "mc variance": bound.mc_variance}
     np.savez(run.with_suffix(".npz"), **found, **(probed(vae, data, row.seed) if data.test.labels is not None else {}))
+
+
+def trained(training: Training, recipe: er.models.Recipe, data: Dataset, run: Path, device: str) -> tuple[er.VAE, Any]:
+    """A model and its history, from its folder where it is done, trained or trained on where not."""
+    if not (run / "summary.json").exists():
+        vae, goal, going_on = er.models.build(recipe, data), er.models.goal(recipe), (run / "recipe.yaml").exists()
+        how: dict[str, Any] = {"seed": training.seed, "run": run, "resume": going_on, "device": device}
+        er.fit(vae, data, goal, **training.of_fit, **how, progress=False)
+    return read_run(run)
 
 
 def probed(vae: er.VAE, data: Dataset, seed: int) -> Scores:
@@ -231,14 +233,15 @@ def made_on(device: str) -> dict[str, Any]:
     return about | ({"device": torch.cuda.get_device_name()} if device == "cuda" else {"device": "cpu"})
 
 
-def first_steps_of(row: Row) -> Any:
-    """First steps of the fixed model, on the CPU wherever the row was made."""
+def first_steps_of(row: Row, **changed: Any) -> Any:
+    """First steps of the fixed model, on the CPU wherever the row was made; with other settings of its training."""
     from canary import first_steps
 
     data = load(row)
     training, point = trainings(row, data)[FIRST]
     vae = er.models.build(recipe_for(training, point, data), data)
-    return first_steps(vae, data, batch_size=100, seed=row.seed, lr=training.lr)
+    settings = {"lr": training.lr, "clip": training.clip} | changed
+    return first_steps(vae, data, batch_size=100, seed=row.seed, **settings)
 
 
 def make(row: Row, runs: Path, device: str) -> dict[str, Any]:

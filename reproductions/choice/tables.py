@@ -73,7 +73,7 @@ def chosen(found: Iterable[dict[str, Any]]) -> str:
 def of_full() -> Iterator[str]:
     """Images, digits and cells."""
     yield heads(
-        "data, updates of each model", "chosen (d, noise)", "choice minus d = 16, nats, by seed", "mean",
+        "data", "chosen (d, noise)", "choice minus d = 16, nats, by seed", "mean",
         "of those tried the best on test"
     )  # fmt: skip
     for name, found in groups(read("full.json")).items():
@@ -82,13 +82,13 @@ def of_full() -> Iterator[str]:
         by_seed = "; ".join(signed(*pair, digits=1) for pair in pairs)
         best = [max(one["every one tried"].values(), key=lambda pair: pair[0]) for one in found]
         mean, top = (signed(*over_seeds(each, own), digits=1) for each in (pairs, best))
-        yield row(name.removesuffix(" updates"), chosen(found), by_seed, mean, top)
+        yield row(name, chosen(found), by_seed, mean, top)
 
 
 def of_probes() -> Iterator[str]:
     """How much better a probe does on test with the model that was chosen for it than with sixteen latents."""
     yield heads(
-        "data, updates of each model", "seeds", "right on test: d = 16", "the choice: more, points",
+        "data", "seeds", "right on test: d = 16", "the choice: more, points",
         "the best on validation by log score", "chosen by the share right", "chosen for density",
         "the choice: more log score, nats"
     )  # fmt: skip
@@ -110,17 +110,17 @@ def probe_row(name: str, found: Sequence[dict[str, Any]]) -> str:
     ways = [points(lambda one, what=what, way=way: one["probe"][what][way]["more"]["right"]) for what, way in asked]
     density = points(lambda one: one["probe"]["right"]["every one tried"][one["label"]])
     nats = over_seeds([one["log score"]["within one error"]["more"]["log score"] for one in probes], own)
-    return row(name.removesuffix(" updates"), len(found), f"{right:.1%}", *ways, density, signed(*nats, digits=3))
+    return row(name, len(found), f"{right:.1%}", *ways, density, signed(*nats, digits=3))
 
 
 def of_clip() -> Iterator[str]:
     """What the model for all data gains on test by clipped gradients."""
-    yield heads("data", "log p(x) of d = 16 on test, at least", "with clip = 10", "gain by seed", "mean")
+    yield heads("data", "log p(x) of d = 16 on test, at least, without", "with", "gain by seed", "mean")
     for name, found in groups(read("clip.json")).items():
         pairs = [one["difference"] for one in found]
         by_seed = "; ".join(signed(*pair, digits=1) for pair in pairs)
         before, after = ("; ".join(signed(one["log_p"][i], digits=0) for one in found) for i in (0, 1))
-        yield row(name.split(", ")[0], before, after, by_seed, signed(*over_seeds(pairs), digits=1))
+        yield row(name, before, after, by_seed, signed(*over_seeds(pairs), digits=1))
 
 
 TABLES = {"table": of_tables, "full": of_full, "probes": of_probes, "clip": of_clip}
