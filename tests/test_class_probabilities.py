@@ -46,6 +46,13 @@ def test_calibrated_probabilities_are_within_chance_and_exaggerated_ones_are_not
     assert log_score(P, Y).value < log_score(sharp, Y).value
 
 
+def test_rows_that_are_as_sure_stay_in_one_bin() -> None:
+    """Cut by their places, 90 of 100 right at 0.9 looked miscalibrated where rows were sorted by label."""
+    found = reliability([[0.9, 0.1]] * 100, [0] * 90 + [1] * 10, by="count")
+    assert found.error == pytest.approx(0.0, abs=1e-12)
+    assert found.n == (100,)
+
+
 def test_swapped_labels_are_found_by_who_is_sure() -> None:
     y = rng.integers(0, 2, 300)
     p = np.where(np.eye(2)[y] > 0, 0.98, 0.02)

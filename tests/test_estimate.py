@@ -36,6 +36,16 @@ def test_errors_are_those_of_repetition() -> None:
     assert np.mean([e.se_points**2 for e in estimates]) == pytest.approx(4 / n, rel=0.05)
 
 
+def test_rows_of_one_example_err_together() -> None:
+    """As of a bootstrap: their noise is keyed by the example, so that a hundred copies know no more than one."""
+    words = {"quantity": "log p(x)", "estimator": "ELBO", "direction": "lower"}
+    one, many = (Estimate.of(np.ones(n), np.full(n, 0.04), np.zeros(n, dtype=int), **words) for n in (1, 100))
+    assert one.se_mc == pytest.approx(0.2)
+    assert many.se_mc == pytest.approx(0.2)
+    apart = Estimate.of(np.ones(100), np.full(100, 0.04), np.arange(100), **words)
+    assert apart.se_mc == pytest.approx(0.02)
+
+
 def test_bits_per_dimension() -> None:
     estimate = made([-800.0, -900.0], 4.0).bits_per_dimension(784)
     np.testing.assert_allclose(estimate.values, np.array([800, 900]) / (784 * math.log(2)))

@@ -115,7 +115,7 @@ def test_seen_cells_stay_and_neither_order_nor_memory_changes_a_draw():
     _, x = gappy(vae, 8)
     found = er.impute(vae, x, samples=20, temperatures=5)
     seen = ~np.isnan(x)
-    for table in (*found.values, found.median, found.mean, *found.interval()):
+    for table in (*found.values, found.median, found.mean, *found.interval(0.9)):
         np.testing.assert_array_equal(table[seen], x[seen])
     assert not np.isnan(found.values).any()
     rows = er.numerics.as_rows(x)
@@ -225,6 +225,20 @@ def test_latents_over_classes_are_weighted_and_never_annealed():
     found = er.impute(vae, x, samples=30)
     assert found.values.shape == (10, 12, 4)
     assert not found.annealed.any()
+
+
+def test_few_samples_reach_no_wide_interval():
+    """The least and the greatest of S draws hold (S − 1) / (S + 1) of the next; that was called 95 %."""
+    vae = linear()
+    _, x = gappy(vae, 40)
+    with pytest.raises(er.InputError, match="reach an interval of 90.5 %, and 95 % are asked for.*samples=39 or more"):
+        er.impute(vae, x, samples=20).interval()
+    low, high = er.impute(vae, x, samples=39).interval()
+    assert (low <= high).all()
+    few, many = (er.impute(vae, vae.sample(40).double().numpy(), columns=[0], samples=n).scores[0] for n in (20, 60))
+    assert 0.95 in many.coverage
+    assert max(few.coverage, default=0.0) <= 19 / 21
+    assert str(few)
 
 
 def test_what_cannot_be_imputed_is_said():

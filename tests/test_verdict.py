@@ -90,6 +90,18 @@ def test_an_objective_lies_where_its_weight_puts_it(data):
     assert symptoms_of_fit.objective_above_elbo(vae, rows, er.objectives.Discrepancy(rate=0.0), 0)[2]
 
 
+def test_an_objective_is_told_by_example_whatever_their_order():
+    """One row of a last batch weighed as much as the fifty before it, and errors were of two batches."""
+    vae = linear()
+    x = torch.randn(51, 3, generator=torch.Generator().manual_seed(0)) * 3
+    x[50] = 40.0
+    rate = er.evidence.rate_distortion(vae, x).rate
+    for order in (torch.arange(51), torch.arange(51).flip(0)):
+        away = symptoms_of_fit.objective_above_elbo(vae, vae.examples(x[order]), er.objectives.Elbo(2.0), 0)[0]
+        assert away.value == pytest.approx(-rate.mean, rel=1e-4)
+        assert away.se == pytest.approx(rate.se_total, rel=1e-4)
+
+
 def test_what_procedures_descend_is_called_what_it_is(data):
     """Wake–sleep leaves the entropy of q out; a refined q has a bound of its own; a critic's estimate has none."""
     vae, rows, procedures = linear(0.3), data.test[:100], er.procedures

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "ColumnScore", "column_scores"]
+__all__ = ["LEVELS", "ColumnScore", "column_scores", "widest_interval"]
 
 LEVELS = (0.5, 0.9, 0.95)
 """Probabilities of the intervals whose coverage is counted."""
@@ -28,7 +28,8 @@ class ColumnScore:
     rmse : (float, float) or None
         Root mean squared error of the mean of the draws, and its standard error; None of classes.
     coverage : dict of float to (float, float)
-        Probability of an interval → the share of cells inside, and its standard error; empty of classes.
+        Probability of an interval → the share of cells inside, and its standard error; empty of classes, and without
+        those that so few samples do not reach.
     right : (float, float) or None
         Share of cells whose most frequent draw is the truth, and its standard error; None of numbers.
 
@@ -49,13 +50,13 @@ class ColumnScore:
         if self.right is not None:
             return f"{self.name}: {100 * self.right[0]:.1f} % ±{100 * self.right[1]:.1f} of {self.n:,} cells right"
         assert self.rmse is not None
+        text = f"{self.name}: RMSE {self.rmse[0]:.3g} ±{self.rmse[1]:.1g} ({self.spread:.3g} by the mean alone)"
+        if not self.coverage:
+            return text
         shares = ", ".join(f"{100 * share:.0f} % ±{100 * error:.0f}" for share, error in self.coverage.values())
         levels = ", ".join(f"{100 * level:g} %" for level in self.coverage)
         ends = f"interval{'s' * (len(self.coverage) > 1)}"
-        return (
-            f"{self.name}: RMSE {self.rmse[0]:.3g} ±{self.rmse[1]:.1g} ({self.spread:.3g} by the mean alone); {shares} "
-            f"of {self.n:,} cells in the {levels} {ends}"
-        )
+        return f"{text}; {shares} of {self.n:,} cells in the {levels} {ends}"
 
 
 def column_scores(found: Any, truth: NDArray[np.float64]) -> list[ColumnScore]:
@@ -77,6 +78,11 @@ def column_scores(found: Any, truth: NDArray[np.float64]) -> list[ColumnScore]:
     return [_score(found, truth, cell) for cell in cells if not np.isnan(truth[found.cells == cell]).all()]
 
 
+def widest_interval(samples: int) -> float:
+    """The probability between the least and the greatest of so many draws, as ranks estimate it."""
+    return (samples - 1) / (samples + 1) + 1e-9
+
+
 def _score(found: Any, truth: NDArray[np.float64], cell: int) -> ColumnScore:
     own = (found.cells == cell) & ~np.isnan(truth)
     name = found.columns[cell] if found.columns else f"x{cell}"
@@ -90,7 +96,7 @@ def _score(found: Any, truth: NDArray[np.float64], cell: int) -> ColumnScore:
     squares = (at(found.mean) - known) ** 2
     rmse = math.sqrt(squares.mean())
     error = float(squares.std(ddof=1)) / math.sqrt(len(squares)) / (2 * rmse) if len(squares) > 1 and rmse else math.nan
-    ends = {level: found.interval(level) for level in LEVELS}
+    ends = {level: found.interval(level) for level in LEVELS if level <= widest_interval(len(found.drawn))}
     inside = {level: _share((at(low) <= known) & (known <= at(high))) for level, (low, high) in ends.items()}
     return ColumnScore(name, len(known), float(known.std()), (rmse, error), inside)
 

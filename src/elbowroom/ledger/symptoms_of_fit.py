@@ -1,7 +1,9 @@
 """Symptoms of the fit: training against test, classics on the training data, and what the objective says."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch import Generator
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.exact import ProbabilisticPCA, fit_latent_classes
-from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, narrow_seed
+from elbowroom.numerics import Batch, CapabilityError, Estimate, InputError, Noise, Rows, narrow_seed
 from elbowroom.objectives import Iwae, Objective, PriorSampling
 from elbowroom.procedures import MonteCarloEM, Procedure, SemiAmortised, TotalCorrelation, WakeSleep
 from elbowroom.records import Number
@@ -26,6 +28,7 @@ Array = NDArray[np.float64]
 _FULL = 64  # columns up to which mixtures have full covariances
 _COMPONENTS, _CLASSES = (1, 2, 4, 8), (1, 2, 4, 8, 16)
 _MOST_FITTED, _AT_ONCE = 2_000, 50
+_ALIKE = 1e-4  # relative, of an objective that is the mean of those of its examples
 _ROWS_A_COMPONENT = 5  # for each column, at least
 
 
@@ -164,8 +167,9 @@ def objective_above_elbo(vae: VAE, rows: Rows, objective: Any, seed: int) -> tup
         raise CapabilityError(f"A {type(goal).__name__} is no objective that could be evaluated on examples.")
     remarks = (*goal.remarks(), *(said for kind, said in _NO_BOUND.items() if isinstance(objective, kind)))
     by_design = isinstance(goal, Iwae | PriorSampling) or isinstance(objective, SemiAmortised)
-    differences = [_difference(vae, goal, rows, first, seed) for first in range(0, len(rows), _AT_ONCE)]
-    return mean_and_error(np.array(differences)), by_design and not remarks, remarks
+    ends = [len(rows) * part // -(-len(rows) // _AT_ONCE) for part in range(-(-len(rows) // _AT_ONCE) + 1)]
+    differences = [_differences(vae, goal, rows, first, last, seed) for first, last in pairwise(ends)]
+    return mean_and_error(np.concatenate(differences)), by_design and not remarks, remarks
 
 
 _ELBO = "epochs are compared by the ELBO, which does"
@@ -181,14 +185,29 @@ _NO_BOUND: dict[type[Procedure], str] = {
 
 
 @torch.no_grad()
-def _difference(vae: VAE, goal: Objective, rows: Rows, first: int, seed: int) -> float:
-    batch = rows.rows(slice(first, first + _AT_ONCE))
+def _differences(vae: VAE, goal: Objective, rows: Rows, first: int, last: int, seed: int) -> Array:
+    """By example where the objective is a mean over examples, [last − first]; else that of the whole batch, [1]."""
+    batch = rows.rows(slice(first, last))
     generator = Generator(vae.device).manual_seed(seed + first)
     noise = vae.draw_noise(goal.draws, len(batch), generator)
     for name, shape in goal.noise_shapes(vae).items():
         noise[name] = torch.randn(goal.draws, len(batch), *shape, generator=generator, device=vae.device)
     with evaluating(vae):
-        total = goal(vae, batch, noise, torch.tensor(math.inf)).total
+        total = float(goal(vae, batch, noise, torch.tensor(math.inf)).total)
         terms = vae(batch, noise)
-        elbo = (terms.log_likelihood - terms.rate()).mean()
-    return float(-total - elbo)
+        elbo = (terms.log_likelihood - terms.rate()).mean(0).double().cpu().numpy()
+        alone = [_alone(vae, goal, rows.rows(slice(i, i + 1)), noise, i - first) for i in range(first, last)]
+    apart = math.isclose(float(np.mean(alone)), total, rel_tol=_ALIKE, abs_tol=_ALIKE)
+    return -np.array(alone) - elbo if apart else np.array([-total - float(elbo.mean())])
+
+
+def _alone(vae: VAE, goal: Objective, one: Batch, noise: Noise, place: int) -> float:
+    """The objective of one example under its own noise; NaN where it needs several."""
+    here = slice(place, place + 1)
+    own = {name: value[here] if name == "x" else value[:, here] for name, value in noise.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is logged beside it, as a covariance of one row
+        try:
+            return float(goal(vae, one, own, torch.tensor(math.inf)).total)
+        except (RuntimeError, ValueError):
+            return math.nan

@@ -162,7 +162,9 @@ def reliability(
     if by == "width":
         places = np.minimum(np.ceil(top * bins).astype(int) - 1, bins - 1).clip(0)
     else:
-        places = np.argsort(np.argsort(top, kind="stable"), kind="stable") * bins // len(top)
+        _, of_value, below = np.unique(top, return_inverse=True, return_counts=True)
+        middle = np.cumsum(below) - (below + 1) / 2  # rank of those that are as sure, who stay in one bin
+        places = (middle[of_value] * bins // len(top)).astype(int)
     error = _calibration_error(places, top, right, bins)
     drawn = np.random.default_rng(seed).random((_SIMULATIONS, len(top))) < top
     chance = np.array([_calibration_error(places, top, one, bins) for one in drawn])

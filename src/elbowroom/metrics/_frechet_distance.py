@@ -62,7 +62,7 @@ def frechet_distance(features_data: Array, features_samples: Array, *, seed: int
     features_samples : array or Tensor
         [n, k].
     seed : int, default 0
-        Draws the halves of the data by which the floor is measured.
+        Draws the halves of the data by which the floor is measured, and the groups that give the error.
 
     Returns
     -------
@@ -93,7 +93,8 @@ def frechet_distance(features_data: Array, features_samples: Array, *, seed: int
         raise InputError(f"A Fréchet distance on {k} features needs {2 * k:,} examples or more; got {n:,}.")
     centre = data.mean(0)
     data, samples = data - centre, samples - centre
-    left_out = [_distance(*pair) for pair in zip(_without_each_group(data), _without_each_group(samples), strict=True)]
+    groups = (_without_each_group(rows, derived_seed(seed, _HALVINGS + i)) for i, rows in enumerate((data, samples)))
+    left_out = [_distance(*pair) for pair in zip(*groups, strict=True)]
     return FrechetDistance(
         distance=_distance(_moments(data), _moments(samples)),
         se=math.sqrt((_GROUPS - 1) * float(np.var(left_out))),
@@ -106,9 +107,9 @@ def _moments(rows: Floats) -> tuple[Floats, Floats]:
     return rows.mean(0), np.atleast_2d(np.cov(rows, rowvar=False))
 
 
-def _without_each_group(rows: Floats) -> list[tuple[Floats, Floats]]:
-    """Mean and covariance without each group in turn; groups are every 20th row, so that an order does not matter."""
-    groups = np.arange(len(rows)) % _GROUPS
+def _without_each_group(rows: Floats, seed: int) -> list[tuple[Floats, Floats]]:
+    """Mean and covariance without each group in turn; groups are drawn, as rows may come in an order of their own."""
+    groups = np.random.default_rng(seed).permutation(len(rows)) % _GROUPS
     return [_moments(rows[groups != group]) for group in range(_GROUPS)]
 
 

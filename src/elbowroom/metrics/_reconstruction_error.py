@@ -60,7 +60,7 @@ def psnr(squared_error: float, dimensions: int, *, span: float = 1.0) -> float:
     squared_error : float
         Per example, summed over elements, as `reconstruction_error` returns it.
     dimensions : int
-        Elements of an example.
+        Elements of an example; where cells are missing, which have no squares, those that are seen, on average.
     span : float, default 1.0
         What the data span, on the same scale.
 

@@ -175,7 +175,7 @@ def variance_budget(
         data=data.covariance,
         latent=whole.covariance,
         noise=whole.noise,
-        latent_share_se=float(np.std([group.latent_share for group in model], ddof=1)) / math.sqrt(_GROUPS),
+        latent_share_se=float(np.std([group.latent_share for group in model], ddof=1)) / math.sqrt(len(model)),
         ink_data=data.ink_covariance,
         ink_latent=whole.ink_covariance,
         ink_noise_diagonal=whole.noise,

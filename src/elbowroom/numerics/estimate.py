@@ -198,8 +198,13 @@ class Estimate:
 
     @property
     def se_mc(self) -> float:
-        """Standard error of the mean due to finitely many draws, which more draws would remove."""
-        return float(np.sqrt(self.mc_variance.sum())) / len(self)
+        """Standard error of the mean due to finitely many draws, which more draws would remove.
+
+        Noise is keyed by example, so that rows of one example, as a bootstrap takes them, err together.
+        """
+        _, example = np.unique(self.index, return_inverse=True)
+        errors = np.bincount(example, np.sqrt(self.mc_variance))
+        return float(np.sqrt(np.square(errors).sum())) / len(self)
 
     @property
     def se_total(self) -> float:
