@@ -231,7 +231,9 @@ def test_few_samples_reach_no_wide_interval():
     """The least and the greatest of S draws hold (S − 1) / (S + 1) of the next; that was called 95 %."""
     vae = linear()
     _, x = gappy(vae, 40)
-    with pytest.raises(er.InputError, match="reach an interval of 90.5 %, and 95 % are asked for.*samples=39 or more"):
+    with pytest.raises(
+        er.InputError, match=r"reach an interval of 90\.5 %, and 95 % are asked for.*samples=39 or more"
+    ):
         er.impute(vae, x, samples=20).interval()
     low, high = er.impute(vae, x, samples=39).interval()
     assert (low <= high).all()

@@ -61,7 +61,7 @@ def test_floor_and_standard_error_are_what_repetitions_show() -> None:
 
 
 def test_the_error_of_a_distance_does_not_hang_on_the_order_of_rows() -> None:
-    """Every 20th row, of rows that go through ten classes in turn, is of one class: the error was four times as large."""
+    """Every 20th of rows that go through ten classes in turn is of one class: the error was four times as large."""
     rng = np.random.default_rng(0)
     classes = np.arange(400) % 10
     x = rng.normal(size=(400, 2)) + 2 * classes[:, None]
