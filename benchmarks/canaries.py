@@ -9,6 +9,7 @@ import nan_rates
 from record import RECORDS
 
 import elbowroom as er
+from elbowroom.training.adam import CLIP
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reproductions"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "reproductions" / "evidence"))
@@ -32,7 +33,7 @@ def canaries() -> list[Canary]:
 def of_contest(name: str) -> Numbers:
     """The default model of the study."""
     data = er.load_data("digits")
-    return first_steps(er.models.build(CONTESTS[name], data), data)
+    return first_steps(er.models.build(CONTESTS[name], data), data, clip=CLIP)
 
 
 def of_rates(spread: str, floor: float) -> Numbers:

@@ -11,6 +11,7 @@ from canary import Canary, Numbers, first_steps, main
 from run import BATCH, RECORD, SETS, SPACE, rows
 
 import elbowroom as er
+from elbowroom.training.adam import CLIP
 
 
 def canaries() -> list[Canary]:
@@ -24,7 +25,7 @@ def steps(name: str, seed: int) -> Numbers:
     """Twenty steps and ten examples of one model, and β and latents of five points."""
     data = SETS[name](seed)
     vae = er.models.build({"latents": 4, "widths": [16], "seed": seed}, data)
-    found = first_steps(vae, data, er.objectives.Elbo(0.5), batch_size=BATCH, seed=seed)
+    found = first_steps(vae, data, er.objectives.Elbo(0.5), batch_size=BATCH, seed=seed, clip=CLIP)
     return {**found, "points": points(seed)}
 
 

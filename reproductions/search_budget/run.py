@@ -22,6 +22,7 @@ import elbowroom as er
 from elbowroom.atomic import write_atomic
 from elbowroom.studies.train import axes_of
 from elbowroom.sweeps import Range, Searched, Swept
+from elbowroom.training.adam import CLIP
 
 HERE = Path(__file__).parent
 RECORD = HERE / "record.json"
@@ -56,9 +57,9 @@ Curve = dict[str, list[float]]
 
 
 def words(data: er.data.Dataset, seed: int) -> dict[str, Any]:
-    """What all trainings have in common; gradients are clipped in none, as a search clips where nothing is said."""
+    """What all trainings have in common; gradients are clipped, as a search does where nothing is said."""
     epochs = math.ceil(STEPS / math.ceil(len(data.train) / BATCH))
-    return {"epochs": epochs, "batch_size": BATCH, "lr": RATE, "clip": None, "patience": epochs, "seed": seed}
+    return {"epochs": epochs, "batch_size": BATCH, "lr": RATE, "clip": CLIP, "patience": epochs, "seed": seed}
 
 
 def curve(swept: Sequence[Swept | None], data: er.data.Dataset) -> Curve:
