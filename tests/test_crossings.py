@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import norm
@@ -200,6 +201,33 @@ def test_a_reconstruction_has_the_class_that_is_known() -> None:
     told, again = vae.encode(data.test), vae.encode(other.test)
     assert all(torch.equal(told[block], again[block]) for block in told)
     assert (told[name] - given[name][0]).abs().amax(1)[known].min() > 0.01
+
+
+def test_a_categorical_frame_that_was_loaded_is_encoded() -> None:
+    """Of whole numbers, and of words with a missing one: pandas takes no strings into such a column."""
+    rng = np.random.default_rng(0)
+    kinds = np.array(["a", "b", "c"])[rng.integers(0, 3, 80)].astype(object)
+    kinds[5] = None
+    for column in (pd.Categorical(rng.integers(1, 4, 80)), pd.Categorical(kinds)):
+        frame = pd.DataFrame({"g": column, "x": rng.normal(size=80)})
+        data = er.load_data(frame, progress=False)
+        vae = er.models.build({"latents": 1, "widths": [8]}, data)
+        found, rows = vae.encode(frame)["z"], data.test
+        torch.testing.assert_close(found[rows.index], vae.encode(rows)["z"])
+
+
+def test_numbers_are_no_codes_where_classes_are_numbers() -> None:
+    """As where a frame has lost its dtype: 1, 2, 3 were taken for the second, third and fourth class."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(1, 5, 80)
+    frame = pd.DataFrame({"g": pd.Categorical(kinds), "x": rng.normal(size=80)})
+    vae = er.models.build({"latents": 1, "widths": [8]}, er.load_data(frame, progress=False))
+    lost = frame.assign(g=kinds)
+    torch.testing.assert_close(vae.encode(lost)["z"], vae.encode(frame)["z"])
+    gaps = lost.assign(g=np.where(np.arange(80) == 3, np.nan, kinds))
+    torch.testing.assert_close(vae.encode(gaps.drop(3))["z"], vae.encode(frame.drop(3))["z"])
+    with pytest.raises(er.InputError, match="holds '7', which the model does not know"):
+        vae.encode(lost.assign(g=7))
 
 
 def test_a_linear_vae_is_exact_for_whole_rows_and_refuses_others() -> None:

@@ -202,12 +202,27 @@ def coded(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> Any:
     """
     if not hasattr(examples, "iloc"):
         return examples
-    words = {name: of for name, of in known if of and examples[name].dtype.kind not in "biuf"}
+    words = {name: of for name, of in known if of and _holds_words(examples[name], of)}
     return examples.assign(**{name: _codes(name, examples[name], list(of)) for name, of in words.items()})
+
+
+def _holds_words(column: Any, words: Sequence[str]) -> bool:
+    """Whether a column [n] holds the words themselves: texts, or numbers where words are numbers; else it has codes."""
+    return column.dtype.kind not in "biuf" or (column.dtype.kind != "b" and any(map(_is_number, words)))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _codes(name: str, column: Any, words: list[str]) -> Any:
     """The codes of a column [n] of words, as floats."""
+    whole = column.dtype.kind == "f" and bool((column.dropna() % 1 == 0).all())  # 1.0 of a column with gaps is "1"
+    column = (column.astype("Int64") if whole else column).astype(object)  # a Categorical takes no other values
     seen = column.notna()
     strange = [value for value in column[seen].astype(str).unique() if value not in words]
     if strange:
@@ -215,7 +230,11 @@ def _codes(name: str, column: Any, words: list[str]) -> Any:
             f"Column {name!r} holds {strange[0]!r}, which the model does not know ({_few(words)}): leave these rows "
             f"out, or make the cells missing."
         )
-    return column.where(~seen, column.astype(str)).map({word: float(code) for code, word in enumerate(words)})
+    return (
+        column.where(~seen, column.astype(str))
+        .map({word: float(code) for code, word in enumerate(words)})
+        .astype(float)
+    )
 
 
 def _few(names: Sequence[str], most: int = 8) -> str:
