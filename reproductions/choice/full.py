@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 import elbowroom as er
 from elbowroom.data import Dataset, Examples
 from elbowroom.numerics import in_parts
-from elbowroom.runs import read_run
+from elbowroom.runs import History, read_run
 from elbowroom.studies.train import CHOICE_DRAWS, Training, training_of
 from elbowroom.sweeps.standings import Entry, smallest, standings
 from elbowroom.sweeps.swept_of import swept_of
@@ -120,7 +120,9 @@ def train(row: Row, name: str, data: Dataset, runs: Path, device: str) -> None:
     np.savez(run.with_suffix(".npz"), **found, **(probed(vae, data, row.seed) if data.test.labels is not None else {}))
 
 
-def trained(training: Training, recipe: er.models.Recipe, data: Dataset, run: Path, device: str) -> tuple[er.VAE, Any]:
+def trained(
+    training: Training, recipe: er.models.Recipe, data: Dataset, run: Path, device: str
+) -> tuple[er.VAE, History]:
     """A model and its history, from its folder where it is done, trained or trained on where not."""
     if not (run / "summary.json").exists():
         vae, goal, going_on = er.models.build(recipe, data), er.models.goal(recipe), (run / "recipe.yaml").exists()

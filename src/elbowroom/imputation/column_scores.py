@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "ColumnScore", "column_scores", "widest_interval"]
+__all__ = ["LEVELS", "ColumnScore", "column_scores", "fewest_samples"]
 
 LEVELS = (0.5, 0.9, 0.95)
 """Probabilities of the intervals whose coverage is counted."""
@@ -78,9 +78,9 @@ def column_scores(found: Any, truth: NDArray[np.float64]) -> list[ColumnScore]:
     return [_score(found, truth, cell) for cell in cells if not np.isnan(truth[found.cells == cell]).all()]
 
 
-def widest_interval(samples: int) -> float:
-    """The probability between the least and the greatest of so many draws, as ranks estimate it."""
-    return (samples - 1) / (samples + 1) + 1e-9
+def fewest_samples(level: float) -> int:
+    """Draws whose least and greatest have this probability between them, (n − 1) / (n + 1), or more."""
+    return math.ceil(2 / (1 - level) - 1e-9) - 1
 
 
 def _score(found: Any, truth: NDArray[np.float64], cell: int) -> ColumnScore:
@@ -96,7 +96,7 @@ def _score(found: Any, truth: NDArray[np.float64], cell: int) -> ColumnScore:
     squares = (at(found.mean) - known) ** 2
     rmse = math.sqrt(squares.mean())
     error = float(squares.std(ddof=1)) / math.sqrt(len(squares)) / (2 * rmse) if len(squares) > 1 and rmse else math.nan
-    ends = {level: found.interval(level) for level in LEVELS if level <= widest_interval(len(found.drawn))}
+    ends = {level: found.interval(level) for level in LEVELS if len(found.drawn) >= fewest_samples(level)}
     inside = {level: _share((at(low) <= known) & (known <= at(high))) for level, (low, high) in ends.items()}
     return ColumnScore(name, len(known), float(known.std()), (rmse, error), inside)
 

@@ -1,6 +1,5 @@
 """What `impute` returns: several completed tables, and the median, mean and intervals of every missing cell."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, count
 
-from .column_scores import ColumnScore, column_scores, widest_interval
+from .column_scores import ColumnScore, column_scores, fewest_samples
 
 __all__ = ["UNRELIABLE", "Imputations", "joined"]
 
@@ -133,10 +132,11 @@ class Imputations:
         """
         if not 0 < level < 1:
             raise InputError(f"The level of an interval is a probability between 0 and 1; got {level}.")
-        if len(self.rows) and level > (most := widest_interval(len(self.drawn))):
+        n, needed = len(self.drawn), fewest_samples(level)
+        if len(self.rows) and n < needed:
             raise InputError(
-                f"{len(self.drawn)} samples of a cell reach an interval of {100 * max(most, 0):.3g} %, and "
-                f"{100 * level:g} % are asked for: impute with samples={math.ceil(2 / (1 - level) - 1e-9) - 1} or more."
+                f"{n} samples of a cell reach an interval of {100 * (n - 1) / (n + 1):.3g} %, and {100 * level:g} % "
+                f"are asked for: impute with samples={needed} or more."
             )
         ends = (self._quantile((1 - level) / 2, "weibull"), self._quantile((1 + level) / 2, "weibull"))
         ends = (np.where(self._whole, np.floor(ends[0]), ends[0]), np.where(self._whole, np.ceil(ends[1]), ends[1]))

@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -167,8 +166,8 @@ def objective_above_elbo(vae: VAE, rows: Rows, objective: Any, seed: int) -> tup
         raise CapabilityError(f"A {type(goal).__name__} is no objective that could be evaluated on examples.")
     remarks = (*goal.remarks(), *(said for kind, said in _NO_BOUND.items() if isinstance(objective, kind)))
     by_design = isinstance(goal, Iwae | PriorSampling) or isinstance(objective, SemiAmortised)
-    ends = [len(rows) * part // -(-len(rows) // _AT_ONCE) for part in range(-(-len(rows) // _AT_ONCE) + 1)]
-    differences = [_differences(vae, goal, rows, first, last, seed) for first, last in pairwise(ends)]
+    parts = np.array_split(np.arange(len(rows)), -(-len(rows) // _AT_ONCE))  # of nearly equal sizes
+    differences = [_differences(vae, goal, rows, int(part[0]), int(part[-1]) + 1, seed) for part in parts]
     return mean_and_error(np.concatenate(differences)), by_design and not remarks, remarks
 
 

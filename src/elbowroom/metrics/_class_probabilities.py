@@ -130,7 +130,7 @@ def reliability(
     bins : int, default 10
         Bins of the probability of the predicted class.
     by : {"width", "count"}, default "width"
-        Whether bins are equally wide or hold equally many examples.
+        Whether bins are equally wide or hold equally many examples, as nearly as equal probabilities in one bin allow.
     seed : int, default 0
         Draws the labels of `Reliability.by_chance`.
 

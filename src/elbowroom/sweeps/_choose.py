@@ -179,16 +179,15 @@ def _check_measured(swept: Sequence[Swept], goal: str, data: Dataset | None) -> 
 
 def _check_apart(entries: Sequence[Entry], trained: Sequence[Swept]) -> None:
     """What has the settings of another is no other seed of it."""
-    known: dict[Any, Entry] = {}
-    words: dict[Any, Any] = {}
+    known: dict[Any, Any] = {}
     for one, model in zip(entries, trained, strict=True):
-        other, mine = known.setdefault((one.setting, one.seed), one), _words(model)
-        alike = known.setdefault(one.setting, one).size == one.size and words.setdefault(one.setting, mine) == mine
-        if other is not one or not alike:
+        shared = one.size, _words(model)
+        if known.setdefault(one.setting, shared) != shared or (one.setting, one.seed) in known:
             raise InputError(
                 f"Two models have the settings {one.label!r} and do not differ in their seed alone, so that neither "
                 f"can be told from the other: give each a setting more, by dataclasses.replace(model, settings=…)."
             )
+        known[one.setting, one.seed] = one
 
 
 def _words(model: Swept) -> dict[str, Any] | None:

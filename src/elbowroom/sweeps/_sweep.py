@@ -164,8 +164,10 @@ def sweep(
             bar.doing(models.label(one.settings) or "the only model")
             vae = trained[one.name][0]
             with standing_on(where, [vae]), threads_for(vae, data, _BATCH):
-                measured: dict[str, Any] = {"data": data, "draws": draws, "seed": seed, "recipe": one.recipe}
-                found.append(swept_of(one.name, one.settings, *trained[one.name], **measured))
+                own = swept_of(
+                    one.name, one.settings, *trained[one.name], data=data, draws=draws, seed=seed, recipe=one.recipe
+                )
+                found.append(own)
             bar.advance(IWAE=found[-1].iwae.mean)
     return found
 

@@ -264,8 +264,10 @@ def calibrated_bound(vae: VAE, data: Dataset, seed: int) -> float:
 def measured(member: _Member, vae: VAE, history: History, asked: Asked) -> Swept:
     """A trained model with its bounds on validation, as a sweep measures its own."""
     with threads_for(vae, asked.data, _BATCH):
-        measured: dict[str, Any] = {"data": asked.data, "draws": asked.draws, "seed": asked.seed}
-        return swept_of(member.name, member.settings, vae, history, **measured, recipe=member.recipe)
+        return swept_of(
+            member.name, member.settings, vae, history,
+            data=asked.data, draws=asked.draws, seed=asked.seed, recipe=member.recipe,
+        )  # fmt: skip
 
 
 def _score_of(swept: Swept, asked: Asked) -> float:

@@ -1,7 +1,8 @@
 """Rows that hold what a model's data cannot be."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,39 +203,34 @@ def coded(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> Any:
     """
     if not hasattr(examples, "iloc"):
         return examples
-    words = {name: of for name, of in known if of and _holds_words(examples[name], of)}
-    return examples.assign(**{name: _codes(name, examples[name], list(of)) for name, of in words.items()})
+    codes = {name: _codes(examples[name], words) for name, words in known}
+    return examples.assign(**{name: _coded(name, examples[name], own) for name, own in codes.items() if own})
 
 
-def _holds_words(column: Any, words: Sequence[str]) -> bool:
-    """Whether a column [n] holds the words themselves: texts, or numbers where words are numbers; else it has codes."""
-    return column.dtype.kind not in "biuf" or (column.dtype.kind != "b" and any(map(_is_number, words)))
+def _codes(column: Any, words: Sequence[str]) -> dict[Any, float]:
+    """What a column [n] may hold → its code: words, or of numbers those that words state; none where it has codes."""
+    if column.dtype.kind not in "biuf":
+        return {word: float(code) for code, word in enumerate(words)}
+    found: dict[Any, float] = {}
+    for code, word in enumerate(words if column.dtype.kind != "b" else ()):
+        with suppress(ValueError):
+            found.setdefault(float(word), float(code))
+    return found
 
 
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _codes(name: str, column: Any, words: list[str]) -> Any:
-    """The codes of a column [n] of words, as floats."""
-    whole = column.dtype.kind == "f" and bool((column.dropna() % 1 == 0).all())  # 1.0 of a column with gaps is "1"
-    column = (column.astype("Int64") if whole else column).astype(object)  # a Categorical takes no other values
-    seen = column.notna()
-    strange = [value for value in column[seen].astype(str).unique() if value not in words]
+def _coded(name: str, column: Any, codes: Mapping[Any, float]) -> Any:
+    """The codes of a column [n], as floats."""
+    seen, values = column.notna(), column.astype(object)  # a pandas Categorical takes no other values
+    if column.dtype.kind not in "iuf":
+        values = values.where(~seen, values.astype(str))
+    strange = [value for value in values[seen].unique() if value not in codes]
     if strange:
+        known = [word if isinstance(word, str) else f"{word:g}" for word in codes]
         raise InputError(
-            f"Column {name!r} holds {strange[0]!r}, which the model does not know ({_few(words)}): leave these rows "
-            f"out, or make the cells missing."
+            f"Column {name!r} holds {str(strange[0])!r}, which the model does not know ({_few(known)}): leave these "
+            f"rows out, or make the cells missing."
         )
-    return (
-        column.where(~seen, column.astype(str))
-        .map({word: float(code) for code, word in enumerate(words)})
-        .astype(float)
-    )
+    return values.map(codes).astype(float)
 
 
 def _few(names: Sequence[str], most: int = 8) -> str:
