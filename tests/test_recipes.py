@@ -296,3 +296,12 @@ def test_names_that_no_block_can_have_are_refused(name: str) -> None:
 def test_the_floating_type_comes_back(tmp_path: Path) -> None:
     vae = plain().double()
     assert er.load_model(er.save_model(vae, tmp_path / "m.vae")).dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", ["kind", "module", "same-as"])
+def test_a_block_may_have_the_name_of_a_word_of_recipes(name: str, tmp_path: Path) -> None:
+    prior = {name: er.priors.StandardNormal(2)}
+    posterior = {name: er.posteriors.DiagonalNormal(MLP([4, 8, 4]), 2)}
+    vae = er.VAE(prior, posterior, er.likelihoods.Bernoulli(MLP([2, 8, 4]), 4, given=(name,)))
+    er.save_model(vae, tmp_path / "model")
+    same(vae, er.load_model(tmp_path / "model"))

@@ -264,11 +264,12 @@ class _Builder:
         return self._built[id(recipe)]
 
     def _make(self, recipe: Mapping[str, Any]) -> Any:
-        if set(recipe) == {"module"}:
+        own = next((word for word in ("kind", "module", _SAME) if isinstance(recipe.get(word), str)), None)
+        if own == "module":
             return self._foreign(recipe["module"])
-        if set(recipe) == {_SAME}:
+        if own == _SAME:
             return self.build(self._at(recipe[_SAME]))
-        if "kind" not in recipe:
+        if own is None:  # parts by name, which may be any of these words
             return {key: self.build(item) for key, item in recipe.items()}
         fields = {key: self.build(item) for key, item in recipe.items() if key != "kind"}
         if recipe["kind"] not in _KINDS:
