@@ -94,7 +94,7 @@ def known_of(model: VAE | str | Path, vae: VAE) -> Known:
     Known
         What it reads, and how.
     """
-    words = {name: tuple(told) for name, told in vae.coding if name != _SIZE}
+    words = {name: tuple(told) for name, told in vae.coding if name != _SIZE and name in vae.context_names}
     if isinstance(model, VAE):
         return Known(vae.context_names, words)
     summary = read_recipe(run_folder(Path(model)))["data"]

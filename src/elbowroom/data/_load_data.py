@@ -22,6 +22,7 @@ from .batches import batches_of, refuse_unseen_batches
 from .beside import beside_of, context_sources, names_in, without_labels
 from .cell_table import from_cells
 from .choices import choose_preprocess, fill_for
+from .coding import coding_of
 from .counted import counted, refuse_size_names
 from .csr_on_disk import CsrOnDisk
 from .dataset import Dataset, Examples
@@ -252,11 +253,11 @@ def load_data(
         for which in (parts.train, parts.validation, parts.test)
     )
     chosen = choose_preprocess(preprocess, found, train.values, seed)
+    coding = coding_of(raw, beside, found, support is not None, counts.sizes if counts.size is not None else None)
     for part in (train, held, tested):
         part.fill = fill_for(chosen, event) if scanned.gaps else None
         part.table = tuple((name, tuple(raw.classes.get(name, ()))) for name in raw.columns or ())
-        part.coding = tuple((name, tuple(words)) for name, words in beside.words.items() if name in beside.context)
-        part.coding += ((SIZE, (f"{counts.sizes.mean:.6g}",)),) if counts.sizes and counts.size is not None else ()
+        part.coding = coding
     return Dataset(
         name=name or title,
         train=train,

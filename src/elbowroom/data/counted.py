@@ -11,7 +11,6 @@ from torch import Tensor
 from elbowroom.numerics import InputError, Support
 
 from .count_look import look_at, refuse_no_counts
-from .csr_on_disk import CsrOnDisk
 from .gene_choice import residual_variances
 from .raw import Raw, name_list
 from .size_factors import LATENT, NONE, OBSERVED, SizeFactors, given_sizes, refuse_empty, rows_named, sizes_of
@@ -160,13 +159,11 @@ def _with_chosen(raw: Raw, train: NDArray[np.int64], genes: int, batches: Tensor
             f"Of {every:,} columns {there:,} vary in the training rows, fewer than genes={genes:,}: ask for so many."
         )
     kept = np.sort(np.argsort(-variances, kind="stable")[:genes])
-    columns = raw.columns and [raw.columns[place] for place in kept]
-    x = raw.x.of_columns(kept) if isinstance(raw.x, CsrOnDisk) else raw.x[:, kept]
     note = (
         f"{genes:,} of {every:,} columns were chosen on the {len(train):,} training rows alone, by the variance of "
         "Pearson residuals (Lause, Berens & Kobak 2021)."
     )
-    return replace(raw, x=x, columns=columns, notes=[*raw.notes, note])
+    return replace(raw.with_columns(kept), notes=[*raw.notes, note])
 
 
 def refuse_size_names(counts: Counts, context: Collection[str], none: bool) -> None:

@@ -52,7 +52,7 @@ class Examples:
     (2, [3, 5], [[0.0, 1.0, 0.0]])
     """
 
-    coding: tuple[tuple[str, tuple[str, ...]], ...] = ()  # words of contexts, scale of sizes
+    coding: tuple[tuple[str, tuple[str, ...]], ...] = ()  # what its numbers mean, by `coding_of`
 
     def __init__(
         self,

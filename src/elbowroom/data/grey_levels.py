@@ -104,4 +104,4 @@ def _turned_back(raw: Raw, low: float, top: int) -> Raw:
         f"All values are {scale} with whole k, and a density over these would grow without bound: x is k, on the grid "
         f'0…{top:,}; support="{"unit" if low == 0 else "real"}" keeps the values as they came.'
     )
-    return replace(raw, x=x, support=Support("grid", top + 1), notes=[*raw.notes, note])
+    return replace(raw, x=x, support=Support("grid", top + 1), notes=[*raw.notes, note], turned=scale)

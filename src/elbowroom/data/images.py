@@ -288,7 +288,7 @@ def _raw(x: NDArray[Any], kind: str, seen: _Seen) -> Raw:
         return Raw(x, support=Support("binary"))
     if _black_and_white(x):
         notes.append("The images hold black (0) and white (255) alone: they are binary, 0 and 1.")
-        return Raw((x > 0).astype(np.uint8), support=Support("binary"), notes=notes)
+        return Raw((x > 0).astype(np.uint8), support=Support("binary"), notes=notes, turned="0 and 255")
     return Raw(x, support=Support("grid", 256), notes=notes)
 
 

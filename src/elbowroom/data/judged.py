@@ -1,6 +1,5 @@
 """The support of data: as stated, as the source says it, or as each column asks."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +60,7 @@ def judge(raw: Raw, limits: Limits, stated: Stated) -> tuple[Support, list[Colum
         Where the data do not lie in the stated support, or no column is left.
     """
     table = raw.x.ndim == 2 and not is_sparse(raw.x) and not isinstance(raw.x, np.memmap)
-    names = raw.columns or [str(i) for i in range(raw.x.shape[1])] if table else []
+    names = raw.names if table else []
     if not table and raw.x.ndim == 2 and stated is None and infer_support(limits).kind in ("unit", "real"):
         raw.notes.append(_AS_ONE.format(where="sparse" if is_sparse(raw.x) else "read from the disk"))
     if not table or (stated is None and not raw.classes and _whole_as_one(raw, limits)):
@@ -163,14 +162,7 @@ def without_left_out(raw: Raw, judged: list[Column]) -> Raw:
     Raw
         With fewer columns.
     """
-    kept = [i for i, one in enumerate(judged) if one.support is not None]
-    names = {judged[i].name for i in kept}
-    return dataclasses.replace(
-        raw,
-        x=raw.x[:, kept],
-        columns=None if raw.columns is None else [raw.columns[i] for i in kept],
-        classes={name: words for name, words in raw.classes.items() if name in names},
-    )
+    return raw.with_columns(np.flatnonzero([one.support is not None for one in judged]))
 
 
 def left_out_note(judged: list[Column], most: int = 8) -> list[str]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
 
+from .csr_on_disk import CsrOnDisk
+
 __all__ = ["Raw", "name_list", "without_columns"]
 
 
@@ -42,6 +44,10 @@ class Raw:
         What sentences about the values call them.
     counts_elsewhere : callable, optional
         Of a table of cells: the ways to say those of its other matrices that hold counts.
+    turned : str, default ""
+        What the values were, such as "k/255", where they were taken for levels on another scale.
+    left_out : tuple of int, default ()
+        Places, in the source, of the columns that were left out.
     """
 
     x: Any
@@ -56,6 +62,26 @@ class Raw:
     row_names: list[str] | None = None
     what: str = "The table"
     counts_elsewhere: Callable[[], list[str]] | None = None
+    turned: str = ""
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of a table's columns, or their places in the source, counted from 0."""
+        out, width = set(self.left_out), self.x.shape[1] + len(self.left_out)
+        return self.columns or [str(i) for i in range(width) if i not in out]
+
+    def with_columns(self, kept: NDArray[np.int64]) -> "Raw":
+        """The table with these of its columns alone."""
+        stay = [self.names[i] for i in kept]
+        gone = set() if self.columns else set(self.names) - set(stay)
+        return replace(
+            self,
+            x=self.x.of_columns(kept) if isinstance(self.x, CsrOnDisk) else self.x[:, kept],
+            columns=self.columns and stay,
+            classes={name: words for name, words in self.classes.items() if name in stay},
+            left_out=tuple(sorted([*self.left_out, *map(int, gone)])),
+        )
 
 
 def without_columns(raw: Raw, out: NDArray[np.bool_], why: str) -> Raw:
@@ -80,13 +106,11 @@ def without_columns(raw: Raw, out: NDArray[np.bool_], why: str) -> Raw:
     InputError
         Where the table is memory-mapped, of which no columns can be left out without reading it whole.
     """
-    names = [(raw.columns or list(map(str, range(len(out)))))[i] for i in np.flatnonzero(out)]
+    names = [raw.names[i] for i in np.flatnonzero(out)]
     if isinstance(raw.x, np.memmap):
         raise InputError(f"Memory-mapped columns have {why} ({name_list(names)}): leave them out of the file.")
-    kept = np.flatnonzero(~out)
-    columns = raw.columns and [raw.columns[i] for i in kept]
     note = f"Left out: {name_list(names)} ({why})."
-    return replace(raw, x=raw.x[:, kept], columns=columns, notes=[*raw.notes, note])
+    return replace(raw.with_columns(np.flatnonzero(~out)), notes=[*raw.notes, note])
 
 
 def name_list(columns: Iterable[Any], most: int = 8) -> str:

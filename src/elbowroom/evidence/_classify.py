@@ -14,7 +14,7 @@ from elbowroom.data.given import known_contexts
 from elbowroom.numerics import Batch, Estimate, InputError, Rows, as_rows, one_of, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
-from elbowroom.vae.outside import refuse_other_coding
+from elbowroom.vae.meanings import refuse_other_classes
 
 from .classification import Classification
 from .estimators import registered
@@ -106,7 +106,7 @@ def classify(
     name, classes = _classes(vae, data, context)
     weights = _prior(prior, data, name, classes)
     rows = as_rows(data.test if examples is None else examples)
-    refuse_other_coding([(name, classes)], rows)
+    refuse_other_classes({name: classes}, dict(getattr(rows, "coding", ())))
     found: list[Estimate] = []
     with Progress(f"log p(x | {name})", len(classes), show=progress) as bar:
         for one_hot in torch.eye(len(classes)):

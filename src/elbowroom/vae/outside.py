@@ -14,8 +14,9 @@ from elbowroom.numerics import Batch, InputError, Rows
 
 from ._check_readings import check_cell_by_cell
 from .core import LOG_BETA, VAECore
+from .meanings import few, refuse_other_meanings
 
-__all__ = ["coded", "refuse_misfits", "refuse_other_coding", "refuse_other_columns", "refuse_outside"]
+__all__ = ["coded", "refuse_misfits", "refuse_other_columns", "refuse_outside"]
 
 _TAKEN = {
     "x": "the observation",
@@ -98,7 +99,7 @@ def refuse_misfits(vae: VAECore, rows: Rows) -> None:
     if first.seen is not None:
         check_cell_by_cell(vae, first)
     missing = [name for name in vae.context_names if name not in first.context]
-    refuse_other_coding([one for one in getattr(vae, "coding", ()) if one[0] in vae.context_names], rows)
+    refuse_other_meanings(vae, rows)
     if missing:
         raise InputError(f"The model reads the context {missing[0]!r}, which these examples do not have.")
     for block in vae.posterior.values():
@@ -139,46 +140,15 @@ def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: A
         return
     if list(table) != [name for name, _ in known]:
         raise InputError(
-            f"These examples have the columns {_few(list(table))}, and the model was fitted to "
-            f"{_few([name for name, _ in known])}: give these columns, in this order."
+            f"These examples have the columns {few(list(table))}, and the model was fitted to "
+            f"{few([name for name, _ in known])}: give these columns, in this order."
         )
     for name, words in known:
         if named is None and tuple(table[name]) != tuple(words):
             raise InputError(
-                f"The codes of column {name!r} mean {_few(list(table[name]))} in these examples and "
-                f"{_few(list(words))} in the model's: load both in one table, so that a code means one word."
+                f"The codes of column {name!r} mean {few(list(table[name]))} in these examples and "
+                f"{few(list(words))} in the model's: load both in one table, so that a code means one word."
             )
-
-
-def refuse_other_coding(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> None:
-    """Refuse contexts whose classes stand in another order or are others, and sizes on another scale.
-
-    Parameters
-    ----------
-    known : sequence of (str, sequence of str)
-        Contexts that the model reads, with the words of their classes; of "size" the number that sizes are divided by.
-    examples : Any
-        A part of a data set; anything else says nothing of its contexts.
-
-    Raises
-    ------
-    InputError
-        In one sentence.
-    """
-    theirs = dict(getattr(examples, "coding", ()))
-    for name, words in known:
-        if name not in theirs or tuple(theirs[name]) == tuple(words):
-            continue
-        if name == "size" and len(words) == 1:
-            raise InputError(
-                f"Sizes of these examples are divided by {theirs[name][0]}, the mean of the rows that they were loaded "
-                f"with, and those that the model learned from by {words[0]}: annotate(model, cells, data=...) scores "
-                "other cells by sizes on the model's scale."
-            )
-        raise InputError(
-            f"The context {name!r} means {_few(list(theirs[name]))} in these examples and {_few(list(words))} in the "
-            "model's, in this order: load both in one table, or let annotate(model, cells, data=...) find them by name."
-        )
 
 
 def coded(known: Sequence[tuple[str, Sequence[str]]], examples: Any) -> Any:
@@ -227,15 +197,10 @@ def _coded(name: str, column: Any, codes: Mapping[Any, float]) -> Any:
     if strange:
         known = [word if isinstance(word, str) else f"{word:g}" for word in codes]
         raise InputError(
-            f"Column {name!r} holds {str(strange[0])!r}, which the model does not know ({_few(known)}): leave these "
+            f"Column {name!r} holds {str(strange[0])!r}, which the model does not know ({few(known)}): leave these "
             f"rows out, or make the cells missing."
         )
     return values.map(codes).astype(float)
-
-
-def _few(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(map(repr, names[:most])) or "numbers"
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _batches(rows: Rows, cells: int) -> Iterator[tuple[int, Batch]]:
