@@ -57,15 +57,13 @@ def planted(latents: int) -> Dataset:
 
 
 def training_on(data: Dataset, seed: int, words: dict[str, Any] | None = None) -> Training:
-    """What the study trains, but without clipping: its default, or these words alone; of planted sizes a finer row."""
+    """What the study trains: its default, or these words alone; of planted sizes a finer row."""
     recipe = er.models.Recipe(seed=seed)
     is_planted = data.name.startswith("planted")
     recipe, epochs = (recipe.where(**OF_PLANTED), EPOCHS) if is_planted else (recipe, None)
     if words is not None:
-        found = training_of(recipe.where(**(words | (OF_PLANTED if is_planted else {}))), {}, epochs, data, seed)
-    else:
-        found = training_of(recipe, {"latents": SIZES} if is_planted else None, epochs, data, seed)
-    return found._replace(clip=None)
+        return training_of(recipe.where(**(words | (OF_PLANTED if is_planted else {}))), {}, epochs, data, seed)
+    return training_of(recipe, {"latents": SIZES} if is_planted else None, epochs, data, seed)
 
 
 def one_row(name: str, seed: int) -> dict[str, Any]:
@@ -103,7 +101,7 @@ def canary_row(name: str) -> Callable[[], Any]:
         data = load(name)
         training = training_on(data, 0)
         recipe = training.recipe.where(**{axis: values[0] for axis, values in training.axes.items()})
-        return first_steps(er.models.build(recipe, data), data, batch_size=16, seed=0, lr=training.lr)
+        return first_steps(er.models.build(recipe, data), data, batch_size=16, seed=0, lr=training.lr, clip=training.clip)
 
     return make
 

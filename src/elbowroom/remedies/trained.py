@@ -14,6 +14,7 @@ from elbowroom.numerics.seeded import seeded
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.training import fit
+from elbowroom.training.adam import CLIP
 from elbowroom.training.stream import steps_per_epoch
 from elbowroom.vae import VAE
 from elbowroom.vae._load_model import build_model
@@ -29,7 +30,7 @@ _REHEARSED = 20  # batches
 
 @dataclass(frozen=True)
 class Training:
-    """How long a remedy trains, and by which steps.
+    """How long a remedy trains, and by which steps; gradients are clipped to a norm of 10, as a study clips them.
 
     Parameters
     ----------
@@ -170,6 +171,7 @@ def _fit(vae: VAE, data: Dataset, goal: Goal, how: Training, settle: bool, lr_fi
         batch_size=how.batch_size,
         lr=how.lr,
         lr_final=lr_final,
+        clip=CLIP,
         patience=how.patience,
         seed=how.seed,
         settle=settle,
