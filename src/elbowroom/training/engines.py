@@ -17,6 +17,7 @@ from elbowroom.procedures import Phase
 from .adam import MOMENTS, Adam, Moves
 from .lanes import Batches, Noises, tensors_of
 from .padding import Padding, largest, sizes
+from .silu import with_one_pass
 from .traced import Traced
 from .training_step import TrainingStep
 
@@ -205,6 +206,7 @@ class Stacked(Engine):
         super().__init__(
             copy.deepcopy(whole), adams, {p: {name: self.parameters[name] for name in n} for p, n in learned.items()}
         )
+        with_one_pass(self.step)
         if ragged:
             self._mask_units()
         self.places = [  # a module in two places is filled once: torch's own tying leaves its tensors behind there

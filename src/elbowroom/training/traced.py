@@ -5,10 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from .recorded import Recorded
+from .shortened import shorten
 
 __all__ = ["Traced"]
 
@@ -70,11 +72,10 @@ class Traced:
             return found
 
         try:
-            graph = make_fx(flat)(*tensors)
+            graph = make_fx(functionalize(flat))(*tensors)
+            shorten(graph, tensors)
         except Exception:  # whatever it cannot follow; the function itself is still there
             return None
-        graph.graph.eliminate_dead_code()
-        graph.recompile()
         return graph, specs[-1]
 
 
