@@ -13,6 +13,7 @@ from elbowroom.distributions.capabilities import require
 from elbowroom.evidence import iwae
 from elbowroom.evidence.memory import Memory
 from elbowroom.numerics import Estimate
+from elbowroom.preprocess import mean_of_x
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -100,5 +101,5 @@ def _means(vae: VAE, cells: Examples, draws: int, seed: int) -> NDArray[np.float
     with evaluating(vae):
         p_x = vae(batch, vae.keyed_noise(draws, batch.index.cpu(), seed), lay_out=False).p_x
         require(p_x, "mean")
-        means = p_x.mean.mean(0).expand(len(cells), -1)
-        return vae.preprocess.inverse(means).float().cpu().numpy()
+        means = mean_of_x(vae.preprocess, p_x).mean(0).expand(len(cells), -1)
+        return means.float().cpu().numpy()

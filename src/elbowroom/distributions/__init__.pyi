@@ -14,7 +14,9 @@ from .capabilities import detached as detached
 from .capabilities import on_real_line as on_real_line
 from .capabilities import require as require
 from .columns import Columns as Columns
+from .columns import Masses as Masses
 from .columns import known_mean as known_mean
+from .columns import level_masses as level_masses
 from .continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from .correlated_normal import CorrelatedNormal as CorrelatedNormal
 from .counts import NegativeBinomial as NegativeBinomial

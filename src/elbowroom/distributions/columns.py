@@ -1,15 +1,18 @@
 """One distribution over the columns of a table, a family per group of columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, Independent, constraints
 
 from ._draw import simulate
 from .capabilities import Capability, capabilities, require
 
-__all__ = ["Columns", "known_mean"]
+__all__ = ["Columns", "Masses", "known_mean", "level_masses"]
+
+Masses = Callable[[float, slice], Tensor]
+"""From a level, and which columns are asked for, to its probability in each of them."""
 
 
 class Columns(Distribution):
@@ -88,6 +91,53 @@ def known_mean(p: Distribution) -> Tensor:
     if "mean" in capabilities(p):
         return p.mean
     return torch.full((*p.batch_shape, *p.event_shape), torch.nan, device=_device_of(p))
+
+
+def level_masses(p: Distribution) -> Masses | None:
+    """The probability of a level in every element.
+
+    Parameters
+    ----------
+    p : Distribution
+        Any distribution.
+
+    Returns
+    -------
+    callable or None
+        From a level and a slice of columns, the last dimension, to its probabilities there, [*batch, *event]. None
+        where elements depend on one another, or all make one draw.
+
+    Examples
+    --------
+    >>> from torch.distributions import Bernoulli, Independent
+    >>> level_masses(Independent(Bernoulli(torch.tensor([0.25, 0.5])), 1))(1.0, slice(None))
+    tensor([0.2500, 0.5000])
+    """
+    if isinstance(p, Columns):
+        found = [level_masses(group) for group in p.groups]
+        groups = [masses for masses in found if masses is not None]
+        return _side_by_side(p, groups) if len(groups) == len(found) else None
+    if isinstance(p, Independent):
+        return level_masses(p.base_dist)
+    if p.event_shape:
+        return None
+    return lambda level, columns: p.log_prob(torch.full(p.batch_shape, level, device=_device_of(p))).exp()[..., columns]
+
+
+def _side_by_side(p: Columns, groups: Sequence[Masses]) -> Masses:
+    """Of the groups that have some of the columns asked for: to others the level may mean nothing."""
+
+    def masses(level: float, columns: slice) -> Tensor:
+        first, last, _ = columns.indices(p.event_shape[0])
+        parts, start = [], 0
+        for size, group in zip(p.sizes, groups, strict=True):
+            own = slice(max(first - start, 0), max(min(last - start, size), 0))
+            if own.start < own.stop:
+                parts.append(group(level, own).expand(*p.batch_shape, -1))
+            start += size
+        return torch.cat(parts, -1)
+
+    return masses
 
 
 def _device_of(p: Distribution) -> torch.device:

@@ -133,7 +133,7 @@ def _pictures(vae: VAE, data: Dataset, x: Tensor, given: Given, units: Sequence[
     first = {name: value[:, :1] for name, value in given.items()}
     with evaluating(vae):
         means = torch.cat([_moved(vae, first, unit, by) for unit in units for by in _STEPS])
-        rows = vae.preprocess.inverse(means)
+        rows = vae.preprocess.mean_back(means)
     low, high = (0.0, float(data.levels - 1)) if data.levels else (float(x.min()), float(x.max()))
     grey = ((rows.double() - low) / max(high - low, 1e-12) * 255).round().clamp(0, 255).to(torch.uint8)
     pixels = base64.b64encode(grey.cpu().numpy().tobytes()).decode("ascii")

@@ -1,3 +1,4 @@
+from ._mean_of_x import mean_of_x as mean_of_x
 from .affine import Affine as Affine
 from .atoms import Atoms as Atoms
 from .binarise import Binarise as Binarise

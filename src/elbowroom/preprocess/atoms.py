@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from elbowroom.distributions import Masses
 from elbowroom.distributions.normal_with_atoms import ATOM
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
@@ -71,6 +72,15 @@ class Atoms(Preprocess):
         x = self.inner.inverse(y)
         for atom, place in zip(self.atoms, self.places(), strict=True):
             x = torch.where((y - place).abs() <= ATOM, atom, x)
+        return x
+
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        """As of the values between, which `inner` shifts and scales; columns whose atom lies elsewhere need masses."""
+        x = self.inner.mean_back(y)
+        if masses is None:
+            return x
+        for atom, place in zip(self.atoms, self.places(), strict=True):
+            x = x + masses(place, slice(None)) * (atom - self.inner.mean_back(torch.full_like(x, place)))
         return x
 
     def outside(self, x: Tensor) -> Tensor:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from elbowroom.distributions import Masses
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
+from .identity import Identity
 from .preprocess import PLAIN, Preprocess, constant
 
 __all__ = ["Chain"]
@@ -68,6 +70,11 @@ class Chain(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         for part in reversed(self._parts()):
             y = part.inverse(y)
+        return y
+
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        for part in reversed(self._parts()):
+            y, masses = part.mean_back(y, masses), masses if isinstance(part, Identity) else None
         return y
 
     def outside(self, x: Tensor) -> Tensor:

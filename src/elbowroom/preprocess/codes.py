@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from elbowroom.distributions import Masses
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
@@ -52,6 +53,18 @@ class Codes(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         table = self._table(y)
         return table[y.round().long().clamp(0, len(self.values) - 1)]
+
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        """Exact, but of values at uneven distances without probabilities: these are read off between two neighbours."""
+        table = self._table(y)
+        gaps = table.diff()
+        if masses is None or bool(((gaps - gaps[0]).abs() <= _SLACK**2 * gaps[0]).all()):
+            code = y.double().nan_to_num().floor().clamp(0, len(gaps) - 1).long()
+            return table[code] + (y - code) * gaps[code]
+        found = sum(
+            (value * masses(code, slice(None)).double() for code, value in enumerate(self.values)), 0.0 * table[0]
+        )
+        return torch.where(y.isnan(), torch.nan, found)
 
     def outside(self, x: Tensor) -> Tensor:
         _, distance = self._nearest(x)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from elbowroom.distributions import Masses
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
@@ -64,6 +65,14 @@ class Columns(Preprocess):
     def inverse(self, y: Tensor) -> Tensor:
         return torch.cat([step.inverse(part) for step, part in self.split(y)], -1)
 
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        found, start = [], 0
+        for step, part in self.split(y):
+            size = part.shape[-1]
+            found.append(step.mean_back(part, None if masses is None else _from(masses, start, size)))
+            start += size
+        return torch.cat(found, -1)
+
     def outside(self, x: Tensor) -> Tensor:
         return torch.cat([step.outside(part) for step, part in self.split(x)], -1)
 
@@ -80,3 +89,13 @@ class Columns(Preprocess):
             raise InputError(f"Columns was made for {sum(self.sizes)} columns; these are {before}.")
         steps = [step for step, size in zip(self.steps, self.sizes, strict=True) for _ in range(size)]
         return Support.of_columns([s.support(one) for s, one in zip(steps, columns, strict=True)])  # type: ignore[operator]
+
+
+def _from(masses: Masses, first: int, size: int) -> Masses:
+    """Those of some columns, which count from 0 there."""
+
+    def own(level: float, columns: slice) -> Tensor:
+        start, stop, _ = columns.indices(size)
+        return masses(level, slice(first + start, first + stop))
+
+    return own

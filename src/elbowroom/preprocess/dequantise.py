@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from elbowroom.distributions import Masses
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
@@ -66,6 +67,10 @@ class Dequantise(Preprocess):
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y * self.levels).floor().clamp(0, self.levels - 1)
+
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        """Less the noise's own mean, and no further than the grid reaches."""
+        return (y * self.levels - 0.5).clamp(0, self.levels - 1)
 
     def outside(self, x: Tensor) -> Tensor:
         return off_grid(x, math.inf if self.higher else self.levels)

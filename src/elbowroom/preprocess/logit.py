@@ -5,6 +5,7 @@ import math
 
 from torch import Tensor
 
+from elbowroom.distributions import Masses
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
@@ -26,6 +27,11 @@ class Logit(Preprocess):
     ------
     InputError
         For another α.
+
+    Notes
+    -----
+    The map bends, so that no mean of x follows from that of y: `mean_back`, and with it `VAE.reconstruct`, gives x at
+    the mean of y, which is the median of x where y is symmetric. The mean of draws is the mean of x.
 
     References
     ----------
@@ -52,6 +58,10 @@ class Logit(Preprocess):
 
     def inverse(self, y: Tensor) -> Tensor:
         return ((y.sigmoid() - self.alpha) / (1 - 2 * self.alpha)).clamp(0, 1)
+
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        """What x is at the mean of y, which is the median of x where y is symmetric, and not its mean."""
+        return self.inverse(y)
 
     def outside(self, x: Tensor) -> Tensor:
         return (x < 0) | (x > 1)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from elbowroom.distributions import Masses
 from elbowroom.numerics import Support
 
 __all__ = ["PLAIN", "Preprocess", "constant"]
@@ -104,6 +105,25 @@ class Preprocess(nn.Module):
             them.
         """
         raise NotImplementedError
+
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        """The mean of x, from that of y: it may lie between the values that x takes.
+
+        The same as `inverse` of a map that shifts and scales, which this is by default.
+
+        Parameters
+        ----------
+        y : Tensor
+            [..., *event], means of y; NaN where there is none.
+        masses : callable or None, default None
+            From a level of y, and which columns, to its probabilities [..., *event], where y has levels.
+
+        Returns
+        -------
+        Tensor
+            [..., *event], in 64 bits where `inverse` is.
+        """
+        return self.inverse(y)
 
     def support(self, before: Support) -> Support:
         """The support of y.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from elbowroom.distributions import Masses
 from elbowroom.numerics import InputError, Support
 from elbowroom.recipes import described
 
@@ -72,6 +73,10 @@ class Rounded(Preprocess):
         whole = ((y - offsets) / torch.where(steps > 0, steps, 1.0)).round()
         tidy = 10.0 ** torch.ceil(6 - torch.where(steps > 0, steps, 1.0).log10())  # −5.9, and not −5.8999999999999995
         return torch.where(steps > 0, ((offsets + whole * steps) * tidy).round() / tidy, y.double())
+
+    def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
+        """The same: the noise has mean 0."""
+        return y.double()
 
     def outside(self, x: Tensor) -> Tensor:
         steps, offsets = self._numbers(x)

@@ -8,10 +8,10 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, Transfor
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from elbowroom.distributions import known_mean
 from elbowroom.evidence import iwae
 from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.objectives import Elbo
+from elbowroom.preprocess import mean_of_x
 from elbowroom.training import fit as train
 from elbowroom.training.adam import CLIP
 from elbowroom.vae import VAE
@@ -161,13 +161,16 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return means.numpy()
 
     def inverse_transform(self, X: Any) -> Floats:
-        """Means of p(x | z) for z = X [n, n_components], on the scale of the data, [n, features]."""
+        """Means of p(x | z) for z = X [n, n_components], on the scale of the data, [n, features].
+
+        A mean may lie between the values that x takes: of whole numbers, or of −1 and 1.
+        """
         vae = self._trained_vae()
         z = torch.tensor(check_array(X, dtype=np.float64, order="C"))
         if z.shape[1] != vae.latents:
             raise InputError(f"inverse_transform takes {vae.latents} columns, one per component; got {z.shape[1]}.")
         with torch.no_grad():
-            return self._with_constants(vae.preprocess.inverse(known_mean(vae.likelihood({"z": z[None]}))[0]))
+            return self._with_constants(mean_of_x(vae.preprocess, vae.likelihood({"z": z[None]}))[0])
 
     def score_samples(self, X: Any) -> Floats:
         """The importance-weighted lower bound on log p(x) of each row on the scale of the data, [n], nats."""

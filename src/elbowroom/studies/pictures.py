@@ -11,8 +11,8 @@ from torch import Tensor
 
 from elbowroom.atomic import write_atomic
 from elbowroom.data import Dataset, Examples
-from elbowroom.distributions import known_mean
 from elbowroom.numerics import Batch, in_parts
+from elbowroom.preprocess import mean_of_x
 from elbowroom.priors import StandardNormal
 from elbowroom.records import SweepRecord
 from elbowroom.vae import VAE
@@ -142,15 +142,15 @@ def _sample(vae: VAE, data: Dataset, n: int, seed: int) -> Tensor:
 def _means(vae: VAE, data: Dataset, n: int, seed: int) -> Tensor:
     """Means of p(x | z) at the z of `_sample`."""
     with evaluating(vae):
-        mean = known_mean(vae.likelihood(vae.draw_prior(n, seed, _contexts(vae, data, n))))
-    return vae.preprocess.inverse(mean.expand(1, n, *mean.shape[2:])[0])
+        mean = mean_of_x(vae.preprocess, vae.likelihood(vae.draw_prior(n, seed, _contexts(vae, data, n))))
+    return mean.expand(1, n, *mean.shape[2:])[0]
 
 
 @torch.no_grad()
 def _reconstructions(vae: VAE, examples: Examples) -> Tensor:
     """Means of p(x | z) at the encoder's means, as `VAE.reconstruct`."""
     with evaluating(vae):
-        return vae.preprocess.inverse(known_mean(vae.likelihood(vae.at_means(examples)))[0])
+        return mean_of_x(vae.preprocess, vae.likelihood(vae.at_means(examples)))[0]
 
 
 def _contexts(vae: VAE, data: Dataset, n: int) -> dict[str, Tensor]:
@@ -182,5 +182,5 @@ def _decoded_grid(vae: VAE) -> dict[str, Tensor]:
     rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
     z = torch.stack([columns.flatten(), rows.flatten()], -1)
     p_x = vae.likelihood({next(iter(vae.prior.keys())): z.unsqueeze(0)})
-    decoded = vae.preprocess.inverse(known_mean(p_x)[0])
+    decoded = mean_of_x(vae.preprocess, p_x)[0]
     return {"decoded_grid": decoded.unflatten(0, (_GRID, _GRID)), "decoded_grid_axis": axis}

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, require, simulate
 from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, in_parts, one_of, plain_arguments
+from elbowroom.preprocess import mean_of_x
 
 from ._check_readings import check_readings
 from ._describe import describe
@@ -203,8 +204,8 @@ class VAE(VAECore):
             How many.
         mode : {"ancestral", "mean", "offset"}, default "ancestral"
             "ancestral" draws z from p(z) and then x from p(x | z): the only one whose x is distributed as the model
-            says. "mean" returns the mean of p(x | z) at the drawn z, "offset" that mean plus `offset` standard
-            deviations.
+            says. "mean" returns the mean of p(x | z) at the drawn z, which may lie between the values that x takes,
+            "offset" that mean plus `offset` standard deviations.
         offset : float, default 0.0
             Standard deviations of p(x | z) that "offset" adds to its mean.
         seed : int, default 0
@@ -246,7 +247,7 @@ class VAE(VAECore):
                 y = simulate(each, Generator(self.device).manual_seed(derived_seed(seed, _SAMPLED)))
             else:
                 require(p_x, "mean")
-                y = p_x.mean if mode == "mean" else p_x.mean + offset * p_x.stddev
+                return self._mean_of_x(p_x, n) if mode == "mean" else self._beside_mean(p_x, n, offset)
             return self.preprocess.inverse(y.expand(1, n, *y.shape[2:])[0])
 
     @plain_arguments
@@ -341,6 +342,8 @@ class VAE(VAECore):
     def reconstruct(self, examples: Any, *, seed: int = 0) -> Tensor:
         """Mean of p(x | z) at the mean of q(z | x), and at a class that is known, on the user's scale.
 
+        A mean may lie between the values that x takes: of −1 and 1, or of grey levels.
+
         Parameters
         ----------
         examples : Rows, Batch, array, tensor, DataFrame or list
@@ -409,4 +412,12 @@ class VAE(VAECore):
         with evaluating(self):
             p_x = self.likelihood(given)
             require(p_x, "mean")
-            return self.preprocess.inverse(p_x.mean.expand(1, given["x"].shape[1], *p_x.mean.shape[2:])[0])
+            return self._mean_of_x(p_x, given["x"].shape[1])
+
+    def _mean_of_x(self, p_x: Distribution, n: int) -> Tensor:
+        x = mean_of_x(self.preprocess, p_x)
+        return x.expand(1, n, *x.shape[2:])[0]
+
+    def _beside_mean(self, p_x: Distribution, n: int, offset: float) -> Tensor:
+        y = p_x.mean + offset * p_x.stddev
+        return self.preprocess.mean_back(y.expand(1, n, *y.shape[2:])[0])
