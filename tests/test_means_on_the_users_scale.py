@@ -20,6 +20,7 @@ from elbowroom.preprocess import (
     mean_of_x,
 )
 from elbowroom.preprocess import Columns as Maps
+from elbowroom.runs.written import write_x
 from elbowroom.sklearn import VariationalAutoencoder
 
 DRAWS = 5_000
@@ -106,3 +107,9 @@ def test_an_estimator_gives_means_of_signs():
     x = np.where(rng.random((400, 3)) < [0.2, 0.5, 0.8], 1.0, -1.0)
     model = VariationalAutoencoder(1, network=(), max_epochs=20, learning_rate=0.02, random_state=0).fit(x)
     np.testing.assert_allclose(model.inverse_transform([[0.0]])[0], x.mean(0), atol=0.25)
+
+
+def test_a_mean_of_codes_is_written_as_the_number_it_is(tmp_path):
+    data = {"image_shape": None, "columns": ["smokes"], "classes": {"smokes": ["no", "yes"]}}
+    for x, expected in (([[0.9], [0.0]], ["0.9", "0.0"]), ([[1.0], [0.0]], ["yes", "no"])):
+        assert write_x(tmp_path / "x.csv", np.array(x), data, {}).read_text().split()[1:] == expected

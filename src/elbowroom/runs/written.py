@@ -71,7 +71,7 @@ def write_x(out: Path, x: NDArray[Any], data: Mapping[str, Any], beside: Mapping
 
 
 def _columns(x: NDArray[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns by name: words where they are classes, whole numbers where all are whole."""
+    """The columns by name: words where they are codes of classes, whole numbers where all are whole."""
     flat = x.reshape(len(x), -1)
     names = data.get("columns") or [f"column {i + 1}" for i in range(flat.shape[1])]
     classes = data.get("classes", {})
@@ -82,9 +82,9 @@ def _columns(x: NDArray[Any], data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _values(column: NDArray[Any], words: list[str] | None) -> Any:
-    if words:
-        return np.array(words, dtype=object)[column.astype(int)]
     whole = ((column == np.round(column)) & (np.abs(column) < _WHOLE)).all()
+    if words and whole and column.min() >= 0 and column.max() < len(words):  # a mean of codes is no word
+        return np.array(words, dtype=object)[column.astype(int)]
     return column.astype(np.int64) if whole else column
 
 
