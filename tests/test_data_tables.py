@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import math
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -223,13 +224,37 @@ def test_points_in_a_file_of_decimal_commas_stand_between_thousands(tmp_path):
     np.testing.assert_array_equal(x, [[1000 * (1 + i) + 234, i + 0.5] for i in range(N)])
 
 
+GROUPS, OTHER_GROUPS = [f"{1 + i}.234" for i in range(N)], [f"{1 + i},234" for i in range(N)]
+
+
+@pytest.mark.parametrize(("cells", "mark"), [(GROUPS, "point"), (OTHER_GROUPS, "comma")])
+def test_marks_that_contradict_each_other_say_nothing_of_numbers_in_groups(tmp_path, cells, mark):
+    """Where each is from another source, "1,5" does not make thousands of "47.510": "0.5" stands there too."""
+    rows = [f"{cell};{i},5;{i}.25" for i, cell in enumerate(cells)]
+    said = f"'{cells[0]}' in line 2, in column 'a', with a decimal {mark} or a {mark} between thousands"
+    with pytest.raises(er.InputError, match=re.escape(said)):
+        load_data(file(tmp_path, table("a;b;c", rows)))
+    x = all_of(load_data(file(tmp_path, table("a;b;c", rows)), drop=["a"]))
+    np.testing.assert_array_equal(x, [[i + 0.5, i + 0.25] for i in range(N)])
+
+
+def test_numbers_in_groups_alone_say_no_mark(tmp_path):
+    rows = [f"{one};{other}" for one, other in zip(GROUPS, OTHER_GROUPS, strict=True)]
+    with pytest.raises(er.InputError, match="'1,234' in line 2, in column 'b', with a decimal comma or a comma"):
+        load_data(file(tmp_path, table("a;b", rows)))
+    rows = [f"{i}.5;{other}" for i, other in enumerate(OTHER_GROUPS)]
+    x = all_of(load_data(file(tmp_path, table("a;b", rows))))
+    np.testing.assert_array_equal(x, [[i + 0.5, 1000 * (1 + i) + 234] for i in range(N)])
+
+
 @pytest.mark.parametrize(
     ("columns", "mark"),
     [
         ([["1,5", "2"]], ","),
         ([["1.5"]], "."),
         ([["1,234"]], ""),
-        ([["1,5"], ["2.5"]], ""),
+        ([["1,5"], ["2.5"]], ",."),
+        ([["1,5"], ["1.234"]], ","),
         ([["1.234,5"]], ","),
         ([], ""),
     ],

@@ -38,7 +38,7 @@ class Origin:
     delimiter : str, default ""
         What stood between the cells, where it was a file of text.
     mark : str, default ""
-        The decimal mark of the file, "." or ",", where its columns give it away.
+        The decimal mark of the file, "." or ",", where its columns give it away; ",." where they contradict each other.
     """
 
     what: str = "The table"
@@ -177,15 +177,16 @@ def _as_numbers(where: _Texts, places: list[int]) -> Column | None:
     if not ways:
         return None
     grouped = any("." in cell for cell in cells) and in_groups(cells)
-    if ways == [(".", "")] and where.origin.mark == "," and grouped:
-        ways = [(",", ".")]
+    if ways == [(".", "")] and grouped and "," in where.origin.mark:
+        ways = [(",", ".")] if where.origin.mark == "," else [(".", ""), (",", ".")]
     if len(ways) > 1:
         mark = where.origin.mark or ("." if where.origin.delimiter == "," else "")
         ways = [way for way in ways if way[0] == mark]
     if len(ways) != 1:
         odd = where.first(i for i in places if "," in where.texts[i] or "." in where.texts[i])
+        mark = "point" if grouped else "comma"
         raise InputError(
-            f"{where.origin.what} holds {odd}, in column {NAMES}, with a decimal comma or a comma between thousands, "
+            f"{where.origin.what} holds {odd}, in column {NAMES}, with a decimal {mark} or a {mark} between thousands, "
             "which nothing tells apart: write a decimal point and nothing between thousands, or leave it out by drop=."
         )
     point, between = ways[0]

@@ -11,6 +11,7 @@ __all__ = [
     "ABSENT",
     "MARKS",
     "absent",
+    "commas_in_numbers",
     "decimal_mark",
     "in_groups",
     "is_code",
@@ -83,27 +84,36 @@ def is_date(text: str) -> bool:
     return _DATE.fullmatch(text.strip()) is not None
 
 
-def decimal_mark(columns: Iterable[Sequence[str]]) -> str:
-    """The decimal mark that columns of text give away: "." or ",", or "" where none or both do.
+def decimal_mark(columns: Iterable[Iterable[str]]) -> str:
+    """The decimal mark that columns of text give away.
 
     Parameters
     ----------
-    columns : iterable of sequence of str
+    columns : iterable of iterable of str
         The different texts of every column.
 
     Returns
     -------
     str
-        The mark.
+        "." or ",", "" where no column gives one away, ",." where some columns have the one and some the other.
     """
     marks = set()
-    for texts in columns:
-        cells = [text.strip() for text in texts if not no_value(text.strip())]
-        if cells and any("," in one or "." in one for one in cells):
+    for cells in map(_valued, columns):
+        if any("," in one or "." in one for one in cells):
             ways = ways_to_read(cells)
             if len(ways) == 1 and not in_groups(cells):
                 marks.add(ways[0][0])
-    return marks.pop() if len(marks) == 1 else ""
+    return "".join(sorted(marks))
+
+
+def commas_in_numbers(texts: Iterable[str]) -> bool:
+    """Whether these are numbers, and some have a comma."""
+    cells = _valued(texts)
+    return any("," in one for one in cells) and bool(ways_to_read(cells))
+
+
+def _valued(texts: Iterable[str]) -> list[str]:
+    return [text.strip() for text in texts if not no_value(text.strip())]
 
 
 def ways_to_read(cells: Sequence[str]) -> list[tuple[str, str]]:

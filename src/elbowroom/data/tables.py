@@ -19,7 +19,7 @@ from elbowroom.numerics import InputError
 
 from .cells import Origin
 from .header import has_header, looks_like_number
-from .notation import ABSENT, decimal_mark
+from .notation import ABSENT, commas_in_numbers, decimal_mark
 from .raw import name_list
 from .text import DELIMITERS, Text, delimited, read_text, unreadable
 
@@ -219,13 +219,16 @@ def _values(body: Text, width: int, delimiter: str) -> tuple[pd.DataFrame, str]:
         floats = [i for i, kind in enumerate(kinds) if kind == "fractions"]
         doubtful = {"other", "large"} | ({"whole"} if _leading_zeros(body) else set())
         texts = _texts(body, known, [i for i, kind in enumerate(kinds) if kind in doubtful])
-        mark = decimal_mark(texts[i].unique() for i in texts.columns)
-        if mark == "," and floats:  # "1.234" has no decimal point there
-            texts = _texts(body, known, sorted([*texts.columns, *floats]))
+        different = [texts[i].unique() for i in texts.columns]
+        mark = "." * bool(floats)
+        if not floats or any(map(commas_in_numbers, different)):  # "1.234" may have no decimal point there
+            pointed = _texts(body, known, floats)
+            mark = decimal_mark([*different, *(pointed[i].unique() for i in pointed.columns)])
+            texts = texts if mark == "." else pd.concat([texts, pointed], axis=1)
     except pd.errors.ParserError as error:
         raise InputError(f"{body.name} is no table ({_reason(error)}): see whether a quote is open.") from error
     numbers = frame.drop(columns=texts.columns)
-    return pd.concat([numbers, texts], axis=1)[list(range(width))], mark or "." * bool(floats)
+    return pd.concat([numbers, texts], axis=1)[list(range(width))], mark
 
 
 def _reason(error: Exception) -> str:
