@@ -13,6 +13,7 @@ from elbowroom import cli
 from elbowroom.metrics import unlabelled_gain
 from elbowroom.models import Recipe, build, goal
 from elbowroom.runs import predict_run
+from elbowroom.runs.new_rows import new_rows
 
 rng = np.random.default_rng(0)
 Y = rng.integers(0, 3, 240)
@@ -87,8 +88,11 @@ def test_other_rows_are_predicted_by_the_names_of_columns(fitted: tuple[Path, st
     np.testing.assert_allclose(found.probabilities, every.probabilities, atol=1e-5)
     for change, said in (
         (frame.drop(columns="b"), "has no column 'b', which the model was fitted to"),
-        (frame.assign(side="up"), "holds 'up', and the model knows 'left', 'right'"),
+        (frame.assign(side="up"), r"'side' holds 'up', which the model does not know \('left', 'right'\)"),
         (frame.assign(a="many"), "holds 'many' where the model knows numbers"),
+        (frame.assign(a="2020-01-01"), "holds '2020-01-01' where the model knows numbers"),
+        (frame.assign(a=[2**53 + i for i in range(240)]), "'a' holds whole numbers beyond 2\\^53, which floats merge"),
+        (frame[["a", *frame]].set_axis(["a", *frame], axis=1), "has two columns named 'a': leave out the one"),
     ):
         change.to_csv(folder.parent / "bad.csv", index=False)
         with pytest.raises(er.InputError, match=said):
@@ -97,6 +101,45 @@ def test_other_rows_are_predicted_by_the_names_of_columns(fitted: tuple[Path, st
         predict_run(folder, folder.parent / "c.csv", data=folder.parent / "none.csv", progress=False)
     with pytest.raises(er.InputError, match="The part is"):
         predict_run(folder, folder.parent / "c.csv", part="rest", progress=False)
+
+
+KNOWN = {"columns": ["a", "b", "side", "grade"], "classes": {"side": ["left", "right"], "grade": ["1", "2", "x"]}}
+READ = {
+    "decimal commas": (
+        "a;b;side;grade\n3,14;6.000,5; left ;1\n-;1,5;-;2\n",
+        [[3.14, 6000.5, 0, 0], [np.nan, 1.5, np.nan, 1]],
+    ),
+    "thousands": (
+        'a,b,side,grade\n3.14,"6,000",right,x\n2,"7,001",,\n',
+        [[3.14, 6000, 1, 2], [2, 7001, np.nan, np.nan]],
+    ),
+    "marks of no value": ("a,b,side,grade\n1,.,left,2\nn.d.,5,--,x\n", [[1, np.nan, 0, 1], [np.nan, 5, np.nan, 2]]),
+    "true and false": ("a,b,side,grade\n1,TRUE,left,1\n2,false,left,x\n", [[1, 1, 0, 0], [2, 0, 0, 2]]),
+    "nothing in a column": ("a,b,side,grade\n1,,left,1\n2,,left,2\n", [[1, np.nan, 0, 0], [2, np.nan, 0, 1]]),
+}
+
+
+@pytest.mark.parametrize("how", READ)
+def test_rows_to_predict_are_read_as_those_to_learn_from(tmp_path: Path, how: str) -> None:
+    text, expected = READ[how]
+    (tmp_path / "t.csv").write_text(text)
+    np.testing.assert_array_equal(new_rows(KNOWN, tmp_path / "t.csv"), expected)
+    numbers = er.load_data(tmp_path / "t.csv", drop=["side", "grade"], validation=0, test=0, support="real")
+    both = [list(KNOWN["columns"]).index(name) for name in numbers.columns]
+    np.testing.assert_array_equal(all_rows(numbers), np.array(expected)[:, both])
+
+
+def all_rows(data: er.data.Dataset) -> np.ndarray:
+    batch = data.train.batch()
+    x = batch.x.double() if batch.seen is None else batch.x.double().masked_fill(~batch.seen, np.nan)
+    return x[batch.index.argsort()].numpy()
+
+
+def test_names_that_training_gave_twice_are_found_again(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,a,b\n1,2,3\n2,4,6\n")
+    read = er.load_data(tmp_path / "t.csv", validation=0, test=0, support="real")
+    np.testing.assert_array_equal(new_rows({"columns": read.columns}, tmp_path / "t.csv"), all_rows(read))
+    np.testing.assert_array_equal(new_rows({"columns": ["a (2)", "b"]}, tmp_path / "t.csv"), [[2, 3], [4, 6]])
 
 
 def test_a_run_without_classes_predicts_nothing(tmp_path: Path) -> None:

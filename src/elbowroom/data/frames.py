@@ -12,7 +12,7 @@ from .cells import NAMES, Column, Origin
 from .raw import Raw, name_list
 from .series import column_of, is_index, looks_odd, words_or_numbers
 
-__all__ = ["from_frame"]
+__all__ = ["column_names", "from_frame", "read_column"]
 
 
 def from_frame(
@@ -84,13 +84,13 @@ def _sparse(frame: pd.DataFrame, given: list[str], left: list[int]) -> Raw | Non
     types = [frame.dtypes.iloc[i] for i in left]
     if not types or not all(isinstance(t, pd.SparseDtype) and t.kind in "buif" and t.fill_value == 0 for t in types):
         return None
-    names = _own_names(given)
+    names = column_names(given)
     return Raw(frame.iloc[:, left].sparse.to_coo().tocsr(), columns=[names[i] for i in left])
 
 
 def _dense(frame: pd.DataFrame, given: list[str], left: list[int], origin: Origin) -> Raw:
-    names = _own_names(given)
-    found = {i: _column(frame.iloc[:, i], names[i], origin) for i in left}
+    names = column_names(given)
+    found = {i: _with_odd_looks(read_column(frame.iloc[:, i], names[i], origin)) for i in left}
     index = [i for i, column in found.items() if not column.out and is_index(given[i], i, column.values)]
     notes = [f"Left out, being an index of the rows: {name_list(names[i] for i in index)}."] if index else []
     others = {i: column for i, column in found.items() if i not in index}
@@ -106,21 +106,56 @@ def _dense(frame: pd.DataFrame, given: list[str], left: list[int], origin: Origi
     )
 
 
-def _column(series: pd.Series, name: str, origin: Origin) -> Column:
-    """A column of x, with what should be noted of it."""
+def read_column(series: pd.Series, name: str, origin: Origin) -> Column:
+    """What a column holds, as `column_of` says.
+
+    Parameters
+    ----------
+    series : Series
+        Of any type.
+    name : str
+        What errors call it.
+    origin : Origin
+        Where it comes from.
+
+    Returns
+    -------
+    Column
+        Numbers, classes, or why it is left out.
+
+    Raises
+    ------
+    InputError
+        For complex numbers, and numbers that may be read in two ways.
+    """
     try:
-        column = column_of(series, origin)
+        return column_of(series, origin)
     except InputError as error:
         raise InputError(str(error).replace(NAMES, repr(name))) from error
+
+
+def _with_odd_looks(column: Column) -> Column:
+    """A column of x, with what should be noted of it."""
     if column.words is None and not column.out:
         column.notes += looks_odd(column.values)
     return column
 
 
-def _own_names(given: list[str]) -> list[str]:
-    """The names of columns, and one for those that have none or another's."""
+def column_names(given: Sequence[Any]) -> list[str]:
+    """The names of columns, each in one line, and one of its own for a column that has none or another's.
+
+    Parameters
+    ----------
+    given : sequence
+        As a table has them.
+
+    Returns
+    -------
+    list of str
+        All different.
+    """
     names: dict[str, None] = {}
-    for place, name in enumerate(given):
+    for place, name in enumerate(map(_name_of, given)):
         own, times = name or f"column {place + 1}", 2
         while own in names:
             own, times = f"{name} ({times})", times + 1
