@@ -206,6 +206,17 @@ def test_another_order_of_columns_and_other_words_are_refused_by_name(tmp_path):
         er.evidence.elbo(read, swapped.test)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_series_is_no_table_and_the_sentence_says_how_to_make_one(named):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["x", "y"])
+    vae = er.models.build({"latents": 1, "widths": [4]}, er.load_data(frame if named else frame.to_numpy()))
+    for call in (vae.encode, vae.reconstruct, lambda one: er.evidence.elbo(vae, one), lambda one: er.impute(vae, one)):
+        for one in (frame.iloc[0], frame["x"]):
+            with pytest.raises(er.InputError, match=r"Series is no table .*df\.iloc\[\[0\]\].*df\[\['a'\]\]"):
+                call(one)
+    assert vae.encode(frame.iloc[[0]])["z"].shape == (1, 1)
+
+
 def test_words_of_a_frame_are_read_as_the_words_that_the_model_knows():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"w": rng.choice(list("abc"), 90), "x": rng.normal(size=90)})

@@ -134,6 +134,11 @@ def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: A
     InputError
         In one sentence.
     """
+    if hasattr(examples, "iloc") and not hasattr(examples, "columns"):
+        raise InputError(
+            "A pandas Series is no table of examples: give one row as df.iloc[[0]], which stays a table, instead of "
+            "df.iloc[0], and one column as df[['a']]."
+        )
     named = [str(name) for name in getattr(examples, "columns", ())] if hasattr(examples, "iloc") else None
     table = dict(getattr(examples, "table", ())) if named is None else dict.fromkeys(named, ())
     if not known or not table:
