@@ -457,6 +457,16 @@ def broken_csr() -> bytes:
             zipped(x_train=X, x_test=X[:, :2]),
             r"'x_train' of shape .30, 4. and 'x_test' of shape .30, 2.: parts",
         ),
+        (
+            "t.npz",
+            zipped(x_train=images(20, 8, 6), x_test=images(9, 8, 6) / 255),
+            "'t.npz' holds 'x_train' in whole numbers to 255 and 'x_test' in fractions to 1, as if one had been",
+        ),
+        (
+            "t.npz",
+            zipped(x_train=images(20, 8, 6) / 127.5 - 1, x_val=images(9, 8, 6), x_test=images(9, 8, 6) / 127.5 - 1),
+            "'t.npz' holds 'x_val' in whole numbers to 255 and 'x_train' in fractions to 1",
+        ),
         ("t.npz", zipped(x=X, y=Y[:9]), r"The labels have shape .9,. for 30 examples"),
         ("t.npz", zipped(x=X, y=np.where(Y > 0, np.nan, Y)), "15 of the 30 labels are missing"),
         ("t.npz", broken_csr(), "'.*t.npz' cannot be read"),
@@ -474,6 +484,18 @@ def test_files_that_cannot_be_read_are_one_sentence(tmp_path, name, content, sen
     with pytest.raises(InputError, match=sentence) as caught:
         load_data(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_parts_of_one_scale_are_joined_whatever_their_types(tmp_path):
+    grey, few = images(20, 8, 6), (images(9, 8, 6) > 99).astype(np.uint8)
+    for parts in (
+        {"x_train": grey.astype(np.float32), "x_test": grey},
+        {"x_train": grey / 255, "x_test": few},
+        {"x_train": grey, "x_test": few},
+        {"x_train": X, "x_test": np.where(X > 1, np.nan, X)},
+    ):
+        (tmp_path / "t.npz").write_bytes(zipped(**parts))
+        assert len(everything(load_data(tmp_path / "t.npz"))) == sum(map(len, parts.values()))
 
 
 def test_what_the_memory_cannot_hold_is_not_allocated(tmp_path, monkeypatch):

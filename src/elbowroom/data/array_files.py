@@ -24,6 +24,7 @@ from .frames import from_frame
 from .memory import refuse_what_exceeds_memory
 from .raw import Raw
 from .text import unreadable
+from .values import blocks
 
 __all__ = ["no_columns", "read_array_file"]
 
@@ -309,11 +310,35 @@ def _joined(arrays: _Npz, parts: Mapping[int, str]) -> Raw:
                 f"{arrays.path.name!r} holds {parts[0]!r} of shape {first.shape} and {parts[part]!r} of shape "
                 f"{array.shape}: parts need examples of one shape."
             )
+    _refuse_two_scales(found, parts, arrays.path)
     what = f"{parts[0]!r} in {arrays.path.name!r}"
     whole = first if len(found) == 1 else np.concatenate(list(found.values()))
     raw = from_frame(named_columns(whole, what), None, (), what)[0] if whole.dtype.names else from_array(whole, what)
     raw.official = (len(found.get(1, ())), len(found.get(2, ())))
     return raw
+
+
+def _refuse_two_scales(found: Mapping[int, NDArray[Any]], parts: Mapping[int, str], path: Path) -> None:
+    """Refuse parts some of which hold whole numbers, as 0 … 255, and others fractions of them, as 0 … 1."""
+    scales = {part: _scale_of(array) for part, array in found.items() if array.dtype.kind in "iuf" and array.size}
+    whole = next((part for part, (fractions, top) in scales.items() if not fractions and top > 1), None)
+    share = next((part for part, (fractions, top) in scales.items() if fractions and top <= 1), None)
+    if whole is not None and share is not None:
+        raise InputError(
+            f"{path.name!r} holds {parts[whole]!r} in whole numbers to {scales[whole][1]:.10g} and {parts[share]!r} in "
+            f"fractions to {scales[share][1]:.10g}, as if one had been divided and the other not: give all parts on "
+            "one scale."
+        )
+
+
+def _scale_of(array: NDArray[Any]) -> tuple[bool, float]:
+    """Whether an array holds fractions, and its greatest magnitude; NaN is a missing cell."""
+    fractions, top = False, 0.0
+    for _, block in blocks(array):
+        known = block[~np.isnan(block)]
+        fractions = fractions or bool((known != np.round(known)).any())
+        top = max(top, float(np.abs(known.astype(np.float64)).max(initial=0.0)))
+    return fractions, top
 
 
 def _own_labels(arrays: _Npz, parts: Mapping[int, str], raw: Raw, beside: Sequence[str]) -> Any:
