@@ -233,6 +233,27 @@ def test_images_of_sixteen_bits_are_a_grid(high, levels):
     assert load_data(x.reshape(20, -1)).support == Support("counts")
 
 
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint32])
+def test_greys_in_other_whole_numbers_are_the_same_grid(kind):
+    """As pydicom and Pillow read files of 16 bits; 64 bits are NumPy's own whole numbers, and may be counts."""
+    x = np.random.default_rng(0).integers(0, 4_000, (20, 8, 6))
+    x[0, 0, 0] = 4_000
+    data = load_data(x.astype(kind))
+    assert data.support == Support("grid", 4_096)
+    assert data.sha256 == load_data(x.astype(np.uint16)).sha256
+    assert said(data, f"Images of {8 * np.dtype(kind).itemsize}-bit numbers, the greatest 4,000, were taken for greys")
+    assert load_data(x).support == load_data(x * 50).support == Support("counts")
+
+
+def test_images_of_whole_numbers_below_zero_say_that_their_density_is_bare():
+    x = np.random.default_rng(0).integers(-1_000, 3_000, (20, 8, 6)).astype(np.int16)
+    x[0, 0, 0] = -1_000
+    assert said(
+        load_data(x), "Images of whole numbers, the least -1,000, have a density, which on a grid grows without"
+    )
+    assert load_data(x + np.int16(1_000)).support == Support("grid", 4_096)
+
+
 # Grey levels on another scale
 
 

@@ -314,15 +314,22 @@ def _equal_channels(block: NDArray[Any]) -> bool:
 
 
 def _deep_support(raw: Raw) -> Support | None:
-    """The grid of images of unsigned 16-bit numbers."""
-    if raw.x.dtype.kind != "u" or raw.x.dtype.itemsize != 2:
+    """The grid of images of whole numbers that files of 16 bits hold: 64 bits are NumPy's own, and may be counts."""
+    if raw.x.dtype.kind not in "iu" or raw.x.dtype.itemsize not in (2, 4):
         return None
     high = max(int(block.max()) for _, block in blocks(raw.x))
-    if high < 256:
+    low = min(int(block.min()) for _, block in blocks(raw.x))
+    if low < 0 and high - low >= 256:
+        raw.notes.append(
+            f"Images of whole numbers, the least {low:,}, have a density, which on a grid grows without limit: give "
+            f"x + {-low}, whose levels begin at 0."
+        )
+    if low < 0 or not 256 <= high < 2**16:
         return None
+    bits = 8 * raw.x.dtype.itemsize
     raw.notes.append(
-        f"Images of 16-bit numbers, the greatest {high:,}, were taken for greys on {bits_of(high)} bits: where they "
-        'are counts, say support="counts".'
+        f"Images of {bits}-bit numbers, the greatest {high:,}, were taken for greys on {bits_of(high)} bits: where "
+        'they are counts, say support="counts".'
     )
     return Support("grid", 2 ** bits_of(high))
 
