@@ -491,6 +491,34 @@ def test_labels_of_a_file_may_not_be_missing(tmp_path):
         load_data(file(tmp_path, with_column(words)), labels="z")
 
 
+@pytest.mark.parametrize("others", [["u", "v"], ["1", "2"]])
+def test_a_dash_is_no_class_of_labels_either(tmp_path, others):
+    """As among the columns of x; in a table of pandas as in a file."""
+    cells = [["-", *others][i % 3] for i in range(N)]
+    path = file(tmp_path, with_column(cells))
+    for source in (path, pd.DataFrame({"a": X[:, 0], "z": cells})):
+        with pytest.raises(er.InputError, match="8 of the 24 labels are missing"):
+            load_data(source, labels="z")
+        data = load_data(source, labels="z", observed="label", validation=4, test=4)
+        assert "Read as missing: '-' in 'z'." in data.notes
+        known = {
+            int(i): bool(k) for p in data.parts.values() for i, k in zip(p.index, p.observed["label"][1], strict=True)
+        }
+        assert known == {i: cell != "-" for i, cell in enumerate(cells)}
+
+
+def test_plus_and_minus_are_two_classes(tmp_path):
+    """The minus was read as missing, so that the column had one class and was left out."""
+    for others in ([], ["."]):  # strands of a gene table, some without one
+        cells = [["+", "-", *others][i % (2 + len(others))] for i in range(N)]
+        path = file(tmp_path, with_column(cells))
+        data = load_data(path)
+        assert data.classes == {"z": ["+", "-"]}
+        missing = [note for note in data.notes if note.startswith("Read as missing")]
+        assert missing == ["Read as missing, among words: '.' in 'z'."] * len(others)
+    assert load_data(file(tmp_path, with_column(["+", "-"] * (N // 2))), labels="z").label_names == ["+", "-"]
+
+
 def test_columns_can_be_left_out(tmp_path):
     path = file(tmp_path, table("a,b,c"))
     for source in (path, pd.DataFrame(X, columns=NAMES)):

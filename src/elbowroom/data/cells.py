@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
 
-from .notation import ABSENT, MARKS, absent, in_groups, is_code, is_date, is_number, no_value, pointed, ways_to_read
+from .notation import ABSENT, absent, in_groups, is_code, is_date, is_number, marks_in, no_value, pointed, ways_to_read
 
 __all__ = ["DATES", "MERGED", "NAMES", "Column", "Origin", "exactly", "floats_or_words", "of_classes", "of_texts"]
 
@@ -226,8 +226,9 @@ def exactly(read: Iterable[Any], column: Column) -> Column:
 def _as_words(where: _Texts, known: list[int], coded: bool = False) -> Column:
     """A column of classes, or why it is none; `coded` where zeros lead some of its whole numbers."""
     texts = where.texts
-    marks = [i for i in known if texts[i] in MARKS]
-    words = [i for i in known if texts[i] not in MARKS]
+    empty = marks_in({texts[i] for i in known})
+    marks = [i for i in known if texts[i] in empty]
+    words = [i for i in known if texts[i] not in empty]
     if not words:
         return Column(np.full(len(where.codes), np.nan), notes=where.read_as_missing(marks, "nothing else"))
     names = sorted({texts[i] for i in words})

@@ -10,7 +10,7 @@ from elbowroom.numerics import InputError
 
 from .cells import NAMES, Column, Origin
 from .raw import Raw, name_list
-from .series import column_of, is_index, looks_odd, words_or_numbers
+from .series import column_of, is_index, looks_odd, read_as_missing, words_or_numbers
 
 __all__ = ["column_names", "from_frame", "read_column"]
 
@@ -62,6 +62,9 @@ def from_frame(
     left = [i for i in range(len(given)) if i not in set(places.values())]
     raw = _sparse(frame, given, left) or _dense(frame, given, left, origin)
     raw.taken = taken
+    for name, values in taken.items():
+        texts = read_as_missing(frame.iloc[:, places[name]], values)
+        raw.notes += [f"Read as missing: {' and '.join(map(repr, texts))} in {name!r}."] * bool(texts)
     return raw, taken[labels] if isinstance(labels, str) else labels
 
 

@@ -1,7 +1,7 @@
 """How texts write numbers, dates, and that there is no value."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "is_code",
     "is_date",
     "is_number",
+    "marks_in",
     "no_value",
     "pointed",
     "ways_to_read",
@@ -62,6 +63,12 @@ def no_value(text: str) -> bool:
     """Whether a text says, among numbers, that there is no value: as `absent`, or a mark or word such as "-"."""
     small = text.lower()
     return small in ABSENT or small in MARKS or small in _ALSO_ABSENT
+
+
+def marks_in(words: Collection[str]) -> set[str]:
+    """Those of some words that are marks of no value; a dash beside a plus is its opposite."""
+    dashes = {"-", "–", "—"} if "+" in words else set()
+    return {word for word in words if word in MARKS - dashes}
 
 
 def is_number(text: str) -> bool:

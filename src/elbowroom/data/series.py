@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from elbowroom.numerics import InputError
 
 from .cells import DATES, MERGED, NAMES, Column, Origin, exactly, of_classes, of_texts
-from .notation import absent
+from .notation import absent, marks_in
 
-__all__ = ["column_of", "is_index", "looks_odd", "words_or_numbers"]
+__all__ = ["column_of", "is_index", "looks_odd", "read_as_missing", "words_or_numbers"]
 
 _EXACT = 2**53
 _TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64, pd.Period)
@@ -85,7 +85,28 @@ def words_or_numbers(series: pd.Series, origin: Origin) -> Any:
         return column.values
     words = np.empty(len(cells), dtype=object)
     words[:] = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
+    empty = marks_in({cell for cell in words if isinstance(cell, str)})
+    words[[isinstance(cell, str) and cell in empty for cell in words]] = None
     return words
+
+
+def read_as_missing(series: pd.Series, values: Any) -> list[str]:
+    """The texts of a column that stand for no value, other than those that always do.
+
+    Parameters
+    ----------
+    series : Series
+        Of any type.
+    values : array or Series
+        [n], what was read of it.
+
+    Returns
+    -------
+    list of str
+        Such as "-", each once.
+    """
+    pairs = zip(series.astype(object), values, strict=True)
+    return sorted({cell.strip() for cell, value in pairs if isinstance(cell, str) and absent(value) > absent(cell)})
 
 
 def _left_out(n: int, why: str) -> Column:
