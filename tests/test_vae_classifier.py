@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
@@ -94,6 +95,23 @@ def test_m1_is_a_pipeline_of_codes_and_any_classifier() -> None:
 def test_labels_that_teach_nothing_are_refused(y: np.ndarray, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         VAEClassifier(**QUICK).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"), [(np.nan, "nan"), (None, "None"), (pd.NA, "<NA>"), ("", "''"), ("NA", "'NA'")]
+)
+def test_rows_without_a_label_are_said_by_minus_one_alone(missing: Any, said: str) -> None:
+    """None was a TypeError, an empty word a class of its own, and a NaN that was scored a wrong prediction."""
+    words = np.array(["u", "v", "w"], dtype=object)[Y % 3]
+    model = VAEClassifier(**QUICK).fit(X, words)
+    y = words.copy()
+    y[3] = missing
+    for call in (VAEClassifier(**QUICK).fit, model.score):
+        with pytest.raises(er.InputError, match=rf"{said} in row 3 \(counted from 0\); −1 stands for a row without"):
+            call(X, y)
+    numbers = VAEClassifier(**QUICK).fit(X, Y)
+    with pytest.raises(er.InputError, match="nan in row 3"):
+        numbers.score(X, np.where(np.arange(len(Y)) == 3, np.nan, Y))
 
 
 def test_other_misuse_is_said() -> None:

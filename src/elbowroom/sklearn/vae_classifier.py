@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from elbowroom.data.notation import absent
 from elbowroom.numerics import InputError
 from elbowroom.objectives import SemiSupervised
 from elbowroom.training import fit as train
@@ -126,6 +127,7 @@ class VAEClassifier(ClassifierMixin, TableEstimator):
             Itself.
         """
         asked = self._numbers()
+        _refuse_no_labels(y)
         values, labels = self._validated(X, y=y, ensure_min_samples=2)
         check_classification_targets(labels)
         x, missing = self._finite(values), _missing(labels)
@@ -185,6 +187,7 @@ class VAEClassifier(ClassifierMixin, TableEstimator):
         float
             Between 0 and 1.
         """
+        _refuse_no_labels(y)
         known = ~_missing(np.asarray(y))
         if not known.any():
             raise InputError("All labels are missing (−1), so that there is no accuracy: give rows that have one.")
@@ -204,3 +207,15 @@ def _missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
     if labels.dtype.kind in "OUS":
         return np.array([str(one) == "-1" for one in labels], dtype=bool)
     return np.asarray(labels == -1)
+
+
+def _refuse_no_labels(y: Any) -> None:
+    """Refuse NaN, None and empty words: a row has its class, or −1."""
+    labels = np.asarray(y, dtype=object)
+    row = next((row for row, label in enumerate(labels) if absent(label)), None) if labels.ndim == 1 else None
+    if row is not None:
+        held = repr(labels[row]) if isinstance(labels[row], str) else str(labels[row])
+        raise InputError(
+            f"Input y contains NaN, or a word that says as much: {held} in row {row} (counted from 0); −1 stands for a "
+            "row without a label."
+        )
