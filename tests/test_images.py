@@ -535,6 +535,15 @@ def test_other_levels_and_means_are_scaled_to_bytes(tmp_path):
         np.testing.assert_array_equal(greys(load_data(folder)), np.round(means[:, 0] * 255))
 
 
+@pytest.mark.parametrize("values", [(-1.0, 1.0), (2.0, 5.0), (0.0, 255.0)])
+def test_two_other_values_than_0_and_1_and_their_means_are_kept(tmp_path, values):
+    """They were cut off at 0 and 1: images of 2 and 5 were white all over."""
+    x = np.array(values)[np.random.default_rng(1).integers(0, 2, (6, 5, 4))]
+    x[0] = np.mean(values)
+    folder = write_images(tmp_path / "new", x, (5, 4), str(Support("binary", values=values)))
+    np.testing.assert_array_equal(greys(load_data(folder, support="real")), x)
+
+
 @pytest.mark.parametrize(
     ("x", "shape", "support", "sentence"),
     [

@@ -17,7 +17,7 @@ def write_images(folder: str | Path, x: NDArray[Any], image_shape: Sequence[int]
     """Write images to 0001.png, 0002.png, … of a folder, so that `er.load_data` reads the same values from it.
 
     Bits become black and white, grids of other than 256 levels are scaled to 0 … 255 (of more levels, to files of 16
-    bits with the levels as they are), [0, 1] is scaled to 0 … 255, and real numbers become .tif files of floats.
+    bits with the levels as they are), [0, 1] is scaled to 0 … 255, and other numbers become .tif files of floats.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def _as_files_hold_them(x: NDArray[Any], support: str) -> tuple[NDArray[Any], st
         what = f"{channels} channels" if channels > 4 else "values that are not finite"
         raise InputError(f"Image files do not hold {what}: write to a .npy file.")
     grid = re.fullmatch(r"integer grid 0…(\d+)", support)
-    top = int(grid.group(1)) if grid else 1 if support.startswith(("binary", "unit")) else 0
-    if support.startswith("binary") and channels == 1 and np.isin(x, (0, 1)).all():
+    top = int(grid.group(1)) if grid else 1 if support == "binary {0, 1}" or support.startswith("unit") else 0
+    if support == "binary {0, 1}" and channels == 1 and np.isin(x, (0, 1)).all():
         return x.astype(bool), ".png"
     if 0 < top < 256:
         return np.round(np.clip(x, 0, top) * (255 / top)).astype(np.uint8), ".png"
