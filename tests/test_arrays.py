@@ -254,6 +254,12 @@ def test_images_of_whole_numbers_below_zero_say_that_their_density_is_bare():
     assert load_data(x + np.int16(1_000)).support == Support("grid", 4_096)
 
 
+def test_images_of_two_values_have_ties_too():
+    x = np.where(images(20, 8, 6) > 99, 1.0, -1.0)
+    assert said(load_data(x), "Ties: only 2 different values, 2 apart at the closest")
+    assert load_data((x + 1) / 2).support == Support("binary")
+
+
 # Grey levels on another scale
 
 

@@ -133,7 +133,7 @@ def hidden_grid(x: Any) -> list[str]:
         if values.size == _LOOK:
             break
     distinct = np.unique(values)
-    if not 2 < distinct.size <= min(257, values.size // 10):
+    if not 1 < distinct.size <= min(257, values.size // 10):
         return []
     step = float(np.diff(distinct).min())
     return [
