@@ -101,7 +101,8 @@ def canary_row(name: str) -> Callable[[], Any]:
         data = load(name)
         training = training_on(data, 0)
         recipe = training.recipe.where(**{axis: values[0] for axis, values in training.axes.items()})
-        return first_steps(er.models.build(recipe, data), data, batch_size=16, seed=0, lr=training.lr, clip=training.clip)
+        settings = {"lr": training.lr, "clip": training.clip}
+        return first_steps(er.models.build(recipe, data), data, batch_size=16, seed=0, **settings)
 
     return make
 
