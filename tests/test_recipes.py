@@ -305,3 +305,14 @@ def test_a_block_may_have_the_name_of_a_word_of_recipes(name: str, tmp_path: Pat
     vae = er.VAE(prior, posterior, er.likelihoods.Bernoulli(MLP([2, 8, 4]), 4, given=(name,)))
     er.save_model(vae, tmp_path / "model")
     same(vae, er.load_model(tmp_path / "model"))
+
+
+def test_the_file_of_one_model_is_the_same_bytes(tmp_path) -> None:
+    """Otherwise a run that is resumed without another epoch would hold "other weights" than those measured."""
+    vae = plain()
+    first, *others = (er.save_model(vae, tmp_path / f"{i}.vae").read_bytes() for i in range(6))
+    assert all(other == first for other in others)
+    assert int.from_bytes(first[:8], "little") % 8 == 0
+    assert all(
+        torch.equal(a, b) for a, b in zip(vae.parameters(), er.load_model(tmp_path / "0.vae").parameters(), strict=True)
+    )
