@@ -16,7 +16,9 @@ from staged import short_audit
 import elbowroom as er
 from elbowroom import cli
 from elbowroom.pages import audit_table
+from elbowroom.pages.audit_page import fix_page
 from elbowroom.records import AuditRecord, read_fix
+from elbowroom.records.weights import weights_digest
 from elbowroom.runs import read_run, run_data
 from elbowroom.studies._audit_run import objective_of
 
@@ -61,7 +63,8 @@ def test_an_audit_is_printed_in_ten_lines_and_kept(spoken, monkeypatch):
     assert lines == [*(f"{label:<26}{text}" for label, text in audit_table(ill())), "run/audit.html"]
     assert (asked["quick"], asked["n"], asked["seed"], float(asked["objective"].beta)) == (True, None, 3, 0.5)
     kept = AuditRecord.from_dict(json.loads(Path("run/audit.json").read_text()))
-    assert kept.to_dict() == ill().to_dict()
+    assert kept.to_dict() == replace(ill(), model=weights_digest(Path("run"))).to_dict()
+    assert kept.model
     assert Path("also.json").read_bytes() == Path("run/audit.json").read_bytes()
 
 
@@ -107,6 +110,13 @@ def test_a_fixed_run_is_a_run(spoken, monkeypatch):
     assert fixed.pictures.samples_after.shape == fixed.pictures.samples_before.shape
     assert not np.array_equal(fixed.pictures.samples_after, fixed.pictures.samples_before)
     assert spoken("evidence", "fixed", "--draws", "2")[0] == 0
+    now = weights_digest(Path("fixed"))
+    assert fixed.record.model == fixed.record.after.model == now != fixed.record.before.model
+    assert fixed.record.before.model == weights_digest(Path("run"))
+    said = "The folder holds other weights now, which were trained on"
+    assert said not in fix_page(fixed)
+    shutil.copyfile("run/model.safetensors", "fixed/model.safetensors")
+    assert said in fix_page(fixed)
 
 
 def test_an_audit_that_is_stopped_leaves_nothing(spoken, monkeypatch):

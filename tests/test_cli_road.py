@@ -17,6 +17,7 @@ import elbowroom as er
 from elbowroom import cli
 from elbowroom.numerics import Estimate
 from elbowroom.records import ClassicRecord, ContestRecord, FileRecord, keep_file, read_files, read_study
+from elbowroom.records.weights import weights_digest
 from elbowroom.runs import encode_run, measure_run, read_run, sample_run
 from elbowroom.runs._encode_run import codes
 
@@ -204,6 +205,7 @@ def test_report_measures_a_run_once_and_writes_its_page(spoken, trained, tmp_pat
     (found,) = measure_run("run", "iwae", draws=4, progress=False)
     assert record.evidence.bounds["IWAE-4"].mean == pytest.approx(found.mean, abs=1e-5)
     assert record.sweep.models[0].elbo.mean < 0
+    assert record.evidence.model == record.audit.model == weights_digest(Path("run")) != ""
     monkeypatch.setattr(module, "measure", None)
     keep_file(Path("run"), FileRecord("x.elb", 10, 4, 80, 50.0, 8.0, 0.0, 2.0))  # written since
     assert er.studies.report_run("run", draws=4, annealed=0, progress=False) == page

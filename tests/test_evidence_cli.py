@@ -20,7 +20,7 @@ from elbowroom.numerics import CapabilityError, Estimate, InputError
 from elbowroom.runs import measure_run, read_run
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.partial_estimates import Partial, estimate_in_groups, joined
-from elbowroom.runs.saved_estimates import keep_estimates, read_estimates
+from elbowroom.runs.saved_estimates import keep_estimates, not_of, read_estimates
 
 pytestmark = pytest.mark.usefixtures("pilots_were_short")
 
@@ -208,6 +208,44 @@ def test_a_row_takes_the_place_of_one_by_the_same_estimator(tmp_path) -> None:
     keep_estimates(path, "test", [of(3.0, "IWAE-5")])
     keep_estimates(path, "train", [of(4.0, "IWAE-5")])
     assert [(one.part, one.estimate.mean) for one in read_estimates(path)] == [("test", 2), ("test", 3), ("train", 4)]
+
+
+def test_a_quick_look_takes_no_place_of_a_long_measurement(tmp_path) -> None:
+    def of(n: int) -> Estimate:
+        return Estimate.of(np.ones(n), quantity="log p(x)", estimator="AIS-5", direction="lower")
+
+    for n in (200, 50, 200):
+        keep_estimates(tmp_path / "evidence.json", "test", [of(n)])
+    assert [len(one.estimate) for one in read_estimates(tmp_path / "evidence.json")] == [50, 200]
+
+
+def test_estimates_are_of_the_weights_that_were_measured_and_of_no_others(tmp_path, digits) -> None:
+    """A run that is trained on keeps its evidence.json, whose estimates are then of another model."""
+    run, more = tmp_path / "run", {"run": tmp_path / "run", "progress": False}
+    er.fit(build({"latents": 2, "widths": (8,)}, digits), digits, epochs=1, **more)
+    (before,) = measure_run(run, "elbo", draws=4, points=20, progress=False)
+    er.fit(build({"latents": 2, "widths": (8,)}, digits), digits, epochs=1, **more, resume=True)  # no epoch more
+    assert [one.estimate.mean for one in read_estimates(run / "evidence.json")] == [before.mean]
+    assert not_of(run / "evidence.json") == []
+    er.fit(build({"latents": 2, "widths": (8,)}, digits), digits, epochs=3, **more, resume=True)
+    assert read_estimates(run / "evidence.json") == []
+    (said,) = not_of(run / "evidence.json")
+    assert said == (
+        "Not shown: 1 estimate (ELBO with 4 draws), which are of other weights of this run, as before it was trained "
+        "on: measure again."
+    )
+    (after,) = measure_run(run, "elbo", draws=4, points=20, progress=False)
+    assert [one.estimate.mean for one in read_estimates(run / "evidence.json")] == [after.mean]
+    assert after.mean != before.mean
+
+
+def test_estimates_that_do_not_say_of_which_weights_they_are_count_for_none(tmp_path) -> None:
+    old = Estimate.of([1.0, 2.0], quantity="log p(x)", estimator="IWAE-5", direction="lower")
+    (tmp_path / "evidence.json").write_text(json.dumps([{"part": "test", **old.to_dict()}]), encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert read_estimates(tmp_path / "evidence.json") == []
+    (said,) = not_of(tmp_path / "evidence.json")
+    assert "(IWAE-5), which were kept by an older elbowroom" in said
 
 
 def test_a_file_of_an_older_version_is_read(tmp_path) -> None:

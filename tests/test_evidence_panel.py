@@ -4,19 +4,22 @@ import html
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from invented import make
 from page_reader import words_of
-from staged import kept_study
+from staged import MADE, kept_study, records_of
 
 import elbowroom as er
 from elbowroom.numerics import Budget, Estimate, InputError, places, rounded, with_error
 from elbowroom.pages import report
 from elbowroom.pages.estimators import evidence_panel
-from elbowroom.records import FileRecord, keep_file
+from elbowroom.records import FileRecord, keep_file, read_study
+from elbowroom.records.stages import keep_stage
+from elbowroom.records.weights import weights_digest
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.saved_estimates import KeptEstimate, keep_estimates, read_estimates
 from elbowroom.studies.measure import _annealed, _keep_evidence
@@ -125,6 +128,13 @@ def test_one_draw_has_no_error_of_its_own() -> None:
     assert "nan" not in "".join(panel.figure.svg)
 
 
+def test_of_several_by_one_estimator_the_longest_is_drawn() -> None:
+    long, quick = of("AIS-100", 0.5, EVERY), of("AIS-100", 0.5, EVERY[:20])
+    panel = evidence_panel(kept(ELBO, long, quick))
+    assert panel.figure.foot == "n = 400 test examples; seed 0."
+    assert [row["name"] for row in panel.rows] == ["AIS-100", "ELBO with 64 draws"]
+
+
 def test_older_records_have_no_panel() -> None:
     assert evidence_panel(kept()) is None
     assert evidence_panel(kept(IWAE, part="train")) is None
@@ -150,6 +160,34 @@ class TestOnThePage:
         assert "<b>IWAE" not in page
         for one in (ELBO, IWAE, AIS):
             assert one.estimator in words
+
+    def test_estimates_of_other_weights_are_not_shown_as_the_models(self, folder) -> None:
+        run = folder / "runs" / kept_study(folder)["chosen"]
+        run.mkdir(parents=True, exist_ok=True)
+        keep_estimates(run / "evidence.json", "test", [ELBO, IWAE])
+        keep_estimates(run / "evidence.json", "test", [of("AIS-3", 90.0, FEW)], model="1f2e")
+        words = words_of(report(folder).read_text(encoding="utf-8"))
+        assert "Not shown: 1 estimate (AIS-3), which are of other weights" in words
+        assert "AIS-3 gives the highest bound" not in words
+        (run / "model.safetensors").write_bytes(b"trained on")
+        words = words_of(report(folder).read_text(encoding="utf-8"))
+        assert "No panel: no estimate of test examples is kept that can be drawn." in words
+        assert "which were kept by an older elbowroom, which did not say of which weights: measure again" in words
+
+    def test_a_study_says_that_its_run_was_trained_on(self, folder) -> None:
+        run = folder / "runs" / kept_study(folder)["chosen"]
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "model.safetensors").write_bytes(b"as measured")
+        measured = replace(read_study(folder).evidence, model=weights_digest(run))
+        for stage, one in {**records_of(kept_study(folder)), "measure": measured}.items():
+            keep_stage(folder, stage, stage, MADE, one)
+        keep_estimates(run / "evidence.json", "test", [ELBO, IWAE])
+        said = "holds other weights now than those that were measured here: it was trained on."
+        assert said not in words_of(report(folder).read_text(encoding="utf-8"))
+        (run / "model.safetensors").write_bytes(b"trained on")
+        words = words_of(report(folder).read_text(encoding="utf-8"))
+        assert said in words
+        assert "IWAE-1000 gives the highest bound" in words  # of the model that the page is of
 
     def test_measured_files_stand_beside_what_was_computed(self, folder) -> None:
         keep_file(folder / "runs" / kept_study(folder)["chosen"], FileRecord("t.elb", 10, 4, 80, 50.0, 8.0, 0.0, 2.0))

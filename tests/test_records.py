@@ -26,6 +26,7 @@ from elbowroom.records import (
     read_study,
     stage_file,
 )
+from elbowroom.records.weights import weights_digest
 
 ODD = Summary(math.nan, math.inf, -math.inf, "log p(x)", "IWAE-1", "lower", 0, Budget(1, 0))
 
@@ -202,6 +203,10 @@ def test_models_are_healthy_or_not_where_an_audit_lies_beside_them(tmp_path) -> 
     path = folder / "runs" / other / "audit.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(ill().to_dict()))
+    assert read_study(folder).healthy == {other: False, "beta-0.5": True}
+    (path.parent / "model.safetensors").write_bytes(b"trained on")
+    assert read_study(folder).healthy == {"beta-0.5": True}  # of which weights the audit is, it does not say
+    path.write_text(json.dumps(replace(ill(), model=weights_digest(path.parent)).to_dict()))
     assert read_study(folder).healthy == {other: False, "beta-0.5": True}
     path.write_text("{}")
     with pytest.raises(InputError, match=r"audit.json is damaged .*audit the run again"):

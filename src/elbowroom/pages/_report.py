@@ -6,7 +6,7 @@ from typing import Any
 from elbowroom.atomic import write_atomic
 from elbowroom.numerics import InputError, rounded
 from elbowroom.records import AuditRecord, Pictures, StudyRecord, read_fix, read_study
-from elbowroom.runs.saved_estimates import read_estimates
+from elbowroom.runs.saved_estimates import not_of, read_estimates
 
 from . import words
 from .advice import advice
@@ -14,7 +14,7 @@ from .audit import audit_view
 from .audit_page import audit_page, fix_page
 from .card import card
 from .cells import batch_map, cell_figures, gene_rows, size_words
-from .estimators import evidence_panel
+from .estimators import EvidencePanel, evidence_panel
 from .figure import Figure
 from .files import file_rows
 from .images import image_figures
@@ -86,10 +86,10 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "sentence": words.sentence(study),
         "verdict_figures": verdict.figures if verdict else (),
         "advice": advice(study),
-        "spread_notes": words.spread_notes(study),
+        "spread_notes": [*words.trained_on(study), *words.spread_notes(study)],
         "ladder": ladder(study),
         "evidence": evidence_rows(study),
-        "estimators": evidence_panel(read_estimates(study.run / "evidence.json"), study.evidence.not_measured),
+        "estimators": _estimators(study),
         "about_bits": about_bits(study.data, study.evidence.best),
         "files": file_rows(study.run),
         "has_squares": study.reconstruction.why_none is None,
@@ -117,6 +117,12 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "recipe": recipe_text(study),
         "facts": facts(study),
     }
+
+
+def _estimators(study: StudyRecord) -> EvidencePanel | None:
+    """Of the weights that the study measured, and what else the run's evidence.json holds."""
+    path, evidence = study.run / "evidence.json", study.evidence
+    return evidence_panel(read_estimates(path, study.weights), [*evidence.not_measured, *not_of(path, study.weights)])
 
 
 def _looks(study: StudyRecord) -> list[Figure]:

@@ -174,7 +174,7 @@ def _why_loose(study: StudyRecord) -> str:
 def _annealed(study: StudyRecord) -> Estimate | None:
     """AIS of the most test examples that the run's evidence.json has, as a finite lower bound of the same quantity."""
     best, found = study.evidence.best, []
-    for kept in read_estimates(study.run / "evidence.json"):
+    for kept in read_estimates(study.run / "evidence.json", study.weights):
         e = kept.estimate
         same = (e.quantity, e.direction, e.data) == (best.quantity, "lower", best.data) and kept.part == "test"
         if same and e.estimator.startswith("AIS") and math.isfinite(e.mean) and np.isin(e.index, best.index).any():

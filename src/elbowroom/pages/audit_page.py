@@ -13,6 +13,8 @@ from .rendering import rendered
 
 __all__ = ["audit_page", "fix_page"]
 
+_TRAINED_ON = " The folder holds other weights now, which were trained on: what stands here is of the model as fixed."
+
 
 def audit_page(audit: AuditRecord, files: Sequence[Mapping[str, str]] = ()) -> str:
     """An audit as one file of HTML.
@@ -49,7 +51,7 @@ def fix_page(fixed: FixedRun) -> str:
     content = _content(record.after) | {
         "title": f"A fixed variational autoencoder of {record.after.name}",
         "kicker": f"elbowroom fix of {record.source}",
-        "sentence": fix_sentence(record),
+        "sentence": fix_sentence(record) + (_TRAINED_ON if fixed.trained_on else ""),
         "fixed": fix_view(fixed),
         "facts": [("made by", record.command), *_facts(record.after)],
     }

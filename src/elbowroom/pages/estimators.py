@@ -16,6 +16,7 @@ from .words import direction_words
 __all__ = ["EvidencePanel", "evidence_panel"]
 
 _TOLD_APART = 2.0
+_ALL = "log p(x) by every estimator"
 _SIGN = {"lower": "≥ ", "upper": "≤ "}
 _HOW = (
     "Mean log p(x) of the same test examples under the same model, by each estimator. Lower bound: an arrow to the "
@@ -57,16 +58,17 @@ def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str
     Returns
     -------
     EvidencePanel or None
-        None where nothing can be drawn, as where the run has no evidence.json.
+        None where nothing can be drawn and nothing said, as where the run has no evidence.json.
     """
     notes = [*not_measured, *_certificates(estimates), *_both_ends(estimates)]
-    tested = [kept.estimate for kept in estimates if kept.part == "test"]
+    tested = _longest([kept.estimate for kept in estimates if kept.part == "test"])
     evidence = next((e.quantity for e in tested if e.direction == "lower"), None) or (tested and tested[0].quantity)
     measured = [e for e in tested if e.quantity == evidence]
     notes += [_other(e) for e in tested if e.quantity != evidence]
     drawable = [e for e in measured if math.isfinite(e.mean) and e.data == measured[-1].data]
     if not drawable:
-        return None
+        why = "No panel: no estimate of test examples is kept that can be drawn."
+        return EvidencePanel(Figure("estimators", _ALL, _HOW, missing=why), [], notes) if notes else None
     if len(drawable) < len(measured):
         drawn = [e.estimator for e in drawable]
         lost = ", ".join(e.estimator for e in measured if e.estimator not in drawn)
@@ -75,7 +77,7 @@ def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str
         shared = sorted(paired(drawable), key=lambda e: e.mean, reverse=True)
     except InputError:
         why = "No panel: the estimators have no test example in common."
-        return EvidencePanel(Figure("estimators", "log p(x) by every estimator", _HOW, missing=why), [], notes)
+        return EvidencePanel(Figure("estimators", _ALL, _HOW, missing=why), [], notes)
     title = _title(shared)
 
     def draw(sheet: Sheet) -> None:
@@ -85,6 +87,17 @@ def evidence_panel(estimates: Sequence[KeptEstimate], not_measured: Sequence[str
     svg = both_widths(draw, "estimators", title)
     figure = Figure("estimators", title, _HOW, _foot(drawable, len(shared[0])), svg=svg)
     return EvidencePanel(figure, _table(shared, drawable), notes)
+
+
+def _longest(tested: Sequence[Estimate]) -> list[Estimate]:
+    """Of several by one estimator the one of the most examples, the last of equals."""
+    found: dict[tuple[str, ...], Estimate] = {}
+    for e in tested:
+        key = (e.estimator, e.quantity, e.direction)
+        if key not in found or len(e) >= len(found[key]):
+            found.pop(key, None)
+            found[key] = e
+    return list(found.values())
 
 
 def _other(e: Estimate) -> str:

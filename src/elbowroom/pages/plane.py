@@ -37,7 +37,7 @@ def plane(study: StudyRecord) -> Figure:
     if len(lost) == len(models):
         return Figure("plane", title, _HOW, missing="No plane: every model of the sweep diverged.")
     gains = _gains(models)
-    curve, about_curve = _decoder_curve(read_estimates(study.run / "evidence.json"))
+    curve, about_curve = _decoder_curve(read_estimates(study.run / "evidence.json", study.weights))
     healthy = [study.healthy.get(one.name) for one in models]
 
     def draw(sheet: Sheet) -> None:

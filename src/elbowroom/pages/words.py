@@ -24,6 +24,7 @@ __all__ = [
     "spread_notes",
     "still_to_come",
     "the",
+    "trained_on",
 ]
 
 _WORTH_SAYING = 0.001  # of the likelihood's mass
@@ -64,6 +65,16 @@ def _audited(audit: AuditRecord | None) -> str:
 def no_audit(study: StudyRecord) -> str:
     """How to have the audit that a study lacks; nothing where it has one."""
     return "" if study.audit else "The chosen model has not been audited: resume the study, which does that last."
+
+
+def trained_on(study: StudyRecord) -> list[str]:
+    """That the run of the chosen model holds other weights now than those that this study measured, where it does."""
+    if not study.trained_on:
+        return []
+    return [
+        f"{study.run} holds other weights now than those that were measured here: it was trained on. What stands here "
+        f"is of the model as it was, but for the curves of training; elbowroom report {study.run} measures it as it is."
+    ]
 
 
 def still_to_come(stages: Sequence[str]) -> str:

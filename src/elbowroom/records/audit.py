@@ -188,6 +188,8 @@ class AuditRecord:
     cells : int, optional
         Cells of a row, where these lie on a grid, so that −log p(x) is what they take as a file; None where log p(x)
         is a density.
+    model : str, default ""
+        SHA-256 of the weights, where they are those of a run.
 
     Examples
     --------
@@ -219,6 +221,7 @@ class AuditRecord:
     seconds: float = 0.0
     quick: bool = False
     cells: int | None = None
+    model: str = ""
 
     @property
     def ill(self) -> tuple[str, ...]:

@@ -186,6 +186,8 @@ class EvidenceRecord:
         Held-out examples and samples among the pictures.
     cells : CellsRecord, optional
         Checks of counts of many columns; None for other data.
+    model : str, default ""
+        SHA-256 of the weights that all of this is of; "" where an older elbowroom did not keep it.
     """
 
     bounds: dict[str, EstimateField]
@@ -198,6 +200,7 @@ class EvidenceRecord:
     seed: int
     pictured: int
     cells: CellsRecord | None = None
+    model: str = ""
 
     @property
     def best(self) -> Estimate:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from elbowroom.atomic import one_at_a_time, write_atomic
 from elbowroom.numerics import InputError
+
+from .weights import weights_digest
 
 __all__ = ["FILES", "FileRecord", "keep_file", "read_files"]
 
@@ -90,7 +91,7 @@ def keep_file(folder: Path, record: FileRecord) -> None:
             others = [one for one in read_files(folder) if one.name != record.name]
         except InputError:  # damaged: what was measured now is worth more
             others = []
-        kept = [*others, replace(record, model=_hash(folder))]
+        kept = [*others, replace(record, model=weights_digest(folder))]
         write_atomic(folder / FILES, json.dumps([asdict(one) for one in kept[-_MOST:]], indent=1))
 
 
@@ -126,13 +127,8 @@ def read_files(folder: Path) -> list[FileRecord]:
         held = _adapter().validate_python(json.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged: delete it, and compress again.") from error
-    model = _hash(Path(folder))
+    model = weights_digest(Path(folder))
     return [one for one in held if one.model == model]
-
-
-def _hash(folder: Path) -> str:
-    path = folder / "model.safetensors"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 @functools.cache

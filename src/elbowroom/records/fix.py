@@ -15,6 +15,7 @@ from elbowroom.numerics import Estimate, InputError
 from .audit import AuditRecord
 from .data_record import DataRecord
 from .values import EstimateField, Number
+from .weights import others_now
 
 __all__ = ["FixPictures", "FixRecord", "FixedRun", "StepRecord", "read_fix"]
 
@@ -71,6 +72,8 @@ class FixRecord:
         What all of it took.
     command : str
         What was asked for, as one would type it.
+    model : str, default ""
+        SHA-256 of the fixed weights; "" where an older elbowroom did not keep it.
     """
 
     source: str
@@ -82,6 +85,7 @@ class FixRecord:
     data: DataRecord
     seconds: float
     command: str
+    model: str = ""
 
     @property
     def won(self) -> Estimate:
@@ -140,6 +144,11 @@ class FixedRun:
     def data(self) -> DataRecord:
         """What the data are."""
         return self.record.data
+
+    @property
+    def trained_on(self) -> bool:
+        """Whether the folder holds other weights now than those that the record is of."""
+        return others_now(self.record.model, self.folder)
 
     @cached_property
     def pictures(self) -> FixPictures:

@@ -17,6 +17,7 @@ from .evidence import EvidenceRecord, ReconstructionRecord, VarianceRecord
 from .pictures import Pictures, read_pictures
 from .stages import OLDER, STAGES, Made, goes_on, read_stage, stage_file
 from .sweep import ChoiceRecord, ModelRecord, SweepRecord
+from .weights import others_now, weights_digest
 
 __all__ = ["EvidenceRow", "StudyRecord", "read_study"]
 
@@ -144,9 +145,22 @@ class StudyRecord:
         return self.folder / "runs" / self.choice.name
 
     @cached_property
+    def weights(self) -> str:
+        """SHA-256 of the weights that were measured; where the record does not say it, of those of the run now."""
+        return self.evidence.model or weights_digest(self.run)
+
+    @property
+    def trained_on(self) -> bool:
+        """Whether the run of the chosen model holds other weights now than those that were measured."""
+        return others_now(self.evidence.model, self.run)
+
+    @cached_property
     def healthy(self) -> dict[str, bool]:
-        """Whether an audit found no fault, by model: the study's own, or one that lies in a run folder of the sweep."""
-        found = {one.name: _read_audit(self.folder / "runs" / one.name / "audit.json") for one in self.sweep.models}
+        """Whether an audit found no fault, by model: the study's own, or one that lies in a run folder of the sweep.
+
+        An audit of other weights than those of the run now, or of weights that it does not name, says nothing.
+        """
+        found = {one.name: _read_audit(self.folder / "runs" / one.name) for one in self.sweep.models}
         audits = found if self.audit is None else found | {self.choice.name: self.audit}
         return {name: not audit.ill for name, audit in audits.items() if audit is not None and audit.findings}
 
@@ -228,13 +242,15 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path} is damaged ({error}): restore it, or delete it for a page without curves.") from error
 
 
-def _read_audit(path: Path) -> AuditRecord | None:
+def _read_audit(run: Path) -> AuditRecord | None:
+    path = run / "audit.json"
     if not path.is_file():
         return None
     try:
-        return AuditRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        found = AuditRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}): audit the run again, or delete it.") from error
+    return found if found.model == weights_digest(run) else None
 
 
 def _read_recipe(path: Path) -> Mapping[str, Any] | None:

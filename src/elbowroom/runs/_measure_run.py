@@ -1,6 +1,5 @@
 """Evidence of a trained run by its folder: any estimator, resumable, kept in the run's evidence.json."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from elbowroom.data import Examples
 from elbowroom.evidence.estimators import Registered, registered
 from elbowroom.evidence.memory import MEMORY, Memory
 from elbowroom.numerics import Estimate, InputError, derived_seed, plain_arguments
+from elbowroom.records.weights import weights_digest
 from elbowroom.vae import VAE
 
 from . import read_run
@@ -95,10 +95,10 @@ def measure_run(
     if part not in _PARTS:
         raise InputError(f"The part is {', '.join(_PARTS[:-1])} or {_PARTS[-1]}; got {part!r}.")
     folder = run_folder(Path(run))
+    model = weights_digest(folder)  # before they are read, so that no other weights are taken for these
     vae, _ = read_run(folder)
     data = run_data(folder, source=source, progress=progress)
     examples = shuffled(data.parts[part], points)
-    model = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     known = {**settings, "part": part, "points": len(examples), "seed": seed}
     partial = Partial(
         folder / f"evidence-{estimator}.partial.jsonl", {**known, "model": model[:12], "data": data.sha256[:12]}
@@ -113,7 +113,7 @@ def measure_run(
         progress=progress,
     )
     where = "simulated" if entry.simulates else part
-    keep_estimates(folder / "evidence.json", where, found, {**settings, "seed": seed})
+    keep_estimates(folder / "evidence.json", where, found, {**settings, "seed": seed}, model)
     partial.path.unlink(missing_ok=True)
     return found
 

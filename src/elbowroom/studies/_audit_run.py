@@ -1,7 +1,7 @@
 """The audit of a trained run, kept in its folder with its page."""
 
-import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from elbowroom.numerics import InputError, plain_arguments
 from elbowroom.pages import report
 from elbowroom.recipes import build
 from elbowroom.records import AuditRecord
+from elbowroom.records.weights import weights_digest
 from elbowroom.runs import read_run, run_data
 from elbowroom.runs._run_data import run_folder
 from elbowroom.runs.run_folder import read_recipe
@@ -86,10 +87,11 @@ def audit_run(
     elbowroom.numerics.errors.InputError: no-such-folder is no run folder: it has no recipe.yaml.
     """
     folder = run_folder(Path(run))
+    model = weights_digest(folder)  # before they are read, so that no other weights are taken for these
     vae, data = trained(folder, source, progress)
     how: dict[str, Any] = {"quick": quick, "n": n, "both_ends": both_ends, "seed": seed, "progress": progress}
     try:
-        found = ledger.audit(vae, data, objective=objective_of(folder), **how)
+        found = replace(ledger.audit(vae, data, objective=objective_of(folder), **how), model=model)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("interrupted; nothing was written, and the same command begins anew.") from stop
     text = json.dumps(found.to_dict(), indent=1)
@@ -119,7 +121,7 @@ def trained(folder: Path, source: Any, progress: bool) -> tuple[VAE, Dataset]:
     """
     vae, _ = read_run(folder)
     data = run_data(folder, source=source, progress=progress)
-    return vae, dataclasses.replace(data, preprocess=vae.preprocess)
+    return vae, replace(data, preprocess=vae.preprocess)
 
 
 def objective_of(folder: Path) -> Any:

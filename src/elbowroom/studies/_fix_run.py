@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from elbowroom.data import Dataset
 from elbowroom.numerics import Estimate, InputError, plain_arguments
 from elbowroom.pages import report
 from elbowroom.records import FixRecord, Number, StepRecord
+from elbowroom.records.weights import weights_digest
 from elbowroom.remedies import Remedied
 from elbowroom.runs import History, read_run
 from elbowroom.runs._run_data import run_folder
@@ -97,7 +99,7 @@ def fix_run(
     read_recipe(folder)
     if new.exists() and (not new.is_dir() or any(new.iterdir())):
         raise InputError(f"{new} is not empty: name another folder for the fixed run.")
-    began = time.monotonic()
+    began, model = time.monotonic(), weights_digest(folder)
     vae, data = trained(folder, source, progress)
     try:
         done = ledger.fix(vae, data, objective=objective_of(folder), seconds=seconds, seed=seed, progress=progress)
@@ -109,14 +111,14 @@ def fix_run(
         source=str(run),
         elbo_before=done.elbo_before,
         elbo_after=done.elbo_after,
-        before=done.before,
+        before=replace(done.before, model=model),
         after=done.after,
         steps=(*(_step(one, data, seed) for one in done.steps), *map(_untried, done.untried)),
         data=load(data),
         seconds=time.monotonic() - began,
         command=command or f"er.studies.fix_run({str(run)!r}, {str(new)!r})",
     )
-    _write(folder, new, vae, done.vae, data, record)
+    record = _write(folder, new, vae, done.vae, data, record)
     return FixRun(done.vae, record, report(new))
 
 
@@ -142,8 +144,11 @@ def _number(e: Estimate) -> Number:
     return Number(e.mean, e.se_total)
 
 
-def _write(old: Path, new: Path, before: VAE, after: VAE, data: Dataset, record: FixRecord) -> None:
-    """The run folder: the recipe comes first and the page last, so that what is there was made from what is before."""
+def _write(old: Path, new: Path, before: VAE, after: VAE, data: Dataset, record: FixRecord) -> FixRecord:
+    """The run folder: the recipe comes first and the page last, so that what is there was made from what is before.
+
+    Returns the record with which weights it is of.
+    """
     recipe = {name: part for name, part in read_recipe(old).items() if name != "version"}
     kept = [one.remedy for one in record.steps if one.kept]
     folder = RunFolder(new)
@@ -152,6 +157,9 @@ def _write(old: Path, new: Path, before: VAE, after: VAE, data: Dataset, record:
     folder.rewind(history.rows)
     note = f"Fixed from {record.source} by {', '.join(kept)}." if kept else f"As {record.source}: no remedy paid."
     folder.finish(after, History(history.rows, history.best_epoch, history.selected_by, [*history.notes, note]))
+    model = weights_digest(new)
+    record = replace(record, after=replace(record.after, model=model), model=model)
     draw_before_after(before, after, data, new / "pictures.safetensors", _PICTURES, record.after.seed)
     write_atomic(new / "audit.json", json.dumps(record.after.to_dict(), indent=1))
     write_atomic(new / "fix.json", json.dumps(record.to_dict(), indent=1))
+    return record

@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 from elbowroom.numerics import plain_arguments
 from elbowroom.records import FILES, SweepRecord, holds_study
+from elbowroom.records.weights import weights_digest
 from elbowroom.runs import read_run, run_data
 from elbowroom.sweeps.swept_of import swept_of
 
@@ -93,7 +93,7 @@ def report_run(
         return record_of([one], about, data)
 
     stages.record("load", lambda: about, about.identity)
-    trained = {"model": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(), "seed": seed}
+    trained = {"model": weights_digest(run), "seed": seed}
     swept = stages.record("train", train, trained, models.hold)
     with contextlib.suppress(FileNotFoundError):  # files may have been written since the model was read
         shutil.copyfile(run / FILES, models.runs / name / FILES)

@@ -1,11 +1,13 @@
 """The stage `audit`: where the nats of the chosen model go, quickly."""
 
+from dataclasses import replace
 from typing import Any
 
 from elbowroom import ledger
 from elbowroom.data import Dataset
 from elbowroom.numerics import CapabilityError, InputError
 from elbowroom.records import AuditRecord, ChoiceRecord, DataRecord
+from elbowroom.records.weights import weights_digest
 
 from ._audit_run import objective_of
 from .measure import annealed_by
@@ -42,7 +44,8 @@ def audit(
     vae, run = models[choice.name], models.runs / choice.name
     known: dict[str, Any] = {"objective": objective_of(run), "log_p": annealed_by(run, seed)}
     try:
-        return ledger.audit(vae, data, **known, quick=True, seed=seed, progress=progress)
+        found = ledger.audit(vae, data, **known, quick=True, seed=seed, progress=progress)
     except (CapabilityError, InputError) as error:  # an audit less is no reason to lose the study
         why = f"The audit was not made: {error}"
-        return AuditRecord("log p(x)", 0, about.name, about.sha256, seed, missing=(why,), quick=True)
+        found = AuditRecord("log p(x)", 0, about.name, about.sha256, seed, missing=(why,), quick=True)
+    return replace(found, model=weights_digest(run))

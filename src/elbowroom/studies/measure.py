@@ -12,6 +12,7 @@ from elbowroom.data import Dataset, Examples
 from elbowroom.metrics import reconstruction_error
 from elbowroom.numerics import CapabilityError, Estimate, InputError, Support, count
 from elbowroom.records import ChoiceRecord, DataRecord, EvidenceRecord, ReconstructionRecord, SweepRecord
+from elbowroom.records.weights import weights_digest
 from elbowroom.runs._measure_run import shuffled
 from elbowroom.runs.saved_estimates import keep_estimates, read_estimates
 from elbowroom.sweeps.swept import PASS
@@ -119,7 +120,7 @@ def _measured(
     budget: MeasureBudget,
     progress: bool,
 ) -> EvidenceRecord:
-    seed = budget.seed
+    seed, model = budget.seed, weights_digest(run)
     draws, annealed, settings, said = measuring(vae, data, budget.draws, budget.annealed)
     bounds = {
         "ELBO": evidence.elbo(vae, data.test, draws=_ELBO_DRAWS, seed=seed, memory=PASS, progress=progress),
@@ -143,6 +144,7 @@ def _measured(
         seed=seed,
         pictured=_PICTURES,
         cells=cells,
+        model=model,
     )
     draw_pictures(sweep, models, vae, data, models.runs.parent, _PICTURES, seed, arrays)
     return record
