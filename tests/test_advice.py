@@ -232,6 +232,14 @@ def test_the_most_nats_come_first_then_the_unmeasured_then_what_wins_none(plain)
     ("command", "said"),
     [
         ("elbowroom study a.csv --overwrite --epochs=3 --folder old", "elbowroom study a.csv --latents 8 --epochs 9"),
+        (
+            "elbowroom study x.npy --sweep latents=2,4 --sweep=beta=1",
+            "elbowroom study x.npy --sweep=beta=1 --latents 8 --epochs 9",
+        ),
+        (
+            'er.study("digits", axes={"latents": [2], "beta": [1]})',
+            "er.study('digits', 'new', axes={'beta': [1]}, recipe={'latents': 8}, epochs=9)",
+        ),
         ("elbowroom report runs/one", ""),
         ('er.study("digits", "st", epochs=3)', "er.study('digits', 'new', epochs=9, recipe={'latents': 8})"),
         ('er.study("digits", recipe=…)', ""),

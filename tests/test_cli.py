@@ -164,3 +164,42 @@ def test_help_imports_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "study" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["study", "digits", "--sweep", "latents=2", "--sweep", "latents=8"],
+            "--sweep latents is given twice: say all its values at once, with commas.",
+        ),
+        (
+            ["study", "digits", "--latents", "4", "--sweep", "latents=2,8"],
+            "--latents and --sweep latents say the same: leave one of the two out.",
+        ),
+        (
+            ["study", "digits", "--epochs", "4", "--sweep", "epochs=2,8"],
+            "--epochs and --sweep epochs say the same: leave one of the two out.",
+        ),
+        (
+            ["search", "digits", "--runs", "r", "--space", "widths=[8]", "--space", "widths=[4]"],
+            "--space widths is given twice: say all its values at once, with commas.",
+        ),
+        (
+            ["search", "digits", "--runs", "r", "--beta", "1", "--space", "beta=0.1..2"],
+            "--beta and --space beta say the same: leave one of the two out.",
+        ),
+        (
+            ["search", "digits", "--runs", "r", "--epochs", "1", "--space", "epochs=2"],
+            "--epochs and --space epochs say the same: leave one of the two out.",
+        ),
+        (
+            ["sample", "r", "--out", "x.npy", "--given", "label=3", "--given", "label=4"],
+            "--given label is given twice: rows are drawn under one value, so leave one out.",
+        ),
+    ],
+)
+def test_nothing_that_was_typed_is_dropped_without_a_word(capsys, monkeypatch, tmp_path, words, says) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, monkeypatch, *words) == (2, "", f"elbowroom: {says}\n")
+    assert not list(tmp_path.iterdir())

@@ -32,6 +32,7 @@ from elbowroom.cli_options import (
     load_source,
     recipe_words,
     resumable,
+    said_once,
     sweep_axes,
     with_loading,
     with_options,
@@ -137,6 +138,7 @@ def study(
         objective=objective,
     )
     axes = sweep_axes(sweep)
+    said_once(axes, {**recipe, "epochs": epochs}, "--sweep")
     data = load_source(source, seed, {"genes": "auto", **loading})
     print(data, file=sys.stderr)
     done = er.study(

@@ -101,7 +101,7 @@ def given_words(given: list[str] | None) -> dict[str, str]:
     Raises
     ------
     InputError
-        For one without a value.
+        For one without a value, and for one that is given twice.
 
     Examples
     --------
@@ -110,11 +110,16 @@ def given_words(given: list[str] | None) -> dict[str, str]:
     """
     from elbowroom.numerics import InputError
 
-    pairs = {name.strip(): (between, value.strip()) for name, between, value in (o.partition("=") for o in given or ())}
-    for name, (between, value) in pairs.items():
-        if not between or not value:
-            raise InputError(f"--given is NAME=VALUE, such as label=3; got {name!r}.")
-    return {name: value for name, (_, value) in pairs.items()}
+    pairs: dict[str, str] = {}
+    for name, _, value in (one.partition("=") for one in given or ()):
+        if not value.strip():
+            raise InputError(f"--given is NAME=VALUE, such as label=3; got {name.strip()!r}.")
+        if name.strip() in pairs:
+            raise InputError(
+                f"--given {name.strip()} is given twice: rows are drawn under one value, so leave one out."
+            )
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 COMMANDS = (sample, transfer, classify)

@@ -31,8 +31,10 @@ __all__ = [
     "as_typed",
     "in_options",
     "load_source",
+    "pairs_of",
     "recipe_words",
     "resumable",
+    "said_once",
     "sweep_axes",
     "typed_values",
     "with_loading",
@@ -323,13 +325,81 @@ def sweep_axes(given: list[str] | None) -> dict[str, Any] | None:
     dict or None
         Name → list of values; None where nothing was given.
 
+    Raises
+    ------
+    InputError
+        For an axis that is given twice.
+
     Examples
     --------
     >>> sweep_axes(["latents=2,8"])
     {'latents': [2, 8]}
     """
-    pairs = [one.partition("=") for one in given or ()]
-    return {name.strip(): typed_values(name, values) for name, _, values in pairs} or None
+    return {name: typed_values(name, values) for name, values in pairs_of(given, "--sweep").items()} or None
+
+
+def pairs_of(given: Sequence[str] | None, option: str) -> dict[str, str]:
+    """What an option that is typed several times says of each name.
+
+    Parameters
+    ----------
+    given : sequence of str or None
+        NAME=VALUES each.
+    option : str
+        As it is typed.
+
+    Returns
+    -------
+    dict of str to str
+        Name → what stands behind the first "=".
+
+    Raises
+    ------
+    InputError
+        Where a name comes twice, of which one would be dropped.
+
+    Examples
+    --------
+    >>> pairs_of(["latents=2,8", "beta=1"], "--sweep")
+    {'latents': '2,8', 'beta': '1'}
+    """
+    from elbowroom.numerics import InputError
+
+    pairs: dict[str, str] = {}
+    for name, _, values in (one.partition("=") for one in given or ()):
+        if name.strip() in pairs:
+            raise InputError(f"{option} {name.strip()} is given twice: say all its values at once, with commas.")
+        pairs[name.strip()] = values
+    return pairs
+
+
+def said_once(axes: Mapping[str, Any] | None, words: Mapping[str, Any], option: str) -> None:
+    """Refuse a name that has an axis and an option of its own, of which one would be dropped.
+
+    Parameters
+    ----------
+    axes : mapping or None
+        Of a sweep or a search, by name.
+    words : mapping
+        What was said by options of their own, by name; None where nothing was.
+    option : str
+        By which axes are typed.
+
+    Raises
+    ------
+    InputError
+        Which name, and by which options.
+
+    Examples
+    --------
+    >>> said_once({"latents": [2, 8]}, {"prior": "vamp-prior"}, "--sweep")
+    """
+    from elbowroom.numerics import InputError
+
+    for name in axes or ():
+        if words.get(name) is not None:
+            own = f"--{name.replace('_', '-')}"
+            raise InputError(f"{own} and {option} {name} say the same: leave one of the two out.")
 
 
 def typed_values(name: str, values: str) -> list[Any]:

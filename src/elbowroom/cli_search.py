@@ -12,8 +12,10 @@ from elbowroom.cli_options import (
     Seed,
     Source,
     load_source,
+    pairs_of,
     recipe_words,
     resumable,
+    said_once,
     typed_values,
     with_loading,
     with_options,
@@ -84,8 +86,10 @@ def search(
     """Search over latents, depth, width, prior, decoder and β jointly: each trial a run folder, then the choice."""
     import elbowroom as er
 
-    words, varied = _words_and_axes({**axes, **dict(_pair(one) for one in space or ())})
-    words |= recipe_words(model=model, objective=objective, epochs=epochs)
+    others, own = pairs_of(space, "--space"), recipe_words(model=model, objective=objective, epochs=epochs)
+    said_once(others, {**axes, **own}, "--space")
+    words, varied = _words_and_axes({**axes, **others})
+    words |= own
     found = er.search(
         {"seed": seed, **words},
         load_source(source, seed, loading),
@@ -102,11 +106,6 @@ def search(
         seed=seed,
     )
     print(*found.trials, found, runs / found.choice.model.name, sep="\n")
-
-
-def _pair(typed: str) -> tuple[str, str]:
-    name, _, values = typed.partition("=")
-    return name.strip(), values
 
 
 def _words_and_axes(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -52,7 +52,7 @@ def again(command: str, folder: str, axes: Mapping[str, Sequence[Any]] | None = 
 def _typed(tokens: list[str], folder: str, axes: Mapping[str, Sequence[Any]] | None, words: Mapping[str, Any]) -> str:
     changed = [*words, "folder", *(["sweep"] if axes else [])]
     kept, skip = [], False
-    for token in tokens:
+    for token in _without_axes(tokens, words):
         name = token.removeprefix("--").partition("=")[0]
         if not skip and token not in _FLAGS and not (token.startswith("--") and name in changed):
             kept.append(token)
@@ -62,6 +62,22 @@ def _typed(tokens: list[str], folder: str, axes: Mapping[str, Sequence[Any]] | N
     for name, value in words.items():
         kept += [f"--{name}", ",".join(map(_text, value)) if isinstance(value, list | tuple) else _text(value)]
     return shlex.join([*kept, "--folder", folder])
+
+
+def _without_axes(tokens: Sequence[str], words: Mapping[str, Any]) -> list[str]:
+    """Without the axes of words that are said now: who says both is refused.
+
+    >>> _without_axes(["study", "x.npy", "--sweep", "latents=2,8", "--sweep=beta=1"], {"latents": 4})
+    ['study', 'x.npy', '--sweep=beta=1']
+    """
+    kept: list[str] = []
+    for token in tokens:
+        behind = kept[-1:] == ["--sweep"]
+        if (behind or token.startswith("--sweep=")) and token.removeprefix("--sweep=").partition("=")[0] in words:
+            del kept[len(kept) - behind :]
+        else:
+            kept.append(token)
+    return kept
 
 
 def _text(value: Any) -> str:
@@ -81,6 +97,9 @@ def _called(command: str, folder: str, axes: Mapping[str, Sequence[Any]] | None,
         if not isinstance(before, ast.Dict) or _HIDDEN in ast.unparse(before):
             return ""
         given["recipe"] = _expression({**ast.literal_eval(before), **of_recipe})
+    if isinstance(swept := given.get("axes"), ast.Dict):
+        others = {key: one for key, one in zip(swept.keys, swept.values, strict=True) if _value(key) not in words}
+        given["axes"] = ast.Dict(list(others), list(others.values()))
     if axes:
         given["axes"] = _expression({name: list(values) for name, values in axes.items()})
     if "epochs" in words:
@@ -94,3 +113,7 @@ def _called(command: str, folder: str, axes: Mapping[str, Sequence[Any]] | None,
 
 def _expression(value: Any) -> ast.expr:
     return ast.parse(repr(value), mode="eval").body
+
+
+def _value(key: ast.expr | None) -> Any:
+    return key.value if isinstance(key, ast.Constant) else None
