@@ -5,8 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from elbowroom.numerics import Budget, Estimate, InputError
+from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.numerics.estimate import PER_EXAMPLE
 
 rng = np.random.default_rng(0)
@@ -178,3 +180,10 @@ def test_values_that_are_no_numbers_are_said_with_the_estimate() -> None:
     some = Estimate.of([3.0, 1.0, 2.0], [0.1, np.nan, 0.1], **common)
     assert some.lost == 0
     assert "(3 points and a draws error unknown on 1 of them, together)" in str(some)
+
+
+@pytest.mark.parametrize("points", [2, 3, 10, 200])
+def test_an_interval_of_few_points_is_as_wide_as_student_says(points: int) -> None:
+    assert standard_errors(points) == pytest.approx(stats.t.ppf(0.975, points - 1))
+    assert standard_errors(points, sides=1) == pytest.approx(stats.t.ppf(0.95, points - 1))
+    assert standard_errors(1) == math.inf

@@ -128,6 +128,15 @@ def test_one_draw_has_no_error_of_its_own() -> None:
     assert "nan" not in "".join(panel.figure.svg)
 
 
+def test_two_examples_tell_no_bounds_apart_at_two_standard_errors() -> None:
+    """Student's t of one degree of freedom asks for 12.7 of them."""
+    two = {"index": [0, 1], "quantity": "log p(x)", "direction": "lower"}
+    high, low = Estimate.of([-1.0, -1.4], estimator="IWAE-9", **two), Estimate.of([-2.0, -3.0], estimator="ELBO", **two)
+    apart = high - low
+    assert 2 < apart.mean / apart.se_total < 12.7
+    assert evidence_panel(kept(high, low)).figure.title.startswith("2 examples do not tell the two highest bounds")
+
+
 def test_of_several_by_one_estimator_the_longest_is_drawn() -> None:
     long, quick = of("AIS-100", 0.5, EVERY), of("AIS-100", 0.5, EVERY[:20])
     panel = evidence_panel(kept(ELBO, long, quick))

@@ -12,6 +12,7 @@ from test_plots import WIDTHS, sheet, texts
 
 from elbowroom import plots
 from elbowroom.numerics import InputError
+from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.plots import Span
 from elbowroom.records import Number
 
@@ -73,10 +74,11 @@ class TestIdentity:
 
 
 class TestGains:
-    def test_the_most_comes_first_with_the_normal_s_interval(self):
+    def test_the_most_comes_first_with_student_s_interval(self):
         ax = plots.gains([PRICES[2], *PRICES[:2]], ax=sheet().subplots())
         assert [end for _, end in bars(ax)] == pytest.approx([2.5, 0.8, 0.0])
-        assert intervals(ax)[0] == pytest.approx((2.5 - 1.96 * 0.25, 2.5 + 1.96 * 0.25))
+        half = standard_errors(PRICES[0].n) * 0.25
+        assert intervals(ax)[0] == pytest.approx((2.5 - half, 2.5 + half))
 
     def test_a_gain_that_is_not_finite_is_named_last_without_a_bar(self):
         ax = plots.gains([replace(PRICES[0], remedy="lost", gain=Number(math.nan, None)), *PRICES[:2]])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import norm, t
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 from torch import Tensor
@@ -144,3 +144,9 @@ def test_the_line_says_what_was_measured() -> None:
 def test_what_cannot_be_tested_is_refused_in_words(data: Tensor, samples: Tensor, classifier: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         classifier_two_sample(data, samples, classifier=classifier)
+
+
+def test_the_interval_is_student_s_of_half_the_examples() -> None:
+    """At 60 held out, 30 of each side, 1.96 standard errors would leave out more than 5 %."""
+    low, high = TwoSample("logistic", 0.1, 0.02, 0.6, 0.05, 60).interval
+    assert (low, high) == pytest.approx((0.1 - t.ppf(0.975, 29) * 0.02, 0.1 + t.ppf(0.975, 29) * 0.02))

@@ -14,6 +14,7 @@ from scipy.special import expit
 from torch import Generator, Tensor
 
 from elbowroom.numerics import InputError, narrow_seed, plain_arguments
+from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.progress import Progress
 
 from ._small_classifier import train_small
@@ -65,8 +66,9 @@ class TwoSample:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the log-odds, in nats."""
-        return self.log_odds - 1.96 * self.se, self.log_odds + 1.96 * self.se
+        """95 % interval of the log-odds, in nats, by Student's t of half the examples: data, or samples, alone."""
+        half = standard_errors(self.n / 2) * self.se
+        return self.log_odds - half, self.log_odds + half
 
     def __str__(self) -> str:
         low, high = self.interval

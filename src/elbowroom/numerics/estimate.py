@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._plain_arguments import plain_arguments
+from ._standard_errors import standard_errors
 from .budget import Budget
 from .errors import InputError
 
@@ -220,9 +221,7 @@ class Estimate:
     @property
     def upper_limit(self) -> float:
         """Upper end of the one-sided 95 % interval for the population's mean, by Student's t."""
-        from scipy.stats import t
-
-        return self.mean + float(t.ppf(0.95, len(self) - 1)) * self.se_total
+        return self.mean + standard_errors(len(self), sides=1) * self.se_total
 
     @property
     def collapsed(self) -> int:

@@ -9,7 +9,6 @@ from .audit import audit_figures, bare, number
 __all__ = ["audit_table"]
 
 _SAID = 3
-_SURE = 2.0  # standard errors
 
 
 def audit_table(audit: AuditRecord) -> list[tuple[str, str]]:
@@ -57,7 +56,7 @@ def _other_end(one: IdentityRecord) -> str:
 
 def _best(prices: tuple[PriceRecord, ...]) -> str:
     """What surely wins something, the most first."""
-    paying = [one for one in prices if one.gain.value > _SURE * (one.gain.se or 0.0)]
+    paying = [one for one in prices if one.sure]
     if not paying:
         return "none that trains no decoder would surely win anything"
     ordered = sorted(paying, key=lambda one: -one.gain.value)

@@ -16,7 +16,7 @@ from elbowroom.records.sweep import SEED
 from elbowroom.runs.saved_estimates import read_estimates
 
 from .audit_advice import audited, contradicted
-from .next_step import LEAST, NOT_MEASURED, SURE, Advice, command, wider
+from .next_step import LEAST, NOT_MEASURED, Advice, command, sure, wider
 from .words import significant, the
 
 __all__ = ["Advice", "advice"]
@@ -125,7 +125,7 @@ def _encoder(study: StudyRecord) -> Iterator[Advice]:
         return
     above = _annealed(study) or study.evidence.best
     gap = above - study.evidence.bounds["ELBO"]
-    if not gap.mean > max(LEAST, SURE * gap.se_total) and not (len(gap) == 1 and gap.mean > LEAST):
+    if not sure(gap) and not (len(gap) == 1 and gap.mean > LEAST):
         return
     size = with_error(gap.mean, gap.se_total)
     of_flow = (study.recipe or {}).get("posterior", {})

@@ -28,7 +28,6 @@ __all__ = ["AuditView", "audit_figures", "audit_view", "bare", "number"]
 
 _LEAST_SHOWN = 0.001  # nats
 
-_SURE = 2.0  # standard errors
 _HOW_IDENTITY = (
     "From the ELBO upwards, on the same examples. Amortisation: what the best q of the encoder's own family, fitted to "
     "each example from the encoder's q on, wins over the encoder; a better encoder could win it. Approximation: what "
@@ -282,10 +281,10 @@ def _prices(prices: Sequence[PriceRecord]) -> Figure | None:
     best = max(prices, key=lambda one: one.gain.value if math.isfinite(one.gain.value) else -math.inf)
     those = f"the {len(prices)} remedies that train no decoder"
     title = f"{best.remedy} would win {number(best.gain)} nats per example, the most of {those}"
-    if not best.gain.value > _SURE * (best.gain.se or 0.0):
+    if not best.sure:
         title = f"None of {those} would surely win anything"
     if len(prices) == 1:
-        title = f"{best.remedy}, the one remedy that was priced, would win {_won(best.gain)} per example"
+        title = f"{best.remedy}, the one remedy that was priced, would win {_won(best)} per example"
     how = (
         "Each remedy changes one part of the model and leaves the decoder's weights as they are. The bar is what it "
         "wins of the bound on test examples; a thin line is the 95\u00a0% interval. Gains of several remedies do not "
@@ -300,9 +299,8 @@ def _prices(prices: Sequence[PriceRecord]) -> Figure | None:
     return _drawn("prices", title, how, foot, draw)
 
 
-def _won(gain: Number) -> str:
-    sure = gain.value > _SURE * (gain.se or 0.0)
-    return f"{number(gain)} nats" if sure else f"nothing that is sure: {number(gain)} nats"
+def _won(one: PriceRecord) -> str:
+    return f"{number(one.gain)} nats" if one.sure else f"nothing that is sure: {number(one.gain)} nats"
 
 
 def _context(own: ContextRecord | None) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from elbowroom.numerics import Estimate, count, with_error
 from elbowroom.records import AuditRecord, FindingRecord, PriceRecord, StudyRecord
 
 from .audit import number
-from .next_step import LEAST, NOT_MEASURED, SURE, Advice, command, wider
+from .next_step import LEAST, NOT_MEASURED, Advice, command, sure, wider
 
 __all__ = ["audited", "contradicted"]
 
@@ -80,7 +80,7 @@ def contradicted(study: StudyRecord) -> frozenset[str]:
 
 
 def _pays(one: PriceRecord) -> bool:
-    return one.gain.value > max(LEAST, SURE * (one.gain.se or 0.0))
+    return one.sure and one.gain.value > LEAST
 
 
 def _finding(one: FindingRecord, price: PriceRecord | None, fix: str) -> Advice:
@@ -114,21 +114,17 @@ def _gaps(study: StudyRecord, audit: AuditRecord) -> Iterator[Advice]:
     flow = "flow" in str((study.recipe or {}).get("posterior", {}))
     family = encoder if flow else command(study, "posterior", posterior="flow-posterior")
     if one.amortisation is None or one.approximation is None:
-        if _sure(one.total):
+        if sure(one.total):
             yield _gap(one.total, f"The encoder and its family of q lose {{}} nats over {n}", family)
         return
-    if _sure(one.amortisation) and "inference lagging" not in audit.ill:
+    if sure(one.amortisation) and "inference lagging" not in audit.ill:
         how = "a wider encoder can win part of that, without another family of q"
         yield _gap(
             one.amortisation, f"The encoder loses {{}} nats to the best q of its own family, over {n}: {how}", encoder
         )
-    if _sure(one.approximation):
+    if sure(one.approximation):
         how = "a richer posterior can win part of that"
         yield _gap(one.approximation, f"The family of q loses {{}} nats even at its best, over {n}: {how}", family)
-
-
-def _sure(gap: Estimate) -> bool:
-    return gap.mean > max(LEAST, SURE * gap.se_total)
 
 
 def _gap(gap: Estimate, said: str, run: str) -> Advice:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from elbowroom import plots
 from elbowroom.numerics import Estimate, InputError, aligned, count, paired, places, rounded, with_error
+from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.plots.style import Sheet
 from elbowroom.runs.saved_estimates import KeptEstimate
 
@@ -15,7 +16,6 @@ from .words import direction_words
 
 __all__ = ["EvidencePanel", "evidence_panel"]
 
-_TOLD_APART = 2.0
 _ALL = "log p(x) by every estimator"
 _SIGN = {"lower": "≥ ", "upper": "≤ "}
 _HOW = (
@@ -160,7 +160,7 @@ def _title(shared: Sequence[Estimate]) -> str:
     difference = bounds[0] - bounds[1]
     size = with_error(difference.mean, difference.se_total)
     first, second = (_name(e) for e in bounds[:2])
-    if len(difference) < 2 or not difference.mean >= _TOLD_APART * difference.se_total:
+    if not difference.mean >= standard_errors(len(difference)) * difference.se_total:
         on = count(len(difference), "example")
         return f"{on} do not tell the two highest bounds on log p(x) apart: {first} and {second} differ by {size} nats"
     return f"{first} gives the highest bound on log p(x), {size} nats above {second}"

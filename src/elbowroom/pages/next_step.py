@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from elbowroom.numerics import Estimate
+from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.records import StudyRecord
 
 from .commands import again
 
-__all__ = ["LEAST", "NOT_MEASURED", "SURE", "Advice", "command", "wider"]
+__all__ = ["LEAST", "NOT_MEASURED", "Advice", "command", "sure", "wider"]
 
 NOT_MEASURED = "not measured"
 LEAST = 0.05  # nats per example that are worth a line
-SURE = 2.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,28 @@ def command(study: StudyRecord, name: str, axes: Mapping[str, Sequence[Any]] | N
         As `again`.
     """
     return again(study.last.command, f"{study.folder}-{name}", axes, **words)
+
+
+def sure(gap: Estimate) -> bool:
+    """Whether a gap is worth a line, and at 95 % above 0, by Student's t.
+
+    Parameters
+    ----------
+    gap : Estimate
+        In nats per example.
+
+    Returns
+    -------
+    bool
+        False of one example, which says nothing of its error.
+
+    Examples
+    --------
+    >>> common = {"quantity": "gap", "estimator": "by hand", "direction": "none"}
+    >>> [sure(Estimate.of(values, **common)) for values in ([1.0, 3.0], [1.9, 2.1], [0.01, 0.01])]
+    [False, True, False]
+    """
+    return gap.mean > max(LEAST, standard_errors(len(gap)) * gap.se_total)
 
 
 def wider(study: StudyRecord) -> list[int]:

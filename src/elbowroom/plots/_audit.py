@@ -160,7 +160,7 @@ def gains(prices: Sequence[Any], *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     prices : sequence of PriceRecord
-        Of `er.audit`: with `remedy` and `gain`, a Number in nats per example.
+        Of `er.audit`: with `remedy`, `gain`, a Number in nats per example, and `n`, the examples that it is over.
     ax : Axes, default None
         Where to draw; None: a new figure.
 
@@ -182,7 +182,13 @@ def gains(prices: Sequence[Any], *, ax: Axes | None = None) -> Axes:
     'calibrate: 2.50 ± 0.25.'
     """
     rows = [
-        Span(one.remedy, 0.0, one.gain.value, with_error(one.gain.value, one.gain.se), interval(one.gain.se or 0.0))
+        Span(
+            one.remedy,
+            0.0,
+            one.gain.value,
+            with_error(one.gain.value, one.gain.se),
+            interval(one.gain.se or 0.0, getattr(one, "n", None)),
+        )
         for one in sorted(prices, key=_greatest_first)
     ]
     return spans(rows, axis="nats per example won", ax=ax)

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import BboxBase, offset_copy
 
 from elbowroom.numerics import rounded
+from elbowroom.numerics._standard_errors import standard_errors
 
 INK, SOFT, RULE, ACCENT, PAPER, BAND = "#1b1f24", "#59616b", "#dfe3e8", "#0b6b75", "#ffffff", "#eceff2"
 
@@ -175,9 +176,7 @@ def interval(error: float, points: int | None = None) -> float:
 
     By Student's t where the error is that of a mean over so many points, else by the normal's 1.96.
     """
-    from scipy.stats import t
-
-    wide = 1.96 if points is None or points < 2 else float(t.ppf(0.975, points - 1))
+    wide = 1.96 if points is None or points < 2 else standard_errors(points)
     return wide * error if math.isfinite(error) else 0.0
 
 

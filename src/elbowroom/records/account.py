@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from elbowroom.numerics import count, places, rounded
+from elbowroom.numerics._standard_errors import standard_errors
 
 from .evidence import VarianceRecord
 
@@ -54,9 +55,7 @@ class DifferenceRecord:
 
         By Student's t, as a few examples hardly tell the error; with seeds by Welch's degrees of freedom.
         """
-        from scipy.special import stdtrit
-
-        least = float(stdtrit(self._freedom, 0.975)) if self.n > 1 else math.inf
+        least = standard_errors(self._freedom + 1) if self.n > 1 else math.inf
         return not abs(self.value) >= least * self.se_both
 
     @property

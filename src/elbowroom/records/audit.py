@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from elbowroom.numerics import Estimate, InputError, count, places, rounded, with_error
+from elbowroom.numerics._standard_errors import standard_errors
 
 from .audit_context import ContextRecord
 from .values import EstimateField, Number
@@ -148,6 +149,11 @@ class PriceRecord:
     rate: Number | None = None
     distortion: Number | None = None
 
+    @property
+    def sure(self) -> bool:
+        """Whether it surely wins anything: more than 0 at 95 %, by Student's t."""
+        return self.gain.value > (standard_errors(self.n) * self.gain.se if self.gain.se else 0.0)
+
 
 @dataclass(frozen=True)
 class AuditRecord:
@@ -250,14 +256,19 @@ class AuditRecord:
 
     @property
     def precision(self) -> str:
-        """How surely the gap is known, in a sentence; "" where it is not."""
+        """How surely the gap is known, by Student's t, in a sentence; "" where it was not measured."""
         if self.identity is None:
             return ""
-        gap = self.identity.total
-        half = 1.96 * gap.se_total
+        gap, wide = self.identity.total, standard_errors(self.n)
+        if not math.isfinite(wide * gap.se_total):
+            return f"On {count(self.n, 'example')} nothing says how surely the gap to log p(x) is known."
+        half, of_draws = wide * gap.se_total, wide * min(gap.se_mc, gap.se_total)  # by luck, a part may seem more
+        rest = (
+            "" if math.isnan(gap.se_mc) else f", of which ± {rounded(of_draws, places(half))} would go with more draws"
+        )
         return (
             f"On {count(self.n, 'example')} the gap to log p(x) is known to ± {rounded(half, places(half))} nats "
-            f"(95 %), of which ± {rounded(1.96 * gap.se_mc, places(half))} would go with more draws."
+            f"(95 %){rest}."
         )
 
     @property
