@@ -229,3 +229,17 @@ def test_a_disk_that_takes_nothing_is_a_sentence(spoken, trained, tmp_path, monk
     monkeypatch.setattr("elbowroom.runs.table_file.write_atomic", full)
     code, _, err = spoken("sample", "run", "--out", "x.csv")
     assert (code, err.count("\n"), "No space left on device" in err) == (2, 1, True)
+
+
+def test_a_part_without_examples_is_a_sentence_before_anything_is_measured(spoken, table):
+    words = ["--run", "r", "--test", "0", "--epochs", "1", "--latents", "1", "--widths", "4", "--labels", "kind"]
+    assert spoken("fit", "table.csv", *words)[0] == 0
+    for estimator in ("iwae", "bdmc"):
+        code, out, err = spoken("evidence", "r", "--estimator", estimator)
+        assert (code, out) == (2, "")
+        assert err.endswith("The data of the run in r have no test examples: say --part train or --part validation.\n")
+    for words in (["audit", "r"], ["fix", "r", "--run", "fixed"]):
+        code, out, err = spoken(*words)
+        assert (code, out) == (2, "")
+        assert "have no test examples, and an audit is of nothing else: train a run on" in err
+    assert not Path("fixed").exists()

@@ -74,7 +74,7 @@ def measure_run(
     Raises
     ------
     InputError
-        For settings that mean nothing, and where these are not the data of the run.
+        For settings that mean nothing, where these are not the data of the run, and where the part has no examples.
     CapabilityError
         Where the estimator cannot measure the model.
 
@@ -98,6 +98,9 @@ def measure_run(
     model = weights_digest(folder)  # before they are read, so that no other weights are taken for these
     vae, _ = read_run(folder)
     data = run_data(folder, source=source, progress=progress)
+    if not len(data.parts[part]):
+        others = [f"part={name}" for name, rows in data.parts.items() if len(rows)]
+        raise InputError(f"The data of the run in {folder} have no {part} examples: say {' or '.join(others)}.")
     examples = shuffled(data.parts[part], points)
     known = {**settings, "part": part, "points": len(examples), "seed": seed}
     partial = Partial(

@@ -118,9 +118,19 @@ def trained(folder: Path, source: Any, progress: bool) -> tuple[VAE, Dataset]:
         At the epoch that was kept.
     Dataset
         In the parts of its training.
+
+    Raises
+    ------
+    InputError
+        Where there is no such run, its data are not found, or they have no test examples.
     """
     vae, _ = read_run(folder)
     data = run_data(folder, source=source, progress=progress)
+    if not len(data.test):
+        raise InputError(
+            f"The data of the run in {folder} have no test examples, and an audit is of nothing else: train a run on "
+            f"data that are loaded with test=0.2, or so."
+        )
     return vae, replace(data, preprocess=vae.preprocess)
 
 
