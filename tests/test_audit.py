@@ -14,11 +14,11 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 import elbowroom as er
 from elbowroom.ledger._context import ContextBudget, _collapse, context
 from elbowroom.ledger._identity import _best_q, _Search
-from elbowroom.ledger.aggregate import AggregateBudget, aggregate, chosen
+from elbowroom.ledger.aggregate import AggregateBudget, _interval, aggregate, chosen
 from elbowroom.ledger.budgets import QUICK
 from elbowroom.ledger.prices import PriceBudget, prices
 from elbowroom.numerics import Estimate
-from elbowroom.records import AuditRecord, IdentityRecord, Number, PriceRecord
+from elbowroom.records import AuditRecord, IdentityRecord, InformationRecord, Number, PriceRecord
 from elbowroom.training.placement import multiplications
 
 D, LATENTS, NOISE = 4, 2, 0.6
@@ -450,3 +450,12 @@ def test_a_price_is_sure_by_the_number_of_its_examples() -> None:
     prices = [PriceRecord("calibrate", Number(3.0, 1.0), n, 0.0, "") for n in (2, 3, 4, 100)]
     assert [one.sure for one in prices] == [False, False, False, True]
     assert PriceRecord("calibrate", Number(3.0, None), 2, 0.0, "").sure
+
+
+def test_ends_of_the_prior_gap_that_cross_are_said_to() -> None:
+    information = InformationRecord(Number(1.0, 0.1), 5.0, 150)
+    ends = [(0.014, 0.0), (0.0, 0.014)]
+    said = [
+        _interval(Number(low, 0.01), Number(high, 0.01), information, "Gaussian", 20).sentence for low, high in ends
+    ]
+    assert ["The two ends cross, as their errors let them." in one for one in said] == [True, False]

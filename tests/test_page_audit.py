@@ -299,3 +299,23 @@ def test_measured_files_of_a_run_stand_on_its_page_beside_the_bound(tmp_path):
     assert read_files(tmp_path) == []
     keep_file(tmp_path, one)
     assert [kept.total_bytes for kept in read_files(tmp_path)] == [2_000]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (Number(0.8, 0.1), Number(3.2, 0.2), "between 0.80 and 3.20 pay"),
+        (Number(0.014, 0.012), Number(0.0, 0.011), "about 0.000 to 0.014, ends that their errors have crossed, pay"),
+        (Number(0.54, 0.0011), Number(0.541, 3.0), "between 0.5400 and 0.5410 pay"),  # and not "and 0.5"
+        (Number(0.8, 0.1), None, "at least 0.80 pay"),
+    ],
+)
+def test_the_ends_of_the_prior_gap_are_said_in_order(low, high, said):
+    audit = healthy()
+    gap = replace(audit.context.prior_gap, low=low, high=high)
+    (figure,) = [
+        one
+        for one in audit_view(replace(audit, context=replace(audit.context, prior_gap=gap))).context_figures
+        if one.key == "rate-parts"
+    ]
+    assert said in figure.title

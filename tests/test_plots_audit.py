@@ -109,6 +109,13 @@ class TestRateParts:
         assert {"≥ 0.80", "≥ 16.000 ± 0.010"} <= set(texts(ax))
         assert "at least 0.80" in ax.get_label()
 
+    def test_ends_that_cross_by_their_errors_are_put_in_order(self):
+        own = context()
+        gap = replace(own.prior_gap, low=Number(0.014, 0.012), high=Number(0.0, 0.002))
+        ax = plots.rate_parts(replace(own, prior_gap=gap), ax=sheet().subplots())
+        assert bars(ax)[2] == pytest.approx((0.0, 0.014))
+        assert {"0.0000 to 0.014", "KL(q(z) ‖ p(z)), about"} <= set(texts(ax))
+
     def test_what_is_missing_has_no_row(self):
         assert len(bars(plots.rate_parts(replace(context(), information=None, prior_gap=None)))) == 1
 

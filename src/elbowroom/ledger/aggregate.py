@@ -258,5 +258,6 @@ def _interval(low: Number, high: Number, information: InformationRecord, density
             f"{said}; no upper end, as the latents tell {information.n:,} examples apart: what they say of x exceeds "
             f"log {information.n:,} = {information.ceiling:.1f} nats, and only the lower end informs.",
         )
-    said += f"; at most {with_error(high.value, high.se)}, the rate minus what z says about x."
+    crossed = " The two ends cross, as their errors let them." if low.value > high.value else ""
+    said += f"; at most {with_error(high.value, high.se)}, the rate minus what z says about x.{crossed}"
     return PriorGapRecord(low, high, density, n, said)

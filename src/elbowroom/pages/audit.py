@@ -357,8 +357,10 @@ def _rate(own: ContextRecord) -> Figure:
     rate, gap = with_error(own.rate.mean, own.rate.se_total), own.prior_gap
     title = f"The rate of {rate} nats pays for what z says about x, and for q(z) being unlike the prior"
     if gap is not None:
-        low, high = (None if end is None else rounded(end.value, places(end.se)) for end in (gap.low, gap.high))
+        low, high = gap.ends
         most = f"between {low} and {high}" if high else f"at least {low}"
+        if gap.crossed:
+            most = f"about {low} to {high}, ends that their errors have crossed,"
         title = f"Of the rate of {rate} nats, {most} pay for q(z) being unlike the prior"
     how = (
         "Rate = I(x; z) + KL(q(z) ‖ p(z)). The first is what z says about which example it came from, the second what "

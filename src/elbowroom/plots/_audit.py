@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from elbowroom.numerics import InputError, places, plain_arguments, rounded, with_error
+from elbowroom.numerics import InputError, plain_arguments, rounded, with_error
 
 from ._curves import Series, lines
 from .style import ACCENT, INK, PAPER, SOFT, canvas, describe, interval, interval_of, is_narrow, name_row
@@ -236,10 +236,11 @@ def rate_parts(context: Any, *, ax: Axes | None = None) -> Axes:
         most = f"log {information.n:,} = {rounded(at, 1)} at most"
         rows.append(Span("I(x; z)", 0.0, value.value, number, interval(value.se or 0.0), most))
     if gap is not None:
-        low, high = (None if end is None else rounded(end.value, places(end.se)) for end in (gap.low, gap.high))
+        low, high = gap.ends
         number = f"≥ {low}" if high is None else f"{low} to {high}"
-        end = rate.mean if gap.high is None else gap.high.value
-        rows.append(Span("prior gap", gap.low.value, end, number, 0.0, "KL(q(z) ‖ p(z)), between", "maybe"))
+        start, end = sorted((gap.low.value, rate.mean if gap.high is None else gap.high.value))
+        detail = f"KL(q(z) ‖ p(z)), {'about' if gap.crossed else 'between'}"
+        rows.append(Span("prior gap", start, end, number, 0.0, detail, "maybe"))
     return spans(rows, axis="nats per example", at=at, ax=ax)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from elbowroom.numerics import places, rounded
+
 from .evidence import LatentRecord
 from .values import Number, Summary
 
@@ -46,6 +48,23 @@ class PriorGapRecord:
     density: str
     n: int
     sentence: str
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the low end lies above the high one, as errors of the two may have it where the gap is small."""
+        return self.high is not None and self.low.value > self.high.value
+
+    @property
+    def ends(self) -> tuple[str, str | None]:
+        """The lesser end and the greater in digits that keep their order; None for a high end that is not known."""
+        if self.high is None:
+            return rounded(self.low.value, places(self.low.se)), None
+        ordered = sorted((self.low, self.high), key=lambda end: end.value)
+        digits = [places(end.se) for end in ordered]
+        if round(ordered[0].value, digits[0]) > round(ordered[1].value, digits[1]):
+            digits = [max(digits)] * 2
+        least, most = (rounded(end.value, own) for end, own in zip(ordered, digits, strict=True))
+        return least, most
 
 
 @dataclass(frozen=True)
