@@ -459,3 +459,10 @@ def test_ends_of_the_prior_gap_that_cross_are_said_to() -> None:
         _interval(Number(low, 0.01), Number(high, 0.01), information, "Gaussian", 20).sentence for low, high in ends
     ]
     assert ["The two ends cross, as their errors let them." in one for one in said] == [True, False]
+
+
+def test_more_examples_than_there_are_is_refused() -> None:
+    data = er.load_data(np.random.default_rng(0).normal(size=(60, 3)), name="few", validation=6, test=6)
+    vae = er.models.build({"latents": 1, "widths": [4]}, data)
+    with pytest.raises(er.InputError, match="There are 6 test examples, so n is at most that; got 99"):
+        er.audit(vae, data, n=99, progress=False)

@@ -158,6 +158,17 @@ def test_version(capsys, monkeypatch) -> None:
     assert run(capsys, monkeypatch, "--version") == (0, f"{expected}\n", "")
 
 
+COMMANDS = sorted(one.name or one.callback.__name__ for one in cli.app.registered_commands)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_shows_a_place_where_words_should_stand(capsys, monkeypatch, command) -> None:
+    code, out, _ = run(capsys, monkeypatch, command, "--help")
+    assert code == 0
+    assert not [place for place in known_words() if f"{{{place}}}" in out]
+    assert "{{" not in out
+
+
 def test_help_imports_no_torch() -> None:
     program = "import sys; sys.argv = ['elbowroom', '--help']\nfrom elbowroom import cli\n"
     program += "try:\n    cli.main()\nexcept SystemExit:\n    assert 'torch' not in sys.modules, 'torch'"

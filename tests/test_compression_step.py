@@ -98,6 +98,11 @@ def test_the_command_line_takes_a_step(tmp_path: Path, monkeypatch: Any, capsys:
     er.fit(er.models.build({"latents": 2, "widths": [4]}, data), data, epochs=1, run=tmp_path / "run", **QUIET)
     np.save(tmp_path / "x.npy", X[:50])
     monkeypatch.chdir(tmp_path)
+    for typed, said in (("", "rounded to (--step), or"), (" --lossy 1", "on a stated step (--step).")):
+        monkeypatch.setattr(sys, "argv", ["elbowroom", *f"compress run x.npy --out x.elb{typed}".split()])
+        with pytest.raises(SystemExit):
+            main()
+        assert said in capsys.readouterr().err
     for typed in ("compress run x.npy --out x.elb --step 0.01", "decompress run x.elb --out y.npy"):
         monkeypatch.setattr(sys, "argv", ["elbowroom", *typed.split()])
         with pytest.raises(SystemExit) as raised:

@@ -414,3 +414,9 @@ def test_what_is_typed_is_a_word_an_axis_or_a_range() -> None:
     assert axes == {"lr": Range(1e-4, 1e-2), "depth": [2]}
     with pytest.raises(er.InputError, match=r"beta: a range is two numbers, LOW\.\.HIGH; got 'a\.\.b'"):
         _words_and_axes({"beta": "a..b"})
+
+
+def test_seconds_below_0_are_refused_before_anything_is_tried(data, tmp_path) -> None:
+    with pytest.raises(er.InputError, match="seconds must be 0 or more, 0 to begin no trial; got"):
+        er.search(WORDS, data, ONE, trials=1, seconds=-1.0, runs=tmp_path / "runs", **QUIET)
+    assert not (tmp_path / "runs").exists()

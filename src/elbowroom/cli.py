@@ -327,8 +327,9 @@ def report(run: Run, source: Data = None) -> None:
 
 
 _ROOMS = (cli_draws, cli_labels, cli_audit, cli_search, cli_compression, cli_cells)
-for command in (command for room in _ROOMS for command in room.COMMANDS):
-    app.command(cls=_Command)(command)
+for room in _ROOMS:
+    for command in room.COMMANDS:
+        app.command(cls=_WithWords if room is cli_search else _Command)(command)
 
 
 @app.command(cls=_Command)

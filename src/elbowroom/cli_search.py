@@ -25,7 +25,7 @@ __all__ = ["COMMANDS"]
 
 _AXES = {
     "latents": "Dimensions of z",
-    "depth": "Hidden layers of encoder and decoder",
+    "depth": "Hidden layers of encoder and decoder, 0 for linear ones",
     "width": "Units of each hidden layer",
     "prior": "p(z)",
     "posterior": "q(z | x)",

@@ -211,7 +211,7 @@ def _of_map(likelihood: Likelihood, one: pre.Preprocess, size: int, steps: NDArr
     if isinstance(likelihood, CONTINUOUS):
         raise CapabilityError(
             f"The {name} likelihood of this model is a density of continuous numbers, which have no probability and "
-            f"take endless bits: state the step that they are to be rounded to (step=, --step), or load data rounded "
+            f"take endless bits: state the step that they are to be rounded to (step=), or load data rounded "
             f"to one, and train again."
         )
     raise CapabilityError(

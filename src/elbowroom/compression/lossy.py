@@ -116,8 +116,7 @@ def _cells(vae: VAE) -> Cells:
             raise
         raise CapabilityError(
             "The data of this model are real numbers on no grid, and a lossy file gives back values of a grid: "
-            "round them to one, load them again and train, or write a file without --lossy on a stated step "
-            "(compress(..., step=), --step)."
+            "round them to one, load them again and train, or write a file that is not lossy, on a stated step (step=)."
         ) from error
 
 

@@ -12,7 +12,7 @@ import torch
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, Support, plain_arguments
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, Support, count, plain_arguments
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress
@@ -79,8 +79,8 @@ def audit(
     objective : Objective or Procedure, optional
         What the model was trained by, of which is asked whether it is a bound.
     n : int, optional
-        Test examples that log p(x) is measured on, 2 or more; by default 100, and 20 of a quick audit. Its errors fall
-        with the root of n, and most of the time goes with n.
+        Test examples that log p(x) is measured on, 2 or more and no more than there are; by default 100, and 20 of a
+        quick audit, or all of fewer. Its errors fall with the root of n, and most of the time goes with n.
     quick : bool, default False
         Whether to give up precision for speed, about a twentieth of the time; the record says what is left of it. Of a
         model whose passes are dear, as image models' are, examples, draws and steps are fewer in either case, so that
@@ -124,6 +124,8 @@ def audit(
     """
     if n is not None and n < 2:
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
+    if n is not None and n > len(data.test):
+        raise InputError(f"There are {count(len(data.test), 'test example')}, so n is at most that; got {n:,}.")
     began = time.monotonic()
     spending = within(QUICK if quick else FULL, multiplications(vae, data, 1))
     lacking = [name for name in vae.context_names if name not in data.test.rows(slice(0, 1)).context]

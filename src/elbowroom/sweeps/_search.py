@@ -169,6 +169,8 @@ def search(
     common = as_recipe(recipe).sized(data)
     said = {**settings, **common.training}
     common = dataclasses.replace(common, training=usual_training(said, len(data.train), axes=space or ()))
+    if seconds is not None and not seconds >= 0:
+        raise InputError(f"seconds must be 0 or more, 0 to begin no trial; got {seconds:g}.")
     searched = default_space(common, data, _said(recipe)) if space is None else Space(common, space)
     searched.check(data)
     if storage is not None and runs is None:
