@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from invented import make
 
-from elbowroom.cli_options import sweep_axes
+from elbowroom.cli_words import sweep_axes
 from elbowroom.numerics import Budget, Estimate
 from elbowroom.pages import advice as rules
 from elbowroom.pages.advice import advice

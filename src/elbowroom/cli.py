@@ -30,13 +30,11 @@ from elbowroom.cli_options import (
     _Command,
     in_options,
     load_source,
-    recipe_words,
     resumable,
-    said_once,
-    sweep_axes,
     with_loading,
     with_options,
 )
+from elbowroom.cli_words import recipe_words, said_once, sweep_axes
 from elbowroom.evidence.estimators import ESTIMATORS, SETTINGS
 
 __all__ = ["main"]

@@ -12,14 +12,11 @@ from elbowroom.cli_options import (
     Seed,
     Source,
     load_source,
-    pairs_of,
-    recipe_words,
     resumable,
-    said_once,
-    typed_values,
     with_loading,
     with_options,
 )
+from elbowroom.cli_words import pairs_of, recipe_words, said_once, typed_values
 
 __all__ = ["COMMANDS"]
 
