@@ -1,4 +1,4 @@
-"""Every annotation of elbowroom, shapes included, is checked at run time while the tests run, one thread each."""
+"""Annotations of elbowroom, shapes included, are checked at run time while the tests run, one thread each."""
 
 import gc
 import importlib
@@ -27,6 +27,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(10_000)
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _annotations_are_checked_again() -> None:
+    """Every test checks the first calls of each function, whatever tests before it called."""
+    typechecked.begin()
 
 
 @pytest.fixture(autouse=True)

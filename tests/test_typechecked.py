@@ -96,3 +96,16 @@ def test_letters_are_forgotten_between_calls_and_words_are_not_judged() -> None:
     assert product(torch.ones(5, 4), torch.ones(4)).shape == (5,)
     assert (plain(0), Square(2, torch.ones(2, 2)).side, len(list(drawn(3)))) == (0.0, 2, 1)
     assert checked(said)("no") == "no"  # which a function itself must refuse
+
+
+def test_the_first_calls_within_each_test_are_checked() -> None:
+    def trusts(number: int) -> int:
+        return number
+
+    one = checked(trusts)
+    for _ in range(2):
+        typechecked.begin()
+        for _ in range(typechecked.CHECKED):
+            with pytest.raises(TypeError):
+                one("1")
+        assert one("1") == "1"

@@ -17,11 +17,14 @@ from jaxtyping._storage import _shape_storage, pop_shape_memo, push_shape_memo
 _check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 _jaxtyped = jaxtyping.jaxtyped
 _fits = _MetaAbstractArray.__instancecheck__
+CHECKED = 10
+"""Calls of each function that are checked within a test."""
+_test = 0
 _LETTERS: dict[tuple[Any, type, Any], tuple[str, ...] | None] = {}
 
 
 def check(function: Any) -> Any:
-    """Check the arguments and result of a function against its annotations at every call."""
+    """Check the arguments and result of a function against its annotations."""
     hints = getattr(function, "__annotations__", {})
     function.__annotations__ = {name: object if _holds(hint, _is_words) else hint for name, hint in hints.items()}
     return _check(function)
@@ -43,9 +46,33 @@ def jaxtyped(function: Any = None, *, typechecker: Any) -> Any:
     if not isinstance(function, FunctionType) or inspect.isgeneratorfunction(function):
         return _jaxtyped(function, typechecker=typechecker)
     hints = {name: _resolved(hint, function.__globals__) for name, hint in function.__annotations__.items()}
+    if not hints:
+        return function
     typed = typechecker(_with_hints(function, hints))
     remembers = any(_holds(hint, _has_shape) for hint in hints.values())
-    return wraps(function)(_in_one_memory(typed) if remembers else typed) if hints else function
+    return wraps(function)(_at_first(_in_one_memory(typed) if remembers else typed, function))
+
+
+def begin() -> None:
+    """A test begins: every function is checked again."""
+    global _test
+    _test += 1
+
+
+def _at_first(typed: Any, plain: Any) -> Any:
+    """The checked function for the first calls within each test, then the function: trainings call one for ever."""
+    test, left = -1, 0
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        nonlocal test, left
+        if test != _test:
+            test, left = _test, CHECKED
+        if not left:
+            return plain(*arguments, **options)
+        left -= 1
+        return typed(*arguments, **options)
+
+    return called
 
 
 def _in_one_memory(typed: Any) -> Any:
