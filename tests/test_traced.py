@@ -99,3 +99,18 @@ def test_a_stack_of_sizes_trains_to_the_same_bits(
     for one, other in zip(trained(0), trained(100), strict=True):
         for name, value in one.items():
             torch.testing.assert_close(value, other[name], rtol=1e-6, atol=1e-7)
+
+
+def test_a_flow_is_written_down_though_its_base_looks_at_its_numbers() -> None:
+    data = er.load_data(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)).numpy())
+    words = {"latents": 2, "widths": [4], "posterior": {"kind": "flow-posterior", "transforms": 1, "hidden": [4]}}
+    steps = [TrainingStep(er.models.build(words, data), Elbo()).train() for _ in range(2)]
+    stack, generator = Stacked(steps, [Adam()] * 2), torch.Generator().manual_seed(1)
+    for i in range(3):
+        batch = Batch(torch.randn(7, 3, generator=generator), torch.arange(7))
+        noise = stack.noises([step.draw_noise(3, 7, generator) for step in steps])
+        stack.update(batch, noise, torch.tensor(float(i)))
+    (function,) = stack._functions.values()
+    assert [written is not None for written in function._written.values()] == [True]
+    with pytest.raises(ValueError, match="parameter scale"):
+        torch.distributions.Normal(0.0, -1.0)  # whose numbers are looked at again

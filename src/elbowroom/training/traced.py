@@ -1,10 +1,12 @@
 """A function of tensors as the plain operations that it comes to: what it costs to find them is paid once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
@@ -72,11 +74,23 @@ class Traced:
             return found
 
         try:
-            graph = make_fx(functionalize(flat))(*tensors)
+            with _not_validated():
+                graph = make_fx(functionalize(flat))(*tensors)
             shorten(graph, tensors)
         except Exception:  # whatever it cannot follow; the function itself is still there
             return None
         return graph, specs[-1]
+
+
+@contextmanager
+def _not_validated() -> Iterator[None]:
+    """Distributions do not look at the values of their parameters, which while they are written down have none."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def _same(found: list[Tensor], expected: Any) -> bool:
