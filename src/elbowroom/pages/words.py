@@ -231,7 +231,7 @@ def seconds(value: float) -> str:
 
 
 def share(value: float, n: int) -> str:
-    """A proportion as a percentage with its binomial standard error.
+    """A proportion as a percentage with its binomial standard error, by Laplace's rule: of none or all it is not 0.
 
     Parameters
     ----------
@@ -247,10 +247,11 @@ def share(value: float, n: int) -> str:
 
     Examples
     --------
-    >>> share(0.5, 100)
-    '50.0 ± 5.0 %'
+    >>> share(0.5, 100), share(1.0, 6)
+    ('50.0 ± 5.0 %', '100 ± 14 %')
     """
-    return with_error(100 * value, 100 * math.sqrt(value * (1 - value) / n) if n else None) + " %"
+    likely = (value * n + 1) / (n + 2)
+    return with_error(100 * value, 100 * math.sqrt(likely * (1 - likely) / n) if n else None) + " %"
 
 
 def examples(n: int, what: str) -> str:
