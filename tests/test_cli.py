@@ -214,3 +214,14 @@ def test_nothing_that_was_typed_is_dropped_without_a_word(capsys, monkeypatch, t
     monkeypatch.chdir(tmp_path)
     assert run(capsys, monkeypatch, *words) == (2, "", f"elbowroom: {says}\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_of_a_study_reads_no_data(capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "st").mkdir()
+    (tmp_path / "st" / "1-load.json").touch()
+    code, out, err = run(capsys, monkeypatch, "report", "st", "--source", "digits")
+    assert (code, out) == (2, "")
+    assert err == (
+        "elbowroom: st is a study, whose page is made of its records and reads no data: leave --source out.\n"
+    )

@@ -1,6 +1,7 @@
 """Contexts by name: who reads them, on which scale, and what is refused."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -185,6 +186,21 @@ def test_commands_draw_and_move(tmp_path, monkeypatch, capsys) -> None:
     assert "has no class '12'; it has: 0, 1, 2" in say("sample", "run", "--out", "x.npy", "--given", "label=12")
     assert "reads no context 'labl'; it reads: label" in say("transfer", "run", "--out", "x.npy", "--given", "labl=1")
     assert "--given is NAME=VALUE" in say("sample", "run", "--out", "x.npy", "--given", "label")
+
+
+def test_what_a_command_would_leave_out_is_refused(tmp_path, monkeypatch, capsys) -> None:
+    er.fit(build({**SMALL, "widths": [4]}, DIGITS), DIGITS, epochs=1, run=tmp_path / "run", progress=False)
+    monkeypatch.chdir(tmp_path)
+    for words, said in (
+        (("sample", "--offset", "3"), "--mode ancestral takes no offset (3 was given): say --mode offset, or leave"),
+        (("transfer", "-n", "9999"), f"-n must be 1 to {len(DIGITS.test)}, as many as there are test examples"),
+        (("transfer", "-n", "0"), "-n must be 1 to "),
+    ):
+        monkeypatch.setattr("sys.argv", ["elbowroom", words[0], "run", "--out", "x.npy", *words[1:]])
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert said in capsys.readouterr().err
+    assert not Path("x.npy").exists()
 
 
 @pytest.mark.parametrize(

@@ -320,6 +320,10 @@ def report(run: Run, source: Data = None) -> None:
     if (run / "recipe.yaml").exists() and not holds_study(run):
         print(er.studies.report_run(run, source=source, command=shlex.join(["elbowroom", *sys.argv[1:]])))
         return
+    if source is not None and holds_study(run):
+        raise er.InputError(
+            f"{run} is a study, whose page is made of its records and reads no data: leave source= out."
+        )
     with Progress("drawing the page", None):
         print(er.report(run))
 

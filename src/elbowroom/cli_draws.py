@@ -49,7 +49,10 @@ def transfer(
         list[str] | None,
         typer.Option(help=f"{_VALUE} Without any these are reconstructions.", show_default=False),
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="How many examples, the first of the part.")] = 64,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", help="How many examples, the first of the part.", show_default="64, or all of fewer"),
+    ] = None,
     part: Part = "test",
     source: Data = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise of preprocessing.")] = 0,

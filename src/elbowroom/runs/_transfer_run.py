@@ -15,6 +15,8 @@ from .written import check_out, write_x
 
 __all__ = ["transfer_run"]
 
+_USUAL = 64
+
 
 @plain_arguments
 def transfer_run(
@@ -22,7 +24,7 @@ def transfer_run(
     out: str | Path,
     *,
     given: Mapping[str, Any] | None = None,
-    n: int = 64,
+    n: int | None = None,
     part: str = "test",
     source: Any = None,
     seed: int = 0,
@@ -37,8 +39,8 @@ def transfer_run(
         As for `sample_run`; a table has the number of the row and the new contexts before x.
     given : mapping, optional
         Context → a class by its name, or numbers. Without any, the contexts stay: these are reconstructions.
-    n : int, default 64
-        How many examples, the first of the part.
+    n : int, optional
+        How many examples, the first of the part; by default 64, or all of fewer.
     part : {"train", "validation", "test"}, default "test"
         Of the data.
     source : Any, optional
@@ -54,7 +56,7 @@ def transfer_run(
     Raises
     ------
     InputError
-        For another ending or part, and a context or class that the model does not know.
+        For another ending or part, more examples than there are, and a context or class that the model does not know.
 
     Examples
     --------
@@ -70,15 +72,16 @@ def transfer_run(
     (5, 64)
     """
     one_of("part", part, ("train", "validation", "test"))
-    if n < 1:
-        raise InputError(f"n must be 1 or more; got {n}.")
     out, folder = Path(out), run_folder(Path(run))
     told = read_recipe(folder)["data"]
     check_out(out, told)
     vae, _ = read_run(folder)
     refuse_unread(vae, given or {}, folder)
     data = run_data(folder, source=source)
-    examples = data.parts[part][:n]
+    examples = data.parts[part]
+    if n is not None and not 1 <= n <= len(examples):
+        raise InputError(f"n must be 1 to {len(examples):,}, as many as there are {part} examples; got {n:,}.")
+    examples = examples[: _USUAL if n is None else n]
     moved = data.given(**(given or {}))
     refuse_no_size(vae, moved)
     x = vae.transfer(examples, context=moved, seed=seed).numpy()

@@ -237,6 +237,10 @@ class VAE(VAECore):
         (torch.Size([16, 64]), torch.Size([16, 8, 8]))
         """
         one_of("mode", mode, ("ancestral", "mean", "offset"))
+        if offset and mode != "offset":
+            raise InputError(
+                f"mode={mode!r} takes no offset ({offset:g} was given): say mode='offset', or leave offset= out."
+            )
         if n < 1:
             raise InputError(f"n must be 1 or more; got {n}.")
         with evaluating(self):
