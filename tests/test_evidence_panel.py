@@ -176,12 +176,14 @@ class TestOnThePage:
         keep_estimates(run / "evidence.json", "test", [ELBO, IWAE])
         keep_estimates(run / "evidence.json", "test", [of("AIS-3", 90.0, FEW)], model="1f2e")
         words = words_of(report(folder).read_text(encoding="utf-8"))
-        assert "Not shown: 1 estimate (AIS-3), which are of other weights" in words
+        assert (
+            "Not shown, being of other weights of this run, as before it was trained on: AIS-3. Measure again." in words
+        )
         assert "AIS-3 gives the highest bound" not in words
         (run / "model.safetensors").write_bytes(b"trained on")
         words = words_of(report(folder).read_text(encoding="utf-8"))
         assert "No panel: no estimate of test examples is kept that can be drawn." in words
-        assert "which were kept by an older elbowroom, which did not say of which weights: measure again" in words
+        assert "kept by an older elbowroom, which did not say of which weights: ELBO with 64 draws; IWAE" in words
 
     def test_a_study_says_that_its_run_was_trained_on(self, folder) -> None:
         run = folder / "runs" / kept_study(folder)["chosen"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from elbowroom.atomic import one_at_a_time, write_atomic
-from elbowroom.numerics import Estimate, InputError, count
+from elbowroom.numerics import Estimate, InputError
 from elbowroom.records.weights import weights_digest
 
 __all__ = ["KeptEstimate", "keep_estimates", "not_of", "read_estimates"]
@@ -99,7 +99,7 @@ def read_estimates(path: Path, model: str | None = None) -> list[KeptEstimate]:
 
 
 def not_of(path: Path, model: str | None = None) -> list[str]:
-    """What `read_estimates` leaves out, in sentences.
+    """What `read_estimates` leaves out and nobody has measured again, in sentences.
 
     Parameters
     ----------
@@ -119,17 +119,22 @@ def not_of(path: Path, model: str | None = None) -> list[str]:
         Where the file is damaged.
     """
     model = weights_digest(path.parent) if model is None else model
-    left = [one for one in _read_all(path) if one.model != model]
+    kept = _read_all(path)
+    again = {_what(one) for one in kept if one.model == model}
+    left = [one for one in kept if one.model != model and _what(one) not in again]
     whose = {
-        "are of other weights of this run, as before it was trained on": [one for one in left if one.model],
-        "were kept by an older elbowroom, which did not say of which weights": [one for one in left if not one.model],
+        "of other weights of this run, as before it was trained on": [one for one in left if one.model],
+        "kept by an older elbowroom, which did not say of which weights": [one for one in left if not one.model],
     }
-    return [f"Not shown: {_named(found)}, which {why}: measure again." for why, found in whose.items() if found]
+    return [f"Not shown, being {why}: {_names(found)}. Measure again." for why, found in whose.items() if found]
 
 
-def _named(left: Sequence[KeptEstimate]) -> str:
-    names = dict.fromkeys(one.estimate.estimator for one in left)
-    return f"{count(len(left), 'estimate')} ({'; '.join(names)})"
+def _what(one: KeptEstimate) -> tuple[str, ...]:
+    return one.part, one.estimate.estimator, one.estimate.quantity, one.estimate.direction
+
+
+def _names(left: Sequence[KeptEstimate]) -> str:
+    return "; ".join(dict.fromkeys(one.estimate.estimator for one in left))
 
 
 def _read_all(path: Path) -> list[KeptEstimate]:
