@@ -162,7 +162,7 @@ def test_every_example_whose_weights_stayed_unreliable_is_counted(draws: int) ->
     )
     found = er.impute(vae, np.array([[0.0, np.nan]] * 5), draws=draws, samples=10)
     assert found.unreliable.all()
-    assert "the weights of 5 examples are unreliable and stayed in use" in str(found)
+    assert "the draws of 5 examples are unreliable and stayed in use" in str(found)
 
 
 def test_an_audit_gives_the_length_of_a_file_for_whole_rows_alone() -> None:

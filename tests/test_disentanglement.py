@@ -146,3 +146,10 @@ def test_errors_name_what_is_wrong() -> None:
         factor_vae_score(NOISE, FACTORS, batch=900)
     with pytest.raises(InputError, match="bins must be 2 or more"):
         mutual_information_gap(NOISE, FACTORS, bins=1)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-8, 0.0), (1.0, 1e8)])
+def test_neither_scale_nor_offset_of_codes_matters_to_dci(scale: float, offset: float) -> None:
+    factors = np.random.default_rng(0).integers(0, 4, (300, 2))
+    found = dci(factors * np.array([scale, 1.0]) + offset, factors)
+    assert found.disentanglement == found.completeness == found.informativeness.value == 1.0

@@ -305,3 +305,22 @@ def test_a_run_writes_its_completed_tables(tmp_path, monkeypatch):
     er.fit(er.models.build({"latents": 1, "widths": [4]}, whole), whole, epochs=1, run=tmp_path / "w", progress=False)
     with pytest.raises(er.InputError, match="nothing to fill in"):
         er.runs.impute_run(tmp_path / "w", tmp_path / "w.csv", source=whole, progress=False)
+
+
+@pytest.mark.parametrize(("noise", "few"), [(0.2, False), (0.02, True)])
+def test_draws_that_rest_on_a_few_annealed_chains_are_unreliable(noise, few):
+    """Four latents, a sharp decoder, three seen columns of eight: one or two of the chains end with all the weight."""
+    weight = np.random.default_rng(0).normal(size=(8, 4))
+    decoder, encoder = nn.Linear(4, 8), nn.Linear(8, 8)  # the encoder knows nothing of gaps
+    with torch.no_grad():
+        decoder.weight.copy_(torch.tensor(weight))
+        decoder.bias.zero_()
+    q = er.posteriors.DiagonalNormal(encoder, 4)
+    vae = er.VAE(er.priors.StandardNormal(4), q, Normal(decoder, 8, scale=noise))
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(10, 4)) @ weight.T + noise * rng.normal(size=(10, 8))
+    found = er.impute(vae, x, columns=[0, 1, 2, 3, 4], imputations=1)
+    assert found.annealed.all()
+    assert found.unreliable.all() if few else not found.unreliable.any()
+    assert few == any("say more temperatures than 200" in note for note in found.notes)
+    assert few == ("unreliable and stayed in use" in str(found))

@@ -176,3 +176,20 @@ def test_nothing_to_train_on_is_refused() -> None:
     for images, epochs in ((1, 4), (20, 0)):
         with pytest.raises(InputError, match="needs an epoch and 2 images or more"):
             small_classifier(torch.zeros(images, 4, 4), torch.zeros(images).long(), epochs=epochs)
+
+
+def test_samples_that_are_rows_of_the_data_lie_in_every_ball() -> None:
+    rng = np.random.default_rng(0)
+    data = np.repeat(rng.normal(size=(100, 784)), 5, 0)  # so that a ball of the third neighbour is a point
+    found = precision_recall(data, data[rng.permutation(500)])
+    assert (found.precision, found.recall, found.coverage, found.density) == (1.0, 1.0, 1.0, 5 / 3)
+
+
+def test_rows_far_from_the_rest_cost_no_digits() -> None:
+    rng = np.random.default_rng(0)
+    data, samples = (rng.normal(size=(200, 3)) + 1e8 * rng.integers(0, 2, (200, 1)) for _ in range(2))
+    reach = np.sort(cdist(data, data), 1)[:, 3]
+    inside = cdist(samples, data) <= reach
+    found = precision_recall(data, samples)
+    assert found.precision == inside.any(1).mean()
+    assert found.density == pytest.approx(inside.sum() / 3 / 200)

@@ -51,8 +51,8 @@ class Imputations:
     truth : array [m] or None
         What the missing cells hold, where they were left out on purpose; NaN where they are missing anyway.
     unreliable : array [n]
-        Whether an example's weights were unreliable and z could not be annealed, for the reason in `notes`: its draws
-        may be of another density.
+        Whether an example's weights were unreliable and z could not be annealed, or too few annealed chains carry the
+        weight, for the reason in `notes`: its draws may be of another density, and intervals too short.
 
     Examples
     --------
@@ -228,7 +228,7 @@ class Imputations:
         if bool(self.annealed.any()):
             line += f"; z of {count(int(self.annealed.sum()), 'example')} annealed, whose weights were unreliable"
         if bool(self.unreliable.any()):
-            line += f"; the weights of {count(int(self.unreliable.sum()), 'example')} are unreliable and stayed in use"
+            line += f"; the draws of {count(int(self.unreliable.sum()), 'example')} are unreliable and stayed in use"
         return "\n".join([line + ".", *map(str, self.scores), *self.notes])
 
     __repr__ = __str__

@@ -28,6 +28,11 @@ __all__ = ["Group", "Posterior"]
 
 _FEWEST_EFFECTIVE = 50  # draws that carry the weight; k̂ is an estimate too, and may miss what these show
 _CHAINS, _LEAPFROG = 64, 5
+_FEWEST_CHAINS = 10  # that carry the weight, for draws that are spread as p(z | x_seen) is
+_TOO_FEW = (
+    "Fewer than 10 of 64 annealed chains carry the weight of some examples, whose draws lie too close together: say "
+    "more temperatures than {:,}."
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Group:
     annealed : Tensor
         Whether z come from annealing, [n] bool.
     unreliable : Tensor
-        Whether z should have come from annealing and could not, [n] bool.
+        Whether z should have come from annealing and could not, or too few annealed chains count, [n] bool.
     notes : list of str
         What a person should know.
     """
@@ -116,8 +121,8 @@ class Posterior:
             khat = pareto_shape(log_weights)
             poor = (khat > UNRELIABLE) | (log_mean_exp(log_weights).ess < min(_FEWEST_EFFECTIVE, self.draws / 4))
             kept = resampled(log_weights, z, batch.index, self.samples, self.seed)
-            kept, annealed, notes = self._repaired(rows, here, kept, poor)
-            yield Group(here, batch, kept, khat, annealed, poor & ~annealed, notes)
+            kept, annealed, unreliable, notes = self._repaired(rows, here, kept, poor)
+            yield Group(here, batch, kept, khat, annealed, unreliable, notes)
             first += len(here)
 
     def _pass(self) -> Pass:
@@ -144,29 +149,32 @@ class Posterior:
 
     def _repaired(
         self, rows: Rows, places: NDArray[np.int64], z: Tensor, poor: Tensor
-    ) -> tuple[Tensor, Tensor, list[str]]:
-        """z with annealed draws where the weights are unreliable; which those are; and a note where it cannot be."""
+    ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        """z with annealed draws where the weights are unreliable; which those are, and which still are; and notes."""
         if not bool(poor.any()):
-            return z, poor, []
+            return z, poor, poor, []
         try:
             target = self.vae.target(_Some(rows, places[poor.numpy()]), seed=self.seed)
-            z = z.clone()
-            z[:, poor] = self._annealed(target)
+            drawn, effective = self._annealed(target)
         except CapabilityError as error:
-            return z, torch.zeros_like(poor), [f"z could not be annealed: {error}"]
-        return z, poor, []
+            return z, torch.zeros_like(poor), poor, [f"z could not be annealed: {error}"]
+        z, few = z.clone(), poor.clone()
+        z[:, poor], few[poor] = drawn, effective < _FEWEST_CHAINS
+        return z, poor, few, [_TOO_FEW.format(self.temperatures)] * bool(few.any())
 
-    def _annealed(self, target: Target) -> Tensor:
-        """Draws from p(z | x_seen), [samples, n, dim], of chains that begin at p(z)."""
-        seed, found = derived_seed(self.seed, IMPUTATION), []
+    def _annealed(self, target: Target) -> tuple[Tensor, Tensor]:
+        """Draws from p(z | x_seen), [samples, n, dim], of chains that begin at p(z), and how many of these count."""
+        seed, found, effective = derived_seed(self.seed, IMPUTATION), [], []
         for part in in_groups(target, lambda one: path_from(one, "prior"), _CHAINS, self.memory):
             plan = frozen_plan(part, "prior", "sigmoid", self.temperatures, _LEAPFROG, seed)
             z = draw_start(part, "prior", _CHAINS, seed)
             noise = transition_noise(part, z, seed, len(plan.step_sizes))
             (last,) = deque(annealing(path_from(part, "prior"), z, plan, noise), maxlen=1)
             z = last.state.z.detach().double().cpu()
-            found.append(resampled(last.log_weights.detach().cpu(), z, part.index, self.samples, self.seed))
-        return torch.cat(found, 1)
+            weights = last.log_weights.detach().cpu()
+            found.append(resampled(weights, z, part.index, self.samples, self.seed))
+            effective.append(log_mean_exp(weights).ess)
+        return torch.cat(found, 1), torch.cat(effective)
 
 
 def resampled(

@@ -215,6 +215,7 @@ def dci(codes: ArrayLike, factors: ArrayLike, *, trees: int = 50, seed: int = 0)
     z, levels = _together(codes, factors)
     if trees < 1:
         raise InputError(f"trees must be 1 or more; got {trees}.")
+    z = (z - z.mean(0)) / np.maximum(z.std(0), 1e-300)  # forests read 32 bits, which far or small codes do not fill
     first = np.random.default_rng(seed).permutation(len(z)) < (len(z) + 1) // 2
     columns, right = [], []
     for factor in levels.T:

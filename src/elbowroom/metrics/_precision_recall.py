@@ -12,6 +12,8 @@ from .arrays import Array, as_rows, equal_sizes
 
 __all__ = ["PrecisionRecall", "precision_recall"]
 
+_DIGITS = 1e-6  # share of the rows' own squared lengths below which a difference of these has too few digits left
+_AT_ONCE = 2**22  # numbers
 _ROWS_AT_ONCE = 500
 
 Floats = NDArray[np.float64]
@@ -123,9 +125,14 @@ def precision_recall(features_data: Array, features_samples: Array, *, k: int = 
 
 
 def _squares(a: Floats, b: Floats) -> Floats:
-    """Squared distances [rows of a, rows of b]."""
-    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * (a @ b.T)
-    return squares.clip(min=0.0)
+    """Squared distances [rows of a, rows of b]; those that are lost in the digits of long rows are taken anew."""
+    lengths = np.square(a).sum(1)[:, None] + np.square(b).sum(1)
+    squares = lengths - 2 * (a @ b.T)
+    near = np.argwhere(squares <= _DIGITS * lengths)
+    for pairs in np.array_split(near, -(-near.size * a.shape[1] // _AT_ONCE) or 1):
+        first, second = pairs.T
+        squares[first, second] = np.square(a[first] - b[second]).sum(1)
+    return squares
 
 
 def _reach(rows: Floats, k: int, progress: Progress) -> Floats:
