@@ -245,3 +245,27 @@ def test_two_rows_of_one_class_are_too_few_to_call_a_context_constant() -> None:
 def fitted(frame, context) -> None:
     data = er.load_data(frame, context=context)
     er.fit(build(SMALL, data), data, epochs=1, progress=False)
+
+
+ALONE = {
+    "StudentT": {}, "Poisson": {}, "NegativeBinomial": {}, "BetaBinomial": {"levels": 5}, "Categorical": {"levels": 5},
+    "DiscretisedLogistic": {"levels": 5}, "Beta": {}, "ContinuousBernoulli": {}, "LogitNormal": {}, "Normal": {},
+    "TruncatedNormal": {}, "LowRankNormal": {"rank": 2}, "SparsePrecisionNormal": {"image_shape": (2, 2)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_decoder_that_reads_a_context_alone_draws_each_row_anew(name: str) -> None:
+    kind = getattr(er.likelihoods, name)
+    network = torch.nn.Linear(2, kind(None, 4, **ALONE[name]).numbers)
+    p_x = kind(network, 4, given=("c",), **ALONE[name])
+    vae = er.VAE(er.priors.StandardNormal(1), er.posteriors.DiagonalNormal(torch.nn.Linear(4, 2), 1), p_x)
+    drawn = vae.sample(200, context={"c": torch.tensor([[1.0, 0.0]])})
+    assert drawn.shape == (200, 4)
+    assert len(drawn.unique(dim=0)) > 20
+    if name.endswith("Normal"):
+        x = torch.where(torch.arange(4) == 0, torch.nan, drawn[:20].double().clamp(0.01, 0.99))
+        batch = er.Batch(
+            x.nan_to_num().float(), torch.arange(20), context={"c": torch.eye(2)[[0] * 20]}, seen=~x.isnan()
+        )
+        assert er.impute(vae, batch, imputations=3).drawn.std(0).min() > 0

@@ -45,7 +45,7 @@ def decode_missing(vae: VAE, batch: Batch, z: Tensor, seed: int) -> list[NDArray
         generators = keyed_generators(batch.index.cpu(), derived_seed(seed, IMPUTATION), 0)
         for column, generator in enumerate(generators):
             own = {name: t[:, column : column + 1] if t.shape[1] > 1 else t for name, t in given.items()}
-            p_x = host.likelihood(own)
+            p_x = host.likelihood({name: one.expand(len(z), *one.shape[1:]) for name, one in own.items()})
             p_x = p_x.expand(Size([len(z), 1])) if p_x.batch_shape != (len(z), 1) else p_x
             y = simulate_missing(p_x, own["x"], seen[column], generator)
             x = host.preprocess.inverse(y.expand(len(z), 1, *y.shape[2:])[:, 0])

@@ -244,9 +244,10 @@ class VAE(VAECore):
         if n < 1:
             raise InputError(f"n must be 1 or more; got {n}.")
         with evaluating(self):
-            p_x = self.likelihood(self.draw_prior(n, seed, context or {}))
+            given = self.draw_prior(n, seed, context or {})
+            # One p(x | z) for all, as of a decoder that reads a context alone, would be drawn once.
+            p_x = self.likelihood({name: one.expand(1, n, *one.shape[2:]) for name, one in given.items()})
             if mode == "ancestral":
-                # One p(x | z) for all, as of a decoder that reads a context alone, would be drawn once.
                 each = p_x if p_x.batch_shape == (1, n) else p_x.expand(torch.Size([1, n]))
                 y = simulate(each, Generator(self.device).manual_seed(derived_seed(seed, _SAMPLED)))
             else:

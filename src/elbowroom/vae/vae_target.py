@@ -72,7 +72,8 @@ class VAETarget:
     def log_likelihood(self, z: Float[Tensor, "draws batch dim"]) -> PerDraw:
         """log p(x | z) on the user's scale, [draws, batch], nats."""
         p_x, x = self.decoded(z)
-        return log_likelihood(p_x, x, self.seen) + self._laid_out[1]
+        found: PerDraw = log_likelihood(p_x, x, self.seen) + self._laid_out[1]
+        return found.expand(z.shape[:2])  # one number for all draws, where p reads no z
 
     def decoded(self, z: Float[Tensor, "draws batch dim"]) -> tuple[Distribution, Tensor]:
         """p(x | z), [draws, batch], and x as preprocessed, [1, batch, *event]."""
