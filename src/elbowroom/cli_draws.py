@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from elbowroom.cli_options import Data, Part, Run
+from elbowroom.cli_words import pairs_of
 
 __all__ = ["COMMANDS"]
 
@@ -113,15 +114,10 @@ def given_words(given: list[str] | None) -> dict[str, str]:
     """
     from elbowroom.numerics import InputError
 
-    pairs: dict[str, str] = {}
-    for name, _, value in (one.partition("=") for one in given or ()):
-        if not value.strip():
-            raise InputError(f"--given is NAME=VALUE, such as label=3; got {name.strip()!r}.")
-        if name.strip() in pairs:
-            raise InputError(
-                f"--given {name.strip()} is given twice: rows are drawn under one value, so leave one out."
-            )
-        pairs[name.strip()] = value.strip()
+    pairs = pairs_of(given, "--given", way_out="rows are drawn under one value, so leave one out")
+    for name, value in pairs.items():
+        if not value:
+            raise InputError(f"--given is NAME=VALUE, such as label=3; got {name!r}.")
     return pairs
 
 

@@ -59,7 +59,9 @@ def sweep_axes(given: list[str] | None) -> dict[str, Any] | None:
     return {name: typed_values(name, values) for name, values in pairs_of(given, "--sweep").items()} or None
 
 
-def pairs_of(given: Sequence[str] | None, option: str) -> dict[str, str]:
+def pairs_of(
+    given: Sequence[str] | None, option: str, *, way_out: str = "say all its values at once, with commas"
+) -> dict[str, str]:
     """What an option that is typed several times says of each name.
 
     Parameters
@@ -68,11 +70,13 @@ def pairs_of(given: Sequence[str] | None, option: str) -> dict[str, str]:
         NAME=VALUES each.
     option : str
         As it is typed.
+    way_out : str, default "say all its values at once, with commas"
+        What to do instead of saying a name twice.
 
     Returns
     -------
     dict of str to str
-        Name → what stands behind the first "=".
+        Name → what stands behind the first "=", without spaces around it.
 
     Raises
     ------
@@ -89,8 +93,8 @@ def pairs_of(given: Sequence[str] | None, option: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for name, _, values in (one.partition("=") for one in given or ()):
         if name.strip() in pairs:
-            raise InputError(f"{option} {name.strip()} is given twice: say all its values at once, with commas.")
-        pairs[name.strip()] = values
+            raise InputError(f"{option} {name.strip()} is given twice: {way_out}.")
+        pairs[name.strip()] = values.strip()
     return pairs
 
 

@@ -13,10 +13,11 @@ from elbowroom.numerics import InputError
 from elbowroom.runs._run_data import run_folder
 from elbowroom.runs.run_folder import read_recipe
 from elbowroom.vae import VAE
+from elbowroom.vae.meanings import SIZE
 
 __all__ = ["Known", "known_of"]
 
-_SIZE, _LABEL = "size", "label"
+_LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ class Known:
         None where they stand there themselves, as an array 'size'.
         """
         told = self.summary.get("size_factor")
-        if _SIZE not in self.names or not told:
+        if SIZE not in self.names or not told:
             return None
         own = told["word"] == "observed"
         if not own and told["word"] in arrays:
             totals = np.asarray(arrays[told["word"]], np.float64)
-        elif _SIZE in arrays and not (own and told["columns"] == columns):
+        elif SIZE in arrays and not (own and told["columns"] == columns):
             return None
         elif not own or told["columns"] != columns:
             raise InputError(
@@ -94,7 +95,7 @@ def known_of(model: VAE | str | Path, vae: VAE) -> Known:
     Known
         What it reads, and how.
     """
-    words = {name: tuple(told) for name, told in vae.coding if name != _SIZE and name in vae.context_names}
+    words = {name: tuple(told) for name, told in vae.coding if name != SIZE and name in vae.context_names}
     if isinstance(model, VAE):
         return Known(vae.context_names, words)
     summary = read_recipe(run_folder(Path(model)))["data"]

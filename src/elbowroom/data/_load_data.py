@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from elbowroom.numerics import InputError, Support, keyed_uniform, plain_arguments
 from elbowroom.preprocess import Preprocess
 from elbowroom.progress import Progress
+from elbowroom.vae.meanings import SIZE
 
 from ._values_of import values_of
 from .anndata_objects import is_anndata, of_anndata
@@ -42,7 +43,7 @@ from .values import is_sparse
 
 __all__ = ["load_data"]
 
-BATCH, SIZE, LOG_SIZE = "batch", "size", "log_size"  # contexts and a latent block that their own words make
+BATCH = "batch"  # the context that batch= makes
 _SIZES = (OBSERVED, LATENT, NONE)
 _SIX = 6  # examples, of which every part gets two, so that means over it have an error
 

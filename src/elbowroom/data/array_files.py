@@ -320,6 +320,8 @@ def _joined(arrays: _Npz, parts: Mapping[int, str]) -> Raw:
 
 def _refuse_two_scales(found: Mapping[int, NDArray[Any]], parts: Mapping[int, str], path: Path) -> None:
     """Refuse parts some of which hold whole numbers, as 0 … 255, and others fractions of them, as 0 … 1."""
+    if not any(array.dtype.kind == "f" for array in found.values()):
+        return
     scales = {part: _scale_of(array) for part, array in found.items() if array.dtype.kind in "iuf" and array.size}
     whole = next((part for part, (fractions, top) in scales.items() if not fractions and top > 1), None)
     share = next((part for part, (fractions, top) in scales.items() if fractions and top <= 1), None)

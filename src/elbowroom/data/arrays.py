@@ -317,8 +317,8 @@ def _deep_support(raw: Raw) -> Support | None:
     """The grid of images of whole numbers that files of 16 bits hold: 64 bits are NumPy's own, and may be counts."""
     if raw.x.dtype.kind not in "iu" or raw.x.dtype.itemsize not in (2, 4):
         return None
-    high = max(int(block.max()) for _, block in blocks(raw.x))
-    low = min(int(block.min()) for _, block in blocks(raw.x))
+    ends = [(int(block.min()), int(block.max())) for _, block in blocks(raw.x)]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if low < 0 and high - low >= 256:
         raw.notes.append(
             f"Images of whole numbers, the least {low:,}, have a density, which on a grid grows without limit: give "

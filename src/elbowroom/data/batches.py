@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .notation import absent
-from .raw import name_list
 
 __all__ = ["batches_of", "refuse_unseen_batches"]
 

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .cells import Origin
 from .csr_on_disk import CsrOnDisk
-from .raw import Raw, name_list
+from .raw import Raw
 from .series import words_or_numbers
 from .text import unreadable
 from .values import is_sparse

@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.numerics import InputError, Support
+from elbowroom.numerics.text import name_list
+from elbowroom.vae.meanings import SIZE
 
 from .count_look import look_at, refuse_no_counts
 from .gene_choice import residual_variances
-from .raw import Raw, name_list
+from .raw import Raw
 from .size_factors import LATENT, NONE, OBSERVED, SizeFactors, given_sizes, refuse_empty, rows_named, sizes_of
 
 __all__ = ["Counts", "counted", "refuse_size_names"]
 
-SIZE, LOG_SIZE = "size", "log_size"  # a context and a latent block that size factors make
+LOG_SIZE = "log_size"  # the latent block that size factors make
 AUTO = "auto"
 _GENES = 2_000  # of "auto": what is usual for single cells
 

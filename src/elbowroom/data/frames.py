@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .cells import NAMES, Column, Origin
-from .raw import Raw, name_list
+from .raw import Raw
 from .series import column_of, is_index, looks_odd, read_as_missing, words_or_numbers
 
 __all__ = ["column_names", "from_frame", "read_column"]

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .beside import context_sources
 from .cell_table import CellTable, from_cells, twice_named
 from .csr_on_disk import CsrOnDisk
 from .dataset import Examples
-from .raw import Raw, name_list
+from .raw import Raw
 from .size_factors import LATENT, OBSERVED, sizes_of_others
 from .values import Sparse, blocks
 

@@ -1,6 +1,6 @@
 """Data as a source gives them, before support, split and preprocessing; and what may be in them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError, Support
+from elbowroom.numerics.text import name_list
 
 from .csr_on_disk import CsrOnDisk
 
-__all__ = ["Raw", "name_list", "without_columns"]
+__all__ = ["Raw", "without_columns"]
 
 
 @dataclass
@@ -73,8 +74,9 @@ class Raw:
 
     def with_columns(self, kept: NDArray[np.int64]) -> "Raw":
         """The table with these of its columns alone."""
-        stay = [self.names[i] for i in kept]
-        gone = set() if self.columns else set(self.names) - set(stay)
+        names = self.names
+        stay = [names[i] for i in kept]
+        gone = set() if self.columns else set(names) - set(stay)
         return replace(
             self,
             x=self.x.of_columns(kept) if isinstance(self.x, CsrOnDisk) else self.x[:, kept],
@@ -106,14 +108,8 @@ def without_columns(raw: Raw, out: NDArray[np.bool_], why: str) -> Raw:
     InputError
         Where the table is memory-mapped, of which no columns can be left out without reading it whole.
     """
-    names = [raw.names[i] for i in np.flatnonzero(out)]
+    names = np.array(raw.names, dtype=object)[out]
     if isinstance(raw.x, np.memmap):
         raise InputError(f"Memory-mapped columns have {why} ({name_list(names)}): leave them out of the file.")
     note = f"Left out: {name_list(names)} ({why})."
     return replace(raw.with_columns(np.flatnonzero(~out)), notes=[*raw.notes, note])
-
-
-def name_list(columns: Iterable[Any], most: int = 8) -> str:
-    """Names in quotes, the first of many."""
-    names = [repr(str(c)) for c in columns]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .raw import Raw, name_list
+from elbowroom.numerics.text import name_list
+
+from .raw import Raw
 from .values import is_sparse
 
 __all__ = ["sentinels"]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .count_look import look_at, refuse_no_counts
 from .notation import absent
-from .raw import Raw, name_list
+from .raw import Raw
 
 __all__ = [
     "LATENT",

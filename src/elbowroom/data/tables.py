@@ -16,11 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .cells import Origin
 from .header import has_header, looks_like_number
 from .notation import ABSENT, commas_in_numbers, decimal_mark
-from .raw import name_list
 from .text import DELIMITERS, Text, delimited, read_text, unreadable
 
 __all__ = ["COLUMNAR", "TEXTS", "Table", "read_table"]

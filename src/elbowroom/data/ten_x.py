@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .cell_table import CellTable, Matrix
-from .raw import name_list
 from .text import unreadable
 
 __all__ = ["is_10x", "matrix_file", "of_10x_h5", "of_mtx"]

@@ -30,8 +30,8 @@ _FEWEST_EFFECTIVE = 50  # draws that carry the weight; k̂ is an estimate too, a
 _CHAINS, _LEAPFROG = 64, 5
 _FEWEST_CHAINS = 10  # that carry the weight, for draws that are spread as p(z | x_seen) is
 _TOO_FEW = (
-    "Fewer than 10 of 64 annealed chains carry the weight of some examples, whose draws lie too close together: say "
-    "more temperatures than {:,}."
+    f"Fewer than {_FEWEST_CHAINS} of {_CHAINS} annealed chains carry the weight of some examples, whose draws lie too "
+    "close together: say more temperatures than {:,}."
 )
 
 

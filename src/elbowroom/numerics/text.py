@@ -1,9 +1,10 @@
 """How numbers are written: counts with their nouns, and values whose error decides their digits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-__all__ = ["aligned", "count", "places", "rounded", "with_error"]
+__all__ = ["aligned", "count", "name_list", "places", "rounded", "with_error"]
 
 MISSING = "not available"
 _DEFAULT_PLACES = 2
@@ -32,6 +33,30 @@ def count(number: int, noun: str = "") -> str:
     ('1,200', '1 example', '397 examples')
     """
     return f"{number:,}" + (f" {noun}{'' if number == 1 else 's'}" if noun else "")
+
+
+def name_list(names: Iterable[Any], most: int = 8) -> str:
+    """Names in quotes, the first of many.
+
+    Parameters
+    ----------
+    names : iterable
+        Of anything that is read as text.
+    most : int, default 8
+        How many are named.
+
+    Returns
+    -------
+    str
+        With commas between; "" for none.
+
+    Examples
+    --------
+    >>> name_list("abc", most=2), name_list([1])
+    ("'a', 'b' and 1 more", "'1'")
+    """
+    quoted = [repr(str(name)) for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
 
 
 def places(error: float | None) -> int:

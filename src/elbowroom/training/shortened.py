@@ -37,14 +37,13 @@ def shorten(graph: GraphModule, tensors: list[Tensor]) -> None:
     run = _Constants(graph)
     run.run(*tensors)
     returned = set(graph.graph.output_node().all_input_nodes)
-    inner = [node for node in nodes if node not in returned]
     own = set(returned)  # what is returned, and what it may be a view of, are made anew by every call
     for node in reversed(nodes):
         own |= {*node.all_input_nodes} if node in own and node in run.known else set()
     for place, (node, value) in enumerate(run.found.items()):
         if node not in own:
             _hold(graph, node, f"constant_{place}", value)
-    for node in inner:
+    for node in (node for node in nodes if node not in returned):
         times_one = node.target in _TIMES and node.args[1] == 1
         if (times_one or node.target in _SAME_VALUES) and node.meta["like"] == node.args[0].meta["like"]:
             node.replace_all_uses_with(node.args[0])
@@ -68,7 +67,8 @@ class _Constants(Interpreter):
             n.meta["like"] = value.shape, value.dtype
             if n.op == "call_function" and (n.target in _OF_SHAPE or self.known.issuperset(n.all_input_nodes)):
                 self.known.add(n)
-                self.found |= {n: value} if value.numel() <= _LARGEST else {}
+                if value.numel() <= _LARGEST:
+                    self.found[n] = value
         return value
 
 

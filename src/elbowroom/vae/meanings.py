@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 
 from .core import VAECore
 
@@ -12,7 +13,6 @@ __all__ = [
     "SIZE",
     "STATED",
     "VALUES",
-    "few",
     "observed_key",
     "refuse_other_classes",
     "refuse_other_meanings",
@@ -56,8 +56,8 @@ def refuse_other_meanings(vae: VAECore, examples: Any) -> None:
         _refuse_levels(ours[VALUES], theirs[VALUES])
     if LEFT_OUT in ours and theirs.get(LEFT_OUT) and theirs[LEFT_OUT] != ours[LEFT_OUT]:
         raise InputError(
-            f"Of these examples the columns {few(theirs[LEFT_OUT])} were left out (counted from 0), and of the "
-            f"model's {few(ours[LEFT_OUT]) if ours[LEFT_OUT] else 'none'}: give an array of the model's columns alone."
+            f"Of these examples the columns {name_list(theirs[LEFT_OUT])} were left out (counted from 0), and of the "
+            f"model's {name_list(ours[LEFT_OUT]) or 'none'}: give an array of the model's columns alone."
         )
 
 
@@ -89,8 +89,8 @@ def refuse_other_classes(known: Mapping[str, Words], theirs: Mapping[str, Words]
 def _refuse_words(what: str, ours: Words, theirs: Words | None) -> None:
     if theirs is not None and tuple(theirs) != tuple(ours):
         raise InputError(
-            f"{what} means {few(theirs)} in these examples and {few(ours)} in the model's, in this order: load both "
-            "in one table, or let annotate(model, cells, data=...) find them by name."
+            f"{what} means {name_list(theirs)} in these examples and {name_list(ours)} in the model's, in this order: "
+            "load both in one table, or let annotate(model, cells, data=...) find them by name."
         )
 
 
@@ -100,10 +100,10 @@ def _refuse_levels(ours: Words, theirs: Words) -> None:
     if (kind, levels) == (their_kind, their_levels):
         return
     turned = how not in ("", STATED)
-    few = kind == "grid" and levels != "2" and their_kind in ("binary", "unit")
-    if not turned and not few:
+    if not turned and not (kind == "grid" and levels != "2" and their_kind in ("binary", "unit")):
         return
-    found = f"{how}, and were taken for {_levels(their_kind, their_levels)}" if turned else _levels(their_kind, "2")
+    found = _levels(their_kind, their_levels)
+    found = f"{how}, and were taken for {found}" if turned else found
     raise InputError(
         f"The values of these examples are {found}, and the model learned from {_levels(kind, levels)}: 1 would mean "
         "something else. Give them on the model's scale, with support= said as it is there, so that none is found anew."
@@ -111,11 +111,5 @@ def _refuse_levels(ours: Words, theirs: Words) -> None:
 
 
 def _levels(kind: str, levels: str) -> str:
-    named = {"binary": "0 and 1", "unit": "the interval [0, 1]", "grid": f"levels 0…{int(levels or 1) - 1:,}"}
-    return named.get(kind, {"real": "real numbers"}.get(kind, kind))
-
-
-def few(names: Words, most: int = 8) -> str:
-    """Names in quotes, the first of many; "numbers" for none."""
-    shown = ", ".join(map(repr, names[:most])) or "numbers"
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    named = {"binary": "0 and 1", "unit": "the interval [0, 1]", "real": "real numbers"}
+    return f"levels 0…{int(levels) - 1:,}" if kind == "grid" else named.get(kind, kind)

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from elbowroom.networks import PerExample
 from elbowroom.numerics import Batch, InputError, Rows
+from elbowroom.numerics.text import name_list
 
 from ._check_readings import check_cell_by_cell
 from .core import LOG_BETA, VAECore
-from .meanings import few, refuse_other_meanings
+from .meanings import refuse_other_meanings
 
 __all__ = ["coded", "refuse_misfits", "refuse_other_columns", "refuse_outside"]
 
@@ -145,14 +146,15 @@ def refuse_other_columns(known: Sequence[tuple[str, Sequence[str]]], examples: A
         return
     if list(table) != [name for name, _ in known]:
         raise InputError(
-            f"These examples have the columns {few(list(table))}, and the model was fitted to "
-            f"{few([name for name, _ in known])}: give these columns, in this order."
+            f"These examples have the columns {name_list(table)}, and the model was fitted to "
+            f"{name_list(name for name, _ in known)}: give these columns, in this order."
         )
     for name, words in known:
         if named is None and tuple(table[name]) != tuple(words):
             raise InputError(
-                f"The codes of column {name!r} mean {few(list(table[name]))} in these examples and "
-                f"{few(list(words))} in the model's: load both in one table, so that a code means one word."
+                f"The codes of column {name!r} mean {name_list(table[name]) or 'numbers'} in these examples and "
+                f"{name_list(words) or 'numbers'} in the model's: load both in one table, so that a code means one "
+                "word."
             )
 
 
@@ -202,8 +204,8 @@ def _coded(name: str, column: Any, codes: Mapping[Any, float]) -> Any:
     if strange:
         known = [word if isinstance(word, str) else f"{word:g}" for word in codes]
         raise InputError(
-            f"Column {name!r} holds {str(strange[0])!r}, which the model does not know ({few(known)}): leave these "
-            f"rows out, or make the cells missing."
+            f"Column {name!r} holds {str(strange[0])!r}, which the model does not know ({name_list(known)}): leave "
+            "these rows out, or make the cells missing."
         )
     return values.map(codes).astype(float)
 
