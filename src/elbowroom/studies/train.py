@@ -21,10 +21,10 @@ from elbowroom.numerics import Support, plain
 from elbowroom.records import DataRecord, ModelRecord, Number, Summary, SweepRecord
 from elbowroom.runs import read_run
 from elbowroom.sweeps import Swept, sweep
-from elbowroom.sweeps._choose import entry_of
+from elbowroom.sweeps._choose import entry_of, setting_of
 from elbowroom.sweeps._sweep import weights_and_code
 from elbowroom.sweeps.goals import Scored
-from elbowroom.sweeps.standings import standings
+from elbowroom.sweeps.standings import of_whole_settings, standings
 from elbowroom.sweeps.usual import usual_training
 from elbowroom.vae import VAE
 from elbowroom.vae._save_model import model_recipe
@@ -293,14 +293,15 @@ def record_of(swept: Sequence[Swept], about: DataRecord, data: Dataset, *, seed:
 
 
 def _stands(swept: Sequence[Swept]) -> dict[str, dict[str, Any]]:
-    """The bound of each model's setting, and what that lacks of the best, by the model's name, where it is finite."""
-    finite = [one for one in swept if math.isfinite(one.iwae.mean)]
-    entries = [entry_of(Scored(one, one.iwae.mean, one.iwae.se_total, one.iwae.values)) for one in finite]
+    """The bound of each model's setting, and what that lacks of the best, by the model's name, where it is judged."""
+    finite = [place for place, one in enumerate(swept) if math.isfinite(one.iwae.mean)]
+    judged = [swept[place] for place in of_whole_settings([setting_of(one) for one in swept], finite)]
+    entries = [entry_of(Scored(one, one.iwae.mean, one.iwae.se_total, one.iwae.values)) for one in judged]
     found = {one.label: one for one in standings(entries)} if entries else {}
     mine = [found[entry.label] for entry in entries]
     return {
         one.name: {"behind": Number(at.behind, at.se_behind), "bound": Number(at.value, at.se)}
-        for one, at in zip(finite, mine, strict=True)
+        for one, at in zip(judged, mine, strict=True)
     }
 
 

@@ -1,7 +1,7 @@
 """The choice among the models of a sweep, for what they are wanted for, with its reason."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -15,10 +15,10 @@ from elbowroom.records import ModelRecord
 from elbowroom.vae import VAE
 
 from .goals import GOALS, Scored, target_scores
-from .standings import Entry, Standing, smallest, standings
+from .standings import Entry, Standing, of_whole_settings, smallest, standings
 from .swept import Swept
 
-__all__ = ["Choice", "choose", "comparable", "entry_of", "reason_of"]
+__all__ = ["Choice", "choose", "comparable", "entry_of", "left_out", "reason_of", "setting_of"]
 
 _TARGETS = ("rate", "distortion")
 _SEED = "seed"
@@ -62,7 +62,7 @@ class Choice:
 
 @plain_arguments
 def choose(
-    swept: Sequence[Swept],
+    swept: Iterable[Swept],
     *,
     goal: str = "density",
     data: Dataset | None = None,
@@ -72,11 +72,12 @@ def choose(
     """Choose the smallest model that is not behind the best one by more than a standard error.
 
     The error is that of the difference, over validation examples and, where seeds were varied, over seeds. Smaller is
-    fewer latents, then fewer parameters; of models of one size the better score decides.
+    fewer latents, then fewer parameters; of models of one size the better score decides. A setting of which a training
+    has no finite bound, or is beyond the target, is left out where another setting kept all of its seeds.
 
     Parameters
     ----------
-    swept : sequence of Swept
+    swept : iterable of Swept
         The models of a sweep, as `er.sweep` returns them; or of several, of other words, on the same data.
     goal : {"density", "compression", "samples", "representation", "rate", "distortion"}, default "density"
         "density": the importance-weighted bound on log p(x). "compression": the ELBO in bits, which bits-back coding
@@ -118,6 +119,7 @@ def choose(
     ('lr = 0.01', 'density')
     """
     one_of("goal", goal, (*GOALS, *_TARGETS))
+    swept = list(swept)
     comparable(swept)
     _check_asked(goal, data, target)
     kept = {place: one for place, one in enumerate(swept) if math.isfinite(one.iwae.mean)}
@@ -131,14 +133,15 @@ def choose(
     scored = {place: one for place, one in every.items() if math.isfinite(one.value)}
     if not scored:
         raise InputError(f"No model of the sweep has a finite score for goal={goal!r}: lower the learning rate.")
-    places, entries = list(scored), [entry_of(one) for one in scored.values()]
-    _check_apart(entries, [one.model for one in scored.values()])
+    settings = [setting_of(one) for one in swept]
+    places = of_whole_settings(settings, scored)
+    entries = [entry_of(scored[place]) for place in places]
+    _check_apart(entries, [scored[place].model for place in places])
     found = standings(entries)
     chosen = smallest(found)
-    beyond = len(kept) - len(every)
-    reason = reason_of(found, chosen, words, len(swept) - beyond - len(scored), beyond)
     model = scored[places[chosen.best_entry]].model
-    reason += _calibrated(model, [one.model is not swept[place] for place, one in scored.items()])
+    reason = reason_of(found, chosen, words, left_out(settings, places, scored, len(kept) - len(every)))
+    reason += _calibrated(model, [scored[place].model is not swept[place] for place in places])
     found = [replace(one, best_entry=places[one.best_entry]) for one in found]
     return Choice(model, goal, reason, tuple(found))
 
@@ -205,24 +208,42 @@ def _check_asked(goal: str, data: Dataset | None, target: float | None) -> None:
         raise InputError(f"goal={goal!r} is judged on the data: give those of the sweep by data=.")
 
 
+def setting_of(model: Swept | ModelRecord) -> str:
+    """What a model has in common with those that differ from it in their seed alone."""
+    return models.label({name: value for name, value in model.settings.items() if name != _SEED})
+
+
 def entry_of(scored: Scored) -> Entry:
     """The score of one training, with what it shares with those that differ in their seed alone."""
-    model, settings = scored.model, dict(scored.model.settings)
-    seed = settings.pop(_SEED, None)
+    model, setting = scored.model, setting_of(scored.model)
+    seed = model.settings.get(_SEED)
     size = model.vae.latents, sum(p.numel() for p in model.vae.parameters())
-    label = models.label(settings) or ("the only setting" if seed is not None else model.label)
-    return Entry(label, models.label(settings), size, scored.value, scored.se, seed, scored.by_example)
+    label = setting or ("the only setting" if seed is not None else model.label)
+    return Entry(label, setting, size, scored.value, scored.se, seed, scored.by_example)
 
 
-def reason_of(found: Sequence[Standing], chosen: Standing, words: str, left_out: int = 0, beyond: int = 0) -> str:
-    """Why one of the standings was chosen, in a sentence or two; `beyond` models were not within a target."""
-    said = with_error(chosen.value, chosen.se)
-    lost = [(left_out, "without a finite bound"), (beyond, "beyond the target")]
+def left_out(settings: Sequence[str], places: Sequence[int], scored: Collection[int], beyond: int = 0) -> str:
+    """Which models a choice had to leave out, and why; of all, `beyond` were not within a target."""
+    unbounded, beside = len(settings) - len(scored) - beyond, len(scored) - len(places)
+    lost = [
+        (unbounded, "without a finite bound"),
+        (beyond, "beyond the target"),
+        (beside, f"of {'that setting' if unbounded + beyond == 1 else 'those settings'} with other seeds"),
+    ]
     lines = [f" {count(n, 'model')} {why} {'is' if n == 1 else 'are'} left out." for n, why in lost if n]
+    kept = {settings[place] for place in places}
+    if kept & {setting for place, setting in enumerate(settings) if place not in scored}:
+        lines.append(" No setting kept all of its seeds, so that scores of fewer seeds may flatter.")
+    return "".join(lines)
+
+
+def reason_of(found: Sequence[Standing], chosen: Standing, words: str, lost: str = "") -> str:
+    """Why one of the standings was chosen, in a sentence or two, and what `left_out` says."""
+    said = with_error(chosen.value, chosen.se)
     best = max(found, key=lambda one: one.value)
     over = f", over {count(chosen.seeds, 'seed')}" if chosen.seeds > 1 else ""
     if len(found) == 1:
-        text = f"{chosen.label} is the only setting{' left' if lines else ''}: {said} ({words}{over})."
+        text = f"{chosen.label} is the only setting{' left' if lost else ''}: {said} ({words}{over})."
     elif chosen is best:
         close = sum(one.within for one in found) - 1
         tie = f"; {count(close, 'other setting')} within a standard error {'is' if close == 1 else 'are'} no smaller"
@@ -231,7 +252,7 @@ def reason_of(found: Sequence[Standing], chosen: Standing, words: str, left_out:
         gap = with_error(chosen.behind, chosen.se_behind)
         near = f"{chosen.label} is the smallest within one standard error of the best, {best.label}"
         text = f"{near}: {gap} behind it, at {said} ({words}{over})."
-    return text + "".join(lines)
+    return text + lost
 
 
 def _calibrated(model: Swept, which: Sequence[bool]) -> str:

@@ -201,7 +201,10 @@ def target_scores(swept: Mapping[int, Swept], goal: str, target: float) -> dict[
     limited, other = held[goal]
     within = {place: one for place, one in swept.items() if getattr(one, limited).mean <= target}
     if not within:
-        least: Any = min(swept.values(), key=lambda one: getattr(one, limited).mean)
+        known = [one for one in swept.values() if math.isfinite(getattr(one, limited).mean)]
+        if not known:
+            raise InputError(f"No model of the sweep has a finite {limited} on validation: lower the learning rate.")
+        least: Any = min(known, key=lambda one: getattr(one, limited).mean)
         raise InputError(
             f"No model of the sweep has a {limited} of {target:g} nats or less; the least is "
             f"{getattr(least, limited).mean:.4g} of {least.label}: sweep over other β, or ask for more."

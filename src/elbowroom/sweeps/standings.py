@@ -1,13 +1,13 @@
 """Who is how far behind, over examples and seeds, and which of those that cannot be told apart is the smallest."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Entry", "Standing", "smallest", "standings"]
+__all__ = ["Entry", "Standing", "of_whole_settings", "smallest", "standings"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,30 @@ def standings(entries: Sequence[Entry]) -> list[Standing]:
         se = math.hypot(_points(mine), _between([one.value for one in mine], apart))
         found.append(Standing(mine[0].label, mine[0].size, _mean(mine), se, behind, se_behind, len(mine), top))
     return found
+
+
+def of_whole_settings(settings: Sequence[Hashable], kept: Collection[int]) -> list[int]:
+    """Of the trainings that can be judged, those of settings that lost none: without its hard seeds one is flattered.
+
+    Parameters
+    ----------
+    settings : sequence of hashable
+        Of every training, what it has in common with those that differ in their seed alone.
+    kept : collection of int
+        Places of those that can be judged.
+
+    Returns
+    -------
+    list of int
+        Their places, in order; where every setting lost some, all of `kept`.
+
+    Examples
+    --------
+    >>> of_whole_settings(["β = 1", "β = 1", "β = 4", "β = 4"], [1, 2, 3])
+    [2, 3]
+    """
+    lost = {setting for place, setting in enumerate(settings) if place not in kept}
+    return [place for place in sorted(kept) if settings[place] not in lost] or sorted(kept)
 
 
 def smallest(found: Sequence[Standing]) -> Standing:
