@@ -141,6 +141,12 @@ def test_codes_are_ranks_and_back():
     assert codes.outside(torch.tensor([7.0, 0.0, torch.nan])).tolist() == [False, True, False]
 
 
+def test_what_is_rounded_to_nothing_is_no_negative_zero():
+    """−0 would be another number than 0 in a file of text, and to whoever divides by it."""
+    back = Rounded([1.0, 0.1], [0.0, 0.0]).inverse(torch.tensor([[-0.2, -0.03]], dtype=torch.float64))
+    assert not torch.signbit(back).any()
+
+
 def test_a_rounded_column_scores_probabilities_of_its_steps():
     """E_u log p(x + step · u) + log step is below log P(step around x), and their sum over all values is below 1."""
     tenths = Rounded([0.1], [0.0])

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from elbowroom.numerics import Budget, Estimate, InputError
-from elbowroom.numerics._standard_errors import standard_errors
+from elbowroom.numerics._standard_errors import share_error, standard_errors
 from elbowroom.numerics.estimate import PER_EXAMPLE
 
 rng = np.random.default_rng(0)
@@ -187,3 +187,11 @@ def test_an_interval_of_few_points_is_as_wide_as_student_says(points: int) -> No
     assert standard_errors(points) == pytest.approx(stats.t.ppf(0.975, points - 1))
     assert standard_errors(points, sides=1) == pytest.approx(stats.t.ppf(0.95, points - 1))
     assert standard_errors(1) == math.inf
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 20), (20, 20), (7, 20), (500, 1000)])
+def test_a_share_of_none_or_all_is_not_sure(hits: int, n: int) -> None:
+    """The deviation of the posterior of a share under a uniform prior is as large, nearly."""
+    expected = stats.beta(hits + 1, n - hits + 1).std()
+    assert share_error(hits / n, n) == pytest.approx(expected, rel=0.08)
+    assert math.isnan(share_error(math.nan, 0))

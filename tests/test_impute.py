@@ -307,9 +307,10 @@ def test_a_run_writes_its_completed_tables(tmp_path, monkeypatch):
         er.runs.impute_run(tmp_path / "w", tmp_path / "w.csv", source=whole, progress=False)
 
 
-@pytest.mark.parametrize(("noise", "few"), [(0.2, False), (0.02, True)])
-def test_draws_that_rest_on_a_few_annealed_chains_are_unreliable(noise, few):
-    """Four latents, a sharp decoder, three seen columns of eight: one or two of the chains end with all the weight."""
+@pytest.mark.parametrize(("noise", "few"), [(0.2, False), (0.05, False), (0.003, True)])
+def test_annealed_draws_have_the_spread_of_the_posterior_or_are_unreliable(noise, few):
+    """Four latents, a sharp decoder, three seen columns of eight: chains of which one or two would end with all the
+    weight are drawn again on the way, and one direction of z stays free."""
     weight = np.random.default_rng(0).normal(size=(8, 4))
     decoder, encoder = nn.Linear(4, 8), nn.Linear(8, 8)  # the encoder knows nothing of gaps
     with torch.no_grad():
@@ -324,3 +325,29 @@ def test_draws_that_rest_on_a_few_annealed_chains_are_unreliable(noise, few):
     assert found.unreliable.all() if few else not found.unreliable.any()
     assert few == any("say more temperatures than 200" in note for note in found.notes)
     assert few == ("unreliable and stayed in use" in str(found))
+    own, seen = weight[:5], weight[5:]
+    gain = own @ seen.T @ np.linalg.inv(seen @ seen.T + noise**2 * np.eye(3))
+    mean, cov = x[:, 5:] @ gain.T, own @ own.T + noise**2 * np.eye(5) - gain @ seen @ own.T
+    drawn = found.drawn.reshape(200, 10, 5)
+    spread = np.median(drawn.var(0) / np.diag(cov))
+    off = np.sqrt(np.mean((drawn.mean(0) - mean) ** 2 / np.diag(cov)))
+    assert (spread < 0.5) if few else (0.8 < spread < 1.2 and off < 0.3)
+
+
+def test_annealed_draws_keep_the_shares_of_two_modes():
+    """x = (z − 0.4)² is seen: z is one of two, the farther from 0 the rarer, by quadrature."""
+
+    class Parabola(nn.Module):
+        def forward(self, z):
+            return torch.cat([(z - 0.4) ** 2, z], -1)
+
+    q = er.posteriors.DiagonalNormal(nn.Linear(2, 2), 1)
+    for parameter in q.parameters():
+        nn.init.zeros_(parameter)
+    vae = er.VAE(er.priors.StandardNormal(1), q, Normal(Parabola(), 2, scale=0.03))
+    found = er.impute(vae, np.tile([[1.0, np.nan]], (80, 1)), imputations=1)
+    grid = np.linspace(-6, 6, 40_001)
+    density = np.exp(-0.5 * grid**2 - 0.5 * (((grid - 0.4) ** 2 - 1) / 0.03) ** 2)
+    shares = (found.drawn > 0.4).mean(0)
+    assert found.annealed.all()
+    assert shares.mean() == pytest.approx(density[grid > 0.4].sum() / density.sum(), abs=0.04)

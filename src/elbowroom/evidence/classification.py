@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom.numerics import count
+from elbowroom.numerics._standard_errors import share_error
 
 __all__ = ["Classification"]
 
@@ -98,7 +99,7 @@ class Classification:
         if self.truth is None:
             return float("nan"), float("nan")
         share = float((self.decisions == self.truth).mean())
-        return share, float(np.sqrt(share * (1 - share) / len(self)))
+        return share, share_error(share, len(self))
 
     def to_frame(self) -> Any:
         """A pandas DataFrame, a row per example: its number, decision, whether that is open, and every probability.

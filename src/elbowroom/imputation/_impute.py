@@ -43,7 +43,7 @@ def impute(
     z is drawn from q(z | x_seen), weighted by p(x_seen, z) / q(z | x_seen) and drawn again by these weights; x_missing
     is then drawn from p(x | z), given the seen cells where they depend on one another. Where the weights' Pareto shape
     k̂ is above 0.7, or fewer than 50 draws carry the weight, the encoder misses too much of the posterior, and z come
-    from annealing instead.
+    from annealing instead: chains from p(z) that are drawn again by their weights on the way.
 
     Parameters
     ----------
@@ -91,6 +91,7 @@ def impute(
     Mattei & Frellsen, "MIWAE: Deep generative modelling and imputation of incomplete data sets" (2019).
     Nazábal et al., "Handling incomplete heterogeneous data using VAEs" (2020).
     Vehtari, Simpson, Gelman, Yao & Gabry, "Pareto smoothed importance sampling" (2024).
+    Del Moral, Doucet & Jasra, "Sequential Monte Carlo samplers" (2006).
 
     Examples
     --------

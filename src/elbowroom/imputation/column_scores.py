@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elbowroom.numerics._standard_errors import share_error
+
 __all__ = ["LEVELS", "ColumnScore", "column_scores", "fewest_samples"]
 
 LEVELS = (0.5, 0.9, 0.95)
@@ -103,4 +105,4 @@ def _score(found: Any, truth: NDArray[np.float64], cell: int) -> ColumnScore:
 
 def _share(hits: NDArray[Any]) -> tuple[float, float]:
     share = float(hits.mean())
-    return share, math.sqrt(share * (1 - share) / len(hits))
+    return share, share_error(share, len(hits))

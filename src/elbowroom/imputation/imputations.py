@@ -51,7 +51,7 @@ class Imputations:
     truth : array [m] or None
         What the missing cells hold, where they were left out on purpose; NaN where they are missing anyway.
     unreliable : array [n]
-        Whether an example's weights were unreliable and z could not be annealed, or too few annealed chains carry the
+        Whether an example's weights were unreliable and z could not be annealed, or too few annealed chains carried the
         weight, for the reason in `notes`: its draws may be of another density, and intervals too short.
 
     Examples

@@ -20,6 +20,7 @@ from elbowroom.numerics import Batch, CapabilityError, Rows, derived_seed, keyed
 from elbowroom.numerics.streams import IMPUTATION, PRIOR
 from elbowroom.progress import Progress
 from elbowroom.sampling.annealing import annealing
+from elbowroom.sampling.resampling import Resampling, systematic
 from elbowroom.vae import VAE, check_readings
 
 from .imputations import UNRELIABLE
@@ -28,10 +29,10 @@ __all__ = ["Group", "Posterior"]
 
 _FEWEST_EFFECTIVE = 50  # draws that carry the weight; k̂ is an estimate too, and may miss what these show
 _CHAINS, _LEAPFROG = 64, 5
-_FEWEST_CHAINS = 10  # that carry the weight, for draws that are spread as p(z | x_seen) is
+_FEWEST_CHAINS = 10  # that carry the weight at every temperature, for draws that are spread as p(z | x_seen) is
 _TOO_FEW = (
-    f"Fewer than {_FEWEST_CHAINS} of {_CHAINS} annealed chains carry the weight of some examples, whose draws lie too "
-    "close together: say more temperatures than {:,}."
+    f"Fewer than {_FEWEST_CHAINS} of {_CHAINS} annealed chains carry the weight of some examples at some temperature, "
+    "so that their draws may lie too close together: say more temperatures than {:,}."
 )
 
 
@@ -163,17 +164,18 @@ class Posterior:
         return z, poor, few, [_TOO_FEW.format(self.temperatures)] * bool(few.any())
 
     def _annealed(self, target: Target) -> tuple[Tensor, Tensor]:
-        """Draws from p(z | x_seen), [samples, n, dim], of chains that begin at p(z), and how many of these count."""
+        """Draws from p(z | x_seen), [samples, n, dim], of chains that begin at p(z), and how many always counted."""
         seed, found, effective = derived_seed(self.seed, IMPUTATION), [], []
         for part in in_groups(target, lambda one: path_from(one, "prior"), _CHAINS, self.memory):
             plan = frozen_plan(part, "prior", "sigmoid", self.temperatures, _LEAPFROG, seed)
             z = draw_start(part, "prior", _CHAINS, seed)
             noise = transition_noise(part, z, seed, len(plan.step_sizes))
-            (last,) = deque(annealing(path_from(part, "prior"), z, plan, noise), maxlen=1)
-            z = last.state.z.detach().double().cpu()
-            weights = last.log_weights.detach().cpu()
+            uniforms = keyed_uniform((len(plan.betas) - 1,), part.index.cpu(), derived_seed(seed, IMPUTATION))
+            again = Resampling(uniforms.mT.to(z))
+            (last,) = deque(annealing(path_from(part, "prior"), z, plan, noise, again), maxlen=1)
+            z, weights = last.state.z.detach().double().cpu(), last.log_weights.detach().cpu()
             found.append(resampled(weights, z, part.index, self.samples, self.seed))
-            effective.append(log_mean_exp(weights).ess)
+            effective.append(again.effective.cpu())
         return torch.cat(found, 1), torch.cat(effective)
 
 
@@ -211,9 +213,7 @@ def resampled(
     >>> sorted(resampled(sure, z, torch.zeros(1, dtype=torch.int64), 4, 0).flatten().tolist())
     [0.0, 0.0, 1.0, 1.0]
     """
-    uniform = keyed_uniform((1,), index.cpu(), derived_seed(seed, IMPUTATION)).double()
+    uniform = keyed_uniform((1,), index.cpu(), derived_seed(seed, IMPUTATION))[:, 0].double()
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(samples))
-    place = (order.double() + uniform) / samples
-    below = log_weights.double().softmax(0).cumsum(0).mT.contiguous()
-    chosen = torch.searchsorted(below, place).clamp(max=len(z) - 1).mT
+    chosen = systematic(log_weights, uniform, samples)[order]
     return z.take_along_dim(chosen.unsqueeze(-1), 0)

@@ -1,6 +1,7 @@
 """How often a reconstruction is taken for another class."""
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics._standard_errors import share_error
 
 from ._small_classifier import SmallClassifier
 from .arrays import Array
@@ -46,4 +47,4 @@ def changed_class(classifier: SmallClassifier, x: Array, reconstructions: Array)
     if n != len(after):
         raise InputError(f"There are {len(after):,} reconstructions of {n:,} images; pass them in pairs.")
     share = float((before != after).double().mean())
-    return Score(share, (share * (1 - share) / n) ** 0.5, n)
+    return Score(share, share_error(share, n), n)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elbowroom.numerics import InputError, narrow_seed, plain_arguments
+from elbowroom.numerics._standard_errors import share_error
 
 from .arrays import as_rows
 from .score import Score
@@ -296,7 +297,7 @@ def factor_vae_score(
     right = called[named[1::2]] == held[1::2]
     by_factor = np.array([right[held[1::2] == j].mean() if (held[1::2] == j).any() else np.nan for j in range(k)])
     value, table = float(right.mean()), counts.sum(0) / np.maximum(counts.sum((0, 1)), 1)
-    return FactorScore(value, float(np.sqrt(value * (1 - value) / len(right))), len(right), by_factor, table)
+    return FactorScore(value, share_error(value, len(right)), len(right), by_factor, table)
 
 
 def _together(codes: ArrayLike, factors: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

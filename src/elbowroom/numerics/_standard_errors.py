@@ -1,8 +1,8 @@
-"""How many standard errors make an interval: as many as Student's t says of so few points."""
+"""How sure a share is, and how many standard errors make an interval of a mean over few points."""
 
 import math
 
-__all__ = ["standard_errors"]
+__all__ = ["share_error", "standard_errors"]
 
 
 def standard_errors(points: float, sides: int = 2) -> float:
@@ -28,3 +28,27 @@ def standard_errors(points: float, sides: int = 2) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(points - 1, 1 - 0.05 / sides)) if points > 1 else math.inf
+
+
+def share_error(share: float, n: int) -> float:
+    """Binomial standard error of a share, by Laplace's rule of succession: of none or all it is not 0.
+
+    Parameters
+    ----------
+    share : float
+        Between 0 and 1.
+    n : int
+        What it is a share of.
+
+    Returns
+    -------
+    float
+        NaN of nothing.
+
+    Examples
+    --------
+    >>> round(share_error(0.5, 100), 3), round(share_error(1.0, 6), 3)
+    (0.05, 0.135)
+    """
+    likely = (share * n + 1) / (n + 2)
+    return math.sqrt(likely * (1 - likely) / n) if n else math.nan

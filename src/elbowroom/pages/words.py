@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from elbowroom.numerics import Estimate, count, places, rounded, with_error
+from elbowroom.numerics._standard_errors import share_error
 from elbowroom.records import AuditRecord, DifferenceRecord, FigureRecord, LatentRecord, SeedSpread, StudyRecord
 
 __all__ = [
@@ -250,8 +251,7 @@ def share(value: float, n: int) -> str:
     >>> share(0.5, 100), share(1.0, 6)
     ('50.0 ± 5.0 %', '100 ± 14 %')
     """
-    likely = (value * n + 1) / (n + 2)
-    return with_error(100 * value, 100 * math.sqrt(likely * (1 - likely) / n) if n else None) + " %"
+    return with_error(100 * value, 100 * share_error(value, n) if n else None) + " %"
 
 
 def examples(n: int, what: str) -> str:

@@ -1,12 +1,12 @@
 """Reliability of predicted probabilities: how often the predicted class was right, by how probable it was."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics._standard_errors import share_error
 
 from ._curves import Series, lines
 
@@ -55,6 +55,4 @@ def reliability(curves: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
 
 
 def _errors(curve: Any) -> list[float]:
-    """Binomial standard errors, of a share moved half a row from its ends."""
-    shares = [(a * n + 0.5) / (n + 1) for a, n in zip(curve.accuracy, curve.n, strict=True)]
-    return [math.sqrt(a * (1 - a) / n) for a, n in zip(shares, curve.n, strict=True)]
+    return [share_error(float(share), int(n)) for share, n in zip(curve.accuracy, curve.n, strict=True)]

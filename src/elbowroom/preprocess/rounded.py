@@ -72,7 +72,7 @@ class Rounded(Preprocess):
         steps, offsets = self._numbers(y)
         whole = ((y - offsets) / torch.where(steps > 0, steps, 1.0)).round()
         tidy = 10.0 ** torch.ceil(6 - torch.where(steps > 0, steps, 1.0).log10())  # −5.9, and not −5.8999999999999995
-        return torch.where(steps > 0, ((offsets + whole * steps) * tidy).round() / tidy, y.double())
+        return torch.where(steps > 0, ((offsets + whole * steps) * tidy).round() / tidy + 0.0, y.double())  # no −0
 
     def mean_back(self, y: Tensor, masses: Masses | None = None) -> Tensor:
         """The same: the noise has mean 0."""

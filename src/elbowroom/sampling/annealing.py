@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import hmc
 from .hmc import TransitionNoise
+from .resampling import Resampling
 from .schedules import AnnealingPlan, Pilot
 
 __all__ = [
@@ -100,7 +101,11 @@ class Annealed(NamedTuple):
 
 
 def annealing(
-    path: Path, z: Float[Tensor, "chains batch dim"], plan: AnnealingPlan, noise: Iterable[TransitionNoise]
+    path: Path,
+    z: Float[Tensor, "chains batch dim"],
+    plan: AnnealingPlan,
+    noise: Iterable[TransitionNoise],
+    resampling: Resampling | None = None,
 ) -> Iterator[Moment]:
     """Anneal chains from the first density of a plan to the last, one temperature after another.
 
@@ -114,6 +119,8 @@ def annealing(
         Inverse temperatures and step sizes.
     noise : iterable of TransitionNoise
         One for each inverse temperature but the first and the last, where there is a transition.
+    resampling : Resampling, optional
+        Draws chains again by their weights after each change of temperature: for draws, where no constant is asked for.
 
     Yields
     ------
@@ -132,6 +139,8 @@ def annealing(
         now, before = path.coefficients(plan.betas[step]), path.coefficients(plan.betas[step - 1])
         increments = hmc.weighted(state.log_factors, tuple(a - b for a, b in zip(now, before, strict=True)))
         log_weights = log_weights + increments
+        if resampling is not None:
+            state, log_weights = resampling(state, log_weights)
         diagnostics = None
         if step < last:
             size = plan.step_sizes[step - 1]
