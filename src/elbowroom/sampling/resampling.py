@@ -80,7 +80,7 @@ class Resampling:
             [chains, n].
         """
         chains, uniform = len(log_weights), next(self._uniforms)
-        effective = 1 / log_weights.double().softmax(0).square().sum(0)
+        effective = (1 / log_weights.double().softmax(0).square().sum(0)).nan_to_num(0.0)  # where none has a weight
         self.effective = torch.minimum(self.effective, effective.to(self.effective))
         few = effective < chains / 2
         if not bool(few.any()):
