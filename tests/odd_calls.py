@@ -201,6 +201,7 @@ CALLS: dict[str, Call] = {
         "likelihood": lik.Bernoulli(None, 3),
         "decode": "decode",
         "means": False,
+        "x": ROWS,
     },
     "annotations.annotate": lambda: {"model": vae(), "cells": cells(), "data": DATA, "draws": 8, "progress": False},
     "claims.check_claim": lambda: {"model": vae(), "data": DATA, "claim": "ELBO -6.5", "n": 4, "draws": 8},

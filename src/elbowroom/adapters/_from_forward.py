@@ -1,11 +1,14 @@
 """One module whose forward returns a reconstruction, mu and log-variance, as a VAE."""
 
+import copy
 import inspect
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, as_rows, plain_arguments
+from elbowroom.preprocess import Preprocess
 from elbowroom.vae import VAE
 
 from .listening import DECODES, ENCODES, has_forward
@@ -13,6 +16,8 @@ from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, flo
 from .probing import probe
 
 __all__ = ["from_forward"]
+
+_MOST_ROWS = 1_024
 
 
 @plain_arguments
@@ -23,13 +28,15 @@ def from_forward(
     decode: str | None = None,
     means: bool | None = None,
     preprocess: Any = None,
+    x: Any = None,
 ) -> VAE:
     """Make a VAE of one module whose forward returns a reconstruction, mu and log-variance, the tutorials' shape.
 
     Which output is which is found by asking the module: the reconstruction is what its decoder returned, and mu and
     the spread are the two outputs by which its own draws are z = mu + σ · ε, with the same ε for another x. So the
-    order does not matter, nor whether the spread is σ, σ² or a logarithm of either. What could not be found so stands
-    in `assumed`. The module is used as it is, weights included; its source is not read.
+    order does not matter, nor whether the spread is σ, σ² or a logarithm of either. It is asked with random x in [0, 1]
+    and, where it takes them, in [-100, 100], so that a clamp before the draw is found; at which x, and what could not
+    be found, stands in `assumed`. The module is used as it is, weights included; its source is not read.
 
     Parameters
     ----------
@@ -47,6 +54,10 @@ def from_forward(
         default, whether all that is returned for z far from 0 lies there.
     preprocess : Preprocess, optional
         From the user's x to what the module reads and the likelihood is of; by default x stays as it is.
+    x : Rows, array, tensor or DataFrame, optional
+        Rows of the data, [n, *event] on the user's scale, to ask the module with: for one that takes no random x, or
+        whose clamps the data do not reach. Of more than 1,024 rows as many are read, evenly. What does not hold for
+        them is an error; what does not hold for random x is then said in `assumed`.
 
     Returns
     -------
@@ -57,7 +68,8 @@ def from_forward(
     Raises
     ------
     InputError
-        Where no outputs fit, or mu changes from call to call.
+        Where no outputs fit, mu changes from call to call, or the forward clamps what it draws from or decodes and
+        returns it unclamped.
     CapabilityError
         Where the forward needs labels, the decoder reads more than z, or z is not drawn from such a normal, as with a
         flow.
@@ -80,7 +92,8 @@ def from_forward(
     ...         return self.decoder(z), mu, log_var
     >>> vae = from_forward(Tutorial(), Normal(None, 6, scale=1.0))
     >>> print(*vae.assumed[1:], sep="\\n")
-    mu is output '1' and log σ² output '2' of its forward: its own draws are mu + σ · ε with the same ε for every x.
+    mu is output '1' and log σ² output '2' of its forward: its own draws are mu + σ · ε, with one ε for random x in
+    [0, 1] and from -100 to 100.
     The reconstruction is output '0', which is decoder(z).
     The likelihood is the Normal that was given: no loss was asked.
     """
@@ -90,12 +103,14 @@ def from_forward(
     said = [f"The likelihood is the {type(likelihood).__name__} that was given: no loss was asked.", *_arguments(model)]
     _check_names(model, decode)
     like = floating(model)
-    found = probe(model, likelihood.event, like, decode)
+    rows = None if x is None else _rows(x, likelihood.event, preprocess)
+    found = probe(model, likelihood.event, like, decode, rows)
     encoder, decoder, of_weights = two_halves(
         CalledEncoder(model, found.encode, found.mean, found.spread, found.form),
         CalledDecoder(model, found.decode, found.squash),
         likelihood.event,
         found.event,
+        rows,
     )
     assumed = [*found.said, *said, *of_weights]
     return assemble(encoder, found.event, decoder, likelihood, means=means, preprocess=preprocess, assumed=assumed)
@@ -121,6 +136,31 @@ def _arguments(model: nn.Module) -> list[str]:
             f"the data."
         )
     return [f"Its forward also takes {', '.join(kept)}, left as by default."] if kept else []
+
+
+@torch.no_grad()
+def _rows(x: Any, event: tuple[int, ...], preprocess: Any) -> Tensor:
+    """Rows of the data as the module reads them, in 64 bits on the CPU."""
+    rows = as_rows(x)
+    if not len(rows):
+        raise InputError("x holds no rows.")
+    batch = rows.rows(torch.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).long())
+    found = batch.x.double().cpu()
+    if batch.seen is not None and not bool(batch.seen.all()):
+        raise InputError("x has missing cells, which the module is not asked about: give rows without.")
+    if tuple(found.shape[1:]) != event:
+        raise InputError(f"x has rows of shape {tuple(found.shape[1:])}, and the likelihood is of {event}.")
+    if bool((found == found[0]).all()):
+        raise InputError("x needs two rows that differ, so that what depends on x can be seen.")
+    return _preprocessed(found, preprocess) if isinstance(preprocess, Preprocess) else found
+
+
+def _preprocessed(x: Tensor, preprocess: Preprocess) -> Tensor:
+    step, shape = copy.deepcopy(preprocess).cpu(), preprocess.noise_shape
+    generator = torch.Generator().manual_seed(0)
+    noise = None if shape is None else torch.rand(len(x), *shape, generator=generator, dtype=x.dtype)
+    found: Tensor = step(x, noise)[0]
+    return found.double()
 
 
 def _check_names(model: nn.Module, decode: str | None) -> None:

@@ -14,10 +14,10 @@ from elbowroom.numerics import CapabilityError, InputError, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
+from .drawing import draws_fit
 from .listening import FAILURES, Listener
 from .outputs import outputs
 from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating, two_halves
-from .probing import draws_fit
 
 __all__ = ["from_pythae"]
 

@@ -1,7 +1,7 @@
 """The part of a module that one way through it needs, so that encoder and decoder have weights of their own."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -55,15 +55,15 @@ def _below(names: Sequence[str], child: str) -> list[str]:
 
 
 @torch.enable_grad()
-def alone(part: nn.Module, value: Tensor) -> list[str]:
+def alone(part: nn.Module, values: Sequence[Tensor]) -> list[str]:
     """What of a part's network has no influence on what the part returns, by gradients.
 
     Parameters
     ----------
     part : nn.Module
         With a module `network` in it.
-    value : Tensor
-        What it reads.
+    values : sequence of Tensor
+        What it reads, one after the other; of which it must take the first.
 
     Returns
     -------
@@ -72,19 +72,43 @@ def alone(part: nn.Module, value: Tensor) -> list[str]:
     """
     tried = copy.deepcopy(part).requires_grad_(True)
     with evaluating(tried), torch.random.fork_rng([]):
-        found = tried(value)
+        found = [(value, tried(value)) for value in _taken(tried, values)]
         network: nn.Module = tried.network  # type: ignore[assignment]
-        named = dict(network.named_parameters())
-        if not found.requires_grad or not named:
+        used = {name for _, result in found for name in _used(network, result)}
+        if not used:
             return []
-        slopes = torch.autograd.grad(found.sum(), list(named.values()), allow_unused=True)
-        used = [name for name, slope in zip(named, slopes, strict=True) if slope is not None]
-        names = _unused(network, used, "")
+        names = _unused(network, sorted(used), "")
         tried.network = without(network, names)
         try:
-            return names if torch.allclose(tried(value), found) else []
+            return names if all(_equal(tried(value), result) for value, result in found) else []
         except FAILURES:
             return []
+
+
+@torch.no_grad()
+def _taken(part: nn.Module, values: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The first value, and those of the others that a part takes."""
+    for place, value in enumerate(values):
+        try:
+            part(value)
+        except FAILURES:
+            if place == 0:
+                raise
+            continue
+        yield value
+
+
+def _used(network: nn.Module, result: Tensor) -> list[str]:
+    """Parameters that have an influence on a result."""
+    named = dict(network.named_parameters())
+    if not result.requires_grad or not named:
+        return []
+    slopes = torch.autograd.grad(result.sum(), list(named.values()), allow_unused=True)
+    return [name for name, slope in zip(named, slopes, strict=True) if slope is not None]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, equal_nan=True)
 
 
 def _unused(module: nn.Module, used: Sequence[str], prefix: str) -> list[str]:

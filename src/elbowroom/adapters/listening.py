@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .outputs import outputs
 
-__all__ = ["DECODES", "ENCODES", "FAILURES", "Heard", "Listener", "has_forward"]
+__all__ = ["DECODES", "ENCODES", "FAILURES", "Call", "Heard", "Listener", "has_forward"]
 
 ENCODES = ("encode", "encoder", "enc", "inference", "recognition")
 DECODES = ("decode", "decoder", "dec", "generator", "generate", "decoding")
@@ -19,7 +19,10 @@ _DRAWS = (
     *("reparameterize", "reparametrize", "reparameterise", "reparametrise", "reparameterization", "reparametrization"),
     *("reparam", "sampling", "sampler", "sample_z", "sample_latent", "sample", "_sample_gauss"),
 )
-FAILURES = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError)
+FAILURES = (
+    *(RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError),
+    ArithmeticError,
+)
 """What a module raises at an input that it was not made for."""
 
 
@@ -43,6 +46,14 @@ class Heard:
         """Calls of a decoder, or of the part of this name."""
         names = DECODES if name is None else (name,)
         return [call for call in self.calls if call.name in names and call.read]
+
+    def value(self, place: int) -> Tensor:
+        """The output at a place."""
+        return list(self.out.values())[place]
+
+    def name(self, place: int) -> str:
+        """What stands for it in a sentence."""
+        return repr(list(self.out)[place])
 
     @property
     def drawn(self) -> Tensor | None:
@@ -82,7 +93,7 @@ class Listener:
         self._calls = []
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
-            return Heard(outputs(self._call(self.model, x)), self._calls)
+            return Heard(outputs(self._call(self.model, x)), list(self._calls))
 
     @contextmanager
     def drawing(self) -> Iterator[None]:

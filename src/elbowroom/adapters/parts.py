@@ -17,6 +17,7 @@ from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
+from .asking import questions
 from .halves import alone, without
 from .outputs import outputs
 
@@ -52,6 +53,7 @@ SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """What a forward may do to its decoder's result before it returns it."""
 
+_TRIED, _CELLS_TRIED = 32, 2**17
 _FLOOR = 1e-8  # so low that losses agree, and so high that no logarithm is of 0
 
 
@@ -188,7 +190,11 @@ def _called(network: nn.Module, method: str) -> Any:
 
 
 def two_halves(
-    encoder: CalledEncoder, decoder: CalledDecoder, event: Sequence[int], latent_event: Sequence[int]
+    encoder: CalledEncoder,
+    decoder: CalledDecoder,
+    event: Sequence[int],
+    latent_event: Sequence[int],
+    rows: Tensor | None = None,
 ) -> tuple[CalledEncoder, CalledDecoder, list[str]]:
     """Encoder and decoder of one network, each with its own weights where they can be told apart, and what to say.
 
@@ -200,6 +206,8 @@ def two_halves(
         z → x, by the same network.
     event, latent_event : sequence of int
         Shapes of x and z.
+    rows : Tensor, optional
+        [n, *event], x to try the encoder with; by default random ones.
 
     Returns
     -------
@@ -207,14 +215,27 @@ def two_halves(
         The two, and sentences.
     """
     like, network = floating(encoder.network), encoder.network
-    lacks = [
-        alone(part, like.new_zeros(2, *shape) + 0.5) for part, shape in ((encoder, event), (decoder, latent_event))
-    ]
+    lacks = [alone(encoder, _some_x(event, rows, like)), alone(decoder, _some_z(event, latent_event, like))]
     first = CalledEncoder(network, encoder.method, encoder.mean, encoder.spread, encoder.form, lacks[0])
     second = CalledDecoder(network, decoder.method, decoder.squash, lacks[1])
     both = {id(one) for one in first.parameters()} & {id(one) for one in second.parameters()}
     said = ["Encoder and decoder are one module whose weights could not be told apart, so neither trains alone."]
     return first, second, said if both else []
+
+
+def _some_x(event: Sequence[int], rows: Tensor | None, like: Tensor) -> list[Tensor]:
+    """Rows to try an encoder with: few of large ones, and then only those that it must take."""
+    asked, few = questions(event, rows).to(like), _few(event)
+    return [one[:few] for one in (*asked.near, *(one.x for one in (*asked.own, *asked.far) if few > 2))]
+
+
+def _some_z(event: Sequence[int], latent_event: Sequence[int], like: Tensor) -> list[Tensor]:
+    z = torch.randn(_few(event), *latent_event, generator=torch.Generator().manual_seed(0)).to(like)
+    return [z, 100 * z]
+
+
+def _few(event: Sequence[int]) -> int:
+    return max(2, min(_TRIED, _CELLS_TRIED // math.prod(event)))
 
 
 def check_likelihood(likelihood: Any, means: bool | None) -> None:

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 
 from elbowroom.numerics import CapabilityError, InputError
 
+from .asking import Answer, Answers, Verdict, agree, best, hear, judged, listening, questions
+from .drawing import by_draws, drawn_z, same
 from .listening import DECODES, ENCODES, FAILURES, Call, Heard, Listener
 from .outputs import outputs
-from .parts import LOG_SIGMA, SQUASHES, only, tensors
+from .parts import SQUASHES, only, tensors
 
-__all__ = ["Found", "draws_fit", "probe"]
-
-_EXAMPLES = 32
-_CLOSE = 1e-3  # of 1 + |ε|; the module is asked in 64 bits where it can be
+__all__ = ["Found", "probe"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,9 @@ class Found:
 
 
 @torch.no_grad()
-def probe(model: nn.Module, event: Sequence[int], like: Tensor, decode: str | None = None) -> Found:
+def probe(
+    model: nn.Module, event: Sequence[int], like: Tensor, decode: str | None = None, rows: Tensor | None = None
+) -> Found:
     """Ask a module which of its outputs are what.
 
     Parameters
@@ -62,62 +63,36 @@ def probe(model: nn.Module, event: Sequence[int], like: Tensor, decode: str | No
         Of the module's type and device.
     decode : str, optional
         As for `from_forward`.
+    rows : Tensor, optional
+        [n, *event], what it is asked with first; by default random x in [0, 1].
 
     Returns
     -------
     Found
         Places and names.
     """
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(2, _EXAMPLES, *event, generator=generator, dtype=torch.float64)
-    listener, x = _listener(model, decode, x, like)
-    first, again, other = listener.hear(x[0], 0), listener.hear(x[0], 1), listener.hear(x[1], 0)
+    named = [decode] if decode else []
+    listener, asked = listening(model, questions(event, rows), like, lambda one: Listener(one, named))
+    answers, x = hear(listener, asked), asked.near[0]
+    first = answers.first
     call = _decoder_call(listener, first, decode)
     z = _z(first, call)
-    recon, squash, said_recon = _reconstruction(listener, first, call, z, x[0], event)
+    recon, squash, said_recon = _reconstruction(listener, answers, call, z, x, event)
     if z is None:
-        mean, spread = _by_order(first, recon, x[0])
-        form, said = "log σ²", _UNCHECKED.format(mean=_name(first, mean), spread=_name(first, spread))
+        mean, spread = _by_order(first, recon, x)
+        form, said = "log σ²", [_UNCHECKED.format(mean=first.name(mean), spread=first.name(spread))]
     else:
-        mean, spread, form, said = _by_draws(listener, first, again, other, call, x, recon)
-    _check_constant(first, again, mean, spread)
-    shape = tuple((z if z is not None else _value(first, mean)).shape[1:])
-    found = Found("", mean, spread, form, call.name, squash, shape, (said, said_recon))
-    return _with_encoder(listener, found, first, x[0])
+        mean, spread, form, said = by_draws(listener, asked, answers, call, recon)
+    _check_constant(answers, mean, spread)
+    shape = tuple((z if z is not None else first.value(mean)).shape[1:])
+    found = Found("", mean, spread, form, call.name, squash, shape, (*said, *said_recon))
+    return _with_encoder(listener, found, answers, x)
 
 
 _UNCHECKED = (
     "mu is output {mean} and log σ² output {spread} of its forward, by their order: its forward calls neither its "
     "decoder nor a reparameterize by name, so its own draws of z could not be asked."
 )
-_FITS = (
-    "mu is output {mean} and {form} output {spread} of its forward: its own draws are mu + σ · ε with the same ε for "
-    "every x{only}."
-)
-_NEVER = (
-    "Its forward decodes mu output {mean} and never draws z, so that output {spread} is taken for log σ² unchecked: "
-    "what it calls an ELBO is none, and the bounds here draw z from q."
-)
-
-
-def _listener(model: nn.Module, decode: str | None, x: Tensor, like: Tensor) -> tuple[Listener, Tensor]:
-    """In 64 bits where the module can, and x to ask with."""
-    named = [decode] if decode else []
-    listener = Listener(model, named)
-    try:
-        listener.model.double()
-        x = x.to(like.device)
-        listener.hear(x[0], 0)
-    except FAILURES:
-        listener, x = Listener(model, named), x.to(like)
-        try:
-            listener.hear(x[0], 0)
-        except FAILURES as error:
-            reason = str(error).split("\n")[0].rstrip(".")
-            raise InputError(
-                f"The {type(model).__name__} does not take x of the likelihood's event {tuple(x.shape[2:])} ({reason})."
-            ) from error
-    return listener, x
 
 
 def _decoder_call(listener: Listener, heard: Heard, decode: str | None) -> Call:
@@ -129,9 +104,9 @@ def _decoder_call(listener: Listener, heard: Heard, decode: str | None) -> Call:
                 f"{call.name} reads {len(call.read)} things and not z alone (labels, or skip connections from the "
                 f"encoder): p(x | z) then knows of x what z does not say, and nothing here bounds log p(x)."
             )
-    known = [call for call in calls if heard.drawn is None or _same(call.read[0], heard.drawn)]
+    known = [call for call in calls if heard.drawn is None or same(call.read[0], heard.drawn)]
     if known:
-        return next((call for call in known if _squash_of(call, heard)), known[0])
+        return next((call for call in known if _squashes_of(call, heard)), known[0])
     if calls:
         raise InputError(
             f"{calls[0].name} does not read z, but something that was made of it: name a method that takes z to x by "
@@ -150,39 +125,63 @@ def _z(heard: Heard, call: Call) -> Tensor | None:
     return call.read[0] if call.read else heard.drawn
 
 
-def _squash_of(call: Call, heard: Heard) -> tuple[int, str] | None:
-    """The output that a decoder's result is, and what was done to it."""
+def _squashes_of(call: Call, heard: Heard) -> list[tuple[int, str]]:
+    """The outputs that a decoder's result may be, and what was done to it."""
     found = outputs(call.returned)
     if len(found) != 1:
-        return None
+        return []
     (result,) = found.values()
-    for squash, apply in SQUASHES.items():
-        for place, value in enumerate(heard.out.values()):
-            if _same(apply(result), value):
-                return place, squash
-    return None
+    return [
+        (place, squash)
+        for squash, apply in SQUASHES.items()
+        for place, value in enumerate(heard.out.values())
+        if same(apply(result), value)
+    ]
 
 
 def _reconstruction(
-    listener: Listener, heard: Heard, call: Call, z: Tensor | None, x: Tensor, event: Sequence[int]
-) -> tuple[int | None, str, str]:
-    """Place of the reconstruction, what is done to the decoder's result, and a sentence."""
+    listener: Listener, answers: Answers, call: Call, z: Tensor | None, x: Tensor, event: Sequence[int]
+) -> tuple[int | None, str, list[str]]:
+    """Place of the reconstruction, what is done to the decoder's result, and sentences."""
+    heard, decodes = answers.first, call.name
     if z is None:
-        place = next((i for i, v in enumerate(heard.out.values()) if _may_be(v, x) and not _same(v, x)), None)
-        return place, "", f"The reconstruction is {call.name}(z), which its forward could not be heard to call."
+        place = next((i for i, v in enumerate(heard.out.values()) if _may_be(v, x) and not same(v, x)), None)
+        return place, "", [f"The reconstruction is {decodes}(z), which its forward could not be heard to call."]
     asked = call if call.read else _asked_again(call, z, listener)
     only(asked.returned)
-    fits = _squash_of(asked, heard)
-    if fits is None:
-        if any(_may_be(value, x) and not _same(value, x) for value in heard.out.values()):
+    fits = _squashes_of(asked, heard)
+    if not fits:
+        if any(_may_be(value, x) and not same(value, x) for value in heard.out.values()):
             raise InputError(
-                f"Its forward does something to {call.name}(z) before it returns it (no sigmoid, no tanh): let "
-                f"{call.name} return what the loss sees, or name such a method by decode=."
+                f"Its forward does something to {decodes}(z) before it returns it (no sigmoid, no tanh): let "
+                f"{decodes} return what the loss sees, or name such a method by decode=."
             )
-        return None, "", f"The reconstruction is {call.name}(z), which its forward does not return."
-    place, squash = fits
-    what = f"{squash} of {call.name}(z)" if squash else f"{call.name}(z)"
-    return place, squash, f"The reconstruction is output {_name(heard, place)}, which is {what}."
+        return None, "", [f"The reconstruction is {decodes}(z), which its forward does not return."]
+    (place, squash), verdict = best(fits, lambda fit: _of_result(listener, answers, call, *fit))
+    what = f"{squash} of {decodes}(z)" if squash else f"{decodes}(z)"
+    doubts = answers.doubts(
+        verdict,
+        f"output {heard.name(place)} is {what}",
+        f"its forward does something to {decodes}(z) (a clamp?) before it returns it",
+        f"Let {decodes} return what the loss sees",
+    )
+    return place, squash, [f"The reconstruction is output {heard.name(place)}, which is {what}.", *doubts]
+
+
+def _of_result(listener: Listener, answers: Answers, call: Call, place: int, squash: str) -> Verdict:
+    """Where an output is what a squash makes of the decoder's result."""
+    which = [one is call for one in answers.first.decoding(call.name)]
+
+    def holds(answer: Answer) -> bool | None:
+        heard = answer.heard
+        calls = [one for one, here in zip(heard.decoding(call.name), which, strict=True) if here]
+        try:
+            again = calls[0] if calls else _asked_again(call, drawn_z(heard, call), listener)
+        except InputError:
+            return None
+        return agree((SQUASHES[squash](only(again.returned)), heard.value(place)))
+
+    return judged(answers, holds)
 
 
 def _asked_again(call: Call, z: Tensor, listener: Listener) -> Call:
@@ -200,11 +199,11 @@ def _may_be(value: Tensor, x: Tensor) -> bool:
 
 def _by_order(heard: Heard, recon: int | None, x: Tensor) -> tuple[int, int]:
     """The first two other outputs of one shape, what is called a spread last."""
-    left = [i for i, v in enumerate(heard.out.values()) if i != recon and not _same(v, x)]
+    left = [i for i, v in enumerate(heard.out.values()) if i != recon and not same(v, x)]
     for i in left:
         for j in left:
-            if i < j and _value(heard, i).shape == _value(heard, j).shape:
-                return (j, i) if _is_spread(_name(heard, i)) and not _is_spread(_name(heard, j)) else (i, j)
+            if i < j and heard.value(i).shape == heard.value(j).shape:
+                return (j, i) if _is_spread(heard.name(i)) and not _is_spread(heard.name(j)) else (i, j)
     raise InputError(f"No two of the outputs {', '.join(heard.out)} have one shape, as mu and a spread would.")
 
 
@@ -212,117 +211,36 @@ def _is_spread(name: str) -> bool:
     return any(word in name.lower() for word in ("var", "std", "sigma", "cov", "scale"))
 
 
-def _by_draws(
-    listener: Listener, first: Heard, again: Heard, other: Heard, call: Call, x: Tensor, recon: int | None
-) -> tuple[int, int, str, str]:
-    """mu and the spread as the outputs by which the draws of two x have the same noise."""
-    only_in_training = ""
-    if _same(_drawn_z(first, call), _drawn_z(again, call)):
-        only_in_training = _ONLY
-        with listener.drawing():
-            first, again, other = listener.hear(x[0], 0), listener.hear(x[0], 1), listener.hear(x[1], 0)
-    zs = [_drawn_z(heard, call) for heard in (first, other)]
-    if _same(zs[0], _drawn_z(again, call)):
-        return _undrawn(first, zs[0], call, recon)
-    for i, j in _pairs(first, zs[0], recon):
-        for form in LOG_SIGMA:
-            if draws_fit(zs, [_value(h, i) for h in (first, other)], [_value(h, j) for h in (first, other)], form):
-                said = _FITS.format(mean=_name(first, i), form=form, spread=_name(first, j), only=only_in_training)
-                return i, j, form, said
-    raise _no_normal(first, call)
-
-
-_ONLY = " (in training mode alone; in evaluation mode it decodes mu, and the bounds here draw z from q)"
-
-
-def _undrawn(heard: Heard, z: Tensor, call: Call, recon: int | None) -> tuple[int, int, str, str]:
-    """Of a forward that never draws: mu is what it decodes, and the spread another output of its shape."""
-    pairs = [
-        (i, j) for i, j in _pairs(heard, z, recon) if _same(_value(heard, i), z) and not _same(_value(heard, j), z)
-    ]
-    if not pairs:
-        raise _no_normal(heard, call)
-    mean, spread = pairs[0]
-    return mean, spread, "log σ²", _NEVER.format(mean=_name(heard, mean), spread=_name(heard, spread))
-
-
-def _no_normal(heard: Heard, call: Call) -> CapabilityError:
-    return CapabilityError(
-        f"What {call.name} reads is no mu + σ · ε for any two of the outputs {', '.join(heard.out) or '(none)'} (a "
-        f"flow, a draw of several z, another distribution, no spread at all?), so that q(z | x) has no density that "
-        f"is known here: er.VAE takes a posterior of its own."
-    )
-
-
-def _drawn_z(heard: Heard, call: Call) -> Tensor:
-    calls = heard.decoding(call.name)
-    found = calls[0].read[0] if calls and call.read else heard.drawn
-    assert found is not None
-    return found.flatten(1)
-
-
-def _pairs(heard: Heard, z: Tensor, recon: int | None) -> list[tuple[int, int]]:
-    """Places of two outputs of the size of z, neither the reconstruction."""
-    alike = [i for i, v in enumerate(heard.out.values()) if i != recon and v[0].numel() == z[0].numel()]
-    return [(i, j) for i in alike for j in alike if i != j and len(_value(heard, i)) == len(z) == len(_value(heard, j))]
-
-
-def draws_fit(z: Sequence[Tensor], mean: Sequence[Tensor], raw: Sequence[Tensor], form: str) -> bool:
-    """Whether draws with one noise for two x are mean + σ · ε, σ being what `form` makes of `raw`.
-
-    Parameters
-    ----------
-    z, mean, raw : sequence of two Tensors
-        [n, latents] each, of the two x.
-    form : str
-        A key of `LOG_SIGMA`.
-
-    Returns
-    -------
-    bool
-        Whether ε is the same for both, and of standard deviation near 1.
-    """
-    noise = [
-        (one - m.flatten(1)) * (-LOG_SIGMA[form](r.flatten(1))).exp() for one, m, r in zip(z, mean, raw, strict=True)
-    ]
-    same = torch.allclose(noise[0], noise[1], rtol=_CLOSE, atol=_CLOSE)
-    return same and 0.5 < float(noise[0].double().square().mean().sqrt()) < 2.0
-
-
-def _check_constant(first: Heard, again: Heard, mean: int, spread: int) -> None:
+def _check_constant(answers: Answers, mean: int, spread: int) -> None:
+    first, again = answers.first, answers.again
     for place, what in ((mean, "mu"), (spread, "the spread")):
-        if not _same(_value(first, place), _value(again, place)):
+        if not same(first.value(place), again.value(place)):
             raise InputError(
-                f"Output {_name(first, place)}, {what} of q, changes from call to call in evaluation mode (dropout "
+                f"Output {first.name(place)}, {what} of q, changes from call to call in evaluation mode (dropout "
                 f"that is always on?), so that q(z | x) is no normal: let the encoder draw nothing there."
             )
 
 
-def _with_encoder(listener: Listener, found: Found, heard: Heard, x: Tensor) -> Found:
-    """The encoder alone, where there is one that returns what the forward does; else the whole forward."""
-    wanted = [_value(heard, found.mean), _value(heard, found.spread)]
+def _with_encoder(listener: Listener, found: Found, answers: Answers, x: Tensor) -> Found:
+    """The encoder alone, where there is one that returns what the forward does for all x; else the whole forward."""
+    asked = [(x, answers.first), *((one.asked.x, one.heard) for one in (*answers.own, *answers.far))]
     for name in ENCODES:
         part = getattr(listener.model, name, None)
         try:
-            values = tensors(part(x)) if callable(part) else []
+            alone = [(tensors(part(one)), heard) for one, heard in asked] if callable(part) else []
         except FAILURES:
             continue
-        places = [next((i for i, value in enumerate(values) if _same(value, one)), None) for one in wanted]
+        places = [_place(alone, wanted) for wanted in (found.mean, found.spread)]
         if places[0] is not None and places[1] is not None:
             return replace(found, encode=name, mean=places[0], spread=places[1])
     return found
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors hold the same numbers per example, whatever their shapes."""
-    if len(one) != len(other) or one[0].numel() != other[0].numel():
-        return False
-    return torch.allclose(one.flatten(1).double(), other.flatten(1).double(), rtol=1e-5, atol=1e-6)
-
-
-def _value(heard: Heard, place: int) -> Tensor:
-    return list(heard.out.values())[place]
-
-
-def _name(heard: Heard, place: int) -> str:
-    return repr(list(heard.out)[place])
+def _place(alone: Sequence[tuple[list[Tensor], Heard]], wanted: int) -> int | None:
+    """Where a part returns what the forward returns at a place."""
+    for i, value in enumerate(alone[0][0] if alone else []):
+        if same(value, alone[0][1].value(wanted)) and all(
+            agree((values[i], heard.value(wanted))) is not False for values, heard in alone
+        ):
+            return i
+    return None
