@@ -128,9 +128,19 @@ class Codes(Autoencoder):
         return OrderedDict_(latents=self.down(x))
 
 
+class Unclamped(Autoencoder):
+    """Draws by a clamped std, and returns the logvar as it was."""
+
+    def encode(self, x: Tensor):
+        q = Gaussian(self.down(x))
+        q.logvar = q.parameters.chunk(2, 1)[1]
+        return OrderedDict_(latent_dist=q)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
+        (lambda: from_diffusers(Unclamped()), er.CapabilityError, "another std than its logvar says"),
         (lambda: from_diffusers(Codes()), er.CapabilityError, "no latent_dist with mean and logvar"),
         (lambda: from_diffusers(nn.Linear(2, 2), event=2), er.CapabilityError, "has no encode"),
         (
@@ -262,6 +272,35 @@ class Flowing(Model):
         return torch.sinh(super().draw(mu, std))
 
 
+class Clamped(Model):
+    def draw(self, mu: Tensor, std: Tensor) -> Tensor:
+        return super().draw(mu, std.clamp(0.1, 8.0))
+
+
+class Cropped(Model):
+    def forward(self, inputs):
+        found = super().forward(inputs)
+        found["recon_x"] = found["recon_x"].clamp(1e-4, 1 - 1e-4)
+        return found
+
+
+class Lopsided(Model):
+    """Bits of 1 weigh more, which bits of 0 do not show."""
+
+    def loss_function(self, recon_x, x, mu, log_var, z):
+        _, _, kl = super().loss_function(recon_x, x, mu, log_var, z)
+        a, b = recon_x.flatten(1), x.flatten(1)
+        cross = functional.binary_cross_entropy(a, b, weight=1 + b, reduction="none").sum(-1)
+        return cross.mean() + kl, cross.mean(), kl
+
+
+class Bounded(Model):
+    """A KL whose log-variance is clamped, which q of variance 1 do not show."""
+
+    def loss_function(self, recon_x, x, mu, log_var, z):
+        return super().loss_function(recon_x, x, mu, log_var.clamp(-5, 1), z)
+
+
 class Capacity(Model):
     def loss_function(self, recon_x, x, mu, log_var, z):
         _, recon, kl = super().loss_function(recon_x, x, mu, log_var, z)
@@ -276,11 +315,16 @@ def spherical() -> Model:
 
 def test_models_of_pythae_with_several_draws_are_taken_and_others_refused() -> None:
     assert from_pythae(Several(name="IWAE")).likelihood.scale == 1.0
+    assert "draws say for random x in [0, 1] and from -100 to 100; " in from_pythae(Several(name="IWAE")).assumed[1]
     for make, error, says in (
         (Flowing, er.CapabilityError, "no embedding \\+ exp"),
         (lambda: Model(name="VAMP"), er.CapabilityError, "mixture of q at its pseudo_inputs"),
         (lambda: Mixed(weighs=2.0), er.CapabilityError, "mixture of q at its pseudo_inputs"),
         (spherical, er.CapabilityError, "returns embedding, log_concentration and no"),
+        (Clamped, er.CapabilityError, "for random x in \\[0, 1\\] and not for random x from .*, as after a clamp"),
+        (Cropped, er.InputError, "recon_x of this VAE is not what its decoder returns"),
+        (lambda: Lopsided("bce"), er.InputError, "no weighted sum of its reconstruction_loss"),
+        (Bounded, er.InputError, "no weighted sum of its reconstruction_loss"),
         (Capacity, er.InputError, "no weighted sum of its reconstruction_loss"),
         (lambda: Model("l1"), er.InputError, "'l1' stands for no density"),
         (lambda: nn.Linear(2, 2), er.InputError, "this Linear has not: take adapters.from_forward"),

@@ -96,6 +96,21 @@ def test_without_test_cells_half_of_the_validation_cells_stand_in_and_a_note_say
     assert "early stopping has seen" in data.notes[0]
 
 
+class Capped(Module):
+    """A rate that is clamped in the loss, as deep cells alone show."""
+
+    def log_p(self, x, z, log_library, batch):
+        return super().log_p(x, z, log_library.clamp_max(6.0), batch)
+
+
+class Gateless(Module):
+    """Zeros without their extra mass, as cells with zeros alone show."""
+
+    def log_p(self, x, z, log_library, batch):
+        extra = (x == 0).to(x) * torch.nn.functional.logsigmoid(self.decoder(self.dispersion, z, log_library, batch)[3])
+        return super().log_p(x, z, log_library, batch) + extra.sum(-1)
+
+
 def altered(**changed: object) -> Module:
     module = Module()
     for name, value in changed.items():
@@ -115,6 +130,8 @@ def altered(**changed: object) -> Module:
         (lambda: from_scvi(model(altered(minified_data_type="x"))), er.CapabilityError, "minified data"),
         (lambda: from_scvi(model(extra_continuous_covs=1)), er.CapabilityError, "beside the batch .extra_continuous"),
         (lambda: from_scvi(model(Module(kl_twice=True))), er.CapabilityError, "The KL of this Module is not the one"),
+        (lambda: from_scvi(model(Capped())), er.CapabilityError, "The reconstruction loss of this Capped is not"),
+        (lambda: from_scvi(model(Gateless())), er.CapabilityError, "The reconstruction loss of this Gateless is not"),
         (lambda: from_scvi(model(Module().half())), er.InputError, "too coarse for log-densities"),
         (lambda: scvi_data(model(parts=(12, 12))), er.InputError, "held out of its training"),
         (lambda: scvi_data(cut(9)), er.InputError, "trained with 9 cells and these are 12"),

@@ -71,7 +71,8 @@ def from_diffusers(
     Raises
     ------
     CapabilityError
-        For a module without a density of q, as vector quantisation and deterministic encoders have none.
+        For a module without a density of q, as vector quantisation and deterministic encoders have none, or whose
+        latent_dist has another std than its logvar says.
     InputError
         For a weight that is not positive, a loss that has no rounded family, an event that the module does not take, or
         half precision.
@@ -170,7 +171,23 @@ def _latent_event(autoencoder: Any, event: tuple[int, ...]) -> tuple[int, ...]:
             f"q(z | x) has no density (vector quantisation, a deterministic encoder): no bound on log p(x) can be had, "
             f"and with it no item of an audit but reconstructions."
         )
+    _check_std(autoencoder, event)
     return tuple(mean.shape[1:])
+
+
+def _check_std(autoencoder: Any, event: tuple[int, ...]) -> None:
+    """Refuses a latent_dist whose own std, where it has one, is not what its logvar says."""
+    x = torch.randn(2, *event, generator=torch.Generator().manual_seed(0)).to(floating(autoencoder))
+    with evaluating(autoencoder):
+        for size in (0.0, 1.0, 100.0):
+            q = autoencoder.encode(size * x).latent_dist
+            std, due = getattr(q, "std", None), (0.5 * q.logvar).exp()
+            if isinstance(std, Tensor) and not torch.allclose(std, due, rtol=1e-3, atol=0.0, equal_nan=True):
+                raise CapabilityError(
+                    f"The latent_dist of this {type(autoencoder).__name__} has another std than its logvar says (a "
+                    f"clamp of one of them?), so that its own draws are not from the normal that it returns: let "
+                    f"logvar be that of its std."
+                )
 
 
 def _density(event: tuple[int, ...], loss: str, scale: float, pixels: str) -> tuple[Likelihood, Preprocess | None]:

@@ -14,14 +14,14 @@ from elbowroom.numerics import CapabilityError, InputError, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
-from .drawing import draws_fit
-from .listening import FAILURES, Listener
+from .asking import Answers, Verdict, agree, hear, judged, listening, questions
+from .drawing import draws_fit, follows, noise_of
+from .listening import FAILURES, Heard, Listener
 from .outputs import outputs
 from .parts import CalledDecoder, CalledEncoder, assemble, check_likelihood, floating, two_halves
 
 __all__ = ["from_pythae"]
 
-_EXAMPLES = 32
 _LOG_SIGMA_SQUARED = "log σ²"
 _NAMES = ("embedding", "log_covariance")
 
@@ -53,8 +53,8 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
     Raises
     ------
     CapabilityError
-        For a model without a density of q that is known here (a flow, Hamiltonian moves, other spaces, an encoder
-        without a covariance), or a VAMP whose loss does not say that its prior is such a mixture.
+        For a model without a density of q that is known here (a flow, Hamiltonian moves, other spaces, clamped draws,
+        an encoder without a covariance), or a VAMP whose loss does not say that its prior is such a mixture.
     InputError
         For a module that is no such model, or a loss that is no weighted sum of squares or cross-entropy and the KL, as
         those of FactorVAE, INFOVAE_MMD and VAEGAN, where no likelihood is given.
@@ -95,11 +95,11 @@ def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = N
     if likelihood is not None:
         check_likelihood(likelihood, None)
         event = likelihood.event
-    places, latent = _check_q(model, event)
+    places, latent, where = _check_q(model, event)
     prior = _mixture(model, event, latent) if "vamp" in _name(model).lower() else None
     implied, noise = _implied(model, event, math.prod(latent)) if likelihood is None else (likelihood, _GIVEN)
     said = [
-        "q(z | x) is N(embedding, exp(log_covariance)), as the model's own draws say; "
+        f"q(z | x) is N(embedding, exp(log_covariance)), as the model's own draws say for {where}; "
         + (
             "its prior is taken for N(0, I)."
             if prior is None
@@ -159,45 +159,89 @@ def _name(model: Any) -> str:
 
 
 @torch.no_grad()
-def _check_q(model: Any, event: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, ...]]:
-    """Places of embedding and log_covariance, and the shape of z; refuses what draws z in another way."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(2, _EXAMPLES, *event, generator=generator, dtype=torch.float64).to(floating(model))
-    listener = Listener(model, ["encoder"], lambda copied, one: copied({"data": one}))
-    encoder: Any = listener.model.encoder
-    found = outputs(encoder(x[0]))
-    places = tuple(list(found).index(name) if name in found else -1 for name in _NAMES)
-    if min(places) < 0:
+def _check_q(model: Any, event: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, ...], str]:
+    """Places of embedding and log_covariance, the shape of z, and for which x; refuses what draws z in another way."""
+    wanted = questions(event)
+    places, latent = _encoded(model, wanted.near[0].to(floating(model)))
+    try:
+        listener, asked = listening(model, wanted, floating(model), _listener)
+        answers = hear(listener, asked)
+        draws, decoded = _of_draws(answers), judged(answers, lambda answer: _is_decoded(answer.heard))
+    except (*FAILURES, IndexError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise CapabilityError(_other(model, f"could not be heard ({reason})")) from error
+    if draws is None or draws.far:
+        how = _NOT_FAR.format(there=draws.far[0].words) if draws else "are no embedding + exp(log_covariance / 2) · ε"
+        raise CapabilityError(_other(model, how))
+    if decoded.far or _is_decoded(answers.first) is False:
+        raise InputError(_CHANGED.format(name=_name(model)))
+    return places, latent, asked.words(draws.held)
+
+
+def _encoded(model: Any, x: Tensor) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """Places of embedding and log_covariance among what its encoder returns, and the shape of z."""
+    with evaluating(model):
+        found = outputs(model.encoder(x))
+    if not all(name in found for name in _NAMES):
         raise CapabilityError(
             f"The encoder of this {_name(model)} returns {', '.join(found)} and no embedding with a log_covariance, "
             f"so that q(z | x) is no normal with a density: no bound on log p(x) can be had, and with it no item of an "
             f"audit but reconstructions."
         )
-    try:
-        heard = [listener.hear(one, 0) for one in x]
-        z = [one.decoding("decoder")[0].read[0] for one in heard]
-        q = [outputs(one.decoding("encoder")[0].returned) for one in heard]
-    except (*FAILURES, IndexError) as error:
-        reason = str(error).split("\n")[0].rstrip(".")
-        raise CapabilityError(_other(model, f"could not be heard ({reason})")) from error
-    mean, raw = ([one[name] for one in q] for name in _NAMES)
-    if not _fits(z, mean, raw):
-        raise CapabilityError(_other(model, "are no embedding + exp(log_covariance / 2) · ε"))
-    return (places[0], places[1]), tuple(found[_NAMES[0]].shape[1:])
+    mean, spread = (list(found).index(name) for name in _NAMES)
+    return (mean, spread), tuple(found[_NAMES[0]].shape[1:])
 
 
-def _fits(z: list[Tensor], mean: list[Tensor], raw: list[Tensor]) -> bool:
-    """Whether z is drawn from the normal, one for each example or several."""
-    size, rows = mean[0][0].numel(), len(mean[0])
-    if z[0].numel() % mean[0].numel():
-        return False
-    for order, lead in enumerate([(rows, -1), (-1, rows)]):
-        several = [one.reshape(*lead, size).movedim(order, 0).flatten(1) for one in z]
-        times = several[0].shape[1] // size
-        means, raws = ([one.flatten(1).repeat(1, times) for one in values] for values in (mean, raw))
-        if draws_fit(several, means, raws, _LOG_SIGMA_SQUARED):
-            return True
-    return False
+_NOT_FAR = "are embedding + exp(log_covariance / 2) · ε for random x in [0, 1] and not for {there}, as after a clamp"
+_CHANGED = (
+    "The recon_x of this {name} is not what its decoder returns (a clamp?): let the decoder return what the loss sees."
+)
+
+
+def _listener(model: nn.Module) -> Listener:
+    return Listener(model, ["encoder"], lambda copied, x: copied({"data": x}))
+
+
+def _of_draws(answers: Answers) -> Verdict | None:
+    """Where z is drawn from the normal, one for each example or several; None where it is not in [0, 1]."""
+    z, mean, _ = _drawn(answers.first)
+    if z.numel() % mean.numel():
+        return None
+    return next((_verdict(answers, beside) for beside in (True, False) if _fit_near(answers, beside)), None)
+
+
+def _fit_near(answers: Answers, beside: bool) -> bool:
+    one, other = (_laid_out(heard, beside) for heard in (answers.first, answers.other))
+    z, mean, raw = zip(one, other, strict=True)
+    return draws_fit(z, mean, raw, _LOG_SIGMA_SQUARED)
+
+
+def _verdict(answers: Answers, beside: bool) -> Verdict:
+    noise = noise_of(*_laid_out(answers.first, beside), _LOG_SIGMA_SQUARED)
+    return judged(answers, lambda answer: follows(*_laid_out(answer.heard, beside), _LOG_SIGMA_SQUARED, noise))
+
+
+def _drawn(heard: Heard) -> tuple[Tensor, Tensor, Tensor]:
+    """z, embedding and log_covariance of a forward."""
+    q = outputs(heard.decoding("encoder")[0].returned)
+    return heard.decoding("decoder")[0].read[0], q[_NAMES[0]], q[_NAMES[1]]
+
+
+def _laid_out(heard: Heard, beside: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, [n, draws · latents]: the draws of an example stand beside one another in z, or batches of them do."""
+    z, *of_q = _drawn(heard)
+    mean, raw = (one.flatten(1) for one in of_q)
+    rows, size = mean.shape
+    several = z.reshape(rows, -1) if beside else z.reshape(-1, rows, size).movedim(1, 0).flatten(1)
+    times = several.shape[1] // size
+    return several, mean.repeat(1, times), raw.repeat(1, times)
+
+
+def _is_decoded(heard: Heard) -> bool | None:
+    """Whether recon_x is what the decoder returned; None where it is one of several, or not there."""
+    found, recon = outputs(heard.decoding("decoder")[0].returned), heard.out.get("recon_x")
+    value = found.get("reconstruction")
+    return None if recon is None or value is None or recon.shape != value.shape else agree((recon, value))
 
 
 def _other(model: Any, what: str) -> str:
@@ -236,25 +280,41 @@ def _weights(model: Any, event: tuple[int, ...], latents: int) -> tuple[float, f
     """Weights of the sum of squares, or of cross-entropy, and of the KL, per example, as the loss itself has them."""
     copied, like = copy.deepcopy(model), floating(model)
     x, z = like.new_zeros(2, *event), like.new_zeros(2, latents)
-    size = math.prod(event)
-    wrong = (
-        (1.0, 0.5),
-        (1.0 * size, size / 4),
-    )  # by how much a reconstruction is off, and what a weight of 1 makes of it
-    if model.model_config.reconstruction_loss == "bce":
-        wrong = (0.5, 0.25), (size * math.log(2), -size * math.log(0.75))
+
+    def loss(at: float, recon: float, mean: float = 0.0, log_variance: float = 0.0) -> float:
+        return float(copied.loss_function(x + recon, x + at, z + mean, z + log_variance, z)[0])
+
+    bits = model.model_config.reconstruction_loss == "bce"
+    start = 0.5 if bits else 0.0
     try:
         with evaluating(copied):
-            plain, once, twice = (float(copied.loss_function(x, x, z + mean, z, z)[0]) for mean in (0.0, 1.0, 2.0))
-            off = [float(copied.loss_function(x + by, x, z, z, z)[0]) for by in wrong[0]]
+            plain = {at: loss(at, start) for at in (0.0, 1.0)}
+            off = [(loss(at, recon) - plain[at]) / math.prod(event) for at, recon in _WRONG[bits]]
+            kl = [(loss(0.0, start, *q) - plain[0.0]) / latents for q in _MOVED]
     except FAILURES as error:
         raise _no_sum(model) from error
-    weights = [(found - plain) / each for found, each in zip(off, wrong[1], strict=True)]
-    betas = [(found - plain) / (latents * half) for found, half in ((once, 0.5), (twice, 2.0))]
-    for pair in (weights, betas):
-        if not math.isclose(*pair, rel_tol=1e-3):
+    weights = [by / _wrong(bits, *place) for by, place in zip(off, _WRONG[bits], strict=True)]
+    betas = [by / _kl(*q) for by, q in zip(kl, _MOVED, strict=True)]
+    for several in (weights, betas):
+        if not all(math.isclose(one, several[0], rel_tol=1e-3) for one in several):
             raise _no_sum(model)
     return float(f"{weights[0]:.4g}"), float(f"{betas[0]:.4g}")
+
+
+_WRONG = {False: ((0.0, 1.0), (0.0, 0.5), (0.0, 30.0)), True: ((0.0, 0.25), (0.0, 0.99), (1.0, 0.25), (1.0, 0.99))}
+"""x and its reconstruction: real numbers, and bits."""
+
+_MOVED = ((1.0, 0.0), (2.0, 0.0), (30.0, 0.0), (0.0, 2.0), (0.0, -8.0))
+"""mu and log σ² of q."""
+
+
+def _wrong(bits: bool, x: float, recon: float) -> float:
+    """By how much the loss of one element is more than at a reconstruction of 1/2, or of 0."""
+    return -math.log(2 * (recon if x else 1 - recon)) if bits else recon**2
+
+
+def _kl(mean: float, log_variance: float) -> float:
+    return 0.5 * (mean**2 + math.exp(log_variance) - 1 - log_variance)
 
 
 def _no_sum(model: Any) -> InputError:

@@ -18,7 +18,7 @@ from .scvi_parts import FAMILIES, LibraryPrior, ScviCounts, ScviDecoder, ScviEnc
 __all__ = ["from_scvi"]
 
 _MEMBERS = ("z_encoder", "decoder", "gene_likelihood", "dispersion", "n_input", "n_latent", "n_batch")
-_CELLS = 4
+_DEPTHS = (0.3, 4.0, 4.0, 30.0, 300.0)  # mean counts of a gene in the cells that are asked
 _CLOSE = 1e-3  # of a cell's nats: scvi-tools sums logarithms of gamma functions in 32 bits
 
 
@@ -82,8 +82,11 @@ def from_scvi(model: Any) -> VAE:
     words = {"family": module.gene_likelihood, "of_cells": module.dispersion == "gene-cell"}
     vae = VAE(prior, posterior, ScviCounts(decoder, int(module.n_input), given=given, **words))
     off = _check_loss(vae, module)
-    vae.assumed = (*_said(module, latent), f"Its own loss on {_CELLS} cells is this VAE's, within {off:.1g} nats.")
+    vae.assumed = (*_said(module, latent), f"Its own loss on {_OF_CELLS} is this VAE's, within {off:.1g} nats.")
     return vae
+
+
+_OF_CELLS = f"{len(_DEPTHS)} cells with {min(_DEPTHS):g} to {max(_DEPTHS):g} counts a gene"
 
 
 def _module_of(model: Any) -> Any:
@@ -183,11 +186,13 @@ def _check_loss(vae: VAE, module: Any) -> float:
 
 
 def _cells(module: Any) -> dict[str, Tensor]:
-    """A few cells as scvi-tools hands them to its module."""
+    """A few cells, sparse and deep, as scvi-tools hands them to its module."""
     generator = torch.Generator().manual_seed(0)
     like = floating(module)
-    x = torch.poisson(4 * torch.rand(_CELLS, int(module.n_input), generator=generator), generator=generator) + 1
-    batch = torch.arange(_CELLS).unsqueeze(1) % max(int(module.n_batch), 1)
+    depth = torch.tensor(_DEPTHS).unsqueeze(1)
+    x = torch.poisson(2 * depth * torch.rand(len(depth), int(module.n_input), generator=generator), generator=generator)
+    x[:, 0] += 1  # no cell is empty
+    batch = torch.arange(len(depth)).unsqueeze(1) % max(int(module.n_batch), 1)
     cells = {"X": x.to(like), "batch": batch.to(like.device), "labels": torch.zeros_like(batch).to(like.device)}
     return cells | ({"size_factor": x.mean(1, keepdim=True).to(like)} if module.use_size_factor_key else {})
 

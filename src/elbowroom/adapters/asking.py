@@ -48,7 +48,7 @@ class Asked:
     """
 
     x: Tensor
-    words: str = "rows of those given"
+    words: str = "rows that were given"
     low: float = 0.0
     high: float = 0.0
 
@@ -209,10 +209,10 @@ class Answers:
             return []
         there = (verdict.own or verdict.far)[0].words
         if self.own and not verdict.own:
-            return [f"For {there} it is not so that {what}: {why}."]
+            return [f"{what} for the rows given and not for {there}: {why}."]
         known = "other x" if self.own else "random x in [0, 1]"
-        data = "" if self.own else ", or give rows of your data by x= where they do not reach so far"
-        raise InputError(f"For {known} {what}, and for {there} it is not so: {why}. {instead}{data}.")
+        data = "" if self.own else ", or give rows of your data by x= where they stay within"
+        raise InputError(f"{what} for {known} and not for {there}: {why}. {instead}{data}.")
 
 
 def hear(listener: Listener, asked: Questions) -> Answers:

@@ -28,7 +28,7 @@ _NEVER = (
     "what it calls an ELBO is none, and the bounds here draw z from q."
 )
 _ONLY = " (in training mode alone; in evaluation mode it decodes mu, and the bounds here draw z from q)"
-_WHY = "its forward does something to mu or the spread (a clamp?) before it draws"
+_WHY = "its forward does something to mu or the spread before it draws, or to z after (a clamp?)"
 _INSTEAD = "Return what the draw uses"
 
 
@@ -69,7 +69,7 @@ def by_draws(
     if not fitting:
         raise _no_normal(first, call)
     fit, verdict = best(fitting, lambda one: judged(answers, lambda answer: one.holds(answer.heard, call)))
-    doubts = answers.doubts(verdict, "its draws are mu + σ · ε", _WHY, _INSTEAD)
+    doubts = answers.doubts(verdict, "Its draws are mu + σ · ε", _WHY, _INSTEAD)
     names = {"mean": first.name(fit.mean), "spread": first.name(fit.spread), "form": fit.form}
     said = _FITS.format(**names, where=asked.words(verdict.held), only=only_in_training)
     return fit.mean, fit.spread, fit.form, [said, *doubts]
@@ -113,7 +113,7 @@ def _undrawn(answers: Answers, z: Tensor, call: Call, recon: int | None) -> tupl
 
     (mean, spread), verdict = best(pairs, lambda pair: judged(answers, lambda answer: of_mean(pair, answer)))
     why = "its forward does something to mu (a clamp?) before it decodes it"
-    doubts = answers.doubts(verdict, "it decodes mu", why, "Return what is decoded")
+    doubts = answers.doubts(verdict, "It decodes mu", why, "Return what is decoded")
     return mean, spread, "log σ²", [_NEVER.format(mean=first.name(mean), spread=first.name(spread)), *doubts]
 
 

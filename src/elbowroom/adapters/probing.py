@@ -161,7 +161,7 @@ def _reconstruction(
     what = f"{squash} of {decodes}(z)" if squash else f"{decodes}(z)"
     doubts = answers.doubts(
         verdict,
-        f"output {heard.name(place)} is {what}",
+        f"Output {heard.name(place)} is {what}",
         f"its forward does something to {decodes}(z) (a clamp?) before it returns it",
         f"Let {decodes} return what the loss sees",
     )
