@@ -168,7 +168,7 @@ def _check_q(model: Any, event: tuple[int, ...]) -> tuple[tuple[int, int], tuple
         answers = hear(listener, asked)
         draws, decoded = _of_draws(answers), judged(answers, lambda answer: _is_decoded(answer.heard))
     except (*FAILURES, IndexError) as error:
-        reason = str(error).split("\n")[0].rstrip(".")
+        reason = str(error.__cause__ or error).split("\n")[0].rstrip(".")
         raise CapabilityError(_other(model, f"could not be heard ({reason})")) from error
     if draws is None or draws.far:
         how = _NOT_FAR.format(there=draws.far[0].words) if draws else "are no embedding + exp(log_covariance / 2) · ε"
