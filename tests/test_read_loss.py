@@ -310,3 +310,70 @@ def test_what_cannot_be_called_is_refused_in_a_sentence() -> None:
         er.read_loss(FromACollection().loss_function)
     with pytest.raises(er.InputError, match="no finite number"):
         er.read_loss(lambda recon, x, mu, logvar: "low")
+
+
+# --- what rounding hides, and what grows otherwise than a sum or a mean ---------------------------------------------
+
+
+def single(
+    term: Callable[[Tensor, Tensor], Tensor], weight: float, over_elements: str = "sum"
+) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """A loss that counts in 32 bits, whatever it is given."""
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        terms = term(recon.float(), x.float()).flatten(1)
+        reduced = terms.sum() if over_elements == "sum" else terms.mean() * len(x)
+        return reduced + weight * kl_of(mu.float(), logvar.float()).sum()
+
+    return loss
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1e-4, 1e-5, 2e-6, 1e-6, 1e-7])
+@pytest.mark.parametrize("elements", [12, 784])
+def test_a_small_weight_in_single_precision_is_read_where_the_squares_are_small(weight: float, elements: int) -> None:
+    for over, factor in (("sum", 1), ("mean", 1 / elements)):
+        loss = single(lambda r, x: (r - x) ** 2, weight * factor, over)
+        reading = er.read_loss(loss, event=elements)
+        assert reading.weight == pytest.approx(weight, rel=1e-4)
+        assert reading.reductions["batch"] == "sum"
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-2, 1e-4, 1e-6, 1e-9])
+def test_a_weight_that_rounding_hides_is_never_a_wrong_one(weight: float) -> None:
+    for elements in (12, 784, 12_288):
+        for term in (_bce, lambda r, x: F.binary_cross_entropy_with_logits(r, x, reduction="none")):
+            reading = er.read_loss(single(term, weight), event=elements)
+            assert reading.weight is None or reading.weight == pytest.approx(weight, rel=0.02)
+            assert reading.weight is not None or ("rounding" in reading.says and not reading.bound)
+
+
+def test_half_precision_is_not_read() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return (half(recon, x).sum() + kl_of(mu, logvar).sum()).bfloat16()
+
+    assert "few digits" in er.read_loss(loss, event=12).faults[0]
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.5, -2.0])
+def test_a_kl_that_grows_neither_as_a_sum_nor_as_a_mean_has_no_weight(power: float) -> None:
+    for term in (lambda r, x: (r - x) ** 2, lambda r, x: torch.logaddexp(r - x, x - r)):
+
+        def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, term: Any = term) -> Tensor:
+            return term(recon, x).sum() + len(x) ** power * kl_of(mu, logvar).sum()
+
+        reading = er.read_loss(loss, event=6, others={"term": term})
+        assert (reading.weight, reading.beta, reading.sigma, reading.missing) == (None,) * 4
+        assert not reading.bound
+        assert f"the batch to the power {1 + power:.3g}".replace("-", "−") in reading.says
+
+
+def test_a_reconstruction_that_grows_with_the_root_of_the_batch_normalises_for_none() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor, power: float) -> Tensor:
+        p = torch.special.ndtr(recon)
+        return (-torch.where(x > 0.5, p.log(), (1 - p).log()).sum() + kl_of(mu, logvar).sum()) / len(x) ** power
+
+    for power, weight in ((0.0, 1.0), (1.0, 1.0), (0.5, None)):
+        reading = er.read_loss(loss, event=6, others={"power": power})
+        assert (reading.weight is None) == (weight is None)
+        assert reading.weight is None or reading.weight == pytest.approx(weight)
+        assert reading.bound == (weight is not None)

@@ -1,7 +1,6 @@
 """Which density somebody's loss function stands for, asked of its numbers."""
 
 import inspect
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from elbowroom.numerics import InputError, as_batch, plain_arguments
 from .divergence import Divergence, read_divergence
 from .loss_faults import Found, faults_of, remarks_of
 from .loss_reading import LossReading
+from .precision import find_rounding
 from .probe import Probe, kept_state, make_probe
 from .reconstruction import Reconstruction, read_reconstruction
 from .roles import spread_of
@@ -23,7 +23,7 @@ __all__ = ["read_loss"]
 
 _SETTLES = 2_000  # calls after which a weight that is annealed by a counter is to stand still
 _WEIGHTS = ("beta", "kl", "weight", "coef", "lambda", "gamma")
-_PLACES = ((0.4, 0.4), (0.62, 1.0), (0.4, 0.0))  # recon and x all over: where they are alike little hides the KL
+_COARSE = 1e-5  # rounding from which a loss has too few digits to be read
 
 
 @plain_arguments
@@ -105,11 +105,13 @@ def read_loss(
         probe = make_probe(fn, dict(others or {}), shape, _shape(latents), _values(told))
         moved = _settle(probe)
         if moved == "moves":
-            return _unsteady(probe)
-        found, kl = _parts(probe, spread or spread_of(probe.plan.named("spread") or ""))
-        growth = measure_growth(probe, found, kl)
+            return _unread(probe, _UNSTEADY)
+        if find_rounding(probe) > _COARSE:
+            return _unread(probe, _FEW_DIGITS)
+        at = probe.quiet()
+        found, kl = _parts(probe, at, spread or spread_of(probe.plan.named("spread") or ""))
+        growth = measure_growth(probe, found, kl, at)
         idle = _idle_arguments(probe)
-        at = next((place for place in _PLACES if math.isfinite(probe.at(*place, 0.0, 1.0))), _PLACES[0])
         level = probe.at(*at, 0.0, 1.0)
     standing = standing_of(probe.sizes, found, kl, growth, at, level)
     whole = Found(probe, found, kl, growth, standing, told, spread, tuple(idle), moved)
@@ -141,35 +143,29 @@ def _settle(probe: Probe) -> str:
     return "moves"
 
 
-def _unsteady(probe: Probe) -> LossReading:
-    fault = (
-        "It gives another number for the same numbers at every call, still after 2,000, so that its weights are not "
-        "known: "
-        "read it with a step, or a weight, that is handed in and stands still."
-    )
-    return LossReading(
-        "unknown",
-        None,
-        None,
-        None,
-        None,
-        probe.sizes.event,
-        probe.sizes.latents,
-        {},
-        "",
-        "It cannot be read.",
-        (fault,),
-    )
+_UNSTEADY = (
+    "It gives another number for the same numbers at every call, still after 2,000, so that its weights are not known: "
+    "read it with a step, or a weight, that is handed in and stands still."
+)
+_FEW_DIGITS = (
+    "It rounds its value to a few digits (half precision?), in which no shape can be told from another: read it with "
+    "single or double precision."
+)
 
 
-def _parts(probe: Probe, said: str | None) -> tuple[Reconstruction, Divergence]:
+def _unread(probe: Probe, fault: str) -> LossReading:
+    sizes = probe.sizes
+    nothing: tuple[None, None, None, None] = (None, None, None, None)
+    return LossReading("unknown", *nothing, sizes.event, sizes.latents, {}, "", "It cannot be read.", (fault,))
+
+
+def _parts(probe: Probe, at: tuple[float, float], said: str | None) -> tuple[Reconstruction, Divergence]:
     found = read_reconstruction(probe)
-    recon, x = next((place for place in _PLACES if math.isfinite(probe.at(*place, 0.0, 1.0))), _PLACES[0])
     if probe.noisy:  # which cancels in the reconstruction's part alone
         batch = probe.sizes.batch
         probe.averaged()
         found = at_this_batch(probe, found, batch)
-    return found, read_divergence(probe, recon, x, said)
+    return found, read_divergence(probe, *at, said)
 
 
 def _idle_arguments(probe: Probe) -> list[str]:

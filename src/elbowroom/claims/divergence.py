@@ -14,6 +14,7 @@ __all__ = ["Divergence", "closed_kl", "read_divergence"]
 
 Array = NDArray[np.float64]
 _MEANS = (-1.5, -0.5, 0.0, 0.7, 2.0)
+_FAR = 1e3  # at which a KL is seen that rounding hides at usual means
 _POSITIVE = (0.25, 0.6, 1.0, 1.5)
 _REAL = (-2.0, -1.0, -0.3, *_POSITIVE)
 
@@ -54,7 +55,8 @@ class Divergence:
     ----------
     kind : str
         "closed" (the KL), "none" (it does not move), "floor" (the KL, no less than a number), "ceiling" (no more),
-        "capacity" (its distance from a number), "terms" (its terms with other coefficients) or "other".
+        "capacity" (its distance from a number), "terms" (its terms with other coefficients), "hidden" (less than the
+        rounding of the loss) or "other".
     spread : str
         What the second output of the encoder is taken for, in the words of `LOG_VARIANCES`; "" where that is not known.
     coefficient : float
@@ -93,10 +95,9 @@ def read_divergence(probe: Probe, recon: float, x: float, said: str | None) -> D
     """
     spreads, values = _on_grid(probe, recon, x)
     count = probe.sizes.batch * probe.sizes.dim
-    moved, level = float(np.ptp(values)), max(1.0, float(np.abs(values).max()))
-    if moved <= (1e-9 if probe.dtype == np.float64 else 1e-7) * level:
-        random = _on_random(probe, recon, x, spreads)
-        return Divergence("none" if np.ptp(random) <= 1e-9 * level else "other", "", 0.0)
+    moved, level = float(np.ptp(values)), float(np.abs(values).max())
+    if not probe.readable(moved, level):
+        return _still(probe, recon, x, spreads, moved)
     names = sorted(LOG_VARIANCES, key=lambda name: name != said)
     for kind in (_closed,) if probe.seeds > 1 else (_closed, _bent):
         for name in names:
@@ -105,6 +106,15 @@ def read_divergence(probe: Probe, recon: float, x: float, said: str | None) -> D
                 return found
     terms = None if probe.seeds > 1 else _terms(values, spreads, count, probe)
     return terms or Divergence("other", "", 0.0)
+
+
+def _still(probe: Probe, recon: float, x: float, spreads: Array, moved: float) -> Divergence:
+    """A loss that does not move where all latents are alike: nor elsewhere, or it is lost in the rounding?"""
+    near, far = probe.at(recon, x, 0.0, 1.0), probe.at(recon, x, _FAR, 1.0)
+    if moved or far != near:
+        return Divergence("hidden", "", 0.0)
+    random = _on_random(probe, recon, x, spreads)
+    return Divergence("none" if np.ptp(random) <= 1e-9 * abs(near) else "other", "", 0.0)
 
 
 def _on_grid(probe: Probe, recon: float, x: float) -> tuple[Array, Array]:

@@ -80,6 +80,11 @@ def _of_kl(found: Found) -> Iterator[str]:
             "that it "
             "trains an autoencoder; add the KL of N(mu, exp(logvar)), with its weight."
         )
+    elif kl.kind == "hidden":
+        yield (
+            "What moves with mu and logvar is less than the rounding of the loss: hand it double precision, or weigh "
+            "the KL more."
+        )
     elif kl.kind == "ceiling":
         yield (
             f"The KL is clamped from above, at {_nats(found)}, where its gradient ends and the value is no bound: "

@@ -18,14 +18,17 @@ from elbowroom.numerics import InputError
 
 from .roles import ROLES, Outputs, Plan, plans_of
 
-__all__ = ["Probe", "Sizes", "kept_state", "make_probe"]
+__all__ = ["Probe", "Sizes", "first_fields", "kept_state", "make_probe"]
 
 _BATCH = 6  # not to be unpacked as three or four
 _EVENTS = ((784,), (1, 28, 28), (3, 32, 32), (3, 64, 64), (12,), (3,))
 _LATENTS = ((5,), (4, 3, 3))
 _TOTALS = ("loss", "total", "elbo", "objective", "nelbo", "neg_elbo")
+_PLACES = ((0.4, 0.4), (0.99, 1.0), (0.62, 1.0), (0.4, 0.0))  # recon and x all over
 _NOISY_SEEDS, _NOISY_BATCH = 8, 192  # over which a loss that draws noise of its own is averaged
 _CANNOT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError, KeyError, ArithmeticError)
+
+Fields = tuple[Any, Any, Any, Any]  # recon, x, mu and spread
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Probe:
     ) -> None:
         self.fn, self.plan, self.others, self.sizes, self.kind, self.dtype = fn, plan, others, sizes, kind, dtype
         self.seeds, self.words, self.noisy = 1, "", False
+        self.single = dtype != np.float64
 
     def averaged(self) -> None:
         """From now on, take the mean over the noise that the loss draws."""
@@ -92,12 +96,31 @@ class Probe:
     @property
     def tolerance(self) -> float:
         """The share of a change that rounding, or noise, may make."""
-        return 0.05 if self.seeds > 1 else 1e-6 if self.dtype == np.float64 else 1e-4
+        return 0.05 if self.seeds > 1 else 1e-4 if self.single else 1e-6
+
+    @property
+    def rounding(self) -> float:
+        """The share of its value that a loss may be off by rounding."""
+        return 1e-6 if self.single else 1e-12
 
     def close(self, error: float, moved: float, level: float) -> bool:
         """Whether an error is none beside what moved, or beside the rounding of a value of this level."""
-        rounding = 1e-12 if self.dtype == np.float64 else 1e-6
-        return error <= self.tolerance * moved + rounding * level
+        return error <= self.tolerance * moved + self.rounding * level
+
+    def readable(self, moved: float, level: float) -> bool:
+        """Whether a change stands clear of the rounding of a value of this level, by two digits."""
+        return abs(moved) > 100 * self.rounding * level
+
+    def change(self, one: Fields, other: Fields, *, sizes: Sizes | None = None) -> float:
+        """What the loss rises by from one set of fields to another; NaN where rounding hides it."""
+        before, after = self.at(*one, sizes=sizes), self.at(*other, sizes=sizes)
+        return after - before if self.readable(after - before, max(abs(before), abs(after))) else math.nan
+
+    def quiet(self) -> tuple[float, float]:
+        """A reconstruction and an x, all over, at which the loss is small, so that it hides little of the KL."""
+        levels = {place: abs(self.at(*place, 0.0, 1.0)) for place in _PLACES}
+        finite = {place: level for place, level in levels.items() if math.isfinite(level)}
+        return min(finite, key=lambda place: finite[place], default=_PLACES[0])
 
     def whole(self, given: Mapping[str, Any], seed: int = 0) -> Any:
         """What the loss returns, from one state of torch's and NumPy's generators."""
@@ -126,10 +149,12 @@ class Probe:
             return math.nan
 
     def _value(self, given: dict[str, NDArray[Any]], seed: int) -> float:
+        batch = len(given["recon"])
         if not self.draws:
-            return self.number(self.whole(given | self._drawn(given, 0.0), seed))
+            return self.number(self.whole(given | self._drawn(given, 0.0), seed), batch)
         # A difference of Gaussian log-densities is quadratic in each z: two nodes are its exact mean.
-        return float(np.mean([self.number(self.whole(given | self._drawn(given, e), seed)) for e in (-1.0, 1.0)]))
+        both = [self.whole(given | self._drawn(given, e), seed) for e in (-1.0, 1.0)]
+        return float(np.mean([self.number(one, batch) for one in both]))
 
     @property
     def draws(self) -> bool:
@@ -139,7 +164,7 @@ class Probe:
     def _drawn(self, given: Mapping[str, NDArray[Any]], noise: float) -> dict[str, Any]:
         return {"z": given["mu"] + noise * np.exp(given["spread"] / 2)}
 
-    def number(self, found: Any) -> float:
+    def number(self, found: Any, batch: int = _BATCH) -> float:
         """The loss in what was returned: a number, one per example, the total among parts, or parts without a total."""
         if isinstance(found, Mapping):
             keys = [str(key) for key in found]
@@ -150,7 +175,7 @@ class Probe:
         if isinstance(found, tuple | list):
             return self._of_parts([float(np.asarray(_plain(one)).mean()) for one in found if _is_number(one)])
         array = np.asarray(_plain(found), dtype=np.float64)
-        if array.size > 1 and array.shape[0] != self.sizes.batch:
+        if array.size > 1 and array.shape[0] != batch:
             raise TypeError("no number")
         return float(array.mean())
 
@@ -278,7 +303,7 @@ def make_probe(
     for plan, (one, z), (kind, dtype) in itertools.product(plans, list(shapes), kinds):
         probe = Probe(fn, plan, others, Sizes(_BATCH, one, z), kind, dtype)
         try:
-            found = probe.whole(_first_fields(probe.sizes, values))
+            found = probe.whole(first_fields(probe.sizes, values))
             if any(isinstance(role, tuple) for _, role in plan.places) and not plan.used & {"recon"}:
                 continue
             if not math.isfinite(probe.number(found)):
@@ -290,8 +315,21 @@ def make_probe(
     raise InputError(_refusal(fn, first))
 
 
-def _first_fields(sizes: Sizes, values: tuple[float, ...]) -> dict[str, Any]:
-    """Numbers that every usual loss takes: x among its values, the reconstruction in (0, 1), a spread above 0."""
+def first_fields(sizes: Sizes, values: tuple[float, ...]) -> dict[str, Any]:
+    """Numbers that every usual loss takes: x among its values, the reconstruction in (0, 1), a spread above 0.
+
+    Parameters
+    ----------
+    sizes : Sizes
+        Of the arrays.
+    values : tuple of float
+        Of an element of x.
+
+    Returns
+    -------
+    dict of str to array
+        By role.
+    """
     generator = np.random.default_rng(0)
     wide, deep = (sizes.batch, *sizes.event), (sizes.batch, *sizes.latents)
     z = generator.normal(size=deep)
@@ -306,7 +344,7 @@ def _first_fields(sizes: Sizes, values: tuple[float, ...]) -> dict[str, Any]:
 
 def _settled(probe: Probe, found: Any) -> Probe:
     """Whether the first of several numbers is the total, and whether the loss draws noise of its own."""
-    fields = _first_fields(probe.sizes, (0.0, 1.0))
+    fields = first_fields(probe.sizes, (0.0, 1.0))
     if isinstance(found, tuple | list) or (isinstance(found, Mapping) and not isinstance(found, Outputs)):
         other = fields | {"mu": 2 * fields["mu"], "z": 2 * fields["mu"]}
         recon = fields | {"recon": fields["recon"] ** 2}

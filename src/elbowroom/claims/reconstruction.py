@@ -21,6 +21,7 @@ _WIDE_BITS = (_WIDE[0], (0.0, 1.0))
 _COUNTS = (_BITS[0], (0.0, 1.0, 2.0, 5.0))
 _FACTORIALS = "log x! of the counts is in it"
 _FINEST, _FARTHEST, _HALF_POINTS = 1e-3, 60.0, 60  # differences at which a shape is read
+_NEAR = 0.1  # of 1 and 2, how a mean and a sum over the batch grow with it
 _AT = (0.0, 1.0)  # mu and spread while the reconstruction moves
 
 
@@ -282,11 +283,12 @@ def _unknown(probe: Probe, grid: Any) -> Reconstruction:
     r = np.array(_BITS[0])
     count = probe.sizes.batch * probe.sizes.elements
     terms = np.array([[probe.at(one, x, *_AT) for x in (0.0, 1.0)] for one in r])
-    if not np.isfinite(terms).all():
+    examples = _examples(probe)
+    if not np.isfinite(terms * examples).all():
         return Reconstruction("unknown", "", 1.0)
-    sums = np.logaddexp(*(-(terms - terms.min()) / count).T * _examples(probe, terms))
+    sums = np.logaddexp(*(-(terms - terms.min()) / count).T * examples)
     if np.ptp(sums) < 1e-3:
-        return Reconstruction("Bernoulli", "its own link", 1.0, "x is read as 0 or 1")
+        return Reconstruction("Bernoulli", "its own link", 1.0 / examples, "x is read as 0 or 1")
     words = (
         f"e^−loss sums over x = 0 and 1 to other numbers for other reconstructions, by a factor "
         f"{math.exp(np.ptp(sums)):.3g}"
@@ -294,12 +296,11 @@ def _unknown(probe: Probe, grid: Any) -> Reconstruction:
     return Reconstruction("no density", "", 0.0, words)
 
 
-def _examples(probe: Probe, terms: Array) -> float:
-    """The factor from the loss as returned to that of an example, by how it grows with the batch."""
-    twice = probe.sizes.doubled("batch")
-    grown = probe.at(0.27, 1.0, *_AT, sizes=twice) - probe.at(0.62, 1.0, *_AT, sizes=twice)
-    here = probe.at(0.27, 1.0, *_AT) - probe.at(0.62, 1.0, *_AT)
-    return 1.0 if here and grown / here > 1.5 else float(probe.sizes.batch)
+def _examples(probe: Probe) -> float:
+    """The factor from the loss as returned to that of an example, by how it grows with the batch; NaN if by neither."""
+    steps = (0.62, 1.0, *_AT), (0.27, 1.0, *_AT)
+    growth = probe.change(*steps, sizes=probe.sizes.doubled("batch")) / probe.change(*steps)
+    return 1.0 if abs(growth - 2) < _NEAR else float(probe.sizes.batch) if abs(growth - 1) < _NEAR else math.nan
 
 
 def _is_root(probe: Probe, grid: Any) -> bool:

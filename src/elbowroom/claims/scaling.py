@@ -12,7 +12,7 @@ from .reconstruction import Reconstruction
 __all__ = ["Growth", "at_this_batch", "measure_growth"]
 
 _X = 1.0
-_STEP = (0.27, 0.62)  # reconstructions between which its part is measured
+_STEPS = (0.27, 0.62)  # reconstructions between which its part is measured
 _POINTS = ((0.0, 1.0), (2.0, 0.6))  # means and spreads between which the latents' part is
 
 
@@ -32,7 +32,7 @@ class Growth:
     kl: dict[str, float]
 
 
-def measure_growth(probe: Probe, found: Reconstruction, kl: Divergence) -> Growth:
+def measure_growth(probe: Probe, found: Reconstruction, kl: Divergence, at: tuple[float, float]) -> Growth:
     """Ask the loss at twice the batch, the elements and the latents.
 
     Parameters
@@ -43,16 +43,18 @@ def measure_growth(probe: Probe, found: Reconstruction, kl: Divergence) -> Growt
         Its part of the reconstruction.
     kl : Divergence
         Its part of the latents.
+    at : tuple of float
+        The reconstruction and the x, all over, at which the latents' part is measured.
 
     Returns
     -------
     Growth
         The powers.
     """
-    here = _both(probe, found, kl, probe.sizes)
+    here = _both(probe, found, kl, at, probe.sizes)
     powers: tuple[dict[str, float], dict[str, float]] = ({}, {})
     for what in ("batch", "event", "latents"):
-        there = _both(probe, found, kl, probe.sizes.doubled(what))
+        there = _both(probe, found, kl, at, probe.sizes.doubled(what))
         for one, before, after in zip(powers, here, there, strict=True):
             one[what] = _power(before, after, 0.3 if probe.noisy else 0.05)
     return Growth(*powers)
@@ -75,8 +77,7 @@ def at_this_batch(probe: Probe, found: Reconstruction, batch: int) -> Reconstruc
     Reconstruction
         The same, at the probe's batch.
     """
-    nothing = Divergence("none", "", 0.0)
-    now, then = (_both(probe, found, nothing, size)[0] for size in (probe.sizes, replace(probe.sizes, batch=batch)))
+    now, then = (_of_element(probe, found, size) for size in (probe.sizes, replace(probe.sizes, batch=batch)))
     return replace(found, coefficient=found.coefficient * now / then) if then and math.isfinite(now / then) else found
 
 
@@ -88,16 +89,27 @@ def _power(before: float, after: float, close: float) -> float:
     return float(round(power)) if abs(power - round(power)) < close else round(power, 2)
 
 
-def _both(probe: Probe, found: Reconstruction, kl: Divergence, sizes: Sizes) -> tuple[float, float]:
-    """Coefficients of one element and of one latent at these sizes."""
-    base = probe.at(_STEP[0], _X, *_POINTS[0], sizes=sizes)
-    moved = probe.at(_STEP[1], _X, *_POINTS[0], sizes=sizes) - base
+def _both(
+    probe: Probe, found: Reconstruction, kl: Divergence, at: tuple[float, float], sizes: Sizes
+) -> tuple[float, float]:
+    """Coefficients of one element and of one latent at these sizes; NaN where rounding hides them."""
+    return _of_element(probe, found, sizes), _of_latent(probe, kl, at, sizes)
+
+
+def _of_element(probe: Probe, found: Reconstruction, sizes: Sizes) -> float:
+    low, high = ((step, _X, *_POINTS[0]) for step in _STEPS)
+    moved = probe.change(low, high, sizes=sizes)
     unit = 1.0
     if found.rho is not None:
-        unit = np.subtract(*(found.rho(np.array([r]), np.array([_X])) for r in reversed(_STEP))).item()
-    drawn = probe.at(_STEP[0], _X, *_POINTS[1], sizes=sizes) - base
-    of_kl = 1.0
+        unit = np.subtract(*(found.rho(np.array([r]), np.array([_X])) for r in reversed(_STEPS))).item()
+    return moved / unit / sizes.batch / sizes.elements
+
+
+def _of_latent(probe: Probe, kl: Divergence, at: tuple[float, float], sizes: Sizes) -> float:
+    near, far = ((*at, *point) for point in _POINTS)
+    moved = probe.change(near, far, sizes=sizes)
+    unit = 1.0
     if kl.spread:
         name = LOG_VARIANCES[kl.spread]
-        of_kl = np.subtract(*(closed_kl(np.array([m]), name(np.array([s]))) for m, s in reversed(_POINTS))).item()
-    return moved / unit / sizes.batch / sizes.elements, drawn / of_kl / sizes.batch / sizes.dim
+        unit = np.subtract(*(closed_kl(np.array([m]), name(np.array([s]))) for m, s in reversed(_POINTS))).item()
+    return moved / unit / sizes.batch / sizes.dim

@@ -49,8 +49,8 @@ class Standing:
 
 
 def per_example(coefficient: float, power: float, sizes: Sizes) -> float:
-    """A coefficient of the loss as returned, as one of the loss of an example: a mean over the batch is undone."""
-    return coefficient * (1 if power == 0 else sizes.batch)
+    """A coefficient of the loss as returned, as one of an example's: a mean over the batch is undone."""
+    return coefficient * {0.0: 1.0, -1.0: float(sizes.batch)}.get(power, math.nan)
 
 
 def standing_of(
@@ -80,21 +80,45 @@ def standing_of(
     """
     if found.family in _NO_DENSITY:
         return Standing(_NAMES.get(found.family, found.family), _NO_DENSITY[found.family].format(words=found.words))
+    words = _FAMILY_WORDS[found.family].format(of=found.of)
+    if kl.kind in _NO_KL or not kl.coefficient:
+        return Standing(
+            found.family, f"{words} {_NO_KL.get(kl.kind, _NO_KL['none'])}.", 0.0 if kl.kind == "none" else None
+        )
+    if unknown := _unknown_growth(growth):
+        return Standing(found.family, f"{words} with a KL of a weight that is not known: {unknown}.")
     a = per_example(found.coefficient, growth.recon["batch"], sizes)
     b = per_example(kl.coefficient, growth.kl["batch"], sizes)
-    if kl.kind in ("other", "terms") or not b:
-        family = _FAMILY_WORDS[found.family].format(of=found.of)
-        none = f"{family} without a KL: an autoencoder, and no density of x" if not b else f"{family} and no KL"
-        return Standing(found.family, f"{none}.", 0.0 if kl.kind == "none" else None)
     constant = level - found.term(*(np.full((sizes.batch, *sizes.event), one) for one in at))
     variance = LOG_VARIANCES[kl.spread](np.array([1.0]))
     kl_there = kl.coefficient * closed_kl(np.array([0.0]), variance).item() * sizes.batch * sizes.dim
     constant = per_example((constant - kl_there) / sizes.batch, growth.recon["batch"], sizes)
     if found.shape is not None:
-        return _of_location(found, b, constant, growth, sizes)
+        return _of_location(found, a, b, constant, sizes)
     standing = _STANDINGS[found.family](found, a, b, constant, sizes)
     plain = kl.kind == "closed" and (not found.words or found.family == "Poisson")  # else no one constant is missing
     return standing if plain else replace(standing, missing=None, says=standing.says.split("\n")[0])
+
+
+_NO_KL = {
+    "other": "and no KL",
+    "terms": "and no KL",
+    "none": "without a KL: an autoencoder, and no density of x",
+    "hidden": "with a KL of a weight that is not known, as the rounding of the loss hides it",
+}
+
+
+def _unknown_growth(growth: Growth) -> str:
+    """Why the loss of an example is not known from that of a batch; "" where it is."""
+    for name, power in (("KL", growth.kl["batch"]), ("reconstruction", growth.recon["batch"])):
+        if math.isnan(power):
+            return f"how the {name} grows with the batch could not be read, as rounding hides it"
+        if power not in (0.0, -1.0):
+            return (
+                f"the {name} grows as the batch to the power {_short(1 + power)}, so that its weight changes with the "
+                f"batch size and means nothing alone"
+            )
+    return ""
 
 
 _NAMES = {"none": "unknown", "root of squares": "no density"}
@@ -189,12 +213,12 @@ def _of_masses(found: Reconstruction, a: float, b: float, constant: float, sizes
     return Standing(found.family, says, w, w, None, missing)
 
 
-def _of_location(found: Reconstruction, b: float, constant: float, growth: Growth, sizes: Sizes) -> Standing:
+def _of_location(found: Reconstruction, a: float, b: float, constant: float, sizes: Sizes) -> Standing:
     """A density of the difference of any shape: its normaliser by quadrature, if it has one."""
     from scipy.interpolate import make_interp_spline
 
     assert found.shape is not None
-    d, term = found.shape[0], found.shape[1] * (1 if growth.recon["batch"] == 0 else sizes.batch)
+    d, term = found.shape[0], found.shape[1] * a
     logs = -term / b if b > 0 else np.full_like(term, np.nan)
     if not np.isfinite(logs).all() or (tail := _tail_power(d, logs)) <= 1:
         words = "its tails are too heavy for a density at this weight of the KL"
