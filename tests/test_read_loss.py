@@ -377,3 +377,124 @@ def test_a_reconstruction_that_grows_with_the_root_of_the_batch_normalises_for_n
         assert (reading.weight is None) == (weight is None)
         assert reading.weight is None or reading.weight == pytest.approx(weight)
         assert reading.bound == (weight is not None)
+
+
+# --- what holds at some x and not at others -------------------------------------------------------------------------
+
+
+def _draws(kind: str) -> np.ndarray:
+    draw = np.random.default_rng(0)
+    real, seen = draw.random((60, 12)), draw.random((60, 12)) < 0.5
+    return {"sparse": real * seen, "bits": seen.astype(float), "real": draw.normal(size=(60, 12))}[kind]
+
+
+OF_X: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
+    "a mask of positive x": (lambda r, x: ((r - x) ** 2 * (x > 0)).sum(), "not at x = 0 (51% of these x)"),
+    "a mask of what is not 0": (lambda r, x: ((r - x) ** 2 * (x != 0)).sum(), "not at x = 0 (51% of these x)"),
+    "a foreground": (lambda r, x: ((r - x) ** 2 * (1 + 9 * (x > 0.9))).sum(), "not at x = 0.9"),
+    "a foreground from a half on": (lambda r, x: ((r - x) ** 2 * (1 + 9 * (x > 0.5))).sum(), "no density"),
+    "absolute values of a foreground": (lambda r, x: ((r - x).abs() * (1 + x)).sum(), "no density"),
+    "squares where hardly a cell, or nearly every one, is 0": (
+        lambda r, x: ((r - x) ** 2 * (((x == 0).to(x).mean(1, keepdim=True) - 0.5).abs() > 0.3)).sum(),
+        "at rows of these x",
+    ),
+    "Huber's under a mask": (lambda r, x: (F.huber_loss(r, x, reduction="none") * (x != 0)).sum(), "not at x = 0"),
+    "probabilities in each other's place": (
+        lambda r, x: F.binary_cross_entropy(x, r, reduction="sum"),
+        "x in the place of recon",
+    ),
+}
+
+
+@pytest.mark.parametrize("counted", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", OF_X)
+def test_a_shape_that_fails_at_some_of_the_users_x_is_no_density(name: str, counted: torch.dtype) -> None:
+    term, words = OF_X[name]
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return term(recon.to(counted), x.to(counted)) + 0.01 * kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, x=_draws("sparse"))
+    assert (reading.family, reading.weight, reading.sigma, reading.bound) == ("no density", None, None, False)
+    assert words in str(reading)
+    if "hardly" not in name:
+        assert er.read_loss(loss, event=12).family == "no density"
+
+
+def test_weights_of_bits_are_a_density_where_masses_sum_to_the_same() -> None:
+    def weighted(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return (_bce(recon, x) * (1 + 9 * (x > 0.9))).sum() + kl_of(mu, logvar).sum()
+
+    r = np.array([0.1, 0.5, 0.9])
+    assert np.ptp(r**10 + (1 - r)) > 0.3  # e^−loss, summed over a bit
+    for options in ({"x": _draws("bits")}, {"event": 12}):
+        reading = er.read_loss(weighted, **options)
+        assert reading.family == "no density"
+        assert "not at x = 1" in reading.says
+        assert "sums over x = 0 and 1 to other numbers" in reading.says
+
+    def pointed(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return F.binary_cross_entropy(recon, (x > 0.5).to(x), reduction="sum") + kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(pointed, x=_draws("bits"))
+    assert (reading.family, reading.weight, reading.bound) == ("Bernoulli", pytest.approx(1.0), True)
+
+
+def test_a_mark_of_missing_cells_that_the_users_x_lack_is_said_and_no_fault() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return ((recon - x) ** 2 * (x != -1)).sum() + 0.01 * kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, x=_draws("sparse"))
+    assert (reading.weight, reading.missing, reading.faults) == (pytest.approx(0.01), None, ())
+    assert "not at x = −1, which none of them is" in str(reading)
+    marked = np.where(_draws("bits") > 0, _draws("real"), -1.0)
+    assert "not at x = −1 (" in er.read_loss(loss, x=marked).says
+    assert er.read_loss(loss, event=12).family == "no density"
+
+
+def test_what_is_of_x_alone_leaves_no_constant() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return half(recon, x).sum() + x.sum() + kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=5)
+    assert (reading.weight, reading.missing) == (pytest.approx(2.0), None)
+    assert "of x alone" in str(reading)
+
+
+def test_squares_that_are_none_far_out_are_a_density_of_their_own() -> None:
+    from scipy.integrate import quad
+
+    def shape(d: float) -> float:
+        return float(F.huber_loss(torch.tensor(d, dtype=torch.float64), torch.tensor(0.0).double(), delta=4.0))
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return F.huber_loss(recon, x, reduction="sum", delta=4.0) / 9 + kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=4)
+    z = 2 * quad(lambda d: math.exp(-shape(d) / 9), 0, 60, limit=200)[0]
+    assert reading.family == "location"
+    assert reading.missing == pytest.approx(4 * math.log(z), abs=0.01)
+
+
+def test_elements_of_weights_of_their_own_have_a_range_of_scales() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return (torch.arange(1, 7).to(x) * (recon - x) ** 2).sum() + 2 * kl_of(mu, logvar).sum()
+
+    def partly(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return (torch.arange(6).to(x) * (recon - x) ** 2).sum() + 2 * kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=6)
+    assert (reading.weight, reading.beta, reading.sigma, reading.missing) == (None,) * 4
+    assert f"σ from {math.sqrt(1 / 6):.3g} to 1, each element its own" in reading.says
+    assert er.read_loss(partly, event=6).family == "no density"
+    assert "no weight" in er.read_loss(partly, event=6).says
+
+
+def test_a_kl_that_is_weighed_by_the_reconstruction_has_no_weight() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        squares = half(recon, x).sum()
+        return squares + (1 + squares) * kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=6)
+    assert (reading.weight, reading.bound) == (None, False)
+    assert "changes with the reconstruction" in reading.faults[0]

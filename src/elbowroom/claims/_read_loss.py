@@ -10,6 +10,7 @@ import numpy as np
 from elbowroom.numerics import InputError, as_batch, plain_arguments
 
 from .divergence import Divergence, read_divergence
+from .domain import held_apart, held_at
 from .loss_faults import Found, faults_of, remarks_of
 from .loss_reading import LossReading
 from .precision import find_rounding
@@ -109,7 +110,7 @@ def read_loss(
         if find_rounding(probe) > _COARSE:
             return _unread(probe, _FEW_DIGITS)
         at = probe.quiet()
-        found, kl = _parts(probe, at, spread or spread_of(probe.plan.named("spread") or ""))
+        found, kl = _parts(probe, at, spread or spread_of(probe.plan.named("spread") or ""), told)
         growth = measure_growth(probe, found, kl, at)
         idle = _idle_arguments(probe)
         level = probe.at(*at, 0.0, 1.0)
@@ -159,13 +160,14 @@ def _unread(probe: Probe, fault: str) -> LossReading:
     return LossReading("unknown", *nothing, sizes.event, sizes.latents, {}, "", "It cannot be read.", (fault,))
 
 
-def _parts(probe: Probe, at: tuple[float, float], said: str | None) -> tuple[Reconstruction, Divergence]:
-    found = read_reconstruction(probe)
+def _parts(probe: Probe, at: tuple[float, float], said: str | None, x: Any) -> tuple[Reconstruction, Divergence]:
+    known = x if x is not None and x.shape[1:] == probe.sizes.event else None
+    found = held_at(probe, read_reconstruction(probe), known)
     if probe.noisy:  # which cancels in the reconstruction's part alone
         batch = probe.sizes.batch
         probe.averaged()
         found = at_this_batch(probe, found, batch)
-    return found, read_divergence(probe, *at, said)
+    return found, held_apart(probe, read_divergence(probe, *at, said), at)
 
 
 def _idle_arguments(probe: Probe) -> list[str]:

@@ -56,7 +56,7 @@ class Divergence:
     kind : str
         "closed" (the KL), "none" (it does not move), "floor" (the KL, no less than a number), "ceiling" (no more),
         "capacity" (its distance from a number), "terms" (its terms with other coefficients), "hidden" (less than the
-        rounding of the loss) or "other".
+        rounding of the loss), "mixed" (not the same beside every reconstruction) or "other".
     spread : str
         What the second output of the encoder is taken for, in the words of `LOG_VARIANCES`; "" where that is not known.
     coefficient : float

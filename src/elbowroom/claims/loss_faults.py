@@ -85,6 +85,11 @@ def _of_kl(found: Found) -> Iterator[str]:
             "What moves with mu and logvar is less than the rounding of the loss: hand it double precision, or weigh "
             "the KL more."
         )
+    elif kl.kind == "mixed":
+        yield (
+            "What the KL weighs changes with the reconstruction, so that the loss is the bound of no one density: hand "
+            "the weight in."
+        )
     elif kl.kind == "ceiling":
         yield (
             f"The KL is clamped from above, at {_nats(found)}, where its gradient ends and the value is no bound: "
@@ -228,6 +233,8 @@ def _of_density(found: Found) -> Iterator[str]:
             "is no "
             "log-likelihood; binarise x, or add the continuous Bernoulli's constant."
         )
+    elif x is not None and family == "Poisson" and ((x < 0) | (x != x.round())).any():
+        yield "A Poisson is a density of counts, and these x are none: give it counts, or take squares."
     sigma = found.standing.sigma
     if x is not None and family == "Gaussian" and sigma and len(x) > 1 and sigma > (spread := _spread(x)) > 0:
         yield (

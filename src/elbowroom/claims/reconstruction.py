@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .probe import Probe, Sizes
 
-__all__ = ["Reconstruction", "read_reconstruction"]
+__all__ = ["Reconstruction", "of_bits", "read_reconstruction"]
 
 Array = NDArray[np.float64]
 _WIDE = ((-1.7, -0.6, 0.15, 0.35, 0.62, 0.88, 1.9), (-1.2, 0.1, 0.45, 0.8, 1.6))
@@ -21,6 +21,7 @@ _WIDE_BITS = (_WIDE[0], (0.0, 1.0))
 _COUNTS = (_BITS[0], (0.0, 1.0, 2.0, 5.0))
 _FACTORIALS = "log x! of the counts is in it"
 _FINEST, _FARTHEST, _HALF_POINTS = 1e-3, 60.0, 60  # differences at which a shape is read
+_PLACES = 48  # elements whose weights are measured one by one
 _NEAR = 0.1  # of 1 and 2, how a mean and a sum over the batch grow with it
 _AT = (0.0, 1.0)  # mu and spread while the reconstruction moves
 
@@ -68,6 +69,15 @@ _SHAPES = (
 )
 
 
+_CALLED = {
+    "Gaussian": "Squares of {of}",
+    "Laplace": "Absolute values of {of}",
+    "Bernoulli": "A cross-entropy of {of}",
+    "continuous Bernoulli": "A continuous Bernoulli of {of}",
+    "Poisson": "A Poisson of {of}",
+}
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """What the reconstruction's part of a loss is.
@@ -87,6 +97,8 @@ class Reconstruction:
         An element's term with the coefficient 1.
     shape : tuple of (array, array), optional
         Of a location family: differences, and the element's term there.
+    each : tuple of float, optional
+        Where elements weigh differently: the least and the greatest coefficient among those tried.
     """
 
     family: str
@@ -95,6 +107,12 @@ class Reconstruction:
     words: str = ""
     rho: Callable[[Array, Array], Array] | None = None
     shape: tuple[Array, Array] | None = None
+    each: tuple[float, float] | None = None
+
+    @property
+    def called(self) -> str:
+        """Its terms, in words."""
+        return _CALLED.get(self.family, "Terms of {of}").format(of=self.of)
 
     def term(self, recon: Array, x: Array) -> float:
         """What the model of this part says that the loss holds, up to a constant."""
@@ -119,6 +137,8 @@ def read_reconstruction(probe: Probe) -> Reconstruction:
         if not np.isfinite(values).all():
             continue
         found = _fitted(probe, grid, values)
+        if found is not None and grid == _WIDE and not _reaches(probe, found):
+            found = None
         if found is not None:
             return _checked(probe, found, grid)
         if grid == _WIDE and _adds(probe, grid) and (own := _location(probe)):
@@ -155,6 +175,16 @@ def _fitted(probe: Probe, grid: Any, values: Array) -> Reconstruction | None:
             found = Reconstruction(shape.family, shape.of, scale / count, rho=shape.rho)
             return _with_factorials(probe, found) if shape.family == "Poisson" else found
     return None
+
+
+def _reaches(probe: Probe, found: Reconstruction) -> bool:
+    """Whether a shape of reals is the same at large differences, where a Huber's is another."""
+    far = [(r, x) for x in (-_FARTHEST, _FARTHEST) for r in (0.15, 0.62)]
+    full = np.ones((probe.sizes.batch, *probe.sizes.event))
+    actual = np.array([probe.at(*one, *_AT) for one in far])
+    said = np.array([found.term(r * full, x * full) for r, x in far])
+    errors, moved = np.abs(np.diff(actual - said)[::2]), np.abs(np.diff(said)[::2])
+    return bool(probe.close(float(errors.max()) / 30, float(moved.max()), float(np.abs(actual).max())))
 
 
 def _with_factorials(probe: Probe, found: Reconstruction) -> Reconstruction:
@@ -214,7 +244,7 @@ def _without_shape(probe: Probe, grid: Any = _UNIT, near: Reconstruction | None 
     """No shape foretold the loss: does it add over elements, is it one of the difference, does it normalise?"""
     grid = next((g for g in (_WIDE, _UNIT, _BITS) if np.isfinite(_images_value(probe, g))), grid)
     if _adds(probe, grid):
-        return _weighted(probe, grid, near) or _location(probe) or _unknown(probe, grid)
+        return _weighted(probe, grid, near) or _location(probe) or of_bits(probe)
     if near is not None and near.family == "none":
         return Reconstruction("no density", "", 0.0, "it moves with the images and not with their level")
     if _is_root(probe, grid):
@@ -242,23 +272,30 @@ def _adds(probe: Probe, grid: Any) -> bool:
 
 
 def _weighted(probe: Probe, grid: Any, near: Reconstruction | None) -> Reconstruction | None:
-    """The shape near by, if it holds with other weights for other elements."""
+    """The shape near by, if it holds with other weights for other elements, which are the same for another x."""
     if near is None or near.rho is None:
         return None
-    base, x = _images(probe.sizes, grid, 0)
+    found, again = (_weights(probe, near, *_images(probe.sizes, grid, seed)) for seed in (0, 1))
+    low, high = float(found.min()), float(found.max())
+    size = float(np.abs(found).max())
+    if high - low < 0.01 * size or not np.abs(again - found).max() < 0.01 * size:
+        return None
+    if low <= 1e-6 * size:
+        return Reconstruction("no density", "", 0.0, "some of its elements have no weight, so that it is of no whole x")
+    words = f"its elements weigh differently, by a factor {high / low:.3g} among those tried"
+    return replace(near, words=words, each=(low * near.coefficient, high * near.coefficient))
+
+
+def _weights(probe: Probe, near: Reconstruction, base: Array, x: Array) -> Array:
+    """What single elements weigh beside the mean, by changing one at a time."""
     start, found = probe.at(base, x, *_AT), []
-    for place in np.random.default_rng(3).permutation(probe.sizes.elements)[:12]:
+    for place in np.random.default_rng(3).permutation(probe.sizes.elements)[:_PLACES]:
         flat = base.reshape(len(base), -1).copy()
         flat[:, place] = flat[:, place][::-1] * 0.5 + 0.2
         other = flat.reshape(base.shape)
-        unit = float(near.rho(other, x).sum() - near.rho(base, x).sum())
-        found.append((probe.at(other, x, *_AT) - start) / unit if unit else near.coefficient)
-    low, high = min(found), max(found)
-    if abs(high - low) < 0.01 * abs(high):
-        return None
-    words = f"its elements weigh differently, by a factor {high / low:.3g} among those tried" if low > 0 else ""
-    words = words or "some of its elements have no weight"
-    return Reconstruction(near.family, near.of, near.coefficient, words, near.rho)
+        unit = near.term(other, x) - near.term(base, x)
+        found.append((probe.at(other, x, *_AT) - start) / unit if unit else 1.0)
+    return np.array(found)
 
 
 def _location(probe: Probe) -> Reconstruction | None:
@@ -274,20 +311,44 @@ def _location(probe: Probe) -> Reconstruction | None:
     moved = np.array([probe.at(0.4 - one, 0.4, *_AT) for one in d[::8]])
     if not np.isfinite(values).all() or np.abs(values[::8] - moved).max() > probe.tolerance * 10 * np.ptp(values):
         return None
+    if not _alike(probe):
+        return None
     each = (values - values[_HALF_POINTS]) / (probe.sizes.batch * probe.sizes.elements)
     return Reconstruction("location", "x − recon", 1.0, shape=(d, each))
 
 
-def _unknown(probe: Probe, grid: Any) -> Reconstruction:
-    """Whether exp(−loss) sums to the same over x = 0 and 1 for every reconstruction, as a density's does."""
+def _alike(probe: Probe) -> bool:
+    """Whether single elements weigh the same in a density of the difference."""
+    start, found = probe.at(0.4, 0.4, *_AT), []
+    for place in np.random.default_rng(3).permutation(probe.sizes.elements)[:_PLACES]:
+        recon = np.full((probe.sizes.batch, probe.sizes.elements), 0.4)
+        recon[:, place] += 0.7
+        found.append(probe.at(recon.reshape(probe.sizes.batch, *probe.sizes.event), 0.4, *_AT) - start)
+    return probe.close(float(np.ptp(found)) / 30, max(map(abs, found)), abs(start))
+
+
+def of_bits(probe: Probe) -> Reconstruction:
+    """Ask whether exp(−loss) sums to the same over x = 0 and 1 for every reconstruction, as a density's does.
+
+    Parameters
+    ----------
+    probe : Probe
+        A loss whose terms add over elements.
+
+    Returns
+    -------
+    Reconstruction
+        A Bernoulli by a link of its own, no density, or unknown.
+    """
     r = np.array(_BITS[0])
     count = probe.sizes.batch * probe.sizes.elements
     terms = np.array([[probe.at(one, x, *_AT) for x in (0.0, 1.0)] for one in r])
     examples = _examples(probe)
     if not np.isfinite(terms * examples).all():
         return Reconstruction("unknown", "", 1.0)
-    sums = np.logaddexp(*(-(terms - terms.min()) / count).T * examples)
-    if np.ptp(sums) < 1e-3:
+    logs = -(terms - terms.min()) / count * examples
+    sums = np.logaddexp(*logs.T)
+    if np.ptp(sums) < 1e-3 * np.ptp(logs):
         return Reconstruction("Bernoulli", "its own link", 1.0 / examples, "x is read as 0 or 1")
     words = (
         f"e^−loss sums over x = 0 and 1 to other numbers for other reconstructions, by a factor "

@@ -80,7 +80,7 @@ def standing_of(
     """
     if found.family in _NO_DENSITY:
         return Standing(_NAMES.get(found.family, found.family), _NO_DENSITY[found.family].format(words=found.words))
-    words = _FAMILY_WORDS[found.family].format(of=found.of)
+    words = found.called
     if kl.kind in _NO_KL or not kl.coefficient:
         return Standing(
             found.family, f"{words} {_NO_KL.get(kl.kind, _NO_KL['none'])}.", 0.0 if kl.kind == "none" else None
@@ -93,6 +93,8 @@ def standing_of(
     variance = LOG_VARIANCES[kl.spread](np.array([1.0]))
     kl_there = kl.coefficient * closed_kl(np.array([0.0]), variance).item() * sizes.batch * sizes.dim
     constant = per_example((constant - kl_there) / sizes.batch, growth.recon["batch"], sizes)
+    if found.each is not None:
+        return _of_each(found, b, found.each[0] * a / found.coefficient, found.each[1] * a / found.coefficient)
     if found.shape is not None:
         return _of_location(found, a, b, constant, sizes)
     standing = _STANDINGS[found.family](found, a, b, constant, sizes)
@@ -104,6 +106,7 @@ _NO_KL = {
     "other": "and no KL",
     "terms": "and no KL",
     "none": "without a KL: an autoencoder, and no density of x",
+    "mixed": "with a KL of a weight that changes with the reconstruction",
     "hidden": "with a KL of a weight that is not known, as the rounding of the loss hides it",
 }
 
@@ -130,20 +133,12 @@ _NO_DENSITY = {
     "noise: take the sum of squares itself.",
     "unknown": "Its reconstruction term adds over elements and is of no family known here: the density is not known.",
 }
-_FAMILY_WORDS = {
-    "Gaussian": "Squares of {of}",
-    "Laplace": "Absolute values of {of}",
-    "Bernoulli": "A cross-entropy of {of}",
-    "continuous Bernoulli": "A continuous Bernoulli of {of}",
-    "Poisson": "A Poisson of {of}",
-    "location": "Terms of {of}",
-}
 
 
 def _of_squares(found: Reconstruction, a: float, b: float, constant: float, sizes: Sizes) -> Standing:
     """Squares: the Gaussian that the loss writes out with its constants, else the one of β = 1."""
     w, d = b / a, sizes.elements
-    words = _FAMILY_WORDS["Gaussian"].format(of=found.of)
+    words = found.called
     if a > 0:
         own = 1 / (2 * a)
         whole = 0.5 * math.log(2 * math.pi * own)
@@ -165,6 +160,17 @@ def _of_squares(found: Reconstruction, a: float, b: float, constant: float, size
     return Standing("Gaussian", says + _lacks("D/2·log(2πσ²)", b, missing, sizes), w, w / 2, sigma, missing)
 
 
+def _of_each(found: Reconstruction, b: float, low: float, high: float) -> Standing:
+    """Elements of weights of their own: a density, and no one number for its scale."""
+    weights = f"{found.called}, each element with a weight of its own, and a KL of a weight from {_short(b / high)} to "
+    scale = {"Gaussian": lambda w: math.sqrt(w / 2), "Laplace": lambda w: w}.get(found.family)
+    says = f"{weights}{_short(b / low)} beside them"
+    if scale and b > 0:
+        name = "Gaussians of σ" if found.family == "Gaussian" else "Laplaces of a scale"
+        says += f" are {name} from {_short(scale(b / high))} to {_short(scale(b / low))}, each element its own"
+    return Standing(found.family, f"{says}.")
+
+
 def _written(words: str, own: float, b: float, said: str, missing: float, sizes: Sizes) -> str:
     sigma, beta = math.sqrt(own), _short(b)
     says = f"{words} {said} are a Gaussian of σ = {_short(sigma)} and a KL of weight β = {beta}"
@@ -183,7 +189,7 @@ def _lacks(formula: str, factor: float, missing: float, sizes: Sizes) -> str:
 
 def _of_absolutes(found: Reconstruction, a: float, b: float, constant: float, sizes: Sizes) -> Standing:
     w = b / a
-    words = _FAMILY_WORDS["Laplace"].format(of=found.of)
+    words = found.called
     if w <= 0:
         return Standing("Laplace", f"{words} with a KL of weight {_short(w)}: no bound.", w)
     missing = sizes.elements * math.log(2 * w) - constant / b
@@ -197,8 +203,7 @@ def _of_absolutes(found: Reconstruction, a: float, b: float, constant: float, si
 
 def _of_masses(found: Reconstruction, a: float, b: float, constant: float, sizes: Sizes) -> Standing:
     """A family without a scale: the KL's weight is β itself."""
-    w = b / a
-    words = _FAMILY_WORDS[found.family].format(of=found.of)
+    w, words = b / a, found.called
     held = "the negative ELBO" if abs(w - 1) < 1e-6 else "a β-VAE"
     loose = ", a looser bound than the ELBO" if w > 1 else " and no bound, which it is from β = 1 on"
     end = "" if abs(w - 1) < 1e-6 else f", β = {_short(w)}{loose}"
