@@ -498,3 +498,65 @@ def test_a_kl_that_is_weighed_by_the_reconstruction_has_no_weight() -> None:
     reading = er.read_loss(loss, event=6)
     assert (reading.weight, reading.bound) == (None, False)
     assert "changes with the reconstruction" in reading.faults[0]
+
+
+def test_clamps_of_the_kl_far_out_are_said_and_where_they_are() -> None:
+    def of(bend: Callable[[Tensor, Tensor], Tensor]) -> LossReading:
+        def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+            return (recon - x).square().sum() + bend(mu, logvar)
+
+        return er.read_loss(loss, event=6, latents=5)
+
+    batch = of(lambda mu, logvar: kl_of(mu, logvar).sum().clamp(max=100))
+    example = of(lambda mu, logvar: kl_of(mu, logvar).clamp(max=500).sum())
+    means = of(lambda mu, logvar: kl_of(mu.clamp(-3, 3), logvar).sum())
+    assert "after it is summed over the batch, at 100 nats" in batch.faults[0]
+    assert "from above, at 500 nats per example" in example.faults[0]
+    for reading in (batch, example, means):
+        assert (reading.weight, reading.missing, reading.bound) == (None, None, False)
+
+
+def test_a_prior_that_is_nearly_the_standard_one_is_told_from_it() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        p = distributions.Normal(torch.zeros_like(mu), 1.0002)
+        return half(recon, x).sum() + distributions.kl_divergence(distributions.Normal(mu, (logvar / 2).exp()), p).sum()
+
+    assert "from N(0, 1.0004) and not from N(0, 1)" in er.read_loss(loss, event=5).faults[0]
+
+
+def test_what_says_that_it_is_no_bound_is_none() -> None:
+    def of(beta: float) -> LossReading:
+        def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+            return _bce(recon, x).sum() + beta * kl_of(mu, logvar).sum()
+
+        return er.read_loss(loss, event=5)
+
+    def capacity(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return half(recon, x).mean() + 5 * (kl_of(mu, logvar).mean() - 3.0).abs()
+
+    assert [of(beta).bound for beta in (0.5, 1.0, 2.0)] == [False, True, True]
+    assert not er.read_loss(capacity, event=5).bound
+
+
+@pytest.mark.parametrize("counted", [torch.float64, torch.float32])
+def test_absolute_values_that_are_none_at_their_own_scale_are_no_laplace(counted: torch.dtype) -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        terms = F.smooth_l1_loss(recon.to(counted), x.to(counted), reduction="sum", beta=1e-4)
+        return terms + 1e-5 * kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=784)
+    assert (reading.family, reading.sigma, reading.bound) == ("unknown", None, False)
+
+
+def test_sums_of_masses_that_hardly_move_are_none_and_a_poisson_is_of_counts() -> None:
+    def cosh(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        d = recon - x
+        return ((10 * d + torch.log1p(torch.exp(-20 * d)) - math.log(2)) / 10).mean() + 1e-3 * kl_of(mu, logvar).mean()
+
+    def rates(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return F.poisson_nll_loss(recon, x, reduction="sum") + kl_of(mu, logvar).sum()
+
+    assert not er.read_loss(cosh, event=12).bound
+    assert er.read_loss(cosh, event=12).family != "Bernoulli"
+    assert "density of counts" in er.read_loss(rates, x=_draws("sparse")).faults[0]
+    assert er.read_loss(rates, x=np.floor(9 * _draws("sparse"))).bound

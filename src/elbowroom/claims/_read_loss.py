@@ -10,7 +10,7 @@ import numpy as np
 from elbowroom.numerics import InputError, as_batch, plain_arguments
 
 from .divergence import Divergence, read_divergence
-from .domain import held_apart, held_at
+from .domain import held_apart, held_at, held_near
 from .loss_faults import Found, faults_of, remarks_of
 from .loss_reading import LossReading
 from .precision import find_rounding
@@ -114,7 +114,7 @@ def read_loss(
         growth = measure_growth(probe, found, kl, at)
         idle = _idle_arguments(probe)
         level = probe.at(*at, 0.0, 1.0)
-    standing = standing_of(probe.sizes, found, kl, growth, at, level)
+        standing = held_near(probe, found, standing_of(probe.sizes, found, kl, growth, at, level))
     whole = Found(probe, found, kl, growth, standing, told, spread, tuple(idle), moved)
     return _reading(probe, found, kl, growth, standing, whole)
 

@@ -15,6 +15,7 @@ __all__ = ["Divergence", "closed_kl", "read_divergence"]
 Array = NDArray[np.float64]
 _MEANS = (-1.5, -0.5, 0.0, 0.7, 2.0)
 _FAR = 1e3  # at which a KL is seen that rounding hides at usual means
+_CLAMPED = 30.0  # at which most clamps of a mean, or of a KL, have ended it
 _POSITIVE = (0.25, 0.6, 1.0, 1.5)
 _REAL = (-2.0, -1.0, -0.3, *_POSITIVE)
 
@@ -55,6 +56,7 @@ class Divergence:
     ----------
     kind : str
         "closed" (the KL), "none" (it does not move), "floor" (the KL, no less than a number), "ceiling" (no more),
+        "batch ceiling" (no more, summed over the batch), "partly" (the KL of latents that are alike and small),
         "capacity" (its distance from a number), "terms" (its terms with other coefficients), "hidden" (less than the
         rounding of the loss), "mixed" (not the same beside every reconstruction) or "other".
     spread : str
@@ -104,6 +106,8 @@ def read_divergence(probe: Probe, recon: float, x: float, said: str | None) -> D
             found = kind(name, values, spreads, count, probe)
             if found is not None and _foretells(probe, found, recon, x, spreads):
                 return found
+            if found is not None and found.kind == "closed" and name == (said or names[0]):
+                return _bounded(probe, found, recon, x)
     terms = None if probe.seeds > 1 else _terms(values, spreads, count, probe)
     return terms or Divergence("other", "", 0.0)
 
@@ -185,6 +189,8 @@ def _foretells(probe: Probe, found: Divergence, recon: float, x: float, spreads:
     """Whether the loss of random latents changes as the KL does; of one that bends, no more is asked."""
     if found.kind != "closed":
         return True
+    if probe.seeds == 1 and not _reaches(probe, found, recon, x):
+        return False
     actual = _on_random(probe, recon, x, spreads)
     foretold = []
     for seed in range(3):
@@ -192,6 +198,27 @@ def _foretells(probe: Probe, found: Divergence, recon: float, x: float, spreads:
         foretold.append(found.coefficient * closed_kl(mu, LOG_VARIANCES[found.spread](spread)).sum())
     errors = np.abs((actual - actual[0]) - (np.array(foretold) - foretold[0]))
     return probe.close(float(errors.max()) / 30, float(np.ptp(foretold)), float(np.abs(actual).max()))
+
+
+def _reaches(probe: Probe, found: Divergence, recon: float, x: float) -> bool:
+    """Whether it is the same at means far from 0, where a clamp ends it."""
+    whole = found.coefficient * probe.sizes.batch * probe.sizes.dim * _CLAMPED**2 / 2
+    moved = probe.at(recon, x, _CLAMPED, 1.0) - probe.at(recon, x, 0.0, 1.0)
+    return math.isclose(moved, whole, rel_tol=0.01)
+
+
+def _bounded(probe: Probe, found: Divergence, recon: float, x: float) -> Divergence:
+    """A KL where latents are alike and small and not elsewhere: with a ceiling, or of another kind."""
+    levels = []
+    for sizes in (probe.sizes, probe.sizes.doubled("batch")):
+        base, near, far, farther = (probe.at(recon, x, m, 1.0, sizes=sizes) for m in (0.0, 0.1, _CLAMPED, 2 * _CLAMPED))
+        flat = probe.close(abs(farther - far), abs(far - base), abs(far)) and near != base
+        levels.append((far - base) / (near - base) * 0.005 if flat else math.nan)  # in KLs of all latents but one
+    if not all(map(math.isfinite, levels)):
+        return Divergence("partly", found.spread, found.coefficient)
+    there = float(closed_kl(np.array([0.0]), LOG_VARIANCES[found.spread](np.array([1.0])))[0])
+    over_batch = levels[1] < 0.75 * levels[0]
+    return Divergence("batch ceiling" if over_batch else "ceiling", found.spread, found.coefficient, levels[0] + there)
 
 
 def _terms(values: Array, spreads: Array, count: int, probe: Probe) -> Divergence | None:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from .divergence import Divergence
 from .probe import Probe
 from .reconstruction import Reconstruction, of_bits
+from .standing import Standing
 
-__all__ = ["held_apart", "held_at"]
+__all__ = ["held_apart", "held_at", "held_near"]
 
 Array = NDArray[np.float64]
 _AT = (0.0, 1.0)  # mu and spread while the reconstruction moves
@@ -140,6 +141,33 @@ def _with_words(probe: Probe, found: Reconstruction, outside: list[float], own: 
         return replace(found, words=f"{found.words}; {where}" if found.words else where)
     alone = found.family != "Poisson" and not found.words and not _level(probe, found, [*own, _CENTRE])
     return replace(found, words=_ALONE) if alone else found
+
+
+def held_near(probe: Probe, found: Reconstruction, standing: Standing) -> Standing:
+    """What a loss stands for, if its shape is the same at differences as small as the scale of its density.
+
+    Parameters
+    ----------
+    probe : Probe
+        The loss.
+    found : Reconstruction
+        Its reconstruction's part.
+    standing : Standing
+        What it stands for.
+
+    Returns
+    -------
+    Standing
+        The same, or one without numbers.
+    """
+    if found.family not in ("Gaussian", "Laplace") or found.of != "x − recon" or not standing.sigma:
+        return standing
+    full = np.zeros((probe.sizes.batch, *probe.sizes.event))
+    fields = [(full + times * standing.sigma, full) for times in (0.1, 0.5, 1.0, 3.0)]
+    if not math.isfinite(probe.at(*fields[-1], *_AT)) or _agrees(probe, found, fields):
+        return standing
+    small = f"not of differences as small as the scale {standing.sigma:.3g} that it would have"
+    return Standing("unknown", f"{found.called} where these are large, and {small}: the density is not known.")
 
 
 def _level(probe: Probe, found: Reconstruction, values: list[float]) -> bool:

@@ -72,35 +72,29 @@ def faults_of(found: Found) -> tuple[str, ...]:
     return (*_of_kl(found), *_of_spread(found), *_of_sizes(found), *_of_density(found), *_of_arguments(found))
 
 
+_KL_FAULTS = {
+    "none": "The loss does not move with mu or logvar: its KL is multiplied by zero, clamped to zero or left out, so "
+    "that it trains an autoencoder; add the KL of N(mu, exp(logvar)), with its weight.",
+    "hidden": "What moves with mu and logvar is less than the rounding of the loss: hand it double precision, or weigh "
+    "the KL more.",
+    "partly": "What moves with mu and logvar is the KL of N(0, I) where all latents are alike and small, and not "
+    "elsewhere (a clamp, or a weight for each latent?), so that the loss is no bound on log p(x).",
+    "mixed": "What the KL weighs changes with the reconstruction, so that the loss is the bound of no one density: "
+    "hand the weight in.",
+    "other": "What moves with mu and logvar is not the KL of a Gaussian from N(0, I), so that the loss is no bound on "
+    "log p(x): add −½ Σ (1 + logvar − mu² − exp(logvar)), the other term beside it.",
+    "batch ceiling": "The KL is clamped from above after it is summed over the batch, at {whole:.4g} nats of all "
+    "{batch} examples, so that a larger batch has less: leave it whole.",
+    "ceiling": "The KL is clamped from above, at {nats}, where its gradient ends and the value is no bound: leave it "
+    "whole.",
+}
+
+
 def _of_kl(found: Found) -> Iterator[str]:
-    kl, a = found.kl, found.recon.coefficient
-    if kl.kind == "none":
-        yield (
-            "The loss does not move with mu or logvar: its KL is multiplied by zero, clamped to zero or left out, so "
-            "that it "
-            "trains an autoencoder; add the KL of N(mu, exp(logvar)), with its weight."
-        )
-    elif kl.kind == "hidden":
-        yield (
-            "What moves with mu and logvar is less than the rounding of the loss: hand it double precision, or weigh "
-            "the KL more."
-        )
-    elif kl.kind == "mixed":
-        yield (
-            "What the KL weighs changes with the reconstruction, so that the loss is the bound of no one density: hand "
-            "the weight in."
-        )
-    elif kl.kind == "ceiling":
-        yield (
-            f"The KL is clamped from above, at {_nats(found)}, where its gradient ends and the value is no bound: "
-            f"leave it whole."
-        )
-    elif kl.kind == "other":
-        yield (
-            "What moves with mu and logvar is not the KL of a Gaussian from N(0, I), so that the loss is no bound on "
-            "log p(x): "
-            "add −½ Σ (1 + logvar − mu² − exp(logvar)), the other term beside it."
-        )
+    kl, a, sizes = found.kl, found.recon.coefficient, found.probe.sizes
+    if kl.kind in _KL_FAULTS:
+        whole = kl.at * sizes.dim * sizes.batch
+        yield _KL_FAULTS[kl.kind].format(nats=_nats(found), whole=whole, batch=sizes.batch)
     elif kl.kind == "terms":
         yield _wrong_terms(found)
     elif kl.coefficient < 0 < a:
@@ -120,15 +114,21 @@ def _other_prior(terms: dict[str, float]) -> float:
         terms["mu²"], terms["exp(logvar)"], rel_tol=1e-4
     ):
         return 0.0
-    return max(0.0, -terms["logvar"] / terms["mu²"])
+    prior = max(0.0, -terms["logvar"] / terms["mu²"])
+    return 0.0 if math.isclose(prior, 1.0, rel_tol=1e-9) else prior
+
+
+def _told_from_one(value: float) -> str:
+    """In three digits, or as many as tell it from 1."""
+    return next((said for digits in range(3, 12) if (said := f"{value:.{digits}g}") != "1"), f"{value}")
 
 
 def _wrong_terms(found: Found) -> str:
     terms = found.kl.terms or {}
     if prior := _other_prior(terms):
         return (
-            f"Its KL is that from N(0, {prior:.3g}) and not from N(0, 1): draw samples from that prior, or write "
-            f"−½ Σ (1 + logvar − mu² − exp(logvar))."
+            f"Its KL is that from N(0, {_told_from_one(prior)}) and not from N(0, 1): draw samples from that prior, or "
+            f"write −½ Σ (1 + logvar − mu² − exp(logvar))."
         )
     name = found.probe.plan.named("spread") or "logvar"
     said = ", ".join(f"{c:+.3g}·{term.replace('logvar', name)}" for term, c in terms.items())

@@ -69,8 +69,8 @@ class LossReading:
 
     @property
     def bound(self) -> bool:
-        """Whether the loss is, but for constants and a factor, −ELBO of a density at the scale that it says."""
-        return not self.faults and self.sigma_or_beta is not None
+        """Whether the loss is, but for constants and a factor, no less than −ELBO of a density at the scale it says."""
+        return not self.faults and (self.sigma is not None or (self.beta or 0.0) > 1 - 1e-6)
 
     @property
     def sigma_or_beta(self) -> float | None:

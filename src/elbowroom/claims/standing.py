@@ -89,6 +89,8 @@ def standing_of(
         return Standing(found.family, f"{words} with a KL of a weight that is not known: {unknown}.")
     a = per_example(found.coefficient, growth.recon["batch"], sizes)
     b = per_example(kl.coefficient, growth.kl["batch"], sizes)
+    if kl.kind == "capacity":
+        return Standing(found.family, f"{words} with a KL by its distance from a number: no bound on log p(x).", b / a)
     constant = level - found.term(*(np.full((sizes.batch, *sizes.event), one) for one in at))
     variance = LOG_VARIANCES[kl.spread](np.array([1.0]))
     kl_there = kl.coefficient * closed_kl(np.array([0.0]), variance).item() * sizes.batch * sizes.dim
@@ -106,6 +108,9 @@ _NO_KL = {
     "other": "and no KL",
     "terms": "and no KL",
     "none": "without a KL: an autoencoder, and no density of x",
+    "partly": "with what is a KL of small latents alone",
+    "ceiling": "with a KL that is clamped from above",
+    "batch ceiling": "with a KL that is clamped from above over the whole batch",
     "mixed": "with a KL of a weight that changes with the reconstruction",
     "hidden": "with a KL of a weight that is not known, as the rounding of the loss hides it",
 }
