@@ -50,6 +50,30 @@ def test_its_optimum_is_the_best_normal_of_a_linear_model(family: str) -> None:
         assert found.amortisation_gap.mean == pytest.approx(wanted, abs=0.01 + 4 * found.amortisation_gap.se_mc)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize(
+    ("noise", "off"), [(0.7, 0.0), (0.7, 3.0), (0.02, 0.6), (7e-4, 0.0), (7e-4, 0.6), (7e-4, 30.0)]
+)
+def test_what_an_encoder_loses_is_found_at_every_scale_of_noise_and_z(noise: float, scale: float, off: float) -> None:
+    """Orthogonal columns: the posterior is a diagonal normal, and a mean k deviations off loses k² / 2 nats."""
+    rng = np.random.default_rng(0)
+    weight = np.linalg.qr(rng.normal(size=(8, 6)))[0] * np.linspace(1, 2, 6)
+    deviation = 1 / np.sqrt(1 + (weight**2).sum(0) / noise**2)
+    encoder, decoder = nn.Linear(8, 12).double(), nn.Linear(6, 8).double()
+    with torch.no_grad():
+        decoder.weight.copy_(torch.tensor(weight / scale))
+        decoder.bias.zero_()
+        encoder.weight.copy_(torch.tensor(np.vstack([scale * (deviation**2 * weight / noise**2).T, np.zeros((6, 8))])))
+        encoder.bias.copy_(torch.tensor(np.r_[off * scale * deviation, np.log(scale * deviation)]))
+    q = er.posteriors.DiagonalNormal(encoder, 6, spread="exp", floor=0.0)
+    prior = er.priors.FixedNormal(6, mean=0.0, std=scale)
+    vae = er.VAE(prior, q, er.likelihoods.Normal(decoder, 8, scale=noise)).double()
+    x = rng.normal(size=(20, 6)) @ weight.T + noise * rng.normal(size=(20, 8))
+    gap = refine(vae, x, steps=100, draws=200).amortisation_gap
+    assert gap.mean == pytest.approx(6 * off**2 / 2, abs=0.03 + 0.03 * off + 4 * gap.se_mc)
+    assert gap.values.min() > -0.1
+
+
 def test_p_is_as_it_was_and_the_model_too() -> None:
     vae, batch = linear_vae(), examples(5)
     state = {name: value.clone() for name, value in vae.state_dict().items()}

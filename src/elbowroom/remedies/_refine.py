@@ -11,16 +11,18 @@ from torch import Generator, Tensor
 from elbowroom import evidence
 from elbowroom.evidence.memory import Bytes
 from elbowroom.networks import PerExample
-from elbowroom.numerics import Batch, Estimate, InputError, Rows, derived_seed, plain_arguments
+from elbowroom.numerics import Batch, Estimate, InputError, Noise, Rows, derived_seed, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.numbers import numbers_of, with_numbers
+
+from .steps_of_q import Steps, steps_of
 
 __all__ = ["Refinement", "refine"]
 
 _ROWS_AT_ONCE, _BYTES = 1_000, 2**30
 _REFINED = 0x2EF  # a stream of its own: the noise by which q is refined is not that by which it is measured
-_BETAS, _EPSILON = (0.9, 0.999), 1e-8
-_LAST = 0.01  # the share of the learning rate that is left at the end
+_BETAS, _EPSILON = (0.9, 0.9), 1e-8  # slopes fall by the powers of ten that q was off: old ones are forgotten
+_COMPARED = 32  # fresh draws by which the end of an example's steps is held against their start
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def refine(
 ) -> Refinement:
     """Keep p, and give every example a q of its own, which starts where the encoder's is and climbs the ELBO.
 
-    The ELBO that is won is the amortisation gap; what is still missing to log p(x) the family of q loses.
+    The ELBO that is won is the amortisation gap; what is still missing to log p(x) the family of q loses. An example
+    whose ELBO the steps did not raise keeps the encoder's q.
 
     Parameters
     ----------
@@ -78,7 +81,8 @@ def refine(
     steps : int, default 300
         Steps of Adam on the numbers of each example: means and raw spreads of a normal, the context of a flow.
     lr : float, default 0.1
-        Learning rate of the first step; that of the last is a hundredth.
+        Learning rate, in units of q's own spread at each example. Means that are far off begin with longer steps; the
+        last step of all is a hundredth of it.
     refine_draws : int, default 8
         Of z, per example and step.
     draws : int, default 64
@@ -147,31 +151,44 @@ def _refined(
     """The numbers by which each example's ELBO is greatest, from those of the encoder on."""
     fixed = vae.keyed_noise(0, batch.index, seed)
     with torch.no_grad():
-        numbers = {name: value.clone() for name, value in numbers_of(vae, batch, fixed).items()}
-    leaves = [value.requires_grad_() for value in numbers.values()]
-    adam = _Adam(leaves, lr, _LAST ** (1 / steps))
+        begun = {name: value.clone() for name, value in numbers_of(vae, batch, fixed).items()}
+    sizes = steps_of(vae, batch, begun, fixed, seed, generator)
+    numbers = {name: value.clone().requires_grad_() for name, value in begun.items()}
+    leaves, adam = list(numbers.values()), _Adam(list(numbers.values()), list(sizes.values()), lr, steps)
+
+    def elbo(of: dict[str, Tensor], noise: Noise) -> Tensor:
+        terms = vae(batch, noise, posterior=with_numbers(vae, of))
+        return (terms.log_likelihood - terms.rate()).mean(0)
+
+    def drawn() -> Noise:
+        return vae.draw_noise(draws, len(batch), generator) | {n: v for n, v in fixed.items() if n == "x"}
+
     for _ in range(steps):
-        noise = vae.draw_noise(draws, len(batch), generator) | {n: v for n, v in fixed.items() if n == "x"}
-        terms = vae(batch, noise, posterior=with_numbers(vae, numbers))
-        loss = (terms.rate() - terms.log_likelihood).mean(0).sum()
-        adam.step(torch.autograd.grad(loss, leaves))
-    return {name: value.detach() for name, value in numbers.items()}
+        adam.step(torch.autograd.grad(-elbo(numbers, drawn()).sum(), leaves))
+    with torch.no_grad():
+        noises = [drawn() for _ in range(max(1, _COMPARED // draws))]
+        won = torch.stack([elbo(numbers, noise) - elbo(begun, noise) for noise in noises]).mean(0)
+        return {name: torch.where((won > 0).unsqueeze(1), value, begun[name]) for name, value in numbers.items()}
 
 
 class _Adam:
     """The steps of torch.optim.Adam, whose first use loads torch's compiler, a second of every audit."""
 
-    def __init__(self, leaves: Sequence[Tensor], lr: float, decay: float) -> None:
-        self.leaves, self.lr, self.decay, self.taken = leaves, lr, decay, 0
+    def __init__(self, leaves: Sequence[Tensor], sizes: Sequence[Steps], lr: float, steps: int) -> None:
+        self.leaves, self.taken = leaves, 0
+        self.rates = [lr * one.first for one in sizes]
+        self.decays = [(one.last / one.first) ** (1 / steps) for one in sizes]
+        self.units = [one.last for one in sizes]  # in which a gradient is as large whatever the scale of z
         self.moments = [(torch.zeros_like(leaf), torch.zeros_like(leaf)) for leaf in leaves]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move the leaves against their gradients; the rate falls by its factor."""
+        """Move the leaves against their gradients; the rates fall by their factors."""
         self.taken += 1
         first, second = (1 - beta**self.taken for beta in _BETAS)
-        for leaf, gradient, (mean, square) in zip(self.leaves, gradients, self.moments, strict=True):
+        for k, (leaf, (mean, square)) in enumerate(zip(self.leaves, self.moments, strict=True)):
+            gradient = gradients[k] * self.units[k]
             mean.lerp_(gradient, 1 - _BETAS[0])
             square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
-            leaf.addcdiv_(mean, (square.sqrt() / second**0.5).add_(_EPSILON), value=-self.lr / first)
-        self.lr *= self.decay
+            leaf.addcdiv_(self.rates[k] * mean, (square.sqrt() / second**0.5).add_(_EPSILON), value=-1 / first)
+            self.rates[k] *= self.decays[k]
