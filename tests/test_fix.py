@@ -10,6 +10,7 @@ from torch import nn
 import elbowroom as er
 from elbowroom.ledger import _fix
 from elbowroom.ledger.order import in_order
+from elbowroom.numerics import with_error
 from elbowroom.records import AuditRecord, FindingRecord, Number
 
 CELLS = 5
@@ -54,6 +55,13 @@ def test_what_pays_is_kept_adds_up_and_reaches_the_exact_likelihood() -> None:
     assert "nats won on 200 examples" in str(done)
     again = er.fix(vae, rows, remedies=["calibrate"], **QUICK)
     assert again.steps[0].elbo_after.mean == er.fix(vae, rows, remedies=["calibrate"], **QUICK).steps[0].elbo_after.mean
+
+
+def test_what_became_of_log_p_is_said_beside_the_elbo() -> None:
+    """The ELBO alone may rise as p comes nearer to what q can say."""
+    done = er.fix(linear(), data(), remedies=["calibrate"], **QUICK | {"audits": True}, quick=True)
+    moved = done.after.identity.log_p - done.before.identity.log_p
+    assert f"log p(x) by {moved.estimator}: {with_error(moved.mean, moved.se_total)} nats" in str(done)
 
 
 def done_rows(rows: er.data.Dataset) -> er.data.Examples:

@@ -22,6 +22,7 @@ from invented_audits import (
 from page_reader import Reader, words_of
 from test_pages import TestEveryPage as EveryPage
 
+from elbowroom.ledger.certificate import certificate
 from elbowroom.numerics import InputError, with_error
 from elbowroom.pages import audit_table, fix_table, report, verdict_table
 from elbowroom.pages.advice import advice
@@ -130,6 +131,20 @@ def test_numbers_that_are_not_finite_do_not_end_the_page(tmp_path):
     text = words_of(report(audit, tmp_path / "lost.html").read_text(encoding="utf-8"))
     assert "no finite value on 1 example" in text
     assert "calibrate, the one remedy that was priced, would win nothing that is sure: not available" in text
+
+
+def test_log_p_is_of_the_few_where_the_gap_of_many_is_less_sure(tmp_path):
+    """An encoder that has lost some examples has an ELBO, and a gap, that vary more than log p(x) does."""
+    plain = healthy()
+    assert plain.from_elbo
+    lost = replace(context(), elbo=replace(context().elbo, mean=-300.0, se_total=60.0))
+    found = healthy(context=lost)
+    assert (found.log_p.value, found.from_elbo) == (found.identity.log_p.mean, False)
+    assert with_error(found.log_p.value, found.log_p.se) in certificate(found)
+    assert "ELBO of 397" in certificate(plain)
+    assert "ELBO of 397" not in certificate(found)
+    text = words_of(report(found, tmp_path / "lost.html").read_text(encoding="utf-8"))
+    assert "their ELBO plus the gap" not in text
 
 
 def test_text_is_escaped_and_a_card_is_markdown(tmp_path):

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import norm
 
 import elbowroom as er
+from elbowroom import remedies
 from elbowroom.ledger import (
     symptoms_of_fit,
     symptoms_of_noise,
@@ -48,6 +49,60 @@ def linear(narrow: float = 1.0) -> er.VAE:
 def data() -> er.data.Dataset:
     x = linear().sample(1500, seed=3).numpy()
     return er.load_data(x, preprocess="none", validation=300, test=600, progress=False)
+
+
+class _Size(torch.nn.Module):
+    def forward(self, z):
+        return z.abs()
+
+
+class _OneSide(torch.nn.Module):
+    """mean x and a log-deviation of log 0.1: one of the two modes of z under x = |z| + noise of 0.1."""
+
+    def forward(self, x):
+        return torch.cat([x, torch.full_like(x, math.log(0.1))], -1)
+
+
+def test_intervals_of_a_q_on_one_of_two_modes_hold_half_of_the_posterior():
+    """The best q stays on its mode too: chains from it alone would never see the other one."""
+    q = er.posteriors.DiagonalNormal(_OneSide(), 1, spread="exp", floor=0.0)
+    vae = er.VAE(er.priors.StandardNormal(1), q, er.likelihoods.Normal(_Size(), 1, scale=0.1)).eval()
+    x, budget = torch.linspace(0.7, 2.5, 40)[:, None], SMALL._replace(temperatures=40, chains=8)
+    best = remedies.refine(vae, x, steps=20).vae
+    _, missed = symptoms_of_posterior.annealed_posterior(vae, best, er.numerics.as_rows(x), budget, None, 0, "1 GiB")
+    grid = np.linspace(-5, 5, 20_001)
+    density = norm.pdf(grid) * norm.pdf(x.numpy(), np.abs(grid), 0.1)
+    inside = np.abs(grid - x.numpy()) < 0.1 * norm.ppf(0.95)
+    exact = 90 - 100 * ((density * inside).sum(1) / density.sum(1)).mean()
+    assert missed.value == pytest.approx(exact, abs=4 * missed.se + 1)
+    assert exact > 40
+
+
+def test_what_q_loses_is_not_held_against_p():
+    """Gains at a q whose family loses more than they are, and of a classic over a bound that is known to be loose."""
+    poor = Number(5.8, 0.03)
+    gains = {"noise_gain": Number(0.31, 0.03), "residual_gain": Number(1.4, 0.1), "prior_gap": Number(1.5, 0.1)}
+    plain, _ = verdict(Symptoms(**gains))
+    assert [one.name for one in plain if one.found] == ["holes in the prior", "noise mis-scaled"]
+    late, said = verdict(Symptoms(approximation=poor, **gains))
+    assert not any(one.found for one in late)
+    assert all("to be judged with a richer q, whose family loses 5.80" in one.sentence for one in late), said
+    rich, _ = verdict(Symptoms(approximation=Number(0.3, 0.03), noise_gain=Number(0.9, 0.03)))
+    assert rich[0].found
+    loose = Symptoms(classic=Number(2.0, 0.05), classic_name="a Gaussian", looseness=Number(2.3, 0.1))
+    (under,), _ = verdict(loose)
+    assert not under.found
+    assert "the bound that it is held against is 2.30 below log p(x)" in under.sentence
+    assert verdict(dataclasses.replace(loose, looseness=Number(0.1, 0.1)))[0][0].found
+    # an importance-weighted bound is no better for log p(x) by annealing that came out lower
+    assert verdict(dataclasses.replace(loose, looseness=Number(-1.0, 0.1)))[0][0].value.value == 2.0
+
+
+@pytest.mark.parametrize(("n", "found"), [(2, False), (3, False), (8, True), (None, True)])
+def test_of_few_examples_more_errors_are_needed(n: int | None, found: bool):
+    """Student's t of 2 examples asks for 12.7 standard errors, of 8 for 2.4."""
+    (one,), _ = verdict(Symptoms(generalisation=Number(1.5, 0.3, n)))
+    assert one.found is found
 
 
 def test_coverage_and_true_rate_are_those_of_the_exact_posterior(data):

@@ -30,9 +30,10 @@ def _log_p(record: AuditRecord) -> str:
     """log p(x) of all test examples that were looked at, or the ELBO where no more is known."""
     found, beside = record.log_p, record.context
     if found is not None and record.identity is not None and beside is not None:
-        how = f"plus the gap of {record.n:,} by {record.identity.log_p.estimator}"
-        number = with_error(found.value, found.se)
-        return f"{record.quantity} ≥ {number} nats per example (ELBO of {count(beside.elbo.n, 'example')} {how})"
+        by, number = record.identity.log_p.estimator, with_error(found.value, found.se)
+        how = f"ELBO of {count(beside.elbo.n, 'example')} plus the gap of {record.n:,} by {by}"
+        how = how if record.from_elbo else f"{by}, {count(record.n, 'example')}"
+        return f"{record.quantity} ≥ {number} nats per example ({how})"
     if beside is not None:
         number = with_error(beside.elbo.mean, beside.elbo.se_total)
         how = f"{beside.elbo.estimator}, {count(beside.elbo.n, 'example')}"

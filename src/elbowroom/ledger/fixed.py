@@ -57,4 +57,13 @@ class Fixed:
         ]
         won = with_error(self.won.mean, self.won.se_total)
         ends = f"{self.elbo_before.mean:.2f} → {self.elbo_after.mean:.2f}"
-        return "\n".join([*lines, f"ELBO on test: {ends}, {won} nats won on {len(self.won):,} examples"])
+        lines.append(f"ELBO on test: {ends}, {won} nats won on {len(self.won):,} examples")
+        return "\n".join([*lines, *self._of_log_p()])
+
+    def _of_log_p(self) -> list[str]:
+        """What became of log p(x): an ELBO may also rise as p comes nearer to what q can say."""
+        moved = None if self.before is None or self.after is None else self.after.log_p_beyond(self.before)
+        if moved is None:
+            return []
+        by = with_error(moved.mean, moved.se_total)
+        return [f"log p(x) by {moved.estimator}: {by} nats on {len(moved):,} of them"]

@@ -17,7 +17,7 @@ from elbowroom.vae import VAE
 from .aggregate import chosen, of_x_alone
 from .symptoms_budget import SymptomBudget
 from .symptoms_of_condition import condition_lost
-from .symptoms_of_fit import beyond_classics, generalisation, objective_above_elbo
+from .symptoms_of_fit import beyond_classics, generalisation, looseness, objective_above_elbo
 from .symptoms_of_noise import noise_gain, residuals
 from .symptoms_of_posterior import annealed_posterior, widening_gain
 from .symptoms_of_simulations import simulated_calibration
@@ -39,8 +39,8 @@ class Symptoms:
         KL(p(z | x) ‖ p(z)) of the true posterior, from weighted annealed draws: E log p(x | z) − log p(x).
     units, idle : int, optional
         Latent units, and those of them whose KL is below `IDLE` and that are not active.
-    gap, amortisation : Number, optional
-        log p(x) − ELBO, and what of it the encoder loses against the best q of its family.
+    gap, amortisation, approximation : Number, optional
+        log p(x) − ELBO, what of it the encoder loses against the best q of its family, and what that loses itself.
     coverage : Number, optional
         90 minus the share, in points, of the true posterior's draws that the central 90 % intervals of q hold, over the
         units that are not idle: positive where q is too narrow or in the wrong place.
@@ -64,6 +64,8 @@ class Symptoms:
         Greatest eigenvalue of the residuals' covariance, in units of the model's noise variance.
     generalisation : Number, optional
         log p(x) of training examples minus that of test examples, importance-weighted from the best q.
+    looseness : Number, optional
+        log p(x) of test examples by annealing minus that by importance weights from the best q.
     classic : Number, optional
         log p(x) of training examples by the better classic on validation, minus the model's.
     classic_name : str
@@ -90,6 +92,7 @@ class Symptoms:
     idle: int | None = None
     gap: Number | None = None
     amortisation: Number | None = None
+    approximation: Number | None = None
     coverage: Number | None = None
     widening: Number | None = None
     widening_factor: float | None = None
@@ -103,6 +106,7 @@ class Symptoms:
     residual_gain: Number | None = None
     noise_share: Number | None = None
     generalisation: Number | None = None
+    looseness: Number | None = None
     classic: Number | None = None
     classic_name: str = ""
     objective: Number | None = None
@@ -184,6 +188,8 @@ def symptoms(
     if "log_p" in found:
         log_p, log_p_test = found.pop("log_p"), found.pop("log_p_test")
         had(("generalisation",), lambda: (generalisation(log_p, log_p_test),))
+        if identity is not None:
+            had(("looseness",), lambda: (looseness(identity.log_p, log_p_test),))
         had(("classic", "classic_name"), lambda: beyond_classics(vae, data, train, log_p, seed))
     had(("objective", "bounds_by_design", "remarks"), lambda: objective_above_elbo(vae, test, objective, seed))
     condition = ("condition", "condition_held", "condition_shown", "decoder_reads")
@@ -215,17 +221,20 @@ def _of_records(
     """What identity and context have measured."""
     found: dict[str, Any] = {"used": None}
     if identity is None:
-        missing |= dict.fromkeys(("gap", "amortisation"), "There is no identity log p(x) − ELBO of this model.")
+        of_gap = ("gap", "amortisation", "approximation", "looseness")
+        missing |= dict.fromkeys(of_gap, "There is no identity log p(x) − ELBO of this model.")
     else:
         found["gap"] = _number(identity.total)
-        found["amortisation"] = None if identity.amortisation is None else _number(identity.amortisation)
+        for name, part in (("amortisation", identity.amortisation), ("approximation", identity.approximation)):
+            found[name] = None if part is None else _number(part)
         if identity.amortisation is None:
-            missing["amortisation"] = "q cannot be fitted to one example, as where its layers read one another."
+            reason = "q cannot be fitted to one example, as where its layers read one another."
+            missing |= dict.fromkeys(("amortisation", "approximation"), reason)
     if context is None:
         names = ("rate", "units", "idle", "prior_gap", "samples")
         missing |= dict.fromkeys(names, "The context was not measured.")
         return found
-    found["rate"] = Number(context.rate.mean, context.rate.se_total)
+    found["rate"] = Number(context.rate.mean, context.rate.se_total, context.rate.n)
     if context.latents is not None and context.latents.kl is not None:
         idle = [kl < IDLE and not active for kl, active in zip(context.latents.kl, context.latents.active, strict=True)]
         found |= {"units": len(idle), "idle": sum(idle), "used": tuple(not one for one in idle)}
@@ -242,4 +251,4 @@ def _of_records(
 
 
 def _number(estimate: Estimate) -> Number:
-    return Number(estimate.mean, estimate.se_total)
+    return Number(estimate.mean, estimate.se_total, len(estimate))

@@ -21,7 +21,7 @@ from elbowroom.vae.evaluating import evaluating
 
 from .symptoms_of_posterior import mean_and_error
 
-__all__ = ["beyond_classics", "generalisation", "objective_above_elbo"]
+__all__ = ["beyond_classics", "generalisation", "looseness", "objective_above_elbo"]
 
 Array = NDArray[np.float64]
 _FULL = 64  # columns up to which mixtures have full covariances
@@ -44,7 +44,35 @@ def generalisation(train: Estimate, test: Estimate) -> Number:
     Number
         The examples are others, so their errors add.
     """
-    return Number(train.mean - test.mean, math.hypot(train.se_total, test.se_total))
+    error, fewer = math.hypot(train.se_total, test.se_total), min(len(train), len(test))
+    return Number(train.mean - test.mean, error, fewer)
+
+
+def looseness(log_p: Estimate, bound: Estimate) -> Number:
+    """What the importance-weighted bound is below log p(x) by annealing, on the examples of both, in nats.
+
+    Parameters
+    ----------
+    log_p : Estimate
+        By annealing, of some test examples.
+    bound : Estimate
+        Of test examples.
+
+    Returns
+    -------
+    Number
+        A mean over the examples that are in both.
+
+    Raises
+    ------
+    InputError
+        Where none is, or they bound different things.
+    """
+    both = np.intersect1d(log_p.index, bound.index)
+    if not len(both) or log_p.quantity != bound.quantity:
+        raise InputError("No example has both an importance-weighted bound and log p(x) by annealing.")
+    high, low = (one.values[[int(np.flatnonzero(one.index == index)[0]) for index in both]] for one in (log_p, bound))
+    return mean_and_error(high - low)
 
 
 def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, seed: int) -> tuple[Number, str]:

@@ -58,7 +58,7 @@ def noise_gain(vae: VAE, data: Dataset, train: Examples, test: Examples, draws: 
     won = found.elbo_after - found.elbo_before
     likelihood: Any = vae.likelihood
     before = 1.0 if found.what == "temperature" else likelihood.common_scale().detach().mean().item()
-    return Number(won.mean, won.se_total), found.value / before
+    return Number(won.mean, won.se_total, len(won)), found.value / before
 
 
 def residuals(vae: VAE, train: Rows, test: Rows, seed: int) -> tuple[Number, Number]:

@@ -13,7 +13,6 @@ from elbowroom.evidence import Target
 from elbowroom.evidence.importance import log_mean_of_parts
 from elbowroom.evidence.looks import annealed_runs
 from elbowroom.evidence.memory import Memory
-from elbowroom.evidence.starts import Start
 from elbowroom.numerics import CapabilityError, Rows, derived_seed, in_parts
 from elbowroom.records import Number
 from elbowroom.vae import VAE
@@ -40,7 +39,7 @@ def annealed_posterior(
     vae : VAE
         With the encoder that is judged.
     best : VAE
-        The same p with the best q that there is, from which the chains start.
+        The same p with the best q that there is, from which half of the chains start, the others from p(z).
     rows : Rows
         Real examples.
     budget : SymptomBudget
@@ -64,12 +63,11 @@ def annealed_posterior(
     """
     if not len(rows):
         raise CapabilityError("Annealing to the true posterior is left out of this audit, for want of time.")
-    start: Start = "both" if best is vae else "posterior"  # the best q has looked around already
     judged, rates, missed = vae.target(rows, seed=seed), [], []
     counted = _in_order_of_z(vae, used) if used is not None and any(used) else slice(None)
     for run in annealed_runs(
         best.target(rows, seed=seed),
-        start,
+        "both",  # the best q may be of one mode among several
         "sigmoid",
         budget.temperatures,
         budget.chains,
@@ -182,4 +180,4 @@ def mean_and_error(values: Tensor | NDArray[np.float64]) -> Number:
     """
     numbers = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=np.float64)
     n = len(numbers)
-    return Number(float(numbers.mean()), float(numbers.std(ddof=1) / np.sqrt(n)) if n > 1 else None)
+    return Number(float(numbers.mean()), float(numbers.std(ddof=1) / np.sqrt(n)) if n > 1 else None, n)

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from elbowroom.numerics import count, rounded, with_error
+from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.records import FindingRecord, Number
 
 from . import thresholds as limit
@@ -65,7 +67,18 @@ def _sentence(findings: Sequence[FindingRecord]) -> str:
 
 def _above(value: Number, threshold: float) -> bool:
     """Whether a number is above its threshold by more than its error allows for."""
-    return value.value - limit.ERRORS * (value.se or 0.0) > threshold
+    return value.value - _allowance(value) > threshold
+
+
+def _allowance(value: Number) -> float:
+    """What a number may be off by: two standard errors, or as many as Student's t says of a mean over few examples.
+
+    >>> round(_allowance(Number(1.0, 0.1, 3)), 2), _allowance(Number(1.0, 0.1)), _allowance(Number(1.0, None, 1))
+    (0.43, 0.2, inf)
+    """
+    if value.n is None or (value.se is None and value.n > 1):
+        return limit.ERRORS * (value.se or 0.0)
+    return max(limit.ERRORS, standard_errors(value.n)) * (value.se or 0.0) if value.n > 1 else math.inf
 
 
 def _said(value: Number, unit: str = "nats") -> str:
@@ -74,7 +87,7 @@ def _said(value: Number, unit: str = "nats") -> str:
     >>> _said(Number(1.234, 0.05)), _said(Number(3.8e-6, 3.8e-6)), _said(Number(-2e-5, 1e-5))
     ('1.234 ± 0.050 nats', 'less than 0.01 nats', 'less than 0.01 nats')
     """
-    if abs(value.value) + limit.ERRORS * (value.se or 0.0) < _NEXT_TO_NOTHING:
+    if abs(value.value) + _allowance(value) < _NEXT_TO_NOTHING:
         return f"less than {_NEXT_TO_NOTHING:g} {unit}"
     return f"{with_error(value.value, value.se)} {unit}"
 
@@ -99,7 +112,7 @@ def _collapsed(found: Symptoms) -> FindingRecord | None:
     """Wholly where the rate is next to none; partly where units are idle and noise, or the encoder, keeps them so."""
     if found.rate is None:
         return None
-    wholly = found.rate.value + limit.ERRORS * (found.rate.se or 0.0) < limit.RATE
+    wholly = found.rate.value + _allowance(found.rate) < limit.RATE
     cause = _cause(found, wholly)
     partly = not wholly and bool(found.idle) and cause != ""
     said = f"the encoder's rate is {_said(found.rate)}"
@@ -162,14 +175,14 @@ def _lagging(found: Symptoms) -> FindingRecord | None:
 def _behind(found: Symptoms) -> Number | None:
     lost = found.amortisation
     wider = 0.0 if found.widening is None else max(found.widening.value, 0.0)
-    return None if lost is None else Number(lost.value - wider, lost.se)
+    return None if lost is None else replace(lost, value=lost.value - wider)
 
 
 def _overconfident(found: Symptoms) -> FindingRecord | None:
     value = found.coverage
     if value is None:
         return None
-    held = Number(90 - value.value, value.se)
+    held = replace(value, value=90 - value.value)
     said = (
         f"the 90 % intervals of q(z | x) hold {_said(held, '%')} of the true posterior (found where more than "
         f"{limit.COVERAGE:g} points are missing)."
@@ -185,9 +198,9 @@ def _holes(found: Symptoms) -> FindingRecord | None:
     said = f"a density fitted to draws of q gains {_said(value)} over p(z) (found above {limit.PRIOR_GAP:g})"
     if found.samples is not None:
         said += f", and samples from p(z) are told from data by {_said(found.samples)} more than those from q(z)"
-    return _finding(
-        "holes in the prior", value, limit.PRIOR_GAP, f"{said}.", found=_above(value, limit.PRIOR_GAP) and not better
-    )
+    beyond = _above(value, limit.PRIOR_GAP) and not better
+    later = _of_a_poor_q(found, value) if beyond else ""
+    return _finding("holes in the prior", value, limit.PRIOR_GAP, f"{said}{later}.", found=beyond and not later)
 
 
 def _noise(found: Symptoms) -> FindingRecord | None:
@@ -195,8 +208,18 @@ def _noise(found: Symptoms) -> FindingRecord | None:
     if value is None:
         return None
     by = "" if found.noise_factor is None else f" by a factor of {found.noise_factor:.3g}"
-    said = f"calibrating the noise{by} wins {_said(value)} (found above {limit.NOISE_GAIN:g})."
-    return _finding("noise mis-scaled", value, limit.NOISE_GAIN, said)
+    said = f"calibrating the noise{by} wins {_said(value)} (found above {limit.NOISE_GAIN:g})"
+    beyond, later = _above(value, limit.NOISE_GAIN), _of_a_poor_q(found, value)
+    said += later if beyond else ""
+    return _finding("noise mis-scaled", value, limit.NOISE_GAIN, f"{said}.", found=beyond and not later)
+
+
+def _of_a_poor_q(found: Symptoms, won: Number) -> str:
+    """Why a gain at the best q is not p's to be blamed for: q's family loses more than that."""
+    lost = found.approximation
+    if lost is None or not _above(lost, won.value):
+        return ""
+    return f", to be judged with a richer q, whose family loses {_said(lost)}"
 
 
 def _residuals(found: Symptoms, first: Sequence[FindingRecord | None]) -> FindingRecord | None:
@@ -208,9 +231,9 @@ def _residuals(found: Symptoms, first: Sequence[FindingRecord | None]) -> Findin
     beyond = _above(value, limit.RESIDUAL_GAIN)
     won = _said(value) if value.value > 0 else "nothing that these examples show"
     said = f"correlated noise wins {won} over independent noise (found above {limit.RESIDUAL_GAIN:g})"
-    if ill and beyond:
-        said += f", to be judged when the model is no longer {ill[0]}"
-    return _finding("residuals correlated", value, limit.RESIDUAL_GAIN, f"{said}.", found=beyond and not ill)
+    later = f", to be judged when the model is no longer {ill[0]}" if ill else _of_a_poor_q(found, value)
+    said += later if beyond else ""
+    return _finding("residuals correlated", value, limit.RESIDUAL_GAIN, f"{said}.", found=beyond and not later)
 
 
 def _overfitted(found: Symptoms) -> FindingRecord | None:
@@ -228,11 +251,15 @@ def _underfitted(found: Symptoms, others: Sequence[FindingRecord]) -> FindingRec
         return None
     explained = sum(max(one.value.value, 0.0) for one in others if one.found and one.name in _EXPLAIN)
     drowned = any(one.found and one.name == "collapsed" and one.cause for one in others)
-    left = Number(value.value - explained, value.se)
-    by, how = (value, "better") if value.value > 0 else (Number(-value.value, value.se), "worse")
+    loose = max(found.looseness.value, 0.0) if found.looseness is not None else 0.0
+    error = math.hypot(value.se or 0.0, (found.looseness.se or 0.0) if loose and found.looseness is not None else 0.0)
+    left = replace(value, value=value.value - explained - loose, se=error)
+    by, how = (value, "better") if value.value > 0 else (replace(value, value=-value.value), "worse")
     said = f"{found.classic_name or 'a classic'} fits the training data {_said(by)} {how}"
     if explained:
         said += f", of which other findings explain {rounded(explained, 0 if explained > 100 else 2)}"
+    if loose > _NEXT_TO_NOTHING:
+        said += f", and the bound that it is held against is {rounded(loose, 2)} below log p(x)"
     said += f" (found where it is better by {limit.BEYOND_CLASSICS:g})"
     beyond = _above(left, limit.BEYOND_CLASSICS)
     if beyond and drowned:
@@ -247,7 +274,7 @@ def _no_bound(found: Symptoms) -> FindingRecord | None:
     value = found.objective
     if value is None:
         return None
-    away = Number(abs(value.value), value.se)
+    away = replace(value, value=abs(value.value))
     where = "above" if value.value > 0 else "below"
     said = f"at the same draws the objective lies {_said(away)} {where} the ELBO (found above {limit.OBJECTIVE:g})"
     if found.bounds_by_design:

@@ -161,7 +161,7 @@ def _bounds_figures(audit: AuditRecord, one: IdentityRecord) -> list[FigureRecor
     """log p(x) and the ELBO, of all test examples where both are known for them."""
     unit, own, found = "nats per example", audit.context, audit.log_p
     log_p = Number(one.log_p.mean, one.log_p.se_total) if found is None else found
-    bound = one.elbo if found is None or own is None else own.elbo
+    bound = own.elbo if audit.from_elbo and own is not None else one.elbo
     return [
         _figure(audit.quantity, log_p.value, log_p.se, unit, "at least"),
         _figure("ELBO", bound.mean, bound.se_total, unit, ""),
@@ -208,7 +208,7 @@ def _identity(audit: AuditRecord) -> Figure:
 
 def _about_all(audit: AuditRecord) -> list[str]:
     """Why log p(x) of all test examples is known better than that of the few that were annealed."""
-    if audit.log_p is None or audit.context is None or audit.context.elbo.n <= audit.n:
+    if not audit.from_elbo or audit.log_p is None or audit.context is None or audit.context.elbo.n <= audit.n:
         return []
     whole = count(audit.context.elbo.n, "test example")
     return [

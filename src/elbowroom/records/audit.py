@@ -247,12 +247,42 @@ class AuditRecord:
     def log_p(self) -> Number | None:
         """log p(x) of test examples: the ELBO of many plus the gap of the few it was measured on; None without either.
 
-        The gap varies less between examples than log p(x) does, so that this is surer than log p(x) of the few alone.
+        The gap mostly varies less between examples than log p(x) does, so that this is surer than log p(x) of the few
+        alone; where it is not, as where an encoder has lost some examples, it is log p(x) of the few.
         """
         if self.identity is None or self.context is None:
             return None
-        bound, gap = self.context.elbo, self.identity.total
+        both, few = self._with_gap(self.identity, self.context), self.identity.log_p
+        return both if self.from_elbo else Number(few.mean, few.se_total)
+
+    @property
+    def from_elbo(self) -> bool:
+        """Whether log p(x) is the ELBO of many examples plus the gap of few, and not log p(x) of the few alone."""
+        if self.identity is None or self.context is None:
+            return False
+        both = self._with_gap(self.identity, self.context).se
+        return both is not None and not both > self.identity.log_p.se_total
+
+    @staticmethod
+    def _with_gap(identity: IdentityRecord, context: "ContextRecord") -> Number:
+        bound, gap = context.elbo, identity.total
         return Number(bound.mean + gap.mean, math.hypot(bound.se_total, gap.se_total))
+
+    def log_p_beyond(self, before: "AuditRecord") -> Estimate | None:
+        """log p(x) minus that of another model, by the same estimator, paired by example; None without either.
+
+        Parameters
+        ----------
+        before : AuditRecord
+            Of the other model, on the same test examples.
+
+        Returns
+        -------
+        Estimate or None
+            The difference.
+        """
+        ends = before.identity, self.identity
+        return None if ends[0] is None or ends[1] is None else ends[1].log_p - ends[0].log_p
 
     @property
     def precision(self) -> str:

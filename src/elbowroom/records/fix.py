@@ -95,8 +95,7 @@ class FixRecord:
     @property
     def won_log_p(self) -> Estimate | None:
         """The log p(x) that was won on test, by the same estimator before and after; None where an audit has none."""
-        ends = self.before.identity, self.after.identity
-        return None if ends[0] is None or ends[1] is None else ends[1].log_p - ends[0].log_p
+        return self.after.log_p_beyond(self.before)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -1,6 +1,6 @@
 """Values that several records hold: an estimate, its summary, and a number with its error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
@@ -103,7 +103,10 @@ class Number:
         The number.
     se : float, optional
         Its standard error; None where it has none.
+    n : int, optional
+        Examples that it is a mean over, where that is known: of few ones more errors are needed to be sure.
     """
 
     value: float
     se: float | None
+    n: int | None = field(default=None, compare=False)
