@@ -79,6 +79,27 @@ def test_a_refitted_prior_wins_the_divergence_of_the_aggregate_posterior(kind: s
         assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("kind", ["mixture", "flow"])
+def test_what_a_refitted_prior_wins_does_not_hang_on_the_scale_of_z(kind: str) -> None:
+    """z, its q and its prior, twice too wide, a thousand times smaller or larger: one model in other units."""
+    won = []
+    for unit in (1e-3, 1.0, 1e3):
+        encoder, decoder = nn.Linear(CELLS, 2 * LATENTS), nn.Linear(LATENTS, CELLS)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            weight = torch.randn(LATENTS, CELLS)
+            encoder.weight.copy_(torch.cat([unit * weight, torch.zeros_like(weight)]))
+            encoder.bias.copy_(torch.cat([torch.zeros(LATENTS), torch.full((LATENTS,), math.log(0.3 * unit))]))
+            decoder.weight.copy_(weight.T / unit)
+            decoder.bias.zero_()
+        q = er.posteriors.DiagonalNormal(encoder, LATENTS, spread="exp", floor=0.0)
+        prior = er.priors.FixedNormal(LATENTS, mean=0.0, std=6 * unit)
+        vae = er.VAE(prior, q, er.likelihoods.Normal(decoder, CELLS, scale=SIGMA))
+        won.append(refit_prior(vae, data(), kind=kind, draws=8).gain.mean)  # type: ignore[arg-type]
+    assert won[1] > 0.3
+    assert won == pytest.approx([won[1]] * 3, abs=0.02)
+
+
 def test_a_mixture_finds_the_clusters_that_a_normal_cannot_hold() -> None:
     """z in two far clusters, q narrow: the best prior wins their density against N(0, I), by quadrature."""
     centres = np.array([-3.0, 3.0])

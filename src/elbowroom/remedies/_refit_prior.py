@@ -31,7 +31,7 @@ _DRAWN = 0xA66  # a stream of its own: the prior is fitted to other draws than i
 _FEWEST = 10_000  # draws that a prior is fitted to, where there are fewer examples
 _LADDER, _ROUNDS = (1, 4, 16, 64), 50
 _MOST_FULL = 128  # latents, up to which covariances are full
-_FLOOR = 0.01
+_FLOOR = 0.01  # least deviation, in units of that of z over the examples
 _HIDDEN, _STEPS, _BATCH, _EPOCHS, _PATIENCE = (64, 64), 1_500, 256, 40, 5
 
 Drawn = tuple[Tensor, Tensor]
@@ -147,7 +147,7 @@ def _mixture(vae: VAE, block: str, drawn: Drawn, components: int | None) -> Part
 
 @torch.no_grad()
 def _fitted_mixture(z: Tensor, components: int) -> priors.Mixture:
-    """By expectation–maximisation from k-means, in float64."""
+    """By expectation–maximisation from k-means, in float64 and in units of each latent's own deviation."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
@@ -157,14 +157,20 @@ def _fitted_mixture(z: Tensor, components: int) -> priors.Mixture:
     model = GaussianMixture(components, covariance_type=kind, reg_covar=_FLOOR**2, random_state=seed, max_iter=_ROUNDS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(z.flatten(1).double().numpy())
-    spreads = torch.from_numpy(model.covariances_)
-    roots = torch.linalg.cholesky(spreads) if full else spreads.sqrt().unflatten(1, event)
-    prior = priors.Mixture(event, components=components, floor=_FLOOR, covariance="full" if full else "diagonal")
-    prior.double().begin_at(
-        torch.from_numpy(model.weights_).clamp_min(1e-12), torch.from_numpy(model.means_).unflatten(1, event), roots
-    )
+        rows, unit = z.flatten(1).double(), _deviations(z.flatten(1)).double()
+        model.fit((rows / unit).numpy())
+    spreads, means = torch.from_numpy(model.covariances_), torch.from_numpy(model.means_) * unit
+    roots = torch.linalg.cholesky(spreads) * unit[:, None] if full else (spreads.sqrt() * unit).unflatten(1, event)
+    least = _FLOOR * float(unit.min())
+    prior = priors.Mixture(event, components=components, floor=least, covariance="full" if full else "diagonal")
+    prior.double().begin_at(torch.from_numpy(model.weights_).clamp_min(1e-12), means.unflatten(1, event), roots)
     return prior
+
+
+def _deviations(z: Tensor) -> Tensor:
+    """Of every latent over the draws; 1 where it does not move."""
+    found = z.std(0)
+    return torch.where(found > 0, found, 1.0)
 
 
 def _flow(vae: VAE, block: str, drawn: Drawn, components: int | None) -> Parts:
@@ -173,7 +179,7 @@ def _flow(vae: VAE, block: str, drawn: Drawn, components: int | None) -> Parts:
     prior = priors.Flow(train.shape[1:], flow="nsf", transforms=3, hidden=_HIDDEN, base="diagonal").to(train.dtype)
     with torch.no_grad():
         prior.means.copy_(train.mean(0))
-        prior.logs.copy_(train.std(0).clamp_min(_FLOOR).log())
+        prior.logs.copy_(_deviations(train).log())
     descend(prior, _log_prob_of(prior), train, validation, lr=2e-3, steps=_STEPS, batch=_BATCH)
     return {block: prior}, {}, "flow"
 
