@@ -14,10 +14,12 @@ import elbowroom as er
 from elbowroom import cli
 from elbowroom.cli_search import _words_and_axes
 from elbowroom.models import Recipe, build, goal
+from elbowroom.numerics import count, rounded
 from elbowroom.sweeps import Range, _search, database, trial_run
 from elbowroom.sweeps.default_space import default_space
 from elbowroom.sweeps.space import Space
 from elbowroom.sweeps.trial_run import calibrated_bound
+from elbowroom.sweeps.tried import Trial
 from elbowroom.sweeps.usual import usual_training
 
 TABLE = np.random.default_rng(0).normal(size=(80, 3)) @ np.random.default_rng(1).normal(size=(3, 3))
@@ -327,12 +329,42 @@ def test_when_the_time_is_over_a_trial_waits_for_the_next_call(data, tmp_path, m
 
 def test_a_target_is_searched_for_from_both_sides(data) -> None:
     found = er.search(
-        {**WORDS, "lr": 1e-2}, data, {"beta": [0.1, 0.5, 5.0]}, trials=3, goal="rate", target=1.0, **QUIET
+        {**WORDS, "lr": 1e-2}, data, {"beta": [0.1, 0.5, 5.0]}, trials=3, goal="rate", target=0.11, **QUIET
     )
-    for trial, one in zip(found.trials, found.swept, strict=True):
-        assert trial.value == -one.distortion.mean - 10 * max(one.rate.mean - 1.0, 0.0)
+    beyond = [one.rate.mean > 0.11 for one in found.swept]
+    assert any(beyond)
+    assert not all(beyond)
+    for trial, one, far in zip(found.trials, found.swept, beyond, strict=True):
+        if far:
+            said = f"rate {rounded(one.rate.mean)}, beyond the target of 0.11"
+            assert (trial.value, trial.why) == (None, said)
+            assert str(trial) == f"{trial.name}: {trial.label}: finished: {said}"
+        else:
+            assert (trial.value, trial.why) == (-one.distortion.mean, "")
+            assert str(trial).endswith(f": {rounded(-one.distortion.mean)}")
     assert {one.state for one in found.trials} == {"finished"}
-    assert found.choice.model.rate.mean <= 1.0
+    assert found.choice.model.rate.mean <= 0.11
+    assert f"{count(sum(beyond), 'model')} beyond the target" in str(found)
+
+
+def test_the_sampler_alone_hears_how_much_worse_a_model_beyond_the_target_is(data) -> None:
+    swept = er.sweep(WORDS, data, {"beta": [0.1]}, draws=4, progress=False)[0]
+    asked = trial_run.Asked(Space(Recipe(), ONE), data, "rate", 0.01, 1, math.inf, None, 4, 0, False)
+    assert swept.rate.mean > 0.01
+    assert trial_run._score_of(swept, asked) == -swept.distortion.mean - 10 * (swept.rate.mean - 0.01)
+    assert trial_run._beyond(swept, asked) == f"rate {rounded(swept.rate.mean)}, beyond the target of 0.01"
+
+
+def test_where_no_trial_is_within_the_target_none_is_called_the_best(data, tmp_path) -> None:
+    shared = {"storage": f"sqlite:///{tmp_path}/shared.db", "goal": "rate", **QUIET}
+    with pytest.raises(er.InputError, match=r"No model of the sweep has a rate of 0\.001 nats or less"):
+        er.search(WORDS, data, ONE, trials=1, target=0.001, runs=tmp_path / "one", **shared)
+    with pytest.raises(er.InputError, match=r"of the last one is known: rate .*, beyond the target of 0\.001"):
+        er.search(WORDS, data, ONE, trials=1, target=0.001, runs=tmp_path / "two", **shared)
+    far = Trial(0, "trial-0000", "", {}, "finished", None, 4, "rate 2, beyond the target of 1", "here:/one")
+    near = Trial(1, "trial-0001", "", {}, "finished", -7.5, 4, where="here:/two")
+    assert _search._best_of([far]) == "none of them is within the target"
+    assert _search._best_of([far, near]) == "the best of them, at −7.50, is in here:/two"
 
 
 def test_what_is_searched_where_nobody_says(data) -> None:

@@ -261,11 +261,7 @@ def _notes(searching: "Searching", trials: list[Trial], swept: list[Swept], choi
     away = [one for one in finished if one.name not in here]
     found = []
     if away:
-        best = max(away, key=lambda one: one.value or -math.inf)
-        found.append(
-            f"{count(len(away), 'finished trial')} of other folders could not be chosen; the best of them, at "
-            f"{rounded(best.value)}, is in {best.where}."
-        )
+        found.append(f"{count(len(away), 'finished trial')} of other folders could not be chosen; {_best_of(away)}.")
     if all(one is not choice.model for one in swept):
         found.append(
             f"Chosen calibrated, as {choice.model.label}: the run folder holds the model as it was trained, and "
@@ -274,3 +270,11 @@ def _notes(searching: "Searching", trials: list[Trial], swept: list[Swept], choi
     if searching.exhausted:
         found.append("Every point of the space has been tried.")
     return found
+
+
+def _best_of(away: list[Trial]) -> str:
+    scored = {one.value: one.where for one in away if one.value is not None}
+    if not scored:
+        return "none of them is within the target"
+    best = max(scored)
+    return f"the best of them, at {rounded(best)}, is in {scored[best]}"

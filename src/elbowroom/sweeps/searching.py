@@ -99,7 +99,7 @@ class Searching:
         return [one for one in taken(self.study) if one.state in COUNTED]
 
     def _best(self) -> dict[str, float]:
-        scores = [one.value for one in self._counted() if one.state is TrialState.COMPLETE and one.value is not None]
+        scores = [one.value for one in self.trials() if one.value is not None]
         return {"best": max(scores)} if scores else {}
 
     def _fill(self) -> None:

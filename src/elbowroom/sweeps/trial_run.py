@@ -39,6 +39,7 @@ _RUNGS = (1 / 8, 1 / 4, 1 / 2, 3 / 4)  # of the epochs, after which a trial is c
 _DRAWS = 8  # of z, per example, for the bounds by which trials are pruned
 _PRUNING = ("density", "compression")  # goals of which the calibrated bound says something early
 _PENALTY = 10.0  # nats of the score by nat beyond a target: more than any slope that β in use makes
+_BEYOND = "beyond"  # what a trial says of its target where it is beyond it; else ""
 _EMPTY = ("repeated", "surplus", "interrupted")  # ends of trials that nobody wants to hear of
 
 
@@ -203,6 +204,7 @@ class TrialRun:
         if not math.isfinite(score):
             end(trial, "diverged", "its score is no finite number.", epochs)
         self.swept[member.name] = swept
+        trial.set_user_attr(_BEYOND, _beyond(swept, self.asked))
         trial.set_user_attr("epochs", epochs)
         trial.set_user_attr("ended", "finished")
         return score
@@ -271,11 +273,19 @@ def measured(member: _Member, vae: VAE, history: History, asked: Asked) -> Swept
 
 
 def _score_of(swept: Swept, asked: Asked) -> float:
-    """What the sampler makes greater; a model beyond a target is the worse the further."""
+    """What the sampler makes greater; a model beyond a target is the worse the further, which nobody else hears."""
     if asked.target is None:
         return GOALS[asked.goal].score(swept, asked.data, asked.seed).value
     limited, other = (swept.rate, swept.distortion) if asked.goal == "rate" else (swept.distortion, swept.rate)
     return -other.mean - _PENALTY * max(limited.mean - asked.target, 0.0)
+
+
+def _beyond(swept: Swept, asked: Asked) -> str:
+    """By how much a model is beyond a target, in words; empty where it is not."""
+    if asked.target is None:
+        return ""
+    limited = getattr(swept, asked.goal).mean
+    return f"{asked.goal} {rounded(limited)}, beyond the target of {asked.target:g}" if limited > asked.target else ""
 
 
 def taken(study: optuna.Study) -> list[FrozenTrial]:
@@ -295,10 +305,11 @@ def tried(trial: FrozenTrial) -> Trial:
     """A trial of the database in plain words."""
     attrs, running = trial.user_attrs, trial.state in (TrialState.RUNNING, TrialState.WAITING)
     state = "running" if running else attrs.get("ended", "interrupted")
-    value = trial.value if trial.state is TrialState.COMPLETE else None
+    beyond = attrs.get(_BEYOND, "")
+    value = trial.value if trial.state is TrialState.COMPLETE and not beyond else None
     settings = attrs.get("settings", {})
     about = (attrs.get("run", ""), models.label(settings), settings, state, value, attrs.get("epochs", 0))
-    return Trial(trial.number, *about, attrs.get("why", ""), attrs.get("where", ""))
+    return Trial(trial.number, *about, attrs.get("why", beyond), attrs.get("where", ""))
 
 
 def _skip(trial: optuna.Trial, ended: str, why: str) -> NoReturn:

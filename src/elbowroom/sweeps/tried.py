@@ -28,11 +28,11 @@ class Trial:
     state : {"finished", "pruned", "diverged", "failed", "refused", "running", "interrupted"}
         What became of it. "refused": its words do not go together, and nothing was trained.
     value : float or None
-        Its score for the goal, the greater the better; None where it did not finish.
+        Its score for the goal, the greater the better; None where it did not finish, or is beyond the target.
     epochs : int
         How many it was trained for.
     why : str, default ""
-        Why it did not finish, in a sentence.
+        Why it has no score, in a sentence: why it did not finish, or how far it is beyond the target.
     where : str, default ""
         The machine and the folder where its run folder is.
     """
