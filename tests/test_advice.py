@@ -13,7 +13,7 @@ from elbowroom.numerics import Budget, Estimate
 from elbowroom.pages import advice as rules
 from elbowroom.pages.advice import advice
 from elbowroom.pages.commands import again
-from elbowroom.records import DifferenceRecord, SearchRecord, read_study
+from elbowroom.records import DifferenceRecord, Number, SearchRecord, read_study
 from elbowroom.runs.saved_estimates import keep_estimates
 
 
@@ -62,6 +62,9 @@ def test_the_end_of_an_axis_is_said_with_what_the_last_step_won(plain):
     assert found.sentence.startswith("β = 4 is the greatest that was tried, and the step to it from 2 won 0.70 nats")
     assert "--sweep beta=4,8" in found.run
     assert not list(rules._further(plain))
+    unsure = replace(models[-2], behind=Number(0.7, 0.5))
+    study = replace(study, sweep=replace(study.sweep, models=(*models[:-2], unsure, last)))
+    assert not list(rules._further(study))
 
 
 def test_seeds_are_no_axis_to_go_along(plain):
@@ -113,6 +116,11 @@ def test_a_loose_bound_is_measured_by_ais(plain, ess, khat, why, tmp_path):
     iwae = study.evidence.bounds["IWAE-500"]
     keep_estimates(study.run / "evidence.json", "test", [annealed(iwae, iwae.values[:50] + 2.0)])
     assert only(study, "_loose").nats == pytest.approx(2.0)
+    level = replace(study, folder=tmp_path / "level")
+    noise = np.where(np.arange(50) % 2, 1.0, -1.0)
+    for apart in (noise - 0.014, noise + 0.014, np.full(50, -2.0)):  # which say nothing of nats to be had
+        keep_estimates(level.run / "evidence.json", "test", [annealed(iwae, iwae.values[:50] + apart)])
+        assert not list(rules._loose(level))
     behind = replace(study.account, difference=DifferenceRecord("Gaussian mixture", -5.12, 0.81, 397))
     assert f"loose ({why}), so first measure it by AIS" in only(replace(study, account=behind), "_behind").sentence
 
@@ -153,6 +161,9 @@ def test_where_the_searches_for_the_baselines_ended_is_said_and_ordered_by_what_
     behind = replace(plain, contest=replace(plain.contest, classics=(ahead,)))
     assert only(behind, "_edges").sentence == f"{ends[0].said} The deficit to it may be larger."
     assert [one.nats for one in found] == [2.5, 0.7, None]
+    level = replace(first, search=ends[0], estimate=plain.evidence.best)
+    tied = replace(plain, contest=replace(plain.contest, classics=(level,)))
+    assert only(tied, "_edges").sentence == f"{ends[0].said} It may be better than it stands here."
     assert contest.said.startswith("The best of D is inside what was tried. The best of A is at the edge")
     assert not list(rules._edges(plain))
 
@@ -178,11 +189,23 @@ def test_a_floor_is_worth_at_most_a_factor_of_ten_in_each_scale_at_it(plain):
 def test_repeats_are_worth_what_the_score_owes_them(plain, suffix):
     best = plain.evidence.best
     repeats = tuple(best.index[:40].tolist())
+    best = replace(best, values=best.values + np.where(np.arange(len(best)) < 40, 200.0, 0.0))
+    plain = replace(plain, evidence=replace(plain.evidence, bounds={best.estimator: best}))
     study = replace(plain, data=replace(plain.data, repeats=repeats, repeats_expected=1.0, source=f"my data{suffix}"))
     found = only(study, "_repeats")
-    assert found.nats == pytest.approx(abs(best.values.mean() - best.values[40:].mean()))
+    assert found.nats == pytest.approx(best.values.mean() - best.values[40:].mean())
+    assert found.worth.endswith("nats lower")
     assert bool(found.run) == bool(suffix)
     assert not list(rules._repeats(replace(study, data=replace(study.data, repeats_expected=39.0))))
+
+
+def test_repeats_that_move_the_score_by_less_than_its_error_are_said_to(plain):
+    values = np.where(np.arange(len(plain.evidence.best)) % 2, -1.0, 1.0)
+    best = replace(plain.evidence.best, values=values)
+    repeats = tuple(best.index[:41].tolist())
+    data = replace(plain.data, repeats=repeats, repeats_expected=1.0, source="my data.csv")
+    found = only(replace(plain, data=data, evidence=replace(plain.evidence, bounds={best.estimator: best})), "_repeats")
+    assert (found.worth, found.nats) == ("no nats of the model; they move the score by less than its error tells", 0.0)
 
 
 @pytest.mark.parametrize(

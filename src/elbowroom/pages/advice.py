@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elbowroom.numerics import Estimate, count, with_error
 from elbowroom.records import ModelRecord, StudyRecord
@@ -16,7 +17,7 @@ from elbowroom.records.sweep import SEED
 from elbowroom.runs.saved_estimates import read_estimates
 
 from .audit_advice import audited, contradicted
-from .next_step import LEAST, NOT_MEASURED, Advice, command, sure, wider
+from .next_step import LEAST, NOT_MEASURED, Advice, clear, command, sure, wider
 from .words import significant, the
 
 __all__ = ["Advice", "advice"]
@@ -84,7 +85,8 @@ def _further(study: StudyRecord) -> Iterator[Advice]:
         inner, end = (line[1], "least") if chosen is line[0] else (line[-2], "greatest")
         won, by = chosen.iwae.mean - inner.iwae.mean, chosen.iwae.estimator
         beyond = _beyond(axis, chosen.settings[axis], inner.settings[axis])
-        if beyond is None or won <= 0:
+        error = math.hypot(*(one.behind.se or 0.0 for one in (chosen, inner) if one.behind))
+        if beyond is None or won <= 0 or not clear(won, error, chosen.iwae.n):
             continue
         axes = {name: [value] for name, value in chosen.settings.items()} | {axis: [chosen.settings[axis], beyond]}
         yield Advice(
@@ -154,13 +156,15 @@ def _loose(study: StudyRecord) -> Iterator[Advice]:
         yield Advice(f"{said}: measure log p(x) by AIS.", run)
         return
     apart = known - study.evidence.best
+    if not sure(apart):
+        return
     size = with_error(apart.mean, apart.se_total)
     over = count(len(apart), "example")
     yield Advice(
         f"{said}: AIS lies {size} nats above it over {over}, so measure more of them by AIS.",
         run,
         f"no nats of the model; the number rises by {size}",
-        max(apart.mean, 0.0),
+        apart.mean,
     )
 
 
@@ -216,8 +220,7 @@ def _edges(study: StudyRecord) -> Iterator[Advice]:
     for one in study.contest.classics if study.contest else ():
         if one.search is None or one.search.inside:
             continue
-        ahead = study.evidence.best.mean > one.estimate.mean
-        said = f"{one.search.said} The {'lead over it may be smaller' if ahead else 'deficit to it may be larger'}."
+        said = f"{one.search.said} {_if_better(study.evidence.best - one.estimate)}"
         won = one.search.won
         if won is None or won <= 0:
             yield Advice(said, "", f"{NOT_MEASURED}, and the baseline's")
@@ -226,6 +229,13 @@ def _edges(study: StudyRecord) -> Iterator[Advice]:
             yield Advice(
                 said, "", f"about {size} nats for a further step, and the baseline's, if it pays as the last", won
             )
+
+
+def _if_better(ahead: Estimate) -> str:
+    """What follows where a baseline, which the model is so far ahead of, is better than it stands here."""
+    if not clear(ahead.mean, ahead.se_total, len(ahead)):
+        return "It may be better than it stands here."
+    return "The lead over it may be smaller." if ahead.mean > 0 else "The deficit to it may be larger."
 
 
 def _spare(study: StudyRecord) -> bool:
@@ -308,21 +318,22 @@ def _repeats(study: StudyRecord) -> Iterator[Advice]:
     data, best = study.data, study.evidence.best
     if not data.repeats_more_than_chance:
         return
-    new = best.at(np.setdiff1d(best.index, np.array(data.repeats)))
     said = f"{len(data.repeats):,} of {count(data.sizes['test'], 'test example')} also stand in train: "
-    said += "study the data without the repeats."
-    run = _without_repeats(study)
-    if not len(new) or not math.isfinite(best.mean - new.mean):
-        yield Advice(said, run)
-        return
-    theirs = best.mean - new.mean
-    way = "lower" if theirs >= 0 else "higher"
-    yield Advice(
-        said,
-        run,
-        f"no nats of the model; without them the score is {significant(abs(theirs), 2)} nats {way}",
-        abs(theirs),
-    )
+    worth, nats = _moved_by(best, np.array(data.repeats))
+    yield Advice(f"{said}study the data without the repeats.", _without_repeats(study), worth, nats)
+
+
+def _moved_by(best: Estimate, repeats: NDArray[np.int64]) -> tuple[str, float | None]:
+    """By how much repeats move a score, in words and in nats."""
+    new, old = best.at(np.setdiff1d(best.index, repeats)), best.at(repeats)
+    moved = best.mean - new.mean if len(new) else math.nan
+    if not math.isfinite(moved):
+        return NOT_MEASURED, None
+    error = len(old) / len(best) * math.hypot(old.se_total, new.se_total)
+    if not clear(moved, error, min(len(old), len(new))):
+        return "no nats of the model; they move the score by less than its error tells", 0.0
+    size = f"{significant(abs(moved), 2)} nats {'lower' if moved > 0 else 'higher'}"
+    return f"no nats of the model; without them the score is {size}", abs(moved)
 
 
 def _without_repeats(study: StudyRecord) -> str:

@@ -10,7 +10,7 @@ from elbowroom.records import StudyRecord
 
 from .commands import again
 
-__all__ = ["LEAST", "NOT_MEASURED", "Advice", "command", "sure", "wider"]
+__all__ = ["LEAST", "NOT_MEASURED", "Advice", "clear", "command", "sure", "wider"]
 
 NOT_MEASURED = "not measured"
 LEAST = 0.05  # nats per example that are worth a line
@@ -80,6 +80,29 @@ def sure(gap: Estimate) -> bool:
     [False, True, False]
     """
     return gap.mean > max(LEAST, standard_errors(len(gap)) * gap.se_total)
+
+
+def clear(value: float, error: float, points: int) -> bool:
+    """Whether a difference is, at 95 % and by Student's t, not 0, on whichever side it lies.
+
+    Parameters
+    ----------
+    value, error : float
+        The difference and its standard error.
+    points : int
+        Over how many it is a mean.
+
+    Returns
+    -------
+    bool
+        False of one, which says nothing of its error.
+
+    Examples
+    --------
+    >>> clear(-1.0, 0.1, 50), clear(-1.0, 0.6, 50), clear(1.0, 0.1, 2), clear(1.0, 0.0, 1)
+    (True, False, False, False)
+    """
+    return abs(value) > standard_errors(points) * error
 
 
 def wider(study: StudyRecord) -> list[int]:
