@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import elbowroom as er
 from elbowroom import cli
@@ -140,6 +141,104 @@ def test_names_that_training_gave_twice_are_found_again(tmp_path: Path) -> None:
     read = er.load_data(tmp_path / "t.csv", validation=0, test=0, support="real")
     np.testing.assert_array_equal(new_rows({"columns": read.columns}, tmp_path / "t.csv"), all_rows(read))
     np.testing.assert_array_equal(new_rows({"columns": ["a (2)", "b"]}, tmp_path / "t.csv"), [[2, 3], [4, 6]])
+
+
+def pictures(folder: Path, images: np.ndarray) -> Path:
+    """A folder of images, every second one on its side with EXIF data that say so."""
+    folder.mkdir()
+    for i, values in enumerate(images):
+        picture, exif = Image.fromarray(values), Image.Exif()
+        if i % 2:
+            exif[0x0112] = 6
+            picture = picture.rotate(90, expand=True)
+        picture.save(folder / f"{i:03}.png", exif=exif)
+    return folder
+
+
+GREYS = np.random.default_rng(3).integers(0, 256, (40, 4, 5)).astype(np.uint8)
+GREYS[:, 0, 0], GREYS[0, 0, 1] = 0, 255
+COLOURS = np.stack([GREYS, 255 - GREYS, GREYS // 2], -1)
+BITS = (GREYS > 127) * np.uint8(255)
+LEARNED = {  # what was learned from, and what is read as that is
+    "greys": (GREYS, {"a.npy": GREYS, "a.npz": GREYS, "a": GREYS, "b.npy": GREYS.reshape(40, 20)}),
+    "k/255": (GREYS.astype("f4") / 255, {"a.npy": GREYS / 255, "b.npy": GREYS, "one.npy": GREYS[:1] / 255, "a": GREYS}),
+    "-1 to 1": (GREYS.astype("f4") / 127.5 - 1, {"a.npz": GREYS.astype("f4") / 127.5 - 1, "b.npy": GREYS[:3]}),
+    "colours": (COLOURS, {"a.npy": COLOURS, "b.npy": COLOURS.transpose(0, 3, 1, 2), "a": COLOURS}),
+    "folder": (None, {"a.npy": GREYS, "a": GREYS, "one": GREYS[:1]}),
+}
+
+
+@pytest.mark.parametrize("how", LEARNED)
+def test_arrays_and_images_are_read_as_those_to_learn_from(tmp_path: Path, how: str) -> None:
+    source, others = LEARNED[how]
+    data = er.load_data(pictures(tmp_path / "train", GREYS) if source is None else source, validation=0, test=0)
+    known, coding = data.summary(), dict(data.train.coding)
+    for name, values in others.items():
+        path = tmp_path / name
+        if path.suffix == ".npy":
+            np.save(path, values)
+        elif path.suffix == ".npz":
+            np.savez(path, x=values, y=np.arange(len(values)) % 2)
+        else:
+            pictures(path, values)
+        np.testing.assert_array_equal(new_rows(known, path, coding), all_rows(data)[: len(values)], err_msg=name)
+
+
+def test_black_and_white_is_what_it_was_in_training(tmp_path: Path) -> None:
+    greys, bits = (
+        er.load_data(pictures(tmp_path / name, images), validation=0, test=0)
+        for name, images in (("greys", GREYS), ("bits", BITS))
+    )
+    white = pictures(tmp_path / "white", np.full((2, 4, 5), 255, np.uint8))
+    for data, path, expected in (
+        (greys, tmp_path / "bits", BITS.reshape(40, 20)),
+        (bits, tmp_path / "bits", BITS.reshape(40, 20) // 255),
+        (bits, white, np.ones((2, 20))),
+        (greys, white, np.full((2, 20), 255)),
+    ):
+        np.testing.assert_array_equal(new_rows(data.summary(), path, dict(data.train.coding)), expected)
+    colours = er.load_data(pictures(tmp_path / "colours", COLOURS), validation=0, test=0)
+    found = new_rows(colours.summary(), tmp_path / "greys", dict(colours.train.coding))
+    np.testing.assert_array_equal(found, np.repeat(GREYS[:, None], 3, 1))
+
+
+def test_columns_left_out_of_an_array_are_left_out_again(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    rows[:, 1] = np.nan
+    data = er.load_data(rows, validation=0, test=0)
+    np.save(tmp_path / "new.npy", rows)
+    found = new_rows(data.summary(), tmp_path / "new.npy", dict(data.train.coding))
+    np.testing.assert_array_equal(found, rows[:, [0, 2]])
+
+
+def test_what_is_no_array_of_the_model_is_one_sentence(tmp_path: Path) -> None:
+    data = er.load_data(GREYS.astype("f4") / 255, validation=0, test=0)
+    for name, values, said in (
+        (
+            "turned",
+            GREYS.transpose(0, 2, 1),
+            r"'turned.npy' have shape \(5, 4\) each and .* learned from \(4, 5\): give",
+        ),
+        ("odd", GREYS / 7.3, r"'odd.npy' are neither k/255, as those .*, nor whole levels 0…255: give them on one"),
+        ("bits", BITS // 255, "neither k/255"),
+        ("named", np.zeros(3, [("a", float), ("b", float)]), "'named.npy' holds columns with names"),
+    ):
+        np.save(tmp_path / f"{name}.npy", values)
+        with pytest.raises(er.InputError, match=said):
+            new_rows(data.summary(), tmp_path / f"{name}.npy", dict(data.train.coding))
+    with pytest.raises(er.InputError, match="holds no images"):
+        new_rows(data.summary(), tmp_path, {})
+
+
+def test_a_folder_is_predicted_as_the_run_s_own_rows_are(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "images", GREYS)
+    data = er.load_data(folder, labels=np.arange(40) % 2, observed="label", validation=4, test=4)
+    recipe = Recipe(latents=1, widths=[4], classes="label")
+    er.fit(build(recipe, data), data, goal(recipe), epochs=1, run=tmp_path / "run", progress=False)
+    every = predict_run(tmp_path / "run", tmp_path / "a.csv", part="all", source=data, progress=False)
+    found = predict_run(tmp_path / "run", tmp_path / "b.csv", data=folder, progress=False)
+    assert found.probabilities.shape == (40, 2)
+    np.testing.assert_allclose(found.probabilities, every.probabilities, atol=1e-5)
 
 
 def test_a_run_without_classes_predicts_nothing(tmp_path: Path) -> None:

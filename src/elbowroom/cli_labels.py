@@ -102,7 +102,10 @@ def on_validation(vae: Any, recipe: Any, data: Any, seed: int) -> Iterator[str]:
 def predict(
     run: Run,
     data: Annotated[
-        Path | None, typer.Argument(help="A file with other rows of the same columns; by default the run's own data.")
+        Path | None,
+        typer.Argument(
+            help="Other rows: a file with the same columns, or images of the same size; by default the run's own data."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")] = Path("predictions.csv"),
     part: Annotated[str, typer.Option(help="Part of the run's own data: train, validation, test or all.")] = "test",

@@ -1,7 +1,6 @@
 """From any source to a data set: values checked, support found, parts drawn, preprocessing chosen."""
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from .raw import Raw, without_columns
 from .repeats import repeats_of
 from .scan import Scan, scan
 from .sentinels import sentinels
+from .shapes import event_of, image_shape_of
 from .size_factors import LATENT, NONE, OBSERVED
 from .values import is_sparse
 
@@ -233,7 +233,7 @@ def load_data(
     if counts.size is not None:
         beside = beside.and_context(SIZE, counts.size, "size_factor")
     refuse_size_names(counts, beside.context, isinstance(size_factor, str) and size_factor == NONE)
-    image_shape, event = _image_shape(raw.x.shape), _event(raw.x.shape, flat)
+    image_shape, event = image_shape_of(raw.x.shape), event_of(raw.x.shape, flat)
     notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":
         raw.x, found = _binarise(raw.x, scanned, found, event, seed), Support("binary")
@@ -326,21 +326,6 @@ def _is_name(source: str) -> bool:
 def _has_classes(source: Any) -> bool:
     """Whether labels come with the source itself: a named set, or a folder of images."""
     return isinstance(source, str | Path) and (_is_name(str(source)) or Path(source).expanduser().is_dir())
-
-
-def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """(H, W) of grey images, (C, H, W) of others, None for a table."""
-    if len(shape) == 2:
-        return None
-    return tuple(shape[2:] if len(shape) == 4 and shape[1] == 1 else shape[1:])
-
-
-def _event(shape: tuple[int, ...], flat: bool | None) -> tuple[int, ...]:
-    """Of images, (D,) where `flat` (by default: where they are grey), else (C, H, W)."""
-    if len(shape) == 2:
-        return (shape[1],)
-    images = shape[1:] if len(shape) == 4 else (1, *shape[1:])
-    return (math.prod(images),) if flat or (flat is None and images[0] == 1) else tuple(images)
 
 
 def _binarise(x: Any, scanned: Scan, support: Support, event: tuple[int, ...], seed: int) -> NDArray[Any]:

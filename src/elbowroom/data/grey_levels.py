@@ -13,7 +13,7 @@ from elbowroom.numerics import Support
 from .raw import Raw
 from .values import blocks, is_sparse
 
-__all__ = ["with_grey_levels"]
+__all__ = ["turned_back", "with_grey_levels"]
 
 _BY_CHANCE = 20.0  # nats of evidence that so many different values do not lie on a grid by chance
 
@@ -51,6 +51,31 @@ def with_grey_levels(raw: Raw) -> Raw:
         if _more_than_chance(sample, top, x.dtype) and all(_on_grid(block, low, top) for _, block in blocks(x)):
             return _turned_back(raw, low, top)
     return raw
+
+
+def turned_back(x: NDArray[Any], scale: str) -> NDArray[Any] | None:
+    """Values on a scale that was found before, as whole levels; None where they are not on it.
+
+    Parameters
+    ----------
+    x : array
+        Of any shape.
+    scale : str
+        As `Raw.turned` says it, such as "k/255" or "2k/255 − 1".
+
+    Returns
+    -------
+    array or None
+        Of the same shape.
+
+    Examples
+    --------
+    >>> turned_back(np.array([[-1.0, 1.0]]), "2k/255 − 1"), turned_back(np.array([[0.5]]), "k/255")
+    (array([[  0, 255]], dtype=uint8), None)
+    """
+    low, top = -1.0 if scale.startswith("2k") else 0.0, int(scale.partition("/")[2].partition(" ")[0])
+    floats = x if x.dtype.kind == "f" else x.astype(np.float64)
+    return _levels(floats, low, top) if all(_on_grid(block, low, top) for _, block in blocks(floats)) else None
 
 
 def _distinct(x: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -93,15 +118,21 @@ def _on_grid(block: NDArray[np.floating], low: float, top: int) -> bool:
 
 
 def _turned_back(raw: Raw, low: float, top: int) -> Raw:
-    """The levels as whole numbers (floats where cells are missing)."""
-    gaps = any(np.isnan(block).any() for _, block in blocks(raw.x))
-    x = np.empty(raw.x.shape, np.float32 if gaps else np.uint8 if top < 256 else np.uint16)
-    rows = x.reshape(len(x), -1)
-    for start, block in blocks(raw.x):
-        rows[start : start + len(block)] = np.round(top * (block.astype(np.float64) - low) / (1 - low))
+    """The data with the levels as whole numbers."""
+    x = _levels(raw.x, low, top)
     scale = f"k/{top}" if low == 0 else f"2k/{top} − 1"
     note = (
         f"All values are {scale} with whole k, and a density over these would grow without bound: x is k, on the grid "
         f'0…{top:,}; support="{"unit" if low == 0 else "real"}" keeps the values as they came.'
     )
     return replace(raw, x=x, support=Support("grid", top + 1), notes=[*raw.notes, note], turned=scale)
+
+
+def _levels(values: NDArray[np.floating], low: float, top: int) -> NDArray[Any]:
+    """Whole numbers, as floats where cells are missing."""
+    gaps = any(np.isnan(block).any() for _, block in blocks(values))
+    x = np.empty(values.shape, np.float32 if gaps else np.uint8 if top < 256 else np.uint16)
+    rows = x.reshape(len(x), -1)
+    for start, block in blocks(values):
+        rows[start : start + len(block)] = np.round(top * (block.astype(np.float64) - low) / (1 - low))
+    return x

@@ -58,7 +58,7 @@ class _Seen:
     frames: list[int] = field(default_factory=list)
 
 
-def read_images(path: Path, labels: Any) -> tuple[Raw, Any]:
+def read_images(path: Path, labels: Any, *, least: int = 2) -> tuple[Raw, Any]:
     """Read a folder of images of one size, or the frames of one file.
 
     Parameters
@@ -67,6 +67,8 @@ def read_images(path: Path, labels: Any) -> tuple[Raw, Any]:
         A folder, as `image_tree` takes it, or a file of several frames.
     labels : array or None
         One per image, in the order of sorted paths (of each part); or one per file, where files have several frames.
+    least : int, default 2
+        How many there must be: two, of which a model can learn, or one, of which it can say something.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def read_images(path: Path, labels: Any) -> tuple[Raw, Any]:
         kind = _common_kind(tree.paths, headers)
         _check_sizes(tree.paths, headers)
         frames = [header.frames for header in headers]
-        if sum(frames) < 2:
+        if sum(frames) < least:
             raise InputError(
                 f"{str(path)!r} holds one image, {tree.paths[0].name!r}: give a folder with two or more, of which a "
                 "model can learn."

@@ -68,7 +68,8 @@ def predict_run(
     out : str or Path
         A .csv, .parquet or .npy file; the last holds a structured array with the same names.
     data : str or Path, optional
-        A file with other rows of the same columns: a table or a .npy. By default the run's own data.
+        Other rows: a table with the same columns, an array (.npy, .npz), or images of the same size, which are read and
+        scaled as the training data were. By default the run's own data.
     part : {"test", "train", "validation", "all"}, default "test"
         The part of the run's own data, or all of them.
     source : Any, optional
@@ -109,7 +110,7 @@ def predict_run(
     classes = tuple(known.get("beside_classes", {}).get(block, ()))
     classes = classes or tuple(map(str, range(vae.posterior[block].classes)))
     if data is not None:
-        x = new_rows(known, Path(data))
+        x = new_rows(known, Path(data), dict(vae.coding))
         p, labels = probabilities(vae, block, x, seed), np.full(len(x), -1)
         beside: dict[str, Any] = {"row": np.arange(len(x))}
     else:

@@ -13,20 +13,24 @@ from elbowroom.data.tables import read_table
 from elbowroom.numerics import InputError
 from elbowroom.vae.outside import coded
 
+from .new_arrays import is_of_arrays, new_arrays
+
 __all__ = ["new_rows"]
 
 
-def new_rows(known: Mapping[str, Any], path: Path) -> Any:
+def new_rows(known: Mapping[str, Any], path: Path, coding: Mapping[str, Any] | None = None) -> Any:
     """Read the columns that a model was fitted to from a file; it may hold others, labels among them.
 
-    Numbers, and cells without a value, are read as `load_data` reads them.
+    Numbers, images, and cells without a value, are read as `load_data` reads them.
 
     Parameters
     ----------
     known : mapping
         What the run's recipe says of its data: "columns" by name, where they had names, and the "classes" of words.
     path : Path
-        A .npy of numbers, or a table as `load_data` reads it.
+        A table, an array (.npy or .npz), an image or a folder of images, as `load_data` reads them.
+    coding : mapping, optional
+        What the model's numbers mean, as `VAE.coding` holds it.
 
     Returns
     -------
@@ -39,9 +43,9 @@ def new_rows(known: Mapping[str, Any], path: Path) -> Any:
         Where there is no such file, a column is missing or there twice, or holds what the model does not know.
     """
     if not path.exists():
-        raise InputError(f"There is no file {str(path)!r} to predict: give a table or a .npy.")
-    if path.suffix.lower() == ".npy":
-        return np.load(path, allow_pickle=False)
+        raise InputError(f"There is no file {str(path)!r} to predict: give a table, an array or images.")
+    if is_of_arrays(path):
+        return new_arrays(known, coding or {}, path)
     read = read_table(path)
     given = list(map(str, read.frame.columns))
     frame = read.frame.set_axis(column_names(given), axis=1)
