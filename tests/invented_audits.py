@@ -77,7 +77,8 @@ def findings(**found):
 
 def _finding(name, cause):
     threshold, unit = THRESHOLDS[name]
-    value = threshold * (1.9 if cause is not None else 0.3)
+    there = cause is not None
+    value = threshold * (1.9 if there != (name == "collapsed") else 0.3)
     why = f", as the {cause}" if cause else ""
     said = f"the number is {value:.3g} {unit} (found above {threshold:g}){why}."
     sentence = f"{name.capitalize()}: {said}" if cause is not None else f"Not {name}: {said}"

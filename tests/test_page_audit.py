@@ -28,7 +28,17 @@ from elbowroom.pages import audit_table, fix_table, report, verdict_table
 from elbowroom.pages.advice import advice
 from elbowroom.pages.audit import audit_view, bare
 from elbowroom.pages.audit_advice import contradicted
-from elbowroom.records import AuditRecord, FileRecord, Number, keep_file, read_files, read_fix, read_study
+from elbowroom.pages.card import card
+from elbowroom.records import (
+    AuditRecord,
+    FileRecord,
+    FindingRecord,
+    Number,
+    keep_file,
+    read_files,
+    read_fix,
+    read_study,
+)
 
 pytestmark = pytest.mark.usefixtures("pages_are_drawn_once")
 CHECKS = [name for name in vars(EveryPage) if name.startswith("test") and "terminal" not in name]
@@ -96,6 +106,29 @@ def test_every_fault_is_said_with_its_number_and_threshold(pages):
         assert with_error(finding.value.value, finding.value.se) in text
     assert text.index("noise mis-scaled yes") < text.index("inference lagging no")
     assert len(THRESHOLDS) == 9
+
+
+def test_a_number_beyond_its_threshold_but_not_by_its_error_is_called_unsure(tmp_path):
+    """Neither "yes" nor a plain "no" beside a number that the caption seems to convict."""
+    said = dict.fromkeys(("unsure", "no"), "Not {}: the number is such.")
+    said["by design"] = "Not {}: the number is such, and is a bound by how it is made."
+    rows = (
+        ("inference lagging", 0.8, 0.5, "unsure"),
+        ("overfitted", 0.4, 0.5, "no"),
+        ("no bound", 0.2, 0.05, "by design"),
+        ("collapsed", 0.08, 0.1, "unsure"),
+    )
+    unsure = tuple(
+        FindingRecord(name, False, Number(value, value / 2), limit, "nats", "", said[why].format(name))
+        for name, value, limit, why in rows
+    )
+    audit = ill(findings=unsure)
+    text = words_of(report(audit, tmp_path / "one.html").read_text(encoding="utf-8"))
+    assert "Not sure: it is beyond it, but not by its error" in text
+    for word in ("inference lagging not sure 0.80", "collapsed not sure 0.08", "overfitted no", "no bound no"):
+        assert word in text
+    assert text.index("collapsed not sure") < text.index("overfitted no")
+    assert "| inference lagging | not sure | 0.80 ± 0.40 nats | 0.5 |" in card(audit)
 
 
 def test_context_is_set_apart_and_never_added(pages):
@@ -261,7 +294,7 @@ class TestStudy:
         (noise,) = [one for one in found if one.sentence.startswith("Noise mis-scaled")]
         assert (noise.nats, noise.worth) == (2.5, "2.50 ± 0.25 nats by calibrate, measured on 397 examples")
         assert noise.run == f"elbowroom fix {audited}/runs/beta-0.5 --run {audited}-fixed"
-        (collapsed,) = [one for one in found if one.sentence.startswith("Collapsed: the number is 0.95")]
+        (collapsed,) = [one for one in found if one.sentence.startswith("Collapsed: the number is 0.15")]
         assert "take a weaker decoder, or fewer latents" in collapsed.sentence
         assert collapsed.nats is None
         nats = [one.nats for one in found if one.nats is not None]

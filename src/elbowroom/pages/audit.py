@@ -21,6 +21,7 @@ from . import words
 from .changes import changes_figure
 from .embedding import both_widths
 from .figure import Figure
+from .findings import CAPTION, by_word, found_word
 from .latents import kl_figure
 from .moves import moves_figure
 
@@ -116,8 +117,7 @@ def audit_view(audit: AuditRecord, *, latents: bool = True) -> AuditView:
         bounds_caption=f"What the bar is made of: means over the same {count(audit.n, 'test example')}, in nats.",
         notes=() if audit.identity is None else (*_about_all(audit), *audit.sentences),
         findings=_findings(audit.findings),
-        findings_caption="Every fault that was looked for, with the number that decided, ± one standard error, and its "
-        "threshold.",
+        findings_caption=CAPTION,
         prices=_prices(audit.prices),
         plane=moves_figure(audit),
         price_sentences=[one.sentence for one in audit.prices],
@@ -261,17 +261,18 @@ def _bound(name: str, e: Estimate) -> dict[str, str]:
 
 
 def _findings(findings: Sequence[FindingRecord]) -> list[dict[str, object]]:
-    """Rows of the table, those found first."""
+    """Rows of the table."""
     return [
         {
             "name": one.name,
             "found": one.found,
+            "word": found_word(one),
             "cause": one.cause,
             "value": f"{number(one.value)} {one.unit}".rstrip(),
             "threshold": f"{one.threshold:g}",
             "sentence": bare(one),
         }
-        for one in sorted(findings, key=lambda one: not one.found)
+        for one in by_word(findings)
     ]
 
 

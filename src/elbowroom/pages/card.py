@@ -6,6 +6,7 @@ from elbowroom.numerics import count
 from elbowroom.records import AuditRecord, FindingRecord
 
 from .audit import audit_figures, audit_view, number
+from .findings import found_word
 from .words import figure_text
 
 __all__ = ["card"]
@@ -40,7 +41,7 @@ def card(audit: AuditRecord) -> str:
 
 
 def _findings(findings: Sequence[FindingRecord]) -> list[str]:
-    rows = [(one.name, "yes" if one.found else "no", f"{number(one.value)} {one.unit}", f"{one.threshold:g}")
+    rows = [(one.name, found_word(one), f"{number(one.value)} {one.unit}", f"{one.threshold:g}")
             for one in findings]  # fmt: skip
     return _table(("finding", "found", "number", "threshold"), rows)
 
