@@ -1,6 +1,7 @@
 """The tables of the page, the rows for the terminal, and numbers in words."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from page_reader import words_of
 from staged import keep_study, kept_study
 
 from elbowroom.numerics import Estimate, InputError
-from elbowroom.pages import ladder, report, verdict_table
+from elbowroom.pages import _report, ladder, report, verdict_table
 from elbowroom.pages.words import contest, estimate_words, seconds, significant
 from elbowroom.records import DifferenceRecord, read_study
 
@@ -127,3 +128,34 @@ def test_bits_of_an_exact_density_of_dequantised_x_are_a_bound_and_binarised_one
     exact = Estimate.of([-math.log(2) * 64] * 3, quantity=quantity, estimator="GMM", direction="exact")
     assert ladder._bits(exact, data).startswith(bits or "1.00")
     assert said in ladder.about_bits(data, exact)
+
+
+@pytest.mark.parametrize(
+    ("steps", "missing", "said"),
+    [
+        (
+            [0.1] * 4,
+            None,
+            "of 4 columns recorded in steps is of the step .* numbers would be 9.21 nats higher .minus the",
+        ),
+        ([0.0, 10.0], None, "of 1 column recorded .* would be 2.30 nats lower"),
+        ([1.0], None, "would be the same"),
+        ([0.1, 0.5], "one in ten", "would be 3.00 nats higher where no cell is missing"),
+    ],
+)
+def test_a_probability_of_a_step_is_told_from_a_density(studies, steps, missing, said):
+    """iris on the page and as scikit-learn's mixture has it lie 4 · log 10 apart."""
+    rounded = {"kind": "rounded", "steps": steps, "offsets": [0.0] * len(steps)}
+    chain = {"kind": "chain", "steps": [rounded, {"kind": "standardise", "event": [len(steps)]}]}
+    data = replace(read_study(studies["digits"][0]).data, preprocess=chain, missing=missing)
+    assert re.search(said, ladder.about_steps(data))
+
+
+def test_the_page_says_what_a_step_is_worth(studies):
+    assert ladder.about_steps(read_study(studies["digits"][0]).data) == ""
+    assert "recorded in steps" not in words_of(studies["digits"][1])
+    study = read_study(studies["digits"][0])
+    rounded = {"kind": "rounded", "steps": [0.1] * 4, "offsets": [0.0] * 4}
+    content = _report._content(replace(study, data=replace(study.data, preprocess=rounded)))
+    page = words_of(_report.rendered("report.html", content))
+    assert "in nats. log p(x) of 4 columns recorded in steps is of the step and not of a point" in page

@@ -18,7 +18,7 @@ from .estimators import EvidencePanel, evidence_panel
 from .figure import Figure
 from .files import file_rows
 from .images import image_figures
-from .ladder import about_bits, evidence_rows, ladder
+from .ladder import about_bits, about_steps, evidence_rows, ladder
 from .latents import kl, latent_map
 from .plane import chooser, model_figures, plane, sweep_rows
 from .rendering import rendered
@@ -90,6 +90,7 @@ def _content(study: StudyRecord) -> dict[str, Any]:
         "ladder": ladder(study),
         "evidence": evidence_rows(study),
         "estimators": _estimators(study),
+        "about_steps": about_steps(study.data),
         "about_bits": about_bits(study.data, study.evidence.best),
         "files": file_rows(study.run),
         "has_squares": study.reconstruction.why_none is None,

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 from elbowroom import plots
 from elbowroom.numerics import Estimate, InputError, aligned, count, places, rounded, with_error
@@ -12,7 +13,7 @@ from . import words
 from .embedding import both_widths
 from .figure import Figure
 
-__all__ = ["about_bits", "evidence_rows", "ladder"]
+__all__ = ["about_bits", "about_steps", "evidence_rows", "ladder"]
 
 
 def ladder(study: StudyRecord) -> Figure:
@@ -118,6 +119,32 @@ def about_bits(data: DataRecord, e: Estimate) -> str:
             f"{said}. They are bits of zeros and ones, and where these were made of grey levels, not those of the grey."
         )
     return f"{said}."
+
+
+def about_steps(data: DataRecord) -> str:
+    """Of what log p(x) is where columns were recorded in steps, and what it would be as a density; else empty."""
+    logs = [math.log(step) for step in _steps_of(data.preprocess)]
+    if not logs:
+        return ""
+    total, many = math.fsum(logs), len(logs)
+    columns = f"{count(many, 'column')} recorded in steps"
+    away = f"{words.significant(abs(total))} nats {'higher' if total < 0 else 'lower'}" if total else "the same"
+    where = " where no cell is missing" if data.missing else ""
+    return (
+        f"log p(x) of {columns} is of the step and not of a point: as log-densities the numbers would be {away}{where} "
+        "(minus the sum of the log steps)."
+    )
+
+
+def _steps_of(preprocess: Any) -> list[float]:
+    """Steps from the plain values of a preprocessing, those of its parts among them; 0 is that of no step."""
+    if isinstance(preprocess, list):
+        return [step for part in preprocess for step in _steps_of(part)]
+    if not isinstance(preprocess, dict):
+        return []
+    if preprocess.get("kind") == "rounded":
+        return [step for step in preprocess["steps"] if step]
+    return [step for part in preprocess.values() for step in _steps_of(part)]
 
 
 def _dequantised(data: DataRecord) -> bool:
