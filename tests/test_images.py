@@ -310,6 +310,16 @@ def test_greys_of_sixteen_bits_keep_their_levels(tmp_path, ending, high, levels)
     assert f"greys of 16 bits, the greatest {high - 1:,}: a grid of {levels:,} levels" in words(data)
 
 
+@pytest.mark.parametrize(("step", "top"), [(16, 4_095), (257, 255)])
+def test_greys_of_fewer_bits_that_were_spread_over_sixteen_are_noted(tmp_path, step, top):
+    deep = step * G.integers(0, top, (6, 5, 4), dtype=np.uint16, endpoint=True)
+    deep[0, 0, :2] = step, step * top
+    for data in (load_data(save(tmp_path, deep)), load_data(deep)):
+        assert f"All levels are multiples of {step}: what knows it gains" in words(data)
+        assert f"x // {step} holds the same images on 0…{top:,}." in words(data)
+    assert "multiples" not in words(load_data(deep // step + 1))
+
+
 def test_floats_of_tiff_are_real_numbers(tmp_path):
     reals = G.normal(size=(6, 5, 4)).astype(np.float32)
     data = load_data(save(tmp_path, reals, ending="tif"))

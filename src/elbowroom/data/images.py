@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from elbowroom.numerics import InputError, Support
 from elbowroom.progress import Progress
 
-from .arrays import bits_of
+from .arrays import bits_of, notes_on_gaps
 from .image_tree import ImageTree, image_tree
 from .memory import refuse_what_exceeds_memory
 from .raw import Raw
@@ -298,7 +298,7 @@ def _deep_raw(x: NDArray[np.uint16]) -> Raw:
     high = int(x.max())
     bits = bits_of(high)
     note = f"The images have greys of 16 bits, the greatest {high:,}: a grid of {2**bits:,} levels."
-    return Raw(x, support=Support("grid", 2**bits), notes=[note])
+    return Raw(x, support=Support("grid", 2**bits), notes=[note, *notes_on_gaps(x)])
 
 
 def _black_and_white(x: NDArray[np.uint8]) -> bool:
