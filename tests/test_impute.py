@@ -290,6 +290,8 @@ def test_a_run_writes_its_completed_tables(tmp_path, monkeypatch):
         [tables[0], *tables[2:]], [found.to_frame(), found.to_frame(0), found.to_frame(1)], strict=True
     ):
         pd.testing.assert_frame_equal(table, want, check_dtype=False, rtol=1e-5)
+    words = [pd.read_csv(tmp_path / name, dtype=str)["visits"] for name in (names[0], *names[2:])]
+    assert all(column.str.fullmatch(r"\d+").all() for column in words)  # as the table has them, and not 3.0
     assert list(tables[1].columns) == ["height low", "height high", "visits low", "visits high"]
     np.testing.assert_allclose(tables[1]["height low"], found.interval()[0][:, 0], rtol=1e-5)
     part = er.runs.impute_run(tmp_path / "run", tmp_path / "p.csv", part="test", source=data, progress=False)

@@ -9,6 +9,7 @@ from elbowroom.numerics import InputError, one_of, plain_arguments
 
 from . import read_run
 from ._run_data import run_data, run_folder
+from .written import with_whole_numbers
 
 __all__ = ["impute_run"]
 
@@ -90,7 +91,7 @@ def impute_run(
     files = []
     for ending, table in {"": found.to_frame(), "-interval": intervals(found), **tables}.items():
         files.append(out.with_name(f"{out.stem}{ending}.csv"))
-        table.to_csv(files[-1], index=False)
+        with_whole_numbers(table).to_csv(files[-1], index=False)
     return [*str(found).splitlines(), *map(str, files)]
 
 

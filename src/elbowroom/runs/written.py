@@ -12,7 +12,7 @@ from elbowroom.numerics import InputError
 from .image_folder import write_images
 from .table_file import write_table
 
-__all__ = ["check_out", "write_x"]
+__all__ = ["check_out", "with_whole_numbers", "write_x"]
 
 _WHOLE = 2.0**53  # up to here floats hold all whole numbers
 _ENDINGS = (".csv", ".parquet", ".npy", ".png")
@@ -82,10 +82,34 @@ def _columns(x: NDArray[Any], data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _values(column: NDArray[Any], words: list[str] | None) -> Any:
-    whole = ((column == np.round(column)) & (np.abs(column) < _WHOLE)).all()
+    whole = _whole(column)
     if words and whole and column.min() >= 0 and column.max() < len(words):  # a mean of codes is no word
         return np.array(words, dtype=object)[column.astype(int)]
     return column.astype(np.int64) if whole else column
+
+
+def _whole(column: NDArray[Any]) -> bool:
+    return bool(((column == np.round(column)) & (np.abs(column) < _WHOLE)).all())
+
+
+def with_whole_numbers(frame: Any) -> Any:
+    """A table whose columns of whole numbers are written without a decimal point; missing cells stay empty.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of numbers and words.
+
+    Returns
+    -------
+    DataFrame
+        With the same values.
+    """
+    whole = [
+        at for at, kind in enumerate(frame.dtypes) if kind.kind == "f" and _whole(frame.iloc[:, at].dropna().to_numpy())
+    ]
+    kinds = {frame.columns[at]: "Int64" for at in whole}
+    return frame.astype(kinds)
 
 
 def _write_sheet(images: NDArray[np.float32], out: Path, scale: int = 4) -> None:
