@@ -233,6 +233,13 @@ def test_notes_on_constant_repeated_and_leaked_rows():
     assert "Test rows that also stand in train: 10 of 10." in notes
 
 
+def test_an_infinite_value_of_a_file_is_found_by_its_line(tmp_path):
+    frame = with_hole(np.inf)
+    (tmp_path / "t.csv").write_text("# a comment\n" + frame.to_csv(index=False))
+    with pytest.raises(InputError, match=r"2 values that are infinite .*, first in line 5, column 'b'"):
+        load_data(tmp_path / "t.csv")
+
+
 def test_ties_of_grey_levels_over_255_are_dequantised():
     grey = np.random.default_rng(0).integers(0, 256, (1_000, 6)) / 255
     assert all(one.step == pytest.approx(1 / 255) for one in load_data(grey).support.columns)

@@ -80,7 +80,7 @@ def text(path, content):
             lambda d: text(d / "t.csv", "b,c\n2,x\ny,z\n"),
             "'b' holds numbers, and words such as 'y' in line 3",
         ),
-        (lambda d: text(d / "t.csv", "a,b\n1,2\n3,inf\n"), "infinite.*row 1, column 'b'"),
+        (lambda d: text(d / "t.csv", "a,b\n1,2\n3,inf\n"), "infinite.*line 3, column 'b'"),
     ],
 )
 def test_bad_files_are_one_clear_sentence(tmp_path, make, words):

@@ -217,14 +217,14 @@ def load_data(
         told["genes"] = raw.x.shape[1] if raw.x.shape[1:] != read else None
     if support is None and isinstance(preprocess, str) and preprocess != "none":
         raw = with_grey_levels(raw)
-    scanned = scan(raw.x, raw.columns, raw.official[1])
+    scanned = scan(raw.x, raw.columns, raw.official[1], raw.row)
     if scanned.empty.any() and len(raw.x.shape) == 2:
         raw = without_columns(raw, scanned.empty, "no value in any row")
-        scanned = scan(raw.x, raw.columns, raw.official[1])
+        scanned = scan(raw.x, raw.columns, raw.official[1], raw.row)
     found, judged = judge(raw, scanned.limits, support)
     if any(one.support is None for one in judged):
         raw = without_left_out(raw, judged)
-        scanned = scan(raw.x, raw.columns, raw.official[1])
+        scanned = scan(raw.x, raw.columns, raw.official[1], raw.row)
     parts = drawn().sorted() if isinstance(raw.x, CsrOnDisk) else drawn()
     beside = beside_of(raw, labels, context, observed, bool(scanned.gaps), conditions)
     if batches:
@@ -237,7 +237,7 @@ def load_data(
     notes = raw.notes + sentinels(raw)
     if preprocess == "binarise-fixed":
         raw.x, found = _binarise(raw.x, scanned, found, event, seed), Support("binary")
-        scanned = scan(raw.x, raw.columns, raw.official[1])
+        scanned = scan(raw.x, raw.columns, raw.official[1], raw.row)
         notes.append(f"Binarised once, with seed {seed}: the data are now these zeros and ones.")
         preprocess = "none"
     rows, digest = fingerprints(raw.x, scanned.wide, beside.codes, beside.hashed())

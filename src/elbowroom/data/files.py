@@ -75,7 +75,7 @@ def read_path(
 def _read_table(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str]) -> tuple[Raw, Any]:
     table = read_table(path)
     raw, labels = from_frame(table.frame, labels, beside, repr(path.name), drop=drop, origin=table.origin)
-    raw.notes = table.notes + raw.notes
+    raw.notes, raw.row = table.notes + raw.notes, table.origin.row
     plain = not table.named and not raw.classes and len(raw.columns or ()) == table.frame.shape[1]
     return replace(raw, columns=None) if plain else raw, labels
 

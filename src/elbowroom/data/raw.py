@@ -49,6 +49,8 @@ class Raw:
         What the values were, such as "k/255", where they were taken for levels on another scale.
     left_out : tuple of int, default ()
         Places, in the source, of the columns that were left out.
+    row : callable, optional
+        Number of a row → where it stands, as "row 3" or "line 5".
     """
 
     x: Any
@@ -65,6 +67,7 @@ class Raw:
     counts_elsewhere: Callable[[], list[str]] | None = None
     turned: str = ""
     left_out: tuple[int, ...] = ()
+    row: Callable[[int], str] = "row {}".format
 
     @property
     def names(self) -> list[str]:

@@ -1,6 +1,6 @@
 """One pass over all values before anything is made of them: what they are, and what may not be among them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,9 @@ class Scan:
     empty: NDArray[np.bool_]
 
 
-def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Scan:
+def scan(
+    x: Any, columns: list[str] | None = None, official_test: int = 0, row: Callable[[int], str] = "row {}".format
+) -> Scan:
     """Look at every value once, before anything is made of them.
 
     Parameters
@@ -54,6 +56,8 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Sc
         Names, for the sentences of errors.
     official_test : int, default 0
         How many of the last rows are an official test part.
+    row : callable, optional
+        Number of a row of a table → where it stands, as "line 5", for the sentences of errors.
 
     Returns
     -------
@@ -88,8 +92,8 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Sc
         missing = block != block
         wrong = np.abs(block) > _BEYOND
         if block.dtype.kind == "f" and wrong.any():
-            row, place = np.argwhere(wrong)[0]
-            first = first if bad else (start + int(row), int(place))
+            at, place = np.argwhere(wrong)[0]
+            first = first if bad else (start + int(at), int(place))
             bad += int(wrong.sum())
         gaps += int(missing.sum())
         empty &= missing.all(0)
@@ -99,7 +103,7 @@ def scan(x: Any, columns: list[str] | None = None, official_test: int = 0) -> Sc
         if len(learned):
             low, high = np.fmin(low, np.fmin.reduce(learned)), np.fmax(high, np.fmax.reduce(learned))
     if bad:
-        raise InputError(_not_finite(x.shape, columns, bad, *first))
+        raise InputError(_not_finite(x.shape, columns, bad, row(first[0]), *first))
     if not found:
         raise InputError("Every cell of the data is missing; give at least two examples with values.")
     limits = found[0]
@@ -128,9 +132,9 @@ def _in_32_bits(block: NDArray[Any]) -> NDArray[Any]:
         return block.astype(np.float32).astype(np.float64)
 
 
-def _not_finite(shape: tuple[int, ...], columns: list[str] | None, bad: int, row: int, place: int) -> str:
+def _not_finite(shape: tuple[int, ...], columns: list[str] | None, bad: int, stands: str, row: int, place: int) -> str:
     if len(shape) == 2:
-        where = f"first in row {row}, column {columns[place]!r}" if columns else f"first in row {row}, column {place}"
+        where = f"first in {stands}, column {columns[place]!r}" if columns else f"first in {stands}, column {place}"
     else:
         at = tuple(int(i) for i in np.unravel_index(place, shape[1:]))
         where = f"first in example {row}, at {at}"
