@@ -225,12 +225,22 @@ def test_labels_of_any_kind_become_codes():
     assert load_data("digits", labels=np.arange(1797) % 2).label_names == ["0", "1"]
 
 
-def test_notes_on_constant_repeated_and_leaked_rows():
+def test_notes_on_constant_repeated_and_leaked_rows(tmp_path):
     frame = pd.DataFrame({"a": np.arange(20) % 3, "b": 4, "c": np.arange(20) // 2})
     assert load_data(frame).notes == ["Columns left out: 1 of 3 ('b' is always 4)."]
     notes = load_data(np.repeat(real(5), 10, axis=0)).notes
     assert "Rows that repeat an earlier one: 45 of 50." in notes
     assert "Test rows that also stand in train: 10 of 10." in notes
+    twice = np.concatenate([real(40), real(40)[:10]])
+    parts = {"x_train": twice[:30], "x_val": twice[30:40], "x_test": twice[30:35]}
+    assert "Test rows that also stand in validation: 5 of 5." in load_parts(tmp_path, parts).notes
+    parts["x_test"] = twice[35:40] + 1.0
+    assert not any("stand in" in note for note in load_parts(tmp_path, parts).notes)
+
+
+def load_parts(folder, parts):
+    np.savez(folder / "parts.npz", **parts)
+    return load_data(folder / "parts.npz")
 
 
 def test_an_infinite_value_of_a_file_is_found_by_its_line(tmp_path):

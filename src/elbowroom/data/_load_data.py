@@ -244,6 +244,7 @@ def load_data(
     notes += left_out_note(judged)
     repeats = repeats_of(raw.x, rows, parts.train, parts.test, found)
     notes += notes_on(raw.x, scanned, raw.columns, rows, repeats, len(parts.test))
+    notes += repeats_of(raw.x, rows, parts.validation, parts.test, found).note(len(parts.test), "validation")
     if found.kind in ("unit", "real") and not judged:
         notes += hidden_grid(raw.x[: raw.x.shape[0] - raw.official[1]])
     official = tuple(part for part, n in zip(("validation", "test"), raw.official, strict=True) if n)

@@ -31,11 +31,11 @@ class Repeats:
     index: NDArray[np.int64]
     expected: float | None
 
-    def note(self, tested: int) -> list[str]:
-        """A sentence about them, where there are any, of so many test examples."""
+    def note(self, tested: int, part: str = "train") -> list[str]:
+        """A sentence about them, where there are any, of so many test examples; by default those in train."""
         if not len(self.index):
             return []
-        said = f"Test rows that also stand in train: {len(self.index):,} of {tested:,}"
+        said = f"Test rows that also stand in {part}: {len(self.index):,} of {tested:,}"
         if self.expected is None:
             return [f"{said}."]
         return [f"{said}; {self.expected:,.0f} would by chance, were the columns independent."]
