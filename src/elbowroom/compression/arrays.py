@@ -18,11 +18,13 @@ from elbowroom.numerics import InputError
 from .cells import Cells
 from .container import Reader
 from .contexts import Contexts
+from .layouts import channels_last
 from .masses import Whole
 
 __all__ = ["ArraySource", "ArrayTarget", "Exceptions", "read_header", "restored"]
 
 _KINDS = "biuf"
+LAST = "last"
 _MOST_EXCEPTIONS = 0.01
 _LONGEST_HEADER = 2**12
 _MOST_SIDES = 16
@@ -65,8 +67,12 @@ class ArraySource:
     ----------
     contexts : Contexts
         Of these rows; none where nobody says any.
+    read : array
+        The same, with the channels of images first.
     left_out : list of str
         What a file does not hold of the data.
+    notes : list of str
+        Sentences on what comes back.
 
     Raises
     ------
@@ -83,15 +89,12 @@ class ArraySource:
             raise InputError("A masked array loses its mask: fill it with NaN, which is a missing cell.")
         if array.ndim < 2 or not len(array):
             raise InputError(f"An array of shape {array.shape} has no rows: give one row per example.")
-        held, wanted = (int(np.prod(shape)) for shape in (array.shape[1:], cells.event))
-        if held != wanted:
-            raise InputError(
-                f"The rows of this array have {held:,} values each, and the model is over {wanted:,}: give data like "
-                f"those it was trained on."
-            )
+        self.channels_last = channels_last(array.shape, cells.event)
+        self.read = array.transpose(0, 3, 1, 2) if self.channels_last else array
         self.array, self.cells, self.header = array, cells, header
         self.exceptions, self.contexts = Exceptions(), Contexts()
         self.left_out: list[str] = []
+        self.notes: list[str] = []
         self.scale = self._scale()
 
     def __len__(self) -> int:
@@ -99,12 +102,12 @@ class ArraySource:
 
     def rows(self, part: slice) -> NDArray[np.float64]:
         """Rows on the model's scale, [m, *event]; NaN where cells are missing."""
-        block = np.asarray(self.array[part])
+        block = np.asarray(self.read[part])
         return _scaled(block, self.scale).reshape(len(block), *self.cells.event)
 
     def settle(self, part: slice, cells: Cells, whole: Whole, seen: NDArray[np.bool_] | None) -> None:
         """Note the cells of these rows whose bytes would come back as others."""
-        block = np.ascontiguousarray(self.array[part])
+        block = np.ascontiguousarray(self.read[part])
         back = restored(cells.x(whole).numpy(), seen, self.scale, block.dtype)
         differ = (_as_bytes(block.reshape(-1)) != _as_bytes(back.reshape(-1))).any(1).reshape(len(block), -1)
         if cells.stated.any():
@@ -120,7 +123,7 @@ class ArraySource:
 
     def beside_what_comes_back(self, part: slice, x: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
         """These rows as they stand in the array, and as a file of x [m, *event] gives them back, in 64-bit floats."""
-        block = np.asarray(self.array[part])
+        block = np.asarray(self.read[part])
         back = restored(x, None, self.scale, block.dtype).reshape(block.shape)
         return block.astype(np.float64), back.astype(np.float64)
 
@@ -129,7 +132,8 @@ class ArraySource:
         known = {"kind": "array", "dtype": self.array.dtype.str, "shape": list(self.array.shape), "scale": self.scale}
         fortran = bool(self.array.flags.fnc)
         header = base64.b64encode(self.header).decode()
-        return {**known, "fortran": fortran, "header": header, "exceptions": self.exceptions.count}
+        turned = {"channels": LAST} if self.channels_last else {}
+        return {**known, "fortran": fortran, "header": header, "exceptions": self.exceptions.count, **turned}
 
     @property
     def cells_beside(self) -> int:
@@ -142,7 +146,7 @@ class ArraySource:
 
     def _scale(self) -> float:
         """What values are multiplied by: 1, or the top of the grid where they are k/top, or 1/255 for 0 and 255."""
-        block = np.asarray(self.array[:_LOOKED_AT])
+        block = np.asarray(self.read[:_LOOKED_AT])
         top = int(self.cells.levels.max()) - 1
         scales = [1.0, 1 / 255 if top == 1 else float(max(top, 1))]
         return max(scales, key=lambda scale: self._given_back(block, scale))
@@ -258,6 +262,9 @@ class ArrayTarget:
         if type(scale) is not float or not 0 < scale < 2**31 or type(held.get("fortran")) is not bool:
             raise reader.damaged("the scale in its head")
         self.scale, self.fortran = scale, held["fortran"]
+        self.channels_last = "channels" in held
+        if self.channels_last and (held["channels"] != LAST or len(self.shape) != 4):
+            raise reader.damaged("the channels in its head")
         self.header = self._header(held.get("header"))
         self.places, self.values = self._exceptions(reader.number("exceptions", 0, rows * cells, held), rows * cells)
 
@@ -267,7 +274,10 @@ class ArrayTarget:
         flat, size = block.reshape(-1), block.shape[1]
         first, last = np.searchsorted(self.places, [part.start * size, part.stop * size])
         flat[self.places[first:last] - part.start * size] = self.values[first:last]
-        return flat.reshape(len(x), *self.shape[1:])
+        if not self.channels_last:
+            return flat.reshape(len(x), *self.shape[1:])
+        high, wide, channels = self.shape[1:]
+        return flat.reshape(len(x), channels, high, wide).transpose(0, 2, 3, 1)
 
     def whole(self, parts: Iterator[tuple[slice, NDArray[Any]]]) -> NDArray[Any]:
         """The array in memory."""

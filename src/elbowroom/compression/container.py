@@ -17,8 +17,9 @@ from .chunk import Chunk
 __all__ = ["VERSIONS", "Reader", "Sizes", "write"]
 
 MAGIC = b"\x89ELB\r\n\x1a\n"
-VERSIONS = (1, 2, 3)
-"""Of files of one draw from the encoder's q, of others, and of those that hold contexts."""
+VERSIONS = (1, 2, 3, 4)
+"""Of files of one draw from the encoder's q, of others, of those that hold contexts, and of data that are turned."""
+_TURNED = {"channels"}
 _START, _ENTRY = struct.Struct("<8sHHIII"), struct.Struct("<IIII8s8sf")
 _CHECK = struct.Struct("<I")
 _LARGEST_HEAD, _LARGEST_BESIDE = 2**24, 2**28
@@ -89,7 +90,9 @@ def write(
 
 
 def _version(head: dict[str, Any]) -> int:
-    settings = head.get("settings")
+    settings, source = head.get("settings"), head.get("source")
+    if isinstance(source, dict) and _TURNED & source.keys():
+        return VERSIONS[3]
     more = isinstance(settings, dict) and bool({"draws", "refine"} & settings.keys())
     return VERSIONS[2 if "contexts" in head else more]
 
@@ -151,7 +154,7 @@ class Reader:
         _, version, flags, head_size, check, beside_size = _START.unpack(start)
         if version not in VERSIONS or flags:
             raise InputError(
-                f"{self.path.name!r} is of version {version} and this elbowroom reads versions 1 to 3: use the "
+                f"{self.path.name!r} is of version {version} and this elbowroom reads versions 1 to 4: use the "
                 f"elbowroom that wrote it."
             )
         packed = file.read(min(head_size, size))

@@ -1,7 +1,7 @@
 """From arrays, tensors and sparse matrices of any kind to raw data: tables [n, columns], images with channels first."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -16,7 +16,7 @@ from .cells import absent
 from .raw import Raw
 from .values import blocks, is_sparse
 
-__all__ = ["as_array", "bits_of", "from_array", "named_columns", "notes_on_gaps"]
+__all__ = ["as_array", "bits_of", "from_array", "named_columns", "notes_on_gaps", "ranks_of_channels"]
 
 _FEW_LEVELS = 8  # which may share a factor by chance
 _WANTED = "give an array, a tensor, a sparse matrix, a DataFrame or a path"
@@ -261,10 +261,7 @@ def _channels_first(raw: Raw) -> None:
                 "colour would be one example, x[None]."
             )
         return
-    first, last = _rank(x.shape[1]), _rank(x.shape[3])
-    if not first and not last:  # many channels: those of square images, else those that are fewer than sides
-        _, a, b, c = x.shape
-        first, last = int(b == c != a or a < min(b, c)), int(a == b != c)
+    first, last = ranks_of_channels(x.shape)
     if last > first:
         raw.x = x.transpose(0, 3, 1, 2)
         raw.notes.append("The channels came last; they now come first.")
@@ -273,6 +270,26 @@ def _channels_first(raw: Raw) -> None:
             f"The shape {x.shape} was taken for {_channels(x.shape[1])} of {x.shape[2]}×{x.shape[3]}; if channels come "
             "last, give x.transpose(0, 3, 1, 2)."
         )
+
+
+def ranks_of_channels(shape: Sequence[int]) -> tuple[int, int]:
+    """How much the first and the last side of images [n, a, b, c] look like channels: the greater is taken for them.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of all images.
+
+    Returns
+    -------
+    first, last : int
+        Equal where the shape leaves it open, and the first is taken.
+    """
+    _, a, b, c = shape
+    first, last = _rank(a), _rank(c)
+    if not first and not last:  # many channels: those of square images, else those that are fewer than sides
+        return int(b == c != a or a < min(b, c)), int(a == b != c)
+    return first, last
 
 
 def _channels(many: int) -> str:
