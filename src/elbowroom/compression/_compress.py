@@ -69,8 +69,9 @@ def compress(
         The trained model, a run folder, or a study's folder (then the run of its chosen model).
     data : array, tensor, mapping of str to array, DataFrame, AnnData, part of a data set, str or Path
         Rows like those it was trained on. Paths lead to a .npy or .npz file, a table (.csv, .tsv, .parquet), cells
-        (.h5ad: X, obs and var) or a folder of images. Contexts that the model reads stand beside x: columns of the
-        table, arrays of the .npz or of the mapping, those of the part.
+        (.h5ad: X, obs and var), a folder of images, or an image of several frames; all are read as `load_data` reads
+        them: each frame is a row, and pictures come back upright. Contexts that the model reads stand beside x:
+        columns of the table, arrays of the .npz or of the mapping, those of the part.
     out : str or Path
         The file, FILE.elb.
     bits : int, default 16
@@ -170,7 +171,8 @@ def compress(
         write_atomic(out, to)
     measured = _bounds(vae, codec, cells, source, window) if bounds else (None, None)
     account = replace(_account(out, *written[0], len(cells.levels), draws, *measured), step=steps)
-    account = replace(account, left_out=tuple(source.left_out), cells_beside=source.cells_beside)
+    account = replace(account, left_out=tuple(source.left_out), notes=tuple(source.notes))
+    account = replace(account, cells_beside=source.cells_beside)
     if not isinstance(model, VAE):
         keep_file(run_folder(Path(model)), account.record(refine))
     return account

@@ -62,6 +62,8 @@ class CompressedLossy:
         The greatest value less the least that a cell can have, or has where there is no bound.
     exact : bool
         Whether the decoder's networks are exact, so that the reconstructions are the same on every machine.
+    notes : tuple of str
+        Sentences on what comes back, where it is not what stood in the data.
     """
 
     path: Path
@@ -74,6 +76,7 @@ class CompressedLossy:
     squared_error: float
     peak: float
     exact: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -100,7 +103,7 @@ class CompressedLossy:
             f"({self.coded_bytes / self.rows:.1f} a row) on steps of {self.step:g} standard deviations of q, their "
             f"masses {self.told_bytes:,}, head and index {self.head_bytes:,}. Lossy: reconstructions, {same}, lie "
             f"{math.sqrt(self.squared_error):.4g} from the data in the root mean square, PSNR {self.psnr:.2f} dB; this "
-            f"bounds no likelihood."
+            f"bounds no likelihood.{''.join(f' {note}' for note in self.notes)}"
         )
 
 
@@ -196,6 +199,7 @@ def compress_lossy(
     account = CompressedLossy(
         out, len(codes), len(decoder.cells.levels), step, sizes.chunks - initial, sizes.beside,
         sizes.head + sizes.index + initial, errors.mean, errors.peak(decoder, source.scale), decoder.exact,
+        tuple(source.notes),
     )  # fmt: skip
     if not isinstance(model, VAE):
         keep_file(run_folder(Path(model)), account.record())

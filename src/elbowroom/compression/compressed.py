@@ -56,6 +56,8 @@ class Compressed:
     cells_beside : int
         Cells that the model's grid does not give back, as an outlier, a level beyond the last or −0.0: they stand
         beside as they are, and near ones are coded in their place.
+    notes : tuple of str
+        Sentences on what comes back, where it is not what stood in the data.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class Compressed:
     step: NDArray[np.float64] | None = None
     left_out: tuple[str, ...] = ()
     cells_beside: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -106,7 +109,8 @@ class Compressed:
             f"{8 * self.total_bytes / self.rows / self.cells:.4f} bits per cell in all; rows "
             f"{self.coded_bits / 8:,.0f} bytes ({self.nats:.2f} nats a row), initial bits of {self.chunks:,} chunks "
             f"{initial:,.0f}, missing cells {mask:,.0f}, head {self.head_bytes:,}, index {self.index_bytes:,}, "
-            f"beside {self.beside_bytes:,}{self._contexts()}.{self._escaped()}{self._left()}{self._rounding()}"
+            f"beside {self.beside_bytes:,}{self._contexts()}.{self._escaped()}{self._left()}"
+            f"{''.join(f' {note}' for note in self.notes)}{self._rounding()}"
             f"{self._bounds()}"
         )
 

@@ -1,12 +1,14 @@
-"""Folders of images as a file holds them."""
+"""Folders of images as a file holds them, read by what reads them for training."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.data.image_tree import image_tree
+from elbowroom.data.image_tree import by_frame
+from elbowroom.data.images import Pictures, read_pictures
 from elbowroom.numerics import InputError
 
 from .arrays import ArraySource, ArrayTarget
@@ -22,12 +24,12 @@ _CHANNELS: dict[str, tuple[int, ...]] = {"1": (), "L": (), "LA": (2,), "RGB": (3
 
 
 class ImageSource(ArraySource):
-    """The images below a folder, all of one size and one mode.
+    """The images below a folder, or the frames of a file, as training reads them: upright and without alpha.
 
     Parameters
     ----------
     folder : Path
-        With .png files, or other images whose pixels are then kept and whose files are not.
+        With .png files, or other images whose pixels are then kept and whose files are not; or a file of frames.
     cells : Cells
         Of the model.
     known : Known
@@ -35,30 +37,43 @@ class ImageSource(ArraySource):
     """
 
     def __init__(self, folder: Path, cells: Cells, known: Known) -> None:
-        tree = image_tree(folder)
-        paths = tree.paths
-        self.names = [path.relative_to(folder).as_posix() for path in paths]
-        pictures, modes = zip(*map(_picture, paths), strict=True)
-        if len(set(modes)) > 1 or len({one.shape for one in pictures}) > 1:
-            raise InputError(f"The images in {str(folder)!r} differ in size or mode: a file holds images of one kind.")
-        self.mode = modes[0]
-        super().__init__(np.stack(pictures), cells)
-        labels = {} if tree.labels is None else {"label": np.array(tree.labels)}
+        pictures = read_pictures(folder)
+        tree, frames = pictures.tree, pictures.frames
+        self.names = list(_names(folder, tree.paths, frames))
+        x, self.mode = _for_model(pictures, cells)
+        super().__init__(x, cells)
+        labels = {} if tree.labels is None else {"label": np.array(by_frame(tree.labels, frames))}
         self.contexts = contexts_by_name(known.names, labels, known.words, {"label": "label"}).measured()
+        changes = pictures.notes + pictures.grey_note * (self.mode == "L")
+        self.notes = ["Pictures come back as training reads them, in .png:", *changes] if changes else []
 
     def head(self) -> dict[str, Any]:
         """What a decoder has to know, in plain values."""
         return {**super().head(), "kind": "images", "mode": self.mode, "names": self.names}
 
 
-def _picture(path: Path) -> tuple[NDArray[Any], str]:
-    from PIL import Image
+def _names(folder: Path, paths: Sequence[Path], frames: Sequence[int]) -> Iterator[str]:
+    """A name for each image: its file's, with the number of the frame where there are several."""
+    for path, many in zip(paths, frames, strict=True):
+        name = PurePosixPath(path.relative_to(folder).as_posix() if path != folder else path.name)
+        yield from [str(name)] if many == 1 else (f"{name.with_suffix('')}-{i:04d}{name.suffix}" for i in range(many))
 
-    with Image.open(path) as image:
-        if image.mode not in _MODES:
-            raise InputError(f"{path.name!r} is an image of mode {image.mode}, and files hold {', '.join(_MODES)}.")
-        values = np.asarray(image)
-        return np.moveaxis(values, -1, 0) if values.ndim == 3 else values, image.mode
+
+def _for_model(pictures: Pictures, cells: Cells) -> tuple[NDArray[Any], str]:
+    """Images with as many channels and levels as the model was trained on, which may have been read among others."""
+    x, kind = pictures.x, pictures.kind
+    if kind == "reals":
+        raise InputError("Images of floats do not come back as .png: give a .npy of their numbers.")
+    size, wanted = int(np.prod(x.shape[-2:])), int(np.prod(cells.event))
+    if kind == "bits" and cells.levels.max() <= 2 and wanted == size:
+        return x.astype(bool), "1"
+    if kind == "bits":
+        x = 255 * x
+    if pictures.all_grey and wanted == size:
+        return np.ascontiguousarray(x[:, 0]), "L"
+    if x.ndim == 3 and kind != "deep" and wanted == 3 * size:
+        x = np.repeat(x[:, None], 3, 1)
+    return x, "I;16" if kind == "deep" else "RGB" if x.ndim == 4 else "L"
 
 
 def image_names(reader: Reader, target: ArrayTarget) -> list[str]:

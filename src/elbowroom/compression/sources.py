@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from elbowroom.data.anndata_objects import is_anndata
+from elbowroom.data.image_tree import image_endings
 from elbowroom.numerics import InputError
 from elbowroom.vae import VAE
 
@@ -105,7 +106,7 @@ def _with_gaps(x: Any, seen: Any) -> Any:
 
 def _of_path(path: Path, vae: VAE, cells: Cells, known: Known) -> Source:
     ending = path.suffix.lower()
-    if path.is_dir():
+    if path.is_dir() or (ending in image_endings() and path.is_file()):
         return ImageSource(path, cells, known)
     if ending == ".h5ad":
         return CellSource(read_h5ad(path), cells, known)

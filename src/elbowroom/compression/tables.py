@@ -140,7 +140,7 @@ class TableSource:
         self.places = {name: place for place, name in enumerate(self.known)}
         self.matrix = np.stack([_numbers(name, frame[name], words) for name, words in self.known.items()], 1)
         self.wrong: dict[str, list[int]] = {name: [] for name in self.known}
-        self.contexts, self.left_out = Contexts(), list[str]()
+        self.contexts, self.left_out, self.notes = Contexts(), list[str](), list[str]()
         if known is not None and known.names:
             beside = [name for name in names if name not in self.known]
             self.contexts = contexts_of_arrays(_Arrays(frame[beside]), self.matrix, known)

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
 
 from elbowroom.numerics import InputError
 
-__all__ = ["ImageTree", "image_endings", "image_tree", "is_archive"]
+__all__ = ["ImageTree", "by_frame", "image_endings", "image_tree", "is_archive"]
 
 _PARTS = ("train", "validation", "test")
 _PART_NAME = re.compile(r"(?:(train|training)|(val|valid|validation|dev)|(test|testing))(?:[ _-]?(?:set|images|data))?")
@@ -92,6 +95,26 @@ def image_tree(folder: Path) -> ImageTree:
     notes += _wrapper_note(wrapper)
     labels, more = _labels_by_part(folder, paths, dirs, parts)
     return ImageTree(paths, labels, (parts.count(1), parts.count(2)), notes + more + _deeper_note(dirs))
+
+
+def by_frame(labels: Any, frames: Sequence[int]) -> Any:
+    """Labels of files repeated for their frames; other labels as they are.
+
+    Parameters
+    ----------
+    labels : sequence
+        One per file, or one per frame.
+    frames : sequence of int
+        How many each file holds.
+
+    Returns
+    -------
+    sequence
+        One per frame.
+    """
+    if max(frames) == 1 or len(labels) != len(frames):
+        return labels
+    return np.repeat(np.asarray(labels), frames)
 
 
 def _images_below(folder: Path) -> tuple[list[Path], list[str]]:

@@ -16,12 +16,12 @@ from elbowroom.numerics import InputError, Support
 from elbowroom.progress import Progress
 
 from .arrays import bits_of, notes_on_gaps
-from .image_tree import ImageTree, image_tree
+from .image_tree import ImageTree, by_frame, image_tree
 from .memory import refuse_what_exceeds_memory
 from .raw import Raw
 from .text import unreadable
 
-__all__ = ["read_images"]
+__all__ = ["Pictures", "read_images", "read_pictures"]
 
 _FRAMED = {"AVIF", "DCX", "FLI", "GIF", "PNG", "TIFF", "WEBP"}  # elsewhere frames are layers, sizes or previews
 _ORIENTATION = 0x0112
@@ -58,6 +58,79 @@ class _Seen:
     frames: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Images as they were read, upright and without alpha, and what was changed for that.
+
+    Parameters
+    ----------
+    x : array
+        [n, H, W], or [n, 3, H, W] where some image is stored in colour.
+    kind : str
+        How values are stored: "bits" (0 and 1), "greys", "colours", "deep" (16 bits) or "reals".
+    tree : ImageTree
+        The files.
+    headers : list
+        What each file says of itself.
+    seen : object
+        How many images were changed, and how.
+    """
+
+    x: NDArray[Any]
+    kind: str
+    tree: ImageTree
+    headers: list[_Header]
+    seen: _Seen
+
+    @property
+    def frames(self) -> list[int]:
+        """How many images each file holds."""
+        return [header.frames for header in self.headers]
+
+    @property
+    def all_grey(self) -> bool:
+        """Whether all images are stored in colour and none has any."""
+        return self.kind == "colours" and self.seen.grey == len(self.x)
+
+    @property
+    def grey_note(self) -> list[str]:
+        """What a person should know where these images are given one channel."""
+        said = f"{self.seen.coloured:,} of {len(self.x):,}"
+        return [f"Grey images that are stored in colour, given one channel: {said}."] if self.all_grey else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of frames, and of images that were changed."""
+        return _frame_notes(self.headers) + _change_notes(self.seen)
+
+
+def read_pictures(path: Path) -> Pictures:
+    """Read all images of a folder, or all frames of a file: what training and files of `compress` both read.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, as `image_tree` takes it, or a file.
+
+    Returns
+    -------
+    Pictures
+        Each frame is an image, in the order of the tree.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, and images of several sizes or depths.
+    """
+    tree = image_tree(path) if path.is_dir() else ImageTree([path], None, (0, 0), [])
+    with Progress("reading images", total=2 * len(tree.paths)) as progress:
+        headers = [_header(file) for file in _counted(tree.paths, progress)]
+        kind = _common_kind(tree.paths, headers)
+        _check_sizes(tree.paths, headers)
+        x, seen = _pixels(tree.paths, [header.frames for header in headers], headers[0].size, kind, progress)
+    return Pictures(x, kind, tree, headers, seen)
+
+
 def read_images(path: Path, labels: Any, *, least: int = 2) -> tuple[Raw, Any]:
     """Read a folder of images of one size, or the frames of one file.
 
@@ -82,25 +155,20 @@ def read_images(path: Path, labels: Any, *, least: int = 2) -> tuple[Raw, Any]:
     InputError
         For a file that cannot be read, images of several sizes or depths, and a single image.
     """
-    tree = image_tree(path) if path.is_dir() else ImageTree([path], None, (0, 0), [])
-    with Progress("reading images", total=2 * len(tree.paths)) as progress:
-        headers = [_header(file) for file in _counted(tree.paths, progress)]
-        kind = _common_kind(tree.paths, headers)
-        _check_sizes(tree.paths, headers)
-        frames = [header.frames for header in headers]
-        if sum(frames) < least:
-            raise InputError(
-                f"{str(path)!r} holds one image, {tree.paths[0].name!r}: give a folder with two or more, of which a "
-                "model can learn."
-            )
-        x, seen = _pixels(tree.paths, frames, headers[0].size, kind, progress)
-    raw = _raw(x, kind, seen)
+    pictures = read_pictures(path)
+    tree, frames = pictures.tree, pictures.frames
+    if sum(frames) < least:
+        raise InputError(
+            f"{str(path)!r} holds one image, {tree.paths[0].name!r}: give a folder with two or more, of which a "
+            "model can learn."
+        )
+    raw = _raw(pictures)
     raw.official = _official(tree, frames)
-    raw.notes = tree.notes + _frame_notes(headers) + _change_notes(seen) + raw.notes
+    raw.notes = tree.notes + pictures.notes + raw.notes
     own = tree.labels if labels is None else labels
     if labels is not None:
         raw.notes += _order_notes(tree.paths)
-    return raw, own if own is None else _by_frame(own, frames)
+    return raw, own if own is None else by_frame(own, frames)
 
 
 def _counted(paths: Sequence[Path], progress: Progress) -> Iterator[Path]:
@@ -274,16 +342,16 @@ def _without_alpha(picture: Any, seen: _Seen) -> Any:
     return colours.getchannel("R") if plain == "L" else colours
 
 
-def _raw(x: NDArray[Any], kind: str, seen: _Seen) -> Raw:
+def _raw(pictures: Pictures) -> Raw:
     """Images with their support; grey ones with one channel, black and white ones as 0 and 1."""
+    x, kind, seen = pictures.x, pictures.kind, pictures.seen
     if kind == "reals":
         return Raw(x)
     if kind == "deep":
         return _deep_raw(x)
     notes = []
-    if kind == "colours" and seen.grey == len(x):
-        x = np.ascontiguousarray(x[:, 0])
-        notes.append(f"Grey images that are stored in colour, given one channel: {seen.coloured:,} of {len(x):,}.")
+    if pictures.all_grey:
+        x, notes = np.ascontiguousarray(x[:, 0]), pictures.grey_note
     elif seen.grey:
         notes.append(f"Grey images among coloured ones, given three equal channels: {seen.grey:,} of {len(x):,}.")
     if kind == "bits":
@@ -315,13 +383,6 @@ def _official(tree: ImageTree, frames: Sequence[int]) -> tuple[int, int]:
     held, tested = tree.official
     last = len(frames) - tested
     return sum(frames[last - held : last]), sum(frames[last:])
-
-
-def _by_frame(labels: Any, frames: Sequence[int]) -> Any:
-    """Labels of files repeated for their frames; other labels as they are."""
-    if max(frames) == 1 or len(labels) != len(frames):
-        return labels
-    return np.repeat(np.asarray(labels), frames)
 
 
 def _order_notes(paths: Sequence[Path]) -> list[str]:
