@@ -104,3 +104,54 @@ def test_a_head_that_turns_what_has_no_channels_is_refused(tmp_path: Path) -> No
         (tmp_path / "x.elb").write_bytes(forged(good, lambda head, c=change: head["source"].update(c)))
         with pytest.raises(er.InputError, match="damaged"):
             decompress(model((3, 4, 6)), tmp_path / "x.elb", **QUIET)
+
+
+def in_parts(**others: Any) -> dict[str, Any]:
+    x = COLOURS.reshape(12, 72)
+    return {"y_test": np.arange(4), "x_test": x[8:], "x_train": x[:6], "x_val": x[6:8], **others}
+
+
+def test_parts_of_an_archive_are_read_one_after_another_and_come_back_apart(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", **in_parts(names=np.array(["a", "b"])))
+    assert np.array_equal(rows_in(tmp_path / "x.npz", model(72)), rows_of(er.load_data(tmp_path / "x.npz", **QUIET)))
+    written(model(72), tmp_path / "x.npz", tmp_path / "x.elb")
+    decompress(model(72), tmp_path / "x.elb", out=tmp_path / "y.npz", **QUIET)
+    there, back = np.load(tmp_path / "x.npz"), np.load(tmp_path / "y.npz")
+    assert list(back) == list(there)
+    assert all(back[name].tobytes() == there[name].tobytes() for name in there)
+    with pytest.raises(er.InputError, match="leave chunk out"):
+        decompress(model(72), tmp_path / "x.elb", chunk=0, **QUIET)
+    for x in (np.zeros((4, 72)), np.zeros((4, 71), np.uint8)):
+        with pytest.raises(er.InputError, match=r"'x_train' .* 'x_test'"):
+            written(model(72), in_parts(x_test=x), tmp_path / "x.elb")
+
+
+def test_hostile_parts_of_an_archive_are_refused(tmp_path: Path) -> None:
+    from test_compression_files import forged
+
+    written(model(72), in_parts(), tmp_path / "x.elb")
+    good = (tmp_path / "x.elb").read_bytes()
+    for parts in ({}, [], {"x_train": 12}, {"x_train": 6, "x_val": 2, "x_test": 5}, {"x_train": 1.0, "x_val": 11}):
+        (tmp_path / "x.elb").write_bytes(forged(good, lambda head, p=parts: head["source"].update(parts=p)))
+        with pytest.raises(er.InputError, match="damaged"):
+            decompress(model(72), tmp_path / "x.elb", **QUIET)
+
+
+def test_data_beside_labels_need_no_name_of_their_own(tmp_path: Path) -> None:
+    for names in ({"X": COLOURS, "Y": np.arange(12)}, {"pixels": COLOURS, "labels": np.arange(12)}):
+        written(model((3, 4, 6)), names, tmp_path / "x.elb")
+        back = decompress(model((3, 4, 6)), tmp_path / "x.elb", **QUIET)
+        assert {name: back[name].tolist() for name in back} == {name: names[name].tolist() for name in names}
+
+
+def test_a_lossy_file_of_an_archive_holds_its_x_and_says_so(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=COLOURS, y=np.arange(12))
+    file = compress_lossy(model((3, 4, 6)), tmp_path / "x.npz", tmp_path / "x.elb", **QUIET)
+    assert "Not in the file, and not given back: 'y'; 'x' comes back alone, as an array." in str(file)
+    alone = compress_lossy(model((3, 4, 6)), COLOURS, tmp_path / "y.elb", **QUIET)
+    found = [decompress(model((3, 4, 6)), tmp_path / f"{name}.elb", **QUIET) for name in "xy"]
+    assert np.array_equal(*found)
+    assert file.squared_error == alone.squared_error
+    several = compress_lossy(model(72), in_parts(), tmp_path / "x.elb", **QUIET)
+    assert "'x_train', 'x_val' and 'x_test' come back one after another, as one array" in str(several)
+    assert decompress(model(72), tmp_path / "x.elb", **QUIET).shape == (12, 72)

@@ -18,9 +18,11 @@ from elbowroom.runs._run_data import run_folder
 from elbowroom.vae import VAE
 
 from ._compress import model_of
+from .archives import ArchiveSource
 from .arrays import ArraySource, restored
 from .codec import Chunk
 from .container import Sizes, write
+from .images import ImageSource
 from .known import Known
 from .lossy import Decoder, check_word, head_of
 from .lossy_masses import CodeMasses
@@ -128,7 +130,8 @@ def compress_lossy(
     model : VAE, str or Path
         The trained model, a run folder, or a study's folder (then the run of its chosen model).
     data : array, tensor, part of a data set, str or Path
-        Rows like those it was trained on, without missing cells. Paths lead to a .npy file or a folder of images.
+        Rows like those it was trained on, without missing cells. Paths lead to a .npy or .npz file, of
+        which the file holds x alone, or to images.
     out : str or Path
         The file, FILE.elb.
     step : float, default 1.0
@@ -182,7 +185,7 @@ def compress_lossy(
     masses = _masses(means / units, step)
     codes = np.rint(means / units).astype(np.int64)
     parts = _parts(len(codes), _chunk_rows(chunk_rows, max(len(decoder.cells.levels), codes.shape[1])))
-    head = {**head_of(decoder, step), "rows": len(codes), "chunks": len(parts), "source": source.head(), "beside": 0}
+    head = {**head_of(decoder, step), "rows": len(codes), "chunks": len(parts), "source": _head(source), "beside": 0}
     head["written by"] = ", ".join(f"{one} {importlib.metadata.version(one)}" for one in ("elbowroom", "constriction"))
     beside = units.astype("<f4").tobytes() + masses.packed()
     errors, written = _Errors(), list[tuple[list[Chunk], Sizes]]()
@@ -210,7 +213,14 @@ def _source(data: Any, vae: VAE, decoder: Decoder) -> ArraySource:
     source = source_of(data, vae, decoder.cells, Known((), {}))
     if not isinstance(source, ArraySource):
         raise InputError("A table has no lossy file: its columns have no common error. Write it without loss.")
+    if isinstance(source, ArchiveSource):
+        source.notes.append(source.alone())
     return source
+
+
+def _head(source: ArraySource) -> dict[str, Any]:
+    """What is said of the data: of arrays by name and of cells the array that the model reads alone."""
+    return source.head() if isinstance(source, ImageSource) else ArraySource.head(source)
 
 
 def _parts(rows: int, each: int) -> list[slice]:

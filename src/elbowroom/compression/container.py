@@ -19,7 +19,7 @@ __all__ = ["VERSIONS", "Reader", "Sizes", "write"]
 MAGIC = b"\x89ELB\r\n\x1a\n"
 VERSIONS = (1, 2, 3, 4)
 """Of files of one draw from the encoder's q, of others, of those that hold contexts, and of data that are turned."""
-_TURNED = {"channels"}
+_TURNED = {"channels", "parts"}
 _START, _ENTRY = struct.Struct("<8sHHIII"), struct.Struct("<IIII8s8sf")
 _CHECK = struct.Struct("<I")
 _LARGEST_HEAD, _LARGEST_BESIDE = 2**24, 2**28

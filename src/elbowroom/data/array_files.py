@@ -7,7 +7,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from .raw import Raw
 from .text import unreadable
 from .values import blocks
 
-__all__ = ["no_columns", "read_array_file"]
+__all__ = ["no_columns", "parts_of_x", "read_array_file"]
 
 _MAPPED_FROM = 2**28  # bytes of a .npy from which it is read by rows, in place
 _LONGEST_HEADER = 2**16
@@ -244,7 +244,7 @@ def _read_npz(path: Path, labels: Any, beside: Sequence[str], drop: Sequence[str
         if {"format", "shape", "data"} <= set(arrays):
             parts, raw = {0: "data"}, from_array(_sparse(arrays), repr(path.name))
         else:
-            parts = _by_part(arrays, _X) or {0: _only(arrays)}
+            parts = _parts(arrays)
             raw = _joined(arrays, parts)
         raw.taken = {name: arrays.asked(name, "for the context or observed") for name in beside}
         if isinstance(labels, str):
@@ -270,7 +270,7 @@ def _sparse(arrays: _Npz) -> Any:
     return matrix
 
 
-def _by_part(arrays: Mapping[str, Any], words: Sequence[str]) -> dict[int, str]:
+def _by_part(arrays: Collection[str], words: Sequence[str]) -> dict[int, str]:
     """The arrays called by one of the words, alone (part 0) or with a part: 0 train, 1 validation, 2 test."""
     found: dict[int, str] = {}
     for word in words:
@@ -291,13 +291,35 @@ def _part_of(name: str, word: str) -> int | None:
     return _PARTS.get(rest.group(1) or rest.group(2)) if rest else None
 
 
-def _only(arrays: _Npz) -> str:
-    """The one array that is no label."""
-    others = [name for name in arrays if name.lower() not in _Y]
-    if len(others) != 1:
+def parts_of_x(names: Collection[str]) -> dict[int, str]:
+    """Which of some arrays hold the data.
+
+    Parameters
+    ----------
+    names : collection of str
+        Of all arrays.
+
+    Returns
+    -------
+    dict
+        Part (0 train, 1 validation, 2 test) → name; one of part 0 where there are no parts, none where nothing says
+        which array it is.
+
+    Examples
+    --------
+    >>> parts_of_x(["y_test", "x_test", "x_train"]), parts_of_x(["pixels", "labels"]), parts_of_x(["a", "b"])
+    ({0: 'x_train', 2: 'x_test'}, {0: 'pixels'}, {})
+    """
+    others = [name for name in names if name.lower() not in _Y]
+    return _by_part(names, _X) or ({0: others[0]} if len(others) == 1 else {})
+
+
+def _parts(arrays: _Npz) -> dict[int, str]:
+    parts = parts_of_x(arrays)
+    if not parts:
         held = ", ".join(map(repr, arrays)) or "no arrays"
         raise InputError(f"{arrays.path.name!r} holds {held}: name the data 'x', 'data' or 'images'.")
-    return others[0]
+    return parts
 
 
 def _joined(arrays: _Npz, parts: Mapping[int, str]) -> Raw:
