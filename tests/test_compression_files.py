@@ -277,7 +277,7 @@ def test_names_of_images_cannot_leave_their_folder(tmp_path: Path) -> None:
         (X[:0], "has no rows"),
         (np.ma.masked_equal(X, 3), "loses its mask"),
         ("nowhere.npy", "cannot be read"),
-        ("x.txt", "is none of what is compressed"),
+        ("x.pdf", "is none of what is compressed"),
         (pd.DataFrame(X), "knows no columns by name"),
         ([[1, 2]], "A list is not compressed"),
     ],

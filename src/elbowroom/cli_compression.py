@@ -20,7 +20,7 @@ def _above_zero(value: float | None) -> float | None:
 def compress(
     run: Run,
     data: Annotated[
-        Path, typer.Argument(help="A .npy or .npz file, a table (.csv, .tsv, .parquet), .h5ad or a folder of images.")
+        Path, typer.Argument(help="A .npy or .npz file, a table (.csv, .txt, .parquet), .h5ad or a folder of images.")
     ],
     out: Annotated[Path, typer.Option(help="The file to write, FILE.elb.")],
     bits: Annotated[int, typer.Option(help="A latent is told to one of 2^bits buckets of its prior.")] = 16,

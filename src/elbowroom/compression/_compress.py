@@ -68,10 +68,11 @@ def compress(
     model : VAE, str or Path
         The trained model, a run folder, or a study's folder (then the run of its chosen model).
     data : array, tensor, mapping of str to array, DataFrame, AnnData, part of a data set, str or Path
-        Rows like those it was trained on. Paths lead to a .npy or .npz file, a table (.csv, .tsv, .parquet), cells
-        (.h5ad: X, obs and var), a folder of images, or an image of several frames; all are read as `load_data` reads
-        them: each frame is a row, and pictures come back upright. Contexts that the model reads stand beside x:
-        columns of the table, arrays of the .npz or of the mapping, those of the part.
+        Rows like those it was trained on. Paths lead to a .npy or .npz file, a table (.csv, .tsv, .txt, these also
+        packed as .gz, .parquet, .feather), cells (.h5ad: X, obs and var), a folder of images, or an image of several
+        frames; all are read as `load_data` reads them: each frame is a row, and pictures come back upright. Contexts
+        that the model reads stand beside x: columns of the table, arrays of the .npz or of the mapping, those of the
+        part.
     out : str or Path
         The file, FILE.elb.
     bits : int, default 16

@@ -30,7 +30,8 @@ from .lossy import reconstructed
 from .masses import Whole
 from .refusals import refuse_what_reads_more
 from .stack import Damaged
-from .tables import TableTarget, write_frame
+from .table_files import write_frame
+from .tables import TableTarget
 
 __all__ = ["decompress"]
 

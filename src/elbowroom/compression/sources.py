@@ -19,12 +19,12 @@ from .cell_data import CellSource, read_h5ad
 from .cells import Cells
 from .images import ImageSource
 from .known import Known
-from .tables import TableSource, read_table
+from .table_files import ENDINGS, read_table
+from .tables import TableSource
 
 __all__ = ["Source", "source_of"]
 
 Source = ArraySource | TableSource
-_TABLES = (".csv", ".tsv", ".parquet")
 
 
 def source_of(data: Any, vae: VAE, cells: Cells, known: Known) -> Source:
@@ -33,7 +33,7 @@ def source_of(data: Any, vae: VAE, cells: Cells, known: Known) -> Source:
     Parameters
     ----------
     data : array, tensor, mapping, DataFrame, AnnData, part of a data set, str or Path
-        Paths lead to a .npy or .npz file, a table (.csv, .tsv, .parquet), cells (.h5ad) or a folder of images.
+        Paths lead to a .npy or .npz file, a table, cells (.h5ad), a folder of images or an image of several frames.
     vae : VAE
         The model.
     cells : Cells
@@ -110,13 +110,13 @@ def _of_path(path: Path, vae: VAE, cells: Cells, known: Known) -> Source:
         return ImageSource(path, cells, known)
     if ending == ".h5ad":
         return CellSource(read_h5ad(path), cells, known)
-    if ending in _TABLES:
-        return TableSource(read_table(path, {name for name, _ in vae.table} | known.read), vae, cells, known)
+    if path.name.lower().endswith(ENDINGS):
+        return _of_table(path, vae, cells, known)
     if ending == ".npz":
         return ArchiveSource(_archive(path), cells, known)
     if ending != ".npy":
         raise InputError(
-            f"{str(path)!r} is none of what is compressed: .npy, .npz, {', '.join(_TABLES)}, .h5ad, or images."
+            f"{str(path)!r} is none of what is compressed: .npy, .npz, {', '.join(ENDINGS)}, .h5ad, or images."
         )
     try:
         header, _, _, _ = read_header(path)
@@ -124,6 +124,14 @@ def _of_path(path: Path, vae: VAE, cells: Cells, known: Known) -> Source:
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise InputError(f"{str(path)!r} cannot be read: {' '.join(str(error).split())}.") from error
     return _alone(ArraySource(array, cells, header), known)
+
+
+def _of_table(path: Path, vae: VAE, cells: Cells, known: Known) -> TableSource:
+    """A table in a file, read as training reads it; its notes say what does not come back as it stands there."""
+    table = read_table(path, dict(vae.table), known.read)
+    source = TableSource(table.frame, vae, cells, known)
+    source.notes += table.notes
+    return source
 
 
 def _archive(path: Path) -> dict[str, Any]:

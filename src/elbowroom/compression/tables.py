@@ -1,15 +1,14 @@
 """Tables as a file holds them: columns through the model where it knows them, beside it where it does not."""
 
-import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elbowroom.data.notation import MARKS, absent
 from elbowroom.numerics import InputError
 from elbowroom.vae import VAE
 
@@ -20,70 +19,11 @@ from .contexts import Contexts
 from .known import Known
 from .masses import Whole
 
-__all__ = ["TableSource", "TableTarget", "read_table", "write_frame"]
+__all__ = ["TableSource", "TableTarget"]
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _FEW, _SHARE = 10, 0.01
-_EXACT_BY_DEFAULT = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)  # which says so of its default
 _TEXTS = ("object", "str", "string")
 NO_CONTEXTS = Contexts()
-
-
-def read_table(path: Path, read: Collection[str] = ()) -> pd.DataFrame:
-    """A .csv, .tsv or .parquet file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    read : collection of str, default ()
-        Columns that the model reads.
-
-    Returns
-    -------
-    DataFrame
-        As pandas reads it, numbers to their last bit; other columns that it would write otherwise, as 007 or the word
-        NA, as the texts that stand there.
-    """
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        exact: Any = {} if _EXACT_BY_DEFAULT else {"float_precision": "round_trip"}
-        how: dict[str, Any] = {"sep": _SEPARATORS[path.suffix.lower()], "low_memory": False}
-        frame = pd.read_csv(path, **how, **exact)
-        names = pd.read_csv(path, sep=how["sep"], header=None, nrows=1, dtype=str).iloc[0].dropna()
-        if names.duplicated().any():
-            raise InputError(
-                f"{str(path)!r} has two columns {names[names.duplicated()].iloc[0]!r}: name one otherwise."
-            )
-        others = [name for name in frame.columns if name not in read]
-        if not others:
-            return frame
-        written = io.StringIO(frame[others].to_csv(index=False, sep=how["sep"]))
-        told = {**how, "dtype": str, "keep_default_na": False, "na_values": [""]}
-        there, back = pd.read_csv(path, **told)[others], pd.read_csv(written, **told)
-        return frame.assign(**{name: there[name] for name in others if not there[name].equals(back[name])})
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as a table: {' '.join(str(error).split())}.") from error
-
-
-def write_frame(frame: pd.DataFrame, path: Path, ending: str) -> None:
-    """The table in a file of the same kinds.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The table; its index is left aside.
-    path : Path
-        The file.
-    ending : str
-        One of those of `read_table`, which says the format.
-    """
-    if ending == ".parquet":
-        frame.to_parquet(path, index=False)
-    else:
-        header = ["" if name == f"Unnamed: {place}" else name for place, name in enumerate(frame.columns)]
-        frame.to_csv(path, index=False, sep=_SEPARATORS[ending], header=header)  # pandas' name for a column without one
 
 
 class _Arrays(Mapping[str, Any]):
@@ -300,6 +240,8 @@ def _numbers(name: str, column: pd.Series, words: Sequence[str]) -> NDArray[np.f
     for i, value in enumerate(column):
         if not _absent(value):
             text = " ".join(str(value).split())
+            if text not in codes and (absent(text) or text in MARKS):
+                continue
             if text not in codes:
                 raise InputError(f"Column {name!r} holds {text!r}, a word that the model does not know.")
             found[i] = codes[text]

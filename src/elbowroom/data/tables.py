@@ -23,7 +23,7 @@ from .header import has_header, looks_like_number
 from .notation import ABSENT, commas_in_numbers, decimal_mark
 from .text import DELIMITERS, Text, delimited, read_text, unreadable
 
-__all__ = ["COLUMNAR", "TEXTS", "Table", "read_table"]
+__all__ = ["COLUMNAR", "TEXTS", "Table", "names_of", "read_table"]
 
 TEXTS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 """Endings of tables of text."""
@@ -81,7 +81,7 @@ def read_table(path: Path) -> Table:
     if path.suffix.lower() in COLUMNAR:
         return _columnar(path)
     text = delimited(read_text(path))
-    names, body, notes = _named(text)
+    names, body, notes = names_of(text)
     width = len(names)
     n = _check(text, body, width)
     frame, mark = _values(body, width, text.delimiter)
@@ -112,8 +112,28 @@ def _columnar(path: Path) -> Table:
     return Table(frame, True, [], Origin(repr(path.name)))
 
 
-def _named(text: Text) -> tuple[list[str], Text, list[str]]:
-    """The names of the columns ("" for one that has none), the text below them, and notes."""
+def names_of(text: Text) -> tuple[list[str], Text, list[str]]:
+    """The names of the columns, and the text below them.
+
+    Parameters
+    ----------
+    text : Text
+        With its delimiter.
+
+    Returns
+    -------
+    names : list of str
+        "" for a column that has none.
+    body : Text
+        The rows.
+    notes : list of str
+        How the first line was read.
+
+    Raises
+    ------
+    InputError
+        Where there are other names than columns, or no rows.
+    """
     rows = text.rows()
     line, first = next(rows)
     rest = [cells for _, cells in islice(rows, min(max(_HEAD // len(first), 20), 1_000))]
