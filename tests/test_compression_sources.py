@@ -155,3 +155,12 @@ def test_a_lossy_file_of_an_archive_holds_its_x_and_says_so(tmp_path: Path) -> N
     several = compress_lossy(model(72), in_parts(), tmp_path / "x.elb", **QUIET)
     assert "'x_train', 'x_val' and 'x_test' come back one after another, as one array" in str(several)
     assert decompress(model(72), tmp_path / "x.elb", **QUIET).shape == (12, 72)
+
+
+def test_levels_that_were_moved_to_minus_one_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    x = (COLOURS / 127.5 - 1).astype(np.float32)
+    vae = model(er.load_data(x, **QUIET).event)
+    for write in (compress, compress_lossy):
+        with pytest.raises(er.InputError, match=r"−1 and 1.*np\.rint\(\(x \+ 1\) \* 127\.5\)\.astype\(np\.uint8\)"):
+            write(vae, x, tmp_path / "x.elb", **QUIET)
+    assert np.array_equal(np.rint((x + 1) * 127.5).astype(np.uint8), COLOURS)

@@ -95,6 +95,7 @@ class ArraySource:
         self.exceptions, self.contexts = Exceptions(), Contexts()
         self.left_out: list[str] = []
         self.notes: list[str] = []
+        self._refuse_moved()
         self.scale = self._scale()
 
     def __len__(self) -> int:
@@ -150,6 +151,18 @@ class ArraySource:
         top = int(self.cells.levels.max()) - 1
         scales = [1.0, 1 / 255 if top == 1 else float(max(top, 1))]
         return max(scales, key=lambda scale: self._given_back(block, scale))
+
+    def _refuse_moved(self) -> None:
+        """Refuse levels that were moved to −1 … 1: training turns them back, and a file has no such scale."""
+        top, block = int(self.cells.levels.max()) - 1, np.asarray(self.read[:_LOOKED_AT])
+        if block.dtype.kind != "f" or top < 2 or self.cells.open.any() or self.cells.stated.any():
+            return
+        known = block[~np.isnan(block)]
+        if known.size and -1.001 < known.min() < 0 and known.max() < 1.001 and (known != np.rint(known)).any():
+            raise InputError(
+                f"These values lie between −1 and 1, and the model is over levels 0…{top:,}, which a file gives back: "
+                f"give the levels, np.rint((x + 1) * {top / 2:g}).astype(np.uint{8 if top < 256 else 16})."
+            )
 
     def _given_back(self, block: NDArray[Any], scale: float) -> float:
         """Which share of the cells would come back, were values multiplied by this."""
