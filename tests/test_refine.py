@@ -1,5 +1,6 @@
 """A q of its own for each example: against the optimum of linear models, and what it is refused for."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +53,16 @@ def test_its_optimum_is_the_best_normal_of_a_linear_model(family: str) -> None:
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize(
-    ("noise", "off"), [(0.7, 0.0), (0.7, 3.0), (0.02, 0.6), (7e-4, 0.0), (7e-4, 0.6), (7e-4, 30.0)]
-)
-def test_what_an_encoder_loses_is_found_at_every_scale_of_noise_and_z(noise: float, scale: float, off: float) -> None:
-    """Orthogonal columns: the posterior is a diagonal normal, and a mean k deviations off loses k² / 2 nats."""
+    ("noise", "off", "width"),
+    [
+        (0.7, 0.0, 1.0), (0.7, 3.0, 1.0), (0.02, 0.6, 1.0), (7e-4, 0.0, 1.0), (7e-4, 0.6, 1.0), (7e-4, 30.0, 1.0),
+        (0.7, 2.0, 0.05), (0.02, 10.0, 0.05), (0.02, 0.6, 8.0),
+    ],
+)  # fmt: skip
+def test_what_an_encoder_loses_is_found_at_every_scale(scale: float, noise: float, off: float, width: float) -> None:
+    """Orthogonal columns: the posterior is a diagonal normal; a mean k deviations off loses k² / 2 nats, and q wider or
+    narrower than it by a factor the divergence of the two.
+    """
     rng = np.random.default_rng(0)
     weight = np.linalg.qr(rng.normal(size=(8, 6)))[0] * np.linspace(1, 2, 6)
     deviation = 1 / np.sqrt(1 + (weight**2).sum(0) / noise**2)
@@ -64,13 +71,14 @@ def test_what_an_encoder_loses_is_found_at_every_scale_of_noise_and_z(noise: flo
         decoder.weight.copy_(torch.tensor(weight / scale))
         decoder.bias.zero_()
         encoder.weight.copy_(torch.tensor(np.vstack([scale * (deviation**2 * weight / noise**2).T, np.zeros((6, 8))])))
-        encoder.bias.copy_(torch.tensor(np.r_[off * scale * deviation, np.log(scale * deviation)]))
+        encoder.bias.copy_(torch.tensor(np.r_[off * scale * deviation, np.log(width * scale * deviation)]))
     q = er.posteriors.DiagonalNormal(encoder, 6, spread="exp", floor=0.0)
     prior = er.priors.FixedNormal(6, mean=0.0, std=scale)
     vae = er.VAE(prior, q, er.likelihoods.Normal(decoder, 8, scale=noise)).double()
     x = rng.normal(size=(20, 6)) @ weight.T + noise * rng.normal(size=(20, 8))
-    gap = refine(vae, x, steps=100, draws=200).amortisation_gap
-    assert gap.mean == pytest.approx(6 * off**2 / 2, abs=0.03 + 0.03 * off + 4 * gap.se_mc)
+    gap = refine(vae, x, steps=300, draws=200).amortisation_gap
+    lost = 6 * (off**2 + width**2 - 1 - math.log(width**2)) / 2
+    assert gap.mean == pytest.approx(lost, abs=0.05 + 0.03 * off + 4 * gap.se_mc)
     assert gap.values.min() > -0.1
 
 
@@ -101,7 +109,9 @@ def test_evidence_and_files_take_the_refined_model(tmp_path: Path) -> None:
     assert er.evidence.iwae(found.vae, batch, draws=64).mean == pytest.approx(log_p, abs=0.01)
     z = torch.zeros(1, 4, 2, dtype=torch.float64)
     exact = er.exact.LinearVAE(_diagonal(vae)).posterior(batch).log_prob(z)
-    torch.testing.assert_close(found.vae.target(batch).log_posterior(z), exact, atol=0.3, rtol=0)
+    torch.testing.assert_close(
+        found.vae.target(batch).log_posterior(z), exact, atol=0.6, rtol=0
+    )  # three deviations out
     save_model(found.vae, tmp_path / "model")
     read = load_model(tmp_path / "model", modules={"decoder": nn.Linear(2, 3)})
     assert er.evidence.elbo(read, batch).mean == er.evidence.elbo(found.vae, batch).mean

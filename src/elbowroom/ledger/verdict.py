@@ -7,6 +7,7 @@ from dataclasses import replace
 from elbowroom.numerics import count, rounded, with_error
 from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.records import FindingRecord, Number
+from elbowroom.records.audit import none_found
 
 from . import thresholds as limit
 from .symptoms import Symptoms
@@ -60,7 +61,7 @@ def _sentence(findings: Sequence[FindingRecord]) -> str:
         return "No verdict: no fault could be looked for."
     ill = [one.sentence for one in findings if one.found]
     if not ill:
-        return f"Healthy: none of {count(len(findings), 'fault')} that were looked for was found."
+        return none_found(findings)
     first, *others = ill
     return " ".join([first, *others])
 

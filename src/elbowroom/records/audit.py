@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +16,9 @@ from .values import EstimateField, Number
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AuditRecord", "FindingRecord", "IdentityRecord", "PriceRecord"]
+__all__ = ["AuditRecord", "FindingRecord", "IdentityRecord", "PriceRecord", "none_found"]
+
+_FEWEST = 5  # examples of which "not found" says anything
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,33 @@ class FindingRecord:
     unit: str
     cause: str
     sentence: str
+
+
+def none_found(findings: Sequence[FindingRecord]) -> str:
+    """What it means that no fault was found: health, or too few examples for any fault to be sure.
+
+    Parameters
+    ----------
+    findings : sequence of FindingRecord
+        All that were looked for, of which none was found.
+
+    Returns
+    -------
+    str
+        A sentence.
+
+    Examples
+    --------
+    >>> for n in (2, 100):
+    ...     print(none_found([FindingRecord("overfitted", False, Number(0.1, 0.2, n), 0.5, "nats", "", "")]))
+    No verdict: none of 1 fault that were looked for could be sure, as some were measured on 2 examples.
+    Healthy: none of 1 fault that were looked for was found.
+    """
+    looked = f"none of {count(len(findings), 'fault')} that were looked for"
+    fewest = min((one.value.n for one in findings if one.value.n is not None), default=_FEWEST)
+    if fewest < _FEWEST:
+        return f"No verdict: {looked} could be sure, as some were measured on {count(fewest, 'example')}."
+    return f"Healthy: {looked} was found."
 
 
 @dataclass(frozen=True)
@@ -240,7 +269,7 @@ class AuditRecord:
         if not self.findings:
             return "No verdict: no fault was looked for."
         if not self.ill:
-            return f"Healthy: none of {count(len(self.findings), 'fault')} that were looked for was found."
+            return none_found(self.findings)
         return f"{', '.join(self.ill).capitalize()}."
 
     @property

@@ -14,8 +14,9 @@ __all__ = ["Steps", "steps_of"]
 
 _ASKED = 8  # passes by which a number is told to move z
 _SHIFTS = 0.99  # of a number's effect that is the same for every draw, so that it is a mean
-_FARTHEST = 2.0  # a step of a number that is no mean, in units of itself, or of 1: beyond, it is no small one
-_ON_THE_WAY = 3.0  # a mean's first steps are longer by this than its slope says that it is off, so that it gets there
+_FARTHEST = 2.0  # a step of a number that is no mean, or itself where it is greater: beyond, it is no small one
+_ON_THE_WAY = 3.0  # a mean's first steps are longer by this than slope and curvature say that it is off, to get there
+_BENT = 4  # random directions by which the curvature of the ELBO in the means is told
 _LAST = 0.01  # the share of the learning rate that is left at the end
 
 Numbers = dict[str, Tensor]
@@ -47,8 +48,8 @@ def steps_of(
 ) -> dict[str, Steps]:
     """The steps of all numbers of q.
 
-    All are as wide as q itself, but for the first ones of means, which are as far from their best place as the slope of
-    the ELBO says, at most as wide as p(z), or as z is over the examples.
+    All are as wide as q itself, but for the first ones of means, which are as far from their best place as slope and
+    curvature of the ELBO say, at most as wide as p(z), or as z is over the examples.
 
     Parameters
     ----------
@@ -83,7 +84,10 @@ def steps_of(
             leaf = value.detach().clone().requires_grad_()
             terms = _pass(vae, batch, numbers | {name: leaf}, fixed, generator)
             moved.append(_moved(terms, name, leaf, signs / own, signs / wide))
-        found[name] = _steps(value, _Moved(*map(torch.stack, zip(*moved, strict=True))))
+        one = _Moved(*map(torch.stack, zip(*moved, strict=True)))
+        natural, shifts = _natural(value, one)
+        bent = _curvature(vae, batch, numbers, fixed, generator, name, torch.where(shifts, natural, 0.0))
+        found[name] = _steps(one, natural, shifts, bent)
     return found
 
 
@@ -115,13 +119,36 @@ def _slope(of: Tensor, leaf: Tensor) -> Tensor:
     return torch.zeros_like(leaf) if found is None else found
 
 
-def _steps(value: Tensor, moved: _Moved) -> Steps:
+def _natural(value: Tensor, moved: _Moved) -> tuple[Tensor, Tensor]:
+    """How far each number moves z by q's own spread, and which numbers are means."""
     size = moved.own.square().mean(0).sqrt()
-    shifts = moved.own.mean(0).square() >= _SHIFTS * size.square()
-    farthest = torch.where(shifts, torch.inf, _FARTHEST * value.abs().clamp_min(1.0))
-    natural = torch.minimum(1 / size, farthest)
-    off = torch.where(shifts, moved.elbo.mean(0).abs() * natural, 0.0).nan_to_num(torch.inf).amax(1, keepdim=True)
-    first = torch.minimum(natural * (_ON_THE_WAY * off).clamp_min(1.0), 1 / moved.wide.square().mean(0).sqrt())
+    shifts = (moved.own.mean(0).square() >= _SHIFTS * size.square()) & (size > 0)
+    farthest = torch.where(shifts, torch.inf, value.clamp_min(_FARTHEST))
+    return torch.minimum(1 / size, farthest), shifts
+
+
+def _curvature(
+    vae: VAE, batch: Batch, numbers: Numbers, fixed: Noise, generator: Generator, name: str, unit: Tensor
+) -> Tensor:
+    """How the ELBO's slope falls over one unit of a number, in nats; by differences under the same noise."""
+    found = []
+    for _ in range(_BENT):
+        signs = torch.randint(2, unit.shape, generator=generator, device=generator.device).mul(2).sub(1).to(unit)
+        noise = vae.draw_noise(1, len(batch), generator) | {key: value for key, value in fixed.items() if key == "x"}
+        slopes = []
+        for shift in (0.0, 1.0):
+            leaf = (numbers[name].detach() + shift * signs * unit).requires_grad_()
+            terms = vae(batch, noise, posterior=with_numbers(vae, numbers | {name: leaf}))
+            slopes.append(_slope((terms.log_likelihood - terms.rate()).mean(0).sum(), leaf))
+        found.append((slopes[0] - slopes[1]) * signs * unit)
+    return torch.stack(found).mean(0)
+
+
+def _steps(moved: _Moved, natural: Tensor, shifts: Tensor, bent: Tensor) -> Steps:
+    wide = 1 / moved.wide.square().mean(0).sqrt()
+    off = torch.where(bent > 0, moved.elbo.mean(0).abs() * natural / bent, torch.inf)  # in units of q's spread
+    off = torch.where(shifts, off, 0.0).nan_to_num(torch.inf, torch.inf).amax(1, keepdim=True)
+    first = torch.minimum(natural * (_ON_THE_WAY * off).clamp_min(1.0), wide)
     first = torch.where(shifts, torch.maximum(first, natural), natural)
-    known = (size > 0) & first.isfinite() & natural.isfinite()
+    known = first.isfinite() & natural.isfinite() & (natural > 0)
     return Steps(torch.where(known, first, 1.0), torch.where(known, _LAST * natural, _LAST))
