@@ -120,11 +120,11 @@ def _slope(of: Tensor, leaf: Tensor) -> Tensor:
 
 
 def _natural(value: Tensor, moved: _Moved) -> tuple[Tensor, Tensor]:
-    """How far each number moves z by q's own spread, and which numbers are means."""
+    """How much of each number moves z by q's own spread, 1 where none does, and which numbers are means."""
     size = moved.own.square().mean(0).sqrt()
     shifts = (moved.own.mean(0).square() >= _SHIFTS * size.square()) & (size > 0)
     farthest = torch.where(shifts, torch.inf, value.clamp_min(_FARTHEST))
-    return torch.minimum(1 / size, farthest), shifts
+    return torch.where(size > 0, torch.minimum(1 / size, farthest), 1.0), shifts
 
 
 def _curvature(
