@@ -347,9 +347,9 @@ def test_annealed_draws_keep_the_shares_of_two_modes():
     for parameter in q.parameters():
         nn.init.zeros_(parameter)
     vae = er.VAE(er.priors.StandardNormal(1), q, Normal(Parabola(), 2, scale=0.03))
-    found = er.impute(vae, np.tile([[1.0, np.nan]], (80, 1)), imputations=1)
+    found = er.impute(vae, np.tile([[1.0, np.nan]], (40, 1)), imputations=1, temperatures=100)
     grid = np.linspace(-6, 6, 40_001)
     density = np.exp(-0.5 * grid**2 - 0.5 * (((grid - 0.4) ** 2 - 1) / 0.03) ** 2)
     shares = (found.drawn > 0.4).mean(0)
     assert found.annealed.all()
-    assert shares.mean() == pytest.approx(density[grid > 0.4].sum() / density.sum(), abs=0.04)
+    assert shares.mean() == pytest.approx(density[grid > 0.4].sum() / density.sum(), abs=0.07)

@@ -51,7 +51,7 @@ def test_its_optimum_is_the_best_normal_of_a_linear_model(family: str) -> None:
         assert found.amortisation_gap.mean == pytest.approx(wanted, abs=0.01 + 4 * found.amortisation_gap.se_mc)
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
 @pytest.mark.parametrize(
     ("noise", "off", "width"),
     [
