@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,7 @@ def looseness(log_p: Estimate, bound: Estimate) -> Number:
     both = np.intersect1d(log_p.index, bound.index)
     if not len(both) or log_p.quantity != bound.quantity:
         raise InputError("No example has both an importance-weighted bound and log p(x) by annealing.")
-    high, low = (one.values[[int(np.flatnonzero(one.index == index)[0]) for index in both]] for one in (log_p, bound))
-    return mean_and_error(high - low)
+    return mean_and_error(_values_at(log_p, both) - _values_at(bound, both))
 
 
 def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, seed: int) -> tuple[Number, str]:
@@ -113,13 +112,13 @@ def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, s
     if not scores:
         raise InputError(f"{len(data.train):,} training examples are too few to fit a classic.")
     _, name, density = max(scores, key=lambda one: one[0])
-    return mean_and_error(density(judged) + jacobian - _values_at(log_p, kept)), name
+    return mean_and_error(density(judged) + jacobian - _values_at(log_p, kept.index)), name
 
 
-def _values_at(estimate: Estimate, rows: Examples) -> Array:
+def _values_at(estimate: Estimate, index: Iterable[Any]) -> Array:
     """The values of an estimate in the order of these rows."""
     place = {int(index): at for at, index in enumerate(estimate.index)}
-    return estimate.values[[place[int(index)] for index in rows.index]]
+    return estimate.values[[place[int(one)] for one in index]]
 
 
 @torch.no_grad()

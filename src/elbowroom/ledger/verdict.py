@@ -7,7 +7,7 @@ from dataclasses import replace
 from elbowroom.numerics import count, rounded, with_error
 from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.records import FindingRecord, Number
-from elbowroom.records.audit import none_found
+from elbowroom.records.findings import none_found
 
 from . import thresholds as limit
 from .symptoms import Symptoms

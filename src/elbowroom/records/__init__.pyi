@@ -3,7 +3,6 @@ from .account import DifferenceRecord as DifferenceRecord
 from .account import FigureRecord as FigureRecord
 from .account import VerdictRecord as VerdictRecord
 from .audit import AuditRecord as AuditRecord
-from .audit import FindingRecord as FindingRecord
 from .audit import IdentityRecord as IdentityRecord
 from .audit import PriceRecord as PriceRecord
 from .audit_context import ChangesRecord as ChangesRecord
@@ -31,6 +30,7 @@ from .files import FILES as FILES
 from .files import FileRecord as FileRecord
 from .files import keep_file as keep_file
 from .files import read_files as read_files
+from .findings import FindingRecord as FindingRecord
 from .fix import FixedRun as FixedRun
 from .fix import FixPictures as FixPictures
 from .fix import FixRecord as FixRecord
