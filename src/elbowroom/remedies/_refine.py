@@ -15,7 +15,7 @@ from elbowroom.numerics import Batch, Estimate, InputError, Noise, Rows, derived
 from elbowroom.vae import VAE
 from elbowroom.vae.numbers import numbers_of, with_numbers
 
-from .steps_of_q import Steps, steps_of
+from .steps_of_q import Steps, fresh_noise, steps_of
 
 __all__ = ["Refinement", "refine"]
 
@@ -161,7 +161,7 @@ def _refined(
         return (terms.log_likelihood - terms.rate()).mean(0)
 
     def drawn() -> Noise:
-        return vae.draw_noise(draws, len(batch), generator) | {n: v for n, v in fixed.items() if n == "x"}
+        return fresh_noise(vae, draws, batch, fixed, generator)
 
     for _ in range(steps):
         adam.step(torch.autograd.grad(-elbo(numbers, drawn()).sum(), leaves))

@@ -10,7 +10,7 @@ from elbowroom.numerics.streams import PRIOR
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.numbers import with_numbers
 
-__all__ = ["Steps", "steps_of"]
+__all__ = ["Steps", "fresh_noise", "steps_of"]
 
 _ASKED = 8  # passes by which a number is told to move z
 _SHIFTS = 0.99  # of a number's effect that is the same for every draw, so that it is a mean
@@ -91,8 +91,32 @@ def steps_of(
     return found
 
 
+def fresh_noise(vae: VAE, draws: int, batch: Batch, fixed: Noise, generator: Generator) -> Noise:
+    """Fresh noise of q, beside that of the preprocessing as it is.
+
+    Parameters
+    ----------
+    vae : VAE
+        The model.
+    draws : int
+        Of z, per example.
+    batch : Batch
+        Examples.
+    fixed : dict of Tensor
+        Noise of the preprocessing.
+    generator : Generator
+        Of what is drawn.
+
+    Returns
+    -------
+    dict of Tensor
+        What a pass needs.
+    """
+    return vae.draw_noise(draws, len(batch), generator) | {name: fixed[name] for name in ("x",) if name in fixed}
+
+
 def _pass(vae: VAE, batch: Batch, numbers: Numbers, fixed: Noise, generator: Generator) -> Terms:
-    noise = vae.draw_noise(1, len(batch), generator) | {name: value for name, value in fixed.items() if name == "x"}
+    noise = fresh_noise(vae, 1, batch, fixed, generator)
     return vae(batch, noise, posterior=with_numbers(vae, numbers))
 
 
@@ -134,7 +158,7 @@ def _curvature(
     found = []
     for _ in range(_BENT):
         signs = torch.randint(2, unit.shape, generator=generator, device=generator.device).mul(2).sub(1).to(unit)
-        noise = vae.draw_noise(1, len(batch), generator) | {key: value for key, value in fixed.items() if key == "x"}
+        noise = fresh_noise(vae, 1, batch, fixed, generator)
         slopes = []
         for shift in (0.0, 1.0):
             leaf = (numbers[name].detach() + shift * signs * unit).requires_grad_()
