@@ -22,7 +22,7 @@ from elbowroom.procedures import Procedure
 from elbowroom.runs import History, read_run
 from elbowroom.training import TrainingStep, fit_stacked, why_alone
 from elbowroom.training.engines import Stacked
-from elbowroom.training.groups import joined
+from elbowroom.training.groups import _agree, _comparable, joined
 
 SIZES = [1, 3, 17]
 WORDS = {"widths": [8]}
@@ -169,6 +169,13 @@ def test_what_cannot_have_unseen_units_says_why(data: er.data.Dataset) -> None:
     vaes = [*models(data, [5, 2], likelihood="student-t"), small, large]
     steps = [TrainingStep(vae, Elbo()) for vae in vaes]
     assert joined([[0], [1], [2], [3]], steps, data) == [[0, 1], [3, 2]]
+
+
+def test_where_objects_lie_in_memory_is_no_number_of_latents() -> None:
+    one, other = object(), object()
+    for first, second in ((one, other), (other, one)):
+        assert not _agree(_comparable(first), _comparable(second), [(1, 2)])
+    assert _agree(_comparable(one), _comparable(one), [(1, 2)])
 
 
 UNITS = torch.tensor([True, False, True])

@@ -282,7 +282,7 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
 
 
 def _comparable(value: Any) -> Any:
-    """Plain values as they are; anything else only equals itself."""
+    """Plain values as they are; anything else only equals itself, and is no number."""
     if isinstance(value, list | tuple):
         return [_comparable(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else id(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else f"at {id(value):#x}"
