@@ -18,7 +18,9 @@ from elbowroom.ledger import (
     symptoms_of_simulations,
     thresholds,
 )
-from elbowroom.ledger.symptoms import Symptoms, symptoms
+from elbowroom.ledger._context import context
+from elbowroom.ledger.budgets import QUICK
+from elbowroom.ledger.symptoms import Symptoms, _of_records, symptoms
 from elbowroom.ledger.symptoms_budget import SymptomBudget
 from elbowroom.ledger.verdict import verdict
 from elbowroom.records import Number
@@ -49,6 +51,20 @@ def linear(narrow: float = 1.0) -> er.VAE:
 def data() -> er.data.Dataset:
     x = linear().sample(1500, seed=3).numpy()
     return er.load_data(x, preprocess="none", validation=300, test=600, progress=False)
+
+
+def test_a_q_that_is_the_same_for_every_x_is_collapsed_however_far_from_the_prior(data):
+    vae = linear()
+    with torch.no_grad():
+        vae.posterior["z"].network.weight.zero_()
+        vae.posterior["z"].network.bias.copy_(torch.tensor([3.0, -3.0, math.log(0.1), math.log(0.1)]))
+    budget = QUICK.context._replace(bounds=50, units=50, samples=0)
+    beside = _of_records(None, context(vae, data, budget, seed=0, memory="1 GiB", progress=False)[0], {})
+    known = {name: beside[name] for name in ("rate", "information")}
+    (collapsed, *_), _ = verdict(Symptoms(**known, true_rate=Number(2.8, 0.1)))
+    assert beside["rate"].value > 9
+    assert (collapsed.name, collapsed.found, collapsed.cause) == ("collapsed", True, "inference lagging")
+    assert collapsed.value.value == pytest.approx(0, abs=1e-9)
 
 
 class _Size(torch.nn.Module):
@@ -201,6 +217,9 @@ def test_tarp_by_hand():
         ({"rate": 0.0, "true_rate": 0.0, "noise_share": 0.5, "idle": 2, "units": 2}, "collapsed", "above the greatest"),
         ({"rate": 0.0, "true_rate": 0.0, "noise_share": 1.3, "idle": 2, "units": 2}, "collapsed", "needs no z"),
         ({"rate": 0.0, "true_rate": 2.0, "noise_share": 1.3, "idle": 2, "units": 2}, "collapsed", "inference lagging"),
+        ({"rate": 9.0, "information": 0.0, "true_rate": 0.1}, "collapsed", "of which 0.000 ± 0.010 nats tell x"),
+        ({"rate": 9.0, "information": 0.0, "true_rate": 2.0}, "collapsed", "inference lagging"),
+        ({"rate": 9.0, "information": 2.0}, None, ""),
         ({"rate": 2.0, "true_rate": 2.0, "noise_share": 0.8, "idle": 1, "units": 3}, "collapsed", "1 of 3 units"),
         ({"rate": 2.0, "true_rate": 2.0, "noise_share": 1.4, "idle": 1, "units": 3}, None, ""),
         ({"amortisation": 2.0, "widening": 0.1}, "inference lagging", "0.5"),

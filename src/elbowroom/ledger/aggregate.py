@@ -187,7 +187,7 @@ def _numpy(values: Tensor) -> NDArray[np.float64]:
 
 def _number(values: NDArray[np.float64]) -> Number:
     n = len(values)
-    return Number(float(values.mean()), float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None)
+    return Number(float(values.mean()), float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None, n)
 
 
 def _told(target: VAETarget, z: Float[Tensor, "told dim"]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,6 +35,8 @@ class Symptoms:
     ----------
     rate : Number, optional
         KL(q(z | x) ‖ p(z)) of the encoder.
+    information : Number, optional
+        I(x; z) under q: what of that rate says which x it is; the rest is a q(z) that is not the prior.
     true_rate : Number, optional
         KL(p(z | x) ‖ p(z)) of the true posterior, from weighted annealed draws: E log p(x | z) − log p(x).
     units, idle : int, optional
@@ -87,6 +89,7 @@ class Symptoms:
     """
 
     rate: Number | None = None
+    information: Number | None = None
     true_rate: Number | None = None
     units: int | None = None
     idle: int | None = None
@@ -231,7 +234,7 @@ def _of_records(
             reason = "q cannot be fitted to one example, as where its layers read one another."
             missing |= dict.fromkeys(("amortisation", "approximation"), reason)
     if context is None:
-        names = ("rate", "units", "idle", "prior_gap", "samples")
+        names = ("rate", "information", "units", "idle", "prior_gap", "samples")
         missing |= dict.fromkeys(names, "The context was not measured.")
         return found
     found["rate"] = Number(context.rate.mean, context.rate.se_total, context.rate.n)
@@ -241,6 +244,7 @@ def _of_records(
     else:
         missing |= dict.fromkeys(("units", "idle"), "The KL of a single unit has no closed form here.")
     for name, record in (
+        ("information", context.information and context.information.value),
         ("prior_gap", context.prior_gap and context.prior_gap.low),
         ("samples", context.samples and context.samples.difference),
     ):

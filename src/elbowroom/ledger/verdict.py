@@ -110,19 +110,27 @@ def _finding(
 
 
 def _collapsed(found: Symptoms) -> FindingRecord | None:
-    """Wholly where the rate is next to none; partly where units are idle and noise, or the encoder, keeps them so."""
+    """Wholly where q is the prior, or one for every x; partly where units are idle and noise, or q, keeps them so."""
     if found.rate is None:
         return None
-    wholly = found.rate.value + _allowance(found.rate) < limit.RATE
+    wholly, decided = _below_rate(found.rate), found.rate
+    said = f"the encoder's rate is {_said(found.rate)}"
+    if not wholly and found.information is not None and _below_rate(found.information):
+        wholly, decided = True, found.information
+        said += f", of which {_said(found.information)} tell x"
     cause = _cause(found, wholly)
     partly = not wholly and bool(found.idle) and cause != ""
-    said = f"the encoder's rate is {_said(found.rate)}"
     if partly:
         said = f"{found.idle} of {count(found.units or 0, 'unit')} are idle, and {said}"
     said += f" (wholly below {limit.RATE:g})"
     if wholly or partly:
         said += _because(found, cause)
-    return _finding("collapsed", found.rate, limit.RATE, f"{said}.", cause=cause, found=wholly or partly)
+    return _finding("collapsed", decided, limit.RATE, f"{said}.", cause=cause, found=wholly or partly)
+
+
+def _below_rate(value: Number) -> bool:
+    """Whether a number is below the threshold of collapse by more than its error allows for."""
+    return value.value + _allowance(value) < limit.RATE
 
 
 def _cause(found: Symptoms, wholly: bool) -> str:
