@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.integrate import quad
 from torch import Tensor, distributions
 from wild_losses import WILD, FromACollection, half, kl_of
 
@@ -100,8 +101,6 @@ SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_other_shapes_of_the_difference_are_densities_with_their_normaliser(name: str) -> None:
-    from scipy.integrate import quad
-
     shape = SHAPES[name]
 
     def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
@@ -116,6 +115,24 @@ def test_other_shapes_of_the_difference_are_densities_with_their_normaliser(name
     assert reading.family == "location"
     assert reading.missing == pytest.approx(4 * math.log(z), abs=0.01)
     assert not reading.faults
+
+
+@pytest.mark.parametrize("counted", [torch.float64, torch.float32])
+@pytest.mark.parametrize("width", [1e-2, 1e-3])
+def test_absolute_values_with_a_small_round_corner_are_no_laplace(counted: torch.dtype, width: float) -> None:
+    """A smooth L1 is a Laplace that lies half its width lower, which is nats where there are many elements."""
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        terms = F.smooth_l1_loss(recon.to(counted), x.to(counted), reduction="sum", beta=width)
+        return terms + kl_of(mu, logvar).sum()
+
+    def corner(d: float) -> float:
+        return math.exp(-(d**2) / (2 * width))
+
+    z = 2 * (quad(corner, 0, width)[0] + math.exp(-width / 2))
+    reading = er.read_loss(loss, event=784)
+    assert reading.family == "location"
+    assert reading.missing == pytest.approx(784 * math.log(z), abs=0.1)
 
 
 def test_tails_that_no_normaliser_holds_are_said() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elbowroom.numerics.seeded import seeded
+
 from .outputs import outputs
 
 __all__ = ["DECODES", "ENCODES", "FAILURES", "Call", "Heard", "Listener", "has_forward"]
@@ -91,8 +93,7 @@ class Listener:
     def hear(self, x: Tensor, seed: int) -> Heard:
         """A forward of x [n, *event], with the global generator at `seed` and left as it was."""
         self._calls = []
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
+        with seeded(seed, x.device):
             return Heard(outputs(self._call(self.model, x)), list(self._calls))
 
     @contextmanager

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import InputError, rounded
+from elbowroom.numerics.seeded import seeded
 from elbowroom.vae import VAE
 
 from .claim_text import Claim
@@ -52,8 +53,7 @@ class Evaluation:
         """The number, in nats per example, more of which is better."""
         more = {self.draws: _TRIED if draws is None else draws} if self.draws else {}
         model = copy.deepcopy(self.model).train(training)
-        with torch.random.fork_rng([]), _numpy_state(seed), torch.no_grad():
-            torch.manual_seed(seed)
+        with seeded(seed, model.device), _numpy_state(seed), torch.no_grad():
             try:
                 found = self.fn(model, x, **more)
             except Exception as error:  # whatever somebody's function raises

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elbowroom.numerics import Rows, in_parts
+from elbowroom.numerics.seeded import seeded
 from elbowroom.priors import StandardNormal
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.evaluating import evaluating
@@ -156,8 +157,7 @@ def in_training_mode(vae: VAE, rows: Rows, seed: int) -> Tensor | None:
     found: list[list[Tensor]] = [[], []]
     for values, mode in zip(found, (True, False), strict=True):
         own = copy.deepcopy(vae).train(mode)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
+        with seeded(seed, vae.device):
             for batch in in_parts(rows, most=_TRAINING_BATCH):
                 terms = own(batch, own.keyed_noise(1, batch.index, seed))
                 values.append((terms.log_likelihood - terms.rate("auto"))[0].double().cpu())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from elbowroom.numerics import InputError
+from elbowroom.numerics.seeded import seeded
 
 from .roles import ROLES, Outputs, Plan, plans_of
 
@@ -128,8 +129,7 @@ class Probe:
         if any(role == "q" for _, role in self.plan.places):
             mu, spread = (torch.from_numpy(np.array(given[name], self.dtype)) for name in ("mu", "spread"))
             values["q"] = torch.distributions.Normal(mu, (spread / 2).exp())
-        with torch.random.fork_rng([]), torch.no_grad(), _numpy_seed(seed), np.errstate(all="ignore"):
-            torch.manual_seed(seed)
+        with seeded(seed), torch.no_grad(), _numpy_seed(seed), np.errstate(all="ignore"):
             return self.plan(self.fn, values, self.others)
 
     def _as(self, value: Any) -> Any:

@@ -21,6 +21,7 @@ _WIDE_BITS = (_WIDE[0], (0.0, 1.0))
 _COUNTS = (_BITS[0], (0.0, 1.0, 2.0, 5.0))
 _FACTORIALS = "log x! of the counts is in it"
 _FINEST, _FARTHEST, _HALF_POINTS = 1e-3, 60.0, 60  # differences at which a shape is read
+_SMALL = (1e-4, 1e-3, 1e-2)  # differences at which absolute values have their corner
 _PLACES = 48  # elements whose weights are measured one by one
 _NEAR = 0.1  # of 1 and 2, how a mean and a sum over the batch grow with it
 _AT = (0.0, 1.0)  # mu and spread while the reconstruction moves
@@ -137,6 +138,9 @@ def read_reconstruction(probe: Probe) -> Reconstruction:
         if not np.isfinite(values).all():
             continue
         found = _fitted(probe, grid, values)
+        between = grid in (_WIDE, _HALF, _UNIT)  # of bits alone, nothing is known of small differences
+        if found is not None and between and not _is_sharp(probe, found):
+            found = None
         if found is not None and grid == _WIDE and not _reaches(probe, found):
             found = None
         if found is not None:
@@ -185,6 +189,20 @@ def _reaches(probe: Probe, found: Reconstruction) -> bool:
     said = np.array([found.term(r * full, x * full) for r, x in far])
     errors, moved = np.abs(np.diff(actual - said)[::2]), np.abs(np.diff(said)[::2])
     return bool(probe.close(float(errors.max()) / 30, float(moved.max()), float(np.abs(actual).max())))
+
+
+def _is_sharp(probe: Probe, found: Reconstruction) -> bool:
+    """Whether absolute values are so at small differences too, where a smooth L1 or a Charbonnier is another."""
+    if found.family != "Laplace":
+        return True
+    r = np.full((probe.sizes.batch, *probe.sizes.event), 0.4)
+    mean = {"x − recon": r, "x − sigmoid(recon)": _sigmoid(r), "x − tanh(recon)": np.tanh(r)}[found.of]
+    start = probe.at(r, mean, *_AT)
+    for d in _SMALL:
+        said = found.term(r, mean + d)
+        if abs(probe.at(r, mean + d, *_AT) - start - said) > 0.02 * abs(said) + probe.rounding * abs(start):
+            return False
+    return True
 
 
 def _with_factorials(probe: Probe, found: Reconstruction) -> Reconstruction:

@@ -17,6 +17,7 @@ from .scaling import Growth
 __all__ = ["Standing", "per_example", "standing_of"]
 
 _VARIANCE = 3.5  # power of the tails from which the variance inside the differences tried is the variance
+_RESOLVED = 7  # differences inside a density from which its normaliser is had
 _CLOSE = 1e-3  # nats per element: constants that are there are there to this
 
 
@@ -233,6 +234,9 @@ def _of_location(found: Reconstruction, a: float, b: float, constant: float, siz
     if not np.isfinite(logs).all() or (tail := _tail_power(d, logs)) <= 1:
         words = "its tails are too heavy for a density at this weight of the KL"
         return Standing("no density", _NO_DENSITY["no density"].format(words=words))
+    if (logs > logs.max() - 2).sum() < _RESOLVED:
+        words = f"where these are as small as the KL's weight {_short(b / a)} makes its noise, they were not told apart"
+        return Standing("unknown", f"{found.called} of another shape than squares or absolute values; {words}.")
     fine = np.linspace(0, len(d) - 1, 40 * (len(d) - 1) + 1)
     d, logs = (make_interp_spline(np.arange(len(d)), one, k=3)(fine) for one in (d, logs))
     peak = logs.max()

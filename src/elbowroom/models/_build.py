@@ -16,6 +16,7 @@ from elbowroom.data import Dataset
 from elbowroom.likelihoods import Likelihood
 from elbowroom.networks._preset import PRESETS
 from elbowroom.numerics import Given, InputError, Support
+from elbowroom.numerics.seeded import seeded
 from elbowroom.vae import VAE
 
 from .absent_classes import refuse_absent
@@ -76,8 +77,7 @@ def build(recipe: Recipe | Mapping[str, Any], data: Dataset, *, below: VAE | Non
     (2, 'shared')
     """
     recipe = as_recipe(recipe)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(recipe.seed)
+    with seeded(recipe.seed):
         vae = _Builder(recipe, data).vae()
     return vae if below is None else on_top_of(vae, below)
 

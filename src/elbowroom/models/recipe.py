@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from elbowroom.data import Dataset
 from elbowroom.networks import MLP
 from elbowroom.numerics import InputError, derived_seed, plain, plain_arguments
+from elbowroom.numerics.seeded import seeded
 
 from .misfits import refuse_misfits
 from .sizes import AUTO, latents_for, widths_for
@@ -303,7 +302,6 @@ def goal(recipe: Recipe | Mapping[str, Any]) -> Any:
     kind, options = split("objective", recipe.objective)
     if not recipe.trains_by("critic"):
         return instance_of("objective", kind, options, {})
-    with torch.random.fork_rng([]):
-        torch.manual_seed(derived_seed(recipe.seed, 1))
+    with seeded(derived_seed(recipe.seed, 1)):
         critic = MLP([sum(recipe.layers), *recipe.hidden, 1])
         return instance_of("objective", kind, options, {"critic": critic})

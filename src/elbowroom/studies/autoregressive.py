@@ -17,6 +17,7 @@ from elbowroom.likelihoods._auto import family_of
 from elbowroom.likelihoods.likelihood import Likelihood
 from elbowroom.networks import Standardised
 from elbowroom.numerics import Support, count
+from elbowroom.numerics.seeded import seeded
 from elbowroom.preprocess import Codes
 from elbowroom.training.descent import descend, scored
 
@@ -216,8 +217,7 @@ class _Chain:
     def trained(self, size: int, train: Learned, validation: Array, seed: int) -> Likelihood:
         """The likelihood with its networks trained."""
         rows, watched = self.cells.read(train.single.rows), self.cells.read(validation[: max(256, 4 * self.batch)])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             model = self.made(self.cells, train.dimensions, size)
             model.settle(rows, None, 0)
             if isinstance(model.network, Standardised):

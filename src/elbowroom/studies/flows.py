@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from elbowroom.distributions.flows import zuko
 from elbowroom.numerics import count
+from elbowroom.numerics.seeded import seeded
 from elbowroom.training.descent import descend, scored
 
 from .candidates import Array, Axis, Family, Fitted, Learned, Setting
@@ -84,8 +85,7 @@ class _Flow:
         moments = train.moments
         self.mean, self.scale = moments.mean, np.sqrt(np.maximum(np.diag(moments.covariance), 1e-300))
         self.total = float(np.trace(moments.covariance))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.flow: Any = zuko().flows.MAF(
                 train.dimensions, transforms=_TRANSFORMS, hidden_features=(width, width), randperm=True
             )
