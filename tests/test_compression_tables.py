@@ -16,7 +16,7 @@ from elbowroom.compression.cells import Cells
 from elbowroom.compression.known import Known
 from elbowroom.compression.sources import source_of
 
-N = 60
+N = 30
 RNG = np.random.default_rng(0)
 
 

@@ -182,8 +182,9 @@ def test_it_stacks_with_the_numbers_it_has_alone_or_says_why_not(kind: type, wha
     hows = [made(kind).double() for _ in models]
     for buffer in hows[1].buffers():  # a stack differs in numbers
         buffer.mul_(1.1)
-    alone = [trained(copy.deepcopy(vae), data, copy.deepcopy(how)) for vae, how in zip(models, hows, strict=True)]
-    settings = {"epochs": 4, "batch_size": 40, "lr": 1e-2, "progress": False}
+    pairs = zip(models, hows, strict=True)
+    alone = [trained(copy.deepcopy(vae), data, copy.deepcopy(how), epochs=2) for vae, how in pairs]
+    settings = {"epochs": 2, "batch_size": 40, "lr": 1e-2, "progress": False}
     histories = fit_stacked(models, data, hows, **settings)
     reason = why_alone(models[0], hows[0], data)
     own = getattr(hows[0], "alone", None)
@@ -207,7 +208,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
     kind: type, served: er.data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked: bool
 ) -> None:
     def run(name: str, **settings: Any) -> list[tuple[TrainingStep, History]]:
-        settings = {"epochs": 4, "batch_size": 40, "lr": 1e-2, "progress": False, **settings}
+        settings = {"epochs": 3, "batch_size": 40, "lr": 1e-2, "progress": False, **settings}
         vaes, hows = [model(seed=s, kind=kind) for s in range(1 + stacked)], [made(kind) for _ in range(1 + stacked)]
         folders = [tmp_path / f"{name}{i}" for i in range(len(vaes))]
         if stacked:

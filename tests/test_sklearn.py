@@ -1,5 +1,6 @@
 """The scikit-learn door: its contract, its numbers against PCA, pipelines and grid searches."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ TABLES = {
 @pytest.mark.parametrize("kind", sorted(classes_of("likelihood")))
 def test_every_likelihood_of_a_table_is_known(kind: str) -> None:
     """On each table the likelihood scores, transforms and samples, or says why not; on one at least it does."""
-    fitted = 0
+    fitted, refusals = 0, list[str]()
     wanted = {"rank": 2, "atoms": [0.0, 1.5]}
     options = {name: value for name, value in wanted.items() if name in takes(classes_of("likelihood")[kind])}
     word = {"kind": kind, **options} if options else kind
@@ -133,9 +134,8 @@ def test_every_likelihood_of_a_table_is_known(kind: str) -> None:
         model = VariationalAutoencoder(likelihood=word, **quick)
         try:
             vae = model.fit(x)
-        except er.InputError:
-            with pytest.raises(er.InputError, match=r"^[^\n]+\.$"):
-                model.fit(x)
+        except er.InputError as error:
+            refusals.append(str(error))
             continue
         fitted += 1
         assert type(vae.vae_.likelihood).kind == kind
@@ -144,6 +144,7 @@ def test_every_likelihood_of_a_table_is_known(kind: str) -> None:
         drawn = vae.sample(20, random_state=0)
         if (x == x.round()).all():
             assert (drawn == drawn.round()).all()
+    assert all(re.fullmatch(r"[^\n]+\.", one) for one in refusals)
     assert bool(fitted) == ("image_shape" not in takes(classes_of("likelihood")[kind]))
 
 

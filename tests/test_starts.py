@@ -60,8 +60,8 @@ def exact_draws(target: Models) -> Tensor:
 
 @pytest.mark.parametrize(("family", "fault", "seed"), [("clusters", "one mode", 1), ("modes", "narrow", 0)])
 def test_exp_is_unbiased_for_the_evidence_whatever_the_pilots_decide(family: str, fault: str, seed: int) -> None:
-    """120 runs of one model: where its pilots look bad it gets kernels and more chains. Upwards and downwards."""
-    runs = 120
+    """60 runs of one model: where its pilots look bad it gets kernels and more chains. Upwards and downwards."""
+    runs = 60
     target, ups, downs, sizes = repeated(family, 1, fault, runs, seed), np.zeros(runs), np.zeros(runs), set()
     exact, z = target.truth.numpy(), exact_draws(target)
     for up in looks.annealed_runs(target, "both", "sigmoid", 12, 6, 2, 0, "1 GiB"):

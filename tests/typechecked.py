@@ -17,7 +17,7 @@ from jaxtyping._storage import _shape_storage, pop_shape_memo, push_shape_memo
 _check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 _jaxtyped = jaxtyping.jaxtyped
 _fits = _MetaAbstractArray.__instancecheck__
-CHECKED = 5
+CHECKED = 3
 """Calls of each function that are checked within a test."""
 _test = 0
 _LETTERS: dict[tuple[Any, type, Any], tuple[str, ...] | None] = {}
