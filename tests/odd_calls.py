@@ -516,6 +516,12 @@ CALLS: dict[str, Call] = {
     "remedies.structured_residual": lambda: {"vae": vae(), "data": DATA, "rank": 2, "draws": 2},
     "runs.classify_run": lambda: {"run": labelled(), "out": run().parent / "kinds.npy", "draws": 2, "progress": False},
     "runs.encode_run": lambda: {"run": run(), "out": run().parent / "codes.npy", "progress": False},
+    "runs.score_run": lambda: {
+        "run": run(),
+        "out": run().parent / "scores.npy",
+        "draws": 2,
+        "progress": False,
+    },
     "runs.predict_run": lambda: {
         "run": with_labels(),
         "out": with_labels().parent / "classes.npy",

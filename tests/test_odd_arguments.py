@@ -253,8 +253,22 @@ def options() -> Iterator[tuple[str, str, str]]:
                 yield command, option.opts[0], value
 
 
+WRITE = ("annotate", "sample", "transfer", "classify", "encode", "impute", "score", "compress")
+
+
 def test_the_options_are_found() -> None:
-    own = {"annotate", "sample", "transfer", "classify", "encode", "impute", "predict", "compress", "decompress"}
+    own = {
+        "annotate",
+        "sample",
+        "transfer",
+        "classify",
+        "encode",
+        "impute",
+        "predict",
+        "score",
+        "compress",
+        "decompress",
+    }
     commands = {"study", "fit", "evidence", *own, "audit", "fix", "search", "data show"}
     assert {command for command, _, _ in options()} == commands
 
@@ -271,7 +285,7 @@ def test_a_wrong_option_is_refused_by_its_name(
         if command == "classify"
         else run()
     )
-    writes = dict.fromkeys(("annotate", "sample", "transfer", "classify", "encode", "impute", "compress"), "--out") | {
+    writes = dict.fromkeys(WRITE, "--out") | {
         "study": "--folder",
         "fit": "--run",
         "fix": "--run",

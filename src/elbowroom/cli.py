@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom import cli_audit, cli_cells, cli_compression, cli_draws, cli_labels, cli_search
+from elbowroom import cli_audit, cli_cells, cli_compression, cli_draws, cli_labels, cli_rows, cli_search
 from elbowroom.cli_labels import Label
 from elbowroom.cli_options import (
     Data,
@@ -270,20 +270,6 @@ def evidence(
 
 
 @app.command(cls=_Command)
-def encode(
-    run: Run,
-    out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")],
-    part: Annotated[str, typer.Option(help="Part of the data: train, validation, test or all.")] = "test",
-    source: Data = None,
-    seed: Annotated[int, typer.Option(help="Seed of the noise of preprocessing, and of draws.")] = 0,
-) -> None:
-    """Codes of the data: mean and standard deviation of q(z | x), a row per example with its number and label."""
-    from elbowroom.runs import encode_run
-
-    print(encode_run(run, out, part=part, source=source, seed=seed))
-
-
-@app.command(cls=_Command)
 @resumable()
 def impute(
     run: Run,
@@ -328,7 +314,7 @@ def report(run: Run, source: Data = None) -> None:
         print(er.report(run))
 
 
-_ROOMS = (cli_draws, cli_labels, cli_audit, cli_search, cli_compression, cli_cells)
+_ROOMS = (cli_rows, cli_draws, cli_labels, cli_audit, cli_search, cli_compression, cli_cells)
 for room in _ROOMS:
     for command in room.COMMANDS:
         app.command(cls=_WithWords if room is cli_search else _Command)(command)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elbowroom.cli_options import Data, Run
+from elbowroom.cli_options import Data, Others, Run, TableFile
 
 __all__ = ["COMMANDS", "Label", "labelled", "on_validation"]
 
@@ -101,13 +101,8 @@ def on_validation(vae: Any, recipe: Any, data: Any, seed: int) -> Iterator[str]:
 
 def predict(
     run: Run,
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Other rows: a file with the same columns, or images of the same size; by default the run's own data."
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")] = Path("predictions.csv"),
+    data: Others = None,
+    out: TableFile = Path("predictions.csv"),
     part: Annotated[str, typer.Option(help="Part of the run's own data: train, validation, test or all.")] = "test",
     source: Data = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise of preprocessing.")] = 0,

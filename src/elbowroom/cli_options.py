@@ -21,12 +21,14 @@ __all__ = [
     "ModelName",
     "Network",
     "Objective",
+    "Others",
     "Part",
     "Posterior",
     "Prior",
     "Run",
     "Seed",
     "Source",
+    "TableFile",
     "Widths",
     "as_typed",
     "in_options",
@@ -43,6 +45,13 @@ Run = Annotated[Path, typer.Argument(help="A run folder, or a study's folder.")]
 Data = Annotated[
     str | None, typer.Option("--source", help="The data, where the run's recipe does not find them: a file or a name.")
 ]
+Others = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Other rows: a file with the same columns, or images of the same size; by default the run's own data."
+    ),
+]
+TableFile = Annotated[Path, typer.Option(help="A .csv, .parquet or .npy file.")]
 Part = Annotated[str, typer.Option(help="Part of the data: train, validation or test.")]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the weights and all noise.")]
 Prior = Annotated[str | None, typer.Option(help="p(z): {prior}.", show_default="standard-normal")]

@@ -8,5 +8,7 @@ from ._predict_run import predict_run as predict_run
 from ._read_run import read_run as read_run
 from ._run_data import run_data as run_data
 from ._sample_run import sample_run as sample_run
+from ._score_run import RowScores as RowScores
+from ._score_run import score_run as score_run
 from ._transfer_run import transfer_run as transfer_run
 from .history import History as History

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch.distributions import Independent, OneHotCategorical
 
-from elbowroom.data import Dataset, Examples
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, Rows, in_parts, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from . import read_run
-from ._run_data import run_data, run_folder
+from ._run_data import run_folder
+from .asked_rows import asked_rows
+from .run_folder import read_recipe
 from .table_file import write_table
 
 __all__ = ["encode_run"]
 
-_PARTS = ("train", "validation", "test")
 _ROWS_AT_ONCE = 1_000
 
 
@@ -30,12 +30,13 @@ def encode_run(
     run: str | Path,
     out: str | Path,
     *,
+    data: str | Path | None = None,
     part: str = "test",
     source: Any = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Path:
-    """Write the codes of a run's data to a table: the mean of q(z | x) and its standard deviation, row by row.
+    """Write the codes of a run's data, or of other rows, to a table: mean and deviation of q(z | x) of each.
 
     A row per example, in the order of the source: "row", its number there (from 0), "part" where all are written,
     "label" where the data have labels, then "z1", "z2", … (the means) and "z1_sd", "z2_sd", …. Of a block of classes
@@ -48,10 +49,13 @@ def encode_run(
         A run folder, or a study's folder (then the run of its chosen model).
     out : str or Path
         A .csv, .parquet or .npy file; the last holds a structured array with the same names.
+    data : str or Path, optional
+        Other rows: a table with the same columns, an array (.npy, .npz), or images of the same size, which are read and
+        scaled as the training data were. By default the run's own data.
     part : {"test", "train", "validation", "all"}, default "test"
-        The part of the data, or all of them.
+        The part of the run's own data, or all of them.
     source : Any, optional
-        The data as `load_data` takes or returns them, where the run's recipe does not find them.
+        The run's own data as `load_data` takes or returns them, where the run's recipe does not find them.
     seed : int, default 0
         Keys the noise of the preprocessing, and the draws of a q whose mean and deviation have no closed form, by
         example.
@@ -66,7 +70,7 @@ def encode_run(
     Raises
     ------
     InputError
-        For another ending or part, and as `run_data` does.
+        For another ending or part, other rows for a model that reads contexts, and as `run_data` does.
 
     Examples
     --------
@@ -84,35 +88,31 @@ def encode_run(
     out, folder = Path(out), run_folder(Path(run))
     if out.suffix.lower() not in (".csv", ".parquet", ".npy"):
         raise InputError(f"Codes are written to .csv, .parquet or .npy; got {out}.")
-    if part not in (*_PARTS, "all"):
-        raise InputError(f"The part is {', '.join(_PARTS)} or all; got {part!r}.")
     vae, _ = read_run(folder)
-    data = run_data(folder, source=source, progress=progress)
-    parts = _PARTS if part == "all" else (part,)
+    asked = asked_rows(folder, vae, data, part, source, progress)
+    classes = read_recipe(folder)["data"].get("beside_classes", {})
     tables = []
-    with Progress("encoding", sum(len(data.parts[name]) for name in parts), show=progress) as bar:
-        for name in parts:
-            for rows in torch.arange(len(data.parts[name])).split(_ROWS_AT_ONCE):
-                some = data.parts[name][rows]
-                beside = _beside(data, some, name if part == "all" else None)
-                tables.append(beside | codes(vae, some, data.beside_classes, seed))
-                bar.advance(len(some))
-    if not tables:
-        raise InputError(f"The {part} part of {data.name!r} has no examples: name another.")
+    with Progress("encoding", sum(len(one.examples) for one in asked), show=progress) as bar:
+        for one in asked:
+            found = []
+            for batch in in_parts(vae.examples(one.examples), most=_ROWS_AT_ONCE):
+                found.append(codes(vae, batch, classes, seed))
+                bar.advance(len(batch))
+            tables.append(one.beside | {name: np.concatenate([part[name] for part in found]) for name in found[0]})
     whole = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     order = np.argsort(whole["row"], kind="stable")
     return write_table({name: values[order] for name, values in whole.items()}, out)
 
 
 @torch.no_grad()
-def codes(vae: VAE, examples: Examples, classes: dict[str, list[str]], seed: int = 0) -> dict[str, Any]:
+def codes(vae: VAE, examples: Rows, classes: dict[str, list[str]], seed: int = 0) -> dict[str, Any]:
     """Means of q(z | x), then its standard deviations, by the names of columns.
 
     Parameters
     ----------
     vae : VAE
         The model.
-    examples : Examples
+    examples : Rows
         What it reads.
     classes : dict of list
         Block of classes → their names, where they have any.
@@ -154,13 +154,3 @@ def _names(block: str, event: Sequence[int], words: list[str] | None, of_classes
     *cells, last = event if of_classes else [*event, 1]
     places = [f"{block}{between}{i + 1}" for i in range(math.prod(cells))] if cells else [block]
     return [f"{place}={word}" for place in places for word in words or range(last)] if of_classes else places
-
-
-def _beside(data: Dataset, examples: Examples, part: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"row": examples.index.numpy()}
-    if part is not None:
-        found["part"] = np.array([part] * len(examples), dtype=object)
-    if examples.labels is not None:
-        names = data.label_names or []
-        found["label"] = np.array([names[code] if names else code for code in examples.labels.tolist()])
-    return found
