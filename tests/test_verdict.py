@@ -150,6 +150,48 @@ def test_what_correlated_noise_wins_is_what_it_wins_exactly():
     assert abs(gain.value + 0.5 * np.log(np.linalg.det(covariance))) < 4 * gain.se
 
 
+def bits(weight: float, seed: int = 0) -> er.VAE:
+    """Six bits whose logits are `weight` times one latent, for which q is the prior."""
+    vae = er.VAE(
+        er.priors.StandardNormal(1),
+        er.posteriors.DiagonalNormal(torch.nn.Linear(6, 2), 1, spread="exp", floor=0.0),
+        er.likelihoods.Bernoulli(torch.nn.Linear(1, 6), 6),
+    )
+    with torch.no_grad():
+        for part in (vae.posterior["z"].network, vae.likelihood.network):
+            part.weight.zero_(), part.bias.zero_()
+        vae.likelihood.network.weight.fill_(weight)
+    return vae.eval()
+
+
+def test_no_more_is_won_of_bits_than_they_share():
+    """Pairs of equal bits but for one in five share log 2 − H(0.2) = 0.19 nats each; a copula finds a part of that."""
+    rng = np.random.default_rng(0)
+    one = rng.random((3_000, 3)) < 0.5
+    x = np.concatenate([one, one ^ (rng.random(one.shape) < 0.2)], 1)
+    shared = 3 * (math.log(2) + 0.2 * math.log(0.2) + 0.8 * math.log(0.8))
+    rows = er.numerics.as_rows(torch.from_numpy(x.astype(np.float32)))
+    won, _ = symptoms_of_noise.residuals(bits(0.0), rows.rows(slice(0, 1_500)), rows.rows(slice(1_500, None)), 0)
+    assert 0.3 * shared < won.value < shared + 2 * won.se
+
+
+def test_what_bits_share_through_z_is_not_what_their_noise_shares():
+    """Bits that z nearly decides: residuals are steep functions of z, by whose ranks half a nat was won of one."""
+    vae = bits(8.0)
+    with torch.no_grad():
+        p = vae.likelihood({"z": vae.keyed_noise(1, torch.arange(1_200), 0)["z"]})  # which q draws again
+        rows = er.numerics.as_rows(torch.bernoulli(p.mean[0], generator=torch.Generator().manual_seed(0)))
+    won, _ = symptoms_of_noise.residuals(vae, rows.rows(slice(0, 600)), rows.rows(slice(600, None)), 0)
+    assert won.value <= 2 * won.se + 1e-9
+
+
+def test_noise_that_is_correlated_already_is_not_called_independent(data):
+    vae = linear()
+    vae = er.VAE(vae.prior["z"], vae.posterior["z"], er.likelihoods.LowRankNormal(torch.nn.Linear(2, 9), 3, rank=2))
+    with pytest.raises(er.InputError, match="lets elements depend on one another already"):
+        symptoms_of_noise.residuals(vae.eval(), data.train[:50], data.test[:50], 0)
+
+
 def test_an_objective_lies_where_its_weight_puts_it(data):
     vae, rows = linear(), data.test
     (away, bounds, said) = symptoms_of_fit.objective_above_elbo(vae, rows, er.objectives.Elbo(0.25), 0)
