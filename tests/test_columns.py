@@ -9,6 +9,7 @@ from scipy import stats
 import elbowroom as er
 from elbowroom.data.columns import column_support, judge_columns, recorded_step
 from elbowroom.data.determined import determined
+from elbowroom.data.repeats import repeats_of
 from elbowroom.likelihoods import NormalWithAtoms
 from elbowroom.numerics import InputError, Support
 from elbowroom.preprocess import Atoms, Codes, Columns, Rounded, Standardise
@@ -237,6 +238,39 @@ def test_dry_days_that_repeat_are_reckoned_by_chance_and_are_no_leak():
     repeats = er.load_data(x).repeats
     assert len(repeats.index) > 10
     assert repeats.expected == pytest.approx(len(repeats.index), abs=3 * len(repeats.index) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        ([10115, 20095, 50667, 80331], 4),  # post codes
+        ([100234, 100999, 205511, 309877], 4),
+        ([110, 230, 400, 690], 4),  # volts
+        ([0, 1, 2, 40], 41),  # numbers with one far out
+        ([0, 3, 5], 6),
+        ([60, 70, 80], 3),
+    ],
+)
+def test_a_few_whole_numbers_far_apart_have_a_probability_each(values: list[int], levels: int):
+    """A density beside frequencies loses ten nats on post codes, and draws none of them."""
+    data = er.load_data(pd.DataFrame({"code": draws().choice(values, N), "y": draws(1).normal(size=N)}))
+    support, _ = data.support.columns
+    assert (support.kind, support.levels) == ("grid", levels)
+
+
+def test_what_chance_repeats_is_what_shuffled_columns_repeat():
+    """Two decimals beside three words: many values are unique, and were given a share of half a row each."""
+    x = np.stack([draws(1).normal(10, 2, 400).round(2), draws(2).integers(0, 3, 400)], 1)
+    rows = np.unique(x, axis=0, return_inverse=True)[1].ravel()
+    test, others = np.arange(80), np.arange(80, 400)
+    for part in (others, others[:40]):
+        said = repeats_of(x, rows, part, test, Support("real", step=0.01))
+        shuffle, counts = np.random.default_rng(0), []
+        for _ in range(200):
+            y = np.stack([shuffle.permutation(column) for column in x.T], 1)
+            there = {tuple(row) for row in y[part]}
+            counts.append(sum(tuple(row) in there for row in y[test]))
+        assert said.expected == pytest.approx(np.mean(counts), rel=0.3, abs=0.3)
 
 
 def test_a_value_next_to_none_makes_no_step_that_cannot_be_counted():

@@ -193,6 +193,8 @@ def column_support(values: NDArray[Any]) -> tuple[Support | None, str]:
 def _whole(values: Floats, distinct: Floats, counts: NDArray[np.int64]) -> tuple[Support, str]:
     low, high = distinct[0], distinct[-1]
     step = float(np.gcd.reduce(np.diff(distinct).astype(np.int64)))
+    if _few(distinct, counts) and np.median(np.diff(distinct)) >= _FILLED * step:  # codes, far apart
+        return _by_rank(distinct)
     levels = int((high - low) / step) + 1
     if levels <= _MOST_LEVELS:
         table = () if (low, step) == (0, 1) else tuple(float(low + step * i) for i in range(levels))
@@ -205,7 +207,7 @@ def _whole(values: Floats, distinct: Floats, counts: NDArray[np.int64]) -> tuple
 
 def _fractions(values: Floats, distinct: Floats, counts: NDArray[np.int64]) -> tuple[Support, str]:
     """Few levels, or numbers recorded in steps, or ranks where most values repeat, or a density."""
-    if distinct.size <= _FEW and counts.mean() >= _OFTEN:
+    if _few(distinct, counts):
         return _by_rank(distinct)
     between = np.isin(distinct, _atoms(distinct, counts, rounded=False), invert=True)
     tied = _tied(counts[between])
@@ -218,6 +220,10 @@ def _fractions(values: Floats, distinct: Floats, counts: NDArray[np.int64]) -> t
     if not visible and tied >= _MOSTLY:
         return _by_rank(distinct)
     return _continuous(values, distinct, counts, step if visible or tied >= _TIED else None)
+
+
+def _few(distinct: Floats, counts: NDArray[np.int64]) -> bool:
+    return distinct.size <= _FEW and bool(counts.mean() >= _OFTEN)
 
 
 def _by_rank(distinct: Floats) -> tuple[Support, str]:
