@@ -184,6 +184,22 @@ def test_arrays_and_images_are_read_as_those_to_learn_from(tmp_path: Path, how: 
         np.testing.assert_array_equal(new_rows(known, path, coding), all_rows(data)[: len(values)], err_msg=name)
 
 
+def test_images_of_8_bits_are_refused_by_a_model_of_16(tmp_path: Path) -> None:
+    """Beside 65,536 levels they are nearly black, and were measured, coded and encoded as that without a word."""
+    deep = er.load_data(pictures(tmp_path / "deep", GREYS.astype(np.uint16) * 257), validation=5, test=5)
+    eight = er.load_data(pictures(tmp_path / "eight", GREYS), validation=5, test=5)
+    vae = er.models.build({"latents": 1, "widths": [4]}, deep)
+    assert vae.encode(deep.test)["z"].shape == (5, 1)
+    with pytest.raises(er.InputError, match="levels 0…255, and the model learned from levels 0…65,535"):
+        vae.encode(eight.test)
+    for read in (
+        lambda: new_rows(deep.summary(), tmp_path / "eight", dict(vae.coding)),
+        lambda: er.compression.compress(vae, tmp_path / "eight", tmp_path / "x.elb", progress=False),
+    ):
+        with pytest.raises(er.InputError, match="8 bits and the model learned from greys of more"):
+            read()
+
+
 def test_black_and_white_is_what_it_was_in_training(tmp_path: Path) -> None:
     greys, bits = (
         er.load_data(pictures(tmp_path / name, images), validation=0, test=0)

@@ -206,9 +206,12 @@ def test_the_terminal_has_the_verdict_in_ten_lines(audit):
 
 def test_nats_of_a_grid_stand_beside_bits_and_bytes(tmp_path):
     audit = healthy(cells=64)
-    bits = -audit.identity.elbo.mean / math.log(2)
+    many = audit.context.elbo  # of all test examples, and not of the few that the gap was measured on
+    bits, error = -many.mean / math.log(2), many.se_total / math.log(2) / 8
     rows = dict(audit_table(audit))
-    assert rows["bytes"].startswith(f"A row takes {bits / 8:,.2f} bytes as a file of the ELBO ({bits:,.2f} bits, ")
+    takes = f"A row takes {with_error(bits / 8, error)} bytes as a file of the ELBO ({bits:,.2f} bits, "
+    assert rows["bytes"].startswith(takes)
+    assert f", {-audit.log_p.value / math.log(2) / 8:,.2f} of log p(x)" in rows["bytes"]
     assert rows["bytes"] in audit_view(audit).notes
     assert "bytes" not in dict(audit_table(healthy()))
 

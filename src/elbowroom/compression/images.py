@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from elbowroom.data.image_tree import by_frame
 from elbowroom.data.images import Pictures, read_pictures
 from elbowroom.numerics import InputError
+from elbowroom.vae.meanings import TOO_SHALLOW, is_deep
 
 from .arrays import ArraySource, ArrayTarget
 from .cells import Cells
@@ -64,6 +65,8 @@ def _for_model(pictures: Pictures, cells: Cells) -> tuple[NDArray[Any], str]:
     x, kind = pictures.x, pictures.kind
     if kind == "reals":
         raise InputError("Images of floats do not come back as .png: give a .npy of their numbers.")
+    if kind != "deep" and is_deep(str(cells.levels.max())):
+        raise InputError(TOO_SHALLOW)
     size, wanted = int(np.prod(x.shape[-2:])), int(np.prod(cells.event))
     if kind == "bits" and cells.levels.max() <= 2 and wanted == size:
         return x.astype(bool), "1"

@@ -287,16 +287,20 @@ class AuditRecord:
         >>> low, high = (Estimate.of([x, x], quantity="log p(x)", estimator="by hand", direction="lower")
         ...              for x in (-8 * math.log(2), -4 * math.log(2)))
         >>> print(AuditRecord("log p(x)", 2, "toy", "1f2e", 0, IdentityRecord(high, low), cells=4).as_file)
-        A row takes 1.00 bytes as a file of the ELBO (8.00 bits, 2.000 per cell; elbowroom compress), 0.50 of log p(x).
+        A row takes 1.00 ± 0.00 bytes as a file of the ELBO (8.00 bits, 2.000 per cell; elbowroom compress), 0.50 of
+        log p(x).
         """
         if self.cells is None or (self.identity is None and self.context is None):
             return ""
-        one = self.identity
-        elbo = -(one.elbo if one is not None else cast("ContextRecord", self.context).elbo).mean / math.log(2)
-        best = "" if one is None else f", {-one.log_p.mean / math.log(2) / 8:,.2f} of {self.quantity}"
+        few, many = self.identity, self.context
+        bound = many.elbo if many is not None else cast("IdentityRecord", few).elbo
+        alone = None if few is None else Number(few.log_p.mean, few.log_p.se_total)
+        best = alone if many is None else self.log_p
+        bits, byte = -bound.mean / math.log(2), 8 * math.log(2)
+        end = "" if best is None else f", {-best.value / byte:,.2f} of {self.quantity}"
         return (
-            f"A row takes {elbo / 8:,.2f} bytes as a file of the ELBO ({elbo:,.2f} bits, {elbo / self.cells:.3f} per "
-            f"cell; elbowroom compress){best}."
+            f"A row takes {with_error(bits / 8, bound.se_total / byte)} bytes as a file of the ELBO ({bits:,.2f} bits, "
+            f"{bits / self.cells:.3f} per cell; elbowroom compress){end}."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from elbowroom.data.raw import Raw
 from elbowroom.data.shapes import event_of, image_shape_of
 from elbowroom.data.values import is_sparse
 from elbowroom.numerics import InputError
-from elbowroom.vae.meanings import LEFT_OUT, STATED, VALUES
+from elbowroom.vae.meanings import LEFT_OUT, STATED, TOO_SHALLOW, VALUES, is_deep
 
 __all__ = ["is_of_arrays", "new_arrays"]
 
@@ -55,6 +55,8 @@ def new_arrays(known: Mapping[str, Any], coding: Mapping[str, Any], path: Path) 
     if raw.columns:
         raise InputError(f"{path.name!r} holds columns with names: save them as a table, frame.to_csv(...).")
     levels = coding.get(VALUES, ("", "", ""))
+    if of_images and is_deep(levels[1]) and raw.x.dtype == np.uint8:
+        raise InputError(TOO_SHALLOW)
     x = _as_bits(raw, levels) if of_images else _as_levels(raw.x, levels, path)
     return _as_event(_with_columns(x, coding.get(LEFT_OUT, ())), known, of_images, path)
 

@@ -43,7 +43,7 @@ def new_rows(known: Mapping[str, Any], path: Path, coding: Mapping[str, Any] | N
         Where there is no such file, a column is missing or there twice, or holds what the model does not know.
     """
     if not path.exists():
-        raise InputError(f"There is no file {str(path)!r} to predict: give a table, an array or images.")
+        raise InputError(f"There is no file {str(path)!r}: give a table, an array or images.")
     if is_of_arrays(path):
         return new_arrays(known, coding or {}, path)
     read = read_table(path)

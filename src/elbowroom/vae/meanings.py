@@ -12,7 +12,9 @@ __all__ = [
     "LEFT_OUT",
     "SIZE",
     "STATED",
+    "TOO_SHALLOW",
     "VALUES",
+    "is_deep",
     "observed_key",
     "refuse_other_classes",
     "refuse_other_meanings",
@@ -22,6 +24,12 @@ SIZE, VALUES, LEFT_OUT = "size", "x", "columns left out"
 """What is known of sizes (what they are divided by), of the values of x, and of columns that are not in x."""
 STATED = "stated"
 """Of the values of x: that somebody said which they are, so that nothing was found or turned."""
+
+TOO_SHALLOW = (
+    "These images have 8 bits and the model learned from greys of more, beside which they are nearly black: give "
+    "images of the same depth."
+)
+_DEEP = 2**12
 
 Words = Sequence[str]
 
@@ -59,6 +67,27 @@ def refuse_other_meanings(vae: VAECore, examples: Any) -> None:
             f"Of these examples the columns {name_list(theirs[LEFT_OUT])} were left out (counted from 0), and of the "
             f"model's {name_list(ours[LEFT_OUT]) or 'none'}: give an array of the model's columns alone."
         )
+
+
+def is_deep(levels: str) -> bool:
+    """Whether a grid is of greys of 12 bits or more, beside which those of 8 are nearly black.
+
+    Parameters
+    ----------
+    levels : str
+        How many, as `VAE.coding` holds it; "" where there are none.
+
+    Returns
+    -------
+    bool
+        From 4,096 on.
+
+    Examples
+    --------
+    >>> is_deep("65536"), is_deep("256"), is_deep("")
+    (True, False, False)
+    """
+    return levels.isdigit() and int(levels) >= _DEEP
 
 
 def refuse_other_classes(known: Mapping[str, Words], theirs: Mapping[str, Words]) -> None:
@@ -99,8 +128,8 @@ def _refuse_levels(ours: Words, theirs: Words) -> None:
     (kind, levels, _), (their_kind, their_levels, how) = ours, theirs
     if (kind, levels) == (their_kind, their_levels):
         return
-    turned = how not in ("", STATED)
-    if not turned and not (kind == "grid" and levels != "2" and their_kind in ("binary", "unit")):
+    turned, eight = how not in ("", STATED), kind == their_kind == "grid" and is_deep(levels) and their_levels == "256"
+    if not turned and not eight and not (kind == "grid" and levels != "2" and their_kind in ("binary", "unit")):
         return
     found = _levels(their_kind, their_levels)
     found = f"{how}, and were taken for {found}" if turned else found
