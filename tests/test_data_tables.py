@@ -383,6 +383,19 @@ REFUSED = {
 }  # fmt: skip
 
 
+def test_a_last_row_of_totals_is_said() -> None:
+    """One row of sums among a thousand took 1.7 nats of log p(x) from all others."""
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(10, 2, 60), rng.normal(0, 1, 60), rng.integers(1, 9, 60)], 1).round(2)
+    sums = np.array([x[:, 0].sum(), 0.3, x[:, 2].sum()])
+    notes = load_data(pd.DataFrame(np.vstack([x, sums]), columns=["a", "b", "c"])).notes
+    assert "The last row holds the sums of the others in 'a', 'c': where it is one of totals, leave it out." in notes
+    assert not any("totals" in one for one in load_data(pd.DataFrame(x, columns=["a", "b", "c"])).notes)
+    with_gaps = np.where(rng.random(x.shape) < 0.2, np.nan, x)
+    notes = load_data(pd.DataFrame(np.vstack([with_gaps, np.nansum(with_gaps, 0)]), columns=["a", "b", "c"])).notes
+    assert any("sums of the others in 'a'" in one for one in notes)
+
+
 @pytest.mark.parametrize("how", REFUSED)
 def test_what_cannot_be_read_is_one_sentence(tmp_path, how):
     text, words = REFUSED[how]

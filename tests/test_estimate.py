@@ -53,6 +53,7 @@ def test_bits_per_dimension() -> None:
     np.testing.assert_allclose(estimate.values, np.array([800, 900]) / (784 * math.log(2)))
     np.testing.assert_allclose(estimate.mc_variance, 4 / (784 * math.log(2)) ** 2)
     assert (estimate.direction, estimate.unit) == ("upper", "bits")
+    assert "upper bound on −log₂ p(x) per dimension" in str(estimate)
 
 
 @pytest.mark.parametrize(

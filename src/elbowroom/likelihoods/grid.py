@@ -21,6 +21,7 @@ __all__ = ["Categorical", "DiscretisedLogistic", "DiscretisedNormal"]
 
 _LEAST_STEPS = 0.05
 _OTHERWISE = "take likelihoods.Normal for continuous data, likelihoods.NegativeBinomial for counts, or more levels"
+_WHOLE = "load whole levels as they are, preprocess='none', or take likelihoods.Normal for continuous data"
 
 
 class OnLevels(Likelihood):
@@ -305,4 +306,4 @@ def needs_levels(likelihood: Any, support: Support, kinds: tuple[str, ...]) -> N
     found = 2 if support.kind == "binary" else support.levels or 0
     if support.kind not in kinds or found > likelihood.levels:
         holds = f"one of the integers 0…{likelihood.levels - 1}, without preprocessing"
-        raise refuse(likelihood, holds, support, _OTHERWISE)
+        raise refuse(likelihood, holds, support, _WHOLE if support.continuous else _OTHERWISE)

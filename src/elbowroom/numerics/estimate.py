@@ -299,12 +299,13 @@ class Estimate:
         if self.unit != "nats":
             raise InputError(f"Bits are made of nats, and this estimate is in {self.unit}: take the one before.")
         factor = -1.0 / (dimensions * math.log(2.0))
+        quantity = f"−log₂{self.quantity[3:]}" if self.quantity.startswith("log ") else f"−log₂ of {self.quantity}"
         opposite: dict[Direction, Direction] = {"lower": "upper", "upper": "lower", "upper if mixed": "none"}
         return replace(
             self,
             values=self.values * factor,
             mc_variance=self.mc_variance * factor**2,
-            quantity=f"−log₂ of {self.quantity} per dimension",
+            quantity=f"{quantity} per dimension",
             direction=opposite.get(self.direction, self.direction),
             unit="bits",
         )
