@@ -113,8 +113,7 @@ def read_loss(
         found, kl = _parts(probe, at, spread or spread_of(probe.plan.named("spread") or ""), told)
         growth = measure_growth(probe, found, kl, at)
         idle = _idle_arguments(probe)
-        level = probe.at(*at, 0.0, 1.0)
-        standing = held_near(probe, found, standing_of(probe.sizes, found, kl, growth, at, level))
+        standing = held_near(probe, found, standing_of(probe, found, kl, growth, at))
     whole = Found(probe, found, kl, growth, standing, told, spread, tuple(idle), moved)
     return _reading(probe, found, kl, growth, standing, whole)
 

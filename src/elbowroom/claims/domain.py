@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .divergence import Divergence
 from .probe import Probe
-from .reconstruction import Reconstruction, of_bits
+from .reconstruction import OF_DIFFERENCES, Reconstruction, of_bits
 from .standing import Standing
 
 __all__ = ["held_apart", "held_at", "held_near"]
@@ -88,7 +88,7 @@ def _agrees(probe: Probe, found: Reconstruction, fields: list[tuple[Array, Array
 
 def _said(probe: Probe, found: Reconstruction, recon: Array, x: Array) -> float:
     """What the shape says of the loss; one of the difference is what the loss is of the same ones at another x."""
-    return found.term(recon, x) if found.shape is None else probe.at(recon - x + _CENTRE, _CENTRE, *_AT)
+    return probe.at(recon - x + _CENTRE, _CENTRE, *_AT) if found.family in OF_DIFFERENCES else found.term(recon, x)
 
 
 def _of_rows(probe: Probe, found: Reconstruction, x: Array) -> bool:

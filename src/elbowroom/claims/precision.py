@@ -12,6 +12,7 @@ from .roles import ROLES
 __all__ = ["find_rounding"]
 
 _FINE, _WIDE = 1e-4, 0.05  # steps over which a loss has no fourth difference, and over which any loss moves
+_TIMES = (1.0, 0.71, 1.37)  # steps, as roundings of one may cancel by chance
 _DOUBLE = 3e-11  # roughness from which a loss counts in less than double precision
 
 
@@ -48,5 +49,8 @@ def _along(probe: Probe, at: list[NDArray[Any]], move: tuple[Any, ...], size: fl
 
 
 def _roughness(probe: Probe, at: list[NDArray[Any]], move: tuple[Any, ...]) -> float:
-    values = _along(probe, at, move, _FINE)
-    return float(abs(np.dot((1, -4, 6, -4, 1), values)) / 8 / max(np.abs(values).max(), 1e-300))
+    found = []
+    for times in _TIMES:
+        values = _along(probe, at, move, times * _FINE)
+        found.append(abs(np.dot((1, -4, 6, -4, 1), values)) / 8 / max(np.abs(values).max(), 1e-300))
+    return float(max(found))

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .location import is_location
 from .probe import Probe, Sizes
 
-__all__ = ["Reconstruction", "of_bits", "read_reconstruction"]
+__all__ = ["OF_DIFFERENCES", "Reconstruction", "of_bits", "read_reconstruction"]
 
 Array = NDArray[np.float64]
 _WIDE = ((-1.7, -0.6, 0.15, 0.35, 0.62, 0.88, 1.9), (-1.2, 0.1, 0.45, 0.8, 1.6))
@@ -19,8 +20,9 @@ _UNIT = ((0.15, 0.27, 0.36, 0.62, 0.74, 0.88), (0.1, 0.25, 0.45, 0.8))
 _BITS = ((0.15, 0.27, 0.36, 0.62, 0.74, 0.88), (0.0, 1.0))
 _WIDE_BITS = (_WIDE[0], (0.0, 1.0))
 _COUNTS = (_BITS[0], (0.0, 1.0, 2.0, 5.0))
+OF_DIFFERENCES = ("location",)  # families that are read at differences x − recon and have no formula of their own
 _FACTORIALS = "log x! of the counts is in it"
-_FINEST, _FARTHEST, _HALF_POINTS = 1e-3, 60.0, 60  # differences at which a shape is read
+_FARTHEST = 60.0  # difference that a shape is to reach
 _SMALL = (1e-4, 1e-3, 1e-2)  # differences at which absolute values have their corner
 _PLACES = 48  # elements whose weights are measured one by one
 _NEAR = 0.1  # of 1 and 2, how a mean and a sum over the batch grow with it
@@ -96,8 +98,6 @@ class Reconstruction:
         What else was seen.
     rho : callable, optional
         An element's term with the coefficient 1.
-    shape : tuple of (array, array), optional
-        Of a location family: differences, and the element's term there.
     each : tuple of float, optional
         Where elements weigh differently: the least and the greatest coefficient among those tried.
     """
@@ -107,7 +107,6 @@ class Reconstruction:
     coefficient: float
     words: str = ""
     rho: Callable[[Array, Array], Array] | None = None
-    shape: tuple[Array, Array] | None = None
     each: tuple[float, float] | None = None
 
     @property
@@ -118,6 +117,9 @@ class Reconstruction:
     def term(self, recon: Array, x: Array) -> float:
         """What the model of this part says that the loss holds, up to a constant."""
         return 0.0 if self.rho is None else self.coefficient * float(self.rho(recon, x).sum())
+
+
+_LOCATION = Reconstruction("location", "x − recon", 1.0)
 
 
 def read_reconstruction(probe: Probe) -> Reconstruction:
@@ -145,8 +147,8 @@ def read_reconstruction(probe: Probe) -> Reconstruction:
             found = None
         if found is not None:
             return _checked(probe, found, grid)
-        if grid == _WIDE and _adds(probe, grid) and (own := _location(probe)):
-            return own
+        if grid == _WIDE and _adds(probe, grid) and is_location(probe):
+            return _LOCATION
     return _without_shape(probe)
 
 
@@ -262,7 +264,7 @@ def _without_shape(probe: Probe, grid: Any = _UNIT, near: Reconstruction | None 
     """No shape foretold the loss: does it add over elements, is it one of the difference, does it normalise?"""
     grid = next((g for g in (_WIDE, _UNIT, _BITS) if np.isfinite(_images_value(probe, g))), grid)
     if _adds(probe, grid):
-        return _weighted(probe, grid, near) or _location(probe) or of_bits(probe)
+        return _weighted(probe, grid, near) or (_LOCATION if is_location(probe) else of_bits(probe))
     if near is not None and near.family == "none":
         return Reconstruction("no density", "", 0.0, "it moves with the images and not with their level")
     if _is_root(probe, grid):
@@ -314,35 +316,6 @@ def _weights(probe: Probe, near: Reconstruction, base: Array, x: Array) -> Array
         unit = near.term(other, x) - near.term(base, x)
         found.append((probe.at(other, x, *_AT) - start) / unit if unit else 1.0)
     return np.array(found)
-
-
-def _location(probe: Probe) -> Reconstruction | None:
-    """A density of the difference x − recon of some other shape (Huber, Charbonnier, log-cosh, Student)."""
-    if not math.isfinite(probe.at(-_FARTHEST, 0.0, *_AT) + probe.at(_FARTHEST, 0.0, *_AT)):
-        return None
-    shifted = [probe.at(r - 1.1, r, *_AT) for r in (0.0, 0.4, 0.7)]
-    if np.ptp(shifted) > 1e-6 * abs(shifted[0] - probe.at(0.0, 0.0, *_AT)):
-        return None
-    # Dense near 0, where a narrow density lies, and far out.
-    d = _FINEST * np.sinh(np.linspace(-1, 1, 2 * _HALF_POINTS + 1) * math.asinh(_FARTHEST / _FINEST))
-    values = np.array([probe.at(-one, 0.0, *_AT) for one in d])
-    moved = np.array([probe.at(0.4 - one, 0.4, *_AT) for one in d[::8]])
-    if not np.isfinite(values).all() or np.abs(values[::8] - moved).max() > probe.tolerance * 10 * np.ptp(values):
-        return None
-    if not _alike(probe):
-        return None
-    each = (values - values[_HALF_POINTS]) / (probe.sizes.batch * probe.sizes.elements)
-    return Reconstruction("location", "x − recon", 1.0, shape=(d, each))
-
-
-def _alike(probe: Probe) -> bool:
-    """Whether single elements weigh the same in a density of the difference."""
-    start, found = probe.at(0.4, 0.4, *_AT), []
-    for place in np.random.default_rng(3).permutation(probe.sizes.elements)[:_PLACES]:
-        recon = np.full((probe.sizes.batch, probe.sizes.elements), 0.4)
-        recon[:, place] += 0.7
-        found.append(probe.at(recon.reshape(probe.sizes.batch, *probe.sizes.event), 0.4, *_AT) - start)
-    return probe.close(float(np.ptp(found)) / 30, max(map(abs, found)), abs(start))
 
 
 def of_bits(probe: Probe) -> Reconstruction:

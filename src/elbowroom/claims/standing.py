@@ -5,19 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbowroom.numerics import rounded
 
 from .divergence import LOG_VARIANCES, Divergence, closed_kl
-from .probe import Sizes
-from .reconstruction import Reconstruction
+from .location import normaliser
+from .probe import Probe, Sizes
+from .reconstruction import OF_DIFFERENCES, Reconstruction
 from .scaling import Growth
 
 __all__ = ["Standing", "per_example", "standing_of"]
 
-_VARIANCE = 3.5  # power of the tails from which the variance inside the differences tried is the variance
-_RESOLVED = 7  # differences inside a density from which its normaliser is had
+_AT = (0.0, 1.0)  # mu and spread at which its constant is asked for
+_SAME = (0.5, 0.5)  # a reconstruction and an x of no difference
 _CLOSE = 1e-3  # nats per element: constants that are there are there to this
 
 
@@ -55,14 +55,14 @@ def per_example(coefficient: float, power: float, sizes: Sizes) -> float:
 
 
 def standing_of(
-    sizes: Sizes, found: Reconstruction, kl: Divergence, growth: Growth, at: tuple[float, float], level: float
+    probe: Probe, found: Reconstruction, kl: Divergence, growth: Growth, at: tuple[float, float]
 ) -> Standing:
     """What a loss stands for.
 
     Parameters
     ----------
-    sizes : Sizes
-        At which its coefficients were read.
+    probe : Probe
+        The loss.
     found : Reconstruction
         Its reconstruction's part.
     kl : Divergence
@@ -70,9 +70,7 @@ def standing_of(
     growth : Growth
         How both grow.
     at : tuple of float
-        The reconstruction and the x, all over, at which its value is known, with mu = 0 and spread = 1.
-    level : float
-        Its value there.
+        The reconstruction and the x, all over, at which it is asked for its constant.
 
     Returns
     -------
@@ -88,21 +86,30 @@ def standing_of(
         )
     if unknown := _unknown_growth(growth):
         return Standing(found.family, f"{words} with a KL of a weight that is not known: {unknown}.")
-    a = per_example(found.coefficient, growth.recon["batch"], sizes)
-    b = per_example(kl.coefficient, growth.kl["batch"], sizes)
+    a = per_example(found.coefficient, growth.recon["batch"], probe.sizes)
+    b = per_example(kl.coefficient, growth.kl["batch"], probe.sizes)
+    of_differences = found.family in OF_DIFFERENCES
     if kl.kind == "capacity":
-        return Standing(found.family, f"{words} with a KL by its distance from a number: no bound on log p(x).", b / a)
-    constant = level - found.term(*(np.full((sizes.batch, *sizes.event), one) for one in at))
-    variance = LOG_VARIANCES[kl.spread](np.array([1.0]))
-    kl_there = kl.coefficient * closed_kl(np.array([0.0]), variance).item() * sizes.batch * sizes.dim
-    constant = per_example((constant - kl_there) / sizes.batch, growth.recon["batch"], sizes)
+        says = f"{words} with a KL by its distance from a number: no bound on log p(x)."
+        return Standing(found.family, says, None if of_differences else b / a)
     if found.each is not None:
         return _of_each(found, b, found.each[0] * a / found.coefficient, found.each[1] * a / found.coefficient)
-    if found.shape is not None:
-        return _of_location(found, a, b, constant, sizes)
-    standing = _STANDINGS[found.family](found, a, b, constant, sizes)
+    constant = _constant(probe, found, kl, growth, _SAME if of_differences else at)
+    if of_differences:
+        standing = _of_location(found, probe, a, b, constant)
+    else:
+        standing = _STANDINGS[found.family](found, a, b, constant, probe.sizes)
     plain = kl.kind == "closed" and (not found.words or found.family == "Poisson")  # else no one constant is missing
     return standing if plain else replace(standing, missing=None, says=standing.says.split("\n")[0])
+
+
+def _constant(probe: Probe, found: Reconstruction, kl: Divergence, growth: Growth, at: tuple[float, float]) -> float:
+    """What the loss of an example holds beside its term and its KL."""
+    sizes, level = probe.sizes, probe.at(*at, *_AT)
+    constant = level - found.term(*(np.full((sizes.batch, *sizes.event), one) for one in at))
+    variance = LOG_VARIANCES[kl.spread](np.array([_AT[1]]))
+    kl_there = kl.coefficient * closed_kl(np.array([_AT[0]]), variance).item() * sizes.batch * sizes.dim
+    return per_example((constant - kl_there) / sizes.batch, growth.recon["batch"], sizes)
 
 
 _NO_KL = {
@@ -224,42 +231,26 @@ def _of_masses(found: Reconstruction, a: float, b: float, constant: float, sizes
     return Standing(found.family, says, w, w, None, missing)
 
 
-def _of_location(found: Reconstruction, a: float, b: float, constant: float, sizes: Sizes) -> Standing:
+def _of_location(found: Reconstruction, probe: Probe, a: float, b: float, constant: float) -> Standing:
     """A density of the difference of any shape: its normaliser by quadrature, if it has one."""
-    from scipy.interpolate import make_interp_spline
-
-    assert found.shape is not None
-    d, term = found.shape[0], found.shape[1] * a
-    logs = -term / b if b > 0 else np.full_like(term, np.nan)
-    if not np.isfinite(logs).all() or (tail := _tail_power(d, logs)) <= 1:
-        words = "its tails are too heavy for a density at this weight of the KL"
-        return Standing("no density", _NO_DENSITY["no density"].format(words=words))
-    if (logs > logs.max() - 2).sum() < _RESOLVED:
-        words = f"where these are as small as the KL's weight {_short(b / a)} makes its noise, they were not told apart"
-        return Standing("unknown", f"{found.called} of another shape than squares or absolute values; {words}.")
-    fine = np.linspace(0, len(d) - 1, 40 * (len(d) - 1) + 1)
-    d, logs = (make_interp_spline(np.arange(len(d)), one, k=3)(fine) for one in (d, logs))
-    peak = logs.max()
-    weights = np.exp(logs - peak)
-    beyond = (weights[0] + weights[-1]) * d[-1] / (tail - 1)  # what a power's tail holds outside
-    whole = float(np.trapezoid(weights, d) + beyond)
-    log_z = peak + math.log(whole)
-    sigma = math.sqrt(float(np.trapezoid(weights * d**2, d)) / whole) if tail > _VARIANCE else None
-    spread = f"standard deviation {_short(sigma)}" if sigma is not None else "infinite variance"
-    missing = float(sizes.elements * log_z - constant / b)
+    words, d = f"Terms of {found.of} of another shape than squares or absolute values", probe.sizes.elements
+    if b <= 0:
+        return Standing("location", f"{words}, with a KL of weight {_short(b)}: no bound.")
+    z = normaliser(probe, a / b)
+    if z.heavy:
+        heavy = "its tails are too heavy for a density at this weight of the KL"
+        return Standing("no density", _NO_DENSITY["no density"].format(words=heavy))
+    hidden = probe.rounding * abs(constant) / b > _CLOSE * d
+    if z.words or hidden:
+        why = z.words or "rounding of the loss hides its constant"
+        return Standing("unknown", f"{words}; where a KL of weight {_short(b)} makes their noise, {why}.")
+    spread = "infinite variance" if z.deviation is None else f"standard deviation {_short(z.deviation)}"
+    missing = d * z.log_z - constant / b
     says = (
-        f"Terms of {found.of} of another shape than squares or absolute values, with a KL of weight {_short(b)}, are a "
-        f"density "
-        f"of its own, of {spread}: the bound holds at that scale and no other.\n"
+        f"{words}, with a KL of weight {_short(b)}, are a density of its own, of {spread}: the bound holds at that "
+        f"scale and no other.\n"
     )
-    return Standing("location", says + _lacks("D·log Z", b, missing, sizes), None, None, sigma, missing)
-
-
-def _tail_power(d: NDArray[np.float64], logs: NDArray[np.float64]) -> float:
-    """The power with which a density falls at both ends of the differences that were tried, the lesser of the two."""
-    half = int(np.searchsorted(d, d[-1] / 2))
-    falls = (logs[half] - logs[-1], logs[len(d) - 1 - half] - logs[0])
-    return float(min(falls)) / math.log(d[-1] / d[half])
+    return Standing("location", says + _lacks("D·log Z", b, missing, probe.sizes), None, None, z.deviation, missing)
 
 
 def _short(value: float) -> str:
