@@ -103,3 +103,117 @@ def test_tails_of_which_no_normaliser_comes_are_no_density(power: float) -> None
     reading = er.read_loss(of_terms(lambda d: power * torch.log1p(d**2), 1.0), event=6)
     assert (reading.family, reading.bound) == ("no density", False)
     assert "tails" in reading.says
+
+
+# --- terms that mix the elements of the difference ------------------------------------------------------------------
+
+
+def steps(d: Tensor) -> Tensor:
+    return d.diff(dim=-1).flatten(1)
+
+
+def blurred(d: Tensor) -> Tensor:
+    return F.avg_pool2d(d, 3, 1, 1, count_include_pad=False).flatten(1)
+
+
+FORMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "differences of neighbours": lambda d: d.flatten(1).square().sum(1) + 0.5 * steps(d).square().sum(1),
+    "a blur": lambda d: 3 * d.flatten(1).square().mean(1) + 40 * blurred(d).square().sum(1),
+    "levels": lambda d: 0.2 * d.flatten(1).square().sum(1) + d.flatten(1).sum(1).square(),
+}
+
+
+def of_form(
+    form: Callable[[Tensor], Tensor], w: float, counted: torch.dtype = torch.float64, over: str = "sum", c: float = 0.0
+) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        each = form(recon.to(counted) - x.to(counted)) / 2 + w * kl_of(mu.to(counted), logvar.to(counted)) + c
+        return each.sum() if over == "sum" else each.mean()
+
+    return loss
+
+
+@pytest.mark.parametrize("counted", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("w", "over", "c"), [(1.0, "sum", 0.0), (0.03, "mean", 2.0), (1e-4, "sum", 0.0)])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_quadratic_form_is_a_gaussian_of_correlated_elements(
+    name: str, w: float, over: str, c: float, counted: torch.dtype
+) -> None:
+    event = (1, 4, 5)
+    reading = er.read_loss(of_form(FORMS[name], w, counted, over, c), event=event, latents=3)
+    a = torch.func.hessian(lambda d: FORMS[name](d.reshape(1, *event)).sum() / 2)(torch.zeros(20).double()) / w
+    noise = distributions.MultivariateNormal(torch.zeros(20).double(), precision_matrix=a)
+    assert (reading.family, reading.faults, reading.bound) == ("correlated Gaussian", (), True)
+    assert reading.beta == pytest.approx(w, rel=1e-3)
+    assert reading.sigma == pytest.approx(float(a.diagonal().mean() ** -0.5), rel=1e-3)
+    assert "elements are correlated" in reading.says
+    assert counted == torch.float32 or reading.missing is not None
+    log_z = -float(noise.log_prob(torch.zeros(20).double()))
+    assert reading.missing is None or reading.missing == pytest.approx(log_z - c / w, abs=0.01)
+
+
+@pytest.mark.parametrize("counted", [torch.float64, torch.float32])
+def test_of_a_large_form_the_determinant_is_missing(counted: torch.dtype) -> None:
+    reading = er.read_loss(of_form(FORMS["differences of neighbours"], 0.1, counted), event=(1, 12, 12))
+    assert (reading.family, reading.missing, reading.bound) == ("correlated Gaussian", None, True)
+    assert "log det A is not known" in reading.says
+
+
+SINGULAR: dict[str, Callable[[Tensor], Tensor]] = {
+    "a level alone": lambda d: d.flatten(1).sum(1).square(),
+    "blocks": lambda d: F.avg_pool2d(d, 2).flatten(1).square().sum(1),
+    "a difference of squares": lambda d: d.flatten(1).square().sum(1) - 0.9 * d.flatten(1).sum(1).square(),
+    "over examples": lambda d: d.flatten(1).square().sum(1) + d.mean(0).square().sum(),
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+@pytest.mark.parametrize("event", [(1, 4, 6), (1, 12, 12)])
+def test_forms_that_do_not_rise_everywhere_or_mix_examples_are_no_density(name: str, event: tuple[int, ...]) -> None:
+    reading = er.read_loss(of_form(SINGULAR[name], 1.0), event=event)
+    assert (reading.family, reading.sigma, reading.bound) == ("no density", None, False)
+    assert reading.faults
+
+
+NORMS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "greatest": (lambda d: d.flatten(1).abs().amax(1).mean(), "a norm of the difference"),
+    "absolute values and steps": (
+        lambda d: (d.flatten(1).abs().sum(1) + 0.1 * steps(d).abs().sum(1)).sum(),
+        "a norm of the difference",
+    ),
+    "fourth powers": (lambda d: (d.flatten(1) ** 4).sum(1).sqrt().sqrt().sum(), "a norm of the difference"),
+    "root of an example": (lambda d: d.flatten(1).norm(dim=1).sum(), "take the sum of squares itself"),
+    "root of the batch": (lambda d: d.square().mean().sqrt(), "take the sum of squares itself"),
+}
+
+
+@pytest.mark.parametrize("counted", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_are_said_to_be_norms_and_roots_to_be_roots(name: str, counted: torch.dtype) -> None:
+    norm, words = NORMS[name]
+
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return norm(recon.to(counted) - x.to(counted)) + kl_of(mu, logvar).sum()
+
+    for event in ((1, 2, 2), (1, 8, 8)):
+        reading = er.read_loss(loss, event=event)
+        assert words in reading.says
+        assert reading.family == ("no density" if "batch" in name else "unknown")
+        assert (reading.sigma, reading.missing, reading.bound, bool(reading.faults)) == (None, None, False, True)
+        assert "root" in reading.says if "root" in name else "root" not in reading.says
+
+
+def test_a_form_of_masked_or_of_weighed_x_is_no_density() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return FORMS["differences of neighbours"]((recon - x) * (x > 0.3)).sum() + kl_of(mu, logvar).sum()
+
+    assert er.read_loss(loss, event=(1, 4, 4)).family == "no density"
+
+
+def test_steps_that_are_rounded_off_are_no_quadratic_form() -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        d = recon - x
+        return d.square().sum() + (steps(d).square() + 1e-4).sqrt().sum() + kl_of(mu, logvar).sum()
+
+    reading = er.read_loss(loss, event=(1, 4, 4))
+    assert (reading.family, reading.bound) == ("no density", False)

@@ -21,6 +21,7 @@ _VALUES = {
     "Gaussian": _REALS,
     "Laplace": _REALS,
     "location": _REALS,
+    "correlated Gaussian": _REALS,
     "continuous Bernoulli": (0.0, 0.05, 0.5, 0.97, 1.0),
     "Poisson": (0.0, 1.0, 2.0, 3.0, 10.0, 50.0),
     "Bernoulli": (0.0, 1.0),

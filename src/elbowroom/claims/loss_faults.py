@@ -222,6 +222,11 @@ def _of_density(found: Found) -> Iterator[str]:
             "Laplace "
             "beside it, measured by themselves, have one."
         )
+    elif family in ("norm", "root of squares"):
+        yield (
+            "Its reconstruction term is of no noise whose normaliser is known here: report no ELBO of it; a Gaussian "
+            "or a Laplace beside it, measured by themselves, have one."
+        )
     if x is not None and family in ("Bernoulli", "continuous Bernoulli") and (x.min() < 0 or x.max() > 1):
         yield (
             f"A cross-entropy is of x in [0, 1], and these lie in [{x.min():.3g}, {x.max():.3g}]: scale them, or take "

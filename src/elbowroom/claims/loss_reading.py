@@ -14,18 +14,21 @@ class LossReading:
     ----------
     family : str
         "Gaussian", "Laplace", "Bernoulli", "continuous Bernoulli", "Poisson", "location" (a density of x − recon of
-        another shape), "no density" or "unknown".
+        another shape), "correlated Gaussian" (of a quadratic form of x − recon that mixes elements), "no density" or
+        "unknown" (also of a norm of x − recon that mixes elements, whose normaliser is not known).
     weight : float or None
         w: what the KL weighs beside the reconstruction's term of one element (a square, an absolute difference, a
         cross-entropy). None where one of the two is not there or not known.
     beta : float or None
-        The weight of the KL in nats of the density: w of a cross-entropy; of squares w / 2, as at σ = 1; or what the
-        loss says where it has its constants.
+        The weight of the KL in nats of the density: w of a cross-entropy; of squares w / 2, as at σ = 1; of a quadratic
+        form what the KL weighs beside it as it is written; or what the loss says where it has its constants.
     sigma : float or None
-        The scale at which the loss is a bound (β = 1): σ = √(w / 2) of a Gaussian, the scale w of a Laplace; or what
-        the loss says where it has its constants.
+        The scale at which the loss is a bound (β = 1): σ = √(w / 2) of a Gaussian, the scale w of a Laplace, the
+        standard deviation of another density of the difference, that of an element of a correlated Gaussian, were the
+        others known; or what the loss says where it has its constants.
     missing : float or None
         What must be added to the loss, in nats per example, to make it −ELBO at that scale: D/2 · log(2πσ²) of squares.
+        None where it is not known, as of a quadratic form of more than 64 elements.
     event : tuple of int
         Shape of one x at which it was read.
     latents : tuple of int

@@ -1,5 +1,6 @@
 """The part of a loss that moves with the reconstruction: which density of x it is the negative logarithm of."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .forms import kind_of_form
 from .location import is_location
 from .probe import Probe, Sizes
 
@@ -20,7 +22,7 @@ _UNIT = ((0.15, 0.27, 0.36, 0.62, 0.74, 0.88), (0.1, 0.25, 0.45, 0.8))
 _BITS = ((0.15, 0.27, 0.36, 0.62, 0.74, 0.88), (0.0, 1.0))
 _WIDE_BITS = (_WIDE[0], (0.0, 1.0))
 _COUNTS = (_BITS[0], (0.0, 1.0, 2.0, 5.0))
-OF_DIFFERENCES = ("location",)  # families that are read at differences x − recon and have no formula of their own
+OF_DIFFERENCES = ("location", "correlated Gaussian")  # families of x − recon that have no formula of their own
 _FACTORIALS = "log x! of the counts is in it"
 _FARTHEST = 60.0  # difference that a shape is to reach
 _SMALL = (1e-4, 1e-3, 1e-2)  # differences at which absolute values have their corner
@@ -78,6 +80,7 @@ _CALLED = {
     "Bernoulli": "A cross-entropy of {of}",
     "continuous Bernoulli": "A continuous Bernoulli of {of}",
     "Poisson": "A Poisson of {of}",
+    "correlated Gaussian": "A quadratic form of {of} that mixes elements",
 }
 
 
@@ -89,7 +92,9 @@ class Reconstruction:
     ----------
     family : str
         "Gaussian", "Laplace", "Bernoulli", "continuous Bernoulli", "Poisson", "location" (a density of the difference
-        of a shape of its own), "root of squares", "none" (it does not move), "no density" or "unknown".
+        of a shape of its own), "correlated Gaussian" (a quadratic form of the difference), "norm" (of it, another than
+        the next), "root of squares" (of one example), "root of all squares" (of the batch), "none" (it does not move),
+        "no density" or "unknown".
     of : str
         What it is of, in words.
     coefficient : float
@@ -120,6 +125,12 @@ class Reconstruction:
 
 
 _LOCATION = Reconstruction("location", "x − recon", 1.0)
+_FORMS = {
+    "quadratic": Reconstruction("correlated Gaussian", "x − recon", 1.0),
+    "norm": Reconstruction("norm", "x − recon", 0.0),
+    "root": Reconstruction("root of squares", "x − recon", 0.0),
+    "root of all": Reconstruction("root of all squares", "x − recon", 0.0),
+}
 
 
 def read_reconstruction(probe: Probe) -> Reconstruction:
@@ -267,8 +278,8 @@ def _without_shape(probe: Probe, grid: Any = _UNIT, near: Reconstruction | None 
         return _weighted(probe, grid, near) or (_LOCATION if is_location(probe) else of_bits(probe))
     if near is not None and near.family == "none":
         return Reconstruction("no density", "", 0.0, "it moves with the images and not with their level")
-    if _is_root(probe, grid):
-        return Reconstruction("root of squares", "x − recon", 0.0)
+    if kind := kind_of_form(probe):
+        return _FORMS[kind]
     return Reconstruction("no density", "", 0.0, "the terms of its elements do not add")
 
 
@@ -279,10 +290,10 @@ def _images_value(probe: Probe, grid: Any) -> float:
 
 def _adds(probe: Probe, grid: Any) -> bool:
     """Whether a change of two parts of the reconstruction changes the loss by the sum of what each does alone."""
-    (base, x), (other, _) = _images(probe.sizes, grid, 0), _images(probe.sizes, grid, 1)
     generator = np.random.default_rng(2)
-    start = probe.at(base, x, *_AT)
-    for share in (0.5, 0.2, 0.05):
+    for seed, share in itertools.product((0, 2), (0.5, 0.2, 0.05)):
+        (base, x), (other, _) = _images(probe.sizes, grid, seed), _images(probe.sizes, grid, seed + 1)
+        start = probe.at(base, x, *_AT)
         first = generator.random(base.shape) < share
         second = ~first & (generator.random(base.shape) < 0.5)
         changes = [probe.at(np.where(mask, other, base), x, *_AT) - start for mask in (first, second, first | second)]
@@ -353,15 +364,3 @@ def _examples(probe: Probe) -> float:
     steps = (0.62, 1.0, *_AT), (0.27, 1.0, *_AT)
     growth = probe.change(*steps, sizes=probe.sizes.doubled("batch")) / probe.change(*steps)
     return 1.0 if abs(growth - 2) < _NEAR else float(probe.sizes.batch) if abs(growth - 1) < _NEAR else math.nan
-
-
-def _is_root(probe: Probe, grid: Any) -> bool:
-    """Whether the loss is a root of squares: twice the difference, twice the loss, whatever its sign."""
-    recon, x = _images(probe.sizes, grid, 0)
-    centre = np.full_like(x, float(np.mean(grid[1])))
-    away = 0.4 * (recon - recon.mean()) / np.ptp(recon)
-    at = [probe.at(centre + k * away, centre, *_AT) for k in (0.0, 0.5, 1.0, -1.0)]
-    full = at[2] - at[0]
-    return (
-        all(abs(a - b) <= 0.01 * abs(full) for a, b in ((at[1] - at[0], full / 2), (at[3] - at[0], full))) and full != 0
-    )

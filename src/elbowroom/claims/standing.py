@@ -9,6 +9,7 @@ import numpy as np
 from elbowroom.numerics import rounded
 
 from .divergence import LOG_VARIANCES, Divergence, closed_kl
+from .forms import is_quadratic, read_form
 from .location import normaliser
 from .probe import Probe, Sizes
 from .reconstruction import OF_DIFFERENCES, Reconstruction
@@ -96,7 +97,8 @@ def standing_of(
         return _of_each(found, b, found.each[0] * a / found.coefficient, found.each[1] * a / found.coefficient)
     constant = _constant(probe, found, kl, growth, _SAME if of_differences else at)
     if of_differences:
-        standing = _of_location(found, probe, a, b, constant)
+        read = _of_location if found.family == "location" else _of_form
+        standing = read(found, probe, a, b, constant)
     else:
         standing = _STANDINGS[found.family](found, a, b, constant, probe.sizes)
     plain = kl.kind == "closed" and (not found.words or found.family == "Poisson")  # else no one constant is missing
@@ -137,13 +139,17 @@ def _unknown_growth(growth: Growth) -> str:
     return ""
 
 
-_NAMES = {"none": "unknown", "root of squares": "no density"}
+_NAMES = {"none": "unknown", "norm": "unknown", "root of squares": "unknown", "root of all squares": "no density"}
 _NO_DENSITY = {
     "none": "It does not move with the reconstruction: no density of x.",
     "no density": "Its reconstruction term is the negative log of no density that factorises over elements: {words}; "
     "it holds no bound on log p(x), whatever the KL's weight.",
-    "root of squares": "Its reconstruction term is the root of a sum of squares, the negative log of no independent "
-    "noise: take the sum of squares itself.",
+    "norm": "Its reconstruction term is a norm of the difference that mixes elements: the negative log of a density, "
+    "perhaps, but of no independent noise and with a normaliser that is not known, so that no ELBO comes of it.",
+    "root of squares": "Its reconstruction term is the root of an example's sum of squares: the negative log of a "
+    "density, perhaps, but of no independent noise; take the sum of squares itself.",
+    "root of all squares": "Its reconstruction term is the root of a sum of squares over the batch, the negative log "
+    "of no independent noise: take the sum of squares itself.",
     "unknown": "Its reconstruction term adds over elements and is of no family known here: the density is not known.",
 }
 
@@ -251,6 +257,35 @@ def _of_location(found: Reconstruction, probe: Probe, a: float, b: float, consta
         f"scale and no other.\n"
     )
     return Standing("location", says + _lacks("D·log Z", b, missing, probe.sizes), None, None, z.deviation, missing)
+
+
+def _of_form(found: Reconstruction, probe: Probe, a: float, b: float, constant: float) -> Standing:
+    """A quadratic form of the difference: a Gaussian of correlated elements, if it rises in every direction."""
+    words, d = found.called, probe.sizes.elements
+    if b <= 0:
+        return Standing("correlated Gaussian", f"{words}, with a KL of weight {_short(b)}: no bound.")
+    form = read_form(probe, a / b)
+    if not form.positive:
+        still = "it is a quadratic form of the difference that does not rise along some differences"
+        return Standing("no density", _NO_DENSITY["no density"].format(words=still))
+    shape = (probe.sizes.batch, *probe.sizes.event)
+    if not is_quadratic(probe, np.random.default_rng(9).normal(size=shape) * form.deviation):
+        return Standing("unknown", f"{words}, and none at the scale {_short(form.deviation)} that it would have.")
+    says = (
+        f"{words}, ½ (x − recon)ᵀA(x − recon), with a KL of weight {_short(b)}, is a Gaussian whose elements are "
+        f"correlated, of covariance {'' if abs(b - 1) < 1e-6 else f'{_short(b)} · '}A⁻¹ (standard deviation "
+        f"{_short(form.deviation)} of an element, were the others known): the bound holds at that noise and no other.\n"
+    )
+    formula, missing = (
+        "D/2·log 2π − ½ log det A" if abs(b - 1) < 1e-6 else f"D/2·log(2π·{_short(b)}) − ½ log det A",
+        None,
+    )
+    if form.log_det is None or probe.rounding * abs(constant) / b > _CLOSE * d:
+        says += f"To be −ELBO it lacks {formula} nats per example (D = {d}), of which log det A is not known here."
+    else:
+        missing = d / 2 * math.log(2 * math.pi) - form.log_det / 2 - constant / b
+        says += _lacks(formula, b, missing, probe.sizes)
+    return Standing("correlated Gaussian", says, None, b, form.deviation, missing)
 
 
 def _short(value: float) -> str:
