@@ -217,3 +217,15 @@ def test_steps_that_are_rounded_off_are_no_quadratic_form() -> None:
 
     reading = er.read_loss(loss, event=(1, 4, 4))
     assert (reading.family, reading.bound) == ("no density", False)
+
+
+@pytest.mark.parametrize("over", ["sum", "mean"])
+def test_noise_that_a_loss_draws_leaves_a_density_of_the_difference_its_scale(over: str) -> None:
+    def loss(recon: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        z = mu + (logvar / 2).exp() * torch.randn_like(mu)
+        kl = (z.square() - (z - mu).square() / logvar.exp() - logvar).sum(1) / 2
+        each = SHAPES["log cosh"][0](recon - x).sum(1) + kl
+        return each.sum() if over == "sum" else each.mean()
+
+    reading = er.read_loss(loss, event=6)
+    assert reading.sigma == pytest.approx(math.pi / 2, rel=0.1)

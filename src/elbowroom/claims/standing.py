@@ -87,9 +87,9 @@ def standing_of(
         )
     if unknown := _unknown_growth(growth):
         return Standing(found.family, f"{words} with a KL of a weight that is not known: {unknown}.")
-    a = per_example(found.coefficient, growth.recon["batch"], probe.sizes)
-    b = per_example(kl.coefficient, growth.kl["batch"], probe.sizes)
     of_differences = found.family in OF_DIFFERENCES
+    a = per_example(1.0 if of_differences else found.coefficient, growth.recon["batch"], probe.sizes)
+    b = per_example(kl.coefficient, growth.kl["batch"], probe.sizes)
     if kl.kind == "capacity":
         says = f"{words} with a KL by its distance from a number: no bound on log p(x)."
         return Standing(found.family, says, None if of_differences else b / a)
@@ -281,7 +281,8 @@ def _of_form(found: Reconstruction, probe: Probe, a: float, b: float, constant: 
         None,
     )
     if form.log_det is None or probe.rounding * abs(constant) / b > _CLOSE * d:
-        says += f"To be −ELBO it lacks {formula} nats per example (D = {d}), of which log det A is not known here."
+        says += f"To be −ELBO it lacks {formula} nats per example (D = {d}), of which log det A is not known here, "
+        says += "nor whether A rises in directions other than those tried."
     else:
         missing = d / 2 * math.log(2 * math.pi) - form.log_det / 2 - constant / b
         says += _lacks(formula, b, missing, probe.sizes)
