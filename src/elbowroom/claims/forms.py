@@ -35,11 +35,14 @@ class Form:
         1 / √(mean of A's diagonal): of an element's noise, were the other elements known.
     log_det : float or None
         Of A, where it was read.
+    whole : bool, default True
+        Whether all of it was read, so that it rises in every direction there is.
     """
 
     positive: bool
     deviation: float
     log_det: float | None
+    whole: bool = True
 
 
 def kind_of_form(probe: Probe) -> str:
@@ -187,7 +190,7 @@ def read_form(probe: Probe, factor: float) -> Form:
     if not weights.min() > _SINGULAR * weights.max():
         return Form(False, deviation, None)
     if size > _MOST:
-        return Form(True, deviation, None)
+        return Form(True, deviation, None, whole=False)
     values = np.linalg.eigvalsh(_matrix(rise, size))
     noise = probe.rounding * (values[-1] + abs(2 * scale * probe.at(_CENTRE, _CENTRE, *_AT)))
     if not values[0] > max(_SINGULAR * values[-1], 4 * noise):

@@ -280,9 +280,11 @@ def _of_form(found: Reconstruction, probe: Probe, a: float, b: float, constant: 
         "D/2·log 2π − ½ log det A" if abs(b - 1) < 1e-6 else f"D/2·log(2π·{_short(b)}) − ½ log det A",
         None,
     )
+    if not form.whole:
+        tried = "if A rises in every direction, of which some were tried: else it is no density."
+        return Standing("correlated Gaussian", says.removesuffix(".\n") + f", {tried}")
     if form.log_det is None or probe.rounding * abs(constant) / b > _CLOSE * d:
-        says += f"To be −ELBO it lacks {formula} nats per example (D = {d}), of which log det A is not known here, "
-        says += "nor whether A rises in directions other than those tried."
+        says += f"To be −ELBO it lacks {formula} nats per example (D = {d}), of which log det A is not known here."
     else:
         missing = d / 2 * math.log(2 * math.pi) - form.log_det / 2 - constant / b
         says += _lacks(formula, b, missing, probe.sizes)
