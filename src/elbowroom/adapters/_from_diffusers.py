@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from elbowroom.components import as_event
 from elbowroom.likelihoods import DiscretisedNormal, Laplace, Likelihood, Normal
-from elbowroom.numerics import CapabilityError, InputError, one_of, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, one_of, own_modes, plain_arguments
 from elbowroom.preprocess import Affine, Chain, Dequantise, Preprocess
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -26,6 +26,7 @@ Reduction = Literal["sum", "mean"]
 Pixels = Literal["dequantised", "levels", "signed"]
 
 
+@own_modes
 @plain_arguments
 def from_diffusers(
     autoencoder: nn.Module,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elbowroom.numerics import CapabilityError, InputError, as_rows, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, as_rows, own_modes, plain_arguments
 from elbowroom.preprocess import Preprocess
 from elbowroom.vae import VAE
 
@@ -20,6 +20,7 @@ __all__ = ["from_forward"]
 _MOST_ROWS = 1_024
 
 
+@own_modes
 @plain_arguments
 def from_forward(
     model: Any,

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, own_modes, plain_arguments
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -17,6 +17,7 @@ from .parts import assemble, check_likelihood, floating
 __all__ = ["from_modules"]
 
 
+@own_modes
 @plain_arguments
 def from_modules(
     encoder: nn.Module, decoder: nn.Module, likelihood: Any, *, means: bool | None = None, preprocess: Any = None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from elbowroom import priors
 from elbowroom.components import Component, as_event
 from elbowroom.likelihoods import Bernoulli, Likelihood, Normal
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, own_modes, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
@@ -26,6 +26,7 @@ _LOG_SIGMA_SQUARED = "log σ²"
 _NAMES = ("embedding", "log_covariance")
 
 
+@own_modes
 @plain_arguments
 def from_pythae(model: nn.Module, *, likelihood: Any = None, preprocess: Any = None) -> VAE:
     """Make a VAE of a model of pythae, with the density that its loss stands for.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from elbowroom import posteriors, priors
 from elbowroom.components import Component
-from elbowroom.numerics import CapabilityError, Given, InputError
+from elbowroom.numerics import CapabilityError, Given, InputError, own_modes
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
@@ -22,6 +22,7 @@ _DEPTHS = (0.3, 4.0, 4.0, 30.0, 300.0)  # mean counts of a gene in the cells tha
 _CLOSE = 1e-3  # of a cell's nats: scvi-tools sums logarithms of gamma functions in 32 bits
 
 
+@own_modes
 def from_scvi(model: Any) -> VAE:
     """Make a VAE of a trained SCVI model of scvi-tools, over its own modules, with nothing trained again.
 

@@ -15,6 +15,7 @@ from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import InputError
 from elbowroom.recipes import described
 from elbowroom.vae import VAE
+from elbowroom.vae.coarse import refuse_coarse
 from elbowroom.vae.evaluating import evaluating
 
 from .asking import questions
@@ -249,9 +250,8 @@ def check_likelihood(likelihood: Any, means: bool | None) -> None:
 def floating(*modules: nn.Module) -> Tensor:
     """An empty tensor of the modules' floating type, where they are; InputError for half precision."""
     for module in modules:
+        refuse_coarse(module, "module")
         for parameter in module.parameters():
-            if parameter.dtype in (torch.float16, torch.bfloat16):
-                raise InputError(f"The module is in {parameter.dtype}, too coarse for log-densities: .float() it.")
             if parameter.is_floating_point():
                 return parameter.detach().new_empty(0)
     return torch.empty(0)

@@ -13,7 +13,7 @@ from elbowroom.data.anndata_objects import is_anndata, needs_anndata, of_anndata
 from elbowroom.data.memory import refuse_what_exceeds_memory
 from elbowroom.data.new_cells import new_cells
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, own_modes, plain_arguments
 from elbowroom.runs import read_run, run_data
 from elbowroom.runs._run_data import run_folder
 from elbowroom.runs.run_folder import read_recipe
@@ -25,6 +25,7 @@ from .measured import MEANS_OF, Measured, measured
 __all__ = ["annotate"]
 
 
+@own_modes
 @plain_arguments
 def annotate(
     model: Any,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elbowroom import evidence
 from elbowroom.data import Dataset, Examples
-from elbowroom.numerics import Estimate, InputError, Rows, in_parts, plain_arguments, rounded
+from elbowroom.numerics import Estimate, InputError, Rows, in_parts, own_modes, plain_arguments, rounded
 from elbowroom.records.values import Number
 from elbowroom.vae import VAE, check_readings
 
@@ -30,6 +30,7 @@ _NAMED = 4  # mistakes at most
 _ERRORS = 3.0  # standard errors that a number may lie away
 
 
+@own_modes
 @plain_arguments
 def check_claim(
     model: VAE,

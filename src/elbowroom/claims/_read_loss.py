@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from elbowroom.numerics import InputError, as_batch, plain_arguments
+from elbowroom.numerics import InputError, as_batch, own_modes, plain_arguments
 
 from .divergence import Divergence, read_divergence
 from .domain import held_apart, held_at, held_near
@@ -27,6 +27,7 @@ _WEIGHTS = ("beta", "kl", "weight", "coef", "lambda", "gamma")
 _COARSE = 1e-5  # rounding from which a loss has too few digits to be read
 
 
+@own_modes
 @plain_arguments
 def read_loss(
     fn: Callable[..., Any],

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from elbowroom.atomic import write_atomic
 from elbowroom.evidence import elbo, iwae
-from elbowroom.numerics import Batch, Estimate, InputError, as_batch, plain_arguments
+from elbowroom.numerics import Batch, Estimate, InputError, as_batch, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.records import keep_file
 from elbowroom.runs import read_run
 from elbowroom.runs._run_data import run_folder
 from elbowroom.runs.run_folder import read_recipe
 from elbowroom.vae import VAE
+from elbowroom.vae.coarse import refuse_coarse
 from elbowroom.vae.on_cpu import on_cpu
 
 from ._rounded import rounded
@@ -44,6 +45,7 @@ _ROWS_IN_A_CHUNK = 1_000
 _ROWS_FOR_BOUNDS, _FEWEST_FOR_BOUNDS, _DRAWS_FOR_BOUNDS = 1_000, 50, 4
 
 
+@own_modes
 @plain_arguments
 def compress(
     model: VAE | str | Path,
@@ -194,6 +196,7 @@ def _versions() -> str:
 def model_of(model: VAE | str | Path) -> VAE:
     """The model of a run, which knows its columns by name where they have names; or the model itself, on the CPU."""
     if isinstance(model, VAE):
+        refuse_coarse(model)
         return on_cpu(model)
     folder = run_folder(Path(model))
     vae, _ = read_run(folder)

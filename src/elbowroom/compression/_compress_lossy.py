@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from elbowroom.atomic import write_atomic
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.records import FileRecord, keep_file
 from elbowroom.runs._run_data import run_folder
@@ -109,6 +109,7 @@ class CompressedLossy:
         )
 
 
+@own_modes
 @plain_arguments
 def compress_lossy(
     model: VAE | str | Path,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbowroom.atomic import write_atomic
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 
@@ -46,6 +46,7 @@ _ENDINGS = {
 }
 
 
+@own_modes
 @plain_arguments
 def decompress(
     model: VAE | str | Path,

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from elbowroom.likelihoods import Autoregressive
 from elbowroom.networks import MLP, Beside, Chained, ConvNet, ResNet, ScaledInputs, Standardised, Tempered, Wired
 from elbowroom.networks.image_network import Block, Decoder, Encoder, OnFirst
-from elbowroom.numerics import CapabilityError, plain_arguments
+from elbowroom.numerics import CapabilityError, own_modes, plain_arguments
 from elbowroom.priors import Flow
 from elbowroom.vae import VAE
+from elbowroom.vae.coarse import refuse_coarse
 
 from .exact_flows import affine_layer, unmasked
 from .exact_layers import EXACT
@@ -26,6 +27,7 @@ _CONTAINERS = (
 """What only hands on, joins, or does one operation per number."""
 
 
+@own_modes
 @plain_arguments
 @torch.no_grad()
 def rounded(vae: VAE) -> VAE:
@@ -60,6 +62,7 @@ def rounded(vae: VAE) -> VAE:
     >>> bool(abs(bound - other) < 0.1)
     True
     """
+    refuse_coarse(vae)
     other = copy.deepcopy(vae).cpu().double().eval()
     made: dict[int, nn.Module] = {}
     for part in [*other.prior.values(), *other.posterior.values(), other.likelihood]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError, Support, keyed_uniform, plain_arguments
+from elbowroom.numerics import InputError, Support, keyed_uniform, own_modes, plain_arguments
 from elbowroom.preprocess import Preprocess
 from elbowroom.progress import Progress
 from elbowroom.vae.meanings import SIZE
@@ -76,6 +76,7 @@ class _Split:
         return _Split(np.sort(self.train), np.sort(self.validation), np.sort(self.test))
 
 
+@own_modes
 @_shown
 @plain_arguments
 def load_data(

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from elbowroom.numerics import Budget, Estimate, plain_arguments
+from elbowroom.numerics import Budget, Estimate, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.sampling.schedules import Schedule, check_settings
 from elbowroom.vae import VAE
@@ -17,6 +17,7 @@ from .target import Target, subject_of
 __all__ = ["ais"]
 
 
+@own_modes
 @plain_arguments
 def ais(
     model: VAE | Target,

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from elbowroom.numerics import Budget, Estimate, plain_arguments
+from elbowroom.numerics import Budget, Estimate, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.sampling.schedules import Schedule, check_settings
 from elbowroom.vae import VAE
@@ -67,6 +67,7 @@ class BdmcBounds:
     __repr__ = __str__
 
 
+@own_modes
 @plain_arguments
 def bdmc(
     model: VAE | Target,

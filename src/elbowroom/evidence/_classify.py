@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elbowroom.data import Dataset
 from elbowroom.data.given import known_contexts
-from elbowroom.numerics import Batch, Estimate, InputError, Rows, as_rows, one_of, plain_arguments
+from elbowroom.numerics import Batch, Estimate, InputError, Rows, as_rows, one_of, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.meanings import refuse_other_classes
@@ -27,6 +27,7 @@ _FREQUENCIES = "frequencies"
 _SUMS_TO_ONE = 1e-6
 
 
+@own_modes
 @plain_arguments
 def classify(
     vae: VAE,

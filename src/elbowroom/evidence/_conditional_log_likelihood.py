@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent
 
 from elbowroom.distributions import Columns
 from elbowroom.distributions._log_prob_seen import inside
-from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, InputError, count, plain_arguments
+from elbowroom.numerics import Batch, Budget, CapabilityError, Estimate, InputError, count, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae._check_readings import check_cell_by_cell
@@ -50,6 +50,7 @@ class ConditionalLogLikelihood(NamedTuple):
         return f"{self.per_example}\n{features}".replace(" -", " −")
 
 
+@own_modes
 @plain_arguments
 def conditional_log_likelihood(
     model: VAE | Target,

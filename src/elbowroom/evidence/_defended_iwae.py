@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Estimate, InputError, derived_seed, plain_arguments
+from elbowroom.numerics import Estimate, InputError, derived_seed, own_modes, plain_arguments
 from elbowroom.numerics.streams import SECOND_START
 from elbowroom.vae import VAE
 
@@ -22,6 +22,7 @@ _WIDER = 4  # one draw in so many comes from the prior
 _LEAST = 2 * _WIDER  # draws, of which the prior's vary
 
 
+@own_modes
 @plain_arguments
 def defended_iwae(
     model: VAE | Target,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from elbowroom.numerics import Estimate, plain_arguments
+from elbowroom.numerics import Estimate, own_modes, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import KL
 
@@ -15,6 +15,7 @@ from .target import Target
 __all__ = ["elbo"]
 
 
+@own_modes
 @plain_arguments
 def elbo(
     model: VAE | Target,

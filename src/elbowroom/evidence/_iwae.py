@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from elbowroom.numerics import Estimate, plain_arguments
+from elbowroom.numerics import Estimate, own_modes, plain_arguments
 from elbowroom.vae import VAE
 
 from .log_means import UNCHECKED, by_iwae, log_means
@@ -13,6 +13,7 @@ from .target import Target
 __all__ = ["iwae"]
 
 
+@own_modes
 @plain_arguments
 def iwae(
     model: VAE | Target,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elbowroom.numerics import Estimate, InputError, plain_arguments
+from elbowroom.numerics import Estimate, InputError, own_modes, plain_arguments
 from elbowroom.vae import VAE
 
 from .log_means import by_iwae, log_means
@@ -49,6 +49,7 @@ class IwaeCurve:
     __repr__ = __str__
 
 
+@own_modes
 @plain_arguments
 def iwae_curve(
     model: VAE | Target,

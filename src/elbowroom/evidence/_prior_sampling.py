@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from elbowroom.numerics import Batch, Estimate, plain_arguments
+from elbowroom.numerics import Batch, Estimate, own_modes, plain_arguments
 from elbowroom.numerics.streams import PRIOR
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import log_likelihood
@@ -17,6 +17,7 @@ from .target import Subject, Target
 __all__ = ["prior_sampling"]
 
 
+@own_modes
 @plain_arguments
 def prior_sampling(
     model: VAE | Target,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import Budget, Direction, Estimate, count, one_of, plain_arguments
+from elbowroom.numerics import Budget, Direction, Estimate, count, one_of, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE, Terms
 from elbowroom.vae.terms import KL
@@ -45,6 +45,7 @@ class RateDistortion(NamedTuple):
         return "\n".join(map(str, self))
 
 
+@own_modes
 @plain_arguments
 def rate_distortion(
     model: VAE | Target,

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import Budget, Direction, Estimate, InputError, count, derived_seed, one_of, plain_arguments
+from elbowroom.numerics import (
+    Budget,
+    Direction,
+    Estimate,
+    InputError,
+    count,
+    derived_seed,
+    one_of,
+    own_modes,
+    plain_arguments,
+)
 from elbowroom.numerics.streams import CURVE_PILOT
 from elbowroom.progress import Progress
 from elbowroom.sampling.annealing import Moment, Path, anneal, pilot, pilot_transitions
@@ -61,6 +71,7 @@ class RateDistortionCurve:
     __repr__ = __str__
 
 
+@own_modes
 @plain_arguments
 def rate_distortion_curve(
     model: VAE | Target,

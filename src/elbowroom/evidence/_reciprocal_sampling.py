@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from elbowroom.numerics import Budget, Estimate, InputError, derived_seed, one_of, plain_arguments
+from elbowroom.numerics import Budget, Estimate, InputError, derived_seed, one_of, own_modes, plain_arguments
 from elbowroom.numerics.streams import RECIPROCAL_PILOT
 from elbowroom.progress import Progress
 from elbowroom.sampling import effective_draws, hmc, rhat
@@ -29,6 +29,7 @@ Density = Literal["normal", "kernel"]
 _PILOT_POINTS = 20
 
 
+@own_modes
 @plain_arguments
 def reciprocal_sampling(
     model: VAE | Target,

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elbowroom.numerics import Budget, InputError, derived_seed, keyed_uniform, plain_arguments
+from elbowroom.numerics import Budget, InputError, derived_seed, keyed_uniform, own_modes, plain_arguments
 from elbowroom.numerics.streams import BURN_IN
 from elbowroom.progress import Progress
 from elbowroom.sampling import hmc, rhat
@@ -29,6 +29,7 @@ _KEPT = 100  # draws of each chain that R-hat is of, at most
 _LEAST = 8  # transitions, of whose second half R-hat needs four
 
 
+@own_modes
 @plain_arguments
 def reverse_ais(
     model: VAE | Target,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import InputError, one_of, plain_arguments
+from elbowroom.numerics import InputError, one_of, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.sampling.schedules import Schedule, check_settings
 from elbowroom.vae import VAE
@@ -53,6 +53,7 @@ class SimulatedAgainstReal:
     __repr__ = __str__
 
 
+@own_modes
 @plain_arguments
 def simulated_against_real(
     model: VAE | Target,

@@ -294,11 +294,13 @@ def _try_out(target: Target) -> None:
     """Refuse members whose shapes would broadcast to wrong numbers, from three draws at the first example."""
     first, each = target.rows(slice(0, 1)), (3, 1)
     z, log_q = first.draw_posterior(3, 0)
+    _check_fine("draw_posterior", z)
     _check_shape("draw_posterior's z", z, (*each, target.dim))
     _check_shape("draw_prior", first.draw_prior(3, 0), (*each, target.dim))
     _check_shape("draw_posterior's log q", log_q, each, (1, 1))
     for name in ("log_prior", "log_likelihood", "log_posterior"):
-        _check_shape(name, getattr(first, name)(z), each, (1, 1))
+        _check_shape(name, found := getattr(first, name)(z), each, (1, 1))
+        _check_fine(name, found)
     if not torch.allclose(log_q.expand(each), first.log_posterior(z).expand(each), rtol=1e-3, atol=1e-3):
         raise InputError(
             "A target's draw_posterior gives another log q(z | x) for its draws than log_posterior does: one is wrong."
@@ -330,6 +332,13 @@ def _check_shape(name: str, found: Tensor, *allowed: tuple[int, ...]) -> None:
         raise InputError(
             f"A target's {name} of 3 draws at one example has shape {tuple(found.shape)} and needs {allowed[0]}: see "
             f"evidence.Target."
+        )
+
+
+def _check_fine(name: str, found: Tensor) -> None:
+    if found.itemsize < 4:
+        raise InputError(
+            f"A target's {name} is in {found.dtype}, too coarse for log-densities: compute it in 32 bits or more."
         )
 
 

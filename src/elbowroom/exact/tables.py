@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, own_modes, plain_arguments
 
 __all__ = ["Table", "train_tables"]
 
@@ -167,6 +167,7 @@ class Table:
         return (self.pop * values).sum(-1)
 
 
+@own_modes
 @plain_arguments
 def train_tables(
     start: Table,

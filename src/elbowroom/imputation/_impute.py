@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Dataset
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 
@@ -23,6 +23,7 @@ __all__ = ["impute"]
 _FEWEST_DRAWS = 25  # below, importance weights have no k̂
 
 
+@own_modes
 @plain_arguments
 def impute(
     vae: VAE,

@@ -12,13 +12,14 @@ import torch
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, Support, count, plain_arguments
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, Support, count, own_modes, plain_arguments
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress
 from elbowroom.records import AuditRecord, FindingRecord, Number
 from elbowroom.training.placement import multiplications, threads_for
 from elbowroom.vae import VAE, check_readings
+from elbowroom.vae.coarse import refuse_coarse
 
 from ._context import context
 from ._identity import identity
@@ -49,6 +50,7 @@ _GRIDS = ("binary", "grid", "counts", "categorical")
 _Part = TypeVar("_Part")
 
 
+@own_modes
 @plain_arguments
 def audit(
     vae: VAE,
@@ -126,6 +128,7 @@ def audit(
         raise InputError(f"An audit needs n=2 examples or more, as their spread is its error; got {n}.")
     if n is not None and n > len(data.test):
         raise InputError(f"There are {count(len(data.test), 'test example')}, so n is at most that; got {n:,}.")
+    refuse_coarse(vae)
     began = time.monotonic()
     spending = within(QUICK if quick else FULL, multiplications(vae, data, 1))
     lacking = [name for name in vae.context_names if name not in data.test.rows(slice(0, 1)).context]

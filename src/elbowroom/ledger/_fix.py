@@ -8,12 +8,13 @@ from typing import Any
 
 from elbowroom import evidence
 from elbowroom.data import Dataset
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, own_modes, plain_arguments
 from elbowroom.objectives import Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress, say
 from elbowroom.remedies import Remedied
 from elbowroom.vae import VAE
+from elbowroom.vae.coarse import refuse_coarse
 
 from ._audit import audit
 from .aggregate import chosen
@@ -25,6 +26,7 @@ __all__ = ["fix"]
 _DRAWS, _TEST_DRAWS = 16, 16
 
 
+@own_modes
 @plain_arguments
 def fix(
     vae: VAE,
@@ -101,6 +103,7 @@ def fix(
     >>> [step.pays for step in done.steps][0], done.won.mean > 10
     (True, True)
     """
+    refuse_coarse(vae)
     since = time.monotonic()
     if min(epochs, validation, test) < 2 or (seconds is not None and not seconds > 0):
         raise InputError(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from elbowroom import evidence
 from elbowroom.evidence.memory import MEMORY, Memory
-from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, plain_arguments
+from elbowroom.numerics import CapabilityError, Estimate, InputError, Rows, own_modes, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.records import IdentityRecord
 from elbowroom.remedies import refine
@@ -16,6 +16,7 @@ __all__ = ["identity"]
 _WON = 0.02  # nats, below which a search that was doubled is not doubled again
 
 
+@own_modes
 @plain_arguments
 def identity(
     vae: VAE,

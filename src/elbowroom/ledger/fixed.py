@@ -55,6 +55,9 @@ class Fixed:
             f"{'kept' if step.pays else 'not kept'}"
             for step in self.steps
         ]
+        if self.untried:
+            names = ", ".join(sentence.split(": ")[0] for sentence in self.untried)
+            lines.append(f"not tried: {names}, for the reasons in untried")
         won = with_error(self.won.mean, self.won.se_total)
         ends = f"{self.elbo_before.mean:.2f} → {self.elbo_after.mean:.2f}"
         lines.append(f"ELBO on test: {ends}, {won} nats won on {len(self.won):,} examples")

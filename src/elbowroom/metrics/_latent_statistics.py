@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from elbowroom.data import Dataset
 from elbowroom.distributions import on_real_line
-from elbowroom.numerics import CapabilityError, InputError, Rows, derived_seed, in_parts, narrow_seed, plain_arguments
+from elbowroom.numerics import (
+    CapabilityError,
+    InputError,
+    Rows,
+    derived_seed,
+    in_parts,
+    narrow_seed,
+    own_modes,
+    plain_arguments,
+)
 from elbowroom.numerics.text import with_error
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -114,6 +123,7 @@ def _listed(values: NDArray[np.float64]) -> str:
     return shown + (", …" if len(values) > _SHOWN else "")
 
 
+@own_modes
 @plain_arguments
 @torch.no_grad()
 def latent_statistics(

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import Rows, as_rows, in_parts, plain_arguments
+from elbowroom.numerics import Rows, as_rows, in_parts, own_modes, plain_arguments
 from elbowroom.numerics._most_of import most_of
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
@@ -55,6 +55,7 @@ class LatentUse:
         )
 
 
+@own_modes
 @plain_arguments
 @torch.no_grad()
 def latent_use(vae: VAE, examples: Any, *, seed: int = 0) -> LatentUse:

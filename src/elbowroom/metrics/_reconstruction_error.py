@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from elbowroom.distributions import require
-from elbowroom.numerics import Batch, as_rows, in_parts, plain_arguments
+from elbowroom.numerics import Batch, as_rows, in_parts, own_modes, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["psnr", "reconstruction_error"]
 
 
+@own_modes
 @plain_arguments
 def reconstruction_error(vae: VAE, examples: Any, *, seed: int = 0) -> float:
     """Mean squared error of reconstructions, summed over elements: the mean over examples of ‖y − ŷ‖².

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, own_modes, plain_arguments
 
 from .arrays import Array, as_images, as_tensor
 from .score import Score
@@ -54,6 +54,7 @@ class ResidualCorrelation:
         return f"residual correlation at lags 1 … {lags} across: {across} (n = {self.n:,}{left_out})"
 
 
+@own_modes
 @plain_arguments
 def residual_correlation(
     residuals: Array, *, lags: int = 5, image_shape: Sequence[int] | None = None

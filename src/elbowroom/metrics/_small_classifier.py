@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from elbowroom.networks import ConvNet
-from elbowroom.numerics import InputError, as_tensor, plain_arguments
+from elbowroom.numerics import InputError, as_tensor, own_modes, plain_arguments
 from elbowroom.numerics.seeded import seeded
 from elbowroom.progress import Progress
 
@@ -66,6 +66,7 @@ class SmallClassifier:
         return torch.cat([network(part) for part in self.prepared(x).split(_ROWS_AT_ONCE)])
 
 
+@own_modes
 @plain_arguments
 def small_classifier(
     x: Array, labels: Array, *, image_shape: Sequence[int] | None = None, epochs: int = 4, seed: int = 0

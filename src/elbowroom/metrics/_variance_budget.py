@@ -20,6 +20,7 @@ from elbowroom.numerics import (
     derived_seed,
     in_parts,
     one_of,
+    own_modes,
     plain_arguments,
 )
 from elbowroom.vae import VAE
@@ -97,6 +98,7 @@ class VarianceBudget:
         )
 
 
+@own_modes
 @plain_arguments
 @torch.no_grad()
 def variance_budget(

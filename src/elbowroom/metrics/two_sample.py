@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from torch import Generator, Tensor
 
-from elbowroom.numerics import InputError, narrow_seed, plain_arguments
+from elbowroom.numerics import InputError, narrow_seed, own_modes, plain_arguments
 from elbowroom.numerics._standard_errors import standard_errors
 from elbowroom.progress import Progress
 
@@ -88,6 +88,7 @@ class _Columns(NamedTuple):
     of_one_unit: _OfRows  # images as they are, others standardised
 
 
+@own_modes
 @plain_arguments
 def classifier_two_sample(
     data: Array,

@@ -15,7 +15,7 @@ from elbowroom.components import Component
 from elbowroom.data import Dataset
 from elbowroom.likelihoods import Likelihood
 from elbowroom.networks._preset import PRESETS
-from elbowroom.numerics import Given, InputError, Support
+from elbowroom.numerics import Given, InputError, Support, own_modes
 from elbowroom.numerics.seeded import seeded
 from elbowroom.vae import VAE
 
@@ -38,6 +38,7 @@ NetworkOf = Callable[[Sequence[str], int], nn.Module]
 """Makes the network that reads these names and returns so many numbers per example."""
 
 
+@own_modes
 def build(recipe: Recipe | Mapping[str, Any], data: Dataset, *, below: VAE | None = None) -> VAE:
     """Build the VAE that a recipe means for a data set.
 

@@ -1,6 +1,7 @@
 from ._as_tensor import as_tensor as as_tensor
 from ._as_tensor import for_torch as for_torch
 from ._one_of import one_of as one_of
+from ._own_modes import own_modes as own_modes
 from ._paired import paired as paired
 from ._plain_arguments import plain as plain
 from ._plain_arguments import plain_arguments as plain_arguments

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .errors import InputError
 
-__all__ = ["as_tensor", "for_torch"]
+__all__ = ["as_tensor", "for_torch", "outside_inference"]
 
 
 def for_torch(x: NDArray[Any]) -> NDArray[Any]:
@@ -34,6 +34,29 @@ def for_torch(x: NDArray[Any]) -> NDArray[Any]:
     if wider is None:
         wider = np.float64 if x.dtype.kind == "f" and x.dtype.itemsize > 8 else x.dtype.newbyteorder("=")
     return np.ascontiguousarray(x, dtype=wider)
+
+
+def outside_inference(x: Tensor) -> Tensor:
+    """The tensor, or a copy where it was made in inference mode and that is left: gradients pass no such tensor.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any.
+
+    Returns
+    -------
+    Tensor
+        The same numbers.
+
+    Examples
+    --------
+    >>> with torch.inference_mode():
+    ...     x = torch.ones(2)
+    >>> outside_inference(x).is_inference()
+    False
+    """
+    return x.clone() if x.is_inference() else x
 
 
 def as_tensor(x: Any, name: str) -> Tensor:
@@ -65,7 +88,7 @@ def as_tensor(x: Any, name: str) -> Tensor:
     if isinstance(x, Tensor):
         if x.layout != torch.strided:
             raise InputError(f"The {name} are sparse: make them dense first.")
-        return x.detach()
+        return outside_inference(x.detach())
     try:
         values = np.asarray(x)
     except (ValueError, TypeError) as error:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._as_tensor import for_torch
+from ._as_tensor import for_torch, outside_inference
 from ._plain_arguments import plain_arguments
 from .batch import Batch
 from .errors import InputError
@@ -71,7 +71,7 @@ def as_rows(examples: Any) -> Rows:
     x = examples if isinstance(examples, Tensor) else torch.from_numpy(_numbers(examples, frame))
     if x.layout != torch.strided:
         raise InputError("Sparse examples are read by rows: load them with load_data from a scipy.sparse matrix.")
-    x = x.detach()
+    x = outside_inference(x.detach())
     if x.is_complex():
         raise InputError("Examples are rows of real numbers; these are complex.")
     if x.dim() < 2:

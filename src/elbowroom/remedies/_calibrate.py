@@ -12,7 +12,7 @@ from torch import Tensor
 
 from elbowroom.data import Dataset, Examples
 from elbowroom.likelihoods import Likelihood
-from elbowroom.numerics import CapabilityError, one_of, plain_arguments
+from elbowroom.numerics import CapabilityError, one_of, own_modes, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import log_likelihood
 
@@ -56,6 +56,7 @@ class Calibration(Remedied):
     value: float
 
 
+@own_modes
 @plain_arguments
 def calibrate(
     vae: VAE,

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from elbowroom import evidence
 from elbowroom.evidence.memory import Bytes
 from elbowroom.networks import PerExample
-from elbowroom.numerics import Batch, Estimate, InputError, Noise, Rows, derived_seed, plain_arguments
+from elbowroom.numerics import Batch, Estimate, InputError, Noise, Rows, derived_seed, own_modes, plain_arguments
 from elbowroom.vae import VAE
 from elbowroom.vae.numbers import numbers_of, with_numbers
 
@@ -56,6 +56,7 @@ class Refinement:
         )
 
 
+@own_modes
 @plain_arguments
 def refine(
     vae: VAE,

@@ -11,7 +11,7 @@ from elbowroom import posteriors
 from elbowroom.components import Component
 from elbowroom.data import Dataset
 from elbowroom.networks import MLP, Beside, ScaledInputs, Standardised
-from elbowroom.numerics import CapabilityError, Given, derived_seed, one_of, plain_arguments
+from elbowroom.numerics import CapabilityError, Given, derived_seed, one_of, own_modes, plain_arguments
 from elbowroom.numerics.seeded import seeded
 from elbowroom.objectives import Elbo
 from elbowroom.procedures import Phase, Procedure
@@ -27,6 +27,7 @@ _CONTEXT, _HIDDEN, _WIDTH = 32, (128, 128), 200
 _MADE = 0xF10
 
 
+@own_modes
 @plain_arguments
 def refine_inference(
     vae: VAE,

@@ -13,7 +13,7 @@ from elbowroom import likelihoods, posteriors, priors
 from elbowroom.components import Component
 from elbowroom.data import Dataset, Examples
 from elbowroom.networks import MLP
-from elbowroom.numerics import InputError, Support, derived_seed, one_of, plain_arguments
+from elbowroom.numerics import InputError, Support, derived_seed, one_of, own_modes, plain_arguments
 from elbowroom.numerics.seeded import seeded
 from elbowroom.preprocess import Identity
 from elbowroom.training import fit
@@ -40,6 +40,7 @@ Parts = tuple[dict[str, Component], dict[str, Component], str]
 """New blocks of p(z), new blocks of q, and what was chosen, in words."""
 
 
+@own_modes
 @plain_arguments
 def refit_prior(
     vae: VAE,

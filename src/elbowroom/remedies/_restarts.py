@@ -4,7 +4,7 @@ import copy
 import time
 
 from elbowroom.data import Dataset
-from elbowroom.numerics import InputError, derived_seed, plain_arguments
+from elbowroom.numerics import InputError, derived_seed, own_modes, plain_arguments
 from elbowroom.objectives import Elbo, FreeBits, LinearSchedule
 from elbowroom.procedures import Aggressive
 from elbowroom.vae import VAE
@@ -18,6 +18,7 @@ __all__ = ["aggressive", "anneal", "free_bits", "lower_beta", "stop_earlier"]
 _WEIGHTS = 0x3E1
 
 
+@own_modes
 @plain_arguments
 def anneal(
     vae: VAE,
@@ -90,6 +91,7 @@ def anneal(
     return _restart("anneal", vae, data, goal, how, draws)
 
 
+@own_modes
 @plain_arguments
 def free_bits(
     vae: VAE,
@@ -164,6 +166,7 @@ def free_bits(
     return _restart(f"free_bits ({allowance:g})", vae, data, goal, how, draws)
 
 
+@own_modes
 @plain_arguments
 def aggressive(
     vae: VAE,
@@ -230,6 +233,7 @@ def aggressive(
     return _restart("aggressive", vae, data, lambda steps: Aggressive(updates=updates), how, draws)
 
 
+@own_modes
 @plain_arguments
 def stop_earlier(
     vae: VAE,
@@ -296,6 +300,7 @@ def stop_earlier(
     return _restart("stop_earlier", vae, data, lambda steps: Elbo(), how, draws)
 
 
+@own_modes
 @plain_arguments
 def lower_beta(
     vae: VAE,

@@ -10,7 +10,7 @@ from torch import Tensor
 from elbowroom import posteriors, priors
 from elbowroom.data import Dataset
 from elbowroom.networks import Wired
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, own_modes, plain_arguments
 from elbowroom.vae import VAE
 
 from .draws_of_q import MOST, passes
@@ -20,6 +20,7 @@ from .remedied import Remedied, remedied
 __all__ = ["shrink_latent"]
 
 
+@own_modes
 @plain_arguments
 def shrink_latent(vae: VAE, data: Dataset, *, threshold: float = 0.01, draws: int = 64, seed: int = 0) -> Remedied:
     """Take out the latents whose KL from the prior is next to nothing; the decoder reads 0 in their place.

@@ -15,7 +15,7 @@ from elbowroom.distributions.matern_field import likeliest_field
 from elbowroom.exact.factor_analysis import factors_of_covariance
 from elbowroom.likelihoods import Likelihood
 from elbowroom.likelihoods.image_shape import image_of
-from elbowroom.numerics import CapabilityError, InputError, one_of, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, one_of, own_modes, plain_arguments
 from elbowroom.vae import VAE
 
 from .draws_of_q import MOST, residuals_of
@@ -31,6 +31,7 @@ Left = list[tuple[Tensor, Tensor]]
 """Residuals and scales, [n, *event] each."""
 
 
+@own_modes
 @plain_arguments
 def structured_residual(
     vae: VAE,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from elbowroom.data import Examples
 from elbowroom.vae import VAE, Terms
+from elbowroom.vae.coarse import refuse_coarse
 from elbowroom.vae.evaluating import evaluating
 
 __all__ = ["MOST", "draws_of_q", "passes", "residuals_of"]
@@ -20,6 +21,7 @@ _ROWS_AT_ONCE = 1_000
 
 def passes(vae: VAE, examples: Examples, seed: int, draws: int = 1) -> Iterator[Terms]:
     """Draws of q for each example, a thousand of them at a time."""
+    refuse_coarse(vae)
     at_once = max(1, _ROWS_AT_ONCE // draws)
     with evaluating(vae):
         for start in range(0, len(examples), at_once):

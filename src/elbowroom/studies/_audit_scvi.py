@@ -8,7 +8,7 @@ from typing import Any
 from elbowroom import ledger
 from elbowroom.adapters import from_scvi, scvi_data
 from elbowroom.atomic import write_atomic
-from elbowroom.numerics import CapabilityError, InputError, plain_arguments
+from elbowroom.numerics import CapabilityError, InputError, own_modes, plain_arguments
 from elbowroom.pages import report
 
 from ._audit_run import AuditedRun
@@ -23,6 +23,7 @@ _TRUST = (
 )
 
 
+@own_modes
 @plain_arguments
 def audit_scvi(
     model: str | Path,

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from elbowroom.data import Dataset
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import InputError, own_modes, plain_arguments
 from elbowroom.objectives import Elbo, Objective
 from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress, within
 from elbowroom.runs.history import History
 from elbowroom.vae import VAE
 
+from .checks import check_models
 from .device import device_named, standing_on
 from .engines import Adam
 from .groups import groups, joined, reason_alone, reason_by_seed
@@ -30,6 +31,7 @@ from .training_step import TrainingStep
 __all__ = ["fit", "fit_stacked"]
 
 
+@own_modes
 @plain_arguments
 def fit(
     vae: VAE,
@@ -101,7 +103,7 @@ def fit(
         guard `if __name__ == "__main__":`.
     precision : str, default "32-true"
         Of the arithmetic: "32-true"; "bf16-mixed" or "16-mixed" (half precision where it is safe); "bf16-true" or
-        "16-true" (half precision throughout); "64-true".
+        "16-true" (half precision throughout, after which the model comes back in 32 bits); "64-true".
     settle : bool, default True
         Whether components first take from the training data what was left open, such as where a noise scale starts;
         False goes on with a model that was trained or calibrated before, as it stands.
@@ -131,6 +133,7 @@ def fit(
     >>> er.fit(vae, digits, epochs=2, progress=False).best_epoch
     2
     """
+    check_models([vae])
     step = TrainingStep(vae, objective or Elbo())
     settings = Settings(
         epochs,
@@ -159,6 +162,7 @@ def fit(
     return train_with_fabric(plan, run, resume, device, processes, precision)
 
 
+@own_modes
 @plain_arguments
 def fit_stacked(
     vaes: Sequence[VAE],
@@ -254,6 +258,7 @@ def fit_stacked(
             f"Stacking needs one objective, and one run folder if any, per model; got {len(vaes)} models, "
             f"{len(objectives)} objectives, {len(folders)} folders."
         )
+    check_models(vaes)
     given = [folder for folder in folders if folder is not None]
     if len(set(map(id, vaes))) < len(vaes) or len(set(map(Path, given))) < len(given):
         raise InputError("A model, and a run folder, can stand in a stack once: give copies, and other folders.")

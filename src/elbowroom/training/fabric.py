@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 
 from elbowroom.numerics import InputError
@@ -68,7 +69,8 @@ def train_with_fabric(
         raise outcome
     history, state = outcome
     tensors = load(state)
-    step.vae.to(next((tensors[f"vae.{name}"].dtype for name, _ in step.vae.named_parameters()), None))
+    trained = next((tensors[f"vae.{name}"].dtype for name, _ in step.vae.named_parameters()), None)
+    step.vae.to(torch.float32 if trained in (torch.bfloat16, torch.float16) else trained)
     step.load_state_dict(tensors)
     step.eval()
     return history

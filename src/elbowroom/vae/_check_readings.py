@@ -11,8 +11,9 @@ from torch.distributions import Distribution
 
 from elbowroom.distributions import Autoregressive, simulate
 from elbowroom.distributions._log_prob_seen import inside
-from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows, plain_arguments
+from elbowroom.numerics import Batch, CapabilityError, Given, InputError, Rows, own_modes, plain_arguments
 
+from .coarse import refuse_coarse
 from .core import VAECore
 from .evaluating import evaluating
 from .terms import log_likelihood
@@ -25,6 +26,7 @@ _CLOSE = 1e-5  # of 1 + |log p|: the same computation on the same numbers
 _ALONE = 1e-3  # the same numbers by matrix products of other shapes
 
 
+@own_modes
 @plain_arguments
 @torch.no_grad()
 def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
@@ -55,6 +57,7 @@ def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
     ...           likelihoods.Normal(torch.nn.Linear(2, 3), 3))
     >>> check_readings(vae, Batch(torch.randn(2, 3), torch.arange(2)))
     """
+    refuse_coarse(vae)
     batch = examples.rows(slice(0, _EXAMPLES))
     with evaluating(vae), torch.random.fork_rng([]):
         drawn, p_x = _run_networks(vae, batch, seed)
@@ -62,13 +65,13 @@ def check_readings(vae: VAECore, examples: Rows, *, seed: int = 0) -> None:
         _check_kinds(vae, drawn, p_x, seen)
         before = _densities(vae, drawn, y, seen)
         again, _ = _run_networks(vae, batch, seed)
-        for name, value in _densities(vae, again, y, seen).items():
-            _compare(name, before[name], value, _BY_CHANCE)
-        _check_alone(vae, batch, seed, before)
+        _compare_all(vae, again, drawn, seen, before, _CLOSE, _BY_CHANCE)
+        _check_alone(vae, batch, seed, drawn, before)
         for other in _others(vae, batch, p_x, seed):
             moved, _ = _run_networks(vae, other, seed)
             for name, value in _densities(vae, {**drawn, "x": moved["x"]}, y, seen).items():
-                _compare(name, before[name], value, _READS)
+                if _differ(before[name], value):
+                    raise InputError(_READS.format(name=name, moved=_most(before[name], value)))
         if isinstance(p_x, Autoregressive):
             _check_order(p_x, y, y.roll(1, dims=1) if len(batch) > 1 else moved["x"])
 
@@ -147,20 +150,34 @@ def _check_kinds(vae: VAECore, drawn: Given, p_x: Distribution, seen: Tensor | N
             )
 
 
-def _check_alone(vae: VAECore, batch: Batch, seed: int, before: dict[str, Tensor]) -> None:
-    """The first example has the densities that it has beside the second."""
+def _check_alone(vae: VAECore, batch: Batch, seed: int, drawn: Given, before: dict[str, Tensor]) -> None:
+    """The first example has the z and the densities that it has beside the second."""
     first = batch.rows(slice(0, 1))
+    beside = {name: value[:, :1] for name, value in drawn.items()}
+    densities = {name: value[:, :1] for name, value in before.items()}
     try:
         alone, _ = _run_networks(vae, first, seed)
-        found = _densities(vae, alone, alone["x"], vae.mask_of(first)[0])
+        _compare_all(vae, alone, beside, vae.mask_of(first)[0], densities, _ALONE, _BY_OTHERS)
     except ValueError as error:  # batch norm without running statistics
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"The model cannot take one example alone ({error}): {_KEEP_STATISTICS}.") from error
-    for name, value in found.items():
-        if not torch.allclose(value, before[name][:, :1], rtol=_ALONE, atol=_ALONE, equal_nan=True):
-            raise InputError(
-                f"{name} of an example changes with the other examples of its batch, so that it is no number of its "
-                f"own: {_KEEP_STATISTICS}."
-            )
+
+
+def _compare_all(
+    vae: VAECore, given: Given, drawn: Given, seen: Tensor | None, before: dict[str, Tensor], close: float, said: str
+) -> None:
+    """Refuse another x, z or density than before from the same examples and noise, and name where it came about."""
+    names = {"x": "The preprocessing", **{block: f"q({block} | x), the encoder," for block in vae.posterior}}
+    for of, name in names.items():
+        if _differ(drawn[of], given[of], close):
+            raise InputError(said.format(name=name, moved=f"{_most(drawn[of], given[of])} in {of}"))
+    for name, value in _densities(vae, given, given["x"], seen).items():
+        if _differ(before[name], value, close):
+            at_same_z = _densities(vae, {**given, **{block: drawn[block] for block in vae.posterior}}, given["x"], seen)
+            own = _differ(before[name], at_same_z[name], close)
+            whose = name if own else f"q({', '.join(vae.posterior)} | x), the encoder,"
+            raise InputError(said.format(name=whose, moved=f"{_most(before[name], value)} nats"))
 
 
 _KEEP_STATISTICS = "let networks look at one example at a time in evaluation mode (batch norm with running statistics)"
@@ -180,20 +197,27 @@ def _others(vae: VAECore, batch: Batch, p_x: Distribution, seed: int) -> Iterato
         yield dataclasses.replace(batch, x=row.expand_as(batch.x))
 
 
+_BY_OTHERS = (
+    "{name} of an example changes with the other examples of its batch, so that it is no number of its own: "
+    f"{_KEEP_STATISTICS}."
+)
 _READS = (
-    "{name} changes by {moved:.3g} nats when the encoder sees another x and z stays the same, and only q(z | x) may "
+    "{name} changes by {moved} nats when the encoder sees another x and z stays the same, and only q(z | x) may "
     "read x (is there a skip connection from the encoder, or a mean over the batch?): give what p may know of x as a "
     "context, or take likelihoods.Autoregressive for a p(x | z) that reads x in order."
 )
 _BY_CHANCE = (
-    "{name} changes by {moved:.3g} nats when it is asked twice, so it is no density: let its networks draw nothing in "
+    "{name} changes by {moved} when it is asked twice, so it is no density: let its networks draw nothing in "
     "evaluation mode (dropout that is always on?)."
 )
 
 
-def _compare(name: str, before: Tensor, after: Tensor, said: str) -> None:
-    if not torch.allclose(before, after, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
-        raise InputError(said.format(name=name, moved=(before - after).abs().max().item()))
+def _differ(before: Tensor, after: Tensor, close: float = _CLOSE) -> bool:
+    return not torch.allclose(before, after, rtol=close, atol=close, equal_nan=True)
+
+
+def _most(before: Tensor, after: Tensor) -> str:
+    return f"{(before - after).abs().max().item():.3g}"
 
 
 def _check_order(p_x: Autoregressive, y: Tensor, other: Tensor) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from elbowroom.numerics import InputError
+from elbowroom.numerics import InputError, own_modes
 from elbowroom.recipes import build
 
 from ._save_model import FORMAT
@@ -72,6 +72,7 @@ def _tie(vae: VAE, tied: list[list[str]]) -> None:
             setattr(vae.get_submodule(module), own, vae.get_parameter(first))
 
 
+@own_modes
 def load_model(path: str | Path, *, modules: Mapping[str, nn.Module] | None = None) -> VAE:
     """Read the model that `save_model` wrote, in evaluation mode.
 

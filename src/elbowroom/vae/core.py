@@ -16,6 +16,7 @@ from elbowroom.likelihoods import Likelihood
 from elbowroom.numerics import Batch, Given, InputError, Noise, as_tensor, keyed_normal, keyed_uniform
 from elbowroom.preprocess import Identity, Preprocess
 
+from .coarse import refuse_coarse
 from .layout import Layout
 from .simulation import drawn_from_prior, keyed_from_prior, where_known
 from .terms import Terms
@@ -268,6 +269,7 @@ class VAECore(nn.Module):
 
     def draw_prior(self, n: int, seed: int, context: Given) -> Given:
         """The namespace with every latent block drawn from the prior, [1, n, *event]; context: name -> [n, ...]."""
+        refuse_coarse(self)
         for name in self.context_names:
             if name not in context:
                 raise InputError(

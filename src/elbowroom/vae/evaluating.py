@@ -5,16 +5,19 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from elbowroom.numerics._own_modes import without_autocast
+
 __all__ = ["evaluating"]
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while, batch norm and dropout as they are in use; each part's own mode comes back."""
+    """Evaluation mode for a while, and no autocast, whose half precision moves log-densities; what was comes back."""
     were_training = [part for part in module.modules() if part.training]
     module.eval()
     try:
-        yield
+        with without_autocast():
+            yield
     finally:
         for part in were_training:
             part.training = True

@@ -14,6 +14,7 @@ from elbowroom.numerics import Batch, InputError, Rows
 from elbowroom.numerics.text import name_list
 
 from ._check_readings import check_cell_by_cell
+from .coarse import refuse_coarse
 from .core import LOG_BETA, VAECore
 from .meanings import refuse_other_meanings
 
@@ -87,8 +88,9 @@ def refuse_misfits(vae: VAECore, rows: Rows) -> None:
     Raises
     ------
     InputError
-        Where they do not fit the model.
+        Where they do not fit the model, or it is too coarse to measure.
     """
+    refuse_coarse(vae)
     if not len(rows):
         raise InputError("There are no examples; give at least one.")
     first = rows.rows(slice(0, 1))

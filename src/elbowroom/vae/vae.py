@@ -1,7 +1,6 @@
 """The VAE: what people ask of three densities and their preprocessing."""
 
 import copy
-import math
 from typing import Any, Literal
 
 import torch
@@ -10,6 +9,7 @@ from torch.distributions import Distribution
 
 from elbowroom.distributions import capabilities, require, simulate
 from elbowroom.numerics import Given, InputError, Rows, as_rows, derived_seed, in_parts, one_of, plain_arguments
+from elbowroom.numerics._own_modes import own_modes
 from elbowroom.preprocess import mean_of_x
 
 from ._check_readings import check_readings
@@ -77,6 +77,7 @@ class VAE(VAECore):
     def __str__(self) -> str:
         return describe(self)
 
+    @own_modes
     def examples(self, examples: Any) -> Rows:
         """Examples that this model can take, from an array, tensor, DataFrame, batch or part of a data set.
 
@@ -118,6 +119,7 @@ class VAE(VAECore):
         """
         refuse_misfits(self, rows)
 
+    @own_modes
     @plain_arguments
     def target(self, examples: Any, *, seed: int = 0) -> VAETarget:
         """The unnormalised posterior p(z) p(x | z) of each example, for samplers and annealed importance sampling.
@@ -173,7 +175,7 @@ class VAE(VAECore):
         >>> vae.beta, vae.at_beta(0.1).beta, vae.at_beta(0.1).quantity
         (1.0, 0.1, 'log p(x)')
         """
-        if not 0 < beta < math.inf:
+        if not beta > 0:
             raise InputError(f"A model is read at a weight β above 0; got {beta}.")
         if not self.reads_beta:
             raise InputError(
@@ -247,12 +249,11 @@ class VAE(VAECore):
             given = self.draw_prior(n, seed, context or {})
             # One p(x | z) for all, as of a decoder that reads a context alone, would be drawn once.
             p_x = self.likelihood({name: one.expand(1, n, *one.shape[2:]) for name, one in given.items()})
-            if mode == "ancestral":
-                each = p_x if p_x.batch_shape == (1, n) else p_x.expand(torch.Size([1, n]))
-                y = simulate(each, Generator(self.device).manual_seed(derived_seed(seed, _SAMPLED)))
-            else:
+            if mode != "ancestral":
                 require(p_x, "mean")
                 return self._mean_of_x(p_x, n) if mode == "mean" else self._beside_mean(p_x, n, offset)
+            each = p_x if p_x.batch_shape == (1, n) else p_x.expand(torch.Size([1, n]))
+            y = simulate(each, Generator(self.device).manual_seed(derived_seed(seed, _SAMPLED)))
             return self.preprocess.inverse(y.expand(1, n, *y.shape[2:])[0])
 
     @plain_arguments
