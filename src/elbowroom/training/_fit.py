@@ -16,8 +16,8 @@ from elbowroom.procedures import Procedure
 from elbowroom.progress import Progress, within
 from elbowroom.runs.history import History
 from elbowroom.vae import VAE
+from elbowroom.vae.coarse import refuse_coarse
 
-from .checks import check_models
 from .device import device_named, standing_on
 from .engines import Adam
 from .groups import groups, joined, reason_alone, reason_by_seed
@@ -133,7 +133,7 @@ def fit(
     >>> er.fit(vae, digits, epochs=2, progress=False).best_epoch
     2
     """
-    check_models([vae])
+    refuse_coarse(vae)
     step = TrainingStep(vae, objective or Elbo())
     settings = Settings(
         epochs,
@@ -258,7 +258,8 @@ def fit_stacked(
             f"Stacking needs one objective, and one run folder if any, per model; got {len(vaes)} models, "
             f"{len(objectives)} objectives, {len(folders)} folders."
         )
-    check_models(vaes)
+    for one in vaes:
+        refuse_coarse(one)
     given = [folder for folder in folders if folder is not None]
     if len(set(map(id, vaes))) < len(vaes) or len(set(map(Path, given))) < len(given):
         raise InputError("A model, and a run folder, can stand in a stack once: give copies, and other folders.")

@@ -13,7 +13,6 @@ from elbowroom.distributions._log_prob_seen import check_order
 from elbowroom.numerics import Batch, InputError, Noise, one_of
 from elbowroom.objectives import Loss, Objective
 from elbowroom.vae import VAE, check_readings
-from elbowroom.vae.coarse import refuse_coarse
 from elbowroom.vae.evaluating import evaluating
 from elbowroom.vae.outside import refuse_outside
 
@@ -23,7 +22,7 @@ from .split import Split
 from .stream import steps_per_epoch
 from .training_step import TrainingStep
 
-__all__ = ["check", "check_models", "reason", "two_examples"]
+__all__ = ["check", "reason", "two_examples"]
 
 _ROWS_AT_ONCE = 1_000
 _ENOUGH = 10  # rows, from which those that are alike say something
@@ -66,29 +65,6 @@ def check(steps: Sequence[TrainingStep], data: Dataset, each: Sequence[Settings]
                 "select='objective'."
             )
         _try_two_examples(step, data, settings)
-
-
-def check_models(vaes: Sequence[VAE]) -> None:
-    """Refuse models whose parameters no training can move: in half precision, on "meta", or of inference mode.
-
-    Parameters
-    ----------
-    vaes : sequence of VAE
-        The models.
-
-    Raises
-    ------
-    InputError
-        Naming the first such parameter.
-    """
-    for vae in vaes:
-        refuse_coarse(vae)
-        for name, tensor in (*vae.named_parameters(), *vae.named_buffers()):
-            if tensor.is_inference():
-                raise InputError(
-                    f"The model was made under torch.inference_mode() (its {name}), where nothing can be trained: make "
-                    f"it outside."
-                )
 
 
 def _check_settings(settings: Settings) -> None:
@@ -228,6 +204,8 @@ def _try_two_examples(step: TrainingStep, data: Dataset, settings: Settings) -> 
     except InputError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
+        if "nference tensor" in str(error):  # said by own_modes
+            raise
         raise InputError(
             f"The model cannot take examples of shape {tuple(batch.x.shape[1:])} ({reason(error)}): check the sizes of "
             f"its networks."

@@ -9,6 +9,8 @@ from elbowroom.procedures import Phase, Procedure
 from elbowroom.vae import VAE
 from elbowroom.vae.terms import Terms
 
+from .inference_tensors import leave_inference
+
 __all__ = ["TrainingStep"]
 
 _STREAM = 8_192  # of keyed noise: what objectives want beside the model's
@@ -32,6 +34,7 @@ class TrainingStep(nn.Module):
         self.vae = vae
         self.procedure = objective if isinstance(objective, Procedure) else Procedure({"objective": Phase(objective)})
         self.procedure.to(vae.device)
+        leave_inference(self)
 
     def forward(self, batch: Batch, noise: Noise, step: Tensor, phase: str | None = None) -> Loss:
         """A phase's loss on a batch; `logged` holds all that is logged, detached.
