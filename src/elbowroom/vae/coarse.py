@@ -33,6 +33,6 @@ def refuse_coarse(module: nn.Module, what: str = "model") -> None:
             )
         if tensor.is_floating_point() and tensor.itemsize < _BYTES:
             raise InputError(
-                f"The {what} is in {tensor.dtype}{at}, too coarse for log-densities, which would be nats off: "
+                f"The {what} is in {tensor.dtype}, too coarse for log-densities, which would be nats off{at}: "
                 f".float() it."
             )
