@@ -99,11 +99,14 @@ class Cells:
         low = np.zeros(len(columns), np.int64) if spans is None else np.where(moved, spans.low, 0)
         high = fixed - 1 if spans is None else np.where(self.open, spans.high, fixed - 1)
         self.low, self.levels = low, high - low + 1
-        if (self.levels < 1).any() or (self.levels[~counts] > _MOST_LEVELS).any():
-            raise InputError("A column of these data takes more than 16,777,216 steps: compress it with a coarser one.")
-        if spans is not None and ((np.abs(low) >= _MOST_COUNTS) | (self.levels >= _MOST_COUNTS)).any():
+        wide = (self.levels < 1) | (~counts & (self.levels > _MOST_LEVELS))
+        if wide.any():
+            raise _too_wide(vae, int(wide.argmax()), self)
+        far = (np.abs(low) >= _MOST_COUNTS) | (self.levels >= _MOST_COUNTS)
+        if spans is not None and far.any():
             raise InputError(
-                "A column of these data holds numbers beyond 2⁵³ steps, which 64-bit floats do not tell apart."
+                f"{_called(vae, int(far.argmax()))} of these data holds numbers beyond 2⁵³ steps, which 64-bit floats "
+                f"do not tell apart: leave those rows out."
             )
 
     def whole(self, x: Tensor) -> Whole:
@@ -148,6 +151,21 @@ class Cells:
 
     def _of_values(self) -> Iterator[tuple[int, _Column]]:
         return ((place, one) for place, one in enumerate(self._columns) if one.values)
+
+
+def _called(vae: VAE, place: int) -> str:
+    """What sentences call a cell: its column by name, where it has one."""
+    return f"Column {vae.table[place][0]!r}" if vae.table else f"Column {place + 1:,}"
+
+
+def _too_wide(vae: VAE, place: int, cells: Cells) -> InputError:
+    own = "leave out the rows whose values lie far off, or train on data in coarser steps"
+    way_out = "compress it with a coarser step" if cells.stated[place] else own
+    most, step = _MOST_LEVELS, cells.unit[place] / cells.scale[place]
+    return InputError(
+        f"{_called(vae, place)} of these data takes more than {most:,} steps of {step:.6g} from its least value to its "
+        f"greatest: {way_out}."
+    )
 
 
 def families_in(likelihood: Likelihood) -> list[Any]:

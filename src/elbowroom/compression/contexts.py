@@ -33,7 +33,8 @@ class Context:
     words : tuple of str or None
         Of classes: which word each place of the one-hot row means; None where the model reads the numbers themselves.
     called : str or None
-        What it is called in the user's data; None where it is measured on them, as totals are.
+        What it is called in the user's data; None where it is measured on them, as totals are, or spelled otherwise
+        there.
     """
 
     name: str
@@ -61,6 +62,13 @@ class Context:
         found = torch.zeros(len(held), *self.event, dtype=torch.float64)
         found[torch.arange(len(held)), torch.from_numpy(held)] = 1.0
         return found
+
+    def reads_as(self, other: "Context") -> bool:
+        """Whether the model reads the same of it as of this other, sound one."""
+        try:
+            return self.words == other.words and np.array_equal(self._read, other._read)
+        except InputError:
+            return False
 
     @cached_property
     def _read(self) -> NDArray[Any]:
@@ -93,7 +101,7 @@ class Context:
             cells = each.tolist()
         if any(cell is None or cell != cell for cell in cells):
             raise InputError(f"The context {self.name!r} has missing values: fill them in, or drop those rows.")
-        said = [_word(cell) for cell in cells]
+        said = [_word(cell, words) for cell in cells]
         strange = [word for word in said if word not in words]
         if strange:
             known = ", ".join(map(repr, words[:_SHOWN])) + (" …" if len(words) > _SHOWN else "")
@@ -113,8 +121,11 @@ class Context:
         }
 
 
-def _word(cell: Any) -> str:
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else " ".join(str(cell).split())
+def _word(cell: Any, words: Sequence[str]) -> str:
+    """A cell as one of these words, spaces around it or not."""
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+    ways = (text, text.strip(), " ".join(text.split()))
+    return next((one for one in ways if one in words), ways[-1])
 
 
 @dataclass(frozen=True)

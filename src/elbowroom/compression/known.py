@@ -42,10 +42,12 @@ class Known:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def read(self) -> set[str]:
-        """Names that columns with contexts and sizes may have."""
+    def read(self) -> dict[str, tuple[str, ...]]:
+        """Names that columns with contexts and sizes may have, and the words of their classes."""
         word = (self.summary.get("size_factor") or {}).get("word")
-        return {*self.names, *self.called.values(), *([word] if word else [])}
+        found: dict[str, tuple[str, ...]] = {word: ()} if word else {}
+        found |= {name: tuple(self.words.get(name, ())) for name in self.names}
+        return found | {at: tuple(self.words.get(name, ())) for name, at in self.called.items()}
 
     def at(self, name: str, arrays: Mapping[str, Any]) -> str:
         """What a context is called in these arrays: as when the run was trained, else as the model calls it."""
@@ -67,7 +69,7 @@ class Known:
             return None
         own = told["word"] == "observed"
         if not own and told["word"] in arrays:
-            totals = np.asarray(arrays[told["word"]], np.float64)
+            totals = _as_sizes(told["word"], arrays[told["word"]])
         elif SIZE in arrays and not (own and told["columns"] == columns):
             return None
         elif not own or told["columns"] != columns:
@@ -78,6 +80,15 @@ class Known:
         if not (np.isfinite(totals) & (totals > 0)).all():
             raise InputError("A row of these data has the size 0 or none: leave it out.")
         return (totals / told["mean"]).astype(np.float32)[:, None]
+
+
+def _as_sizes(name: str, values: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name!r} holds what is no number, and the model reads sizes there: mend it, or leave those rows out."
+        ) from error
 
 
 def known_of(model: VAE | str | Path, vae: VAE) -> Known:

@@ -19,7 +19,7 @@ from .cell_data import CellSource, read_h5ad
 from .cells import Cells
 from .images import ImageSource
 from .known import Known
-from .table_files import ENDINGS, read_table
+from .table_files import ENDINGS, TableFile, read_table
 from .tables import TableSource
 
 __all__ = ["Source", "source_of"]
@@ -56,7 +56,7 @@ def source_of(data: Any, vae: VAE, cells: Cells, known: Known) -> Source:
     if is_anndata(data):
         return CellSource(data, cells, known)
     if hasattr(data, "iloc"):
-        return TableSource(data, vae, cells, known)
+        return TableSource(TableFile(data), vae, cells, known)
     if hasattr(data, "rows") and hasattr(data, "index"):
         return _of_part(vae, data, cells, known)
     if isinstance(data, Mapping):
@@ -128,10 +128,7 @@ def _of_path(path: Path, vae: VAE, cells: Cells, known: Known) -> Source:
 
 def _of_table(path: Path, vae: VAE, cells: Cells, known: Known) -> TableSource:
     """A table in a file, read as training reads it; its notes say what does not come back as it stands there."""
-    table = read_table(path, dict(vae.table), known.read)
-    source = TableSource(table.frame, vae, cells, known)
-    source.notes += table.notes
-    return source
+    return TableSource(read_table(path, dict(vae.table), known.read), vae, cells, known)
 
 
 def _archive(path: Path) -> dict[str, Any]:

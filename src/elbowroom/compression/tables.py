@@ -1,15 +1,17 @@
 """Tables as a file holds them: columns through the model where it knows them, beside it where it does not."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from elbowroom.data.cells import Origin
 from elbowroom.data.notation import MARKS, absent
 from elbowroom.numerics import InputError
+from elbowroom.numerics.text import name_list
 from elbowroom.vae import VAE
 
 from .archives import contexts_of_arrays
@@ -18,6 +20,8 @@ from .container import Reader
 from .contexts import Contexts
 from .known import Known
 from .masses import Whole
+from .spelled import as_they_stand, read_beside
+from .table_files import TableFile
 
 __all__ = ["TableSource", "TableTarget"]
 
@@ -26,30 +30,13 @@ _TEXTS = ("object", "str", "string")
 NO_CONTEXTS = Contexts()
 
 
-class _Arrays(Mapping[str, Any]):
-    """The columns of a table as arrays, each when it is asked for."""
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = frame
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        column = self.frame[name]
-        return _text(column) if str(column.dtype) in _TEXTS else column.to_numpy()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.frame.columns)
-
-    def __len__(self) -> int:
-        return len(self.frame.columns)
-
-
 class TableSource:
     """A table, for the cells of a model.
 
     Parameters
     ----------
-    frame : DataFrame
-        Its index is left aside.
+    table : TableFile
+        Its frame's index is left aside.
     vae : VAE
         The model, which knows columns by name.
     cells : Cells
@@ -63,7 +50,8 @@ class TableSource:
         For columns that are missing or of other types, and words that the model does not know.
     """
 
-    def __init__(self, frame: pd.DataFrame, vae: VAE, cells: Cells, known: Known | None = None) -> None:
+    def __init__(self, table: TableFile, vae: VAE, cells: Cells, known: Known | None = None) -> None:
+        frame = table.frame
         if not vae.table:
             raise InputError("This model knows no columns by name: give the rows as an array.")
         other = [name for name in frame.columns if not isinstance(name, str)]
@@ -80,13 +68,23 @@ class TableSource:
         self.places = {name: place for place, name in enumerate(self.known)}
         self.matrix = np.stack([_numbers(name, frame[name], words) for name, words in self.known.items()], 1)
         self.wrong: dict[str, list[int]] = {name: [] for name in self.known}
-        self.contexts, self.left_out, self.notes = Contexts(), list[str](), list[str]()
+        self.contexts, self.left_out, self.said = Contexts(), list[str](), table.notes
         if known is not None and known.names:
-            beside = [name for name in names if name not in self.known]
-            self.contexts = contexts_of_arrays(_Arrays(frame[beside]), self.matrix, known)
+            self.contexts = self._contexts(table, known)
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def _contexts(self, table: TableFile, known: Known) -> Contexts:
+        """What the model reads beside x and z, read as training reads it and spelled as it stands."""
+        frame, read, own = self.frame, dict[str, Any](), dict[str, NDArray[Any]]()
+        for name, words in known.read.items():
+            if name in frame and name not in self.known:
+                told = table.beside.get(name)
+                of_texts = str(frame[name].dtype) in _TEXTS
+                own[name] = _text(frame[name]) if of_texts else frame[name].to_numpy()
+                read[name] = read_beside(name, frame[name], frame[name], words, Origin()) if told is None else told
+        return as_they_stand(contexts_of_arrays(read, self.matrix, known), own)
 
     def rows(self, part: slice) -> NDArray[np.float64]:
         """Rows on the model's scale, [m, columns]; NaN where cells are missing."""
@@ -116,8 +114,23 @@ class TableSource:
 
     @property
     def cells_beside(self) -> int:
-        """How many cells of modelled columns the model's grid does not give back."""
-        return sum(map(len, self.wrong.values()))
+        """How many cells of numbers the model's grid does not give back."""
+        return sum(len(rows) for name, rows in self.wrong.items() if not self.known[name])
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what comes back otherwise, and on texts that are no words of the model."""
+        found = [(name, self.frame[name].iloc[rows]) for name, rows in self.wrong.items() if rows and self.known[name]]
+        if not found:
+            return self.said
+        shown = [
+            f"{name!r} ({len(cells):,}: {name_list(dict.fromkeys(map(str, cells)), most=3)})" for name, cells in found
+        ]
+        return [
+            *self.said,
+            f"Words for no value, or with spaces around them, stand beside as they are, and come back too: "
+            f"{', '.join(shown)}.",
+        ]
 
     def beside(self) -> bytes:
         """Other columns, and single cells that would come back as others."""
