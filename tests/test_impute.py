@@ -289,18 +289,30 @@ def test_a_run_writes_its_completed_tables(tmp_path, monkeypatch):
     for table, want in zip(
         [tables[0], *tables[2:]], [found.to_frame(), found.to_frame(0), found.to_frame(1)], strict=True
     ):
-        pd.testing.assert_frame_equal(table, want, check_dtype=False, rtol=1e-5)
+        assert table["row"].tolist() == list(range(len(frame)))
+        pd.testing.assert_frame_equal(table.drop(columns="row"), want, check_dtype=False, rtol=1e-5)
     words = [pd.read_csv(tmp_path / name, dtype=str)["visits"] for name in (names[0], *names[2:])]
     assert all(column.str.fullmatch(r"\d+").all() for column in words)  # as the table has them, and not 3.0
-    assert list(tables[1].columns) == ["height low", "height high", "visits low", "visits high"]
+    assert list(tables[1].columns) == ["row", "height low", "height high", "visits low", "visits high"]
     np.testing.assert_allclose(tables[1]["height low"], found.interval()[0][:, 0], rtol=1e-5)
     part = er.runs.impute_run(tmp_path / "run", tmp_path / "p.csv", part="test", source=data, progress=False)
-    assert len(pd.read_csv(tmp_path / "p.csv")) == len(data.test)
+    assert pd.read_csv(tmp_path / "p.csv")["row"].tolist() == sorted(data.test.index.tolist())
     assert part[0].endswith("draws of each cell.")
     chosen = {"columns": ["height"], "source": data, "progress": False}
     said = er.runs.impute_run(tmp_path / "run", tmp_path / "h.csv", **chosen)
     assert said[1] == str(er.impute(vae, data, columns=["height"]).scores[0])
-    assert len(pd.read_csv(tmp_path / "h.csv")) == len(data.test)
+    tables = [pd.read_csv(tmp_path / name) for name in ("h.csv", "h-interval.csv", "h-1.csv")]
+    for table in tables:
+        assert table.columns[0] == "row"
+        assert table["row"].tolist() == sorted(data.test.index.tolist())
+    own = er.impute(vae, data, columns=["height"])
+    assert own.to_frame().index.tolist() == data.test.index.tolist()
+    for table in (tables[0], tables[2]):
+        seen = frame["visits"].iloc[table["row"]].to_numpy()
+        assert (table["visits"][~np.isnan(seen)] == seen[~np.isnan(seen)]).all()
+    low, high = own.framed(own.interval()[0]), own.framed(own.interval()[1])
+    for word, end in (("low", low), ("high", high)):
+        np.testing.assert_allclose(tables[1][f"height {word}"], end["height"].loc[tables[1]["row"]], rtol=1e-5)
     with pytest.raises(er.InputError, match="part must be 'train'"):
         er.runs.impute_run(tmp_path / "run", tmp_path / "h.csv", part="all", **chosen)
     whole = er.load_data(frame.dropna(), support=kinds)

@@ -159,7 +159,7 @@ class Imputations:
         Returns
         -------
         DataFrame
-            [n, columns], in the order of the examples.
+            [n, columns], in the order of the examples; its index is their places in their data set.
 
         Raises
         ------
@@ -188,13 +188,13 @@ class Imputations:
         Returns
         -------
         DataFrame
-            [n, columns].
+            [n, columns]; its index is the places of the examples in their data set.
         """
         import pandas as pd
 
         flat = table.reshape(len(table), -1)
         names = self.columns or [f"x{i}" for i in range(flat.shape[1])]
-        frame = pd.DataFrame(flat, columns=names)
+        frame = pd.DataFrame(flat, columns=names, index=self.index if len(self.index) == len(flat) else None)
         for name in names:
             if name in self.classes:
                 words = np.array([*self.classes[name], None], dtype=object)

@@ -1,10 +1,12 @@
 """The missing cells of a trained run's data, filled in."""
 
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from elbowroom.imputation import impute
+from elbowroom.imputation.imputations import joined
 from elbowroom.numerics import InputError, one_of, plain_arguments
 
 from . import read_run
@@ -31,6 +33,8 @@ def impute_run(
 ) -> list[str]:
     """Fill in the missing cells of a run's data, or predict some columns from the others, and write the tables.
 
+    Rows are in the order of the source, and each table begins with "row", their number there (from 0).
+
     Parameters
     ----------
     run : str or Path
@@ -44,7 +48,7 @@ def impute_run(
     imputations : int, default 10
         How many completed tables are drawn.
     part : {"all", "train", "validation", "test"}, optional
-        Which rows; all are in the order of the source. By default all, and the test rows where columns are predicted.
+        Which rows. By default all, and the test rows where columns are predicted.
     draws : int, default 500
         Weighted draws of z per row, as for `impute`.
     source : Any, optional
@@ -83,7 +87,7 @@ def impute_run(
     vae, _ = read_run(folder)
     chosen = data if part == "all" else data.parts[part]
     how: dict[str, Any] = {"columns": columns, "imputations": imputations, "draws": draws, "seed": seed}
-    found = impute(vae, chosen, samples=max(200, imputations), data=data, progress=progress, **how)
+    found = joined([impute(vae, chosen, samples=max(200, imputations), data=data, progress=progress, **how)])
     if not len(found.rows):
         raise InputError(f"No cell of these rows of {data.name!r} is missing, so there is nothing to fill in.")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +95,15 @@ def impute_run(
     files = []
     for ending, table in {"": found.to_frame(), "-interval": intervals(found), **tables}.items():
         files.append(out.with_name(f"{out.stem}{ending}.csv"))
-        with_whole_numbers(table).to_csv(files[-1], index=False)
+        _with_rows(with_whole_numbers(table)).to_csv(files[-1], index=False)
     return [*str(found).splitlines(), *map(str, files)]
+
+
+def _with_rows(table: Any) -> Any:
+    """A table with the numbers of its rows in the source before the others, under a name that none of them has."""
+    name = next(one for one in chain(["row"], (f"row ({i})" for i in count(2))) if one not in table.columns)
+    table.insert(0, name, table.index)
+    return table
 
 
 def intervals(found: Any) -> Any:
@@ -102,4 +113,5 @@ def intervals(found: Any) -> Any:
     low, high = (found.framed(end) for end in found.interval())
     gaps = [low.columns[i] for i in sorted(set(found.cells.tolist()))]
     ends = {f"{name} {word}": table[name] for name in gaps for word, table in (("low", low), ("high", high))}
-    return pd.DataFrame({name: values for name, values in ends.items() if name.rsplit(" ", 1)[0] not in found.classes})
+    kept = {name: values for name, values in ends.items() if name.rsplit(" ", 1)[0] not in found.classes}
+    return pd.DataFrame(kept, index=low.index)
