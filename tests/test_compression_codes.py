@@ -144,12 +144,15 @@ def test_batches_of_cells_that_are_codes_come_back(words: list[str], tmp_path: P
     assert np.array_equal(read_by_compress(tmp_path / "run", some)["batch"], read["batch"][Z > 0])
 
 
-@pytest.mark.parametrize("words", [["01", "1", "10"], ["a  b", "a b", " c"]])
+@pytest.mark.parametrize("words", [["01", "1", "10"], ["a  b", "a b", " c"], ["a  b", "b", "c"]])
 def test_codes_that_are_x_come_back_letter_by_letter(words: list[str], tmp_path: Path) -> None:
     table({"c": words}).to_csv(tmp_path / "t.csv", index=False)
     run, data = trained(tmp_path / "t.csv", tmp_path)
     assert len(data.classes["c"]) == 3
     assert back(run, tmp_path / "t.csv")[1].read_bytes() == (tmp_path / "t.csv").read_bytes()
+    vae = model_of(run)
+    read = source_of(tmp_path / "t.csv", vae, Cells(vae.double()), known_of(run, vae)).rows(slice(0, N))
+    assert np.unique(read[:, data.columns.index("c")]).tolist() == [0, 1, 2]
 
 
 def test_numbers_of_contexts_are_read_with_the_marks_of_the_file(tmp_path: Path) -> None:

@@ -252,7 +252,8 @@ def _numbers(name: str, column: pd.Series, words: Sequence[str]) -> NDArray[np.f
     found = np.full(len(column), np.nan)
     for i, value in enumerate(column):
         if not _absent(value):
-            text = " ".join(str(value).split())
+            text = str(value).strip()
+            text = text if text in codes else " ".join(text.split())
             if text not in codes and (absent(text) or text in MARKS):
                 continue
             if text not in codes:
