@@ -102,7 +102,10 @@ def beyond_classics(vae: VAE, data: Dataset, train: Examples, log_p: Estimate, s
         Where cells are missing, or p(x) reads a context.
     """
     if "|" in vae.quantity or "score" in vae.quantity:
-        raise InputError(f"The model's nats are of {vae.quantity}, and those of classics are of log p(x).")
+        raise InputError(
+            f"The model's nats are of {vae.quantity}, and the classics that an audit fits are of log p(x): a study's "
+            f"contest has its own."
+        )
     kept = train[: len(data.train) // 2]
     others = data.train[~torch.isin(data.train.index, kept.index)]
     fitted, _ = _rows_of(vae, others[:_MOST_FITTED], seed)
