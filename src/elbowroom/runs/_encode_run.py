@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch.distributions import Independent, OneHotCategorical
 
-from elbowroom.numerics import InputError, Rows, in_parts, plain_arguments
+from elbowroom.numerics import Rows, in_parts, plain_arguments
 from elbowroom.progress import Progress
 from elbowroom.vae import VAE
 from elbowroom.vae.evaluating import evaluating
 
 from . import read_run
 from ._run_data import run_folder
-from .asked_rows import asked_rows
+from .asked_rows import asked_rows, in_source_order
 from .run_folder import read_recipe
-from .table_file import write_table
+from .table_file import refuse_ending, write_table
 
 __all__ = ["encode_run"]
 
@@ -86,8 +86,7 @@ def encode_run(
     (['row', 'label', 'z1', 'z2', 'z1_sd', 'z2_sd'], 397)
     """
     out, folder = Path(out), run_folder(Path(run))
-    if out.suffix.lower() not in (".csv", ".parquet", ".npy"):
-        raise InputError(f"Codes are written to .csv, .parquet or .npy; got {out}.")
+    refuse_ending(out, "Codes")
     vae, _ = read_run(folder)
     asked = asked_rows(folder, vae, data, part, source, progress)
     classes = read_recipe(folder)["data"].get("beside_classes", {})
@@ -100,8 +99,7 @@ def encode_run(
                 bar.advance(len(batch))
             tables.append(one.beside | {name: np.concatenate([part[name] for part in found]) for name in found[0]})
     whole = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-    order = np.argsort(whole["row"], kind="stable")
-    return write_table({name: values[order] for name, values in whole.items()}, out)
+    return write_table(in_source_order(whole), out)
 
 
 @torch.no_grad()

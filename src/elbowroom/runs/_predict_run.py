@@ -8,19 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from elbowroom.numerics import InputError, plain_arguments
+from elbowroom.numerics import plain_arguments
 from elbowroom.vae import VAE
 
 from . import read_run
-from ._run_data import run_data, run_folder
-from .new_rows import new_rows
+from ._run_data import run_folder
+from .asked_rows import Asked, asked_rows, in_source_order
 from .predictions import class_block, probabilities
 from .run_folder import read_recipe
 from .table_file import write_table
 
 __all__ = ["Predictions", "predict_run"]
-
-_PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -102,42 +100,31 @@ def predict_run(
     ((397, 10), ('0', '1', '2'))
     """
     folder = run_folder(Path(run))
-    if part not in (*_PARTS, "all"):
-        raise InputError(f"The part is {', '.join(_PARTS)} or all; got {part!r}.")
     vae, _ = read_run(folder)
     block = class_block(vae)
-    known = read_recipe(folder)["data"]
-    classes = tuple(known.get("beside_classes", {}).get(block, ()))
+    classes = tuple(read_recipe(folder)["data"].get("beside_classes", {}).get(block, ()))
     classes = classes or tuple(map(str, range(vae.posterior[block].classes)))
-    if data is not None:
-        x = new_rows(known, Path(data), dict(vae.coding))
-        p, labels = probabilities(vae, block, x, seed), np.full(len(x), -1)
-        beside: dict[str, Any] = {"row": np.arange(len(x))}
-    else:
-        p, labels, beside = _of_parts(vae, block, folder, part, source, seed, progress)
+    found = in_source_order(_columns(vae, block, asked_rows(folder, vae, data, part, source, progress), seed))
+    p, labels = found.pop("p"), found.pop("label")
     words = np.array([*classes, ""])
-    table = beside | ({"label": words[labels]} if (labels >= 0).any() else {}) | {"class": words[p.argmax(1)]}
+    table = found | ({"label": words[labels]} if (labels >= 0).any() else {}) | {"class": words[p.argmax(1)]}
     table |= {f"{block}={word}": p[:, place] for place, word in enumerate(classes)}
     return Predictions(write_table(table, Path(out)), classes, p, labels)
 
 
-def _of_parts(
-    vae: VAE, block: str, folder: Path, part: str, source: Any, seed: int, progress: bool
-) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, Any]]:
-    """Probabilities, labels, and which rows they are of, in the order of the source."""
-    whole = run_data(folder, source=source, progress=progress)
-    names = [name for name in (_PARTS if part == "all" else (part,)) if len(whole.parts[name])]
-    if not names:
-        raise InputError(f"The {part} part of {whole.name!r} has no examples: name another.")
-    found, codes, rows, of = [], [], [], []
-    for name in names:
-        examples = whole.parts[name]
-        found.append(probabilities(vae, block, examples, seed))
-        value, known = examples.observed[block]
-        codes.append(torch.where(known, value.argmax(1), -1).numpy())
-        rows.append(examples.index.numpy())
-        of += [name] * len(examples)
-    order = np.argsort(np.concatenate(rows), kind="stable")
-    beside: dict[str, Any] = {"row": np.concatenate(rows)[order]}
-    beside |= {"part": np.array(of, dtype=object)[order]} if part == "all" else {}
-    return np.concatenate(found)[order], np.concatenate(codes)[order], beside
+def _columns(vae: VAE, block: str, asked: list[Asked], seed: int) -> dict[str, Any]:
+    """Which rows they are, their probabilities and their codes, -1 where none is known, part after part."""
+    tables = [
+        {name: values for name, values in one.beside.items() if name != "label"}
+        | {"p": probabilities(vae, block, one.examples, seed), "label": _codes(one.examples, block)}
+        for one in asked
+    ]
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _codes(examples: Any, block: str) -> NDArray[np.int64]:
+    observed = getattr(examples, "observed", {})  # a batch of other rows has none
+    if block not in observed:
+        return np.full(len(examples), -1)
+    value, known = observed[block]
+    return torch.where(known, value.argmax(1), -1).numpy()

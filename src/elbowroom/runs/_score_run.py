@@ -14,8 +14,8 @@ from elbowroom.numerics import Batch, Estimate, InputError, Rows, count, in_part
 
 from . import read_run
 from ._run_data import run_data, run_folder
-from .asked_rows import PARTS, asked_rows
-from .table_file import write_table
+from .asked_rows import PARTS, asked_rows, in_source_order
+from .table_file import refuse_ending, write_table
 
 __all__ = ["RowScores", "score_run"]
 
@@ -157,8 +157,7 @@ def score_run(
     ((5,), np.True_)
     """
     out, folder = Path(out), run_folder(Path(run))
-    if out.suffix.lower() not in (".csv", ".parquet", ".npy"):
-        raise InputError(f"Scores are written to .csv, .parquet or .npy; got {out}.")
+    refuse_ending(out, "Scores")
     if part not in PARTS:
         raise InputError(f"The part is {', '.join(PARTS[:-1])} or {PARTS[-1]}; got {part!r}.")
     vae, _ = read_run(folder)
@@ -170,15 +169,15 @@ def score_run(
     if data is not None:
         try:
             beside = run_data(folder, source=source, progress=progress).test.some(_BESIDE)
-            alike, test = _alike(rows, beside), evidence.iwae(vae, beside, **how)
         except InputError as reason:
             remark = f"note: Which of these are unusual is not known without the run's own test part. {reason}"
+        else:
+            alike, test = _alike(rows, beside), evidence.iwae(vae, beside, **how)
     scores = RowScores(out, found, alike, test, remark)
     columns = {"log_p": found.values, "se": np.sqrt(found.mc_variance), "khat": found.khat}
     columns |= {} if scores.p_values is None else {"p": scores.p_values}
-    order = np.argsort(asked.beside["row"], kind="stable")
     whole = asked.beside | {name: one for name, one in columns.items() if one is not None}
-    write_table({name: np.asarray(values)[order] for name, values in whole.items()}, out)
+    write_table(in_source_order(whole), out)
     return scores
 
 

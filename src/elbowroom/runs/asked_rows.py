@@ -13,7 +13,7 @@ from ._run_data import run_data
 from .new_rows import new_rows
 from .run_folder import read_recipe
 
-__all__ = ["PARTS", "Asked", "asked_rows"]
+__all__ = ["PARTS", "Asked", "asked_rows", "in_source_order"]
 
 PARTS = ("train", "validation", "test")
 
@@ -74,6 +74,28 @@ def asked_rows(folder: Path, vae: VAE, data: Any, part: str, source: Any, progre
         raise InputError(f"The {part} part of {whole.name!r} has no examples: name another.")
     several = part == "all"
     return [Asked(whole.parts[name], _beside(whole, whole.parts[name], name if several else None)) for name in names]
+
+
+def in_source_order(columns: dict[str, Any]) -> dict[str, Any]:
+    """Named columns, each in the order of "row", the number in the source.
+
+    Parameters
+    ----------
+    columns : dict of array
+        Name → [n, ...], "row" among them.
+
+    Returns
+    -------
+    dict of array
+        The same.
+
+    Examples
+    --------
+    >>> in_source_order({"row": np.array([7, 2]), "z": np.array([0.5, 1.5])})
+    {'row': array([2, 7]), 'z': array([1.5, 0.5])}
+    """
+    order = np.argsort(columns["row"], kind="stable")
+    return {name: np.asarray(values)[order] for name, values in columns.items()}
 
 
 def _refuse_contexts(vae: VAE) -> None:

@@ -8,7 +8,32 @@ import numpy as np
 from elbowroom.atomic import write_atomic
 from elbowroom.numerics import InputError
 
-__all__ = ["write_table"]
+__all__ = ["refuse_ending", "write_table"]
+
+_ENDINGS = (".csv", ".parquet", ".npy")
+
+
+def refuse_ending(out: Path, what: str) -> None:
+    """Refuse a file that `write_table` does not write, before there is anything to write.
+
+    Parameters
+    ----------
+    out : Path
+        The file.
+    what : str
+        What is written to it, as a sentence begins with it.
+
+    Raises
+    ------
+    InputError
+        For another ending.
+
+    Examples
+    --------
+    >>> refuse_ending(Path("codes.csv"), "Codes")
+    """
+    if out.suffix.lower() not in _ENDINGS:
+        raise InputError(f"{what} are written to {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}; got {out}.")
 
 
 def write_table(columns: dict[str, Any], out: Path) -> Path:
